@@ -1,0 +1,41 @@
+"""Columns of the operational tables."""
+
+from __future__ import annotations
+
+from regime_pipeline.catalogue.model import Field, Kind
+
+FIELDS = (
+    Field("fetch_id", Kind.TEXT, "Id of the fetch."),
+    Field("dataset", Kind.TEXT, "Raw table the fetch is for."),
+    Field("endpoint_path", Kind.TEXT, "Path of the provider's endpoint, no query, no secret."),
+    Field("window_start", Kind.TIMESTAMP, "Start of the window that was asked for."),
+    Field("window_end", Kind.TIMESTAMP, "End of the window that was asked for, exclusive."),
+    Field(
+        "fetch_status",
+        Kind.TEXT,
+        "ok: the source answered for the whole window; empty: it answered and has nothing; partial: "
+        "part of the window is beyond the provider's retention; failed; skipped.",
+        allowed=("ok", "empty", "partial", "failed", "skipped"),
+    ),
+    Field("error_message", Kind.TEXT, "What went wrong, secrets removed."),
+    Field("rows_stored", Kind.INTEGER, "Rows that passed the contract.", None, 0),
+    Field("rows_quarantined", Kind.INTEGER, "Rows that did not.", None, 0),
+    Field("request_count", Kind.INTEGER, "HTTP requests made.", None, 0),
+    Field("duration_s", Kind.FLOAT, "How long it took.", "s", 0),
+    Field("fetched_at", Kind.TIMESTAMP, "When the request was sent."),
+    Field("quarantine_id", Kind.TEXT, "Digest of the row and its reason."),
+    Field("table_name", Kind.TEXT, "Table the row was meant for."),
+    Field("row_data", Kind.JSON, "The row as it came."),
+    Field("url", Kind.TEXT, "Request URL without secrets."),
+    Field("landing_path", Kind.TEXT, "Path below the landing URL."),
+    Field("byte_count", Kind.INTEGER, "Size of the response body.", "B", 0),
+    Field("http_date", Kind.TIMESTAMP, "Server time of the response, from its Date header."),
+    Field(
+        "origin",
+        Kind.TEXT,
+        "What kind of data the database holds; fixed by its first run.",
+        allowed=("live", "simulated", "tape"),
+    ),
+    Field("detail", Kind.TEXT, "Which tape or seed."),
+    Field("identity", Kind.INTEGER, "Always 1: the table has one row.", None, 1, 1),
+)

@@ -1,0 +1,81 @@
+"""What a field and a table are. No field or table is described here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """Column types, each with one pandas, one SQL and one Arrow counterpart."""
+
+    TIMESTAMP = "timestamp"  # datetime64[us, UTC] / timestamptz
+    FLOAT = "float"  # float64, NaN = null / double precision, finite
+    INTEGER = "integer"  # Int64 / bigint
+    BOOLEAN = "boolean"  # boolean / boolean
+    TEXT = "text"  # str / text
+    JSON = "json"  # canonical JSON text in frames / jsonb
+    FLOATS = "floats"  # canonical JSON text of a list in frames / jsonb
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One column, described once for every table that has it.
+
+    ``minimum``/``maximum`` are inclusive unless ``exclusive_minimum``; ``allowed`` lists the values
+    of an enumeration; ``source`` names the paper or venue document that defines the quantity.
+    """
+
+    name: str
+    kind: Kind
+    description: str
+    unit: str | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    exclusive_minimum: bool = False
+    allowed: tuple[str, ...] | None = None
+    source: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One stored table.
+
+    Attributes:
+        schema: PostgreSQL schema, which is also the Dagster asset group (``raw``, ``market`` ...).
+        name: table name; the asset key is ``[schema, name]``.
+        fields: column names in order, each in the field registry.
+        key: primary key columns, none nullable.
+        required: further columns that are never null.
+        time_column: the column that places a row in a window and a monthly partition.
+        symbol_columns: columns that hold canonical symbols; a narrowed run writes only its own.
+        partitioned: native monthly range partitions on ``time_column``.
+        tiered: a row of a higher ``source_tier`` number never replaces one of a lower number.
+        rules: comparisons between columns that hold in every row, as ``"high >= low"``; the text is
+            valid both for ``DataFrame.eval`` and for an SQL CHECK.
+        bookkeeping: columns that say *when and how* a row came, not what it says; they neither make
+            two rows differ nor enter a content hash.
+    """
+
+    schema: str
+    name: str
+    description: str
+    fields: tuple[str, ...]
+    key: tuple[str, ...]
+    required: frozenset[str] = frozenset()
+    time_column: str = "ts"
+    symbol_columns: tuple[str, ...] = ("symbol",)
+    partitioned: bool = True
+    tiered: bool = False
+    bookkeeping: frozenset[str] = frozenset()
+    rules: tuple[str, ...] = ()
+
+    @property
+    def full_name(self) -> str:
+        """``schema.name``."""
+        return f"{self.schema}.{self.name}"
+
+    @property
+    def content(self) -> tuple[str, ...]:
+        """The columns that a comparison and a content hash look at."""
+        return tuple(f for f in self.fields if f not in self.bookkeeping)

@@ -1,0 +1,25 @@
+"""Tables by layer, in the order in which data flows through them."""
+
+from __future__ import annotations
+
+from regime_pipeline.catalogue.tables import (
+    alerts,
+    correlation,
+    features,
+    market,
+    ops,
+    raw,
+    regimes,
+    signals,
+)
+
+GROUPS = (
+    raw.TABLES,
+    market.TABLES,
+    features.TABLES,
+    regimes.TABLES,
+    correlation.TABLES,
+    signals.TABLES,
+    alerts.TABLES,
+    ops.TABLES,
+)

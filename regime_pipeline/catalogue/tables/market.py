@@ -1,0 +1,127 @@
+"""Market series: one series per market and symbol, from the venue that the settings name."""
+
+from __future__ import annotations
+
+from regime_pipeline.catalogue.model import Table
+
+DERIVED_BOOKKEEPING = ("ingested_at", "revision", "run_id")
+DERIVED_TAIL = ("status", "reason", "source_tier", "method_version", *DERIVED_BOOKKEEPING)
+
+
+def derived(
+    schema: str,
+    name: str,
+    description: str,
+    key: tuple[str, ...],
+    values: tuple[str, ...],
+    required: tuple[str, ...] = (),
+    *,
+    symbol_columns: tuple[str, ...] = ("symbol",),
+) -> Table:
+    """A derived table: key, values, then status, reason, source_tier, method_version."""
+    return Table(
+        schema=schema,
+        name=name,
+        description=description,
+        fields=(*key, *values, *DERIVED_TAIL),
+        key=key,
+        required=frozenset({"status", "method_version", *required}),
+        symbol_columns=symbol_columns,
+        bookkeeping=frozenset(DERIVED_BOOKKEEPING),
+    )
+
+
+TABLES = (
+    derived(
+        "market",
+        "candles_1h",
+        "One row per market, symbol and closed hour; an hour nobody observed is a row of nulls with "
+        "status missing. Spot and perpetual each from the one venue the settings name.",
+        ("market", "symbol", "ts"),
+        (
+            "venue",
+            "open",
+            "high",
+            "low",
+            "close",
+            "volume_base",
+            "volume_quote",
+            "taker_buy_base",
+            "trade_count",
+        ),
+    ),
+    derived(
+        "market",
+        "candles_resampled",
+        "4h, 1d and 1w bars from the 1h bars, weeks from Monday 00:00 UTC. ts is the open of the "
+        "bar's last hour, the first row that may use it; bar_open is its start.",
+        ("market", "symbol", "timeframe", "ts"),
+        (
+            "bar_open",
+            "open",
+            "high",
+            "low",
+            "close",
+            "volume_base",
+            "volume_quote",
+            "children",
+            "is_filled",
+        ),
+        ("bar_open", "children"),
+    ),
+    derived(
+        "market",
+        "funding",
+        "Settled funding prints of the primary perpetual, normalised to 8 h by the interval in "
+        "force. ts is the settlement, rounded to the hour.",
+        ("symbol", "ts"),
+        ("venue", "funding_rate", "interval_hours", "rate_8h", "rate_annual", "mark_price"),
+        ("funding_rate",),
+    ),
+    derived(
+        "market",
+        "open_interest",
+        "Hourly one-sided open interest of the primary perpetual, in coins and USD, at the close "
+        "of the bucket that starts at ts.",
+        ("symbol", "ts"),
+        ("venue", "source", "open_interest_base", "open_interest_usd", "is_filled"),
+    ),
+    derived(
+        "market",
+        "liquidations_1h",
+        "Hourly forced closures by side. An hour the aggregator omits is 0 where the same "
+        "provider's open interest shows that it was observing, else null.",
+        ("symbol", "ts"),
+        (
+            "venue",
+            "source",
+            "long_liquidations_usd",
+            "short_liquidations_usd",
+            "total_liquidation_usd",
+            "coverage",
+            "is_lower_bound",
+        ),
+    ),
+    derived(
+        "market",
+        "positioning_1h",
+        "Hourly long-short shares and taker volumes of the primary perpetual.",
+        ("symbol", "ts"),
+        (
+            "venue",
+            "global_account_long_frac",
+            "top_trader_account_long_frac",
+            "top_trader_position_long_frac",
+            "taker_buy_base",
+            "taker_sell_base",
+        ),
+    ),
+    derived(
+        "market",
+        "fear_greed",
+        "Fear & Greed, one row per day; available_at says from when a row may be used.",
+        ("ts",),
+        ("fear_greed", "available_at"),
+        symbol_columns=(),
+    ),
+)

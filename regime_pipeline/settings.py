@@ -1,0 +1,258 @@
+"""Settings: the one typed place for symbols, venues, lookbacks, thresholds, base URLs and keys.
+
+Everything can be set through the environment (or a ``.env`` file). Names used by the systems this
+project replaces (``BINANCE_API_URL``, ``COINGLASS_API_KEY``, ``WEBHOOKS_CASCADE`` ...) keep working.
+Secrets are ``SecretStr`` and are never printed. Does not belong here: reading data, any default that
+stands in for missing data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+DEFAULT_SYMBOLS = (
+    "BTC/USDT",
+    "ETH/USDT",
+    "SOL/USDT",
+    "ADA/USDT",
+    "BNB/USDT",
+    "XRP/USDT",
+    "DOT/USDT",
+    "LINK/USDT",
+)
+SYMBOL_PATTERN = re.compile(r"^[A-Z0-9]{1,20}/[A-Z0-9]{2,10}$")
+_PLACEHOLDERS = {"changeme", "change_me", "none", "null", "todo", "xxx"}
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CascadeParams(_Section):
+    """Liquidation cascades (METHODS 1.1, 9.1)."""
+
+    cascade_threshold_usd: float = Field(500_000.0, gt=0, description="T of the severity bands, USD")
+    long_dominance_frac: float = Field(0.60, gt=0.5, lt=1)
+    short_dominance_frac: float = Field(0.40, gt=0, lt=0.5)
+    min_events_for_dominance: int = 5
+
+
+class FundingParams(_Section):
+    """Funding anomalies (METHODS 1.2, 9.1)."""
+
+    anomaly_z_threshold: float = Field(2.0, gt=0)
+    extreme_z_threshold: float = Field(3.0, gt=0)
+    rearm_z: float = Field(1.5, gt=0)
+    scale_floor_8h: float = Field(0.5e-4, gt=0, description="floor of the z scale, fraction per 8 h")
+
+
+class VolatilityParams(_Section):
+    """Volatility regimes (METHODS 1.3, 9.1)."""
+
+    borders: tuple[float, float, float] = (1.0, 1.5, 2.5)
+    risk_multipliers: tuple[float, float, float, float] = (0.7, 1.2, 1.8, 2.5)
+    hysteresis_frac: float = Field(0.05, ge=0, lt=0.5)
+    confirmations: int = Field(2, ge=1)
+    stable_threshold: float = Field(
+        0.01, gt=0, description="absolute 24 h volatility below which abs_stable holds"
+    )
+    cooldown_hours: int = 3
+
+
+class TimeframeParams(_Section):
+    """Multi-timeframe regimes (METHODS 1.4, 9.1)."""
+
+    trend_z_min: float = 1.0
+    heat_min: float = 60.0
+    volume_z_min: float = 0.5
+    capitulation_volume_z: float = 1.5
+    chop_efficiency_max: float = 0.3
+    confirm_agreement: int = 3
+
+
+class CorrelationParams(_Section):
+    """Correlations and their breaks (METHODS 1.5, 9.1)."""
+
+    break_rel_drop: float = 0.5
+    base_min: float = 0.3
+    p_break_max: float = 0.05
+    end_rel_drop: float = 0.35
+    rise_abs_change: float = 0.3
+
+
+class FuturesParams(_Section):
+    """The 8-factor futures score (METHODS 3, 9.2). Weights are integer percent."""
+
+    weights_pct: dict[str, int] = Field(
+        default_factory=lambda: {
+            "liquidations": 20,
+            "funding": 15,
+            "momentum": 15,
+            "long_short": 15,
+            "smart_money": 10,
+            "oi_trend": 10,
+            "social": 10,
+            "fear_greed": 5,
+        }
+    )
+    long_threshold: float = 65.0
+    short_threshold: float = 35.0
+    min_coverage_pct: int = 70
+
+
+class Params(_Section):
+    """Every threshold of the derived layers; a change of any value changes ``params_id``."""
+
+    cascades: CascadeParams = CascadeParams()
+    funding: FundingParams = FundingParams()
+    volatility: VolatilityParams = VolatilityParams()
+    timeframes: TimeframeParams = TimeframeParams()
+    correlation: CorrelationParams = CorrelationParams()
+    futures: FuturesParams = FuturesParams()
+
+
+def _env(*names: str) -> AliasChoices:
+    return AliasChoices(*names, *(n.lower() for n in names))
+
+
+class Settings(BaseSettings):
+    """All settings, read from the environment and ``.env`` (see ``docs/operate.md``)."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="REGIME_",
+        env_nested_delimiter="__",
+        env_file=".env",
+        extra="ignore",
+        frozen=True,
+        populate_by_name=True,
+    )
+
+    # where things live
+    home: Path = Field(Path(".regime"), description="embedded database, landing store, reports, logs")
+    database_url: SecretStr | None = Field(
+        None, description="any PostgreSQL 14+; unset: an embedded server under `home`"
+    )
+    landing_url: str | None = Field(None, description="fsspec URL; unset: `home`/landing")
+    origin: Literal["live", "simulated", "tape"] = Field(
+        "live", description="what kind of data this database holds"
+    )
+    clock: str = Field("system", description="`system`, or an ISO instant at which time stands still")
+
+    # what is watched
+    symbols: Annotated[tuple[str, ...], NoDecode] = DEFAULT_SYMBOLS
+    start_date: date = Field(date(2019, 9, 1), description="first partition")
+    spot_venue: str = Field("binance", description="venue behind market.candles_1h, market=spot")
+    perp_venue: str = Field("binance", description="venue behind every derivatives series")
+    spot_venue_by_symbol: dict[str, str] = Field(default_factory=dict)
+    perp_venue_by_symbol: dict[str, str] = Field(default_factory=dict)
+    liquidation_source: str = Field("coinglass", description="provider of hourly liquidations")
+    liquidation_venue: str = Field("binance", description="exchange, or `aggregate` over several")
+    open_interest_source: str = Field("coinglass", description="provider behind market.open_interest")
+    sources: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("binance", "binance_futures", "okx", "coinglass", "alternative_me"),
+        description="providers that are asked; leave one out to switch it off",
+    )
+    params: Params = Params()
+
+    # providers (names as the replaced systems had them)
+    binance_api_url: str = Field(
+        "https://api.binance.com", validation_alias=_env("BINANCE_API_URL", "REGIME_BINANCE_API_URL")
+    )
+    binance_us_api_url: str = Field(
+        "https://api.binance.us", validation_alias=_env("BINANCE_US_API_URL")
+    )
+    binance_futures_api_url: str = Field(
+        "https://fapi.binance.com", validation_alias=_env("BINANCE_FUTURES_API_URL")
+    )
+    okx_api_url: str = Field("https://www.okx.com", validation_alias=_env("OKX_API_URL"))
+    coinglass_api_url: str = Field(
+        "https://open-api-v4.coinglass.com", validation_alias=_env("COINGLASS_API_URL")
+    )
+    alternative_me_api_url: str = Field(
+        "https://api.alternative.me", validation_alias=_env("ALTERNATIVE_ME_API_URL")
+    )
+    coinglass_api_key: SecretStr | None = Field(None, validation_alias=_env("COINGLASS_API_KEY"))
+
+    # transport
+    http_deadline_s: float = Field(20.0, gt=0, description="total time of one request")
+    http_max_bytes: int = Field(64 * 2**20, gt=0, description="decoded bytes of one reply")
+    http_attempts: int = Field(5, ge=1)
+    http_concurrency_per_host: int = Field(4, ge=1)
+
+    # alerts
+    webhooks_all: SecretStr | None = Field(None, validation_alias=_env("WEBHOOKS_ALL"))
+    webhooks_cascade: SecretStr | None = Field(None, validation_alias=_env("WEBHOOKS_CASCADE"))
+    webhooks_funding: SecretStr | None = Field(None, validation_alias=_env("WEBHOOKS_FUNDING"))
+    webhooks_volatility: SecretStr | None = Field(None, validation_alias=_env("WEBHOOKS_VOLATILITY"))
+    webhooks_correlation: SecretStr | None = Field(
+        None, validation_alias=_env("WEBHOOKS_CORRELATION")
+    )
+    webhooks_regime: SecretStr | None = Field(None, validation_alias=_env("WEBHOOKS_REGIME"))
+    webhook_secret: SecretStr | None = Field(
+        None, description="whsec_... ; unset: made once and kept under `home`"
+    )
+    webhook_deadline_s: float = Field(5.0, gt=0)
+
+    @field_validator("symbols", "sources", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("symbols")
+    @classmethod
+    def _canonical(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        bad = [s for s in value if not SYMBOL_PATTERN.match(s)]
+        if bad or not value:
+            raise ValueError(f"symbols are written BASE/QUOTE, as BTC/USDT; not understood: {bad}")
+        return tuple(dict.fromkeys(value))
+
+    @field_validator("coinglass_api_key", "webhook_secret", mode="after")
+    @classmethod
+    def _real_secret(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value().strip():
+            return None
+        text = value.get_secret_value()
+        if text != text.strip() or not text.isprintable():
+            raise ValueError("a key has white space or control characters around it")
+        if text.lower() in _PLACEHOLDERS or text.lower().startswith("your_"):
+            raise ValueError("a key is still a placeholder; set the real one or leave it unset")
+        return value
+
+    @property
+    def universe(self) -> tuple[str, ...]:
+        """The configured symbols, sorted: the columns of every panel."""
+        return tuple(sorted(self.symbols))
+
+    @cached_property
+    def params_id(self) -> str:
+        """Short digest of every threshold, part of ``method_version``."""
+        return hashlib.sha256(self.params.model_dump_json().encode()).hexdigest()[:8]
+
+    def spot_venue_of(self, symbol: str) -> str:
+        """The one spot venue whose candles stand behind ``symbol``."""
+        return self.spot_venue_by_symbol.get(symbol, self.spot_venue)
+
+    def perp_venue_of(self, symbol: str) -> str:
+        """The one perpetual venue whose series stand behind ``symbol``."""
+        return self.perp_venue_by_symbol.get(symbol, self.perp_venue)
+
+
+def method_version(name: str, params: BaseModel | None = None) -> str:
+    """``name`` plus a digest of the thresholds, as ``volatility/1+3f0c9a1e``.
+
+    Raise the number in ``name`` when a definition changes; a changed threshold shows by itself.
+    """
+    if params is None:
+        return name
+    digest = hashlib.sha256(params.model_dump_json().encode()).hexdigest()[:8]
+    return f"{name}+{digest}"
