@@ -39,7 +39,9 @@ class _Section(BaseModel):
 class CascadeParams(_Section):
     """Liquidation cascades (METHODS 1.1, 9.1)."""
 
-    cascade_threshold_usd: float = Field(500_000.0, gt=0, description="T of the severity bands, USD")
+    cascade_threshold_usd: float = Field(
+        500_000.0, gt=0, description="T of the severity bands, USD"
+    )
     long_dominance_frac: float = Field(0.60, gt=0.5, lt=1)
     short_dominance_frac: float = Field(0.40, gt=0, lt=0.5)
     min_events_for_dominance: int = 5
@@ -51,7 +53,9 @@ class FundingParams(_Section):
     anomaly_z_threshold: float = Field(2.0, gt=0)
     extreme_z_threshold: float = Field(3.0, gt=0)
     rearm_z: float = Field(1.5, gt=0)
-    scale_floor_8h: float = Field(0.5e-4, gt=0, description="floor of the z scale, fraction per 8 h")
+    scale_floor_8h: float = Field(
+        0.5e-4, gt=0, description="floor of the z scale, fraction per 8 h"
+    )
 
 
 class VolatilityParams(_Section):
@@ -136,7 +140,9 @@ class Settings(BaseSettings):
     )
 
     # where things live
-    home: Path = Field(Path(".regime"), description="embedded database, landing store, reports, logs")
+    home: Path = Field(
+        Path(".regime"), description="embedded database, landing store, reports, logs"
+    )
     database_url: SecretStr | None = Field(
         None, description="any PostgreSQL 14+; unset: an embedded server under `home`"
     )
@@ -144,7 +150,9 @@ class Settings(BaseSettings):
     origin: Literal["live", "simulated", "tape"] = Field(
         "live", description="what kind of data this database holds"
     )
-    clock: str = Field("system", description="`system`, or an ISO instant at which time stands still")
+    clock: str = Field(
+        "system", description="`system`, or an ISO instant at which time stands still"
+    )
 
     # what is watched
     symbols: Annotated[tuple[str, ...], NoDecode] = DEFAULT_SYMBOLS
@@ -155,7 +163,9 @@ class Settings(BaseSettings):
     perp_venue_by_symbol: dict[str, str] = Field(default_factory=dict)
     liquidation_source: str = Field("coinglass", description="provider of hourly liquidations")
     liquidation_venue: str = Field("binance", description="exchange, or `aggregate` over several")
-    open_interest_source: str = Field("coinglass", description="provider behind market.open_interest")
+    open_interest_source: str = Field(
+        "coinglass", description="provider behind market.open_interest"
+    )
     sources: Annotated[tuple[str, ...], NoDecode] = Field(
         ("binance", "binance_futures", "okx", "coinglass", "alternative_me"),
         description="providers that are asked; leave one out to switch it off",
@@ -164,7 +174,8 @@ class Settings(BaseSettings):
 
     # providers (names as the replaced systems had them)
     binance_api_url: str = Field(
-        "https://api.binance.com", validation_alias=_env("BINANCE_API_URL", "REGIME_BINANCE_API_URL")
+        "https://api.binance.com",
+        validation_alias=_env("BINANCE_API_URL", "REGIME_BINANCE_API_URL"),
     )
     binance_us_api_url: str = Field(
         "https://api.binance.us", validation_alias=_env("BINANCE_US_API_URL")
@@ -191,7 +202,9 @@ class Settings(BaseSettings):
     webhooks_all: SecretStr | None = Field(None, validation_alias=_env("WEBHOOKS_ALL"))
     webhooks_cascade: SecretStr | None = Field(None, validation_alias=_env("WEBHOOKS_CASCADE"))
     webhooks_funding: SecretStr | None = Field(None, validation_alias=_env("WEBHOOKS_FUNDING"))
-    webhooks_volatility: SecretStr | None = Field(None, validation_alias=_env("WEBHOOKS_VOLATILITY"))
+    webhooks_volatility: SecretStr | None = Field(
+        None, validation_alias=_env("WEBHOOKS_VOLATILITY")
+    )
     webhooks_correlation: SecretStr | None = Field(
         None, validation_alias=_env("WEBHOOKS_CORRELATION")
     )
@@ -199,7 +212,10 @@ class Settings(BaseSettings):
     webhook_secret: SecretStr | None = Field(
         None, description="whsec_... ; unset: made once and kept under `home`"
     )
-    webhook_deadline_s: float = Field(5.0, gt=0)
+    webhook_deadline_s: float = Field(5.0, gt=0, description="total time of one delivery attempt")
+    webhook_allow_loopback: bool = Field(
+        True, description="whether a receiver on this machine may be used, over plain http too"
+    )
 
     @field_validator("symbols", "sources", mode="before")
     @classmethod

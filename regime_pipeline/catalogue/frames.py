@@ -65,7 +65,9 @@ def conform(frame: pd.DataFrame, table: Table, *, missing_ok: bool = True) -> pd
     absent = [f for f in table.fields if f not in frame.columns]
     needed = [f for f in absent if not (missing_ok and f in table.bookkeeping)]
     if unknown or needed:
-        raise ContractError(f"{table.full_name}: unknown columns {unknown}, absent columns {needed}")
+        raise ContractError(
+            f"{table.full_name}: unknown columns {unknown}, absent columns {needed}"
+        )
     columns: dict[str, pd.Series] = {}
     for name in table.fields:
         if name in absent:
@@ -88,12 +90,12 @@ def schema(table: Table, *, unique: bool = True) -> pa.DataFrameSchema:
         field = FIELDS[name]
         checks: list[pa.Check] = []
         if field.kind is Kind.FLOAT:
-            checks.append(
-                pa.Check(lambda s: np.isfinite(s), name="finite", ignore_na=True)
-            )
+            checks.append(pa.Check(lambda s: np.isfinite(s), name="finite", ignore_na=True))
         if field.minimum is not None:
             checks.append(
-                pa.Check.gt(field.minimum) if field.exclusive_minimum else pa.Check.ge(field.minimum)
+                pa.Check.gt(field.minimum)
+                if field.exclusive_minimum
+                else pa.Check.ge(field.minimum)
             )
         if field.maximum is not None:
             checks.append(pa.Check.le(field.maximum))

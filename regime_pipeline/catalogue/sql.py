@@ -15,8 +15,10 @@ from sqlalchemy import (
     Float,
     MetaData,
     PrimaryKeyConstraint,
-    Table as SqlTable,
     Text,
+)
+from sqlalchemy import (
+    Table as SqlTable,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeEngine
@@ -34,7 +36,17 @@ SQL_TYPES: dict[Kind, TypeEngine] = {
     Kind.FLOATS: JSONB(),
 }
 
-SCHEMAS = ("raw", "market", "features", "regimes", "correlation", "signals", "alerts", "ops", "reporting")
+SCHEMAS = (
+    "raw",
+    "market",
+    "features",
+    "regimes",
+    "correlation",
+    "signals",
+    "alerts",
+    "ops",
+    "reporting",
+)
 """Every schema the project owns; ``reporting`` is filled by dbt."""
 
 

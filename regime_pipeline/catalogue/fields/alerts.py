@@ -34,7 +34,9 @@ FIELDS = (
     Field("known_at", Kind.TIMESTAMP, "When it could be known: ts + 1h, or the print's own time."),
     Field("title", Kind.TEXT, "One line for a person."),
     Field("details", Kind.JSON, "The numbers behind the event."),
-    Field("endpoint", Kind.TEXT, "Name of the endpoint, from the environment variable that set it."),
+    Field(
+        "endpoint", Kind.TEXT, "Name of the endpoint, from the environment variable that set it."
+    ),
     Field("body", Kind.TEXT, "The exact bytes that are signed and sent, UTF-8."),
     Field(
         "state",

@@ -40,9 +40,7 @@ FIELDS = (
     ),
     Field("is_break", Kind.BOOLEAN, "rel_drop > 0.5, base >= 0.3 and p_break < 0.05."),
     Field("is_rise", Kind.BOOLEAN, "Rise by 0.3 or more with p_break < 0.05."),
-    Field(
-        "break_kind", Kind.TEXT, "What kind of change.", allowed=("DROP", "RISE", "SIGN_FLIP")
-    ),
+    Field("break_kind", Kind.TEXT, "What kind of change.", allowed=("DROP", "RISE", "SIGN_FLIP")),
     Field(
         "break_severity",
         Kind.TEXT,

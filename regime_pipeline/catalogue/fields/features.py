@@ -9,7 +9,9 @@ _GK = "Garman & Klass 1980"
 
 FIELDS = (
     # liquidation cascades
-    Field("velocity_usd_per_hour", Kind.FLOAT, "Liquidated USD per hour of the bucket.", "USD/h", 0),
+    Field(
+        "velocity_usd_per_hour", Kind.FLOAT, "Liquidated USD per hour of the bucket.", "USD/h", 0
+    ),
     Field(
         "severity",
         Kind.INTEGER,
@@ -61,7 +63,12 @@ FIELDS = (
     ),
     Field("median_rate_8h", Kind.FLOAT, "Median of the window behind z_score.", "fraction per 8 h"),
     Field(
-        "pctl_365d", Kind.FLOAT, "Mid-rank of rate_8h among the prints of 365 days.", "fraction", 0, 1
+        "pctl_365d",
+        Kind.FLOAT,
+        "Mid-rank of rate_8h among the prints of 365 days.",
+        "fraction",
+        0,
+        1,
     ),
     Field("is_anomaly", Kind.BOOLEAN, "|z_score| above the threshold (2.0 by default)."),
     Field(
@@ -103,7 +110,9 @@ FIELDS = (
     Field("vol_ratio", Kind.FLOAT, "volatility_24h / volatility_mean.", None, 0),
     Field("vol_regime", Kind.TEXT, "Class of vol_ratio.", allowed=VOL_REGIMES),
     Field("risk_multiplier", Kind.FLOAT, "Risk by vol_regime: 0.7, 1.2, 1.8, 2.5.", None, 0),
-    Field("size_scaler", Kind.FLOAT, "1 / risk_multiplier, what a position would shrink to.", None, 0),
+    Field(
+        "size_scaler", Kind.FLOAT, "1 / risk_multiplier, what a position would shrink to.", None, 0
+    ),
     Field("abs_stable", Kind.BOOLEAN, "volatility_24h below the absolute threshold."),
     Field(
         "volatility_24h_gk",
@@ -130,16 +139,12 @@ FIELDS = (
         "Class of vol_ratio_gk after hysteresis and confirmation; the one that alerts use.",
         allowed=VOL_REGIMES,
     ),
-    Field(
-        "risk_multiplier_confirmed", Kind.FLOAT, "Risk by vol_regime_confirmed.", None, 0
-    ),
+    Field("risk_multiplier_confirmed", Kind.FLOAT, "Risk by vol_regime_confirmed.", None, 0),
     Field(
         "regime_since",
         Kind.TIMESTAMP,
         "First row of the confirmed regime; null when it is older than the lookback.",
     ),
-    Field(
-        "regime_age_h", Kind.INTEGER, "Rows since the confirmed regime began, capped.", "h", 0
-    ),
+    Field("regime_age_h", Kind.INTEGER, "Rows since the confirmed regime began, capped.", "h", 0),
     Field("n_bars", Kind.INTEGER, "Bars present in the 24 h window.", "bars", 0, 24),
 )

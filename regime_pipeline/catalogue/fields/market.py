@@ -25,7 +25,9 @@ FIELDS = (
         1,
     ),
     Field("interval_hours", Kind.INTEGER, "Hours between settlements in force.", "h", 1, 24),
-    Field("mark_price", Kind.FLOAT, "Mark price at settlement.", "quote", 0, exclusive_minimum=True),
+    Field(
+        "mark_price", Kind.FLOAT, "Mark price at settlement.", "quote", 0, exclusive_minimum=True
+    ),
     Field("open_interest_base", Kind.FLOAT, "One-sided open interest in coins.", "base", 0),
     Field("open_interest_usd", Kind.FLOAT, "One-sided open interest in US dollars.", "USD", 0),
     Field(
@@ -40,7 +42,9 @@ FIELDS = (
             "taker_sell_base",
         ),
     ),
-    Field("value", Kind.FLOAT, "Value of the metric: a fraction, or coins for taker volumes.", None, 0),
+    Field(
+        "value", Kind.FLOAT, "Value of the metric: a fraction, or coins for taker volumes.", None, 0
+    ),
     Field(
         "global_account_long_frac", Kind.FLOAT, "Share of accounts that are long.", "fraction", 0, 1
     ),
@@ -61,12 +65,8 @@ FIELDS = (
         1,
     ),
     Field("taker_sell_base", Kind.FLOAT, "Amount sold by takers.", "base", 0),
-    Field(
-        "long_liquidations_usd", Kind.FLOAT, "Longs closed by force in the bucket.", "USD", 0
-    ),
-    Field(
-        "short_liquidations_usd", Kind.FLOAT, "Shorts closed by force in the bucket.", "USD", 0
-    ),
+    Field("long_liquidations_usd", Kind.FLOAT, "Longs closed by force in the bucket.", "USD", 0),
+    Field("short_liquidations_usd", Kind.FLOAT, "Shorts closed by force in the bucket.", "USD", 0),
     Field("total_liquidation_usd", Kind.FLOAT, "Both sides of the bucket.", "USD", 0),
     Field(
         "coverage",

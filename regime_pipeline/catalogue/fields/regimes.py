@@ -21,7 +21,9 @@ def _per_frame() -> list[Field]:
             ),
             Field(f"trend_z_{f}", Kind.FLOAT, f"k-bar {f} return over lagged sigma root k.", "sd"),
             Field(f"volume_z_{f}", Kind.FLOAT, f"Lagged MAD z of log volume, {f} bars.", "sd"),
-            Field(f"heat_{f}", Kind.FLOAT, f"Trend and volume heat of the {f} bar.", "0-100", 0, 100),
+            Field(
+                f"heat_{f}", Kind.FLOAT, f"Trend and volume heat of the {f} bar.", "0-100", 0, 100
+            ),
             Field(
                 f"efficiency_{f}",
                 Kind.FLOAT,
@@ -56,9 +58,7 @@ FIELDS = (
         allowed=LABELS,
     ),
     Field("primary_legacy", Kind.TEXT, "The 1h label, the seed's primary.", allowed=LABELS),
-    Field(
-        "frames_available", Kind.INTEGER, "Frames that have a label.", "frames", 0, 4
-    ),
+    Field("frames_available", Kind.INTEGER, "Frames that have a label.", "frames", 0, 4),
     Field(
         "agreement_count",
         Kind.INTEGER,

@@ -24,7 +24,9 @@ def _component(name: str, what: str) -> list[Field]:
         Field(f"{name}_score", Kind.FLOAT, f"{what}, 50 neutral.", "0-100", 0, 100),
         Field(f"{name}_direction", Kind.TEXT, f"Reading of {name}_score.", allowed=DIRECTIONS),
         Field(f"{name}_strength", Kind.FLOAT, "|score - 50| / 50.", "fraction", 0, 1),
-        Field(f"{name}_confidence", Kind.FLOAT, "Data coverage x sample adequacy.", "fraction", 0, 1),
+        Field(
+            f"{name}_confidence", Kind.FLOAT, "Data coverage x sample adequacy.", "fraction", 0, 1
+        ),
         Field(f"{name}_status", Kind.TEXT, f"Status of {name}_score.", allowed=_STATUSES),
         Field(f"{name}_reason", Kind.TEXT, f"Why {name}_status is not ok."),
     ]
@@ -82,9 +84,7 @@ FIELDS = (
         100,
     ),
     Field("coverage_pct", Kind.INTEGER, "Weight of the available factors.", "%", 0, 100),
-    Field(
-        "factor_agreement", Kind.FLOAT, "|sum w(s-50)| / sum w|s-50|.", "fraction", 0, 1
-    ),
+    Field("factor_agreement", Kind.FLOAT, "|sum w(s-50)| / sum w|s-50|.", "fraction", 0, 1),
     Field("freshness", Kind.FLOAT, "Weighted freshness of the factors.", "fraction", 0, 1),
     Field(
         "confidence_level",

@@ -68,7 +68,16 @@ TABLES = (
         ),
         key=("event_id", "endpoint"),
         required=frozenset(
-            {"ts", "event_type", "body", "state", "attempts", "next_at", "deliver_before", "created_at"}
+            {
+                "ts",
+                "event_type",
+                "body",
+                "state",
+                "attempts",
+                "next_at",
+                "deliver_before",
+                "created_at",
+            }
         ),
         symbol_columns=(),
         partitioned=False,

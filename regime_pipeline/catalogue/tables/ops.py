@@ -31,7 +31,9 @@ TABLES = (
             "run_id",
         ),
         key=("fetch_id",),
-        required=frozenset({"dataset", "source", "window_start", "window_end", "fetch_status", "fetched_at"}),
+        required=frozenset(
+            {"dataset", "source", "window_start", "window_end", "fetch_status", "fetched_at"}
+        ),
         time_column="fetched_at",
         partitioned=False,
     ),

@@ -32,7 +32,11 @@ TABLES = (
             "factor_agreement",
             "freshness",
             "top_factors",
-            *(c for f in FACTORS for c in (f"{f}_factor", f"{f}_factor_status", f"{f}_factor_reason")),
+            *(
+                c
+                for f in FACTORS
+                for c in (f"{f}_factor", f"{f}_factor_status", f"{f}_factor_reason")
+            ),
         ),
     ),
 )

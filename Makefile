@@ -1,0 +1,61 @@
+# The two commands a new user needs are `make run` and `make test`; `make help` lists the rest.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11)
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+JOBS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test test-slow ui lint types bench fmt docs lock clean
+
+help: ## what can be done here
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.ready ## the environment only: .venv with the locked dependencies
+
+$(VENV)/.ready: requirements.lock pyproject.toml
+	@command -v "$(PYTHON)" >/dev/null || { echo "error: no '$(PYTHON)' here; install Python 3.11 (Debian: apt-get install python3.11 python3.11-venv) or name one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' || { echo "error: $(PYTHON) is $$("$(PYTHON)" -V 2>&1); Python 3.11 or 3.12 is needed: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import venv, ensurepip' 2>/dev/null || { echo "error: $(PYTHON) has no venv module (Debian: apt-get install python3.11-venv)" >&2; exit 1; }
+	@echo "Setting up $(VENV) (about a minute, once) ..."
+	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+run: setup ## provider payloads -> events -> reporting tables, then a summary and a report
+	@$(BIN)/regime run $(ARGS)
+
+test: setup ## the tests
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m "not slow" $(ARGS)
+
+test-slow: setup ## the tests that take long
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m slow --timeout=900 $(ARGS)
+
+ui: setup ## Dagster UI and daemon
+	@$(BIN)/regime ui $(ARGS)
+
+lint: setup ## style
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+types: setup ## types of the pure packages
+	@$(BIN)/mypy
+
+fmt: setup ## put the code into shape
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+docs: setup ## write the generated pages and dbt sources from the catalogue
+	@$(BIN)/python -m regime_pipeline.catalogue.documents
+
+bench: setup ## benchmarks, each beside its baseline; one JSON line a figure
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+lock: setup ## resolve requirements.lock anew (needs uv)
+	uv pip compile --python-version 3.11 --universal --no-strip-extras --extra dev pyproject.toml \
+	  --generate-hashes --no-emit-index-url --no-header -o requirements.lock
+
+clean: ## stop the embedded database and remove the environment (data in .regime stays)
+	@test ! -x $(BIN)/regime || $(BIN)/regime db stop || true
+	@rm -rf $(VENV)

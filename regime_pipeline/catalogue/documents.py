@@ -1,0 +1,218 @@
+"""Documents derived from the catalogue: dbt ``sources.yml`` and the data dictionary.
+
+Belongs here: turning fields and tables into text that other people and tools read. The text is
+checked in, and a test fails when it differs from what the catalogue gives; after a change of the
+catalogue run ``python -m regime_pipeline.catalogue.documents``. Nothing is described here that is
+not a field or a table, apart from how old a source may be.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from regime_pipeline.catalogue.fields.signals import FACTORS
+from regime_pipeline.catalogue.model import Field, Kind, Table
+from regime_pipeline.catalogue.registry import FIELDS, TABLES
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES_PATH = ROOT / "dbt_project" / "models" / "sources" / "sources.yml"
+"""Where dbt reads its sources."""
+DICTIONARY_PATH = ROOT / "docs" / "data-dictionary.md"
+"""Where people read what every column means."""
+
+SQL_NAMES: dict[Kind, str] = {
+    Kind.TIMESTAMP: "timestamp with time zone",
+    Kind.FLOAT: "double precision",
+    Kind.INTEGER: "bigint",
+    Kind.BOOLEAN: "boolean",
+    Kind.TEXT: "text",
+    Kind.JSON: "jsonb",
+    Kind.FLOATS: "jsonb",
+}
+
+FRESHNESS: dict[str, tuple[int, int]] = {
+    "market.candles_1h": (3, 24),
+    "market.liquidations_1h": (3, 24),
+    "market.open_interest": (3, 24),
+    "market.funding": (12, 24),
+}
+"""Hours after which ``dbt source freshness`` warns and fails, for the tables that drive the rest."""
+
+SCHEMA_DESCRIPTIONS = {
+    "raw": "What providers said, typed, one row per observation and source.",
+    "market": "One conformed series per market and symbol.",
+    "features": "Cascades, funding statistics, volatility regimes.",
+    "regimes": "Regime labels over four timeframes and their agreement.",
+    "correlation": "Pairwise correlations and their breaks.",
+    "signals": "Signal components and the futures score.",
+    "alerts": "Market events and their delivery.",
+    "ops": "What was asked, what came, what was refused.",
+}
+
+_GENERATED = "Generated from regime_pipeline/catalogue; edit that and run `python -m regime_pipeline.catalogue.documents`."
+
+
+def _by_schema() -> dict[str, list[Table]]:
+    groups: dict[str, list[Table]] = {}
+    for item in TABLES.values():
+        groups.setdefault(item.schema, []).append(item)
+    return groups
+
+
+def _quoted(text: str) -> str:
+    """A YAML double-quoted scalar; ``{`` is kept from dbt's templating by the caller's texts."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _meaning(field: Field) -> str:
+    text = field.description
+    if field.unit:
+        text += f" Unit: {field.unit}."
+    if field.allowed:
+        text += f" One of {', '.join(field.allowed)}."
+    return text
+
+
+def _source_table(item: Table) -> list[str]:
+    lines = [
+        f"      - name: {item.name}",
+        f"        description: {_quoted(item.description)}",
+        "        config:",
+        "          meta:",
+        f"            dagster: {{asset_key: [{item.schema}, {item.name}]}}",
+        f"            primary_key: [{', '.join(item.key)}]",
+    ]
+    if item.full_name in FRESHNESS:
+        warn, fail = FRESHNESS[item.full_name]
+        lines += [
+            f"          loaded_at_field: {item.time_column} + interval '1 hour'",
+            "          freshness:",
+            f"            warn_after: {{count: {warn}, period: hour}}",
+            f"            error_after: {{count: {fail}, period: hour}}",
+            f"            filter: {item.time_column} > current_timestamp - interval '14 days'",
+        ]
+    lines.append("        columns:")
+    for name in item.fields:
+        field = FIELDS[name]
+        lines += [
+            f"          - name: {name}",
+            f"            data_type: {SQL_NAMES[field.kind]}",
+            f"            description: {_quoted(_meaning(field))}",
+        ]
+    return lines
+
+
+def sources_yaml() -> str:
+    """``sources.yml`` of the dbt project: one source per schema, one table per catalogue table.
+
+    Every table carries the Dagster asset key ``[schema, name]``, so that lineage joins.
+    """
+    lines = [f"# {_GENERATED}", "version: 2", "", "sources:"]
+    for schema, tables in _by_schema().items():
+        lines += [
+            f"  - name: {schema}",
+            f"    schema: {schema}",
+            f"    description: {_quoted(SCHEMA_DESCRIPTIONS[schema])}",
+            "    tables:",
+        ]
+        for item in tables:
+            lines += _source_table(item)
+    return "\n".join(lines) + "\n"
+
+
+def _bounds(field: Field) -> str:
+    if field.allowed:
+        return ", ".join(f"`{v}`" for v in field.allowed)
+    if field.minimum is None and field.maximum is None:
+        return ""
+    low = "" if field.minimum is None else f"{field.minimum:g}"
+    high = "" if field.maximum is None else f"{field.maximum:g}"
+    if not high:
+        return f"{'>' if field.exclusive_minimum else '≥'} {low}"
+    if not low:
+        return f"≤ {high}"
+    return f"{low} … {high}"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _dictionary_table(item: Table) -> list[str]:
+    lines = [
+        f"### `{item.full_name}`",
+        "",
+        item.description,
+        "",
+        f"Key: {', '.join(f'`{k}`' for k in item.key)}. Time column: `{item.time_column}`."
+        + (" Monthly partitions." if item.partitioned else "")
+        + (
+            f" Replaced versions are kept in `{item.full_name}_revisions`."
+            if item.partitioned
+            else ""
+        ),
+        "",
+        "| column | type | null | unit | values | meaning |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for name in item.fields:
+        field = FIELDS[name]
+        null = "" if name in item.key or name in item.required else "yes"
+        meaning = field.description + (f" ({field.source})" if field.source else "")
+        cells = (
+            f"`{name}`",
+            SQL_NAMES[field.kind].replace("timestamp with time zone", "timestamptz"),
+            null,
+            field.unit or "",
+            _bounds(field),
+            meaning,
+        )
+        lines.append("| " + " | ".join(_cell(c) for c in cells) + " |")
+    return [*lines, ""]
+
+
+def data_dictionary() -> str:
+    """The data dictionary in Markdown: every schema, table and column."""
+    lines = [
+        "# Data dictionary",
+        "",
+        f"<!-- {_GENERATED} -->",
+        "",
+        "Every table that the pipeline writes. The tables for reports (schema `reporting`) are made "
+        "by dbt; [reporting.md](reporting.md) explains them.",
+        "",
+        "Conventions: `ts` is the UTC open of a bar or the time of an event; a row decides at "
+        "`ts + 1h`. What is not known is null, with `status` and `reason` beside it; 0 always means "
+        "an observed zero. The statuses `ok` and `partial` can be used, all others mean that the "
+        "row's main value is null. `source_tier` is the worst origin among the inputs, "
+        "`method_version` names the definition and its thresholds. `ingested_at`, `revision` and "
+        "`run_id` say when and how a version of a row came.",
+        "",
+        f"Factors of the futures score, in table order: {', '.join(FACTORS)}.",
+        "",
+    ]
+    groups = _by_schema()
+    for schema, tables in groups.items():
+        names = ", ".join(f"[`{t.name}`](#{t.schema}{t.name})" for t in tables)
+        lines.append(f"- **{schema}**: {names}")
+    lines.append("")
+    for schema, tables in groups.items():
+        lines += [f"## {schema}", "", SCHEMA_DESCRIPTIONS[schema], ""]
+        for item in tables:
+            lines += _dictionary_table(item)
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def write_sources(path: Path = SOURCES_PATH) -> None:
+    """Write dbt's ``sources.yml``."""
+    path.write_text(sources_yaml(), encoding="utf-8")
+
+
+def write_data_dictionary(path: Path = DICTIONARY_PATH) -> None:
+    """Write the data dictionary."""
+    path.write_text(data_dictionary(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_sources()
+    write_data_dictionary()
