@@ -49,7 +49,10 @@ SCHEMA_DESCRIPTIONS = {
     "ops": "What was asked, what came, what was refused.",
 }
 
-_GENERATED = "Generated from regime_pipeline/catalogue; edit that and run `python -m regime_pipeline.catalogue.documents`."
+_GENERATED = (
+    "Generated from regime_pipeline/catalogue; edit that and run "
+    "`python -m regime_pipeline.catalogue.documents`."
+)
 
 
 def _by_schema() -> dict[str, list[Table]]:

@@ -36,7 +36,7 @@ _SUM, _MEAN, _STD, _COUNT, _MIN, _MAX = range(6)
 
 
 @numba.njit(cache=True, nogil=True)
-def _moments(x, window, min_obs, lag, what, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, C901
+def _moments(x, window, min_obs, lag, what, out):  # type: ignore[no-untyped-def]  # noqa: C901
     """Fill ``out`` (columns x hours) with one statistic; ``x`` is columns x hours, contiguous."""
     columns, length = x.shape
     for s in range(columns):
@@ -82,7 +82,7 @@ def _moments(x, window, min_obs, lag, what, out):  # type: ignore[no-untyped-def
 
 
 @numba.njit(cache=True, nogil=True)
-def _position(buffer, n, v):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _position(buffer, n, v):  # type: ignore[no-untyped-def]
     """First index of ``buffer[:n]`` (ascending) whose value is not below ``v``."""
     low = 0
     high = n
@@ -96,7 +96,7 @@ def _position(buffer, n, v):  # type: ignore[no-untyped-def]  # noqa: ANN001, AN
 
 
 @numba.njit(cache=True, nogil=True)
-def _slide(buffer, n, leaves, enters):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _slide(buffer, n, leaves, enters):  # type: ignore[no-untyped-def]
     """The sorted buffer after one value left and one entered (non-finite: none); its new size."""
     if math.isfinite(leaves):
         at = _position(buffer, n, leaves)
@@ -113,10 +113,10 @@ def _slide(buffer, n, leaves, enters):  # type: ignore[no-untyped-def]  # noqa: 
 
 
 @numba.njit(cache=True, nogil=True)
-def _type7(buffer, n, q):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _type7(buffer, n, q):  # type: ignore[no-untyped-def]
     """Quantile ``q`` of ``buffer[:n]`` (ascending), interpolated between its neighbours."""
     position = (n - 1) * q
-    low = int(math.floor(position))
+    low = math.floor(position)
     share = position - low
     if share == 0.0 or low + 1 >= n or buffer[low] == buffer[low + 1]:
         return buffer[low]
@@ -124,7 +124,7 @@ def _type7(buffer, n, q):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN20
 
 
 @numba.njit(cache=True, nogil=True)
-def _quantile(x, window, min_obs, lag, q, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _quantile(x, window, min_obs, lag, q, out):  # type: ignore[no-untyped-def]
     columns, length = x.shape
     buffer = np.empty(window + 1)
     for s in range(columns):
@@ -138,7 +138,7 @@ def _quantile(x, window, min_obs, lag, q, out):  # type: ignore[no-untyped-def] 
 
 
 @numba.njit(cache=True, nogil=True)
-def _mad(buffer, n, centre):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _mad(buffer, n, centre):  # type: ignore[no-untyped-def]
     """Median of |v - centre| over an ascending buffer: merge the two sides outwards."""
     right = _position(buffer, n, centre)
     left = right - 1
@@ -163,7 +163,7 @@ def _mad(buffer, n, centre):  # type: ignore[no-untyped-def]  # noqa: ANN001, AN
 
 
 @numba.njit(cache=True, nogil=True)
-def _judge(value, centre, spread, constant, median, floor):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _judge(value, centre, spread, constant, median, floor):  # type: ignore[no-untyped-def]
     """(z, scale, code) of a value under a centre and a spread; NaN floor: no floor."""
     flat = constant or spread <= RELATIVE_DISPERSION * max(abs(centre), RELATIVE_DISPERSION)
     floored = not math.isnan(floor)
@@ -178,7 +178,7 @@ def _judge(value, centre, spread, constant, median, floor):  # type: ignore[no-u
 
 
 @numba.njit(cache=True, nogil=True)
-def _lagged_z(x, window, min_obs, floor, z, mean, sd, code):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _lagged_z(x, window, min_obs, floor, z, mean, sd, code):  # type: ignore[no-untyped-def]
     columns, length = x.shape
     buffer = np.empty(window)
     for s in range(columns):
@@ -224,7 +224,7 @@ def _lagged_z(x, window, min_obs, floor, z, mean, sd, code):  # type: ignore[no-
 
 
 @numba.njit(cache=True, nogil=True)
-def _lagged_mad_z(x, reference, window, min_obs, floor, z, median, scale, code):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _lagged_mad_z(x, reference, window, min_obs, floor, z, median, scale, code):  # type: ignore[no-untyped-def]
     columns, length = x.shape
     buffer = np.empty(window + 1)
     for s in range(columns):
@@ -242,7 +242,7 @@ def _lagged_mad_z(x, reference, window, min_obs, floor, z, median, scale, code):
                 continue
             centre = _type7(buffer, n, 0.5)
             spread = MAD_TO_SD * _mad(buffer, n, centre)
-            if spread == 0.0:
+            if spread <= RELATIVE_DISPERSION * max(abs(centre), RELATIVE_DISPERSION):
                 total = 0.0
                 for i in range(n):
                     total += abs(buffer[i] - centre)
@@ -337,7 +337,7 @@ def _floor(floor: float | None) -> float:
 def lagged_z(
     x: npt.ArrayLike, window: int, min_obs: int, *, floor: float | None = None
 ) -> tuple[FloatPanel, FloatPanel, FloatPanel, CodePanel]:
-    """z of every value under mean and sd (ddof 1) of the ``window`` slots before it.
+    """Score of every value under mean and sd (ddof 1) of the ``window`` slots before it.
 
     A constant window (max = min, or sd within 1e-12 of nothing beside its mean) has no z, code 2. A
     ``floor`` bounds the scale from below and replaces that null: z is then the distance from the

@@ -1,0 +1,634 @@
+"""Compiled kernels of the correlation engine: ranks, pairwise sums, false-discovery, episodes.
+
+Belongs here: loops over arrays that only correlations need. Does not belong here: frames, settings,
+names of columns.
+
+Every kernel is exact about *where a computation began*: a value depends only on the rows of its own
+window. Ranks slide by whole-number updates, so the sums behind a Spearman coefficient are integers
+without rounding; Pearson sums are reduced afresh in time order for every window; the exponential
+sums are assembled from blocks that are anchored in absolute time. No fast-math anywhere.
+
+Layout: inputs are symbol-major (S, T), outputs pair-major (P, N), pairs in the order (0,1), (0,2),
+.. (1,2) ... which is the alphabetical order of the pairs. NaN is null.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Codes = npt.NDArray[np.int8]
+
+CONSTANT_RTOL = 1e-12
+BLOCK = 256
+"""Hours handled at once by the Pearson kernel; only speed depends on it."""
+EWMA_BLOCK = 64
+"""Hours of an anchored block of the exponential sums; the last bits depend on it."""
+
+
+@njit(cache=True, nogil=True)
+def log_returns(close: Floats) -> Floats:
+    """ln(c[t] / c[t-1]) along the last axis of (S, T); null unless both closes are there."""
+    symbols, length = close.shape
+    out = np.full((symbols, length), np.nan)
+    for s in range(symbols):
+        for t in range(1, length):
+            if close[s, t] > 0.0 and close[s, t - 1] > 0.0:
+                out[s, t] = math.log(close[s, t] / close[s, t - 1])
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _replace(values: Floats, ranks: Ints, slot: int, new: float) -> None:
+    """Put ``new`` where the oldest value was; ``ranks`` hold 2 * mid-rank, 0 for null.
+
+    A comparison with NaN is false, so null slots neither count nor change.
+    """
+    old = values[slot]
+    values[slot] = np.nan
+    own = 0
+    for w in range(values.size):
+        y = values[w]
+        ranks[w] += (
+            np.int64(new < y) + np.int64(new <= y) - np.int64(old < y) - np.int64(old <= y)
+        )
+        own += np.int64(y < new) + np.int64(y <= new)
+    values[slot] = new
+    ranks[slot] = 0 if math.isnan(new) else own + 2
+
+
+@njit(cache=True, nogil=True)
+def _without(values: Floats, ranks: Ints, other: Floats, out: Ints) -> None:
+    """Doubled mid-ranks among the slots where ``other`` is present too; 0 elsewhere."""
+    out[:] = ranks
+    for w in range(values.size):
+        if math.isnan(other[w]) and not math.isnan(values[w]):
+            x = values[w]
+            for k in range(values.size):
+                out[k] -= np.int64(x < values[k]) + np.int64(x <= values[k])
+    for w in range(values.size):
+        if math.isnan(other[w]) or math.isnan(values[w]):
+            out[w] = 0
+
+
+@njit(cache=True, nogil=True)
+def _centre(ranks: Ints, n: int, out: npt.NDArray[np.int32]) -> int:
+    """Ranks about their mean (doubled, so whole numbers); returns the sum of squares."""
+    total = 0
+    for w in range(ranks.size):
+        c = ranks[w] - (n + 1) if ranks[w] > 0 else 0
+        out[w] = c
+        total += c * c
+    return total
+
+
+@njit(cache=True, nogil=True)
+def _dot(a: npt.NDArray[np.int32], b: npt.NDArray[np.int32]) -> int:
+    total = 0
+    for w in range(a.size):
+        total += np.int64(a[w]) * np.int64(b[w])
+    return total
+
+
+@njit(cache=True, nogil=True)
+def rolling_spearman(x: Floats, window: int, min_obs: int, first: int) -> tuple[Floats, Ints]:
+    """Spearman correlation of every pair over rows t-window+1 .. t, pairwise complete.
+
+    Ties get their average rank. Where all values of a window are there, a symbol's ranks serve all
+    its pairs; where the holes of two symbols differ, both are ranked again among the common rows.
+
+    Args:
+        x: (S, T) returns.
+        window: rows of the window, holes included.
+        min_obs: fewer common rows give null.
+        first: first row that is put out.
+
+    Returns:
+        Coefficients (P, T-first), null also when one side is constant, and the common rows.
+    """
+    symbols, length = x.shape
+    pairs = symbols * (symbols - 1) // 2
+    rho = np.full((pairs, length - first), np.nan)
+    counts = np.zeros((pairs, length - first), np.int64)
+    values = np.full((symbols, window), np.nan)
+    ranks = np.zeros((symbols, window), np.int64)
+    centred = np.zeros((symbols, window), np.int32)
+    squares = np.zeros(symbols, np.int64)
+    present = np.zeros(symbols, np.int64)
+    differ = np.zeros(pairs, np.int64)  # slots that only one of the two has
+    only_a = np.zeros(pairs, np.int64)
+    was = np.zeros(symbols, np.bool_)
+    own_a = np.empty(window, np.int64)
+    own_b = np.empty(window, np.int64)
+    centred_a = np.empty(window, np.int32)
+    centred_b = np.empty(window, np.int32)
+    for t in range(max(0, first - window + 1), length):
+        slot = t % window
+        changed = False
+        for s in range(symbols):
+            was[s] = not math.isnan(values[s, slot])
+            now = not math.isnan(x[s, t])
+            present[s] += np.int64(now) - np.int64(was[s])
+            changed |= now != was[s] or not now
+            _replace(values[s], ranks[s], slot, x[s, t])
+        if changed:
+            p = 0
+            for a in range(symbols):
+                here_a = not math.isnan(x[a, t])
+                for b in range(a + 1, symbols):
+                    here_b = not math.isnan(x[b, t])
+                    differ[p] += np.int64(here_a != here_b) - np.int64(was[a] != was[b])
+                    only_a[p] += np.int64(here_a and not here_b) - np.int64(was[a] and not was[b])
+                    p += 1
+        if t < first:
+            continue
+        for s in range(symbols):
+            squares[s] = _centre(ranks[s], present[s], centred[s])
+        p = 0
+        for a in range(symbols):
+            for b in range(a + 1, symbols):
+                n = present[a] - only_a[p]
+                counts[p, t - first] = n
+                if n >= min_obs:
+                    if differ[p] == 0:
+                        cross = _dot(centred[a], centred[b])
+                        square_a, square_b = squares[a], squares[b]
+                    else:
+                        _without(values[a], ranks[a], values[b], own_a)
+                        _without(values[b], ranks[b], values[a], own_b)
+                        square_a = _centre(own_a, n, centred_a)
+                        square_b = _centre(own_b, n, centred_b)
+                        cross = _dot(centred_a, centred_b)
+                    if square_a > 0 and square_b > 0:
+                        rho[p, t - first] = cross / math.sqrt(
+                            np.float64(square_a) * np.float64(square_b)
+                        )
+                p += 1
+    return rho, counts
+
+
+@njit(cache=True, nogil=True)
+def _is_constant(mean: float, square: float, n: float) -> bool:
+    return math.sqrt(square / (n - 1.0)) <= CONSTANT_RTOL * max(abs(mean), CONSTANT_RTOL)
+
+
+@njit(cache=True, nogil=True)
+def _ratio(cross: float, square_a: float, square_b: float) -> float:
+    r = cross / (math.sqrt(square_a) * math.sqrt(square_b))
+    return min(1.0, max(-1.0, r))
+
+
+@njit(cache=True, nogil=True)
+def rolling_pearson(x: Floats, window: int, min_obs: int, first: int) -> tuple[Floats, Codes]:
+    """Pearson correlation of every pair over rows t-window+1 .. t, pairwise complete, two-pass.
+
+    The inner loops run over neighbouring windows, so each window's sums still go through its own
+    rows in time order. Null slots add an exact zero: the quick path for blocks without holes and
+    the general one agree to the bit.
+
+    Returns:
+        Coefficients (P, T-first) and codes: 0 ok, 1 too few rows, 2 one side is constant.
+    """
+    symbols, length = x.shape
+    pairs = symbols * (symbols - 1) // 2
+    out = np.full((pairs, length - first), np.nan)
+    codes = np.ones((pairs, length - first), np.int8)
+    filled = np.zeros((symbols, length))
+    mask = np.zeros((symbols, length))
+    for s in range(symbols):
+        for t in range(length):
+            if not math.isnan(x[s, t]):
+                filled[s, t] = x[s, t]
+                mask[s, t] = 1.0
+    mean = np.empty((symbols, BLOCK))
+    square = np.empty((symbols, BLOCK))
+    whole = np.empty(symbols, np.bool_)
+    pa = np.empty(window + BLOCK)
+    pb = np.empty(window + BLOCK)
+    pm = np.empty(window + BLOCK)
+    mean_a = np.empty(BLOCK)
+    mean_b = np.empty(BLOCK)
+    square_a = np.empty(BLOCK)
+    square_b = np.empty(BLOCK)
+    cross = np.empty(BLOCK)
+    n = np.empty(BLOCK)
+    for start in range(max(first, window - 1), length, BLOCK):
+        size = min(BLOCK, length - start)
+        low = start - window + 1
+        span = size + window - 1
+        for s in range(symbols):
+            whole[s] = True
+            for t in range(low, low + span):
+                if mask[s, t] == 0.0:
+                    whole[s] = False
+            if whole[s]:
+                _moments(filled[s, low : low + span], window, size, mean[s], square[s])
+        p = 0
+        for a in range(symbols):
+            for b in range(a + 1, symbols):
+                if whole[a] and whole[b]:
+                    _cross(
+                        filled[a, low : low + span],
+                        filled[b, low : low + span],
+                        window,
+                        size,
+                        mean[a],
+                        mean[b],
+                        cross,
+                    )
+                    for i in range(size):
+                        n[i] = window
+                        mean_a[i], mean_b[i] = mean[a, i], mean[b, i]
+                        square_a[i], square_b[i] = square[a, i], square[b, i]
+                else:
+                    for k in range(span):
+                        m = mask[a, low + k] * mask[b, low + k]
+                        pm[k] = m
+                        pa[k] = filled[a, low + k] * m
+                        pb[k] = filled[b, low + k] * m
+                    _masked(
+                        pa, pb, pm, window, size, n, mean_a, mean_b, square_a, square_b, cross
+                    )
+                for i in range(size):
+                    at = start - first + i
+                    if n[i] < min_obs or n[i] < 2.0:
+                        continue
+                    if _is_constant(mean_a[i], square_a[i], n[i]) or _is_constant(
+                        mean_b[i], square_b[i], n[i]
+                    ):
+                        codes[p, at] = 2
+                        continue
+                    codes[p, at] = 0
+                    out[p, at] = _ratio(cross[i], square_a[i], square_b[i])
+                p += 1
+    return out, codes
+
+
+@njit(cache=True, nogil=True)
+def _moments(x: Floats, window: int, size: int, mean: Floats, square: Floats) -> None:
+    mean[:size] = 0.0
+    square[:size] = 0.0
+    for k in range(window):
+        for i in range(size):
+            mean[i] += x[i + k]
+    for i in range(size):
+        mean[i] /= window
+    for k in range(window):
+        for i in range(size):
+            d = x[i + k] - mean[i]
+            square[i] += d * d
+
+
+@njit(cache=True, nogil=True)
+def _cross(
+    a: Floats, b: Floats, window: int, size: int, mean_a: Floats, mean_b: Floats, out: Floats
+) -> None:
+    out[:size] = 0.0
+    for k in range(window):
+        for i in range(size):
+            out[i] += (a[i + k] - mean_a[i]) * (b[i + k] - mean_b[i])
+
+
+@njit(cache=True, nogil=True)
+def _masked(
+    a: Floats,
+    b: Floats,
+    mask: Floats,
+    window: int,
+    size: int,
+    n: Floats,
+    mean_a: Floats,
+    mean_b: Floats,
+    square_a: Floats,
+    square_b: Floats,
+    cross: Floats,
+) -> None:
+    n[:size] = 0.0
+    mean_a[:size] = 0.0
+    mean_b[:size] = 0.0
+    square_a[:size] = 0.0
+    square_b[:size] = 0.0
+    cross[:size] = 0.0
+    for k in range(window):
+        for i in range(size):
+            n[i] += mask[i + k]
+            mean_a[i] += a[i + k]
+            mean_b[i] += b[i + k]
+    for i in range(size):
+        if n[i] > 0.0:
+            mean_a[i] /= n[i]
+            mean_b[i] /= n[i]
+    for k in range(window):
+        for i in range(size):
+            da = (a[i + k] - mean_a[i]) * mask[i + k]
+            db = (b[i + k] - mean_b[i]) * mask[i + k]
+            square_a[i] += da * da
+            square_b[i] += db * db
+            cross[i] += da * db
+
+
+@njit(cache=True, nogil=True)
+def _ewma_blocks(x: Floats, anchor: int, decay: Floats, forward: Floats, suffix: Floats) -> None:
+    """Sums inside the blocks: up to each row (weight 1 on it), and from it to the block's end."""
+    length = x.size
+    total = 0.0
+    for t in range(length):
+        total = x[t] if (t + anchor) % EWMA_BLOCK == 0 else decay[1] * total + x[t]
+        forward[t] = total
+    total = 0.0
+    for t in range(length - 1, -1, -1):
+        place = (t + anchor) % EWMA_BLOCK
+        weight = decay[EWMA_BLOCK - 1 - place]
+        total = weight * x[t] if place == EWMA_BLOCK - 1 else total + weight * x[t]
+        suffix[t] = total
+
+
+@njit(cache=True, nogil=True)
+def _ewma_sum(
+    t: int, window: int, anchor: int, decay: Floats, forward: Floats, suffix: Floats
+) -> float:
+    start = t - window + 1
+    stop = t - (t + anchor) % EWMA_BLOCK  # first row of the block that t lies in
+    total = 0.0
+    while start < stop:
+        end = start - (start + anchor) % EWMA_BLOCK + EWMA_BLOCK - 1
+        total += decay[t - end] * suffix[start]
+        start = end + 1
+    return total + forward[t]
+
+
+@njit(cache=True, nogil=True)
+def ewma_correlation(
+    x: Floats,
+    usable: npt.NDArray[np.bool_],
+    window: int,
+    min_obs: int,
+    anchor: int,
+    first: int,
+    decay: Floats,
+) -> Floats:
+    """Zero-mean exponentially weighted correlation over rows t-window+1 .. t, pairwise complete.
+
+    Args:
+        x: (S, T) returns; null ones leave numerator and denominator.
+        usable: (S, T) whether a symbol's closes in the window allow a value at the row.
+        window: rows of the fixed lookback; must exceed the block length.
+        min_obs: fewer common rows give null.
+        anchor: whole hours since 1970 of row 0, which places the blocks in absolute time.
+        first: first row that is put out, at least window - 1.
+        decay: decay ** k for k = 0 .. window.
+    """
+    symbols, length = x.shape
+    pairs = symbols * (symbols - 1) // 2
+    out = np.full((pairs, length - first), np.nan)
+    ab = np.empty(length)
+    aa = np.empty(length)
+    bb = np.empty(length)
+    seen = np.zeros(length + 1, np.int64)
+    work = np.empty((6, length))
+    p = 0
+    for a in range(symbols):
+        for b in range(a + 1, symbols):
+            for t in range(length):
+                here = not (math.isnan(x[a, t]) or math.isnan(x[b, t]))
+                seen[t + 1] = seen[t] + np.int64(here)
+                ab[t] = x[a, t] * x[b, t] if here else 0.0
+                aa[t] = x[a, t] * x[a, t] if here else 0.0
+                bb[t] = x[b, t] * x[b, t] if here else 0.0
+            _ewma_blocks(ab, anchor, decay, work[0], work[1])
+            _ewma_blocks(aa, anchor, decay, work[2], work[3])
+            _ewma_blocks(bb, anchor, decay, work[4], work[5])
+            for t in range(first, length):
+                if not (usable[a, t] and usable[b, t]):
+                    continue
+                if seen[t + 1] - seen[t - window + 1] < min_obs:
+                    continue
+                cross = _ewma_sum(t, window, anchor, decay, work[0], work[1])
+                square_a = _ewma_sum(t, window, anchor, decay, work[2], work[3])
+                square_b = _ewma_sum(t, window, anchor, decay, work[4], work[5])
+                if square_a > 0.0 and square_b > 0.0:
+                    out[p, t - first] = _ratio(cross, square_a, square_b)
+            p += 1
+    return out
+
+
+@njit(cache=True, nogil=True)
+def ewma_usable(
+    close: Floats, window: int, max_missing: int, last: int, first: int
+) -> npt.NDArray[np.bool_]:
+    """Whether the closes in the last ``window`` slots allow a recursive filter, per (S, T).
+
+    Slots before the first close in the window aren't missing; more than ``max_missing`` missing
+    ones, or a missing one among the ``last`` newest, forbid it.
+    """
+    symbols, length = close.shape
+    out = np.zeros((symbols, length), np.bool_)
+    ahead = np.empty(length + 1, np.int64)
+    seen = np.zeros(length + 1, np.int64)
+    for s in range(symbols):
+        ahead[length] = length
+        for t in range(length - 1, -1, -1):
+            ahead[t] = ahead[t + 1] if math.isnan(close[s, t]) else t
+        for t in range(length):
+            seen[t + 1] = seen[t] + np.int64(not math.isnan(close[s, t]))
+        for t in range(first, length):
+            start = ahead[t - window + 1]
+            recent = seen[t + 1] - seen[t - last + 1]
+            if start <= t and recent == last:
+                missing = (t - start + 1) - (seen[t + 1] - seen[start])
+                out[s, t] = missing <= max_missing
+    return out
+
+
+@njit(cache=True, nogil=True)
+def fisher_z(
+    rho_now: Floats, n_now: Ints, rho_base: Floats, n_base: Ints, limit: float
+) -> Floats:
+    """Difference of two Spearman coefficients in units of its sd, Bonett-Wright variances.
+
+    Coefficients of +-1 are drawn in to ``limit`` so that the value stays finite.
+    """
+    pairs, length = rho_now.shape
+    out = np.full((pairs, length), np.nan)
+    for p in range(pairs):
+        for t in range(length):
+            now, base = rho_now[p, t], rho_base[p, t]
+            if math.isnan(now) or math.isnan(base):
+                continue
+            now = min(limit, max(-limit, now))
+            base = min(limit, max(-limit, base))
+            variance = (1.0 + now * now / 2.0) / (n_now[p, t] - 3) + (1.0 + base * base / 2.0) / (
+                n_base[p, t] - 3
+            )
+            out[p, t] = (math.atanh(now) - math.atanh(base)) / math.sqrt(variance)
+    return out
+
+
+@njit(cache=True, nogil=True)
+def lagged_sd(z: Floats, step: int, lags: int, min_obs: int, first: int) -> Floats:
+    """Two-pass sd (ddof 1) of z at rows t - step, t - 2 step .. t - lags * step."""
+    pairs, length = z.shape
+    out = np.full((pairs, length - first), np.nan)
+    for p in range(pairs):
+        for t in range(first, length):
+            n = 0
+            total = 0.0
+            for j in range(1, lags + 1):
+                v = z[p, t - step * j]
+                if not math.isnan(v):
+                    n += 1
+                    total += v
+            if n < min_obs or n < 2:
+                continue
+            mean = total / n
+            square = 0.0
+            for j in range(1, lags + 1):
+                v = z[p, t - step * j]
+                if not math.isnan(v):
+                    square += (v - mean) * (v - mean)
+            out[p, t - first] = math.sqrt(square / (n - 1))
+    return out
+
+
+@njit(cache=True, nogil=True)
+def benjamini_hochberg(p_values: Floats) -> Floats:
+    """Adjusted p values over the pairs of every hour, (P, N); null ones don't count as tests."""
+    pairs, length = p_values.shape
+    out = np.full((pairs, length), np.nan)
+    at = np.empty(pairs, np.int64)
+    raw = np.empty(pairs)
+    for t in range(length):
+        m = 0
+        for p in range(pairs):
+            if not math.isnan(p_values[p, t]):
+                at[m] = p
+                raw[m] = p_values[p, t]
+                m += 1
+        order = np.argsort(raw[:m], kind="mergesort")
+        best = 1.0
+        for i in range(m - 1, -1, -1):
+            best = min(best, raw[order[i]] * m / (i + 1))
+            out[at[order[i]], t] = best
+    return out
+
+
+# -- break episodes -----------------------------------------------------------------------------
+
+_OPEN, _START, _SENT, _LEVEL, _CALM, _NULLS, _WAIT = 0, 1, 2, 3, 4, 5, 6
+_STATE = 7
+OUT_OPEN, OUT_START, OUT_KIND, OUT_LEVEL, OUT_ORDINAL = 0, 1, 2, 3, 4
+_OUT = 5
+KIND_START, KIND_ESCALATION, KIND_END = 0, 1, 2
+_CALM_HOURS = 3
+_MAX_NULLS = 24
+
+
+@njit(cache=True, nogil=True)
+def _step(
+    state: Ints, t: int, drop: float, fires: bool, level: int, end_drop: float, cooldown: int,
+    out: Ints,
+) -> None:
+    """One hour of a pair's machine; the initial state is all zeros.
+
+    ``_WAIT`` counts the hours that the cooldown still holds; ``_START`` is kept as t + 1 so that
+    zero means none.
+    """
+    out[OUT_OPEN] = 0
+    out[OUT_START] = -1
+    out[OUT_KIND] = -1
+    out[OUT_LEVEL] = -1
+    out[OUT_ORDINAL] = -1
+    if state[_WAIT] > 0:
+        state[_WAIT] -= 1
+    if math.isnan(drop):
+        out[OUT_OPEN] = state[_OPEN]
+        if state[_OPEN] == 1:
+            state[_CALM] = 0
+            state[_NULLS] += 1
+            if state[_NULLS] > _MAX_NULLS:
+                state[:] = 0
+                out[OUT_OPEN] = 0
+        return
+    state[_NULLS] = 0
+    if state[_OPEN] == 0:
+        if not fires:
+            return
+        state[_OPEN] = 1
+        state[_START] = t + 1
+    state[_CALM] = state[_CALM] + 1 if drop < end_drop else 0
+    out[OUT_OPEN] = 1
+    out[OUT_START] = state[_START] - 1
+    if state[_CALM] >= _CALM_HOURS:
+        # the newest announcement lies at least this long back, so an end never waits
+        if state[_SENT] > 0:
+            out[OUT_KIND] = KIND_END
+            out[OUT_ORDINAL] = state[_SENT]
+            state[_WAIT] = cooldown
+        wait = state[_WAIT]
+        state[:] = 0
+        state[_WAIT] = wait
+        return
+    if fires and state[_WAIT] == 0 and (state[_SENT] == 0 or level > state[_LEVEL]):
+        out[OUT_KIND] = KIND_START if state[_SENT] == 0 else KIND_ESCALATION
+        out[OUT_ORDINAL] = state[_SENT]
+        out[OUT_LEVEL] = level
+        state[_SENT] += 1
+        state[_LEVEL] = level
+        state[_WAIT] = cooldown
+
+
+@njit(cache=True, nogil=True)
+def break_episodes(
+    drop: Floats,
+    fires: npt.NDArray[np.bool_],
+    level: Codes,
+    lookback: int,
+    end_drop: float,
+    cooldown: int,
+) -> Ints:
+    """Break episodes of every pair, each row as if its machine began ``lookback`` rows before.
+
+    One machine runs through all rows. Row t keeps its answer when that machine was in its initial
+    state just before row t-lookback+1; otherwise a fresh machine runs from there until the two
+    agree, which they do at the next quiet spell.
+
+    Args:
+        drop: (P, M) relative drops; null is a null row.
+        fires: (P, M) is_break.
+        level: (P, M) severity, 0 LOW .. 3 CRITICAL.
+        lookback: rows of the fixed trailing run, at most M.
+        end_drop: below it an hour is calm.
+        cooldown: hours after an announcement in which nothing is announced.
+
+    Returns:
+        (P, M-lookback+1, 5): open, first row of the episode, kind, level, ordinal; -1 is null.
+    """
+    pairs, length = drop.shape
+    owed = length - lookback + 1
+    out = np.full((pairs, owed, _OUT), -1, np.int64)
+    states = np.zeros((length, _STATE), np.int64)
+    answers = np.zeros((length, _OUT), np.int64)
+    state = np.zeros(_STATE, np.int64)
+    answer = np.zeros(_OUT, np.int64)
+    for p in range(pairs):
+        state[:] = 0
+        for t in range(length):
+            _step(state, t, drop[p, t], fires[p, t], level[p, t], end_drop, cooldown, answers[t])
+            states[t] = state
+        for i in range(owed):
+            t = i + lookback - 1
+            agreed = i == 0 or not states[i - 1].any()
+            state[:] = 0
+            u = i
+            while not agreed and u <= t:
+                _step(state, u, drop[p, u], fires[p, u], level[p, u], end_drop, cooldown, answer)
+                if u < t:
+                    agreed = np.array_equal(state, states[u])
+                u += 1
+            out[p, i] = answers[t] if agreed else answer
+    return out

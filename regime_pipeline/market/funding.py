@@ -1,0 +1,127 @@
+"""Settled funding prints of the one configured venue, normalised to a common interval.
+
+Belongs here: choosing the venue's prints, the hour they settle at, the interval in force, units. Does
+not belong here: judging a print (``features.funding_anomalies``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from regime_pipeline.catalogue.frames import conform, empty
+from regime_pipeline.catalogue.registry import table
+from regime_pipeline.settings import method_version
+from regime_pipeline.windows import Window
+
+METHOD = "funding/1"
+
+LOOKBACK: dict[str, str] = {"raw.funding_rates": "4d"}
+"""Three days of earlier prints tell the interval; the rest is slack for rounding to the hour."""
+
+LEGAL_INTERVALS = (1, 2, 4, 6, 8)
+"""Hours between settlements that a gap between prints may stand for."""
+
+INTERVALS_PER_YEAR_8H = 1095.0
+_REACH_H = 72
+_HOUR_US = 3_600_000_000
+
+
+def funding(
+    raw_funding: pd.DataFrame, *, window: Window, venues: Mapping[str, str]
+) -> pd.DataFrame:
+    """Settled prints with ``rate_8h`` and ``rate_annual``, one row per symbol and settlement.
+
+    A print's interval is the provider's own statement where there is one, else the common length of
+    the last two gaps if they are equal and legal, else the shortest legal one among the last three
+    (a lost print then does not double the rate, and a new interval costs one wrong print at most),
+    else null; without an interval the rate per 8 h is null, reason ``interval_unknown``. Only the
+    print and those of the 72 h before it are looked at.
+
+    Args:
+        raw_funding: rows of ``raw.funding_rates`` with the lookback before the window.
+        window: settlements owed.
+        venues: symbol -> the one venue whose perpetual it is; other rows are left out. Where several
+            providers report the same print, the lowest tier counts, then the provider's name.
+
+    Returns:
+        Content columns of ``market.funding``; a print that nobody reported has no row.
+    """
+    target = table("market.funding")
+    chosen = _chosen(raw_funding, venues)
+    if chosen.empty:
+        return empty(target)[list(target.content)]
+    interval = _interval(
+        chosen["symbol"].to_numpy(dtype=object),
+        chosen["hour"].to_numpy(dtype=np.int64),
+        chosen["interval_hours"].to_numpy(dtype="float64", na_value=np.nan),
+    )
+    known = np.isfinite(interval)
+    rate = chosen["funding_rate"].to_numpy(dtype="float64")
+    rate_8h = rate * 8.0 / interval
+    out = chosen.assign(
+        interval_hours=pd.array(interval, dtype="Float64").astype("Int64"),
+        rate_8h=rate_8h,
+        rate_annual=rate_8h * INTERVALS_PER_YEAR_8H,
+        status=np.where(known, "ok", "insufficient_history"),
+        reason=pd.Series(np.where(known, None, "interval_unknown"), dtype="str"),
+        method_version=method_version(METHOD),
+    )
+    owed = (out["ts"] >= window.start) & (out["ts"] < window.end)
+    return conform(out.loc[owed, list(target.content)], target)[list(target.content)].reset_index(
+        drop=True
+    )
+
+
+def _chosen(raw: pd.DataFrame, venues: Mapping[str, str]) -> pd.DataFrame:
+    """One row per symbol and hour from the configured venue, sorted by both."""
+    venue = raw["symbol"].map(dict(venues))
+    rows = raw.loc[
+        (raw["market"] == "perp") & (raw["venue"] == venue) & raw["funding_rate"].notna(),
+        [
+            "symbol",
+            "ts",
+            "venue",
+            "source",
+            "funding_rate",
+            "interval_hours",
+            "mark_price",
+            "source_tier",
+        ],
+    ]
+    hour = (rows["ts"] + timedelta(minutes=30)).dt.floor("h").dt.as_unit("us")
+    rows = rows.assign(seen=rows["ts"], ts=hour, hour=hour.astype("int64") // _HOUR_US)
+    rows = rows.sort_values(["symbol", "ts", "source_tier", "source", "seen"], kind="stable")
+    return rows.drop_duplicates(["symbol", "ts"]).reset_index(drop=True)
+
+
+def _interval(
+    symbol: npt.NDArray[np.object_], hour: npt.NDArray[np.int64], told: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Hours of the interval that each print closes; rows sorted by symbol and hour."""
+    gaps = np.full((3, len(hour)), np.nan)
+    for back in range(3):
+        # the gap between the prints `back` and `back + 1` before; none beyond the reach or symbol
+        newer, older = _shift(hour, back), _shift(hour, back + 1)
+        near = (_shift_equal(symbol, back + 1)) & (hour - older < _REACH_H)
+        gaps[back, near] = (newer - older)[near]
+    legal = np.isin(gaps, LEGAL_INTERVALS)
+    agreed = np.where((gaps[0] == gaps[1]) & legal[0], gaps[0], np.nan)
+    shortest = np.where(legal, gaps, np.inf).min(axis=0)
+    inferred = np.where(np.isfinite(agreed), agreed, np.where(shortest < np.inf, shortest, np.nan))
+    return np.where(np.isfinite(told), told, inferred)
+
+
+def _shift(values: npt.NDArray[np.int64], by: int) -> npt.NDArray[np.int64]:
+    """The value ``by`` rows earlier; the first rows repeat the first value."""
+    return values[np.maximum(np.arange(len(values)) - by, 0)]
+
+
+def _shift_equal(symbol: npt.NDArray[np.object_], by: int) -> npt.NDArray[np.bool_]:
+    """Whether the row ``by`` rows earlier exists and has the same symbol."""
+    at = np.arange(len(symbol)) - by
+    return (at >= 0) & (symbol[np.maximum(at, 0)] == symbol)

@@ -1,0 +1,1 @@
+"""Alembic environment of the project's schemas; driven by ``storage.migrate``."""

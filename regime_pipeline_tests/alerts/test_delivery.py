@@ -1,0 +1,251 @@
+"""From an inserted event to a verified message, over real HTTP and the real outbox table."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pandas as pd
+import pytest
+from pydantic import SecretStr
+
+from regime_pipeline.alerts import signing
+from regime_pipeline.alerts.dispatch import dispatch_due
+from regime_pipeline.alerts.endpoints import EndpointRefused, checked_address, endpoints
+from regime_pipeline.alerts.outbox import enqueue
+from regime_pipeline.settings import Settings
+from regime_pipeline.windows import FixedClock, utc
+
+NOW = utc("2024-08-05T01:02:00Z")
+
+
+@dataclass
+class Receiver:
+    """A receiver that records what arrives and answers as told."""
+
+    statuses: list[int] = field(default_factory=list)
+    requests: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+    drip_s: float = 0.0
+    url: str = ""
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    box = Receiver()
+    stop = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            box.requests.append(({k.lower(): v for k, v in self.headers.items()}, body))
+            if box.drip_s:
+                stop.wait(box.drip_s)
+            status = box.statuses.pop(0) if box.statuses else 204
+            self.send_response(status)
+            if status == 302:
+                self.send_header("location", "http://127.0.0.1:9/")
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    box.url = f"http://127.0.0.1:{server.server_port}/hook"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield box
+    stop.set()
+    server.shutdown()
+    server.server_close()
+
+
+def settings_for(receiver: Receiver, tmp_path, **more: object) -> Settings:
+    return Settings(_env_file=None, home=tmp_path, webhooks_all=SecretStr(receiver.url), **more)
+
+
+def event(**changes: object) -> pd.DataFrame:
+    row = {
+        "event_id": "a" * 64,
+        "ts": pd.Timestamp("2024-08-05T00:00Z"),
+        "event_type": "LIQUIDATION_CASCADE",
+        "instrument": "BTC/USDT",
+        "kind": "start",
+        "ordinal": 0,
+        "alert_severity": "CRITICAL",
+        "level": "5",
+        "episode_start": pd.Timestamp("2024-08-05T00:00Z"),
+        "known_at": pd.Timestamp("2024-08-05T01:00Z"),
+        "title": "BTC/USDT liquidation cascade",
+        "details": '{"severity":5}',
+        "source_tier": 1,
+        "method_version": "cascades/1",
+    }
+    return pd.DataFrame([row | changes])
+
+
+def put(database, settings, frame, clock=None, suppress=None) -> int:
+    with database.connect() as conn, conn.transaction():
+        return enqueue(
+            conn,
+            frame,
+            settings=settings,
+            clock=clock or FixedClock(NOW),
+            suppress_reason=suppress,
+        )
+
+
+def outbox(database) -> list[tuple]:
+    with database.connect() as conn:
+        return conn.execute(
+            "SELECT event_id, state, attempts, reason FROM alerts.outbox ORDER BY ts, event_id"
+        ).fetchall()
+
+
+def test_an_event_arrives_once_signed_over_the_exact_bytes(database, receiver, tmp_path):
+    settings = settings_for(receiver, tmp_path)
+    assert put(database, settings, event()) == 1
+    assert put(database, settings, event()) == 1  # the same event again adds no row
+    counts = dispatch_due(database, settings, FixedClock(NOW))
+    assert counts["delivered"] == 1
+    assert dispatch_due(database, settings, FixedClock(NOW))["delivered"] == 0
+    ((headers, body),) = receiver.requests
+    assert headers["webhook-id"] == "a" * 64
+    signing.verify(signing.signing_secret(settings), body, headers)
+    assert json.loads(body)["data"]["title"] == "BTC/USDT liquidation cascade"
+    with pytest.raises(signing.BadSignature):
+        signing.verify(signing.signing_secret(settings), body + b" ", headers)
+
+
+def test_a_failed_attempt_is_repeated_later_with_the_same_id_and_bytes(database, receiver, tmp_path):
+    receiver.statuses = [500, 503]
+    settings = settings_for(receiver, tmp_path)
+    put(database, settings, event())
+    at = NOW
+    for _ in range(3):
+        dispatch_due(database, settings, FixedClock(at))
+        at += timedelta(minutes=3)
+    assert [state for _, state, _, _ in outbox(database)] == ["delivered"]
+    assert len({(h["webhook-id"], b) for h, b in receiver.requests}) == 1
+    assert len(receiver.requests) == 3
+    with database.connect() as conn:
+        log = conn.execute("SELECT attempt, outcome FROM alerts.delivery_attempts ORDER BY 1").fetchall()
+    assert log == [(1, "failed"), (2, "failed"), (3, "delivered")]
+
+
+def test_nothing_is_sent_after_its_limit(database, receiver, tmp_path):
+    settings = settings_for(receiver, tmp_path)
+    put(database, settings, event())
+    counts = dispatch_due(database, settings, FixedClock(NOW + timedelta(days=3)))
+    assert counts["expired"] == 1
+    assert receiver.requests == []
+
+
+def test_a_backfill_and_an_old_event_are_suppressed_with_the_reason(database, receiver, tmp_path):
+    settings = settings_for(receiver, tmp_path)
+    put(database, settings, event(), suppress="backfill")
+    put(
+        database,
+        settings,
+        event(event_id="b" * 64, known_at=pd.Timestamp("2024-07-01T00:00Z")),
+    )
+    dispatch_due(database, settings, FixedClock(NOW))
+    assert receiver.requests == []
+    rows = outbox(database)
+    assert {r[1] for r in rows} == {"suppressed"}
+    assert {r[3] for r in rows} == {"backfill", "older than its delivery limit when it was found"}
+
+
+def test_a_redirect_is_a_failure_and_is_not_followed(database, receiver, tmp_path):
+    receiver.statuses = [302]
+    settings = settings_for(receiver, tmp_path)
+    put(database, settings, event())
+    assert dispatch_due(database, settings, FixedClock(NOW))["failed"] == 1
+    assert len(receiver.requests) == 1
+
+
+def test_a_slow_receiver_is_cut_at_the_total_deadline_and_recorded_as_unknown(database, receiver, tmp_path):
+    receiver.drip_s = 3.0
+    settings = settings_for(receiver, tmp_path, webhook_deadline_s=0.5)
+    put(database, settings, event())
+    assert dispatch_due(database, settings, FixedClock(NOW), budget_s=2)["failed"] == 1
+    with database.connect() as conn:
+        ((outcome, latency),) = conn.execute(
+            "SELECT outcome, latency_ms FROM alerts.delivery_attempts"
+        ).fetchall()
+    assert outcome == "unknown"
+    assert latency is None or latency < 2_000
+
+
+def test_gone_ends_the_delivery(database, receiver, tmp_path):
+    receiver.statuses = [410]
+    settings = settings_for(receiver, tmp_path)
+    put(database, settings, event())
+    assert dispatch_due(database, settings, FixedClock(NOW))["dead"] == 1
+
+
+def test_two_dispatchers_at_once_send_each_message_once(database, receiver, tmp_path):
+    settings = settings_for(receiver, tmp_path)
+    frame = pd.concat([event(event_id=f"{i:064d}") for i in range(20)], ignore_index=True)
+    put(database, settings, frame)
+    threads = [
+        threading.Thread(target=dispatch_due, args=(database, settings, FixedClock(NOW))) for _ in range(3)
+    ]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    dispatch_due(database, settings, FixedClock(NOW))
+    ids = [h["webhook-id"] for h, _ in receiver.requests]
+    assert sorted(ids) == [f"{i:064d}" for i in range(20)]
+
+
+def test_simulated_data_never_reaches_a_receiver_elsewhere(database, tmp_path):
+    settings = Settings(
+        _env_file=None,
+        home=tmp_path,
+        origin="simulated",
+        webhooks_all=SecretStr("https://hooks.example.com/x"),
+    )
+    put(database, settings, event())
+    ((_, state, _, reason),) = outbox(database)
+    assert state == "suppressed"
+    assert "this machine only" in reason
+
+
+def test_several_urls_and_types_route_as_their_variables_say():
+    settings = Settings(
+        _env_file=None,
+        webhooks_all=SecretStr("https://a.example/1, https://b.example/2"),
+        webhooks_funding=SecretStr("https://c.example/3"),
+    )
+    found = {e.name: e for e in endpoints(settings)}
+    assert set(found) == {"WEBHOOKS_ALL#1", "WEBHOOKS_ALL#2", "WEBHOOKS_FUNDING"}
+    assert found["WEBHOOKS_FUNDING"].wants("FUNDING_REVERSAL")
+    assert not found["WEBHOOKS_FUNDING"].wants("REGIME_CONFIRMED")
+    assert "example" not in repr(found["WEBHOOKS_FUNDING"])
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://example.com/",
+        "https://user:pw@example.com/",
+        "https://169.254.169.254/latest",
+        "https://100.64.0.1/",
+        "https://[::ffff:127.0.0.1]/",
+        "https://[64:ff9b::7f00:1]/",
+        "https://2130706433/",
+        "https://127.1/",
+        "https://10.0.0.1/",
+        "https://224.0.0.1/",
+        "https://93.184.216.34:22/",
+    ],
+)
+def test_an_address_that_is_not_public_https_is_refused_before_a_byte_is_sent(url):
+    with pytest.raises(EndpointRefused):
+        checked_address(url, allow_loopback=False)
