@@ -42,7 +42,8 @@ def test_a_round_trip_keeps_values_order_and_types() -> None:
     assert long["symbol"].tolist() == ["ADA/USDT"] * 4 + ["BTC/USDT"] * 4
     assert long[["symbol", "ts"]].equals(long[["symbol", "ts"]].sort_values(["symbol", "ts"]))
     assert np.array_equal(to_panel(long, GRID, ["x"])["x"], x)
-    assert long["label"].tolist()[:4] == [None, "b", "a", None]
+    assert long["label"].isna().tolist()[:4] == [True, False, False, True]
+    assert long["label"].tolist()[1:3] == ["b", "a"]
 
 
 def test_integers_booleans_and_their_nulls_become_floats() -> None:

@@ -1,0 +1,237 @@
+"""Volatility regimes of the spot series, one row per symbol and hour.
+
+Belongs here: the realised and the range-based 24 h volatility, their baselines, the regime classes,
+the confirmed regime and its announcements. Does not belong here: turning announcements into alert
+rows (``alerts.events``), statistics over stored regimes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from regime_pipeline.catalogue.fields.features import VOL_REGIMES
+from regime_pipeline.catalogue.frames import conform
+from regime_pipeline.catalogue.registry import table
+from regime_pipeline.numerics.panel import (
+    HOUR_US,
+    FloatPanel,
+    from_panel,
+    grid_length,
+    grid_start_us,
+    take_codes,
+    to_panel,
+)
+from regime_pipeline.settings import VolatilityParams, method_version
+from regime_pipeline.windows import Grid, parse_lookback
+
+METHOD = "volatility/1"
+LOOKBACK: dict[str, str] = {"market.candles_1h": "40d"}
+"""168 h of machine + 24 h of null count + 743 h of baseline + 24 h of returns is 959 h."""
+
+DAY_BARS = 24
+MIN_BARS = 20
+BASELINE = 720
+MIN_BASELINE = 480
+MACHINE_HOURS = 168
+RESTART_AFTER = 24
+_GK_CLOSE = 2.0 * np.log(2.0) - 1.0
+_NO_SCALE = 1e-12
+
+_SEVERITY = ("INFO", "WARNING", "CRITICAL")
+
+
+def log_returns(close: FloatPanel) -> FloatPanel:
+    """Log return of every bar against the bar before; null unless both are observed."""
+    out = np.full_like(close, np.nan)
+    out[1:] = np.log(close[1:] / close[:-1])
+    return out
+
+
+def garman_klass(panels: dict[str, FloatPanel]) -> FloatPanel:
+    """Variance of every bar from its range and body (Garman & Klass 1980)."""
+    spread = np.log(panels["high"] / panels["low"])
+    body = np.log(panels["close"] / panels["open"])
+    return 0.5 * spread * spread - _GK_CLOSE * body * body
+
+
+def volatility_24h(variances: FloatPanel) -> tuple[FloatPanel, FloatPanel]:
+    """Root of the summed variances of the last 24 bars, scaled by 24 / n; null under 20 bars.
+
+    Returns:
+        The volatility, a fraction per 24 h, and the number of bars present.
+    """
+    from regime_pipeline.numerics.rolling import rolling_count, rolling_sum
+
+    present = rolling_count(variances, DAY_BARS)
+    total = rolling_sum(variances, DAY_BARS, MIN_BARS)
+    return np.sqrt(DAY_BARS / np.maximum(present, 1.0) * total), present
+
+
+def _ratio(value: FloatPanel, baseline: FloatPanel) -> FloatPanel:
+    return np.divide(value, baseline, out=np.full_like(value, np.nan), where=baseline > _NO_SCALE)
+
+
+def volatility_regimes(
+    candles_1h: pd.DataFrame, *, grid: Grid, params: VolatilityParams
+) -> pd.DataFrame:
+    """Volatility, regime and confirmed regime of every hour of the grid.
+
+    ``vol_regime`` and ``risk_multiplier`` come from the realised volatility of 24 hourly log returns
+    over its mean in the 30 days that end 24 h earlier (at least 480 of 720 hours). The confirmed
+    regime comes from the Garman-Klass volatility over its **median** there: close-to-close misses
+    wicks, and one wick doubles a mean for 30 days. It moves after a 5 % overshoot of the border and
+    two rows in a row, at once when it jumps two classes up or into EXTREME.
+
+    ``event_kind`` is ``change`` in the row that announces a change of the confirmed regime: INFO
+    between STABLE and HIGH_VOL, CRITICAL into EXTREME, else WARNING. For ``cooldown_hours`` after an
+    announcement further changes are held; a difference that remains is announced when it ends; into
+    EXTREME is never held.
+
+    Args:
+        candles_1h: rows of ``market.candles_1h`` (spot is selected here) from ``LOOKBACK`` before
+            ``grid.start``; rows may be absent.
+        grid: hours and symbols owed.
+        params: borders, multipliers, hysteresis, confirmations, cooldown.
+
+    Returns:
+        The content columns of ``features.volatility_regimes``, sorted by key. The main value is
+        ``vol_regime_confirmed``. ``ok``: all 24 returns and a full baseline; ``partial``: enough of
+        both (an hour lost costs one bar but two returns, so the close-to-close columns can be null
+        a row longer); else null with the reason.
+    """
+    wide = grid.widened(parse_lookback(LOOKBACK["market.candles_1h"]))
+    panels = to_panel(
+        candles_1h[candles_1h["market"] == "spot"],
+        wide,
+        ["open", "high", "low", "close", "source_tier"],
+    )
+    keep = grid_length(wide) - grid_length(grid)
+    full = _statistics(panels)
+    regimes = _regimes(full, params, grid_start_us(wide))
+    columns = {name: panel[keep:] for name, panel in {**full, **regimes}.items()}
+    observed = np.isfinite(panels["close"])[keep:]
+    status, reason = _status(columns, observed)
+    usable = np.isin(status, ("ok", "partial"))
+    tier = _worst_tier(panels["source_tier"])[keep:]
+    columns |= {
+        "abs_stable": np.where(
+            np.isfinite(columns["volatility_24h"]),
+            columns["volatility_24h"] < params.stable_threshold,
+            np.nan,
+        ),
+        "status": status,
+        "reason": reason,
+        "source_tier": np.where(usable, tier, np.nan),
+    }
+    spec = table("features.volatility_regimes")
+    names = [n for n in spec.content if n in columns]
+    long = from_panel(grid, {name: columns[name] for name in names})
+    long["event_ordinal"] = np.where(long["event_kind"].notna(), 0.0, np.nan)
+    long["episode_start"] = long["ts"].where(long["event_kind"].notna())
+    long["method_version"] = method_version(METHOD, params)
+    return conform(long, spec)[list(spec.content)]
+
+
+def _statistics(panels: dict[str, FloatPanel]) -> dict[str, npt.NDArray]:
+    from regime_pipeline.numerics.rolling import rolling_count, rolling_mean, rolling_median
+
+    returns = log_returns(panels["close"])
+    volatility, present = volatility_24h(returns * returns)
+    volatility_gk, bars = volatility_24h(garman_klass(panels))
+    mean = rolling_mean(volatility, BASELINE, MIN_BASELINE, lag=DAY_BARS)
+    median = rolling_median(volatility_gk, BASELINE, MIN_BASELINE, lag=DAY_BARS)
+    return {
+        "volatility_24h": volatility,
+        "volatility_mean": mean,
+        "vol_ratio": _ratio(volatility, mean),
+        "volatility_24h_gk": volatility_gk,
+        "volatility_median_gk": median,
+        "vol_ratio_gk": _ratio(volatility_gk, median),
+        "n_bars": bars,
+        "_returns": present,
+        "_baseline": rolling_count(volatility, BASELINE, lag=DAY_BARS),
+    }
+
+
+def _regimes(
+    full: dict[str, npt.NDArray], params: VolatilityParams, start_us: int
+) -> dict[str, npt.NDArray]:
+    from regime_pipeline.features import volatility_machine as machine
+
+    multipliers = np.array([*params.risk_multipliers, np.nan])
+    raw = machine.classes_of(full["vol_ratio"], params.borders)
+    by_column = np.ascontiguousarray(full["vol_ratio_gk"].T)
+    raw_gk = machine.classes_of(by_column, params.borders)
+    up = machine.classes_of(by_column, params.borders, 1.0 + params.hysteresis_frac)
+    down = machine.classes_of(by_column, params.borders, 1.0 - params.hysteresis_frac)
+    state = np.empty(raw_gk.shape, dtype=np.int8)
+    since = np.empty(raw_gk.shape, dtype=np.int64)
+    event = np.empty(raw_gk.shape, dtype=np.int8)
+    machine.run(
+        raw_gk,
+        up,
+        down,
+        MACHINE_HOURS,
+        RESTART_AFTER,
+        params.confirmations,
+        params.cooldown_hours,
+        state,
+        since,
+        event,
+    )
+    state, since, event, raw_gk = state.T, since.T, event.T, raw_gk.T
+    rows = np.arange(len(raw))[:, None]
+    stamps = (start_us + since * HOUR_US).astype("datetime64[us]")
+    age = np.where(since >= 0, rows - since, MACHINE_HOURS).astype(float)
+    return {
+        "vol_regime": take_codes(raw, VOL_REGIMES),
+        "risk_multiplier": multipliers[raw],
+        "size_scaler": 1.0 / multipliers[raw],
+        "vol_regime_gk": take_codes(raw_gk, VOL_REGIMES),
+        "vol_regime_confirmed": take_codes(state, VOL_REGIMES),
+        "risk_multiplier_confirmed": multipliers[state],
+        "regime_since": np.where((state >= 0) & (since >= 0), stamps, np.datetime64("NaT", "us")),
+        "regime_age_h": np.where(state >= 0, age, np.nan),
+        "event_kind": take_codes(np.where(event >= 0, 0, -1), ("change",)),
+        "event_severity": take_codes(_severity(event), _SEVERITY),
+    }
+
+
+def _severity(event: npt.NDArray[np.int8]) -> npt.NDArray[np.int64]:
+    """Index into ``_SEVERITY`` of ``4 * from + to``; -1 without an event."""
+    before, after = event // 4, event % 4
+    severity = np.where(after == 3, 2, np.where((before <= 1) & (after <= 1), 0, 1))
+    return np.where(event >= 0, severity, -1)
+
+
+def _status(
+    columns: dict[str, npt.NDArray], observed: npt.NDArray[np.bool_]
+) -> tuple[npt.NDArray, npt.NDArray]:
+    """Status and reason of every row; the main value is the confirmed regime."""
+    ready = np.isfinite(columns["vol_ratio_gk"])
+    short = ~np.isfinite(columns["volatility_24h_gk"])
+    baseline = np.isfinite(columns["volatility_median_gk"])
+    cases = [
+        (~ready & ~observed, "missing", "no_observation"),
+        (~ready & short, "insufficient_history", "bars_24h"),
+        (~ready & ~baseline, "insufficient_history", "baseline_30d"),
+        (~ready, "insufficient_history", "zero_dispersion"),
+        (columns["_returns"] < DAY_BARS, "partial", "bars_24h"),
+        (columns["_baseline"] < BASELINE, "partial", "baseline_30d"),
+    ]
+    conditions = [case[0] for case in cases]
+    code = np.select(conditions, list(range(len(cases))), -1)
+    status = take_codes(code, [case[1] for case in cases])
+    status[code < 0] = "ok"
+    return status, take_codes(code, [case[2] for case in cases])
+
+
+def _worst_tier(tier: FloatPanel) -> FloatPanel:
+    from regime_pipeline.numerics.rolling import rolling_max
+
+    return rolling_max(tier, BASELINE + 2 * DAY_BARS, 1)
+
+
+__all__ = ["LOOKBACK", "METHOD", "garman_klass", "log_returns", "volatility_regimes"]
