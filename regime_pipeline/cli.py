@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from regime_pipeline.settings import Settings
-from regime_pipeline.windows import DAY, Window, clock_from_text, floor_day, utc
+from regime_pipeline.windows import DAY, FixedClock, Window, clock_from_text, floor_day, utc
 
 if TYPE_CHECKING:
     from regime_pipeline.storage.database import Database
@@ -184,12 +184,13 @@ def _source(text: str, last: str | None) -> Iterator[tuple[Settings, str]]:
     if kind == "live" and not folder:
         yield _apply({"origin": "live"}), "live data"
         return
-    from regime_pipeline.simulator.server import SimulatorProcess
-    from regime_pipeline.simulator.tape import ParquetTape
+    from regime_pipeline.simulator.server import SimulatorServer
+    from regime_pipeline.simulator.tape import ParquetTape, SyntheticTape
 
     if kind == "simulated" and not folder:
         overrides = {"origin": "simulated", "clock": settings.clock}
-        server = SimulatorProcess(clock=settings.clock)
+        clock = clock_from_text(settings.clock)
+        server = SimulatorServer(SyntheticTape(), clock, isolation="process")
         label = "SIMULATED data: a synthetic market with planted events, not real prices"
     elif kind == "tape" and folder:
         tape = ParquetTape(Path(folder))  # fails here, before anything is written
@@ -199,7 +200,7 @@ def _source(text: str, last: str | None) -> Iterator[tuple[Settings, str]]:
             else floor_day(tape.span.end - timedelta(seconds=1)) + DAY
         )
         overrides = {"origin": "tape", "clock": end.isoformat()}
-        server = SimulatorProcess(tape=Path(folder), clock=end.isoformat())
+        server = SimulatorServer(tape, FixedClock(end), isolation="process")
         label = f"replayed history from {folder}"
     else:
         raise UsageError(f"--source {text!r} is not understood: {SOURCE_HELP}")
@@ -447,9 +448,11 @@ def _beside(settings: Settings) -> Iterator[dict[str, str]]:
     if settings.origin != "simulated":
         yield {}
         return
-    from regime_pipeline.simulator.server import SimulatorProcess
+    from regime_pipeline.simulator.server import SimulatorServer
+    from regime_pipeline.simulator.tape import SyntheticTape
 
-    with SimulatorProcess(clock=settings.clock) as server:
+    clock = clock_from_text(settings.clock)
+    with SimulatorServer(SyntheticTape(), clock, isolation="process") as server:
         yield server.settings_overrides()
 
 

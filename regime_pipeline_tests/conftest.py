@@ -8,13 +8,20 @@ from pathlib import Path
 
 import pytest
 
+from regime_pipeline.storage.database import Database
+from regime_pipeline.storage.warehouse import Warehouse
+from regime_pipeline.windows import FixedClock, utc
+from regime_pipeline_tests._server import TestServer
+
 REPO = Path(__file__).resolve().parent.parent
 
 
 def _by_path(variable: str, default: Path) -> Path:
     path = Path(os.environ.get(variable, default))
     if not path.is_dir():
-        pytest.skip(f"{variable} points to no folder ({path}); recorded data is not part of the tree")
+        pytest.skip(
+            f"{variable} points to no folder ({path}); recorded data is not part of the tree"
+        )
     return path
 
 
@@ -40,3 +47,31 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             "REGIME_TEST_SERVER_HOME",
         ):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
+    """The PostgreSQL that all workers of this session share.
+
+    REGIME_TEST_SERVER_HOME names a folder whose server is kept between sessions.
+    """
+    kept = os.environ.get("REGIME_TEST_SERVER_HOME")
+    base = tmp_path_factory.getbasetemp()
+    home = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+    server = TestServer(Path(kept) if kept else home / "postgres-home", keep=bool(kept))
+    server.join()
+    yield server
+    server.leave()
+
+
+@pytest.fixture
+def database(postgres: TestServer) -> Iterator[Database]:
+    """A fresh, migrated database of origin live."""
+    with postgres.database() as fresh:
+        yield fresh
+
+
+@pytest.fixture
+def warehouse(database: Database) -> Warehouse:
+    """The tables of the fresh database; its clock stands at 2024-06-01 00:00 UTC."""
+    return Warehouse(database, FixedClock(utc("2024-06-01")))

@@ -305,7 +305,8 @@ def _correlation(row: Row) -> Row:
     now, base = row["corr_7d"], row["corr_30d_base"]
     moved = "" if now is None or base is None else f"{base:.2f} over 30 d, {now:.2f} over 7 d"
     if row["event_kind"] == "end":
-        title = f"{words}: correlation break over after {row['duration_hours']} h"
+        lasted = "" if row["duration_hours"] is None else f" after {row['duration_hours']} h"
+        title = f"{words}: correlation break over{lasted}"
         if now is not None:
             title += f", back at {now:.2f}"
         level = "ended"

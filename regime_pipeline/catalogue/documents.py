@@ -51,7 +51,7 @@ SCHEMA_DESCRIPTIONS = {
 
 _GENERATED = (
     "Generated from regime_pipeline/catalogue; edit that and run "
-    "`python -m regime_pipeline.catalogue.documents`."
+    "`make docs`."
 )
 
 

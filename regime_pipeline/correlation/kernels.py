@@ -23,6 +23,7 @@ from numba import njit
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.int8]
+Shorts = npt.NDArray[np.int16]
 
 CONSTANT_RTOL = 1e-12
 BLOCK = 256
@@ -54,121 +55,134 @@ def _replace(values: Floats, ranks: Ints, slot: int, new: float) -> None:
     own = 0
     for w in range(values.size):
         y = values[w]
-        ranks[w] += (
-            np.int64(new < y) + np.int64(new <= y) - np.int64(old < y) - np.int64(old <= y)
-        )
-        own += np.int64(y < new) + np.int64(y <= new)
+        ranks[w] += int(new < y) + int(new <= y) - int(old < y) - int(old <= y)
+        own += int(y < new) + int(y <= new)
     values[slot] = new
     ranks[slot] = 0 if math.isnan(new) else own + 2
 
 
 @njit(cache=True, nogil=True)
-def _without(values: Floats, ranks: Ints, other: Floats, out: Ints) -> None:
-    """Doubled mid-ranks among the slots where ``other`` is present too; 0 elsewhere."""
+def _without(values: Floats, ranks: Ints, holes: Ints, n_holes: int, out: Ints) -> None:
+    """Doubled mid-ranks of one side after the rows that the other side lacks were taken out."""
     out[:] = ranks
-    for w in range(values.size):
-        if math.isnan(other[w]) and not math.isnan(values[w]):
-            x = values[w]
-            for k in range(values.size):
-                out[k] -= np.int64(x < values[k]) + np.int64(x <= values[k])
-    for w in range(values.size):
-        if math.isnan(other[w]) or math.isnan(values[w]):
-            out[w] = 0
+    for i in range(n_holes):
+        x = values[holes[i]]  # a null of our own compares false everywhere
+        for k in range(values.size):
+            out[k] -= int(x < values[k]) + int(x <= values[k])
+    for i in range(n_holes):
+        out[holes[i]] = 0
 
 
 @njit(cache=True, nogil=True)
-def _centre(ranks: Ints, n: int, out: npt.NDArray[np.int32]) -> int:
+def _centre(ranks: Ints, n: int, out: Shorts) -> int:
     """Ranks about their mean (doubled, so whole numbers); returns the sum of squares."""
-    total = 0
     for w in range(ranks.size):
-        c = ranks[w] - (n + 1) if ranks[w] > 0 else 0
-        out[w] = c
-        total += c * c
-    return total
+        out[w] = ranks[w] - (n + 1) if ranks[w] > 0 else 0
+    return _dot(out, out)
 
 
 @njit(cache=True, nogil=True)
-def _dot(a: npt.NDArray[np.int32], b: npt.NDArray[np.int32]) -> int:
-    total = 0
+def _dot(a: Shorts, b: Shorts) -> int:
+    # 32 bits hold it: with doubled ranks the sum is at most n (n^2 - 1) / 3
+    total = np.int32(0)
     for w in range(a.size):
-        total += np.int64(a[w]) * np.int64(b[w])
-    return total
+        total = np.int32(total + np.int32(np.int32(a[w]) * np.int32(b[w])))
+    return int(total)
 
 
 @njit(cache=True, nogil=True)
-def rolling_spearman(x: Floats, window: int, min_obs: int, first: int) -> tuple[Floats, Ints]:
+def _count_holes(was: npt.NDArray[np.bool_], new: Floats, differ: Ints, only_a: Ints) -> None:
+    """Per pair, count slots that one side lacks, after one slot of every symbol was replaced."""
+    p = 0
+    for a in range(new.size):
+        here_a = not math.isnan(new[a])
+        for b in range(a + 1, new.size):
+            here_b = not math.isnan(new[b])
+            differ[p] += int(here_a != here_b) - int(was[a] != was[b])
+            only_a[p] += int(here_a and not here_b) - int(was[a] and not was[b])
+            p += 1
+
+
+@njit(cache=True, nogil=True)
+def _list_holes(values: Floats, out: Ints) -> int:
+    count = 0
+    for w in range(values.size):
+        if math.isnan(values[w]):
+            out[count] = w
+            count += 1
+    return count
+
+
+@njit(cache=True, nogil=True)
+def rolling_spearman(
+    x: Floats, window: int, min_obs: int, first: int, stop: int
+) -> tuple[Floats, Shorts]:
     """Spearman correlation of every pair over rows t-window+1 .. t, pairwise complete.
 
     Ties get their average rank. Where all values of a window are there, a symbol's ranks serve all
-    its pairs; where the holes of two symbols differ, both are ranked again among the common rows.
+    its pairs; where the holes of two symbols differ, the rows that one side lacks are taken out of
+    the other's ranks, again in whole numbers.
 
     Args:
         x: (S, T) returns.
-        window: rows of the window, holes included.
+        window: rows of the window, holes included; at most 1800, or the integers overflow.
         min_obs: fewer common rows give null.
         first: first row that is put out.
+        stop: row after the last one that is put out.
 
     Returns:
-        Coefficients (P, T-first), null also when one side is constant, and the common rows.
+        Coefficients (P, stop-first), null also when one side is constant, and the common rows.
     """
-    symbols, length = x.shape
+    symbols = x.shape[0]
     pairs = symbols * (symbols - 1) // 2
-    rho = np.full((pairs, length - first), np.nan)
-    counts = np.zeros((pairs, length - first), np.int64)
+    rho = np.full((pairs, stop - first), np.nan)
+    counts = np.zeros((pairs, stop - first), np.int16)
     values = np.full((symbols, window), np.nan)
     ranks = np.zeros((symbols, window), np.int64)
-    centred = np.zeros((symbols, window), np.int32)
+    centred = np.zeros((symbols, window), np.int16)
     squares = np.zeros(symbols, np.int64)
     present = np.zeros(symbols, np.int64)
     differ = np.zeros(pairs, np.int64)  # slots that only one of the two has
     only_a = np.zeros(pairs, np.int64)
     was = np.zeros(symbols, np.bool_)
-    own_a = np.empty(window, np.int64)
-    own_b = np.empty(window, np.int64)
-    centred_a = np.empty(window, np.int32)
-    centred_b = np.empty(window, np.int32)
-    for t in range(max(0, first - window + 1), length):
+    holes = np.empty((symbols, window), np.int64)
+    own = np.empty((2, window), np.int64)
+    pair = np.empty((2, window), np.int16)
+    for t in range(max(0, first - window + 1), stop):
         slot = t % window
         changed = False
         for s in range(symbols):
             was[s] = not math.isnan(values[s, slot])
             now = not math.isnan(x[s, t])
-            present[s] += np.int64(now) - np.int64(was[s])
+            present[s] += int(now) - int(was[s])
             changed |= now != was[s] or not now
             _replace(values[s], ranks[s], slot, x[s, t])
         if changed:
-            p = 0
-            for a in range(symbols):
-                here_a = not math.isnan(x[a, t])
-                for b in range(a + 1, symbols):
-                    here_b = not math.isnan(x[b, t])
-                    differ[p] += np.int64(here_a != here_b) - np.int64(was[a] != was[b])
-                    only_a[p] += np.int64(here_a and not here_b) - np.int64(was[a] and not was[b])
-                    p += 1
+            _count_holes(was, x[:, t], differ, only_a)
         if t < first:
             continue
         for s in range(symbols):
             squares[s] = _centre(ranks[s], present[s], centred[s])
-        p = 0
+            _list_holes(values[s], holes[s])
+        p = -1
         for a in range(symbols):
             for b in range(a + 1, symbols):
+                p += 1
                 n = present[a] - only_a[p]
                 counts[p, t - first] = n
-                if n >= min_obs:
-                    if differ[p] == 0:
-                        cross = _dot(centred[a], centred[b])
-                        square_a, square_b = squares[a], squares[b]
-                    else:
-                        _without(values[a], ranks[a], values[b], own_a)
-                        _without(values[b], ranks[b], values[a], own_b)
-                        square_a = _centre(own_a, n, centred_a)
-                        square_b = _centre(own_b, n, centred_b)
-                        cross = _dot(centred_a, centred_b)
-                    if square_a > 0 and square_b > 0:
-                        rho[p, t - first] = cross / math.sqrt(
-                            np.float64(square_a) * np.float64(square_b)
-                        )
-                p += 1
+                if n < min_obs:
+                    continue
+                if differ[p] == 0:
+                    cross = _dot(centred[a], centred[b])
+                    square_a, square_b = squares[a], squares[b]
+                else:
+                    _without(values[a], ranks[a], holes[b], window - present[b], own[0])
+                    _without(values[b], ranks[b], holes[a], window - present[a], own[1])
+                    square_a = _centre(own[0], n, pair[0])
+                    square_b = _centre(own[1], n, pair[1])
+                    cross = _dot(pair[0], pair[1])
+                if square_a > 0 and square_b > 0:
+                    rho[p, t - first] = cross / math.sqrt(float(square_a) * float(square_b))
     return rho, counts
 
 
@@ -198,75 +212,61 @@ def rolling_pearson(x: Floats, window: int, min_obs: int, first: int) -> tuple[F
     pairs = symbols * (symbols - 1) // 2
     out = np.full((pairs, length - first), np.nan)
     codes = np.ones((pairs, length - first), np.int8)
-    filled = np.zeros((symbols, length))
-    mask = np.zeros((symbols, length))
-    for s in range(symbols):
-        for t in range(length):
-            if not math.isnan(x[s, t]):
-                filled[s, t] = x[s, t]
-                mask[s, t] = 1.0
+    filled, mask = _fill(x)
     mean = np.empty((symbols, BLOCK))
     square = np.empty((symbols, BLOCK))
     whole = np.empty(symbols, np.bool_)
-    pa = np.empty(window + BLOCK)
-    pb = np.empty(window + BLOCK)
-    pm = np.empty(window + BLOCK)
-    mean_a = np.empty(BLOCK)
-    mean_b = np.empty(BLOCK)
-    square_a = np.empty(BLOCK)
-    square_b = np.empty(BLOCK)
-    cross = np.empty(BLOCK)
-    n = np.empty(BLOCK)
+    work = np.empty((6, BLOCK))
     for start in range(max(first, window - 1), length, BLOCK):
         size = min(BLOCK, length - start)
-        low = start - window + 1
-        span = size + window - 1
+        low, high = start - window + 1, start + size
+        at = start - first
         for s in range(symbols):
-            whole[s] = True
-            for t in range(low, low + span):
-                if mask[s, t] == 0.0:
-                    whole[s] = False
+            whole[s] = mask[s, low:high].min() > 0.0
             if whole[s]:
-                _moments(filled[s, low : low + span], window, size, mean[s], square[s])
+                _moments(filled[s, low:high], window, size, mean[s], square[s])
         p = 0
         for a in range(symbols):
             for b in range(a + 1, symbols):
+                xa, xb = filled[a, low:high], filled[b, low:high]
                 if whole[a] and whole[b]:
-                    _cross(
-                        filled[a, low : low + span],
-                        filled[b, low : low + span],
-                        window,
-                        size,
-                        mean[a],
-                        mean[b],
-                        cross,
-                    )
-                    for i in range(size):
-                        n[i] = window
-                        mean_a[i], mean_b[i] = mean[a, i], mean[b, i]
-                        square_a[i], square_b[i] = square[a, i], square[b, i]
+                    _cross(xa, xb, window, size, mean[a], mean[b], work[5])
+                    work[0, :] = window
+                    work[1], work[2], work[3], work[4] = mean[a], mean[b], square[a], square[b]
                 else:
-                    for k in range(span):
-                        m = mask[a, low + k] * mask[b, low + k]
-                        pm[k] = m
-                        pa[k] = filled[a, low + k] * m
-                        pb[k] = filled[b, low + k] * m
-                    _masked(
-                        pa, pb, pm, window, size, n, mean_a, mean_b, square_a, square_b, cross
-                    )
-                for i in range(size):
-                    at = start - first + i
-                    if n[i] < min_obs or n[i] < 2.0:
-                        continue
-                    if _is_constant(mean_a[i], square_a[i], n[i]) or _is_constant(
-                        mean_b[i], square_b[i], n[i]
-                    ):
-                        codes[p, at] = 2
-                        continue
-                    codes[p, at] = 0
-                    out[p, at] = _ratio(cross[i], square_a[i], square_b[i])
+                    both = mask[a, low:high] * mask[b, low:high]
+                    _masked(xa * both, xb * both, both, window, size, work)
+                _conclude(work, size, min_obs, out[p, at : at + size], codes[p, at : at + size])
                 p += 1
     return out, codes
+
+
+@njit(cache=True, nogil=True)
+def _fill(x: Floats) -> tuple[Floats, Floats]:
+    """The values with 0 for null, and 1 where a value is."""
+    filled = np.zeros(x.shape)
+    mask = np.zeros(x.shape)
+    for s in range(x.shape[0]):
+        for t in range(x.shape[1]):
+            if not math.isnan(x[s, t]):
+                filled[s, t] = x[s, t]
+                mask[s, t] = 1.0
+    return filled, mask
+
+
+@njit(cache=True, nogil=True)
+def _conclude(work: Floats, size: int, min_obs: int, out: Floats, codes: Codes) -> None:
+    """Coefficients from count, means, squares and cross sums (the rows of ``work``)."""
+    n, mean_a, mean_b = work[0], work[1], work[2]
+    square_a, square_b, cross = work[3], work[4], work[5]
+    for i in range(size):
+        if n[i] < min_obs or n[i] < 2.0:
+            continue
+        if _is_constant(mean_a[i], square_a[i], n[i]) or _is_constant(mean_b[i], square_b[i], n[i]):
+            codes[i] = 2
+            continue
+        codes[i] = 0
+        out[i] = _ratio(cross[i], square_a[i], square_b[i])
 
 
 @njit(cache=True, nogil=True)
@@ -295,25 +295,10 @@ def _cross(
 
 
 @njit(cache=True, nogil=True)
-def _masked(
-    a: Floats,
-    b: Floats,
-    mask: Floats,
-    window: int,
-    size: int,
-    n: Floats,
-    mean_a: Floats,
-    mean_b: Floats,
-    square_a: Floats,
-    square_b: Floats,
-    cross: Floats,
-) -> None:
-    n[:size] = 0.0
-    mean_a[:size] = 0.0
-    mean_b[:size] = 0.0
-    square_a[:size] = 0.0
-    square_b[:size] = 0.0
-    cross[:size] = 0.0
+def _masked(a: Floats, b: Floats, mask: Floats, window: int, size: int, work: Floats) -> None:
+    n, mean_a, mean_b = work[0], work[1], work[2]
+    square_a, square_b, cross = work[3], work[4], work[5]
+    work[:] = 0.0
     for k in range(window):
         for i in range(size):
             n[i] += mask[i + k]
@@ -396,7 +381,7 @@ def ewma_correlation(
         for b in range(a + 1, symbols):
             for t in range(length):
                 here = not (math.isnan(x[a, t]) or math.isnan(x[b, t]))
-                seen[t + 1] = seen[t] + np.int64(here)
+                seen[t + 1] = seen[t] + int(here)
                 ab[t] = x[a, t] * x[b, t] if here else 0.0
                 aa[t] = x[a, t] * x[a, t] if here else 0.0
                 bb[t] = x[b, t] * x[b, t] if here else 0.0
@@ -435,7 +420,7 @@ def ewma_usable(
         for t in range(length - 1, -1, -1):
             ahead[t] = ahead[t + 1] if math.isnan(close[s, t]) else t
         for t in range(length):
-            seen[t + 1] = seen[t] + np.int64(not math.isnan(close[s, t]))
+            seen[t + 1] = seen[t] + int(not math.isnan(close[s, t]))
         for t in range(first, length):
             start = ahead[t - window + 1]
             recent = seen[t + 1] - seen[t - last + 1]
@@ -447,7 +432,7 @@ def ewma_usable(
 
 @njit(cache=True, nogil=True)
 def fisher_z(
-    rho_now: Floats, n_now: Ints, rho_base: Floats, n_base: Ints, limit: float
+    rho_now: Floats, n_now: Shorts, rho_base: Floats, n_base: Shorts, limit: float
 ) -> Floats:
     """Difference of two Spearman coefficients in units of its sd, Bonett-Wright variances.
 
@@ -473,25 +458,31 @@ def fisher_z(
 def lagged_sd(z: Floats, step: int, lags: int, min_obs: int, first: int) -> Floats:
     """Two-pass sd (ddof 1) of z at rows t - step, t - 2 step .. t - lags * step."""
     pairs, length = z.shape
-    out = np.full((pairs, length - first), np.nan)
+    size = length - first
+    out = np.full((pairs, size), np.nan)
+    n = np.empty(size)
+    mean = np.empty(size)
+    square = np.empty(size)
     for p in range(pairs):
-        for t in range(first, length):
-            n = 0
-            total = 0.0
-            for j in range(1, lags + 1):
-                v = z[p, t - step * j]
-                if not math.isnan(v):
-                    n += 1
-                    total += v
-            if n < min_obs or n < 2:
-                continue
-            mean = total / n
-            square = 0.0
-            for j in range(1, lags + 1):
-                v = z[p, t - step * j]
-                if not math.isnan(v):
-                    square += (v - mean) * (v - mean)
-            out[p, t - first] = math.sqrt(square / (n - 1))
+        n[:] = 0.0
+        mean[:] = 0.0
+        square[:] = 0.0
+        for j in range(1, lags + 1):
+            lagged = z[p, first - step * j : length - step * j]
+            for i in range(size):
+                there = not math.isnan(lagged[i])
+                n[i] += 1.0 if there else 0.0
+                mean[i] += lagged[i] if there else 0.0
+        for i in range(size):
+            mean[i] /= max(n[i], 1.0)
+        for j in range(1, lags + 1):
+            lagged = z[p, first - step * j : length - step * j]
+            for i in range(size):
+                d = lagged[i] - mean[i]
+                square[i] += 0.0 if math.isnan(d) else d * d
+        for i in range(size):
+            if n[i] >= min_obs and n[i] >= 2.0:
+                out[p, i] = math.sqrt(square[i] / (n[i] - 1.0))
     return out
 
 
@@ -530,7 +521,13 @@ _MAX_NULLS = 24
 
 @njit(cache=True, nogil=True)
 def _step(
-    state: Ints, t: int, drop: float, fires: bool, level: int, end_drop: float, cooldown: int,
+    state: Ints,
+    t: int,
+    drop: float,
+    fires: bool,
+    level: int,
+    end_drop: float,
+    cooldown: int,
     out: Ints,
 ) -> None:
     """One hour of a pair's machine; the initial state is all zeros.

@@ -68,7 +68,7 @@ def funding(
         rate_8h=rate_8h,
         rate_annual=rate_8h * INTERVALS_PER_YEAR_8H,
         status=np.where(known, "ok", "insufficient_history"),
-        reason=pd.Series(np.where(known, None, "interval_unknown"), dtype="str"),
+        reason=pd.Series("interval_unknown", index=chosen.index, dtype="str").mask(known),
         method_version=method_version(METHOD),
     )
     owed = (out["ts"] >= window.start) & (out["ts"] < window.end)

@@ -1,1 +1,7 @@
-"""reporting."""
+"""What a person reads after a run: the printed summary, the HTML report, the settings of dbt.
+
+Belongs here: reading stored tables and showing them. Nothing here computes a number that is not
+already stored, apart from counting and down-sampling, and nothing here knows of Dagster.
+"""
+
+from __future__ import annotations

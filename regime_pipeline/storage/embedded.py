@@ -131,7 +131,10 @@ class EmbeddedServer:
             return
         with self._lock():
             self._stop_locked()
-            shutil.rmtree(self._locate_data(), ignore_errors=True)
+            data = self._locate_data()
+            shutil.rmtree(data, ignore_errors=True)
+            if data.parent != self.control:
+                shutil.rmtree(data.parent, ignore_errors=True)
         shutil.rmtree(self.control, ignore_errors=True)
 
     def is_running(self) -> bool:
@@ -195,7 +198,7 @@ class EmbeddedServer:
         return state if isinstance(state, dict) else {}
 
     def _remember(self, **values: object) -> None:
-        _write_private(self._state_file, json.dumps({**self._state(), **values}))
+        write_private(self._state_file, json.dumps({**self._state(), **values}))
 
     def _password(self) -> str | None:
         try:
@@ -340,7 +343,7 @@ class EmbeddedServer:
         data = self._locate_data()
         known = self._password() is not None
         if not known:
-            _write_private(self._password_file, secrets.token_urlsafe(24))
+            write_private(self._password_file, secrets.token_urlsafe(24))
         if not (data / "PG_VERSION").is_file():
             data = self._place_new_data()
             self._initdb(data)
@@ -369,7 +372,7 @@ class EmbeddedServer:
         password = building / "password"
         fresh = building / "data"
         fresh.mkdir(mode=0o700)
-        _write_private(password, self._password() or "")
+        write_private(password, self._password() or "")
         if account:
             for path in (building, password, fresh):
                 os.chown(path, account["user"], account["group"])
@@ -377,6 +380,7 @@ class EmbeddedServer:
             self._binaries(data) / "initdb",
             *("-D", fresh, "-U", SUPERUSER, "--pwfile", password),
             *("--auth=scram-sha-256", "--data-checksums", "--encoding=UTF8", "--locale=C"),
+            *(["--no-sync"] if self._settings.get("fsync") == "off" else []),
         )
         if made.returncode != 0:
             why = (made.stderr.strip().splitlines() or ["no reason given"])[-1]
@@ -392,7 +396,7 @@ class EmbeddedServer:
 
     def _launch(self, data: Path, deadline: float) -> None:
         port = self._choose_port(self._state().get("port"))
-        patience = time.monotonic() + 5.0
+        patience, unexplained = time.monotonic() + 5.0, 0
         while True:
             self._clear_stale(data)
             start_of_log = self.log_file.stat().st_size if self.log_file.exists() else 0
@@ -416,8 +420,11 @@ class EmbeddedServer:
                         _end_orphans(data)
                     time.sleep(0.2)
                     continue
-            why = [w for w in log.splitlines() if "FATAL" in w or "PANIC" in w or "ERROR" in w]
-            reason = why[-1].split("] ")[-1] if why else "it ended without a word"
+            reason = _complaint(log)
+            if reason is None and unexplained < 5 and time.monotonic() < deadline:
+                unexplained += 1  # killed while it started: nothing is wrong with it
+                continue
+            reason = reason or "it ends at once, without a word"
             raise EmbeddedServerError(
                 f"the embedded PostgreSQL did not start: {reason}; see {self.log_file}, {_INSTEAD}"
             )
@@ -561,7 +568,7 @@ def _major(install: Path) -> str:
     return install.name.removeprefix("pginstall") or "16"
 
 
-def _write_private(path: Path, text: str) -> None:
+def write_private(path: Path, text: str) -> None:
     """Write a 0600 file whole or not at all."""
     scratch = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     handle = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -633,6 +640,14 @@ def _command(pid: int) -> str:
     return subprocess.run(
         ["/bin/ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
     ).stdout.strip()
+
+
+def _complaint(log: str) -> str | None:
+    """The last thing a server that ended complained about; refused logins are no complaint."""
+    ours = ("starting up", "shutting down", "recovery mode", "not yet accepting", "authentication")
+    lines = [w for w in log.splitlines() if "FATAL" in w or "PANIC" in w or "ERROR" in w]
+    lines = [w for w in lines if not any(word in w for word in ours)]
+    return lines[-1].split("] ")[-1] if lines else None
 
 
 def _end_orphans(data: Path) -> None:

@@ -1,0 +1,45 @@
+{#
+    Incremental strategies that make a stretch of the target equal to what the model returned and
+    touch only rows that differ: a second build writes nothing, and readers are never without a
+    table (a `table` materialization would drop the views that others have built on it).
+#}
+{% macro _make_equal(arg_dict, scope) -%}
+    {%- set target = arg_dict['target_relation'] -%}
+    {%- set fresh = arg_dict['temp_relation'] -%}
+    {%- set names = arg_dict['dest_columns'] | map(attribute='quoted') | list -%}
+    {%- set row = "(row(t." ~ names | join(', t.') ~ ") is not distinct from row(n." ~ names | join(', n.') ~ "))" -%}
+    {%- set keys = config.require('unique_key') -%}
+    {%- set same_key -%}
+        {%- for key in ([keys] if keys is string else keys) %}t.{{ key }} = n.{{ key }}{{ ' and ' if not loop.last }}{% endfor -%}
+    {%- endset -%}
+    delete from {{ target }} as t
+    where {{ scope }}
+        and not exists (select 1 from {{ fresh }} as n where {{ same_key }} and {{ row }});
+
+    insert into {{ target }} ({{ names | join(', ') }})
+    select n.{{ names | join(', n.') }}
+    from {{ fresh }} as n
+    where not exists (select 1 from {{ target }} as t where {{ same_key }})
+{%- endmacro %}
+
+{# The whole target: for tables that hold only the newest state. #}
+{% macro get_incremental_replace_all_sql(arg_dict) -%}
+    {{ return(_make_equal(arg_dict, "true")) }}
+{%- endmacro %}
+
+{# Every stored spell of the same kind and symbol that the returned ones overlap. #}
+{% macro get_incremental_replace_spells_sql(arg_dict) -%}
+    {%- set scope -%}
+        exists (
+            select 1
+            from (
+                select s.kind, s.symbol, min(s.from_ts) as low, max(s.through_ts) as high
+                from {{ arg_dict['temp_relation'] }} as s
+                group by s.kind, s.symbol
+            ) as stretch
+            where stretch.kind = t.kind and stretch.symbol = t.symbol
+                and t.through_ts >= stretch.low and t.from_ts <= stretch.high
+        )
+    {%- endset -%}
+    {{ return(_make_equal(arg_dict, scope)) }}
+{%- endmacro %}

@@ -1,0 +1,2 @@
+select ts, available_at, fear_greed, status, source_tier
+from {{ source('market', 'fear_greed') }}

@@ -1,0 +1,2 @@
+select origin
+from {{ source('ops', 'database_identity') }}

@@ -1,0 +1,209 @@
+"""Raw datasets: one asset per table, filled from every configured source.
+
+What one source fails to give never fails the asset: the others' rows are stored, the failure is a row
+in ``ops.fetch_log`` and a failed check that names it. Only a dataset that no configured source serves
+fails the run. Rows are stored before their log row is, so the log never promises more than there is.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from regime_pipeline.catalogue import TABLES, Table
+from regime_pipeline.orchestration.coverage import (
+    FAILED,
+    Demand,
+    covered_days,
+    demands,
+    pieces,
+)
+from regime_pipeline.orchestration.derived import IO_MANAGER, asset_key, common
+from regime_pipeline.orchestration.metadata import fetch_rows, sparkline
+from regime_pipeline.orchestration.partitions import DAILY, FETCH, as_window
+from regime_pipeline.orchestration.resources import Platform, Progress, Scope
+from regime_pipeline.windows import Window
+
+CHECK = "sources_answered"
+PIECE_DAYS = 124
+"""Days fetched before they are stored; a page of most providers is 20 to 60 days of hours."""
+SHOWN_FAILURES = 20
+
+_RETRY = dg.RetryPolicy(
+    max_retries=2, delay=20, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
+)
+
+
+def raw_asset(item: Table) -> dg.AssetsDefinition:
+    """The asset of one raw table."""
+    described = common(item)
+    described["kinds"] = {"api", "postgres"}
+
+    @dg.asset(
+        key=asset_key(item.full_name),
+        io_manager_key=IO_MANAGER,
+        required_resource_keys={"platform", "scope"},
+        partitions_def=DAILY,
+        backfill_policy=FETCH,
+        retry_policy=_RETRY,
+        check_specs=[
+            dg.AssetCheckSpec(
+                CHECK,
+                asset=asset_key(item.full_name),
+                description="Every source that serves the dataset answered for the whole window.",
+            )
+        ],
+        **described,
+    )
+    def fetch_raw(context):  # type: ignore[no-untyped-def]
+        platform: Platform = context.resources.platform
+        window = as_window(context.partition_time_window).clipped(platform.clock.now())
+        return _fetched(context, platform, context.resources.scope, item, window)
+
+    return fetch_raw
+
+
+def _fetched(
+    context: dg.AssetExecutionContext,
+    platform: Platform,
+    scope: Scope,
+    item: Table,
+    window: Window,
+) -> dg.MaterializeResult:
+    from regime_pipeline.providers.errors import NoSourceError
+    from regime_pipeline.providers.fetch import fetch
+
+    log = pd.DataFrame()
+    sample = pd.DataFrame()
+    counts = {"inserted": 0, "updated": 0, "unchanged": 0, "deleted": 0, "refused_lower_tier": 0}
+    quarantined = 0
+    calls = open_calls(platform, scope, item, window)
+    todo = [(call, piece) for call in calls for piece in pieces(call.window, PIECE_DAYS)]
+    with platform.http() as client:
+        for done, (call, piece) in enumerate(todo):
+            try:
+                got = fetch(
+                    item.name,
+                    piece,
+                    settings=platform.settings,
+                    client=client,
+                    clock=platform.clock,
+                    symbols=call.symbols,
+                    sources=call.sources or None,
+                    progress=_Bar(platform.progress, f"fetch {item.name}", done, len(todo)),
+                )
+            except NoSourceError as error:
+                raise dg.Failure(description=str(error), allow_retries=False) from error
+            result = platform.warehouse.merge(
+                item.full_name, got.frame, mode="upsert", run_id=context.run_id
+            )
+            platform.written(item.full_name, len(got.frame), result)
+            for name in counts:
+                counts[name] += getattr(result, name)
+            quarantined += len(got.quarantined)
+            platform.warehouse.quarantine(
+                item.full_name, got.quarantined, source=None, run_id=context.run_id
+            )
+            platform.warehouse.record("ops.payloads", got.payloads, run_id=context.run_id)
+            platform.warehouse.record("ops.fetch_log", got.log, run_id=context.run_id)
+            log = got.log if log.empty else pd.concat([log, got.log], ignore_index=True)
+            sample = got.frame if len(got.frame) else sample
+    return _result(item, window, log, sample, counts, quarantined)
+
+
+class _Bar:
+    """Requests of all sources and pieces of a dataset as one bar in percent of a piece."""
+
+    def __init__(self, tell: Progress, label: str, done: int, pieces_: int) -> None:
+        self._tell, self._label, self._done, self._pieces = tell, label, done, pieces_
+        self._of: dict[str, tuple[int, int]] = {}
+
+    def __call__(self, source: str, done: int, total: int) -> None:
+        self._of[source] = (done, total)
+        share = sum(d for d, _ in self._of.values()) / max(1, sum(t for _, t in self._of.values()))
+        self._tell(self._label, round(100 * (self._done + share)), 100 * self._pieces)
+
+
+def open_calls(platform: Platform, scope: Scope, item: Table, window: Window) -> list[Demand]:
+    """What to ask for: everything in the window, or only what the log does not cover yet."""
+    if window.is_empty:
+        return []
+    symbols = platform.symbols(scope.symbols)
+    asked = tuple(scope.sources)
+    if not scope.only_missing:
+        return [Demand(asked, symbols, window)]
+    from regime_pipeline.providers.fetch import effective_source
+    from regime_pipeline.providers.registry import SOURCES, sources_of
+
+    configured = platform.settings.sources
+    serving = [s for s in sources_of(item.name) if s in configured and s in (asked or configured)]
+    if not serving:
+        return [Demand(asked, symbols, window)]  # fetch says clearly that there is no source
+    log = platform.warehouse.read("ops.fetch_log", None, where={"dataset": item.name})
+    covered = covered_days(log, window)
+    for source in serving:  # rows carry the name of the source that really answered
+        real = effective_source(platform.settings, SOURCES[source]).name
+        covered |= {(source, symbol): days for (s, symbol), days in covered.items() if s == real}
+    return demands(
+        covered,
+        window,
+        sources=serving,
+        symbols=symbols,
+        per_symbol=bool(item.symbol_columns),
+    )
+
+
+def _result(
+    item: Table,
+    window: Window,
+    log: pd.DataFrame,
+    sample: pd.DataFrame,
+    counts: dict[str, int],
+    quarantined: int,
+) -> dg.MaterializeResult:
+    failed = log[log["fetch_status"].isin(FAILED)] if len(log) else log
+    names = sorted(failed["source"].unique()) if len(failed) else []
+    metadata: dict[str, Any] = {
+        "window": f"{window.start:%Y-%m-%d %H:%M} .. {window.end:%Y-%m-%d %H:%M} UTC",
+        "rows inserted": counts["inserted"],
+        "rows updated": counts["updated"],
+        "rows unchanged": counts["unchanged"],
+        "rows refused (lower tier)": counts["refused_lower_tier"],
+        "rows quarantined": quarantined,
+        "requests": int(log["request_count"].fillna(0).sum()) if len(log) else 0,
+        "failed sources": ", ".join(names) or "none",
+    }
+    table = fetch_rows(log)
+    if table is not None:
+        metadata["by source"] = table
+    plot = sparkline(item, sample) if len(sample) else None
+    if plot is not None:
+        metadata["plot"] = dg.MetadataValue.md(plot)
+    check: dict[str, Any] = {"failed sources": ", ".join(names) or "none"}
+    if len(failed):
+        check["failures"] = dg.MetadataValue.table(
+            [
+                dg.TableRecord({k: str(v) for k, v in row.items()})
+                for row in failed[["source", "symbol", "error_class", "error_message"]]
+                .drop_duplicates()
+                .head(SHOWN_FAILURES)
+                .to_dict("records")
+            ]
+        )
+    return dg.MaterializeResult(
+        metadata=metadata,
+        check_results=[
+            dg.AssetCheckResult(
+                check_name=CHECK,
+                passed=not names,
+                severity=dg.AssetCheckSeverity.WARN,
+                description=f"no complete answer from {', '.join(names)}" if names else None,
+                metadata=check,
+            )
+        ],
+    )
+
+
+ASSETS = tuple(raw_asset(t) for t in TABLES.values() if t.schema == "raw")

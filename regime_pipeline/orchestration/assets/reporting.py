@@ -1,0 +1,191 @@
+"""Reporting tables: the dbt project as partitioned assets, its tests as asset checks.
+
+The run's window reaches the models through ``REGIME_WINDOW_START`` and ``REGIME_WINDOW_END``, not
+through dbt vars, because changed vars make dbt parse everything again. The manifest that Dagster needs
+to know the models is parsed once per content of the project and kept under ``home``. Does not belong
+here: SQL (``dbt_project``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import logging
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+from dagster_dbt import DagsterDbtTranslator, DbtCliResource, dbt_assets
+from packaging.version import Version
+from sqlalchemy import make_url
+
+from regime_pipeline.orchestration.instance import ROOT, venv_program
+from regime_pipeline.orchestration.metadata import OWNERS
+from regime_pipeline.orchestration.partitions import COMPUTE, DAILY, as_window, owed
+from regime_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from regime_pipeline.orchestration.resources import Platform
+    from regime_pipeline.windows import Window
+
+PROJECT = ROOT / "dbt_project"
+POOL = "dbt"
+_GENERATED = {"target", "logs", "dbt_packages"}
+_KEPT_MANIFESTS = 3
+
+log = logging.getLogger(__name__)
+
+
+class ReportingProjectError(RuntimeError):
+    """The dbt project is absent or does not parse; the text says what dbt said."""
+
+
+def project_digest(project: Path) -> str:
+    """A digest of everything that a manifest depends on: the project's files and dbt's version."""
+    digest = hashlib.sha256(importlib.metadata.version("dbt-core").encode())
+    for path in sorted(project.rglob("*")):
+        relative = path.relative_to(project)
+        if path.is_file() and relative.parts[0] not in _GENERATED:
+            digest.update(f"{relative}\0".encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def manifest_path(project: Path = PROJECT, home: Path | None = None) -> Path:
+    """The parsed manifest of the project as it is now; parses it when it has changed.
+
+    Two processes may do so at once: each parses in a folder of its own and moves the result.
+
+    Raises:
+        ReportingProjectError: there is no project, or dbt refuses it.
+    """
+    if not (project / "dbt_project.yml").is_file():
+        raise ReportingProjectError(f"no dbt project at {project}; the checkout is incomplete")
+    folder = (home or Settings().home).resolve() / "dbt"
+    found = folder / f"manifest-{project_digest(project)}.json"
+    if found.is_file():
+        return found
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        _dbt_parse(project, Path(scratch))
+        shutil.copyfile(Path(scratch) / "manifest.json", Path(scratch) / "ready.json")
+        (Path(scratch) / "ready.json").replace(found)
+    older = sorted(folder.glob("manifest-*.json"), key=lambda p: p.stat().st_mtime)
+    for path in older[:-_KEPT_MANIFESTS]:
+        path.unlink(missing_ok=True)
+    return found
+
+
+def _dbt_parse(project: Path, target: Path) -> None:
+    log.info("parsing %s, which has changed", project)
+    done = subprocess.run(
+        [
+            *(venv_program("dbt"), "--quiet", "parse", "--no-partial-parse"),
+            *("--project-dir", str(project), "--profiles-dir", str(project)),
+            *("--target-path", str(target), "--log-path", str(target)),
+        ],
+        cwd=project,
+        env={**os.environ, "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        said = (done.stdout + done.stderr).strip()[-2000:]
+        raise ReportingProjectError(f"dbt cannot parse {project}:\n{said}")
+
+
+class ReportingTranslator(DagsterDbtTranslator):
+    """Asset keys ``[schema, model]``, one group, owners like the other layers."""
+
+    def get_asset_spec(
+        self, manifest: Mapping[str, Any], unique_id: str, project: Any
+    ) -> dg.AssetSpec:
+        """The default spec with our key, group, owners and layer."""
+        spec = super().get_asset_spec(manifest, unique_id, project)
+        node = manifest["nodes"].get(unique_id) or manifest["sources"].get(unique_id, {})
+        if node.get("resource_type") != "model":
+            return spec
+        schema = node.get("config", {}).get("schema") or node["schema"]
+        return spec.replace_attributes(
+            key=dg.AssetKey([schema, node["name"]]),
+            group_name="reporting",
+            owners=OWNERS["reporting"],
+            tags={**spec.tags, "layer": "reporting"},
+        )
+
+
+class _QuickDbt(DbtCliResource):
+    """The stock resource without its own two dbt start-ups: the version is known from the metadata,
+    and no adapter is made, which only column lineage would need.
+    """
+
+    @cached_property
+    def _cli_version(self) -> Version:
+        return Version(importlib.metadata.version("dbt-core"))
+
+    def _initialize_dbt_core_adapter(self, args: Any) -> Any:  # noqa: ARG002
+        return None
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def dbt_environment(platform: Platform, window: Window) -> dict[str, str]:
+    """What the dbt profile and the models read: the database and the window."""
+    url = make_url(platform.database.url)
+    return {
+        "REGIME_PG_HOST": url.host or str(url.query.get("host", "127.0.0.1")),
+        "REGIME_PG_PORT": str(url.port or 5432),
+        "REGIME_PG_USER": url.username or "",
+        "REGIME_PG_PASSWORD": str(url.password or ""),
+        "REGIME_PG_DATABASE": url.database or "",
+        "REGIME_WINDOW_START": window.start.isoformat(),
+        "REGIME_WINDOW_END": window.end.isoformat(),
+    }
+
+
+def reporting_assets() -> dg.AssetsDefinition:
+    """The dbt models as one step; built in a function so that nothing is parsed at import."""
+
+    @dbt_assets(
+        manifest=manifest_path(),
+        name="reporting__models",
+        partitions_def=DAILY,
+        backfill_policy=COMPUTE,
+        dagster_dbt_translator=ReportingTranslator(),
+        required_resource_keys={"platform"},
+        pool=POOL,
+    )
+    def reporting(context):  # type: ignore[no-untyped-def]
+        platform: Platform = context.resources.platform
+        window = owed(as_window(context.partition_time_window), platform.clock.now())
+        target = platform.settings.home.resolve() / "dbt" / f"target-{platform.settings.origin}"
+        dbt = _QuickDbt(
+            project_dir=str(PROJECT),
+            profiles_dir=str(PROJECT),
+            dbt_executable=venv_program("dbt"),
+        )
+        with _environment(dbt_environment(platform, window)):
+            invocation = dbt.cli(["build"], context=context, target_path=target)
+        yield from invocation.stream()
+
+    return reporting

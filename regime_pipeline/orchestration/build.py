@@ -1,0 +1,81 @@
+"""Assembly: every asset, job, schedule, sensor and resource in explicit lists.
+
+Tests, the CLI and the code server call the same function with different overrides. Does not belong
+here: what any of the parts does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from regime_pipeline.orchestration.derived import IO_MANAGER
+from regime_pipeline.orchestration.io_manager import warehouse_io_manager
+from regime_pipeline.orchestration.jobs import JOBS
+from regime_pipeline.orchestration.resources import Scope, environment_platform
+from regime_pipeline.orchestration.schedules import SCHEDULES
+from regime_pipeline.orchestration.sensors import SENSORS
+
+
+def default_resources() -> dict[str, Any]:
+    """Resources that make themselves from the environment when a run first needs them."""
+    return {
+        "platform": environment_platform,
+        "scope": Scope(),
+        IO_MANAGER: warehouse_io_manager,
+    }
+
+
+def pipeline_assets() -> tuple[dg.AssetsDefinition, ...]:
+    """The assets of every layer but reporting."""
+    from regime_pipeline.orchestration.assets import (
+        alerts,
+        correlation,
+        features,
+        market,
+        raw,
+        regimes,
+        signals,
+    )
+
+    layers = (raw, market, features, regimes, correlation, signals, alerts)
+    return tuple(asset for layer in layers for asset in layer.ASSETS)
+
+
+def all_assets() -> tuple[dg.AssetsDefinition, ...]:
+    """Every asset; parses the dbt project when it has changed."""
+    from regime_pipeline.orchestration.assets.reporting import reporting_assets
+
+    return (*pipeline_assets(), reporting_assets())
+
+
+def build_definitions(
+    *,
+    resources: Mapping[str, Any] | None = None,
+    assets: Sequence[dg.AssetsDefinition] | None = None,
+    checks: Sequence[dg.AssetChecksDefinition] | None = None,
+    jobs: Sequence[Any] | None = None,
+    schedules: Sequence[dg.ScheduleDefinition] | None = None,
+    sensors: Sequence[dg.SensorDefinition] | None = None,
+) -> dg.Definitions:
+    """Fresh definitions; each slot can be replaced, single resources too.
+
+    Args:
+        resources: put over the default ones, by key.
+        assets: instead of all assets.
+        checks: asset checks beside those that assets make themselves.
+        jobs: instead of all jobs.
+        schedules: instead of all schedules.
+        sensors: instead of all sensors.
+    """
+    return dg.Definitions(
+        assets=all_assets() if assets is None else assets,
+        asset_checks=checks or (),
+        resources={**default_resources(), **(resources or {})},
+        jobs=JOBS if jobs is None else jobs,
+        schedules=SCHEDULES if schedules is None else schedules,
+        sensors=SENSORS if sensors is None else sensors,
+        executor=dg.in_process_executor,
+    )

@@ -1,0 +1,97 @@
+"""How far back each table must reach so that a window's rows do not depend on where history begins.
+
+Pure arithmetic over the lookbacks that the assets' inputs declare. Does not belong here: fetching or
+computing that history (``launch``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+import dagster as dg
+
+from regime_pipeline.orchestration.io_manager import LOOKBACK
+from regime_pipeline.settings import Settings
+from regime_pipeline.windows import Window, floor_day, parse_lookback
+
+Inputs = Mapping[str, Mapping[str, timedelta]]
+"""Table -> input table -> history that it reads before its window."""
+
+
+def declared_inputs(assets: Iterable[dg.AssetsDefinition]) -> dict[str, dict[str, timedelta]]:
+    """The lookbacks of all assets, as their inputs declare them."""
+    out: dict[str, dict[str, timedelta]] = {}
+    for asset in assets:
+        lookbacks: dict[str, timedelta] = {}
+        for definition in asset.node_def.input_defs:
+            text = (definition.metadata or {}).get(LOOKBACK)
+            if text is not None:
+                upstream = ".".join(asset.keys_by_input_name[definition.name].path)
+                lookbacks[upstream] = parse_lookback(text)
+        for key in asset.keys:
+            out[".".join(key.path)] = lookbacks
+    return out
+
+
+def required_starts(
+    inputs: Inputs, targets: Sequence[str], start: datetime, *, first: datetime
+) -> dict[str, datetime]:
+    """The first day of every table that the targets' rows from ``start`` on depend on.
+
+    Whole days, because a run covers whole days, and what a day of history needs counts from that
+    day's start; never before ``first``.
+
+    Args:
+        inputs: from :func:`declared_inputs`.
+        targets: tables whose rows are wanted from ``start`` on.
+        start: first wanted instant.
+        first: the first partition.
+    """
+    out: dict[str, datetime] = {}
+
+    def need(name: str, day: datetime) -> None:
+        if name in out and out[name] <= day:
+            return
+        out[name] = day
+        for upstream, lookback in inputs.get(name, {}).items():
+            need(upstream, max(first, floor_day(day - lookback)))
+
+    for target in targets:
+        need(target, max(first, floor_day(start)))
+    return out
+
+
+def grouped(
+    starts: Mapping[str, datetime], before: datetime, only: Iterable[str]
+) -> list[tuple[Window, list[str]]]:
+    """Tables that need history before a day, by the stretch they need, widest first.
+
+    A table never reaches further back than what it is computed from, so in this order inputs are
+    there before their readers.
+    """
+    by_start: dict[datetime, list[str]] = {}
+    for name in only:
+        if name in starts and starts[name] < before:
+            by_start.setdefault(starts[name], []).append(name)
+    return [(Window(start, before), sorted(names)) for start, names in sorted(by_start.items())]
+
+
+def primary_sources(dataset: str, settings: Settings) -> tuple[str, ...]:
+    """The sources that the derived series of a dataset are made of; history needs no others."""
+    spot = {settings.spot_venue_of(s) for s in settings.universe}
+    perp = {settings.perp_venue_of(s) for s in settings.universe}
+    of_perp = {_PERP_SOURCE.get(v, v) for v in perp}
+    wanted = {
+        "candles": spot | of_perp,
+        "funding_rates": of_perp,
+        "positioning": of_perp,
+        "open_interest": {settings.open_interest_source, settings.liquidation_source},
+        "liquidations": {settings.liquidation_source},
+    }.get(dataset)
+    if wanted is None:
+        return settings.sources
+    return tuple(s for s in settings.sources if s in wanted) or settings.sources
+
+
+_PERP_SOURCE = {"binance": "binance_futures"}

@@ -1,0 +1,79 @@
+"""Dagster's instance on the project's own database: environment, schema, opening it.
+
+``dagster.yaml`` names environment variables only; this module is what fills them, for the CLI, for
+``regime ui`` and for tests. Dagster's tables live in schema ``dagster`` of the same database as the
+data, so each kind of data has its own run history. Does not belong here: definitions, runs.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import make_url
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
+    from regime_pipeline.settings import Settings
+    from regime_pipeline.storage.database import Database
+
+ROOT = Path(__file__).resolve().parents[2]
+"""The checkout: where ``dagster.yaml`` and ``workspace.yaml`` are."""
+SCHEMA = "dagster"
+_CREATE_LOCK = 0x646167737465
+
+
+def dagster_url(database: Database) -> str:
+    """The URL of Dagster's tables: psycopg2, which dagster-postgres needs, and its own schema."""
+    url = make_url(database.url).set(drivername="postgresql+psycopg2")
+    return url.update_query_dict({"options": f"-csearch_path={SCHEMA}"}).render_as_string(
+        hide_password=False
+    )
+
+
+def dagster_environment(settings: Settings, database: Database) -> dict[str, str]:
+    """The variables that ``dagster.yaml`` reads; also makes the schema and the folder they name."""
+    folder = settings.home.resolve() / "dagster" / settings.origin
+    folder.mkdir(parents=True, exist_ok=True)
+    with database.connect() as connection, connection.transaction():
+        # "if not exists" is no protection against another process doing the same right now
+        connection.execute("select pg_advisory_xact_lock(%s)", (_CREATE_LOCK,))
+        connection.execute(f"create schema if not exists {SCHEMA}")
+    return {
+        "DAGSTER_HOME": str(ROOT),
+        "DAGSTER_EVENT_BATCH_SIZE": "1000",
+        "REGIME_DAGSTER_PG_URL": dagster_url(database),
+        "REGIME_DAGSTER_DIR": str(folder),
+    }
+
+
+def venv_program(name: str) -> str:
+    """A program of this Python's environment, found even when the environment is not activated.
+
+    Raises:
+        FileNotFoundError: it is installed nowhere.
+    """
+    beside = Path(sys.executable).with_name(name)
+    found = str(beside) if beside.exists() else shutil.which(name)
+    if found is None:
+        raise FileNotFoundError(f"no program {name!r} beside {sys.executable} or on PATH")
+    return found
+
+
+@contextmanager
+def instance_for(settings: Settings, database: Database) -> Iterator[DagsterInstance]:
+    """The persistent instance of a database, configured by the checkout's ``dagster.yaml``.
+
+    The variables stay in this process's environment: subprocesses that a run starts need them too.
+    """
+    from dagster import DagsterInstance
+
+    os.environ.update(dagster_environment(settings, database))
+    with DagsterInstance.from_config(str(ROOT)) as instance:
+        yield instance

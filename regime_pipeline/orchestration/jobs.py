@@ -1,0 +1,45 @@
+"""Asset jobs. All run in one process: an hour of data costs less than starting a process per step."""
+
+from __future__ import annotations
+
+import warnings
+
+import dagster as dg
+
+# The tick fetches and derives in one run over two days at most; policies play no part in it.
+warnings.filterwarnings("ignore", message=".*varying BackfillPolicies.*", category=UserWarning)
+
+RAW = dg.AssetSelection.groups("raw")
+REPORTING = dg.AssetSelection.groups("reporting")
+DERIVED = dg.AssetSelection.groups(
+    "market", "features", "regimes", "correlation", "signals", "alerts"
+)
+
+hourly_tick = dg.define_asset_job(
+    "hourly_tick",
+    selection=RAW | DERIVED | REPORTING,
+    description="Everything for the newest hours: fetch, derive, events, reports.",
+    executor_def=dg.in_process_executor,
+    tags={"dagster/priority": "10"},
+)
+raw_fetch = dg.define_asset_job(
+    "raw_fetch",
+    selection=RAW,
+    description="Ask the providers; config narrows symbols and sources.",
+    executor_def=dg.in_process_executor,
+)
+derived_chain = dg.define_asset_job(
+    "derived_chain",
+    selection=DERIVED,
+    description="Market series, features, regimes, correlations, signals and events from what is "
+    "stored: one run for any range.",
+    executor_def=dg.in_process_executor,
+)
+reporting = dg.define_asset_job(
+    "reporting",
+    selection=REPORTING,
+    description="The reporting tables (dbt) and their tests.",
+    executor_def=dg.in_process_executor,
+)
+
+JOBS = (hourly_tick, raw_fetch, derived_chain, reporting)

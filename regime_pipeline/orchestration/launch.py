@@ -1,0 +1,468 @@
+"""Running the pipeline from a program: fetch, derive, report over a window, as ordinary Dagster runs.
+
+The same jobs as in the UI, on the same instance, in this process: the UI shows every run with its days.
+A window's rows need history before it; how much follows from the lookbacks that the inputs declare.
+So a launch is: raw history from the primary sources, raw window from all sources, market history,
+then the derived chain over the window as one run, then the reports. What was fetched completely before
+is not asked for again. Each write is a transaction of its own, so an interrupted launch leaves whole
+rows and can simply be repeated. Does not belong here: what assets do, printing.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from regime_pipeline.catalogue import TABLES, table
+from regime_pipeline.orchestration import history
+from regime_pipeline.orchestration.assets.alerts import REPLAY_TAG
+from regime_pipeline.orchestration.assets.raw import open_calls
+from regime_pipeline.orchestration.build import all_assets, build_definitions
+from regime_pipeline.orchestration.instance import instance_for
+from regime_pipeline.orchestration.partitions import range_tags
+from regime_pipeline.orchestration.resources import Platform, Progress, Scope, platform_resource
+from regime_pipeline.settings import Settings
+from regime_pipeline.windows import Clock, Window, floor_day, utc
+
+if TYPE_CHECKING:
+    from regime_pipeline.storage.warehouse import WriteResult
+
+PROCESS_TAG = "regime/process"
+"""Run tag: the process that executes the run, so that a killed one is told from a live one."""
+RAW, DERIVED, REPORTING = "raw_fetch", "derived_chain", "reporting"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One Dagster run."""
+
+    title: str
+    job: str
+    run_id: str
+    window: Window
+    succeeded: bool
+    seconds: float
+    error: str | None = None
+
+
+@dataclass
+class RunReport:
+    """What a launch did."""
+
+    window: Window
+    symbols: tuple[str, ...]
+    runs: list[Outcome] = field(default_factory=list)
+    tables: dict[str, dict[str, int]] = field(default_factory=dict)
+    sources: list[dict[str, Any]] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether every run did."""
+        return all(run.succeeded for run in self.runs)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "from": self.window.start.isoformat(),
+            "to": self.window.end.isoformat(),
+            "symbols": list(self.symbols),
+            "succeeded": self.succeeded,
+            "seconds": round(self.seconds, 2),
+            "runs": [
+                {
+                    "title": r.title,
+                    "job": r.job,
+                    "run_id": r.run_id,
+                    "from": r.window.start.isoformat(),
+                    "to": r.window.end.isoformat(),
+                    "succeeded": r.succeeded,
+                    "seconds": round(r.seconds, 2),
+                    "error": r.error,
+                }
+                for r in self.runs
+            ],
+            "tables": self.tables,
+            "sources": self.sources,
+        }
+
+    def lines(self) -> list[str]:
+        """A few lines for a person."""
+        out = [
+            f"{'ok  ' if r.succeeded else 'FAIL'} {r.title}: {r.window.start:%Y-%m-%d} .. "
+            f"{r.window.end:%Y-%m-%d}, {r.seconds:.1f} s, run {r.run_id[:8]}"
+            + (f"\n     {r.error}" if r.error else "")
+            for r in self.runs
+        ]
+        for name, counts in self.tables.items():
+            changed = counts["inserted"] + counts["updated"] + counts["deleted"]
+            out.append(f"     {name}: {counts['rows']} rows, {changed} changed")
+        return out
+
+    def count(self, name: str, rows: int, result: WriteResult) -> None:
+        """Add a write."""
+        sums = self.tables.setdefault(
+            name, dict.fromkeys(("rows", "inserted", "updated", "unchanged", "deleted"), 0)
+        )
+        sums["rows"] += rows
+        for what in ("inserted", "updated", "unchanged", "deleted"):
+            sums[what] += getattr(result, what)
+
+
+class LaunchError(RuntimeError):
+    """A selection names nothing that exists."""
+
+
+def run_pipeline(
+    *,
+    settings: Settings,
+    clock: Clock,
+    window: Window,
+    symbols: Sequence[str],
+    sources: Sequence[str] | None = None,
+    progress: Progress | None = None,
+    replay: bool = True,
+) -> RunReport:
+    """Fetch, derive and report a window, with all the history it needs.
+
+    Args:
+        settings: where data comes from and goes to; child processes see the environment, so what
+            differs from it must be in the environment too.
+        clock: what now is.
+        window: wanted derived rows; covers whole days, the last one up to now.
+        symbols: what the run is narrowed to.
+        sources: providers asked for the window; None is all configured.
+        progress: told ``(what, done, total)``.
+        replay: events found are history and are not sent.
+
+    Returns:
+        Runs, rows per table, and what each source gave. A failed run ends the launch.
+
+    Raises:
+        ValueError: a symbol that is not configured.
+    """
+    with _Launch(settings, clock, window, symbols, progress, replay=replay) as launch:
+        targets = [n for n, t in TABLES.items() if t.schema in _DERIVED_SCHEMAS]
+        starts = history.required_starts(
+            launch.inputs, targets, window.start, first=_first(settings)
+        )
+        launch.fetch(starts, sources=sources, refetch=False)
+        launch.derive_history(starts)
+        launch.run("derive", DERIVED, window)
+        launch.run("report", REPORTING, window)
+    return launch.report
+
+
+def run_selection(
+    *,
+    settings: Settings,
+    clock: Clock,
+    window: Window,
+    symbols: Sequence[str],
+    select: str = "derived",
+    refetch: bool = False,
+    progress: Progress | None = None,
+) -> RunReport:
+    """Compute (or fetch) chosen assets over a window, and nothing else.
+
+    Args:
+        settings: as for :func:`run_pipeline`.
+        clock: as for :func:`run_pipeline`.
+        window: the days.
+        symbols: what the run is narrowed to.
+        select: ``raw``, ``derived``, ``reporting``, ``all``, or asset keys as
+            ``features/volatility_regimes`` with commas between.
+        refetch: ask the providers again for what is stored.
+        progress: told ``(what, done, total)``.
+
+    Raises:
+        LaunchError: the selection names an asset that does not exist.
+    """
+    with _Launch(settings, clock, window, symbols, progress, replay=True) as launch:
+        raw, derived, reporting = launch.selected(select)
+        if raw:
+            starts = {f"raw.{name}": window.start for name in raw}
+            launch.fetch(starts, sources=None, refetch=refetch)
+        if derived is not None:
+            launch.run("derive", DERIVED, window, tables=derived or None)
+        if reporting:
+            launch.run("report", REPORTING, window)
+    return launch.report
+
+
+_QUIET = {"console": {"config": {"log_level": "CRITICAL"}}}
+"""The caller shows progress and the report; the event log keeps everything."""
+_DERIVED_SCHEMAS = ("market", "features", "regimes", "correlation", "signals", "alerts")
+
+
+def _first(settings: Settings) -> datetime:
+    return utc(settings.start_date)
+
+
+class _Failed(Exception):
+    """A run failed; what comes after would only work on what is missing."""
+
+
+class _Launch:
+    """One launch: platform, instance, definitions, and the report that grows."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        window: Window,
+        symbols: Sequence[str],
+        progress: Progress | None,
+        *,
+        replay: bool,
+    ) -> None:
+        self.platform = Platform(settings, clock, progress=progress, written=self._written)
+        self.window = window
+        self.symbols = self.platform.symbols(symbols)
+        self.report = RunReport(window, self.symbols)
+        self._replay = replay
+        self._expected: list[str] = []
+        self._title = ""
+        self._began = time.monotonic()
+
+    def __enter__(self) -> _Launch:
+        self._instance_manager = instance_for(self.platform.settings, self.platform.database)
+        self._instance = self._instance_manager.__enter__()
+        settle_dead_runs(self._instance)
+        assets = all_assets()
+        self.inputs = history.declared_inputs(assets)
+        self._definitions = build_definitions(
+            assets=assets,
+            resources={"platform": platform_resource(self.platform)},
+            schedules=(),
+            sensors=(),
+        )
+        return self
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
+        try:
+            if not isinstance(error, KeyboardInterrupt):
+                self.report.sources = self._fetched_by_source()
+        finally:
+            self.report.seconds = time.monotonic() - self._began
+            self._instance_manager.__exit__(None, None, None)
+            self.platform.close()
+        return isinstance(error, _Failed)
+
+    def selected(self, select: str) -> tuple[list[str], list[str] | None, bool]:
+        """Raw datasets, derived tables (None: none, empty: all) and whether to report."""
+        raws = [t.name for t in TABLES.values() if t.schema == "raw"]
+        if select == "all":
+            return raws, [], True
+        if select in ("raw", "derived", "reporting"):
+            return (
+                raws if select == "raw" else [],
+                [] if select == "derived" else None,
+                select == "reporting",
+            )
+        names = [part.strip().replace("/", ".") for part in select.split(",") if part.strip()]
+        unknown = [n for n in names if n not in self.inputs or not n.count(".")]
+        if unknown or not names:
+            raise LaunchError(f"no such asset: {', '.join(unknown) or select!r}")
+        derived = [n for n in names if n.split(".")[0] in _DERIVED_SCHEMAS]
+        return (
+            [n.removeprefix("raw.") for n in names if n.startswith("raw.")],
+            derived or None,
+            any(n.startswith("reporting.") for n in names),
+        )
+
+    # ---------------------------------------------------------------- stages
+
+    def fetch(
+        self, starts: dict[str, datetime], *, sources: Sequence[str] | None, refetch: bool
+    ) -> None:
+        """Raw history from primary sources, then the raw window from all asked."""
+        raws = [n for n in starts if n.startswith("raw.")]
+        for stretch, names in history.grouped(starts, floor_day(self.window.start), raws):
+            primary = sorted(
+                {s for n in names for s in history.primary_sources(_dataset(n), self.platform.settings)}
+            )
+            if sources is not None:
+                primary = [s for s in primary if s in sources] or list(sources)
+            self._fetch("fetch history", stretch, names, primary, refetch=refetch)
+        self._fetch("fetch", self.window, raws, list(sources or ()), refetch=refetch)
+
+    def _fetch(
+        self, title: str, window: Window, names: list[str], sources: list[str], *, refetch: bool
+    ) -> None:
+        scope = Scope(symbols=list(self.symbols), sources=sources, only_missing=not refetch)
+        reach = window.clipped(self.platform.clock.now())
+        todo = [n for n in names if open_calls(self.platform, scope, table(n), reach)]
+        if todo:
+            self.run(title, RAW, window, tables=todo, scope=scope)
+
+    def derive_history(self, starts: dict[str, datetime]) -> None:
+        """Derived tables before the window, each as far as the window's rows read it."""
+        derived = [n for n in starts if not n.startswith("raw.")]
+        for stretch, names in history.grouped(starts, floor_day(self.window.start), derived):
+            self.run("derive history", DERIVED, stretch, tables=names)
+
+    # ---------------------------------------------------------------- one run
+
+    def run(
+        self,
+        title: str,
+        job_name: str,
+        window: Window,
+        *,
+        tables: Sequence[str] | None = None,
+        scope: Scope | None = None,
+    ) -> None:
+        """Execute a job over the days of a window, in this process.
+
+        Raises:
+            _Failed: the run failed; the report says why.
+        """
+        job = self._definitions.resolve_job_def(job_name)
+        keys = [dg.AssetKey(n.split(".")) for n in tables] if tables is not None else None
+        self._title = title
+        self._expected = self._names(job_name, tables)
+        if job_name != RAW:
+            self.platform.progress(title, 0, len(self._expected))
+        scope = scope or Scope(symbols=list(self.symbols))
+        run_id = str(uuid.uuid4())
+        tags = {**range_tags(window), PROCESS_TAG: _process_id(os.getpid())}
+        if self._replay:
+            tags[REPLAY_TAG] = "true"
+        began = time.monotonic()
+        try:
+            result = job.execute_in_process(
+                instance=self._instance,
+                run_id=run_id,
+                asset_selection=keys,
+                tags=tags,
+                run_config={
+                    "resources": {"scope": {"config": scope.model_dump()}},
+                    "loggers": _QUIET,
+                },
+                raise_on_error=False,
+            )
+        except BaseException:
+            _end(self._instance, run_id)
+            raise
+        error = None if result.success else _why(result.all_events)
+        seconds = time.monotonic() - began
+        self.report.runs.append(
+            Outcome(title, job_name, run_id, window, result.success, seconds, error)
+        )
+        if not result.success:
+            raise _Failed
+        if job_name != RAW:
+            self.platform.progress(title, len(self._expected), len(self._expected))
+
+    def _names(self, job_name: str, tables: Sequence[str] | None) -> list[str]:
+        if tables is not None:
+            return list(tables)
+        if job_name == DERIVED:
+            return [n for n, t in TABLES.items() if t.schema in _DERIVED_SCHEMAS and n in self.inputs]
+        return ["reporting"]
+
+    def _written(self, name: str, rows: int, result: WriteResult) -> None:
+        self.report.count(name, rows, result)
+        if name in self._expected and not name.startswith("raw."):
+            total = len(self._expected)
+            self._expected.remove(name)
+            self._expected.append("")  # done ones stay in the total
+            self.platform.progress(self._title, self._expected.count(""), total)
+
+    def _fetched_by_source(self) -> list[dict[str, Any]]:
+        """What each source gave in this launch's runs."""
+        ids = [r.run_id for r in self.report.runs if r.job == RAW]
+        if not ids:
+            return []
+        log = self.platform.warehouse.read("ops.fetch_log", None, where={"run_id": ids})
+        out = []
+        for (dataset, source), rows in log.groupby(["dataset", "source"], sort=True):
+            failed = rows[rows["fetch_status"] == "failed"]
+            out.append(
+                {
+                    "dataset": dataset,
+                    "source": source,
+                    "statuses": {
+                        str(k): int(v)
+                        for k, v in rows["fetch_status"].value_counts().sort_index().items()
+                    },
+                    "rows": int(rows["rows_stored"].fillna(0).sum()),
+                    "quarantined": int(rows["rows_quarantined"].fillna(0).sum()),
+                    "requests": int(rows["request_count"].fillna(0).sum()),
+                    "error": None if failed.empty else str(failed["error_message"].iloc[0]),
+                }
+            )
+        return out
+
+
+def _dataset(name: str) -> str:
+    return name.removeprefix("raw.")
+
+
+def _why(events: Iterable[dg.DagsterEvent]) -> str:
+    """The first failed step's error on one line."""
+    for event in events:
+        if event.is_step_failure:
+            error = event.step_failure_data.error
+            while error is not None and error.cause is not None:
+                error = error.cause
+            said = error.message if error is not None else event.message or ""
+            return f"{event.step_key}: {' '.join(said.split())[:500]}"
+    return "the run failed outside its steps; see the Dagster UI"
+
+
+def _end(instance: dg.DagsterInstance, run_id: str) -> None:
+    """An interrupted run must not look as if it went on."""
+    run = instance.get_run_by_id(run_id)
+    if run is not None and not run.is_finished:
+        instance.report_run_canceled(run, message="interrupted; what was written is whole")
+
+
+def _boot_id() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8]
+    except OSError:
+        return "unknown"
+
+
+def _process_id(pid: int) -> str:
+    return f"{_boot_id()}:{pid}"
+
+
+def settle_dead_runs(instance: dg.DagsterInstance) -> list[str]:
+    """Mark runs as failed whose process, started by a launch, is gone (killed, rebooted).
+
+    Returns:
+        Their run ids.
+    """
+    states = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING]
+    out = []
+    for run in instance.get_runs(dg.RunsFilter(statuses=states)):
+        process = run.tags.get(PROCESS_TAG)
+        if process is None or _alive(process):
+            continue
+        instance.report_run_failed(run, message="its process is gone; run the same command again")
+        out.append(run.run_id)
+    return out
+
+
+def _alive(process: str) -> bool:
+    boot, _, pid = process.partition(":")
+    if boot != _boot_id():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,83 @@
+"""Partitions, backfill policies and the stretch of time a run owes. Each object exists once.
+
+Every partitioned asset shares :data:`DAILY`; the derived chain shares :data:`COMPUTE` as well. One
+backfill of the chain is one run only because these are the same objects, so never build another.
+Symbols and venues are columns, not a partition dimension. Does not belong here: reading data.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import dagster as dg
+
+from regime_pipeline.settings import Settings
+from regime_pipeline.windows import DAY, HOUR, Window, floor_day, floor_hour, utc
+
+# Backfill policies and pools are marked beta; the version is pinned, and the warning would come once
+# per asset in every process.
+warnings.filterwarnings("ignore", category=dg.BetaWarning)
+
+RANGE_START = "dagster/asset_partition_range_start"
+RANGE_END = "dagster/asset_partition_range_end"
+
+DAILY = dg.DailyPartitionsDefinition(
+    start_date=Settings().start_date.isoformat(), timezone="UTC", end_offset=1
+)
+"""One partition per UTC day, today's included. Only its first day comes from the settings."""
+
+FETCH = dg.BackfillPolicy.multi_run(max_partitions_per_run=31)
+"""Raw data: a failed month is asked for again, not years."""
+
+COMPUTE = dg.BackfillPolicy.single_run()
+"""Everything derived: one run for any range."""
+
+EVENT_TABLES = frozenset(
+    {"market.funding", "market.fear_greed", "features.funding_prints", "alerts.market_events"}
+)
+"""Tables whose rows are owed up to now; all others owe full hours that are closed."""
+
+
+def owed(window: Window, now: datetime, *, full_table_name: str | None = None) -> Window:
+    """The part of a window that can exist at ``now``: closed hours, or prints that have happened.
+
+    Args:
+        window: what was asked for, usually whole days.
+        now: by the clock.
+        full_table_name: ``schema.name``; tables of events reach up to now, the others to the end
+            of the last closed hour.
+    """
+    return window.clipped(now if full_table_name in EVENT_TABLES else floor_hour(now))
+
+
+def run_window(tags: Mapping[str, str], partition_key: str | None = None) -> Window:
+    """The days a run is about, from its range tags or its single partition key."""
+    first = tags.get(RANGE_START) or partition_key or tags["dagster/partition"]
+    last = tags.get(RANGE_END) or partition_key or tags["dagster/partition"]
+    return Window(utc(first), utc(last) + DAY)
+
+
+def range_tags(window: Window) -> dict[str, str]:
+    """Run tags that make one run out of all days that a window touches."""
+    days = window.days()
+    if not days:
+        raise ValueError(f"no day lies in {window.start} .. {window.end}")
+    return {RANGE_START: day_key(days[0]), RANGE_END: day_key(days[-1])}
+
+
+def day_key(at: datetime) -> str:
+    """The partition key of the day that holds ``at``."""
+    return f"{floor_day(at):%Y-%m-%d}"
+
+
+def tick_window(at: datetime) -> Window:
+    """What an hourly tick at ``at`` covers: the day of the last closed hour up to today."""
+    return Window(floor_day(floor_hour(at) - HOUR), floor_day(at) + DAY)
+
+
+def as_window(span: Any) -> Window:
+    """A Dagster time window as ours."""
+    return Window(utc(span.start), utc(span.end))

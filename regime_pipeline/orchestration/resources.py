@@ -1,0 +1,151 @@
+"""Resources: the project's own objects, handed to assets as they are.
+
+``platform`` gives settings, clock, warehouse and HTTP client; they are made from the environment when
+a run first needs them, once per process, and closed at its end. ``scope`` is what a person can narrow
+a run to in the launchpad. Tests and the CLI put their own platform in place with
+:func:`platform_resource`. Does not belong here: what is done with them.
+"""
+
+from __future__ import annotations
+
+import atexit
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import dagster as dg
+from pydantic import Field
+
+from regime_pipeline.settings import Settings
+from regime_pipeline.windows import Clock, clock_from_text
+
+if TYPE_CHECKING:
+    from regime_pipeline.providers.http import HttpClient
+    from regime_pipeline.storage.database import Database
+    from regime_pipeline.storage.warehouse import Warehouse, WriteResult
+
+Progress = Callable[[str, int, int], None]
+"""Told ``(what, done, total)`` while work goes on."""
+Written = Callable[[str, int, "WriteResult"], None]
+"""Told ``(table, rows, counts)`` after each write."""
+
+
+class Platform:
+    """What a run works with. Connections are made when first used.
+
+    Args:
+        settings: everything that can be configured.
+        clock: what now is; None reads it from the settings.
+        database: an open database; None opens the one of the settings.
+        progress: told how far long work has come; None tells nobody.
+        written: told ``(table, rows, counts)`` after each write; None tells nobody.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock | None = None,
+        database: Database | None = None,
+        progress: Progress | None = None,
+        written: Written | None = None,
+    ) -> None:
+        self.settings = settings
+        self.clock = clock or clock_from_text(settings.clock)
+        self.progress: Progress = progress or (lambda *_: None)
+        self.written: Written = written or (lambda *_: None)
+        self._database = database
+        self._lock = threading.RLock()
+
+    @cached_property
+    def database(self) -> Database:
+        """The database of the settings' kind of data."""
+        with self._lock:
+            if self._database is None:
+                from regime_pipeline.storage.database import open_database
+
+                self._database = open_database(self.settings, origin=self.settings.origin)
+            return self._database
+
+    @cached_property
+    def warehouse(self) -> Warehouse:
+        """Tables of the database."""
+        from regime_pipeline.storage.warehouse import Warehouse
+
+        return Warehouse(self.database, self.clock)
+
+    @contextmanager
+    def http(self) -> Iterator[HttpClient]:
+        """A client that keeps every response in the landing store."""
+        from regime_pipeline.providers.http import HttpClient
+        from regime_pipeline.providers.landing import LandingStore
+
+        url = self.settings.landing_url or str(self.settings.home / "landing")
+        with HttpClient(self.settings, LandingStore(url), self.clock) as client:
+            yield client
+
+    def symbols(self, asked: Sequence[str]) -> tuple[str, ...]:
+        """The symbols of a run: those asked for, or the configured universe.
+
+        Raises:
+            ValueError: one is not configured.
+        """
+        unknown = sorted(set(asked) - set(self.settings.universe))
+        if unknown:
+            raise ValueError(f"not among the configured symbols: {', '.join(unknown)}")
+        return tuple(sorted(set(asked))) or self.settings.universe
+
+    def close(self) -> None:
+        """Close the connections; the platform opens them again when used again."""
+        if "database" in self.__dict__:
+            self.database.close()
+
+
+_process: Platform | None = None
+_process_lock = threading.Lock()
+
+
+def process_platform() -> Platform:
+    """This process's platform, made from the environment; made anew when that has changed."""
+    global _process
+    settings = Settings()
+    with _process_lock:
+        if _process is None or _process.settings != settings:
+            if _process is not None:
+                _process.close()
+            _process = Platform(settings)
+        return _process
+
+
+@atexit.register
+def _close() -> None:
+    if _process is not None:
+        _process.close()
+
+
+@dg.resource(description="Settings, clock, warehouse and HTTP client, from the environment.")
+def environment_platform(_context: dg.InitResourceContext) -> Platform:
+    """The platform of the process, as the plain object; takes no config."""
+    return process_platform()
+
+
+def platform_resource(platform: Platform) -> dg.ResourceDefinition:
+    """A given platform as the resource, for runs inside this process."""
+    return dg.ResourceDefinition.hardcoded_resource(
+        platform, description="Settings, clock, warehouse and HTTP client of the caller."
+    )
+
+
+class Scope(dg.ConfigurableResource):
+    """What a run is narrowed to: ``resources: {scope: {config: {symbols: [BTC/USDT]}}}``."""
+
+    symbols: list[str] = Field(
+        default_factory=list, description="Only these symbols are written; empty: all configured."
+    )
+    sources: list[str] = Field(
+        default_factory=list, description="Only these providers are asked; empty: all configured."
+    )
+    only_missing: bool = Field(
+        default=False, description="Skip days that were fetched completely after they had closed."
+    )

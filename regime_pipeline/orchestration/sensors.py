@@ -1,0 +1,186 @@
+"""Sensors: deliver alerts, report failed runs, fill gaps, recompute what a filled gap changes.
+
+Each body reads the tables, asks a pure function what to do, and does that. All run by default: without
+configured webhooks the dispatcher has nothing to send, simulated data reaches receivers on this
+machine only, and where time stands still (a replayed tape) gaps are not looked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from regime_pipeline.catalogue import TABLES
+from regime_pipeline.orchestration import gaps as arithmetic
+from regime_pipeline.orchestration.derived import asset_key
+from regime_pipeline.orchestration.jobs import derived_chain, raw_fetch
+from regime_pipeline.orchestration.partitions import range_tags, run_window
+from regime_pipeline.orchestration.resources import Platform, process_platform
+from regime_pipeline.windows import DAY, FixedClock, Window, floor_day
+
+GAP_TAG = "regime/gap"
+DISPATCH_SECONDS = 15
+DISPATCH_BUDGET_S = 40.0
+GAPS_SECONDS = 300
+REQUESTS_PER_TICK = 3
+FIRST_LINE = 300
+
+RUNNING = dg.DefaultSensorStatus.RUNNING
+
+
+@dg.sensor(
+    name="alert_dispatch",
+    minimum_interval_seconds=DISPATCH_SECONDS,
+    default_status=RUNNING,
+    required_resource_keys={"platform"},
+    description="Sends what waits in the outbox: claim, commit, send, record.",
+)
+def alert_dispatch(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    """Deliver due alerts; the counts are the tick's text."""
+    from regime_pipeline.alerts.dispatch import dispatch_due
+
+    platform: Platform = context.resources.platform
+    counts = dispatch_due(
+        platform.database, platform.settings, platform.clock, budget_s=DISPATCH_BUDGET_S
+    )
+    told = ", ".join(f"{n} {what}" for what, n in counts.items() if n)
+    return dg.SkipReason(told or "nothing was due")
+
+
+@dg.run_failure_sensor(
+    name="run_failures",
+    default_status=RUNNING,
+    description="Writes a system alert for a failed run; it goes out with the market alerts.",
+)
+def run_failures(context: dg.RunFailureSensorContext) -> None:
+    """One system alert per failed run. Only writes: a receiver that is down cannot lose it."""
+    from regime_pipeline.alerts.outbox import enqueue_system
+
+    platform = process_platform()
+    run = context.dagster_run
+    enqueue_system(
+        platform.database,
+        settings=platform.settings,
+        clock=platform.clock,
+        title=f"run failed: {run.job_name}",
+        details={
+            "run_id": run.run_id,
+            "job": run.job_name,
+            "error": (context.failure_event.message or "")[:FIRST_LINE],
+            "days": f"{run.tags.get('dagster/asset_partition_range_start', '')}.."
+            f"{run.tags.get('dagster/asset_partition_range_end', '')}",
+        },
+    )
+
+
+def _askable(platform: Platform, dataset: str) -> dict[str, str]:
+    """Sources that can be asked for a dataset, each with the name under which its rows come."""
+    from regime_pipeline.providers.fetch import effective_source
+    from regime_pipeline.providers.registry import SOURCES, sources_of
+
+    settings = platform.settings
+    out = {}
+    for name in sources_of(dataset):
+        key = SOURCES[name].key_setting
+        if name in settings.sources and (key is None or getattr(settings, key) is not None):
+            out[name] = effective_source(settings, SOURCES[name]).name
+    return out
+
+
+def look_for_gaps(platform: Platform) -> tuple[list[arithmetic.Gap], dict[str, int]]:
+    """Gaps of all raw datasets, and per dataset the hours that venues themselves lack."""
+    window = arithmetic.owed_window(platform.clock.now())
+    read = Window(window.start - DAY, platform.clock.now() + DAY)
+    log = platform.warehouse.read("ops.fetch_log", read)
+    gaps: list[arithmetic.Gap] = []
+    absent: dict[str, int] = {}
+    for item in (t for t in TABLES.values() if t.schema == "raw"):
+        mine = log[log["dataset"] == item.name]
+        gaps += arithmetic.find(
+            item.name,
+            mine,
+            window,
+            sources=_askable(platform, item.name),
+            symbols=platform.settings.universe,
+            per_symbol=bool(item.symbol_columns),
+        )
+        if item.name == "candles":
+            stored = platform.warehouse.read(
+                item.full_name, window, columns=["source", "venue", "market", "symbol", "ts"]
+            )
+            absent[item.name] = sum(arithmetic.absent_hours(stored, mine, window).values())
+    return gaps, absent
+
+
+@dg.sensor(
+    name="gaps",
+    job=raw_fetch,
+    minimum_interval_seconds=GAPS_SECONDS,
+    default_status=RUNNING,
+    required_resource_keys={"platform"},
+    description=f"Asks again for raw hours of the last {arithmetic.KEPT_DAYS} days that no source "
+    "answered for.",
+)
+def gaps(context: dg.SensorEvaluationContext) -> Sequence[dg.RunRequest] | dg.SkipReason:
+    """Raw runs over exactly the missing days, a few per tick."""
+    platform: Platform = context.resources.platform
+    if isinstance(platform.clock, FixedClock):
+        return dg.SkipReason(f"time stands still at {platform.clock.now()}: replayed data")
+    found, absent = look_for_gaps(platform)
+    wanted = arithmetic.refetches(found, platform.clock.now(), limit=REQUESTS_PER_TICK)
+    if not wanted:
+        lacking = ", ".join(f"{name} {n} h" for name, n in absent.items() if n)
+        return dg.SkipReason(
+            f"{len(found)} gaps, none due" + (f"; venues lack {lacking}" if lacking else "")
+        )
+    return [refetch_request(item) for item in wanted]
+
+
+def refetch_request(item: arithmetic.Refetch) -> dg.RunRequest:
+    """A raw run for one stretch of missing days."""
+    return dg.RunRequest(
+        run_key=item.run_key,
+        asset_selection=[asset_key(f"raw.{name}") for name in item.datasets],
+        tags={**range_tags(item.window), GAP_TAG: "fetch"},
+        run_config={
+            "resources": {
+                "scope": {
+                    "config": {
+                        "symbols": list(item.symbols),
+                        "sources": list(item.sources),
+                        "only_missing": True,
+                    }
+                }
+            }
+        },
+    )
+
+
+@dg.run_status_sensor(
+    name="recompute_after_gaps",
+    run_status=dg.DagsterRunStatus.SUCCESS,
+    monitored_jobs=[raw_fetch],
+    request_jobs=[derived_chain],
+    default_status=RUNNING,
+    description="When a gap was fetched: derives again from its first day to today, which its hours "
+    "reach through the lookbacks.",
+)
+def recompute_after_gaps(
+    context: dg.RunStatusSensorContext,
+) -> dg.RunRequest | dg.SkipReason:
+    """One derived run per filled gap."""
+    run = context.dagster_run
+    if GAP_TAG not in run.tags:
+        return dg.SkipReason("not a gap")
+    filled = run_window(run.tags)
+    today = floor_day(process_platform().clock.now()) + DAY
+    window = Window(filled.start, max(filled.end, today))
+    return dg.RunRequest(
+        run_key=f"after:{run.run_id}",
+        job_name=derived_chain.name,
+        tags={**range_tags(window), GAP_TAG: "derive"},
+    )
+
+
+SENSORS = (alert_dispatch, run_failures, gaps, recompute_after_gaps)

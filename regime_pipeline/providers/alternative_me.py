@@ -1,0 +1,56 @@
+"""alternative.me: the Fear & Greed index, one value per day for the whole market.
+
+Everything is a text, time is in seconds at 00:00 UTC, newest first. The value under day D appears
+shortly after D begins and is about the day before; it may be used from D 01:00 UTC. Data by
+alternative.me, https://alternative.me/crypto/fear-and-greed-index/ (attribution is required).
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pandas as pd
+
+from regime_pipeline.providers.plan import Endpoint, Feed, Paging
+from regime_pipeline.providers.wire import Columns, Context, document, member, rows_of
+
+PROVIDER = "alternative_me"
+
+
+def parse_fng(body: bytes, ctx: Context) -> pd.DataFrame:
+    """The index by day.
+
+    Returns:
+        ts (the day), fear_greed 0-100, classification (the provider's word), reason.
+
+    Raises:
+        EmptyNotAllowed: no rows; the index goes back to 2018, so there always are some.
+    """
+    data = member(document(body, PROVIDER), "data")
+    columns = Columns.objects(
+        rows_of(data, what="data", empty_ok=False),
+        ("value", "timestamp"),
+        ("value_classification",),
+    )
+    return columns.frame(
+        {
+            "ts": columns.time("timestamp", ctx),
+            "fear_greed": columns.number("value"),
+            "classification": columns.text("value_classification"),
+        }
+    )
+
+
+FNG = Endpoint(PROVIDER, "fng", "/fng/", parse_fng)
+ENDPOINTS = (FNG,)
+FEEDS = (
+    Feed(
+        dataset="fear_greed",
+        endpoint=FNG,
+        market="index",
+        venue=PROVIDER,
+        paging=Paging("single", limit=1, step=timedelta(days=1)),
+        params=lambda _: {"format": "json"},
+        per_symbol=False,
+    ),
+)

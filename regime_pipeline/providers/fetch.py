@@ -1,0 +1,763 @@
+"""Fetching a raw dataset: plan, pages, parsed rows, checked rows, and a record of what happened.
+
+Belongs here: running the request plans of all sources side by side, and everything that turns parsed
+pages into rows of ``raw.<dataset>``: order, duplicates, running bars, the grid, the window, tiers,
+when a row could be known. Does not belong here: writing (the caller does), wire formats, HTTP.
+
+A source that fails is a row in the log and never an exception; what the others gave is returned.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import reduce
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import pandas as pd
+from pydantic import SecretStr
+
+from regime_pipeline.catalogue.frames import DTYPES, empty, split
+from regime_pipeline.catalogue.registry import FIELDS, table
+from regime_pipeline.providers.errors import (
+    AuthError,
+    ContractViolation,
+    NoSourceError,
+    ProviderError,
+    RateLimited,
+    RetentionLimit,
+)
+from regime_pipeline.providers.http import MAX_WAIT_S, HttpClient, Reply
+from regime_pipeline.providers.plan import Feed, PageSpan, segments, walk
+from regime_pipeline.providers.registry import SOURCES, Source, sources_of
+from regime_pipeline.providers.symbols import VenueSymbol, to_venue
+from regime_pipeline.settings import Settings
+from regime_pipeline.windows import HOUR, Clock, SystemClock, Window
+
+TIMEFRAME = "1h"
+INTERVAL = HOUR
+WALL_MARGIN = HOUR
+OBSERVED_WITHIN = timedelta(hours=2)
+MINUTE = timedelta(minutes=1)
+INTERVALS = "intervals"
+
+LAGS: Mapping[str, timedelta] = MappingProxyType(
+    {
+        "candles": INTERVAL,
+        "funding_rates": timedelta(0),
+        "open_interest": INTERVAL + timedelta(minutes=5),
+        "positioning": INTERVAL + timedelta(minutes=5),
+        "liquidations": INTERVAL + timedelta(minutes=5),
+        "fear_greed": HOUR,
+    }
+)
+"""Declared time from a row's ts to when it can be known: the bucket plus the provider's delay."""
+
+BUCKETED = frozenset({"candles", "open_interest", "positioning", "liquidations"})
+"""Datasets whose rows are buckets of :data:`INTERVAL`; the others are instants."""
+
+PRICES = ("open", "high", "low", "close", "mark_price")
+COINS = ("volume_base", "taker_buy_base", "open_interest_base")
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class FetchResult:
+    """What a fetch gave.
+
+    Attributes:
+        frame: rows of ``raw.<dataset>``, valid by contract, sorted by key, keys unique.
+        quarantined: rows that are not, same columns where known, plus ``reason`` and ``source``.
+        log: rows of ``ops.fetch_log`` (``run_id`` null).
+        payloads: rows of ``ops.payloads`` (``run_id`` null).
+    """
+
+    frame: pd.DataFrame
+    quarantined: pd.DataFrame
+    log: pd.DataFrame
+    payloads: pd.DataFrame
+
+
+@dataclass
+class _Page:
+    frame: pd.DataFrame
+    reply: Reply[pd.DataFrame]
+
+
+@dataclass
+class _Stream:
+    """One feed of one source for one symbol, and how it goes."""
+
+    source: Source
+    feed: Feed
+    symbol: VenueSymbol | None
+    window: Window
+    venue: str
+    inside: list[Window] = field(default_factory=list)
+    beyond: list[Window] = field(default_factory=list)
+    probing: bool = False
+    pages: list[_Page] = field(default_factory=list)
+    requests: int = 0
+    seconds: float = 0.0
+    error: ProviderError | None = None
+    wall: str | None = None
+    ran_dry: bool = False
+    started: datetime | None = None
+    stored: int = 0
+    quarantined: int = 0
+
+    @property
+    def canonical(self) -> str | None:
+        return self.symbol.canonical if self.symbol else None
+
+
+_SUFFIX = re.compile(r"/(api/v\d+|fapi/v\d+|futures/data|fng|api)/*$")
+
+
+def base_url(settings: Settings, source: Source) -> str:
+    """The base URL of a source, without the version suffix that older configurations carry."""
+    return _SUFFIX.sub("", str(getattr(settings, source.url_setting)).rstrip("/")).rstrip("/")
+
+
+def effective_source(settings: Settings, source: Source) -> Source:
+    """The source that really answers: Binance's address may be set to Binance.US."""
+    host = urlsplit(base_url(settings, source)).hostname or ""
+    if source.name == "binance" and host.endswith("binance.us"):
+        return replace(SOURCES["binance_us"], url_setting=source.url_setting)
+    return source
+
+
+# --- what is asked -------------------------------------------------------------------------------
+
+
+def chosen_sources(
+    dataset: str, settings: Settings, sources: Sequence[str] | None
+) -> tuple[Source, ...]:
+    """The configured sources that serve a dataset.
+
+    Raises:
+        ValueError: an unknown dataset or source name.
+        NoSourceError: none of them serves it.
+    """
+    unknown = [s for s in (*(sources or ()), *settings.sources) if s not in SOURCES]
+    if unknown:
+        raise ValueError(f"unknown sources {unknown}; there are {list(SOURCES)}")
+    serving = sources_of(dataset)
+    if not serving:
+        raise ValueError(f"unknown dataset {dataset!r}")
+    wanted = [s for s in settings.sources if s in serving and (sources is None or s in sources)]
+    if not wanted:
+        asked = "configured" if sources is None else "asked for and configured"
+        raise NoSourceError(f"{dataset}: none of {list(serving)} is {asked}")
+    found: dict[str, Source] = {}
+    for name in wanted:
+        real = effective_source(settings, SOURCES[name])
+        found.setdefault(real.name, real)
+    return tuple(found.values())
+
+
+def _streams(
+    dataset: str,
+    source: Source,
+    settings: Settings,
+    window: Window,
+    symbols: Iterable[str],
+    now: datetime,
+) -> Iterator[_Stream]:
+    for feed in source.feeds:
+        if feed.dataset != dataset:
+            continue
+        reach = Window(window.start, max(window.start, min(window.end, now)))
+        if feed.newest is not None:
+            reach = Window(max(reach.start, min(reach.end, now - feed.newest)), reach.end)
+        if feed.older_than is not None:
+            reach = reach.clipped(now - feed.older_than)
+        if reach.is_empty:
+            continue
+        if not feed.per_symbol:
+            yield _Stream(source, feed, None, reach, feed.venue)
+            continue
+        for symbol in symbols:
+            if feed.only_primary and settings.perp_venue_of(symbol) != feed.venue:
+                continue
+            name = to_venue(symbol, feed.names or feed.venue, feed.market)
+            yield _Stream(source, feed, name, reach, feed.venue)
+
+
+# --- how it is asked -----------------------------------------------------------------------------
+
+
+class _SourceRun:
+    """Fetches all streams of one source over its own bounded pool."""
+
+    def __init__(
+        self, source: Source, settings: Settings, client: HttpClient, clock: Clock, now: datetime
+    ) -> None:
+        self.source = source
+        self._client = client
+        self._clock = clock
+        self._now = now
+        self._base = base_url(settings, source)
+        self._headers: dict[str, str] = {}
+        self._stopped: ProviderError | None = None
+        self.halted = threading.Event()
+        self._lock = threading.Lock()
+        if source.key_setting is not None:
+            key: SecretStr | None = getattr(settings, source.key_setting)
+            if key is None:
+                self._stopped = AuthError(f"no {source.key_setting.upper()} is set")
+            else:
+                self._headers[source.key_header or ""] = key.get_secret_value()
+
+    def plan(self, stream: _Stream) -> list[Window]:
+        """Segments to fetch first; what lies before the provider's wall waits for a probe."""
+        retention = stream.feed.retention
+        wall = None if retention is None else _ceil_hour(self._now - retention + WALL_MARGIN)
+        stream.inside, stream.beyond = segments(stream.window, stream.feed.paging, wall)
+        if stream.beyond:
+            stream.probing = True
+            return [*stream.inside, stream.beyond.pop(0)]
+        return stream.inside
+
+    def run_segment(self, stream: _Stream, segment: Window, *, probe: bool) -> bool:
+        """Fetches one segment; True when rows came."""
+        if stream.started is None:
+            stream.started = self._clock.now()
+        begun = time.monotonic()
+        pages: list[_Page] = []
+        try:
+            self._walk(stream, segment, pages)
+        except RetentionLimit as error:
+            if not probe:
+                self._failed(stream, error)
+        except ProviderError as error:
+            self._failed(stream, error)
+        with self._lock:
+            stream.pages += pages
+            stream.seconds += time.monotonic() - begun
+        return any(len(p.frame) for p in pages)
+
+    def _failed(self, stream: _Stream, error: ProviderError) -> None:
+        with self._lock:
+            stream.error = stream.error or error
+            deferred = isinstance(error, RateLimited) and (error.retry_after or 0) > MAX_WAIT_S
+            if error.fatal_for_source or deferred:
+                self._stopped = self._stopped or error
+
+    def _walk(self, stream: _Stream, segment: Window, pages: list[_Page]) -> None:
+        steps = walk(segment, stream.feed.paging, self._now)
+        fixed = stream.feed.params(stream.symbol or VenueSymbol("", ""))
+        try:
+            asked = next(steps)
+            while True:
+                page = self._ask(stream, {**fixed, **asked})
+                pages.append(page)
+                asked = steps.send(_span(page.frame))
+        except StopIteration as end:
+            with self._lock:
+                stream.ran_dry |= bool(end.value)
+
+    def _ask(self, stream: _Stream, params: Mapping[str, str]) -> _Page:
+        if self._stopped is not None:
+            raise type(self._stopped)(str(self._stopped), retry_after=self._stopped.retry_after)
+        if self.halted.is_set():
+            raise ProviderError("the run was stopped")
+        context = replace(stream.feed.context, now=self._now)
+        try:
+            reply = self.get(
+                stream.feed, params, lambda body: stream.feed.endpoint.parse(body, context)
+            )
+        except ProviderError as error:
+            with self._lock:
+                stream.requests += error.attempts
+            raise
+        with self._lock:
+            stream.requests += reply.attempts
+        return _Page(reply.parsed, reply)
+
+    def get(
+        self, feed: Feed, params: Mapping[str, str], parse: Callable[[bytes], pd.DataFrame]
+    ) -> Reply[pd.DataFrame]:
+        """One reply of the source."""
+        return self._client.get(
+            self.source.name,
+            self._base,
+            feed.endpoint.path,
+            params,
+            parse=parse,
+            headers=self._headers,
+            weight=feed.endpoint.weight,
+            stop=self.halted.is_set,
+        )
+
+
+def _span(frame: pd.DataFrame) -> PageSpan:
+    if not len(frame) or "ts" not in frame:
+        return PageSpan(len(frame))
+    stamps = frame["ts"].dropna()
+    if stamps.empty:
+        raise ContractViolation("no row of the page has a readable time")
+    # a dataset may make several rows of one provider row
+    rows = int(stamps.nunique()) if "metric" in frame else len(frame)
+    return PageSpan(rows, stamps.min().to_pydatetime(), stamps.max().to_pydatetime())
+
+
+def _ceil_hour(at: datetime) -> datetime:
+    floor = at.replace(minute=0, second=0, microsecond=0)
+    return floor if floor == at else floor + HOUR
+
+
+class _Counter:
+    """Progress per source, one call at a time."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress = progress
+        self._lock = threading.Lock()
+        self._done: dict[str, int] = defaultdict(int)
+        self._total: dict[str, int] = defaultdict(int)
+
+    def more(self, label: str, count: int) -> None:
+        with self._lock:
+            self._total[label] += count
+            self._tell(label)
+
+    def done(self, label: str) -> None:
+        with self._lock:
+            self._done[label] += 1
+            self._tell(label)
+
+    def _tell(self, label: str) -> None:
+        if self._progress is not None:
+            self._progress(label, self._done[label], self._total[label])
+
+
+def _run_all(
+    runs: Mapping[str, _SourceRun], streams: Sequence[_Stream], counter: _Counter, per_host: int
+) -> None:
+    """All segments of all streams, each source over a pool of its own."""
+    pools = {
+        name: ThreadPoolExecutor(per_host, thread_name_prefix=f"fetch-{name}") for name in runs
+    }
+    waiting: dict[Future[bool], tuple[_Stream, bool]] = {}
+
+    def submit(stream: _Stream, parts: Sequence[Window], probe: Window | None = None) -> None:
+        run = runs[stream.source.name]
+        counter.more(stream.source.name, len(parts))
+        for part in parts:
+            is_probe = part is probe
+            future = pools[stream.source.name].submit(run.run_segment, stream, part, probe=is_probe)
+            waiting[future] = (stream, is_probe)
+
+    try:
+        for stream in streams:
+            first = runs[stream.source.name].plan(stream)
+            submit(stream, first, first[-1] if stream.probing else None)
+        while waiting:
+            for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+                stream, probe = waiting.pop(future)
+                gave_rows = future.result()
+                counter.done(stream.source.name)
+                if not probe or stream.error is not None:
+                    continue
+                if gave_rows:  # the wall is not where it was said to be: take what there is
+                    rest, stream.beyond = stream.beyond, []
+                    submit(stream, rest)
+                else:
+                    days = (stream.feed.retention or timedelta(0)) / timedelta(days=1)
+                    stream.wall = f"the provider keeps {days:g} days only"
+    finally:
+        for run in runs.values():
+            run.halted.set()
+        for pool in pools.values():
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+# --- from pages to rows --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Stamping:
+    """What all streams of a fetch have in common."""
+
+    dataset: str
+    settings: Settings
+    window: Window
+    now: datetime
+    live_clock: bool
+
+
+def _rows(stream: _Stream, common: _Stamping) -> pd.DataFrame:
+    """All pages of a stream as one frame with the table's columns and ``reason``."""
+    pages = [p for p in stream.pages if len(p.frame)]
+    if not pages:
+        return pd.DataFrame()
+    frame = pd.concat([p.frame for p in pages], ignore_index=True)
+    page = np.repeat(np.arange(len(pages)), [len(p.frame) for p in pages])
+    frame["payload_id"] = pd.array([p.reply.landed.payload_id for p in pages], dtype="str").take(
+        page
+    )
+    frame["fetched_at"] = (
+        pd.DatetimeIndex([p.reply.fetched_at for p in pages]).as_unit("us").take(page)
+    )
+    if common.dataset == "funding_rates":
+        frame["ts"] = frame["ts"].dt.round("min")
+    frame = _in_scope(frame, common)
+    _judge_rows(frame, stream, common)
+    multiplier = stream.symbol.multiplier if stream.symbol else 1
+    if multiplier != 1:
+        frame[[c for c in PRICES if c in frame]] /= multiplier
+        frame[[c for c in COINS if c in frame]] *= multiplier
+        if "metric" in frame:
+            coins = frame["metric"].str.endswith("_base")
+            frame.loc[coins, "value"] *= multiplier
+    _stamp(frame, stream, common)
+    return frame
+
+
+def _in_scope(frame: pd.DataFrame, common: _Stamping) -> pd.DataFrame:
+    """Without rows outside the window, and without buckets that still run."""
+    ts = frame["ts"]
+    length = INTERVAL if common.dataset in BUCKETED else timedelta(0)
+    outside = (ts < common.window.start) | (ts >= common.window.end)
+    running = ts + length > common.now
+    if "close_time" in frame:
+        running |= frame["close_time"] > common.now
+    if "is_closed" in frame:
+        running |= ~frame["is_closed"].fillna(True).astype(bool)
+    # a time that cannot be read stays, to be quarantined; one in the future is not a running bar
+    return frame.loc[~(outside | running).fillna(False).to_numpy(bool)].reset_index(drop=True)
+
+
+def _judge_rows(frame: pd.DataFrame, stream: _Stream, common: _Stamping) -> None:
+    """Adds reasons for rows off the grid, of another instrument or of another bar length."""
+    ts = frame["ts"]
+    if common.dataset in BUCKETED:
+        _blame(frame, (ts.dt.floor("1h") != ts) & ts.notna(), "ts: not on the hourly grid")
+    elif common.dataset == "funding_rates":
+        off = (ts - ts.dt.round("1h")).abs()
+        _blame(frame, off > MINUTE, "ts: more than a minute off a full hour")
+    elif common.dataset == "fear_greed":
+        _blame(frame, (ts.dt.floor("1D") != ts) & ts.notna(), "ts: not a UTC midnight")
+    if "venue_symbol" in frame and stream.symbol is not None:
+        other = (frame["venue_symbol"] != stream.symbol.name).fillna(True)
+        _blame(frame, other, f"symbol: another one than {stream.symbol.name}")
+    if "close_time" in frame:
+        length = frame["close_time"] - ts
+        # a bar cut short by a halt of the venue is a bar; a series of short ones is another timeframe
+        short = length * 2 <= INTERVAL
+        _blame(frame, length > INTERVAL, "close_time: a longer bar than asked for")
+        if short.mean() > 0.5:
+            _blame(frame, short, "close_time: a shorter bar than asked for")
+
+
+def _blame(frame: pd.DataFrame, mask: pd.Series, why: str) -> None:
+    bad = mask.fillna(False).to_numpy(bool)
+    if bad.any():
+        old = frame.loc[bad, "reason"]
+        frame.loc[bad, "reason"] = (old + "; " + why).where(old.notna(), why)
+
+
+def _tier(stream: _Stream, common: _Stamping) -> int:
+    """1 for the series that the settings make the primary one, else 2."""
+    settings, symbol, source, venue = (
+        common.settings,
+        stream.canonical or "",
+        stream.source.name,
+        stream.venue,
+    )
+    if common.dataset == "fear_greed":
+        return 1
+    if common.dataset == "liquidations":
+        primary = (settings.liquidation_source, settings.liquidation_venue)
+        return 1 if (source, venue) == primary else 2
+    home = (
+        settings.spot_venue_of(symbol)
+        if stream.feed.market == "spot"
+        else settings.perp_venue_of(symbol)
+    )
+    if common.dataset == "open_interest" and source != settings.open_interest_source:
+        return 2
+    return 1 if venue == home else 2
+
+
+def _stamp(frame: pd.DataFrame, stream: _Stream, common: _Stamping) -> None:
+    """Adds keys, tier, and when each row could be known, in place."""
+    known = frame["ts"] + LAGS[common.dataset]
+    seen = pd.Series(False, index=frame.index)
+    if common.live_clock:
+        seen = ((frame["fetched_at"] - known).abs() <= OBSERVED_WITHIN).fillna(False)
+    frame["available_at"] = known.where(~seen, frame["fetched_at"])
+    frame["pit_grade"] = pd.Series(
+        np.where(seen, "observed", "assumed"), index=frame.index, dtype="str"
+    )
+    frame["source"] = stream.source.name
+    frame["source_tier"] = _tier(stream, common)
+    frame["venue"] = stream.venue
+    frame["market"] = stream.feed.market
+    frame["symbol"] = stream.canonical
+    frame["timeframe"] = TIMEFRAME
+
+
+def _unique(
+    frame: pd.DataFrame, key: list[str], values: list[str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """One row per key in key order, and the rows that said something else under the same key.
+
+    The later reply wins; within equal times the larger values do, so that the order of pages and
+    rows never decides. Exact repeats vanish.
+    """
+    order = [*key, "fetched_at", *values, "payload_id"]
+    frame = frame.sort_values(order, kind="stable", na_position="first", ignore_index=True)
+    lost = frame.duplicated(key, keep="last").to_numpy()
+    if not lost.any():
+        return frame, frame.head(0)
+    kept = frame.loc[~lost].reset_index(drop=True)
+    losers = frame.loc[lost]
+    same = (
+        pd.concat([losers, kept]).duplicated([*key, *values], keep="last").to_numpy()[: len(losers)]
+    )
+    differing = losers.loc[~same].drop_duplicates([*key, *values]).reset_index(drop=True)
+    return kept, differing
+
+
+def _assemble(
+    dataset: str, streams: Sequence[_Stream], common: _Stamping
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Contract-valid rows, and the others with their reasons; counts both per stream."""
+    target = table(f"raw.{dataset}")
+    key = list(target.key)
+    values = [f for f in target.content if f not in target.key and f != "source_tier"]
+    parts: dict[str, list[pd.DataFrame]] = defaultdict(list)
+    bad: list[pd.DataFrame] = []
+    for number, stream in enumerate(streams):
+        rows = pd.DataFrame() if stream.feed.part == INTERVALS else _rows(stream, common)
+        if rows.empty:
+            continue
+        for column in [*target.fields, "reason"]:
+            if column not in rows:
+                rows[column] = _nulls(column, rows.index)
+        rows["stream"] = number
+        rows = rows[[*target.fields, "reason", "fetched_at", "stream"]]
+        broken = rows["reason"].notna() | rows["ts"].isna()
+        bad.append(rows.loc[broken])
+        parts[stream.feed.part].append(rows.loc[~broken])
+    finished: list[pd.DataFrame] = []
+    halves: dict[str, pd.DataFrame] = {}
+    for part, pieces in parts.items():
+        one, differing = _unique(pd.concat(pieces, ignore_index=True), key, values)
+        bad.append(differing.assign(reason="another row with the same key says otherwise"))
+        _count(streams, one, "stored")
+        if part:
+            halves[part] = one
+        else:
+            finished.append(one)
+    if halves:
+        finished.append(reduce(lambda left, right: _complete(left, right, key), halves.values()))
+    good = pd.concat(finished, ignore_index=True) if finished else pd.DataFrame()
+    if good.empty:
+        for frame in bad:
+            _count(streams, frame, "quarantined")
+        return empty(target), _quarantine(bad, target.fields)
+    good = _label_intervals(good, [s for s in streams if s.feed.part == INTERVALS])
+    ready, refused = split(good[list(target.fields)], target)
+    if len(refused):
+        refused = refused.merge(good[[*key, "stream"]], on=key, how="left")
+        _count(streams, refused, "stored", sign=-1)
+        bad.append(refused)
+    for frame in bad:
+        _count(streams, frame, "quarantined")
+    return ready.sort_values(key, ignore_index=True), _quarantine(bad, target.fields)
+
+
+def _nulls(column: str, index: pd.Index) -> pd.Series:
+    dtype: Any = DTYPES[FIELDS[column].kind]
+    return pd.Series(pd.NA, index=index).astype(dtype)
+
+
+def _count(streams: Sequence[_Stream], frame: pd.DataFrame, what: str, sign: int = 1) -> None:
+    if len(frame):
+        for number, rows in frame["stream"].value_counts().items():
+            stream = streams[int(number)]  # type: ignore[call-overload]
+            setattr(stream, what, getattr(stream, what) + sign * int(rows))
+
+
+def _complete(left: pd.DataFrame, right: pd.DataFrame, key: list[str]) -> pd.DataFrame:
+    """Rows of two frames with the same keys made one: the left's values, else the right's."""
+    merged = left.merge(right, on=key, how="outer", suffixes=("", "_right"))
+    for column in left.columns.difference(key):
+        other = merged.pop(f"{column}_right")
+        merged[column] = merged[column].where(merged[column].notna(), other)
+    return merged
+
+
+def _quarantine(bad: Sequence[pd.DataFrame], fields: Sequence[str]) -> pd.DataFrame:
+    columns = list(dict.fromkeys([*fields, "reason", "source"]))
+    filled = [b.reindex(columns=columns) for b in bad if len(b)]
+    if not filled:
+        return pd.DataFrame({c: pd.Series(dtype=DTYPES[FIELDS[c].kind]) for c in columns})
+    return pd.concat(filled, ignore_index=True)
+
+
+# --- funding intervals ---------------------------------------------------------------------------
+
+
+def _label_intervals(good: pd.DataFrame, lists: Sequence[_Stream]) -> pd.DataFrame:
+    """Adds the funding intervals that a venue says are in force now.
+
+    Binance lists only contracts that were ever adjusted, with the present interval and the time of
+    the entry's last change. That labels no print before the change plus one whole interval: older
+    history stays null, as do contracts that are not listed, and whoever needs the interval there
+    takes it from the spacing of the prints.
+    """
+    for stream in lists:
+        for page in stream.pages:
+            listed = page.frame.loc[page.frame["reason"].isna() & page.frame["since"].notna()]
+            own = good["source"] == stream.source.name
+            names = {
+                to_venue(s, stream.venue, "perp").name: s for s in good.loc[own, "symbol"].unique()
+            }
+            for name, hours, since in zip(
+                listed["venue_symbol"], listed["interval_hours"], listed["since"], strict=True
+            ):
+                if name in names and 1 <= hours <= 24:
+                    from_here = good["ts"] >= since + int(hours) * HOUR
+                    good.loc[
+                        own & (good["symbol"] == names[name]) & from_here, "interval_hours"
+                    ] = int(hours)
+    return good
+
+
+# --- records -------------------------------------------------------------------------------------
+
+
+def _log_row(
+    stream: _Stream, common: _Stamping, redact: Callable[[object], str]
+) -> dict[str, object]:
+    status, message = "ok", None
+    if stream.error is not None:
+        status, message = "failed", redact(stream.error)
+    elif stream.wall is not None:
+        status, message = "partial", stream.wall
+    elif not any(len(p.frame) for p in stream.pages):
+        status = "empty"
+    return {
+        "fetch_id": uuid.uuid4().hex,
+        "dataset": common.dataset,
+        "source": stream.source.name,
+        "venue": stream.venue,
+        "market": stream.feed.market,
+        "symbol": stream.canonical,
+        "endpoint_path": stream.feed.endpoint.path,
+        "window_start": common.window.start,
+        "window_end": common.window.end,
+        "fetch_status": status,
+        "error_class": stream.error.error_class if stream.error else None,
+        "error_message": message,
+        "rows_stored": stream.stored,
+        "rows_quarantined": stream.quarantined,
+        "request_count": stream.requests,
+        "duration_s": stream.seconds,
+        "source_tier": _tier(stream, common)
+        if stream.symbol or not stream.feed.per_symbol
+        else None,
+        "fetched_at": stream.started or common.now,
+        "run_id": None,
+    }
+
+
+def _payload_rows(streams: Iterable[_Stream]) -> list[dict[str, object]]:
+    out: dict[tuple[str, str], dict[str, object]] = {}
+    for stream in streams:
+        for page in stream.pages:
+            reply = page.reply
+            out[reply.landed.payload_id, reply.url] = {
+                "payload_id": reply.landed.payload_id,
+                "source": stream.source.name,
+                "endpoint_path": stream.feed.endpoint.path,
+                "url": reply.url,
+                "http_status": reply.status,
+                "http_date": reply.http_date,
+                "byte_count": reply.landed.byte_count,
+                "landing_path": reply.landed.path,
+                "fetched_at": reply.fetched_at,
+                "run_id": None,
+            }
+    return list(out.values())
+
+
+def _typed(rows: list[dict[str, object]], name: str) -> pd.DataFrame:
+    target = table(name)
+    if not rows:
+        return empty(target)
+    data = {f: pd.Series([r[f] for r in rows], dtype=DTYPES[FIELDS[f].kind]) for f in target.fields}
+    return pd.DataFrame(data).sort_values(list(target.key), ignore_index=True)
+
+
+# --- the way in ----------------------------------------------------------------------------------
+
+
+def fetch(
+    dataset: str,
+    window: Window,
+    *,
+    settings: Settings,
+    client: HttpClient,
+    clock: Clock,
+    symbols: Sequence[str],
+    sources: Sequence[str] | None = None,
+    progress: Progress | None = None,
+) -> FetchResult:
+    """Everything that the configured sources have of a raw dataset in a window.
+
+    Only buckets closed at ``clock.now()`` are kept. Hours a venue has no row for are simply absent.
+
+    Args:
+        dataset: a raw table without its schema, see ``registry.datasets()``.
+        window: wanted ``ts``, half open.
+        settings: sources, base URLs, keys, primary venues.
+        client: does the requests.
+        clock: says what is closed; a row counts as seen live only under the system clock.
+        symbols: canonical symbols.
+        sources: asks only these of the configured sources.
+        progress: is told ``(source, requests planned and done, planned)`` as it goes.
+
+    Returns:
+        Rows, refused rows, log and payload index; see :class:`FetchResult`.
+
+    Raises:
+        NoSourceError: no configured source serves the dataset.
+        ValueError: an unknown dataset or source, or a symbol that is not canonical.
+    """
+    now = clock.now()
+    common = _Stamping(dataset, settings, window, now, isinstance(clock, SystemClock))
+    universe = tuple(dict.fromkeys(symbols))
+    runs = {
+        s.name: _SourceRun(s, settings, client, clock, now)
+        for s in chosen_sources(dataset, settings, sources)
+    }
+    streams = [
+        stream
+        for run in runs.values()
+        for stream in _streams(dataset, run.source, settings, window, universe, now)
+    ]
+    counter = _Counter(progress)
+    _run_all(runs, streams, counter, client.concurrency_per_host)
+    frame, quarantined = _assemble(dataset, streams, common)
+    text = client.redactor.text
+    return FetchResult(
+        frame=frame,
+        quarantined=quarantined,
+        log=_typed([_log_row(s, common, text) for s in streams], "ops.fetch_log"),
+        payloads=_typed(_payload_rows(streams), "ops.payloads"),
+    )

@@ -1,0 +1,489 @@
+"""HTTP: one pooled client with total deadlines, byte caps, retries and bounded concurrency.
+
+Belongs here: getting the bytes of one reply, whole or not at all. Does not belong here: what to ask
+for (``plan``), what the bytes mean (the providers' parsers), what a failure means (``fetch``).
+
+httpx timeouts are per socket operation, so a peer that sends a byte now and then is never cut. Here
+every socket operation gets what is left of the request's own deadline, and the body is decoded
+piece by piece under a cap, so neither a drip nor a compressed bomb costs more than was granted.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+import threading
+import time
+import zlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import Generic, Protocol, Self, TypeVar
+from urllib.parse import urlencode, urlsplit
+
+import httpcore
+import httpx
+import stamina
+
+from regime_pipeline.providers.errors import (
+    ContractViolation,
+    DeadlineExceeded,
+    Malformed,
+    ProviderError,
+    TooLarge,
+    Transient,
+    classify,
+    http_date,
+)
+from regime_pipeline.providers.landing import Landed, LandingStore
+from regime_pipeline.providers.redact import Redactor
+from regime_pipeline.settings import Settings
+from regime_pipeline.windows import Clock
+
+T = TypeVar("T")
+
+MAX_WAIT_S = 60.0
+"""The longest wait between attempts; a provider that asks for more is deferred to a later run."""
+ATTEMPTS_SPAN_S = 180.0
+"""No attempt begins later than this after the first."""
+ERROR_BODY_BYTES = 64 * 1024
+_CHUNK = 64 * 1024
+_USER_AGENT = "regime-pipeline"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request as a gate sees it."""
+
+    provider: str
+    host: str
+    path: str
+    weight: int
+
+
+class Gate(Protocol):
+    """Asked before and told after each request: the place for rate budgets and breakers."""
+
+    def enter(self, call: Call) -> AbstractContextManager[None]:
+        """Waits until the call may be made.
+
+        Raises:
+            ProviderError: it may not be made now.
+        """
+        ...
+
+    def observe(
+        self,
+        call: Call,
+        *,
+        status: int | None,
+        headers: Mapping[str, str],
+        error: ProviderError | None,
+    ) -> None:
+        """Is told how the call ended; ``status`` is None when no reply came."""
+        ...
+
+
+class OpenGate:
+    """A gate that lets everything through."""
+
+    def enter(self, call: Call) -> AbstractContextManager[None]:  # noqa: ARG002
+        """Lets the call through."""
+        return nullcontext()
+
+    def observe(
+        self,
+        call: Call,
+        *,
+        status: int | None,
+        headers: Mapping[str, str],
+        error: ProviderError | None,
+    ) -> None:
+        """Takes no note."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply(Generic[T]):
+    """One accepted reply.
+
+    Attributes:
+        parsed: what the parser made of the body.
+        landed: where the exact bytes lie.
+        url: request URL without secrets.
+        status: HTTP status.
+        fetched_at: when the request was sent, by the client's clock.
+        http_date: the server's own time, null without a ``Date`` header.
+        attempts: requests made.
+    """
+
+    parsed: T
+    landed: Landed
+    url: str
+    status: int
+    fetched_at: datetime
+    http_date: datetime | None
+    attempts: int
+
+
+# --- sockets that know the deadline of the request they serve ------------------------------------
+
+_request = threading.local()
+
+
+def _left(timeout: float | None) -> float | None:
+    until = getattr(_request, "until", None)
+    if until is None:
+        return timeout
+    left = until - time.monotonic()
+    if left <= 0:
+        raise httpcore.ReadTimeout("deadline")
+    return left if timeout is None else min(left, timeout)
+
+
+class _Stream(httpcore.NetworkStream):
+    def __init__(self, inner: httpcore.NetworkStream) -> None:
+        self._inner = inner
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._inner.read(max_bytes, _left(timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._inner.write(buffer, _left(timeout))
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.NetworkStream:
+        return _Stream(self._inner.start_tls(ssl_context, server_hostname, _left(timeout)))
+
+    def get_extra_info(self, info: str) -> object:
+        return self._inner.get_extra_info(info)
+
+
+class _Backend(httpcore.NetworkBackend):
+    def __init__(self) -> None:
+        self._inner = httpcore.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[object] | None = None,
+    ) -> httpcore.NetworkStream:
+        return _Stream(
+            self._inner.connect_tcp(host, port, _left(timeout), local_address, socket_options)  # type: ignore[arg-type]
+        )
+
+    def sleep(self, seconds: float) -> None:
+        self._inner.sleep(seconds)
+
+
+class _Body(httpx.SyncByteStream):
+    def __init__(self, inner: Iterable[bytes]) -> None:
+        self._inner = inner
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._inner
+
+    def close(self) -> None:
+        close = getattr(self._inner, "close", None)
+        if close is not None:
+            close()
+
+
+class _Transport(httpx.BaseTransport):
+    """A pool over :class:`_Backend`; no proxies and no environment."""
+
+    def __init__(self, connections: int) -> None:
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=httpx.create_ssl_context(trust_env=False),
+            max_connections=connections,
+            max_keepalive_connections=connections,
+            keepalive_expiry=30.0,
+            network_backend=_Backend(),
+        )
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        reply = self._pool.handle_request(
+            httpcore.Request(
+                method=request.method,
+                url=httpcore.URL(
+                    scheme=request.url.raw_scheme,
+                    host=request.url.raw_host,
+                    port=request.url.port,
+                    target=request.url.raw_path,
+                ),
+                headers=request.headers.raw,
+                extensions=request.extensions,
+            )
+        )
+        return httpx.Response(
+            reply.status,
+            headers=reply.headers,
+            stream=_Body(reply.stream),  # type: ignore[arg-type]
+            extensions=reply.extensions,
+        )
+
+    def close(self) -> None:
+        self._pool.close()
+
+
+# --- the client ----------------------------------------------------------------------------------
+
+
+class HttpClient:
+    """Gets replies for the providers; a context manager, safe to share between threads.
+
+    Args:
+        settings: deadlines, caps, attempts, concurrency, and the secrets to keep out of texts.
+        landing: where accepted bodies are kept.
+        clock: stamps requests.
+        gate: asked around each request.
+        first_wait_s: backoff before the second attempt; it doubles, with jitter of the same size.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        landing: LandingStore,
+        clock: Clock,
+        *,
+        gate: Gate | None = None,
+        first_wait_s: float = 0.25,
+    ) -> None:
+        self._deadline = settings.http_deadline_s
+        self._cap = settings.http_max_bytes
+        self._attempts = settings.http_attempts
+        self._per_host = settings.http_concurrency_per_host
+        self._redactor = Redactor.of(settings)
+        self._landing = landing
+        self._clock = clock
+        self._gate: Gate = gate or OpenGate()
+        self._first_wait = first_wait_s
+        self._slots: dict[str, threading.BoundedSemaphore] = defaultdict(
+            lambda: threading.BoundedSemaphore(self._per_host)
+        )
+        self._slots_lock = threading.Lock()
+        for name in ("httpx", "httpcore"):
+            logging.getLogger(name).setLevel(logging.WARNING)  # INFO prints whole URLs
+        self._client = httpx.Client(
+            transport=_Transport(connections=max(32, 4 * self._per_host)),
+            follow_redirects=False,
+            trust_env=False,
+            timeout=httpx.Timeout(self._deadline),
+            headers={"User-Agent": _USER_AGENT, "Accept": "application/json"},
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Gives the connections back."""
+        self._client.close()
+
+    @property
+    def redactor(self) -> Redactor:
+        """The redactor that knows the secrets of the settings."""
+        return self._redactor
+
+    @property
+    def concurrency_per_host(self) -> int:
+        """How many requests to one host run at once."""
+        return self._per_host
+
+    def get(
+        self,
+        provider: str,
+        base_url: str,
+        path: str,
+        params: Mapping[str, str],
+        *,
+        parse: Callable[[bytes], T],
+        headers: Mapping[str, str] | None = None,
+        weight: int = 1,
+        stop: Callable[[], bool] | None = None,
+    ) -> Reply[T]:
+        """One reply, parsed and landed; passing faults are tried again within bounds.
+
+        A body that cannot be decoded counts as a passing fault. ``Retry-After`` is waited for up to
+        :data:`MAX_WAIT_S`; a longer one raises at once, for the caller to come back later.
+
+        Args:
+            provider: provider name, for reading its errors.
+            base_url: scheme, host and an optional prefix.
+            path: path of the endpoint.
+            params: query parameters; keys never belong here.
+            parse: reads the body; its :class:`ProviderError` counts like any other failure.
+            headers: further headers, the place for keys.
+            weight: what the request costs, for the gate.
+            stop: no further attempt is made once this is true.
+
+        Raises:
+            ProviderError: the last failure, secrets removed, ``attempts`` set.
+        """
+        url = base_url.rstrip("/") + path + (f"?{urlencode(params)}" if params else "")
+        call = Call(provider, urlsplit(url).netloc, path, weight)
+        made = 0
+
+        def again(error: Exception) -> bool | float:
+            if not isinstance(error, ProviderError) or not error.retryable:
+                return False
+            if stop is not None and stop():
+                return False
+            if error.retry_after is None:
+                return True
+            return False if error.retry_after > MAX_WAIT_S else max(error.retry_after, 0.05)
+
+        try:
+            for attempt in stamina.retry_context(
+                on=again,
+                attempts=self._attempts,
+                timeout=ATTEMPTS_SPAN_S,
+                wait_initial=self._first_wait,
+                wait_jitter=self._first_wait,
+                wait_max=10.0,
+            ):
+                with attempt:
+                    made += 1
+                    return self._once(call, url, headers or {}, parse, made)
+        except ProviderError as error:
+            error.attempts = made
+            raise
+        raise AssertionError("the retry loop ended without a result")  # pragma: no cover
+
+    def _slot(self, host: str) -> threading.BoundedSemaphore:
+        with self._slots_lock:
+            return self._slots[host]
+
+    def _once(
+        self,
+        call: Call,
+        url: str,
+        headers: Mapping[str, str],
+        parse: Callable[[bytes], T],
+        made: int,
+    ) -> Reply[T]:
+        status: int | None = None
+        got: Mapping[str, str] = {}
+        failure: ProviderError | None = None
+        with self._slot(call.host), self._gate.enter(call):
+            sent_at = self._clock.now()
+            try:
+                status, got, body, stream = self._exchange(url, headers)
+                failure = self._judge(status, got, body, call.provider)
+                if failure is None:
+                    try:
+                        parsed = parse(body)
+                    except Malformed:
+                        stream.close()  # whatever follows on this connection is not to be trusted
+                        raise
+            except ProviderError as error:
+                failure = error
+            except Exception as error:  # noqa: BLE001 - the text may hold a URL or a header
+                kind = type(error).__name__
+                failure = ContractViolation(f"the parser failed: {kind}")
+                failure.__cause__ = None
+            finally:
+                self._gate.observe(call, status=status, headers=got, error=failure)
+        if failure is not None:
+            where = f"{call.provider} {call.path}: "
+            text = self._redactor.text(failure)
+            failure.args = (text if text.startswith(where) else where + text,)
+            raise failure from None
+        return Reply(
+            parsed=parsed,
+            landed=self._landing.put(body),
+            url=self._redactor.text(url),
+            status=status or 0,
+            fetched_at=sent_at,
+            http_date=http_date(got.get("date", "")),
+            attempts=made,
+        )
+
+    def _judge(
+        self, status: int, headers: Mapping[str, str], body: bytes, provider: str
+    ) -> ProviderError | None:
+        if status == 200:
+            return None  # the parser reads the envelope; decoding twice would double its cost
+        return classify(status, headers, body, provider, now=self._clock.now())
+
+    def _exchange(
+        self, url: str, headers: Mapping[str, str]
+    ) -> tuple[int, Mapping[str, str], bytes, httpcore.NetworkStream]:
+        """Sends one request and reads the whole decoded body, within deadline and cap."""
+        _request.until = time.monotonic() + self._deadline
+        try:
+            with self._client.stream(
+                "GET", url, headers={"Accept-Encoding": "gzip", **headers}
+            ) as response:
+                stream = response.extensions["network_stream"]
+                try:
+                    body = self._read(response)
+                except BaseException:
+                    stream.close()
+                    raise
+                return response.status_code, response.headers, body, stream
+        except (httpcore.TimeoutException, httpx.TimeoutException) as error:
+            if time.monotonic() >= _request.until - 0.01:
+                raise DeadlineExceeded(f"no whole reply within {self._deadline:g} s") from None
+            raise Transient(f"{type(error).__name__} on the way to the provider") from None
+        except (httpcore.RemoteProtocolError, httpx.RemoteProtocolError) as error:
+            raise Malformed(f"the reply broke off: {error}") from None
+        except (
+            httpcore.NetworkError,
+            httpcore.ProtocolError,
+            httpx.TransportError,
+            OSError,
+        ) as error:
+            raise Transient(f"{type(error).__name__}: {error}") from None
+        except (httpcore.UnsupportedProtocol, httpx.InvalidURL, ValueError) as error:
+            raise ContractViolation(f"the base URL cannot be used: {error}") from None
+        finally:
+            _request.until = None
+
+    def _read(self, response: httpx.Response) -> bytes:
+        error = response.status_code != 200
+        cap = min(self._cap, ERROR_BODY_BYTES) if error else self._cap
+        coding = response.headers.get("content-encoding", "identity").strip().lower()
+        if coding not in ("identity", "", "gzip", "x-gzip"):
+            raise ContractViolation(f"content encoding {coding[:20]!r} was not asked for")
+        inflate = zlib.decompressobj(31) if "gzip" in coding else None
+        parts: list[bytes] = []
+        total = 0
+        for raw in response.iter_raw(_CHUNK):
+            pending = raw
+            while pending:
+                try:
+                    part = inflate.decompress(pending, cap - total + 1) if inflate else pending
+                except zlib.error as broken:
+                    raise Malformed(f"the compressed reply is damaged: {broken}") from None
+                pending = inflate.unconsumed_tail if inflate else b""
+                total += len(part)
+                if total > cap:
+                    if error:
+                        return b"".join(parts)
+                    raise TooLarge(f"the decoded reply is larger than {cap} bytes")
+                parts.append(part)
+                if inflate and inflate.eof:
+                    pending = b""
+        if inflate and total and not inflate.eof:
+            raise Malformed("the compressed reply is cut short")
+        return b"".join(parts)

@@ -1,0 +1,228 @@
+"""Request plans: what is asked of a provider, as data and generators. No network, no clock.
+
+A :class:`Feed` says that a source serves a dataset from an endpoint; its :class:`Paging` says how
+that endpoint walks through time. A wanted window is cut into segments that fit one page each, which
+are fetched side by side; within a segment a generator yields query parameters, is sent the span of
+the page that came, and decides whether and where to go on. Pages may be shorter than asked for (a
+provider may cap them lower than it documents) and rows may be missing (halts, listing), so a short
+page alone never ends a walk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Literal
+
+from regime_pipeline.providers.errors import ContractViolation
+from regime_pipeline.providers.symbols import VenueSymbol
+from regime_pipeline.providers.wire import Context, Parser
+from regime_pipeline.windows import HOUR, Window
+
+MAX_PAGES = 100
+_MS = timedelta(milliseconds=1)
+_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+
+
+def ms(at: datetime) -> str:
+    """Epoch milliseconds as providers want them."""
+    return str((at - _EPOCH) // _MS)
+
+
+@dataclass(frozen=True, slots=True)
+class PageSpan:
+    """How many rows a page had, and its oldest and newest time (None without rows)."""
+
+    rows: int
+    first: datetime | None = None
+    last: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Paging:
+    """How an endpoint walks through time.
+
+    Attributes:
+        kind: ``forward`` from a start, ``backward`` from an end, ``single``: one reply, of the newest
+            rows if there is a limit (0 then means all), else whatever comes.
+        limit: rows asked for per page, also the length of a segment in steps.
+        start: parameter of the inclusive start (forward) or of the exclusive lower bound (backward).
+        end: parameter of the inclusive end (forward) or of the exclusive cursor (backward).
+        step: time from one row to the next.
+        least_step: the smallest step that can occur, where it varies.
+    """
+
+    kind: Literal["forward", "backward", "single"]
+    limit: int = 0
+    start: str | None = None
+    end: str | None = None
+    step: timedelta = HOUR
+    least_step: timedelta | None = None
+
+    @property
+    def shortest(self) -> timedelta:
+        """The smallest time between two rows."""
+        return self.least_step or self.step
+
+
+def segments(
+    window: Window, paging: Paging, wall: datetime | None
+) -> tuple[list[Window], list[Window]]:
+    """The window cut into page-sized pieces: those after the wall and those before it.
+
+    ``wall`` is where the provider's history is said to begin; both lists run from new to old, and
+    the pieces before the wall end exactly on it.
+    """
+    if window.is_empty:
+        return [], []
+    if paging.kind == "single":
+        return [window], []
+
+    def cut(start: datetime, end: datetime) -> list[Window]:
+        out: list[Window] = []
+        length = paging.limit * paging.step
+        while end > start:
+            lower = max(start, end - length)
+            out.append(Window(lower, end))
+            end = lower
+        return out
+
+    if wall is None or wall <= window.start:
+        return cut(window.start, window.end), []
+    if wall >= window.end:
+        return [], cut(window.start, window.end)
+    return cut(wall, window.end), cut(window.start, wall)
+
+
+Walk = Generator[dict[str, str], PageSpan, bool]
+"""Yields parameters, is sent spans, returns True when it ended because nothing more came."""
+
+
+def walk(segment: Window, paging: Paging, now: datetime) -> Walk:
+    """The pages of one segment; ``now`` is what "the newest rows" are counted from.
+
+    Raises:
+        ContractViolation: the provider repeats a page, or the pages never end.
+    """
+    if paging.kind == "forward":
+        return _forward(segment, paging)
+    if paging.kind == "backward":
+        return _backward(segment, paging)
+    return _single(segment, paging, now)
+
+
+def _single(segment: Window, paging: Paging, now: datetime) -> Walk:
+    if paging.limit == 0:
+        span = yield {}
+        return span.rows == 0
+    rows = max(1, -((segment.start - now) // paging.step)) + 2
+    span = yield {"limit": str(rows)}
+    if span.first is not None and span.rows >= rows and span.first > segment.start:
+        span = yield {"limit": "0"}  # the provider's newest row is newer than we thought: take all
+    return span.rows == 0
+
+
+def _forward(segment: Window, paging: Paging) -> Walk:
+    cursor = segment.start
+    longest = paging.limit  # of the pages before; equal ones in a row look like an unsaid page cap
+    for _ in range(MAX_PAGES):
+        asked = {"limit": str(paging.limit)}
+        if paging.start:
+            asked[paging.start] = ms(cursor)
+        if paging.end:
+            asked[paging.end] = ms(segment.end - _MS)
+        span = yield asked
+        if span.last is None:
+            return True
+        if span.last < cursor:
+            raise ContractViolation(
+                f"paging does not move: asked from {cursor:%Y-%m-%dT%H:%M}, the newest row of the "
+                f"page is {span.last:%Y-%m-%dT%H:%M}"
+            )
+        complete = span.rows < longest and span.last + paging.step >= segment.end
+        longest = span.rows
+        if complete or span.last + paging.shortest >= segment.end:
+            return False
+        cursor = span.last + (paging.step if paging.least_step is None else _MS)
+    raise ContractViolation(f"paging does not end: {MAX_PAGES} pages for {paging.limit} steps")
+
+
+def _backward(segment: Window, paging: Paging) -> Walk:
+    cursor = segment.end
+    for _ in range(MAX_PAGES):
+        asked = {"limit": str(paging.limit)}
+        if paging.start:
+            asked[paging.start] = ms(segment.start - _MS)
+        if paging.end:
+            asked[paging.end] = ms(cursor)
+        span = yield asked
+        if span.first is None or span.last is None:
+            return True
+        if span.first >= cursor:
+            if span.first == span.last == cursor < segment.end:
+                return True  # the bound is inclusive here, and the row on it is the oldest there is
+            raise ContractViolation(
+                f"paging does not move: asked before {cursor:%Y-%m-%dT%H:%M}, the oldest row of "
+                f"the page is {span.first:%Y-%m-%dT%H:%M}"
+            )
+        if span.first - paging.shortest < segment.start:
+            return False
+        cursor = span.first
+    raise ContractViolation(f"paging does not end: {MAX_PAGES} pages for {paging.limit} steps")
+
+
+Params = Callable[[VenueSymbol], Mapping[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One endpoint of a provider: where it is, how its replies are read, what a request costs.
+
+    ``name`` is the path with its fixed prefix removed and slashes made underscores, as recorded
+    payloads are named.
+    """
+
+    provider: str
+    name: str
+    path: str
+    parse: Parser
+    weight: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """A source serves a dataset from an endpoint.
+
+    Attributes:
+        dataset: raw table without its schema.
+        endpoint: where the rows come from.
+        market: market type of the rows.
+        venue: exchange that the rows are about.
+        paging: how to walk.
+        params: fixed query parameters of a symbol.
+        context: what the parser must know.
+        retention: how far back the provider is said to keep rows (None: all of them).
+        newest: reaches only this far back, an older stretch is served by another feed.
+        older_than: serves only what is older than this.
+        part: feeds of one dataset whose columns complete each other carry different parts;
+            ``intervals`` is no series but the funding intervals in force.
+        per_symbol: False for a series without symbols.
+        names: venue whose symbol names the endpoint uses (``coin`` for the base coin).
+        only_primary: asked only for symbols whose primary perpetual is on this venue.
+    """
+
+    dataset: str
+    endpoint: Endpoint
+    market: str
+    venue: str
+    paging: Paging
+    params: Params
+    context: Context = field(default_factory=Context)
+    retention: timedelta | None = None
+    newest: timedelta | None = None
+    older_than: timedelta | None = None
+    part: str = ""
+    per_symbol: bool = True
+    names: str = ""
+    only_primary: bool = False

@@ -1,0 +1,76 @@
+"""The one redactor: no secret in a log, an exception text, a URL or a stored row.
+
+Belongs here: removing known secret values, and whatever looks like one by its name or its place in
+a URL. Does not belong here: deciding what is worth logging.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from urllib.parse import quote, quote_plus
+
+from pydantic import BaseModel, SecretStr
+
+MASK = "***"
+
+_NAMED = re.compile(
+    r"""(?ix) (?P<name> [\w-]*(?:api[_-]?key|apikey|secret|token|signature|passphrase|password|passwd)
+        | (?:x-coinapi-key|x-mbx-apikey|cg-api-key|x-wa-api-key|authorization) )
+        (?P<sep> ["']?\s*[=:]\s*["']? (?:bearer\s+|basic\s+)? )
+        (?P<value> [^\s&"',;<>]+ )""",
+)
+_BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}")
+_USERINFO = re.compile(r"(?i)(\b[a-z][a-z0-9+.-]*://)[^\s/@?#]+@")
+_HOOKS = (
+    re.compile(r"(?i)(/api/webhooks/)\d+/[\w-]+"),
+    re.compile(r"(?i)(/bot)\d+:[\w-]+"),
+    re.compile(r"(?i)(hooks\.slack\.com/(?:services|workflows)/)[\w/-]+"),
+    re.compile(r"(?i)(/apikey-)[\w-]+"),
+)
+_SHORTEST = 6  # a shorter "secret" would blank out ordinary words
+
+
+def secrets_of(settings: BaseModel) -> tuple[str, ...]:
+    """Every secret value that the settings hold, longest first."""
+    values: set[str] = set()
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        if isinstance(value, SecretStr):
+            values.add(value.get_secret_value())
+            # a list of endpoints in one variable: each of them is a secret of its own
+            values.update(part for part in re.split(r"[\s,]+", value.get_secret_value()))
+    return tuple(sorted((v for v in values if len(v) >= _SHORTEST), key=len, reverse=True))
+
+
+class Redactor:
+    """Removes known secrets and secret-looking parts from text.
+
+    Args:
+        secrets: exact values; their percent-encoded forms are removed too.
+    """
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        forms = {f for s in secrets if s for f in (s, quote(s, safe=""), quote_plus(s))}
+        self._exact = (
+            re.compile("|".join(re.escape(f) for f in sorted(forms, key=len, reverse=True)))
+            if forms
+            else None
+        )
+
+    @classmethod
+    def of(cls, settings: BaseModel) -> Redactor:
+        """A redactor that knows every secret of the settings."""
+        return cls(secrets_of(settings))
+
+    def text(self, value: object) -> str:
+        """``str(value)`` without secrets, on one line."""
+        out = " ".join(str(value).split())
+        if self._exact is not None:
+            out = self._exact.sub(MASK, out)
+        out = _NAMED.sub(lambda m: f"{m['name']}{m['sep']}{MASK}", out)
+        out = _BEARER.sub(lambda m: f"{m[1]} {MASK}", out)
+        out = _USERINFO.sub(rf"\g<1>{MASK}@", out)
+        for hook in _HOOKS:
+            out = hook.sub(rf"\g<1>{MASK}", out)
+        return out

@@ -1,0 +1,135 @@
+"""Symbols: canonical ``BASE/QUOTE`` names and what each venue calls the same instrument.
+
+Belongs here: naming, and contracts that trade a multiple of the coin. Does not belong here: which
+instruments exist; a venue says so itself when it is asked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from regime_pipeline.settings import SYMBOL_PATTERN
+
+MULTIPLIED = MappingProxyType(
+    {
+        # low-priced coins whose USDT perpetual trades a multiple of the coin (Binance USD-M)
+        ("binance", "perp"): MappingProxyType(
+            {
+                "BONK": 1_000,
+                "CAT": 1_000,
+                "CHEEMS": 1_000,
+                "FLOKI": 1_000,
+                "LUNC": 1_000,
+                "PEPE": 1_000,
+                "RATS": 1_000,
+                "SATS": 1_000,
+                "SHIB": 1_000,
+                "XEC": 1_000,
+                "MOG": 1_000_000,
+            }
+        ),
+    }
+)
+"""(venue, market) -> base coin -> coins per contract unit."""
+
+_PREFIX = MappingProxyType({1_000: "1000", 10_000: "10000", 1_000_000: "1000000"})
+
+
+@dataclass(frozen=True, slots=True)
+class VenueSymbol:
+    """One instrument under the name a venue gives it.
+
+    ``multiplier`` coins stand behind one unit of it: prices are divided and amounts multiplied by it
+    to be about the coin.
+    """
+
+    canonical: str
+    name: str
+    multiplier: int = 1
+
+
+def split(symbol: str) -> tuple[str, str]:
+    """Base and quote of a canonical symbol.
+
+    Raises:
+        ValueError: it is not written ``BASE/QUOTE``.
+    """
+    if not SYMBOL_PATTERN.match(symbol):
+        raise ValueError(f"symbols are written BASE/QUOTE, as BTC/USDT; got {symbol!r:.60}")
+    base, quote = symbol.split("/")
+    return base, quote
+
+
+def _binance_spot(symbol: str) -> VenueSymbol:
+    return VenueSymbol(symbol, "".join(split(symbol)))
+
+
+def _binance_perp(symbol: str) -> VenueSymbol:
+    base, quote = split(symbol)
+    times = MULTIPLIED["binance", "perp"].get(base, 1) if quote in ("USDT", "USDC") else 1
+    return VenueSymbol(symbol, f"{_PREFIX.get(times, '')}{base}{quote}", times)
+
+
+def _okx_spot(symbol: str) -> VenueSymbol:
+    return VenueSymbol(symbol, "-".join(split(symbol)))
+
+
+def _okx_perp(symbol: str) -> VenueSymbol:
+    return VenueSymbol(symbol, "-".join((*split(symbol), "SWAP")))
+
+
+def _coin(symbol: str) -> VenueSymbol:
+    return VenueSymbol(symbol, split(symbol)[0])
+
+
+_NAMING: dict[tuple[str, str], Callable[[str], VenueSymbol]] = {
+    ("binance", "spot"): _binance_spot,
+    ("binance", "perp"): _binance_perp,
+    ("binance_us", "spot"): _binance_spot,
+    ("okx", "spot"): _okx_spot,
+    ("okx", "perp"): _okx_perp,
+    ("coin", "perp"): _coin,
+    ("coin", "index"): _coin,
+}
+
+
+def to_venue(symbol: str, venue: str, market: str) -> VenueSymbol:
+    """What ``venue`` calls ``symbol`` on ``market`` (``coin`` as venue: the base coin).
+
+    Raises:
+        ValueError: the symbol is not canonical, or nothing is known about the venue's names.
+    """
+    try:
+        naming = _NAMING[venue, market]
+    except KeyError:
+        raise ValueError(f"no symbol names known for {venue} {market}") from None
+    return naming(symbol)
+
+
+_QUOTES = ("USDT", "USDC", "FDUSD", "TUSD", "BUSD", "USD", "EUR", "BTC", "ETH", "BNB")
+_SWAP = re.compile(r"^([A-Z0-9]+)-([A-Z0-9]+)(-SWAP)?$")
+_TIMES = re.compile(r"^(1000000|10000|1000)([A-Z][A-Z0-9]*)$")
+
+
+def to_canonical(name: str, venue: str, market: str) -> str:
+    """The canonical symbol behind a venue's name, the inverse of :func:`to_venue`.
+
+    Raises:
+        ValueError: the name does not read as an instrument of that venue.
+    """
+    if venue == "okx":
+        match = _SWAP.match(name)
+        if match is None or (match.group(3) is not None) != (market == "perp"):
+            raise ValueError(f"no {market} instrument of okx: {name!r:.60}")
+        return f"{match.group(1)}/{match.group(2)}"
+    for quote in _QUOTES:
+        base = name.removesuffix(quote)
+        if base and base != name and re.fullmatch(r"[A-Z0-9]{1,27}", base):
+            times = _TIMES.match(base)
+            if times and times.group(2) in MULTIPLIED.get((venue, market), {}):
+                base = times.group(2)
+            return f"{base}/{quote}"
+    raise ValueError(f"no {market} instrument of {venue}: {name!r:.60}")

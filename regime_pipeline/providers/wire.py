@@ -1,0 +1,394 @@
+"""From bytes to typed columns: strict JSON, exact numbers, times told apart by magnitude.
+
+Belongs here: what every provider's parser shares. Pure: no clock, no network, no settings. A parser
+built from this returns rows or raises a :class:`~regime_pipeline.providers.errors.ProviderError`,
+never anything else.
+
+Null policy: a value that cannot be read becomes NaN / NaT and its row gets a text in ``reason``, so
+that the row can be quarantined while its neighbours stay. A reply in which *no* row has a field is
+a broken contract and raises.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from operator import itemgetter
+from typing import Final, cast
+
+import numpy as np
+import orjson
+import pandas as pd
+
+from regime_pipeline.providers.errors import (
+    ContractViolation,
+    EmptyNotAllowed,
+    Malformed,
+    envelope,
+    excerpt,
+)
+
+EARLIEST_S = 1_230_768_000  # 2009-01-01, before any coin traded
+LATEST_S = 4_102_444_800  # 2100-01-01, the limit where nobody says what time it is
+
+_CHARSET = re.compile(r"[0-9.eE+-]*")
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
+_DIGITS = re.compile(r"[0-9]*")
+_EPOCH = re.compile(r"[0-9]{9,17}")
+
+
+class _Missing:
+    def __repr__(self) -> str:
+        return "missing"
+
+
+MISSING: Final = _Missing()
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a parser may know beside the bytes.
+
+    Attributes:
+        now: present instant; times later than a day from it are refused.
+        market: ``spot`` or ``perp``, for wire formats whose units depend on it.
+        unit: unit that was asked for, where a reply does not say it.
+    """
+
+    now: datetime | None = None
+    market: str | None = None
+    unit: str | None = None
+
+    @property
+    def latest_s(self) -> int:
+        """Epoch second after which a time is refused."""
+        if self.now is None:
+            return LATEST_S
+        return int((self.now + timedelta(days=1)).timestamp())
+
+
+Parser = Callable[[bytes, Context], pd.DataFrame]
+
+
+# --- documents -----------------------------------------------------------------------------------
+
+
+def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    out = dict(pairs)
+    if len(out) != len(pairs):
+        seen: set[str] = set()
+        twice = next(k for k, _ in pairs if k in seen or seen.add(k))  # type: ignore[func-returns-value]
+        raise Malformed(f"the key {twice[:40]!r} appears twice in one object")
+    return out
+
+
+def load(body: bytes) -> object:
+    """A JSON document, read strictly.
+
+    Raises:
+        Malformed: empty, HTML, not UTF-8, a byte-order mark, NaN or Infinity, a number beyond
+            double, nesting too deep, lone surrogates, trailing text, a key twice in one object.
+    """
+    if not body.strip():
+        raise Malformed("the reply is empty")
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        kind = "HTML" if body.lstrip()[:1] == b"<" else "no strict JSON"
+        detail = str(error).split(": line")[0]
+        raise Malformed(f"the reply is {kind} ({detail}): {excerpt(body)}") from None
+    if b"{" in body:  # orjson keeps the last of two equal keys silently
+        try:
+            json.loads(body, object_pairs_hook=_no_duplicates)
+        except (RecursionError, ValueError) as error:
+            raise Malformed(f"the reply is no strict JSON ({type(error).__name__})") from None
+    return document
+
+
+def document(body: bytes, provider: str) -> object:
+    """The strictly read reply, once it is sure that it is no error envelope.
+
+    Raises:
+        ProviderError: the error that the reply reports, or :class:`Malformed`.
+    """
+    loaded = load(body)
+    error = envelope(provider, loaded)
+    if error is not None:
+        raise error
+    return loaded
+
+
+def member(loaded: object, name: str) -> object:
+    """The value called ``name`` of an envelope.
+
+    Raises:
+        ContractViolation: the reply is no object or has no such member.
+    """
+    if not isinstance(loaded, dict) or name not in loaded:
+        raise ContractViolation(f"the reply has no member {name!r}")
+    return cast("dict[str, object]", loaded)[name]
+
+
+def rows_of(value: object, *, what: str = "the reply", empty_ok: bool = True) -> list[object]:
+    """``value`` as a list of rows.
+
+    Raises:
+        ContractViolation: it is no list.
+        EmptyNotAllowed: it is empty where the provider always has rows.
+    """
+    if not isinstance(value, list):
+        raise ContractViolation(f"{what} is {_kind(value)}, a list was expected")
+    if not value and not empty_ok:
+        raise EmptyNotAllowed(f"{what} has no rows")
+    return value
+
+
+def _kind(value: object) -> str:
+    names = {dict: "an object", list: "a list", str: "a text", bool: "a truth value"}
+    if value is None:
+        return "null"
+    return names.get(type(value), "a number")
+
+
+def _show(value: object) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, str):
+        return repr(value[:40])
+    if isinstance(value, bool | int | float):
+        return str(value)[:40]
+    return "missing" if value is MISSING else _kind(value)
+
+
+# --- columns -------------------------------------------------------------------------------------
+
+
+class Columns:
+    """The rows of one reply as raw columns, and what is wrong with each row."""
+
+    def __init__(self, raw: dict[str, Sequence[object]], count: int) -> None:
+        self._raw = raw
+        self.count = count
+        self._reasons: dict[int, list[str]] = {}
+
+    @classmethod
+    def arrays(cls, rows: list[object], names: Sequence[str | None]) -> Columns:
+        """Rows that are JSON arrays; ``names`` by position, None for a field nobody reads.
+
+        More fields than names are a harmless addition; fewer make a bad row.
+
+        Raises:
+            ContractViolation: every row is too short or no array at all.
+        """
+        width = len(names)
+        fails: list[tuple[int, str]] = []
+        if rows and (set(map(type, rows)) != {list} or min(map(len, rows)) < width):  # type: ignore[arg-type]
+            fixed: list[object] = []
+            for i, row in enumerate(rows):
+                if isinstance(row, list) and len(row) >= width:
+                    fixed.append(row)
+                    continue
+                has = f"{len(row)} fields" if isinstance(row, list) else _kind(row)
+                fails.append((i, f"the row has {has}, {width} were expected"))
+                fixed.append([MISSING] * width)
+            if len(fails) == len(rows):
+                raise ContractViolation(f"every row is broken: {fails[0][1]} ({_names(names)})")
+            rows = fixed
+        cut: list[tuple[object, ...]] = list(zip(*rows)) if rows else []  # type: ignore[arg-type]  # noqa: B905
+        raw = {n: cut[i] if cut else () for i, n in enumerate(names) if n is not None}
+        out = cls(cast("dict[str, Sequence[object]]", raw), len(rows))
+        for i, why in fails:
+            out.fail(i, why)
+        return out
+
+    @classmethod
+    def objects(
+        cls, rows: list[object], names: Sequence[str], optional: Sequence[str] = ()
+    ) -> Columns:
+        """Rows that are JSON objects; further members are harmless additions.
+
+        Raises:
+            ContractViolation: no row is an object, or none has the member ``names[i]``.
+        """
+        wanted = [*names, *optional]
+        fails: list[tuple[int, str]] = []
+        try:
+            picked = list(map(itemgetter(*wanted), rows)) if rows else []  # type: ignore[arg-type]
+            if len(wanted) == 1:
+                picked = [(v,) for v in picked]
+            columns: list[Sequence[object]] = list(zip(*picked)) if picked else [()] * len(wanted)  # noqa: B905
+        except (KeyError, TypeError, IndexError):
+            for i, row in enumerate(rows):
+                if not isinstance(row, dict):
+                    fails.append((i, f"the row is {_kind(row)}, an object was expected"))
+            if len(fails) == len(rows):
+                raise ContractViolation(f"every row is broken: {fails[0][1]}") from None
+            whole = [row if isinstance(row, dict) else {} for row in rows]
+            columns = [[row.get(name, MISSING) for row in whole] for name in wanted]
+            for name, column in zip(names, columns, strict=False):
+                if all(v is MISSING for v in column):
+                    raise ContractViolation(f"no row has the field {name!r}") from None
+        out = cls(dict(zip(wanted, columns, strict=True)), len(rows))
+        for i, why in fails:
+            out.fail(i, why)
+        return out
+
+    def fail(self, row: int, why: str) -> None:
+        """Notes that a row is bad, and why."""
+        self._reasons.setdefault(row, []).append(why)
+
+    def fail_where(self, mask: np.ndarray, why: str) -> None:
+        """Notes the same reason for every row of a mask."""
+        for i in np.flatnonzero(mask):
+            self.fail(int(i), why)
+
+    def raw(self, name: str) -> Sequence[object]:
+        """The values of a field as they came."""
+        return self._raw[name]
+
+    def number(self, name: str, *, optional: bool = False) -> np.ndarray:
+        """A field as float64, exactly as ``float`` reads the decimal text.
+
+        Plain numbers, decimal texts and exponents are read; blank, ``-``, ``None``, a comma,
+        underscores, white space, NaN and infinity are refused. ``optional``: absent, null and the
+        empty text are a null without a reason.
+        """
+        values = self._raw[name]
+        kinds = set(map(type, values))
+        try:
+            if kinds == {str}:
+                texts = cast("Sequence[str]", values)
+                if _CHARSET.fullmatch("".join(texts)):
+                    return self._finite(np.array(list(map(float, texts))), name)
+            elif kinds and kinds <= {int, float}:
+                return self._finite(np.array(values, dtype="float64"), name)
+        except (ValueError, OverflowError):
+            pass  # at least one value is no number: find out which, below
+        out = np.full(self.count, np.nan)
+        for i, value in enumerate(values):
+            if optional and (value is None or value is MISSING or value == ""):
+                continue
+            parsed = _one_number(value)
+            if parsed is None:
+                if i not in self._reasons or value is not MISSING:
+                    self.fail(i, f"{name}: {_show(value)} is no decimal number")
+            else:
+                out[i] = parsed
+        return self._finite(out, name, known=~np.isnan(out))
+
+    def _finite(self, out: np.ndarray, name: str, known: np.ndarray | None = None) -> np.ndarray:
+        finite = np.isfinite(out)
+        if not finite.all():
+            beyond = ~finite if known is None else ~finite & known
+            self.fail_where(beyond, f"{name}: beyond what a number can hold")
+            out = np.where(finite, out, np.nan)
+        return out + 0.0  # -0.0 and 0.0 are one value and must stay one in a hash
+
+    def integer(self, name: str, *, optional: bool = False) -> np.ndarray:
+        """A field of whole numbers as float64 (NaN null); a fraction is refused."""
+        out = self.number(name, optional=optional)
+        with np.errstate(invalid="ignore"):
+            broken = np.isfinite(out) & ((out != np.floor(out)) | (np.abs(out) >= 2.0**53))
+        if broken.any():
+            self.fail_where(broken, f"{name}: no whole number")
+            out = np.where(broken, np.nan, out)
+        return out
+
+    def time(self, name: str, ctx: Context, *, optional: bool = False) -> pd.DatetimeIndex:
+        """A field of epoch numbers as UTC times; seconds, ms and µs are told apart by size.
+
+        The three ranges from 2009 to 2100 do not touch. A time later than ``ctx.now`` + 1 day is
+        refused, as is anything that is no whole number.
+        """
+        values = self._raw[name]
+        kinds = set(map(type, values))
+        whole: np.ndarray | None = None
+        try:
+            if kinds == {int}:
+                whole = np.array(values, dtype="int64")
+            elif kinds == {str} and _DIGITS.fullmatch("".join(cast("Sequence[str]", values))):
+                whole = np.array(list(map(int, cast("Sequence[str]", values))), dtype="int64")
+        except (ValueError, OverflowError):
+            whole = None  # at least one is no epoch number: one by one, below
+        if whole is None:
+            whole = np.zeros(self.count, dtype="int64")
+            unread = np.zeros(self.count, dtype=bool)
+            for i, value in enumerate(values):
+                if optional and (value is None or value is MISSING or value == ""):
+                    unread[i] = True
+                    continue
+                parsed = _one_epoch(value)
+                if parsed is None:
+                    unread[i] = True
+                    if i not in self._reasons or value is not MISSING:
+                        self.fail(i, f"{name}: {_show(value)} is no epoch number")
+                else:
+                    whole[i] = parsed
+            return self._stamps(whole, unread, name, ctx)
+        return self._stamps(whole, np.zeros(self.count, dtype=bool), name, ctx)
+
+    def _stamps(
+        self, whole: np.ndarray, unread: np.ndarray, name: str, ctx: Context
+    ) -> pd.DatetimeIndex:
+        micros = np.zeros(len(whole), dtype="int64")
+        known = np.zeros(len(whole), dtype=bool)
+        for scale in (1, 1_000, 1_000_000):
+            mask = (whole >= EARLIEST_S * scale) & (whole < LATEST_S * scale)
+            micros[mask] = whole[mask] * (1_000_000 // scale)
+            known |= mask
+        late = known & (micros >= ctx.latest_s * 1_000_000)
+        odd = ~known & ~unread
+        if late.any() or odd.any():
+            for i in np.flatnonzero(odd):
+                self.fail(int(i), f"{name}: {whole[i]} is no time since 2009 in s, ms or µs")
+            for i in np.flatnonzero(late):
+                self.fail(int(i), f"{name}: {whole[i]} lies in the future")
+        stamps = micros.view("M8[us]").copy()
+        stamps[~known | late] = np.datetime64("NaT")
+        return pd.DatetimeIndex(stamps).tz_localize("UTC")
+
+    def text(self, name: str) -> pd.Series:
+        """A field of texts; anything else is null."""
+        values = [v if isinstance(v, str) else None for v in self._raw[name]]
+        return pd.Series(values, dtype="str")
+
+    def frame(self, columns: Mapping[str, object]) -> pd.DataFrame:
+        """The frame of the given columns plus ``reason`` (null for a good row)."""
+        out = pd.DataFrame(dict(columns), index=pd.RangeIndex(self.count))
+        reasons: list[str | None] = [None] * self.count
+        for i, why in self._reasons.items():
+            reasons[i] = "; ".join(why)
+        out["reason"] = pd.Series(reasons, dtype="str", index=out.index)
+        return out
+
+
+def _names(names: Iterable[str | None]) -> str:
+    return ", ".join(n or "-" for n in names)
+
+
+def _one_number(value: object) -> float | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        try:
+            return float(value)
+        except OverflowError:
+            return None
+    if isinstance(value, str) and len(value) <= 400 and _NUMBER.fullmatch(value):
+        return float(value)
+    return None
+
+
+def _one_epoch(value: object) -> int | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value if 0 <= value < 2**63 else None
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and 0 <= value < 2**53 else None
+    if isinstance(value, str) and _EPOCH.fullmatch(value):
+        return int(value)
+    return None

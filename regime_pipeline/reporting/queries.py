@@ -1,0 +1,337 @@
+"""Questions about stored tables that the summary, the report and ``regime status`` share.
+
+Every function takes the database and returns plain rows or a frame; SQL counts, Python shows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+from psycopg import Cursor, sql
+from psycopg.rows import dict_row
+
+from regime_pipeline.catalogue import TABLES, Table
+from regime_pipeline.storage.database import Database
+from regime_pipeline.windows import DAY, HOUR, Window, floor_day
+
+USABLE = ("ok", "partial")
+OVERVIEW = "reporting.market_overview"
+
+
+def rows(database: Database, query: sql.Composable | str, **values: object) -> list[dict[str, Any]]:
+    """The rows of a query, one dict each; ``values`` fill ``%(name)s``."""
+    with database.connect() as connection:
+        cursor: Cursor[dict[str, Any]] = connection.cursor(row_factory=dict_row)
+        return cursor.execute(query, values or None).fetchall()  # type: ignore[arg-type]
+
+
+def exists(database: Database, full_name: str) -> bool:
+    """Whether a table is there."""
+    found = rows(database, "select to_regclass(%(name)s) is not null as found", name=full_name)
+    return bool(found[0]["found"])
+
+
+def identity(database: Database) -> dict[str, Any]:
+    """Origin and detail of the data."""
+    found = rows(database, "select origin, detail from ops.database_identity")
+    return found[0] if found else {"origin": "unknown", "detail": None}
+
+
+def overview(database: Database, symbols: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Rows of the newest state, in alphabetical order; none when dbt has not built it yet."""
+    if not exists(database, OVERVIEW):
+        return []
+    return rows(
+        database,
+        "select * from reporting.market_overview where symbol = any(%(symbols)s) order by symbol",
+        symbols=list(symbols),
+    )
+
+
+def events(
+    database: Database, window: Window, symbols: tuple[str, ...], limit: int | None = None
+) -> list[dict[str, Any]]:
+    """Market events that were known in the window, newest first."""
+    return rows(
+        database,
+        "select ts, known_at, event_type, instrument, kind, alert_severity, level, title, source_tier "
+        "from alerts.market_events "
+        "where ts >= %(start)s and ts < %(end)s "
+        "and string_to_array(instrument, '|') <@ %(symbols)s "
+        "order by known_at desc, array_position(array['CRITICAL', 'WARNING', 'INFO'], alert_severity), "
+        "event_id limit %(limit)s",
+        start=window.start,
+        end=window.end,
+        symbols=list(symbols),
+        limit=limit,
+    )
+
+
+def hourly_tables() -> list[Table]:
+    """Derived tables that owe a row per symbol and hour."""
+    irregular = {"market.funding", "market.candles_resampled", "features.funding_prints"}
+    return [
+        t
+        for t in TABLES.values()
+        if "status" in t.fields and t.symbol_columns == ("symbol",) and t.full_name not in irregular
+    ]
+
+
+def _split(table: Table) -> list[tuple[str, sql.Composable]]:
+    """The name shown for a table, or one per market of it, and the condition that selects it."""
+    if "market" not in table.key:
+        return [(table.full_name, sql.SQL("true"))]
+    return [
+        (f"{table.full_name} {m}", sql.SQL("market = {}").format(sql.Literal(m)))
+        for m in ("spot", "perp")
+    ]
+
+
+def coverage(database: Database, window: Window, symbols: tuple[str, ...]) -> pd.DataFrame:
+    """How many hours of each table and UTC day are usable.
+
+    Returns:
+        One row per table and day: ``table_name, day, owed, ok, partial, unusable, absent``. Hours
+        that nobody computed (``absent``) are told apart from rows whose value is null.
+    """
+    parts = []
+    for item in hourly_tables():
+        for name, condition in _split(item):
+            parts.append(
+                sql.SQL(
+                    "select {name}::text as table_name, date_trunc('day', ts, 'UTC') as day, status, "
+                    "count(*) as n from {table} where ts >= %(start)s and ts < %(end)s "
+                    "and symbol = any(%(symbols)s) and {condition} group by 2, 3"
+                ).format(
+                    name=sql.Literal(name),
+                    table=sql.Identifier(item.schema, item.name),
+                    condition=condition,
+                )
+            )
+    counted = rows(
+        database,
+        sql.SQL(" union all ").join(parts),
+        start=window.start,
+        end=window.end,
+        symbols=list(symbols),
+    )
+    names = [name for item in hourly_tables() for name, _ in _split(item)]
+    grid = pd.MultiIndex.from_product(
+        [names, pd.DatetimeIndex(window.days(), tz="UTC")], names=["table_name", "day"]
+    )
+    found = pd.DataFrame(counted, columns=["table_name", "day", "status", "n"])
+    found["day"] = pd.to_datetime(found["day"], utc=True)
+    what = found["status"].where(found["status"].isin(USABLE), "unusable")
+    wide = (
+        found.assign(what=what)
+        .pivot_table(index=["table_name", "day"], columns="what", values="n", aggfunc="sum")
+        .reindex(index=grid, columns=["ok", "partial", "unusable"])
+        .fillna(0)
+        .astype(int)
+    )
+    days = wide.index.get_level_values("day")
+    owed = [_hours_of(day.to_pydatetime(), window) * len(symbols) for day in days]
+    wide.insert(0, "owed", owed)
+    wide["absent"] = (wide["owed"] - wide[["ok", "partial", "unusable"]].sum(axis=1)).clip(lower=0)
+    return wide.reset_index()
+
+
+def _hours_of(day: datetime, window: Window) -> int:
+    return int((min(day + DAY, window.end) - max(day, window.start)) / HOUR)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceHealth:
+    """How one provider does for one dataset.
+
+    Attributes:
+        rows: stored rows in the window.
+        newest: newest stored row in the window.
+        lag_h: hours from it to now; None without rows.
+        last_success: when the source last answered.
+        failing: fetches whose window no later success covers.
+        error_classes: classes of those failures.
+        message: one of their messages.
+        quarantined: rows refused, ever.
+        state: ok, failing, partial, empty or skipped.
+    """
+
+    dataset: str
+    source: str
+    rows: int
+    newest: datetime | None
+    lag_h: float | None
+    last_success: datetime | None
+    failing: int
+    error_classes: tuple[str, ...]
+    message: str | None
+    quarantined: int
+    state: str
+
+
+_FETCHES = """
+select
+    f.dataset, f.source,
+    max(f.fetched_at) filter (where f.fetch_status in ('ok', 'empty', 'partial')) as last_success,
+    count(*) filter (where open.failure) as failing,
+    array_agg(distinct f.error_class) filter (where open.failure and f.error_class is not null) as classes,
+    (array_agg(f.error_message order by f.fetched_at desc) filter (where open.failure))[1] as message,
+    (array_agg(f.fetch_status order by f.fetched_at desc))[1] as newest_status,
+    (array_agg(f.error_message order by f.fetched_at desc))[1] as newest_message
+from ops.fetch_log as f
+cross join lateral (
+    select f.fetch_status = 'failed' and not exists (
+        select 1 from ops.fetch_log as g
+        where g.dataset = f.dataset and g.source = f.source and g.fetched_at > f.fetched_at
+            and g.venue is not distinct from f.venue and g.market is not distinct from f.market
+            and g.symbol is not distinct from f.symbol
+            and g.endpoint_path is not distinct from f.endpoint_path
+            and g.window_start <= f.window_start and g.window_end >= f.window_end
+            and g.fetch_status <> 'failed'
+    ) as failure
+) as open
+where f.window_end > %(start)s and f.window_start < %(end)s
+group by f.dataset, f.source
+"""
+
+
+def source_health(database: Database, window: Window, now: datetime) -> list[SourceHealth]:
+    """Every dataset and source that was asked for the window, or has rows in it."""
+    stored = {
+        (r["dataset"], r["source"]): r
+        for r in rows(
+            database,
+            sql.SQL(" union all ").join(
+                sql.SQL(
+                    "select {dataset}::text as dataset, source, count(*) as n, max(ts) as newest "
+                    "from {table} where ts >= %(start)s and ts < %(end)s group by source"
+                ).format(dataset=sql.Literal(t.name), table=sql.Identifier(t.schema, t.name))
+                for t in TABLES.values()
+                if t.schema == "raw"
+            ),
+            start=window.start,
+            end=window.end,
+        )
+    }
+    asked = {
+        (r["dataset"].removeprefix("raw."), r["source"]): r
+        for r in rows(database, _FETCHES, start=window.start, end=window.end)
+    }
+    refused = {
+        (r["table_name"].removeprefix("raw."), r["source"]): r["n"]
+        for r in rows(
+            database,
+            "select table_name, source, count(*) as n from ops.quarantine group by 1, 2",
+        )
+    }
+    out = []
+    for dataset, source in sorted({*stored, *asked, *refused}, key=lambda k: (k[0], k[1] or "")):
+        kept = stored.get((dataset, source), {})
+        log = asked.get((dataset, source), {})
+        newest = kept.get("newest")
+        failing = int(log.get("failing") or 0)
+        newest_status = log.get("newest_status") or ("ok" if kept else "empty")
+        state = "failing" if failing else ("ok" if newest_status == "failed" else newest_status)
+        out.append(
+            SourceHealth(
+                dataset=dataset,
+                source=source or "unknown",
+                rows=int(kept.get("n") or 0),
+                newest=newest,
+                lag_h=None if newest is None else round((now - newest) / HOUR, 2),
+                last_success=log.get("last_success"),
+                failing=failing,
+                error_classes=tuple(log.get("classes") or ()),
+                message=log.get("message")
+                or (log.get("newest_message") if state in ("partial", "skipped") else None),
+                quarantined=int(refused.get((dataset, source), 0)),
+                state=state,
+            )
+        )
+    return out
+
+
+def stored_window(database: Database) -> Window | None:
+    """Days from the first to the newest hour of the conformed candles; None when there are none."""
+    found = rows(database, "select min(ts) as first, max(ts) as last from market.candles_1h")[0]
+    if found["first"] is None:
+        return None
+    return Window(floor_day(found["first"]), floor_day(found["last"]) + DAY)
+
+
+def event_counts(database: Database, window: Window, symbols: tuple[str, ...]) -> dict[str, int]:
+    """Market events of the window by type."""
+    found = rows(
+        database,
+        "select event_type, count(*) as n from alerts.market_events "
+        "where ts >= %(start)s and ts < %(end)s and string_to_array(instrument, '|') <@ %(symbols)s "
+        "group by 1 order by 1",
+        start=window.start,
+        end=window.end,
+        symbols=list(symbols),
+    )
+    return {r["event_type"]: int(r["n"]) for r in found}
+
+
+def row_counts(database: Database, window: Window) -> dict[str, int]:
+    """Rows of the window in every table that is placed in time, and of the reporting tables."""
+    parts = [
+        sql.SQL(
+            "select {name}::text as name, count(*) as n from {table} "
+            "where {time} >= %(start)s and {time} < %(end)s"
+        ).format(
+            name=sql.Literal(t.full_name),
+            table=sql.Identifier(t.schema, t.name),
+            time=sql.Identifier(t.time_column),
+        )
+        for t in TABLES.values()
+        if t.schema != "ops" and t.partitioned
+    ]
+    found = rows(database, sql.SQL(" union all ").join(parts), start=window.start, end=window.end)
+    out = {r["name"]: int(r["n"]) for r in found}
+    for name in (OVERVIEW, "reporting.regime_timeline"):
+        if exists(database, name):
+            counted = sql.SQL("select count(*) as n from {}").format(
+                sql.Identifier(*name.split("."))
+            )
+            out[name] = int(rows(database, counted)[0]["n"])
+    return out
+
+
+def newest_by_table(database: Database) -> dict[str, datetime | None]:
+    """The newest row of every table that is placed in time."""
+    parts = [
+        sql.SQL("select {name}::text as name, max({time}) as newest from {table}").format(
+            name=sql.Literal(t.full_name),
+            table=sql.Identifier(t.schema, t.name),
+            time=sql.Identifier(t.time_column),
+        )
+        for t in TABLES.values()
+        if t.partitioned
+    ]
+    found = {r["name"]: r["newest"] for r in rows(database, sql.SQL(" union all ").join(parts))}
+    return {t.full_name: found[t.full_name] for t in TABLES.values() if t.partitioned}
+
+
+def delivery_counts(database: Database) -> dict[str, int]:
+    """Rows of the outbox by state."""
+    found = rows(
+        database, "select state, count(*) as n from alerts.outbox group by 1 order by 2 desc, 1"
+    )
+    return {r["state"]: int(r["n"]) for r in found}
+
+
+def alerts(database: Database, limit: int) -> list[dict[str, Any]]:
+    """The newest market events, each with what became of its deliveries."""
+    return rows(
+        database,
+        "select e.event_id, e.ts, e.known_at, e.event_type, e.instrument, e.kind, e.alert_severity, "
+        "e.level, e.title, coalesce((select string_agg(o.endpoint || ': ' || o.state || "
+        "coalesce(' (' || o.reason || ')', ''), ', ' order by o.endpoint) from alerts.outbox as o "
+        "where o.event_id = e.event_id), 'no endpoint') as delivery "
+        "from alerts.market_events as e order by e.known_at desc, e.event_id limit %(limit)s",
+        limit=limit,
+    )

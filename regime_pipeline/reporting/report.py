@@ -1,0 +1,261 @@
+"""The HTML report of a window: one file that needs nothing else.
+
+Belongs here: reading what the report shows, down-sampling it, writing the file. How it looks is in
+``page`` and ``charts``. Nothing is computed that is not stored: buckets take the last price, the
+largest ratio, the sum of liquidations, and stay null where every hour is.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from regime_pipeline.catalogue.fields.signals import FACTORS
+from regime_pipeline.reporting import queries
+from regime_pipeline.reporting.charts import SymbolSeries
+from regime_pipeline.reporting.summary import Summary, collect
+from regime_pipeline.settings import Settings
+from regime_pipeline.storage.database import Database
+from regime_pipeline.storage.warehouse import Warehouse
+from regime_pipeline.windows import DAY, HOUR, Clock, Window
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """Everything that the page shows.
+
+    Attributes:
+        summary: the overview, health and counts that the printed summary shows too.
+        settings: thresholds and weights.
+        window: the part of the window that lies before now.
+        bucket: length of the chart buckets, as pandas says it.
+        series: by symbol, what its chart shows.
+        factors: newest row of the futures score of each symbol.
+        scores: futures score by symbol and bucket.
+        pairs: newest row of each pair of symbols.
+        correlation: mean, low and high over the pairs, by bucket.
+        breaks: number of break episodes in the window by pair.
+        events: market events, newest first.
+        coverage: hours by table and day.
+    """
+
+    summary: Summary
+    settings: Settings
+    window: Window
+    bucket: str
+    series: dict[str, SymbolSeries]
+    factors: pd.DataFrame
+    scores: dict[str, pd.Series]
+    pairs: pd.DataFrame
+    correlation: pd.DataFrame
+    breaks: dict[tuple[str, str], int]
+    events: list[dict[str, Any]]
+    coverage: pd.DataFrame
+
+
+def bucket_of(window: Window) -> str:
+    """Length of a chart bucket: hours for short windows, days for years."""
+    days = (window.end - window.start) / DAY
+    if days <= 45:
+        return "1h"
+    return "4h" if days <= 400 else "1d"
+
+
+def bucketed(values: pd.Series, bucket: str, window: Window, how: str) -> pd.Series:
+    """A series by bucket of the window; a bucket is null when every hour in it is.
+
+    Args:
+        values: indexed by UTC time.
+        bucket: length of a bucket.
+        window: what the buckets cover, whether there are values or not.
+        how: last, max or sum.
+    """
+    grid = pd.date_range(window.start, window.end, freq=bucket, inclusive="left", unit="us")
+    grouped = values.dropna().groupby(values.dropna().index.floor(bucket))
+    found = grouped.agg(how) if len(values.dropna()) else pd.Series(dtype="float64")
+    return found.reindex(grid).astype("float64")
+
+
+def load(
+    database: Database,
+    settings: Settings,
+    clock: Clock,
+    window: Window,
+    *,
+    symbols: tuple[str, ...] | None = None,
+    label: str | None = None,
+) -> ReportData:
+    """Read what the page shows; reads only."""
+    wanted = tuple(sorted(symbols)) if symbols else settings.universe
+    warehouse = Warehouse(database, clock)
+    past = window.clipped(clock.now())
+    bucket = bucket_of(past)
+    summary = collect(database, settings, clock, window, symbols=wanted, label=label)
+    scores = _by_symbol(
+        warehouse, "signals.futures_scores", past, wanted, ["futures_score"], bucket, "last"
+    )
+    correlations = warehouse.read(
+        "correlation.asset_correlations",
+        past,
+        symbols=wanted,
+        columns=[
+            "symbol_a", "symbol_b", "ts", "corr_7d", "corr_30d_base", "rel_drop", "abs_change",
+            "p_break", "is_break", "status", "reason",
+        ],
+    )  # fmt: skip
+    grouped = correlations.groupby(correlations["ts"].dt.floor("1D"))["corr_7d"]
+    days = pd.date_range(past.start, past.end, freq="1D", inclusive="left", unit="us").floor("1D")
+    breaks = warehouse.read(
+        "correlation.correlation_breaks",
+        past,
+        symbols=wanted,
+        columns=["symbol_a", "symbol_b", "ts", "event_kind"],
+    )
+    started = breaks[breaks["event_kind"].eq("start")]
+    return ReportData(
+        summary=summary,
+        settings=settings,
+        window=past,
+        bucket=bucket,
+        series=_series(warehouse, past, wanted, bucket),
+        factors=_newest(
+            warehouse.read(
+                "signals.futures_scores",
+                Window(max(past.start, past.end - DAY), past.end),
+                symbols=wanted,
+                columns=[
+                    "symbol",
+                    "ts",
+                    "futures_score",
+                    "futures_signal",
+                    "score_uncovered",
+                    "coverage_pct",
+                    "confidence",
+                    "status",
+                    "reason",
+                    *(f"{f}_factor{tail}" for f in FACTORS for tail in ("", "_status", "_reason")),
+                ],
+            ),
+            ["symbol"],
+        ),
+        scores={s: v["futures_score"] for s, v in scores.items()},
+        pairs=_newest(correlations, ["symbol_a", "symbol_b"]),
+        correlation=pd.DataFrame(
+            {"mean": grouped.mean(), "low": grouped.min(), "high": grouped.max()}
+        ).reindex(days),
+        breaks={
+            (str(a), str(b)): int(n)
+            for (a, b), n in started.groupby(["symbol_a", "symbol_b"]).size().items()
+        },
+        events=queries.events(database, past, wanted),
+        coverage=queries.coverage(database, past, wanted),
+    )
+
+
+def write_report(
+    path: Path,
+    database: Database,
+    settings: Settings,
+    clock: Clock,
+    window: Window,
+    *,
+    symbols: tuple[str, ...] | None = None,
+    label: str | None = None,
+) -> Path:
+    """Write the report of a window as one HTML file and return its path.
+
+    Args:
+        path: the file; its folder is made, an older file is replaced at once, never half.
+        database: where the tables are.
+        settings: thresholds, weights, symbols.
+        clock: says what is past and how old things are.
+        window: what to show.
+        symbols: which symbols; None takes the configured ones.
+        label: the caller's own words for the source of the data.
+    """
+    from regime_pipeline.reporting.page import render
+
+    text = render(load(database, settings, clock, window, symbols=symbols, label=label))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh.write_text(text, encoding="utf-8")
+    fresh.replace(path)
+    return path
+
+
+def _newest(frame: pd.DataFrame, key: list[str]) -> pd.DataFrame:
+    """The newest row of each key."""
+    return frame.sort_values("ts").groupby(key, sort=True).tail(1).sort_values(key)
+
+
+def _by_symbol(
+    warehouse: Warehouse,
+    table: str,
+    window: Window,
+    symbols: tuple[str, ...],
+    columns: list[str],
+    bucket: str,
+    how: str,
+    where: dict[str, str | list[str]] | None = None,
+) -> dict[str, dict[str, pd.Series]]:
+    frame = warehouse.read(
+        table, window, symbols=symbols, columns=["symbol", "ts", *columns], where=where
+    )
+    groups = dict(list(frame.set_index("ts").groupby("symbol")))
+    none = frame.head(0).set_index("ts")
+    return {
+        s: {c: bucketed(groups.get(s, none)[c], bucket, window, how) for c in columns}
+        for s in symbols
+    }
+
+
+def _series(
+    warehouse: Warehouse, window: Window, symbols: tuple[str, ...], bucket: str
+) -> dict[str, SymbolSeries]:
+    def hourly(table: str, *columns: str) -> dict[str, pd.DataFrame]:
+        frame = warehouse.read(table, window, symbols=symbols, columns=["symbol", "ts", *columns])
+        return {str(s): f for s, f in frame.set_index("ts").groupby("symbol")}
+
+    wide = "1d" if bucket == "4h" and (window.end - window.start) > 120 * 24 * HOUR else bucket
+    price = _by_symbol(
+        warehouse, "market.candles_1h", window, symbols, ["close"], bucket, "last",
+        {"market": "spot"},
+    )  # fmt: skip
+    forced = _by_symbol(
+        warehouse, "market.liquidations_1h", window, symbols,
+        ["long_liquidations_usd", "short_liquidations_usd"], wide, "sum",
+    )  # fmt: skip
+    volatility = hourly("features.volatility_regimes", "vol_regime_confirmed", "vol_ratio_gk")
+    regimes = hourly("regimes.timeframe_regimes", "primary_regime")
+    prints = hourly("features.funding_prints", "z_score", "is_anomaly")
+    cascades = hourly("features.liquidation_cascades", "severity", "dominance", "event_kind")
+    empty = pd.DataFrame(index=pd.DatetimeIndex([], tz="UTC"))
+
+    def column(found: dict[str, pd.DataFrame], symbol: str, name: str) -> pd.Series:
+        frame = found.get(symbol, empty)
+        return frame[name] if name in frame else pd.Series(dtype="object", index=empty.index)
+
+    out = {}
+    for symbol in symbols:
+        z = column(prints, symbol, "z_score").astype("float64")
+        flagged = column(prints, symbol, "is_anomaly").fillna(False).astype(bool)
+        kinds = column(cascades, symbol, "event_kind")
+        shown = cascades.get(symbol, pd.DataFrame(columns=["severity", "dominance"]))
+        out[symbol] = SymbolSeries(
+            price=price[symbol]["close"],
+            primary=column(regimes, symbol, "primary_regime"),
+            volatility=column(volatility, symbol, "vol_regime_confirmed"),
+            vol_ratio=bucketed(
+                column(volatility, symbol, "vol_ratio_gk").astype("float64"), bucket, window, "max"
+            ),
+            funding_z=z,
+            anomalies=z[flagged & z.notna()],
+            longs=forced[symbol]["long_liquidations_usd"],
+            shorts=forced[symbol]["short_liquidations_usd"],
+            cascades=shown[kinds.isin(["start", "escalation"])] if len(kinds) else shown,
+        )
+    return out

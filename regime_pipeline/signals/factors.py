@@ -1,0 +1,271 @@
+"""The futures factors as panels: one function per factor, each from its own input panels.
+
+Belongs here: what a factor's sub-score is, when it is null and why, how fresh its input is. Does not
+belong here: frames, weights, the composite (``futures_score``). Importing this module imports numba.
+
+Nothing is imputed: a factor that cannot be computed is NaN with a status and a reason. Statistics
+that judge a row read the rows before it, ``h-720..h-1``, at least 336 of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from regime_pipeline.numerics.normal import phi
+from regime_pipeline.numerics.panel import FloatPanel
+from regime_pipeline.numerics.rolling import (
+    INSUFFICIENT,
+    ZERO_DISPERSION,
+    lagged_z,
+    rolling_count,
+    rolling_median,
+    rolling_sum,
+)
+from regime_pipeline.signals import momentum as maths
+from regime_pipeline.signals.scores import Z_CLIP, score_of
+
+WINDOW_H, MIN_OBS = 720, 336
+DAY_H, MIN_OF_DAY = 24, 20
+SETTLED_H = 2 * WINDOW_H
+"""Slots until both medians of the liquidation factor stand on full windows."""
+FUNDING_DEAD_ZONE = 1.0
+FEAR_GREED_AGE_H, FEAR_GREED_INTERVAL_H = 36.0, 24.0
+MOMENTUM_HORIZONS_H = (1, 4, 24)
+
+STATUSES = ("ok", "partial", "stale", "missing", "insufficient_history")
+_OK, _PARTIAL, _STALE, _MISSING, _SHORT = range(5)
+
+REASONS = (
+    "no_observation",
+    "fewer_than_20_of_24_hours",
+    "fewer_than_28_days",
+    "fewer_than_60_days",
+    "gaps_in_24_hours",
+    "fewer_than_14_days",
+    "zero_dispersion",
+    "carried_1h",
+    "close_missing",
+    "print_overdue",
+    "window_covers_less_than_480h",
+    "interval_unknown",
+    "older_than_36h",
+    "source_not_wired",
+    *(reason for reason in maths.REASONS if reason not in ("", "zero_dispersion")),
+)
+_REASON = {name: code for code, name in enumerate(REASONS)}
+
+CodePanel = npt.NDArray[np.int8]
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Factor:
+    """One factor on the grid: sub-score, status and reason codes, freshness of its input.
+
+    ``reason`` is -1 where there is nothing to explain; ``weak`` marks rows whose reading has a
+    second wording (open interest that fell).
+    """
+
+    score: FloatPanel
+    status: CodePanel
+    reason: CodePanel
+    freshness: FloatPanel
+    weak: Flags | None = None
+
+    def last(self, rows: int) -> Factor:
+        """The last rows of the panels."""
+        tail = slice(len(self.score) - rows, None)
+        return Factor(
+            self.score[tail],
+            self.status[tail],
+            self.reason[tail],
+            self.freshness[tail],
+            None if self.weak is None else self.weak[tail],
+        )
+
+
+class _Codes:
+    """Status and reason of every cell; a later ``set`` overrules an earlier one."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.status: CodePanel = np.full(shape, _OK, dtype=np.int8)
+        self.reason: CodePanel = np.full(shape, -1, dtype=np.int8)
+
+    def set(self, where: Flags, status: int, reason: str) -> None:
+        self.status[where] = status
+        self.reason[where] = _REASON[reason]
+
+    def only_usable(self, score: FloatPanel) -> FloatPanel:
+        return np.where(self.status <= _PARTIAL, score, np.nan)
+
+
+def freshness_of(age: FloatPanel, interval: FloatPanel | float) -> FloatPanel:
+    """1 up to an age of one interval, falling to 0 at two."""
+    return np.clip(2.0 - age / interval, 0.0, 1.0)
+
+
+def liquidations(longs: FloatPanel, shorts: FloatPanel) -> Factor:
+    """Balance of the sides liquidated in 24 h against its own usual level.
+
+    ``imb24 = (S - L) / (S + L + kappa)`` with kappa the median of the 24 h totals of 30 days before;
+    ``score = 50 + 50 clip(imb24 - m, -1, 1)``, m the median of imb24 over 30 days before: longs are
+    liquidated more as a rule, so the raw balance would lean bearish. Sums need 20 of 24 hours and
+    are scaled to 24. Null until m exists (28 days), partial up to 60 days and over gaps.
+    """
+    observed = np.isfinite(longs) & np.isfinite(shorts)
+    n = rolling_count(np.where(observed, longs, np.nan), DAY_H)
+    with np.errstate(divide="ignore"):
+        scale = DAY_H / n
+    long24 = rolling_sum(np.where(observed, longs, np.nan), DAY_H, MIN_OF_DAY) * scale
+    short24 = rolling_sum(np.where(observed, shorts, np.nan), DAY_H, MIN_OF_DAY) * scale
+    total24 = long24 + short24
+    kappa = rolling_median(total24, WINDOW_H, MIN_OBS, lag=1)
+    size = total24 + kappa
+    # nothing liquidated for weeks is an observed balance, not a division by nothing
+    imbalance = np.where(size > 0.0, (short24 - long24) / np.where(size > 0.0, size, 1.0), 0.0)
+    imbalance[~np.isfinite(size)] = np.nan
+    usual = rolling_median(imbalance, WINDOW_H, MIN_OBS, lag=1)
+    score = 50.0 + 50.0 * np.clip(imbalance - usual, -1.0, 1.0)
+
+    codes = _Codes(longs.shape)
+    codes.set(n < DAY_H, _PARTIAL, "gaps_in_24_hours")
+    codes.set(rolling_count(total24, DAY_H, lag=SETTLED_H) == 0, _PARTIAL, "fewer_than_60_days")
+    codes.set(~np.isfinite(score), _SHORT, "fewer_than_28_days")
+    codes.set(n < MIN_OF_DAY, _MISSING, "fewer_than_20_of_24_hours")
+    codes.set(n == 0, _MISSING, "no_observation")
+    age = _slots_since(observed)
+    return Factor(codes.only_usable(score), codes.status, codes.reason, freshness_of(age, 1.0))
+
+
+def funding(
+    z: FloatPanel, age: FloatPanel, interval: FloatPanel, stale: Flags, young: Flags
+) -> Factor:
+    """Contrarian reading of the newest print's z: ``100 Phi(-sgn(z) max(|z| - 1, 0))``.
+
+    z is clipped at +-4 first. Inside the dead zone the score is exactly 50, about three quarters of
+    all hours: an observation, not a stand-in.
+
+    Args:
+        z: lagged z of the newest print at each hour.
+        age: its age at the decision time, hours; NaN without a print.
+        interval: its interval, hours.
+        stale: the print is older than 1.5 intervals.
+        young: the print had too little history for a z.
+    """
+    clipped = np.clip(z, -Z_CLIP, Z_CLIP)
+    beyond = np.maximum(np.abs(clipped) - FUNDING_DEAD_ZONE, 0.0)
+    score = 100.0 * phi(-np.sign(clipped) * beyond)
+    codes = _Codes(z.shape)
+    codes.set(~np.isfinite(z), _MISSING, "interval_unknown")
+    codes.set(young, _SHORT, "window_covers_less_than_480h")
+    codes.set(stale, _STALE, "print_overdue")
+    codes.set(~np.isfinite(age), _MISSING, "no_observation")
+    return Factor(codes.only_usable(score), codes.status, codes.reason, freshness_of(age, interval))
+
+
+def momentum(close: FloatPanel) -> Factor:
+    """Volatility-scaled momentum over 1, 4 and 24 h; see :mod:`regime_pipeline.signals.momentum`."""
+    found = maths.momentum(close, maths.ewma_sigma(close), MOMENTUM_HORIZONS_H)
+    codes = _Codes(close.shape)
+    for code, reason in enumerate(maths.REASONS):
+        if reason:
+            codes.set(found.code == code, _MOMENTUM_STATUS[code], reason)
+    score = score_of(found.value, clip=maths.CLIP)
+    return Factor(codes.only_usable(score), codes.status, codes.reason, np.ones_like(score))
+
+
+_MOMENTUM_STATUS = (_OK, _PARTIAL, _MISSING, _SHORT, _MISSING, _MISSING, _MISSING)
+
+
+def share(values: FloatPanel, *, sign: float) -> Factor:
+    """Lagged z of the logit of a share in (0, 1): ``100 Phi(sign z)``; a gap of 1 h is carried.
+
+    ``sign`` -1 reads it contrarian (the crowd's accounts), +1 with the flow (top traders).
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logit = np.log(values / (1.0 - values))
+    z, _, _, code = lagged_z(logit, WINDOW_H, MIN_OBS)
+    return _carried(score_of(sign * z), _judged(code))
+
+
+def open_interest(base: FloatPanel, usd: FloatPanel, close: FloatPanel) -> Factor:
+    """Size of the 24 h change of open interest, signed by the price.
+
+    ``50 + 50 tanh(|z| / 2) sgn(r24) g``: z the lagged z (clipped at +-4) of the log change of open
+    interest in coins, g 1 when it rose and 0.5 when it fell (the same direction, weaker: covering,
+    or a flush of longs). Coins are the source's own; where it gives none, USD over the close; a
+    change never mixes the two.
+    """
+    own = maths.log_change(base, DAY_H)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        implied = maths.log_change(usd / close, DAY_H)
+    change = np.where(np.isfinite(own), own, implied)
+    change[~np.isfinite(change)] = np.nan
+    z, _, _, code = lagged_z(change, WINDOW_H, MIN_OBS)
+    price = maths.log_change(close, DAY_H)
+    weight = np.where(change > 0.0, 1.0, np.where(change < 0.0, 0.5, 0.0))
+    size = np.tanh(np.abs(np.clip(z, -Z_CLIP, Z_CLIP)) / 2.0)
+    score = 50.0 + 50.0 * size * np.sign(price) * weight
+    codes = _judged(code)
+    codes.set(np.isfinite(z) & ~np.isfinite(price), _MISSING, "close_missing")
+    factor = _carried(score, codes)
+    fell = change < 0.0
+    fell[1:] |= (factor.reason[1:] == _REASON["carried_1h"]) & (change[:-1] < 0.0)
+    return Factor(factor.score, factor.status, factor.reason, factor.freshness, fell)
+
+
+def fear_greed(value: FloatPanel, age: FloatPanel) -> Factor:
+    """Contrarian at the extremes: ``50 + (25 - x)`` to 25, ``50 - (x - 75)`` from 75, else 50."""
+    score = np.where(value <= 25.0, 75.0 - value, np.where(value >= 75.0, 125.0 - value, 50.0))
+    codes = _Codes(value.shape)
+    codes.set(age > FEAR_GREED_AGE_H, _STALE, "older_than_36h")
+    codes.set(~np.isfinite(value), _MISSING, "no_observation")
+    return Factor(
+        codes.only_usable(score),
+        codes.status,
+        codes.reason,
+        freshness_of(age, FEAR_GREED_INTERVAL_H),
+    )
+
+
+def unwired(shape: tuple[int, ...]) -> Factor:
+    """A factor whose source no configuration can name yet."""
+    codes = _Codes(shape)
+    codes.set(np.ones(shape, dtype=bool), _MISSING, "source_not_wired")
+    empty = np.full(shape, np.nan)
+    return Factor(empty, codes.status, codes.reason, empty)
+
+
+def _judged(code: CodePanel) -> _Codes:
+    """Codes of a lagged z."""
+    codes = _Codes(code.shape)
+    codes.set(code == INSUFFICIENT, _SHORT, "fewer_than_14_days")
+    codes.set(code == ZERO_DISPERSION, _MISSING, "zero_dispersion")
+    codes.set(code > ZERO_DISPERSION, _MISSING, "no_observation")
+    return codes
+
+
+def _carried(score: FloatPanel, codes: _Codes) -> Factor:
+    """The factor with a level that is missing for one hour carried from the hour before.
+
+    The score is carried, not the input: a carried input would be judged by a window it is in.
+    """
+    own = codes.only_usable(score)
+    absent = codes.reason == _REASON["no_observation"]
+    take = np.zeros(own.shape, dtype=bool)
+    take[1:] = absent[1:] & np.isfinite(own[:-1])
+    out = own.copy()
+    out[1:][take[1:]] = own[:-1][take[1:]]
+    codes.set(take, _PARTIAL, "carried_1h")
+    age = np.where(take, 1.0, 0.0)
+    return Factor(out, codes.status, codes.reason, freshness_of(age, 1.0))
+
+
+def _slots_since(observed: Flags) -> FloatPanel:
+    """Slots since the newest observed one (0: the row itself); NaN before the first."""
+    hours = np.arange(len(observed))[:, None]
+    newest = np.maximum.accumulate(np.where(observed, hours, -1), axis=0)
+    return np.where(newest >= 0, hours - newest, np.nan)

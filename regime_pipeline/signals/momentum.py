@@ -1,0 +1,130 @@
+"""Volatility-scaled momentum of a close panel, shared by the component and the futures factor.
+
+Belongs here: arithmetic on panels. Does not belong here: frames, directions, scores' wording.
+Importing this module imports numba.
+
+Source: Moskowitz, Ooi & Pedersen 2012 (time series momentum); RiskMetrics 1996 for the EWMA.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+
+from regime_pipeline.numerics.panel import FloatPanel
+from regime_pipeline.numerics.rolling import CodePanel, rolling_count
+
+DECAY = 0.94
+LAGS = 447
+"""Returns behind sigma: 0.94 ** 447 is 1e-12, so nothing older could show."""
+SLOTS = LAGS + 2
+"""Closes behind a full row: the current one, and those of the 447 lagged returns."""
+MIN_CLOSES = 132
+MAX_GAPS = 20
+CLIP = 3.0
+
+OK, PARTIAL, NO_CLOSE, YOUNG, GAPPY, NO_HORIZON, FLAT = range(7)
+REASONS = (
+    "",
+    "fewer_than_449_closes",
+    "close_missing_in_last_3h",
+    "fewer_than_132_closes",
+    "more_than_20_gaps",
+    "close_of_a_horizon_missing",
+    "zero_dispersion",
+)
+"""Why a row is not ok, by code; OK and PARTIAL carry a value."""
+
+
+@dataclass(frozen=True)
+class Momentum:
+    """Panels of one momentum: the clipped mean, the closes behind it, their coverage, a code."""
+
+    value: FloatPanel
+    closes: FloatPanel
+    coverage: FloatPanel
+    code: CodePanel
+
+
+@numba.njit(cache=True, nogil=True)
+def _ewma(returns, decay, lags, out):  # type: ignore[no-untyped-def]
+    """Lagged EWMA variance of each row from its own ``lags`` slots; columns x hours."""
+    columns, length = returns.shape
+    weight = np.empty(lags)
+    weight[0] = 1.0
+    for k in range(1, lags):
+        weight[k] = weight[k - 1] * decay
+    for s in range(columns):
+        for h in range(length):
+            total = 0.0
+            mass = 0.0
+            for k in range(1, min(lags, h) + 1):
+                r = returns[s, h - k]
+                if math.isfinite(r):
+                    total += weight[k - 1] * (r * r)
+                    mass += weight[k - 1]
+            out[s, h] = total / mass if mass > 0.0 else np.nan
+
+
+def log_change(close: FloatPanel, hours: int) -> FloatPanel:
+    """Log change over ``hours`` slots; null unless both ends are observed."""
+    out = np.full_like(close, np.nan)
+    if close.shape[0] > hours:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            out[hours:] = np.log(close[hours:] / close[:-hours])
+    return out
+
+
+def ewma_sigma(close: FloatPanel) -> FloatPanel:
+    """Hourly volatility from the 447 returns before each row, zero mean, decay 0.94.
+
+    Null returns leave both numerator and denominator. The current return is not part of it.
+    """
+    returns = np.ascontiguousarray(log_change(close, 1).T)
+    out = np.empty_like(returns)
+    _ewma(returns, DECAY, LAGS, out)
+    return np.sqrt(np.ascontiguousarray(out.T))
+
+
+def momentum(close: FloatPanel, sigma: FloatPanel, horizons: Sequence[int]) -> Momentum:
+    """Mean over the horizons of ``ln(C_t / C_{t-h}) / (sigma sqrt(h))``, clipped at +-3.
+
+    Every horizon is required. Of the last 449 slots 449 closes make the row ok, 132 and more
+    partial; it is null below that, with a close missing in the last 3 slots, or with more than 20
+    missing after the first close of the 449 slots (those before it are not gaps: the symbol is young).
+    """
+    mean = np.zeros_like(close)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        for hours in horizons:
+            mean = mean + log_change(close, hours) / (sigma * math.sqrt(hours))
+    mean = mean / len(horizons)
+
+    closes = rolling_count(close, SLOTS)
+    since = _slots_since_first(close)
+    recent = rolling_count(close, 3)
+    flat = sigma <= 1e-12
+    code = np.full(close.shape, OK, dtype=np.int8)
+    code[closes < SLOTS] = PARTIAL
+    code[~np.isfinite(mean)] = NO_HORIZON
+    code[flat] = FLAT
+    code[since - closes > MAX_GAPS] = GAPPY
+    code[closes < MIN_CLOSES] = YOUNG
+    code[recent < 3] = NO_CLOSE
+    value = np.where(code <= PARTIAL, np.clip(mean, -CLIP, CLIP), np.nan)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        coverage = np.where(since > 0, closes / since, 0.0)
+    return Momentum(value, closes, coverage, code)
+
+
+def _slots_since_first(close: FloatPanel) -> FloatPanel:
+    """Slots from the first close among the last 449 to the row, both counted; 0 without one."""
+    hours = np.arange(len(close))[:, None]
+    # walking backwards, the next observed slot at or after each one
+    following = np.where(np.isfinite(close), hours, len(close))
+    following = np.minimum.accumulate(following[::-1], axis=0)[::-1]
+    first = following[np.maximum(np.arange(len(close)) - SLOTS + 1, 0)]
+    return np.maximum(hours - first + 1, 0).astype("float64")

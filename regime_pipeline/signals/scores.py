@@ -1,0 +1,58 @@
+"""What all signals share: the reading of a 0-100 score, provenance of a panel.
+
+Does not belong here: any single signal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from regime_pipeline.numerics.panel import FloatPanel
+
+BULLISH_FROM, BEARISH_TO = 55.0, 45.0
+Z_CLIP = 4.0
+
+
+def score_of(z: FloatPanel, *, clip: float = Z_CLIP) -> FloatPanel:
+    """The standard map of a z to 0-100: ``100 Phi(clip(z))``, 50 neutral."""
+    from regime_pipeline.numerics.normal import phi  # scipy: not at import of the definitions
+
+    return 100.0 * phi(np.clip(z, -clip, clip))
+
+
+def direction_of(score: FloatPanel) -> npt.NDArray[np.object_]:
+    """BULLISH from 55, BEARISH to 45, NEUTRAL between; None where the score is null."""
+    out = np.full(score.shape, "NEUTRAL", dtype=object)
+    out[score >= BULLISH_FROM] = "BULLISH"
+    out[score <= BEARISH_TO] = "BEARISH"
+    out[~np.isfinite(score)] = None
+    return out
+
+
+def strength_of(score: FloatPanel) -> FloatPanel:
+    """Distance from neutral: ``|score - 50| / 50``."""
+    return np.abs(score - 50.0) / 50.0
+
+
+def worst_tier(tier: FloatPanel, window: int) -> FloatPanel:
+    """The highest source tier among the last ``window`` slots; NaN where none has one."""
+    hours = np.arange(len(tier))[:, None]
+    out = np.full(tier.shape, np.nan)
+    for level in np.unique(tier[np.isfinite(tier)]):
+        seen = np.maximum.accumulate(np.where(tier == level, hours, -window), axis=0)
+        out[hours - seen < window] = level  # ascending: a worse level overwrites
+    return out
+
+
+def text_of(codes: npt.NDArray[np.integer], names: Sequence[str]) -> pd.Series:
+    """A panel of codes as the text column of a long frame (symbol by symbol); negative is null.
+
+    Taken from the few texts there are: turning an object array into text costs ten times as much.
+    """
+    lookup = pd.array([*names, None], dtype="str")
+    flat = np.ascontiguousarray(codes.T).reshape(-1).astype(np.intp)
+    return pd.Series(lookup.take(np.where(flat < 0, len(names), flat)))

@@ -1,0 +1,193 @@
+"""What every simulated provider shares: the tape, the clock, the shelf of rows, request parameters.
+
+Belongs here: looking series up at a bucket length, counting weights, replying. Does not belong
+here: anything only one provider does.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl
+
+import numpy as np
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from regime_pipeline.simulator.series import Liquidations, OpenInterest
+from regime_pipeline.simulator.tape import Tape
+from regime_pipeline.simulator.wire import Feed, Render, Shelf, one_row
+from regime_pipeline.windows import Clock
+
+NEVER_MS = 2**62
+
+
+class BadParameterError(ValueError):
+    """A parameter the provider refuses; ``name`` is the parameter."""
+
+    def __init__(self, name: str, *, missing: bool = False) -> None:
+        super().__init__(name)
+        self.name = name
+        self.missing = missing
+
+
+class Query(dict[str, str]):
+    """The parameters of one request."""
+
+    @classmethod
+    def of(cls, request: Request) -> Query:
+        """Parsed from the query string, blanks dropped."""
+        return cls(parse_qsl(request.scope["query_string"].decode("latin-1")))
+
+    def whole(self, name: str, default: int) -> int:
+        """A whole number.
+
+        Raises:
+            BadParameterError: it is none, or negative.
+        """
+        text = self.get(name)
+        if text is None:
+            return default
+        if not text.isascii() or not text.isdigit() or len(text) > 16:
+            raise BadParameterError(name)
+        return int(text)
+
+    def needed(self, name: str) -> str:
+        """A text that has to be there.
+
+        Raises:
+            BadParameterError: it is not.
+        """
+        if name not in self:
+            raise BadParameterError(name, missing=True)
+        return self[name]
+
+
+class Meter:
+    """Request weight used in the current minute, as a provider counts it."""
+
+    def __init__(self) -> None:
+        self._minute = -1
+        self._used = 0
+
+    def add(self, weight: int) -> int:
+        """The minute's total after ``weight`` more."""
+        minute = int(time.monotonic() // 60)
+        if minute != self._minute:
+            self._minute, self._used = minute, 0
+        self._used += weight
+        return self._used
+
+
+@dataclass
+class World:
+    """One server's tape, clock and memory.
+
+    ``walls``: whether retention limits hold (thirty days of Binance statistics, 1440 rows at OKX).
+    """
+
+    tape: Tape
+    clock: Clock
+    walls: bool = False
+    shelf: Shelf = field(default_factory=Shelf)
+    _feeds: dict[Hashable, Feed | None] = field(default_factory=dict)
+    _digits: dict[Hashable, Any] = field(default_factory=dict)
+    _meters: dict[str, Meter] = field(default_factory=dict)
+
+    def now_ms(self) -> int:
+        """The present instant in epoch milliseconds."""
+        return int(self.clock.now().timestamp() * 1000)
+
+    def used(self, provider: str, weight: int) -> int:
+        """Weight used at a provider this minute, with ``weight`` more."""
+        return self._meters.setdefault(provider, Meter()).add(weight)
+
+    def feed(
+        self, kind: str, venue: str, detail: str, symbol: str, step_ms: int, offset_ms: int = 0
+    ) -> Feed | None:
+        """A series of the tape at a bucket length; None where the tape has none.
+
+        ``detail`` is the market of candles, the metric of positioning, else empty.
+        """
+        name = (kind, venue, detail, symbol, step_ms, offset_ms)
+        if name not in self._feeds:
+            series = self._series(kind, venue, detail, symbol)
+            self._feeds[name] = None if series is None else Feed.of(series, step_ms, offset_ms)
+        return self._feeds[name]
+
+    def _series(self, kind: str, venue: str, detail: str, symbol: str) -> Any:
+        if kind == "candles":
+            return self.tape.candles(venue, detail, symbol)
+        if kind == "positioning":
+            return self.tape.positioning(venue, symbol, detail)
+        if kind == "fear_greed":
+            return self.tape.fear_greed()
+        if "+" in venue:
+            parts = [self._series(kind, one, detail, symbol) for one in venue.split("+")]
+            return _summed([p for p in parts if p is not None])
+        ask = {
+            "funding": self.tape.funding,
+            "open_interest": self.tape.open_interest,
+            "liquidations": self.tape.liquidations,
+        }
+        return ask[kind](venue, symbol)
+
+    def digits(self, name: Hashable, make: Any) -> Any:
+        """Something computed once per name (decimals of a series)."""
+        if name not in self._digits:
+            self._digits[name] = make()
+        return self._digits[name]
+
+    def page(
+        self,
+        name: Hashable,
+        feed: Feed,
+        render: Render,
+        *,
+        low: int,
+        high: int,
+        limit: int,
+        newest_rows: bool,
+        newest_first: bool = False,
+        running: Render | None = None,
+    ) -> bytes:
+        """The rows that answer a request as JSON, separated by commas.
+
+        ``running`` renders the open bucket; None: the provider does not show it.
+        """
+        first, stop, opened = feed.page(
+            self.now_ms(), low, high, limit, newest=newest_rows, running=running is not None
+        )
+        rows = self.shelf.rows(name, feed.closed, render, first, stop, newest=newest_first)
+        if opened is None or running is None:
+            return rows
+        last = one_row(opened, running)
+        return b",".join(p for p in ((last, rows) if newest_first else (rows, last)) if p)
+
+
+def _summed(parts: list[Any]) -> Any:
+    """Several venues' series as one: sums over the venues that have the hour."""
+    if not parts:
+        return None
+    if len(parts) == 1:
+        return parts[0]
+    ts = np.unique(np.concatenate([p.ts for p in parts]))
+    names = [n for n in parts[0].__dataclass_fields__ if n != "ts"]
+    total = {n: np.zeros(len(ts)) for n in names}
+    for part in parts:
+        place = np.searchsorted(ts, part.ts)
+        for n in names:
+            total[n][place] += getattr(part, n)
+    kind: type[Liquidations] | type[OpenInterest] = type(parts[0])
+    return kind(ts=ts, **total)
+
+
+def reply(
+    content: object, *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """A JSON reply from bytes that are JSON already, or from anything else."""
+    body = content if isinstance(content, bytes) else orjson.dumps(content)
+    return Response(body, status, dict(headers or {}), "application/json")

@@ -1,0 +1,118 @@
+"""Tapes: what happened in the market, hour by hour, whoever asks for it in whatever format.
+
+Belongs here: the protocol every tape fulfils and the way to name one in text. The two tapes are
+:class:`SyntheticTape` (a made market with planted events) and :class:`ParquetTape` (recorded
+history in a folder). Does not belong here: wire formats.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from regime_pipeline.simulator.recorded import NotATapeError, ParquetTape
+from regime_pipeline.simulator.series import (
+    Candles,
+    FearGreed,
+    Funding,
+    Liquidations,
+    OpenInterest,
+    Shares,
+)
+from regime_pipeline.simulator.synthetic import PlantedEvent, SyntheticTape
+from regime_pipeline.windows import Window, utc
+
+__all__ = [
+    "Candles",
+    "FearGreed",
+    "Funding",
+    "Liquidations",
+    "NotATapeError",
+    "OpenInterest",
+    "ParquetTape",
+    "PlantedEvent",
+    "Shares",
+    "SyntheticTape",
+    "Tape",
+    "tape_from_text",
+]
+
+
+@runtime_checkable
+class Tape(Protocol):
+    """Hourly market history of several venues.
+
+    Symbols are canonical (``BTC/USDT``), venues ``binance``, ``binance_us``, ``okx``, markets
+    ``spot`` and ``perp``. A method answers None where the tape holds no such series; whether the
+    venue lists the symbol at all is what :meth:`listed` says.
+    """
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Every symbol of any venue, sorted."""
+        ...
+
+    @property
+    def span(self) -> Window:
+        """From the first bar's open to the last bar's close."""
+        ...
+
+    @property
+    def text(self) -> str:
+        """The tape's name, which :func:`tape_from_text` understands in another process."""
+        ...
+
+    def listed(self, venue: str, market: str) -> tuple[str, ...]:
+        """Symbols that a venue lists, sorted."""
+        ...
+
+    def candles(self, venue: str, market: str, symbol: str) -> Candles | None:
+        """Hourly bars."""
+        ...
+
+    def funding(self, venue: str, symbol: str) -> Funding | None:
+        """Settled funding prints of the perpetual."""
+        ...
+
+    def open_interest(self, venue: str, symbol: str) -> OpenInterest | None:
+        """Hourly open interest of the perpetual."""
+        ...
+
+    def positioning(self, venue: str, symbol: str, metric: str) -> Shares | None:
+        """Long share; metric ``global_account``, ``top_account`` or ``top_position``."""
+        ...
+
+    def liquidations(self, venue: str, symbol: str) -> Liquidations | None:
+        """Hourly liquidations; quiet hours are absent."""
+        ...
+
+    def fear_greed(self) -> FearGreed | None:
+        """The daily index."""
+        ...
+
+
+def tape_from_text(text: str) -> Tape:
+    """A tape from its name: ``synthetic[:seed][,start=DAY][,end=DAY][,symbols=A/B+C/D]`` or a folder.
+
+    Raises:
+        NotATapeError: the folder holds no tape, or an option is not understood.
+    """
+    head, *options = text.split(",")
+    kind, _, seed = head.partition(":")
+    if kind != "synthetic":
+        return ParquetTape(Path(text))
+    wanted: dict[str, object] = {}
+    try:
+        if seed:
+            wanted["seed"] = int(seed)
+        for option in options:
+            name, _, value = option.partition("=")
+            if name in ("start", "end"):
+                wanted[name] = utc(value)
+            elif name == "symbols":
+                wanted[name] = tuple(value.split("+"))
+            else:
+                raise ValueError(f"no such option: {name!r}")
+    except ValueError as error:
+        raise NotATapeError(f"{text!r} names no tape: {error}") from error
+    return SyntheticTape(**wanted)  # type: ignore[arg-type]

@@ -1,0 +1,17 @@
+"""Named points at which a test may end the process as ``kill -9`` would.
+
+Set ``REGIME_CRASH_AT`` to a label of :data:`LABELS`; unset, a point costs one look-up.
+"""
+
+from __future__ import annotations
+
+import os
+
+LABELS = ("mid_copy", "staged", "merged", "committed")
+"""Half of the batch copied; staging full, nothing merged; merged, not committed; committed."""
+
+
+def crash_point(label: str) -> None:
+    """End the process here, without any clean-up, if the environment asks for it."""
+    if os.environ.get("REGIME_CRASH_AT") == label:
+        os._exit(9)

@@ -1,0 +1,2886 @@
+-- Frozen from the catalogue by `python -m regime_pipeline.storage.migrate freeze`.
+CREATE SCHEMA IF NOT EXISTS raw;
+
+CREATE SCHEMA IF NOT EXISTS market;
+
+CREATE SCHEMA IF NOT EXISTS features;
+
+CREATE SCHEMA IF NOT EXISTS regimes;
+
+CREATE SCHEMA IF NOT EXISTS correlation;
+
+CREATE SCHEMA IF NOT EXISTS signals;
+
+CREATE SCHEMA IF NOT EXISTS alerts;
+
+CREATE SCHEMA IF NOT EXISTS ops;
+
+CREATE SCHEMA IF NOT EXISTS reporting;
+
+CREATE TABLE alerts.delivery_attempts (
+	event_id TEXT NOT NULL,
+	endpoint TEXT NOT NULL,
+	attempt BIGINT NOT NULL,
+	attempted_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	latency_ms FLOAT(53),
+	http_status BIGINT,
+	outcome TEXT NOT NULL,
+	error_class TEXT,
+	response_excerpt TEXT,
+	CONSTRAINT delivery_attempts_pk PRIMARY KEY (event_id, endpoint, attempt),
+	CONSTRAINT delivery_attempts_attempt_ck0 CHECK ("attempt" >= 1),
+	CONSTRAINT delivery_attempts_latency_ms_ck0 CHECK ("latency_ms" >= 0.0 AND "latency_ms" < 'Infinity'),
+	CONSTRAINT delivery_attempts_http_status_ck0 CHECK ("http_status" >= 100),
+	CONSTRAINT delivery_attempts_http_status_ck1 CHECK ("http_status" <= 599),
+	CONSTRAINT delivery_attempts_outcome_ck0 CHECK ("outcome" IN ('delivered', 'failed', 'unknown'))
+);
+
+COMMENT ON TABLE alerts.delivery_attempts IS 'Every attempt to deliver, append only.';
+
+COMMENT ON COLUMN alerts.delivery_attempts.event_id IS 'sha256 of event type, instrument or pair, episode start, kind, ordinal, level and method version: the same event always has the same id.';
+
+COMMENT ON COLUMN alerts.delivery_attempts.endpoint IS 'Name of the endpoint, from the environment variable that set it.';
+
+COMMENT ON COLUMN alerts.delivery_attempts.attempt IS 'Number of the attempt, from 1.';
+
+COMMENT ON COLUMN alerts.delivery_attempts.attempted_at IS 'Start of the attempt.';
+
+COMMENT ON COLUMN alerts.delivery_attempts.latency_ms IS 'Time until the answer.';
+
+COMMENT ON COLUMN alerts.delivery_attempts.http_status IS 'Status of the answer.';
+
+COMMENT ON COLUMN alerts.delivery_attempts.outcome IS 'How the attempt ended; unknown: fully sent, no answer.';
+
+COMMENT ON COLUMN alerts.delivery_attempts.error_class IS 'Class of the failure.';
+
+COMMENT ON COLUMN alerts.delivery_attempts.response_excerpt IS 'Start of the answer''s body, scrubbed, 2 kB at most.';
+
+CREATE TABLE alerts.market_events (
+	event_id TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	event_type TEXT NOT NULL,
+	instrument TEXT NOT NULL,
+	kind TEXT NOT NULL,
+	ordinal BIGINT,
+	alert_severity TEXT NOT NULL,
+	level TEXT,
+	episode_start TIMESTAMP WITH TIME ZONE NOT NULL,
+	known_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	title TEXT NOT NULL,
+	details JSONB NOT NULL,
+	source_tier BIGINT,
+	method_version TEXT NOT NULL,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT,
+	run_id TEXT,
+	CONSTRAINT market_events_pk PRIMARY KEY (event_id, ts),
+	CONSTRAINT market_events_event_type_ck0 CHECK ("event_type" IN ('LIQUIDATION_CASCADE', 'FUNDING_ANOMALY', 'FUNDING_REVERSAL', 'VOLATILITY_REGIME_CHANGE', 'CORRELATION_BREAK', 'REGIME_CONFIRMED')),
+	CONSTRAINT market_events_kind_ck0 CHECK ("kind" IN ('start', 'escalation', 'end', 'change')),
+	CONSTRAINT market_events_ordinal_ck0 CHECK ("ordinal" >= 0),
+	CONSTRAINT market_events_alert_severity_ck0 CHECK ("alert_severity" IN ('INFO', 'WARNING', 'CRITICAL')),
+	CONSTRAINT market_events_source_tier_ck0 CHECK ("source_tier" >= 1),
+	CONSTRAINT market_events_source_tier_ck1 CHECK ("source_tier" <= 9),
+	CONSTRAINT market_events_revision_ck0 CHECK ("revision" >= 0)
+)
+ PARTITION BY RANGE (ts);
+
+COMMENT ON TABLE alerts.market_events IS 'Market events of all six types; each is written once and never edited. ts is the row or print that caused it.';
+
+COMMENT ON COLUMN alerts.market_events.event_id IS 'sha256 of event type, instrument or pair, episode start, kind, ordinal, level and method version: the same event always has the same id.';
+
+COMMENT ON COLUMN alerts.market_events.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN alerts.market_events.event_type IS 'What happened.';
+
+COMMENT ON COLUMN alerts.market_events.instrument IS 'Symbol, or A|B for a pair.';
+
+COMMENT ON COLUMN alerts.market_events.kind IS 'Place in the episode.';
+
+COMMENT ON COLUMN alerts.market_events.ordinal IS 'Ordinal of the alert within its episode.';
+
+COMMENT ON COLUMN alerts.market_events.alert_severity IS 'Severity.';
+
+COMMENT ON COLUMN alerts.market_events.level IS 'Level reached: a severity, a regime, a z level.';
+
+COMMENT ON COLUMN alerts.market_events.episode_start IS 'First row of the episode that the row belongs to.';
+
+COMMENT ON COLUMN alerts.market_events.known_at IS 'When it could be known: ts + 1h, or the print''s own time.';
+
+COMMENT ON COLUMN alerts.market_events.title IS 'One line for a person.';
+
+COMMENT ON COLUMN alerts.market_events.details IS 'The numbers behind the event.';
+
+COMMENT ON COLUMN alerts.market_events.source_tier IS 'Worst origin among the inputs: 1 primary, 2 secondary, 3 derived proxy / repaired / historical file, 4 cache, 9 synthetic.';
+
+COMMENT ON COLUMN alerts.market_events.method_version IS 'Definition and thresholds behind the value: code version + digest of the parameters.';
+
+COMMENT ON COLUMN alerts.market_events.ingested_at IS 'When this version of the row was first stored.';
+
+COMMENT ON COLUMN alerts.market_events.revision IS '0 for the first version of a row, then 1, 2, ...';
+
+COMMENT ON COLUMN alerts.market_events.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE alerts.market_events_revisions (
+	event_id TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	event_type TEXT,
+	instrument TEXT,
+	kind TEXT,
+	ordinal BIGINT,
+	alert_severity TEXT,
+	level TEXT,
+	episode_start TIMESTAMP WITH TIME ZONE,
+	known_at TIMESTAMP WITH TIME ZONE,
+	title TEXT,
+	details JSONB,
+	source_tier BIGINT,
+	method_version TEXT,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT NOT NULL,
+	run_id TEXT,
+	superseded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT market_events_revisions_pk PRIMARY KEY (event_id, ts, revision)
+);
+
+COMMENT ON TABLE alerts.market_events_revisions IS 'Replaced versions of alerts.market_events.';
+
+COMMENT ON COLUMN alerts.market_events_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
+
+CREATE TABLE alerts.outbox (
+	event_id TEXT NOT NULL,
+	endpoint TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	event_type TEXT NOT NULL,
+	alert_severity TEXT,
+	body TEXT NOT NULL,
+	state TEXT NOT NULL,
+	reason TEXT,
+	attempts BIGINT NOT NULL,
+	next_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	deliver_before TIMESTAMP WITH TIME ZONE NOT NULL,
+	lease_until TIMESTAMP WITH TIME ZONE,
+	lease_token TEXT,
+	created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	finished_at TIMESTAMP WITH TIME ZONE,
+	CONSTRAINT outbox_pk PRIMARY KEY (event_id, endpoint),
+	CONSTRAINT outbox_event_type_ck0 CHECK ("event_type" IN ('LIQUIDATION_CASCADE', 'FUNDING_ANOMALY', 'FUNDING_REVERSAL', 'VOLATILITY_REGIME_CHANGE', 'CORRELATION_BREAK', 'REGIME_CONFIRMED')),
+	CONSTRAINT outbox_alert_severity_ck0 CHECK ("alert_severity" IN ('INFO', 'WARNING', 'CRITICAL')),
+	CONSTRAINT outbox_state_ck0 CHECK ("state" IN ('pending', 'sending', 'delivered', 'failed', 'expired', 'suppressed', 'dead')),
+	CONSTRAINT outbox_attempts_ck0 CHECK ("attempts" >= 0)
+);
+
+COMMENT ON TABLE alerts.outbox IS 'One row per event and endpoint, made in the event''s own transaction.';
+
+COMMENT ON COLUMN alerts.outbox.event_id IS 'sha256 of event type, instrument or pair, episode start, kind, ordinal, level and method version: the same event always has the same id.';
+
+COMMENT ON COLUMN alerts.outbox.endpoint IS 'Name of the endpoint, from the environment variable that set it.';
+
+COMMENT ON COLUMN alerts.outbox.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN alerts.outbox.event_type IS 'What happened.';
+
+COMMENT ON COLUMN alerts.outbox.alert_severity IS 'Severity.';
+
+COMMENT ON COLUMN alerts.outbox.body IS 'The exact bytes that are signed and sent, UTF-8.';
+
+COMMENT ON COLUMN alerts.outbox.state IS 'Where the delivery stands.';
+
+COMMENT ON COLUMN alerts.outbox.reason IS 'Why the status is not ok; null when it is.';
+
+COMMENT ON COLUMN alerts.outbox.attempts IS 'Attempts so far.';
+
+COMMENT ON COLUMN alerts.outbox.next_at IS 'Not before this instant.';
+
+COMMENT ON COLUMN alerts.outbox.deliver_before IS 'After this instant it expires instead.';
+
+COMMENT ON COLUMN alerts.outbox.lease_until IS 'A worker holds the row until then.';
+
+COMMENT ON COLUMN alerts.outbox.lease_token IS 'Who holds it; an outcome with another token is refused.';
+
+COMMENT ON COLUMN alerts.outbox.created_at IS 'When the row was made.';
+
+COMMENT ON COLUMN alerts.outbox.finished_at IS 'When the row reached its last state.';
+
+CREATE TABLE correlation.asset_correlations (
+	symbol_a TEXT NOT NULL,
+	symbol_b TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	corr_7d FLOAT(53),
+	corr_30d_base FLOAT(53),
+	spearman_7d FLOAT(53),
+	spearman_30d_base FLOAT(53),
+	corr_ewma FLOAT(53),
+	n_7d BIGINT,
+	n_30d_base BIGINT,
+	rel_drop FLOAT(53),
+	abs_change FLOAT(53),
+	break_z FLOAT(53),
+	break_z_sd FLOAT(53),
+	p_break FLOAT(53),
+	is_break BOOLEAN,
+	is_rise BOOLEAN,
+	break_kind TEXT,
+	status TEXT NOT NULL,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT NOT NULL,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT,
+	run_id TEXT,
+	CONSTRAINT asset_correlations_pk PRIMARY KEY (symbol_a, symbol_b, ts),
+	CONSTRAINT asset_correlations_corr_7d_ck0 CHECK ("corr_7d" >= -1.0 AND "corr_7d" <= 1.0),
+	CONSTRAINT asset_correlations_corr_30d_base_ck0 CHECK ("corr_30d_base" >= -1.0 AND "corr_30d_base" <= 1.0),
+	CONSTRAINT asset_correlations_spearman_7d_ck0 CHECK ("spearman_7d" >= -1.0 AND "spearman_7d" <= 1.0),
+	CONSTRAINT asset_correlations_spearman_30d_base_ck0 CHECK ("spearman_30d_base" >= -1.0 AND "spearman_30d_base" <= 1.0),
+	CONSTRAINT asset_correlations_corr_ewma_ck0 CHECK ("corr_ewma" >= -1.0 AND "corr_ewma" <= 1.0),
+	CONSTRAINT asset_correlations_n_7d_ck0 CHECK ("n_7d" >= 0),
+	CONSTRAINT asset_correlations_n_7d_ck1 CHECK ("n_7d" <= 168),
+	CONSTRAINT asset_correlations_n_30d_base_ck0 CHECK ("n_30d_base" >= 0),
+	CONSTRAINT asset_correlations_n_30d_base_ck1 CHECK ("n_30d_base" <= 720),
+	CONSTRAINT asset_correlations_rel_drop_ck0 CHECK ("rel_drop" > '-Infinity' AND "rel_drop" < 'Infinity'),
+	CONSTRAINT asset_correlations_abs_change_ck0 CHECK ("abs_change" >= -2.0 AND "abs_change" <= 2.0),
+	CONSTRAINT asset_correlations_break_z_ck0 CHECK ("break_z" > '-Infinity' AND "break_z" < 'Infinity'),
+	CONSTRAINT asset_correlations_break_z_sd_ck0 CHECK ("break_z_sd" >= 0.0 AND "break_z_sd" < 'Infinity'),
+	CONSTRAINT asset_correlations_p_break_ck0 CHECK ("p_break" >= 0.0 AND "p_break" <= 1.0),
+	CONSTRAINT asset_correlations_break_kind_ck0 CHECK ("break_kind" IN ('DROP', 'RISE', 'SIGN_FLIP')),
+	CONSTRAINT asset_correlations_status_ck0 CHECK ("status" IN ('ok', 'partial', 'stale', 'missing', 'insufficient_history', 'not_applicable', 'quarantined')),
+	CONSTRAINT asset_correlations_source_tier_ck0 CHECK ("source_tier" >= 1),
+	CONSTRAINT asset_correlations_source_tier_ck1 CHECK ("source_tier" <= 9),
+	CONSTRAINT asset_correlations_revision_ck0 CHECK ("revision" >= 0)
+)
+ PARTITION BY RANGE (ts);
+
+COMMENT ON TABLE correlation.asset_correlations IS 'Correlation of hourly log returns of the spot series, one row per pair and hour, with the test against the pair''s own disjoint baseline.';
+
+COMMENT ON COLUMN correlation.asset_correlations.symbol_a IS 'First symbol of the pair, alphabetically.';
+
+COMMENT ON COLUMN correlation.asset_correlations.symbol_b IS 'Second symbol of the pair.';
+
+COMMENT ON COLUMN correlation.asset_correlations.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN correlation.asset_correlations.corr_7d IS 'Pearson correlation of hourly log returns, rows h-167..h.';
+
+COMMENT ON COLUMN correlation.asset_correlations.corr_30d_base IS 'Pearson correlation of the 720 h that end where the 7 d begin.';
+
+COMMENT ON COLUMN correlation.asset_correlations.spearman_7d IS 'Spearman correlation, rows h-167..h.';
+
+COMMENT ON COLUMN correlation.asset_correlations.spearman_30d_base IS 'Spearman correlation of the baseline.';
+
+COMMENT ON COLUMN correlation.asset_correlations.corr_ewma IS 'EWMA correlation, half-life 84 h.';
+
+COMMENT ON COLUMN correlation.asset_correlations.n_7d IS 'Pairs of returns in the 7 d window.';
+
+COMMENT ON COLUMN correlation.asset_correlations.n_30d_base IS 'Pairs of returns in the baseline.';
+
+COMMENT ON COLUMN correlation.asset_correlations.rel_drop IS '(base - current) / |base|.';
+
+COMMENT ON COLUMN correlation.asset_correlations.abs_change IS 'current - base.';
+
+COMMENT ON COLUMN correlation.asset_correlations.break_z IS 'Fisher z of Spearman, current against baseline, Bonett-Wright variances.';
+
+COMMENT ON COLUMN correlation.asset_correlations.break_z_sd IS 'The pair''s own sd of break_z over 25 lagged weeks.';
+
+COMMENT ON COLUMN correlation.asset_correlations.p_break IS 'p value of the change, false-discovery adjusted over the pairs of the hour.';
+
+COMMENT ON COLUMN correlation.asset_correlations.is_break IS 'rel_drop > 0.5, base >= 0.3 and p_break < 0.05.';
+
+COMMENT ON COLUMN correlation.asset_correlations.is_rise IS 'Rise by 0.3 or more with p_break < 0.05.';
+
+COMMENT ON COLUMN correlation.asset_correlations.break_kind IS 'What kind of change.';
+
+COMMENT ON COLUMN correlation.asset_correlations.status IS 'Whether the row''s main value can be used; anything but ok or partial means null.';
+
+COMMENT ON COLUMN correlation.asset_correlations.reason IS 'Why the status is not ok; null when it is.';
+
+COMMENT ON COLUMN correlation.asset_correlations.source_tier IS 'Worst origin among the inputs: 1 primary, 2 secondary, 3 derived proxy / repaired / historical file, 4 cache, 9 synthetic.';
+
+COMMENT ON COLUMN correlation.asset_correlations.method_version IS 'Definition and thresholds behind the value: code version + digest of the parameters.';
+
+COMMENT ON COLUMN correlation.asset_correlations.ingested_at IS 'When this version of the row was first stored.';
+
+COMMENT ON COLUMN correlation.asset_correlations.revision IS '0 for the first version of a row, then 1, 2, ...';
+
+COMMENT ON COLUMN correlation.asset_correlations.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE correlation.asset_correlations_revisions (
+	symbol_a TEXT NOT NULL,
+	symbol_b TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	corr_7d FLOAT(53),
+	corr_30d_base FLOAT(53),
+	spearman_7d FLOAT(53),
+	spearman_30d_base FLOAT(53),
+	corr_ewma FLOAT(53),
+	n_7d BIGINT,
+	n_30d_base BIGINT,
+	rel_drop FLOAT(53),
+	abs_change FLOAT(53),
+	break_z FLOAT(53),
+	break_z_sd FLOAT(53),
+	p_break FLOAT(53),
+	is_break BOOLEAN,
+	is_rise BOOLEAN,
+	break_kind TEXT,
+	status TEXT,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT NOT NULL,
+	run_id TEXT,
+	superseded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT asset_correlations_revisions_pk PRIMARY KEY (symbol_a, symbol_b, ts, revision)
+);
+
+COMMENT ON TABLE correlation.asset_correlations_revisions IS 'Replaced versions of correlation.asset_correlations.';
+
+COMMENT ON COLUMN correlation.asset_correlations_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
+
+CREATE TABLE correlation.correlation_breaks (
+	symbol_a TEXT NOT NULL,
+	symbol_b TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	corr_7d FLOAT(53),
+	corr_30d_base FLOAT(53),
+	rel_drop FLOAT(53),
+	p_break FLOAT(53),
+	break_kind TEXT,
+	break_severity TEXT,
+	duration_hours BIGINT,
+	event_kind TEXT,
+	event_severity TEXT,
+	event_ordinal BIGINT,
+	episode_start TIMESTAMP WITH TIME ZONE,
+	status TEXT NOT NULL,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT NOT NULL,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT,
+	run_id TEXT,
+	CONSTRAINT correlation_breaks_pk PRIMARY KEY (symbol_a, symbol_b, ts),
+	CONSTRAINT correlation_breaks_corr_7d_ck0 CHECK ("corr_7d" >= -1.0 AND "corr_7d" <= 1.0),
+	CONSTRAINT correlation_breaks_corr_30d_base_ck0 CHECK ("corr_30d_base" >= -1.0 AND "corr_30d_base" <= 1.0),
+	CONSTRAINT correlation_breaks_rel_drop_ck0 CHECK ("rel_drop" > '-Infinity' AND "rel_drop" < 'Infinity'),
+	CONSTRAINT correlation_breaks_p_break_ck0 CHECK ("p_break" >= 0.0 AND "p_break" <= 1.0),
+	CONSTRAINT correlation_breaks_break_kind_ck0 CHECK ("break_kind" IN ('DROP', 'RISE', 'SIGN_FLIP')),
+	CONSTRAINT correlation_breaks_break_severity_ck0 CHECK ("break_severity" IN ('LOW', 'MEDIUM', 'HIGH', 'CRITICAL')),
+	CONSTRAINT correlation_breaks_duration_hours_ck0 CHECK ("duration_hours" >= 0),
+	CONSTRAINT correlation_breaks_event_kind_ck0 CHECK ("event_kind" IN ('start', 'escalation', 'end', 'change')),
+	CONSTRAINT correlation_breaks_event_severity_ck0 CHECK ("event_severity" IN ('INFO', 'WARNING', 'CRITICAL')),
+	CONSTRAINT correlation_breaks_event_ordinal_ck0 CHECK ("event_ordinal" >= 0),
+	CONSTRAINT correlation_breaks_status_ck0 CHECK ("status" IN ('ok', 'partial', 'stale', 'missing', 'insufficient_history', 'not_applicable', 'quarantined')),
+	CONSTRAINT correlation_breaks_source_tier_ck0 CHECK ("source_tier" >= 1),
+	CONSTRAINT correlation_breaks_source_tier_ck1 CHECK ("source_tier" <= 9),
+	CONSTRAINT correlation_breaks_revision_ck0 CHECK ("revision" >= 0)
+)
+ PARTITION BY RANGE (ts);
+
+COMMENT ON TABLE correlation.correlation_breaks IS 'The hours of open break episodes, one row per pair and hour from is_break to the hour that ends it.';
+
+COMMENT ON COLUMN correlation.correlation_breaks.symbol_a IS 'First symbol of the pair, alphabetically.';
+
+COMMENT ON COLUMN correlation.correlation_breaks.symbol_b IS 'Second symbol of the pair.';
+
+COMMENT ON COLUMN correlation.correlation_breaks.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN correlation.correlation_breaks.corr_7d IS 'Pearson correlation of hourly log returns, rows h-167..h.';
+
+COMMENT ON COLUMN correlation.correlation_breaks.corr_30d_base IS 'Pearson correlation of the 720 h that end where the 7 d begin.';
+
+COMMENT ON COLUMN correlation.correlation_breaks.rel_drop IS '(base - current) / |base|.';
+
+COMMENT ON COLUMN correlation.correlation_breaks.p_break IS 'p value of the change, false-discovery adjusted over the pairs of the hour.';
+
+COMMENT ON COLUMN correlation.correlation_breaks.break_kind IS 'What kind of change.';
+
+COMMENT ON COLUMN correlation.correlation_breaks.break_severity IS 'Severity by rel_drop.';
+
+COMMENT ON COLUMN correlation.correlation_breaks.duration_hours IS 'Hours since the episode began.';
+
+COMMENT ON COLUMN correlation.correlation_breaks.event_kind IS 'What this row''s state machine announces; null for most rows.';
+
+COMMENT ON COLUMN correlation.correlation_breaks.event_severity IS 'Alert severity of the announcement.';
+
+COMMENT ON COLUMN correlation.correlation_breaks.event_ordinal IS 'Ordinal of the announcement within its episode.';
+
+COMMENT ON COLUMN correlation.correlation_breaks.episode_start IS 'First row of the episode that the row belongs to.';
+
+COMMENT ON COLUMN correlation.correlation_breaks.status IS 'Whether the row''s main value can be used; anything but ok or partial means null.';
+
+COMMENT ON COLUMN correlation.correlation_breaks.reason IS 'Why the status is not ok; null when it is.';
+
+COMMENT ON COLUMN correlation.correlation_breaks.source_tier IS 'Worst origin among the inputs: 1 primary, 2 secondary, 3 derived proxy / repaired / historical file, 4 cache, 9 synthetic.';
+
+COMMENT ON COLUMN correlation.correlation_breaks.method_version IS 'Definition and thresholds behind the value: code version + digest of the parameters.';
+
+COMMENT ON COLUMN correlation.correlation_breaks.ingested_at IS 'When this version of the row was first stored.';
+
+COMMENT ON COLUMN correlation.correlation_breaks.revision IS '0 for the first version of a row, then 1, 2, ...';
+
+COMMENT ON COLUMN correlation.correlation_breaks.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE correlation.correlation_breaks_revisions (
+	symbol_a TEXT NOT NULL,
+	symbol_b TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	corr_7d FLOAT(53),
+	corr_30d_base FLOAT(53),
+	rel_drop FLOAT(53),
+	p_break FLOAT(53),
+	break_kind TEXT,
+	break_severity TEXT,
+	duration_hours BIGINT,
+	event_kind TEXT,
+	event_severity TEXT,
+	event_ordinal BIGINT,
+	episode_start TIMESTAMP WITH TIME ZONE,
+	status TEXT,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT NOT NULL,
+	run_id TEXT,
+	superseded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT correlation_breaks_revisions_pk PRIMARY KEY (symbol_a, symbol_b, ts, revision)
+);
+
+COMMENT ON TABLE correlation.correlation_breaks_revisions IS 'Replaced versions of correlation.correlation_breaks.';
+
+COMMENT ON COLUMN correlation.correlation_breaks_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
+
+CREATE TABLE features.funding_anomalies (
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	print_ts TIMESTAMP WITH TIME ZONE,
+	funding_rate FLOAT(53),
+	interval_hours BIGINT,
+	rate_8h FLOAT(53),
+	rate_annual FLOAT(53),
+	z_score FLOAT(53),
+	z_robust FLOAT(53),
+	pctl_365d FLOAT(53),
+	is_anomaly BOOLEAN,
+	extreme_level TEXT,
+	persistence_score FLOAT(53),
+	n_obs BIGINT,
+	status TEXT NOT NULL,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT NOT NULL,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT,
+	run_id TEXT,
+	CONSTRAINT funding_anomalies_pk PRIMARY KEY (symbol, ts),
+	CONSTRAINT funding_anomalies_funding_rate_ck0 CHECK ("funding_rate" >= -1.0 AND "funding_rate" <= 1.0),
+	CONSTRAINT funding_anomalies_interval_hours_ck0 CHECK ("interval_hours" >= 1),
+	CONSTRAINT funding_anomalies_interval_hours_ck1 CHECK ("interval_hours" <= 24),
+	CONSTRAINT funding_anomalies_rate_8h_ck0 CHECK ("rate_8h" > '-Infinity' AND "rate_8h" < 'Infinity'),
+	CONSTRAINT funding_anomalies_rate_annual_ck0 CHECK ("rate_annual" > '-Infinity' AND "rate_annual" < 'Infinity'),
+	CONSTRAINT funding_anomalies_z_score_ck0 CHECK ("z_score" > '-Infinity' AND "z_score" < 'Infinity'),
+	CONSTRAINT funding_anomalies_z_robust_ck0 CHECK ("z_robust" > '-Infinity' AND "z_robust" < 'Infinity'),
+	CONSTRAINT funding_anomalies_pctl_365d_ck0 CHECK ("pctl_365d" >= 0.0 AND "pctl_365d" <= 1.0),
+	CONSTRAINT funding_anomalies_extreme_level_ck0 CHECK ("extreme_level" IN ('NORMAL', 'HIGH', 'LOW', 'EXTREME_HIGH', 'EXTREME_LOW')),
+	CONSTRAINT funding_anomalies_persistence_score_ck0 CHECK ("persistence_score" >= 0.0 AND "persistence_score" <= 1.0),
+	CONSTRAINT funding_anomalies_n_obs_ck0 CHECK ("n_obs" >= 0),
+	CONSTRAINT funding_anomalies_status_ck0 CHECK ("status" IN ('ok', 'partial', 'stale', 'missing', 'insufficient_history', 'not_applicable', 'quarantined')),
+	CONSTRAINT funding_anomalies_source_tier_ck0 CHECK ("source_tier" >= 1),
+	CONSTRAINT funding_anomalies_source_tier_ck1 CHECK ("source_tier" <= 9),
+	CONSTRAINT funding_anomalies_revision_ck0 CHECK ("revision" >= 0)
+)
+ PARTITION BY RANGE (ts);
+
+COMMENT ON TABLE features.funding_anomalies IS 'The newest settled print known at each hour (event time < ts + 1h) and its statistics, one row per symbol and hour; stale after 1.5 intervals.';
+
+COMMENT ON COLUMN features.funding_anomalies.symbol IS 'Canonical symbol, BASE/QUOTE.';
+
+COMMENT ON COLUMN features.funding_anomalies.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN features.funding_anomalies.print_ts IS 'Settlement behind the row.';
+
+COMMENT ON COLUMN features.funding_anomalies.funding_rate IS 'Settled funding rate as a fraction of notional per funding interval.';
+
+COMMENT ON COLUMN features.funding_anomalies.interval_hours IS 'Hours between settlements in force.';
+
+COMMENT ON COLUMN features.funding_anomalies.rate_8h IS 'Funding rate per 8 hours.';
+
+COMMENT ON COLUMN features.funding_anomalies.rate_annual IS 'rate_8h times 1095.';
+
+COMMENT ON COLUMN features.funding_anomalies.z_score IS 'Lagged z of rate_8h over the prints of the 30 days before, scale floor applied.';
+
+COMMENT ON COLUMN features.funding_anomalies.z_robust IS 'Lagged MAD z of rate_8h, scale floor applied.';
+
+COMMENT ON COLUMN features.funding_anomalies.pctl_365d IS 'Mid-rank of rate_8h among the prints of 365 days.';
+
+COMMENT ON COLUMN features.funding_anomalies.is_anomaly IS '|z_score| above the threshold (2.0 by default).';
+
+COMMENT ON COLUMN features.funding_anomalies.extreme_level IS 'Level of z_score.';
+
+COMMENT ON COLUMN features.funding_anomalies.persistence_score IS 'Duration-weighted share of the last 7 days that was anomalous on the present side.';
+
+COMMENT ON COLUMN features.funding_anomalies.n_obs IS 'Observations behind the statistic.';
+
+COMMENT ON COLUMN features.funding_anomalies.status IS 'Whether the row''s main value can be used; anything but ok or partial means null.';
+
+COMMENT ON COLUMN features.funding_anomalies.reason IS 'Why the status is not ok; null when it is.';
+
+COMMENT ON COLUMN features.funding_anomalies.source_tier IS 'Worst origin among the inputs: 1 primary, 2 secondary, 3 derived proxy / repaired / historical file, 4 cache, 9 synthetic.';
+
+COMMENT ON COLUMN features.funding_anomalies.method_version IS 'Definition and thresholds behind the value: code version + digest of the parameters.';
+
+COMMENT ON COLUMN features.funding_anomalies.ingested_at IS 'When this version of the row was first stored.';
+
+COMMENT ON COLUMN features.funding_anomalies.revision IS '0 for the first version of a row, then 1, 2, ...';
+
+COMMENT ON COLUMN features.funding_anomalies.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE features.funding_anomalies_revisions (
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	print_ts TIMESTAMP WITH TIME ZONE,
+	funding_rate FLOAT(53),
+	interval_hours BIGINT,
+	rate_8h FLOAT(53),
+	rate_annual FLOAT(53),
+	z_score FLOAT(53),
+	z_robust FLOAT(53),
+	pctl_365d FLOAT(53),
+	is_anomaly BOOLEAN,
+	extreme_level TEXT,
+	persistence_score FLOAT(53),
+	n_obs BIGINT,
+	status TEXT,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT NOT NULL,
+	run_id TEXT,
+	superseded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT funding_anomalies_revisions_pk PRIMARY KEY (symbol, ts, revision)
+);
+
+COMMENT ON TABLE features.funding_anomalies_revisions IS 'Replaced versions of features.funding_anomalies.';
+
+COMMENT ON COLUMN features.funding_anomalies_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
+
+CREATE TABLE features.funding_prints (
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	funding_rate FLOAT(53),
+	interval_hours BIGINT,
+	rate_8h FLOAT(53),
+	rate_annual FLOAT(53),
+	z_score FLOAT(53),
+	z_robust FLOAT(53),
+	median_rate_8h FLOAT(53),
+	pctl_365d FLOAT(53),
+	is_anomaly BOOLEAN,
+	extreme_level TEXT,
+	persistence_score FLOAT(53),
+	run_sign BIGINT,
+	is_reversal BOOLEAN,
+	reversal_run_start TIMESTAMP WITH TIME ZONE,
+	n_obs BIGINT,
+	event_kind TEXT,
+	event_severity TEXT,
+	event_ordinal BIGINT,
+	episode_start TIMESTAMP WITH TIME ZONE,
+	status TEXT NOT NULL,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT NOT NULL,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT,
+	run_id TEXT,
+	CONSTRAINT funding_prints_pk PRIMARY KEY (symbol, ts),
+	CONSTRAINT funding_prints_funding_rate_ck0 CHECK ("funding_rate" >= -1.0 AND "funding_rate" <= 1.0),
+	CONSTRAINT funding_prints_interval_hours_ck0 CHECK ("interval_hours" >= 1),
+	CONSTRAINT funding_prints_interval_hours_ck1 CHECK ("interval_hours" <= 24),
+	CONSTRAINT funding_prints_rate_8h_ck0 CHECK ("rate_8h" > '-Infinity' AND "rate_8h" < 'Infinity'),
+	CONSTRAINT funding_prints_rate_annual_ck0 CHECK ("rate_annual" > '-Infinity' AND "rate_annual" < 'Infinity'),
+	CONSTRAINT funding_prints_z_score_ck0 CHECK ("z_score" > '-Infinity' AND "z_score" < 'Infinity'),
+	CONSTRAINT funding_prints_z_robust_ck0 CHECK ("z_robust" > '-Infinity' AND "z_robust" < 'Infinity'),
+	CONSTRAINT funding_prints_median_rate_8h_ck0 CHECK ("median_rate_8h" > '-Infinity' AND "median_rate_8h" < 'Infinity'),
+	CONSTRAINT funding_prints_pctl_365d_ck0 CHECK ("pctl_365d" >= 0.0 AND "pctl_365d" <= 1.0),
+	CONSTRAINT funding_prints_extreme_level_ck0 CHECK ("extreme_level" IN ('NORMAL', 'HIGH', 'LOW', 'EXTREME_HIGH', 'EXTREME_LOW')),
+	CONSTRAINT funding_prints_persistence_score_ck0 CHECK ("persistence_score" >= 0.0 AND "persistence_score" <= 1.0),
+	CONSTRAINT funding_prints_run_sign_ck0 CHECK ("run_sign" >= -1),
+	CONSTRAINT funding_prints_run_sign_ck1 CHECK ("run_sign" <= 1),
+	CONSTRAINT funding_prints_n_obs_ck0 CHECK ("n_obs" >= 0),
+	CONSTRAINT funding_prints_event_kind_ck0 CHECK ("event_kind" IN ('start', 'escalation', 'end', 'change')),
+	CONSTRAINT funding_prints_event_severity_ck0 CHECK ("event_severity" IN ('INFO', 'WARNING', 'CRITICAL')),
+	CONSTRAINT funding_prints_event_ordinal_ck0 CHECK ("event_ordinal" >= 0),
+	CONSTRAINT funding_prints_status_ck0 CHECK ("status" IN ('ok', 'partial', 'stale', 'missing', 'insufficient_history', 'not_applicable', 'quarantined')),
+	CONSTRAINT funding_prints_source_tier_ck0 CHECK ("source_tier" >= 1),
+	CONSTRAINT funding_prints_source_tier_ck1 CHECK ("source_tier" <= 9),
+	CONSTRAINT funding_prints_revision_ck0 CHECK ("revision" >= 0)
+)
+ PARTITION BY RANGE (ts);
+
+COMMENT ON TABLE features.funding_prints IS 'Settled funding prints with the statistics that judge them; ts is the settlement. Announcements of anomalies and reversals are made here, at the print.';
+
+COMMENT ON COLUMN features.funding_prints.symbol IS 'Canonical symbol, BASE/QUOTE.';
+
+COMMENT ON COLUMN features.funding_prints.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN features.funding_prints.funding_rate IS 'Settled funding rate as a fraction of notional per funding interval.';
+
+COMMENT ON COLUMN features.funding_prints.interval_hours IS 'Hours between settlements in force.';
+
+COMMENT ON COLUMN features.funding_prints.rate_8h IS 'Funding rate per 8 hours.';
+
+COMMENT ON COLUMN features.funding_prints.rate_annual IS 'rate_8h times 1095.';
+
+COMMENT ON COLUMN features.funding_prints.z_score IS 'Lagged z of rate_8h over the prints of the 30 days before, scale floor applied.';
+
+COMMENT ON COLUMN features.funding_prints.z_robust IS 'Lagged MAD z of rate_8h, scale floor applied.';
+
+COMMENT ON COLUMN features.funding_prints.median_rate_8h IS 'Median of the window behind z_score.';
+
+COMMENT ON COLUMN features.funding_prints.pctl_365d IS 'Mid-rank of rate_8h among the prints of 365 days.';
+
+COMMENT ON COLUMN features.funding_prints.is_anomaly IS '|z_score| above the threshold (2.0 by default).';
+
+COMMENT ON COLUMN features.funding_prints.extreme_level IS 'Level of z_score.';
+
+COMMENT ON COLUMN features.funding_prints.persistence_score IS 'Duration-weighted share of the last 7 days that was anomalous on the present side.';
+
+COMMENT ON COLUMN features.funding_prints.run_sign IS 'Side of the open anomaly run: +1, -1; 0 with none.';
+
+COMMENT ON COLUMN features.funding_prints.is_reversal IS 'A run ended here by a change of sign with |dz| >= 1.';
+
+COMMENT ON COLUMN features.funding_prints.reversal_run_start IS 'First print of the run that reversed here.';
+
+COMMENT ON COLUMN features.funding_prints.n_obs IS 'Observations behind the statistic.';
+
+COMMENT ON COLUMN features.funding_prints.event_kind IS 'What this row''s state machine announces; null for most rows.';
+
+COMMENT ON COLUMN features.funding_prints.event_severity IS 'Alert severity of the announcement.';
+
+COMMENT ON COLUMN features.funding_prints.event_ordinal IS 'Ordinal of the announcement within its episode.';
+
+COMMENT ON COLUMN features.funding_prints.episode_start IS 'First row of the episode that the row belongs to.';
+
+COMMENT ON COLUMN features.funding_prints.status IS 'Whether the row''s main value can be used; anything but ok or partial means null.';
+
+COMMENT ON COLUMN features.funding_prints.reason IS 'Why the status is not ok; null when it is.';
+
+COMMENT ON COLUMN features.funding_prints.source_tier IS 'Worst origin among the inputs: 1 primary, 2 secondary, 3 derived proxy / repaired / historical file, 4 cache, 9 synthetic.';
+
+COMMENT ON COLUMN features.funding_prints.method_version IS 'Definition and thresholds behind the value: code version + digest of the parameters.';
+
+COMMENT ON COLUMN features.funding_prints.ingested_at IS 'When this version of the row was first stored.';
+
+COMMENT ON COLUMN features.funding_prints.revision IS '0 for the first version of a row, then 1, 2, ...';
+
+COMMENT ON COLUMN features.funding_prints.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE features.funding_prints_revisions (
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	funding_rate FLOAT(53),
+	interval_hours BIGINT,
+	rate_8h FLOAT(53),
+	rate_annual FLOAT(53),
+	z_score FLOAT(53),
+	z_robust FLOAT(53),
+	median_rate_8h FLOAT(53),
+	pctl_365d FLOAT(53),
+	is_anomaly BOOLEAN,
+	extreme_level TEXT,
+	persistence_score FLOAT(53),
+	run_sign BIGINT,
+	is_reversal BOOLEAN,
+	reversal_run_start TIMESTAMP WITH TIME ZONE,
+	n_obs BIGINT,
+	event_kind TEXT,
+	event_severity TEXT,
+	event_ordinal BIGINT,
+	episode_start TIMESTAMP WITH TIME ZONE,
+	status TEXT,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT NOT NULL,
+	run_id TEXT,
+	superseded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT funding_prints_revisions_pk PRIMARY KEY (symbol, ts, revision)
+);
+
+COMMENT ON TABLE features.funding_prints_revisions IS 'Replaced versions of features.funding_prints.';
+
+COMMENT ON COLUMN features.funding_prints_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
+
+CREATE TABLE features.liquidation_cascades (
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	total_liquidation_usd FLOAT(53),
+	long_liquidations_usd FLOAT(53),
+	short_liquidations_usd FLOAT(53),
+	velocity_usd_per_hour FLOAT(53),
+	severity BIGINT,
+	is_cascade BOOLEAN,
+	severity_pct BIGINT,
+	liq_to_oi_bps FLOAT(53),
+	long_share_frac FLOAT(53),
+	dominance TEXT,
+	coverage FLOAT(53),
+	is_lower_bound BOOLEAN,
+	event_kind TEXT,
+	event_severity TEXT,
+	event_ordinal BIGINT,
+	episode_start TIMESTAMP WITH TIME ZONE,
+	status TEXT NOT NULL,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT NOT NULL,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT,
+	run_id TEXT,
+	CONSTRAINT liquidation_cascades_pk PRIMARY KEY (symbol, ts),
+	CONSTRAINT liquidation_cascades_total_liquidation_usd_ck0 CHECK ("total_liquidation_usd" >= 0.0 AND "total_liquidation_usd" < 'Infinity'),
+	CONSTRAINT liquidation_cascades_long_liquidations_usd_ck0 CHECK ("long_liquidations_usd" >= 0.0 AND "long_liquidations_usd" < 'Infinity'),
+	CONSTRAINT liquidation_cascades_short_liquidations_usd_ck0 CHECK ("short_liquidations_usd" >= 0.0 AND "short_liquidations_usd" < 'Infinity'),
+	CONSTRAINT liquidation_cascades_velocity_usd_per_hour_ck0 CHECK ("velocity_usd_per_hour" >= 0.0 AND "velocity_usd_per_hour" < 'Infinity'),
+	CONSTRAINT liquidation_cascades_severity_ck0 CHECK ("severity" >= 0),
+	CONSTRAINT liquidation_cascades_severity_ck1 CHECK ("severity" <= 5),
+	CONSTRAINT liquidation_cascades_severity_pct_ck0 CHECK ("severity_pct" >= 0),
+	CONSTRAINT liquidation_cascades_severity_pct_ck1 CHECK ("severity_pct" <= 5),
+	CONSTRAINT liquidation_cascades_liq_to_oi_bps_ck0 CHECK ("liq_to_oi_bps" >= 0.0 AND "liq_to_oi_bps" < 'Infinity'),
+	CONSTRAINT liquidation_cascades_long_share_frac_ck0 CHECK ("long_share_frac" >= 0.0 AND "long_share_frac" <= 1.0),
+	CONSTRAINT liquidation_cascades_dominance_ck0 CHECK ("dominance" IN ('LONG', 'SHORT', 'BALANCED')),
+	CONSTRAINT liquidation_cascades_coverage_ck0 CHECK ("coverage" >= 0.0 AND "coverage" <= 1.0),
+	CONSTRAINT liquidation_cascades_event_kind_ck0 CHECK ("event_kind" IN ('start', 'escalation', 'end', 'change')),
+	CONSTRAINT liquidation_cascades_event_severity_ck0 CHECK ("event_severity" IN ('INFO', 'WARNING', 'CRITICAL')),
+	CONSTRAINT liquidation_cascades_event_ordinal_ck0 CHECK ("event_ordinal" >= 0),
+	CONSTRAINT liquidation_cascades_status_ck0 CHECK ("status" IN ('ok', 'partial', 'stale', 'missing', 'insufficient_history', 'not_applicable', 'quarantined')),
+	CONSTRAINT liquidation_cascades_source_tier_ck0 CHECK ("source_tier" >= 1),
+	CONSTRAINT liquidation_cascades_source_tier_ck1 CHECK ("source_tier" <= 9),
+	CONSTRAINT liquidation_cascades_revision_ck0 CHECK ("revision" >= 0)
+)
+ PARTITION BY RANGE (ts);
+
+COMMENT ON TABLE features.liquidation_cascades IS 'Liquidation cascades, one row per symbol and hour.';
+
+COMMENT ON COLUMN features.liquidation_cascades.symbol IS 'Canonical symbol, BASE/QUOTE.';
+
+COMMENT ON COLUMN features.liquidation_cascades.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN features.liquidation_cascades.total_liquidation_usd IS 'Both sides of the bucket.';
+
+COMMENT ON COLUMN features.liquidation_cascades.long_liquidations_usd IS 'Longs closed by force in the bucket.';
+
+COMMENT ON COLUMN features.liquidation_cascades.short_liquidations_usd IS 'Shorts closed by force in the bucket.';
+
+COMMENT ON COLUMN features.liquidation_cascades.velocity_usd_per_hour IS 'Liquidated USD per hour of the bucket.';
+
+COMMENT ON COLUMN features.liquidation_cascades.severity IS 'Severity by USD against the threshold T: 1 Low .. 5 Extreme, 0 below.';
+
+COMMENT ON COLUMN features.liquidation_cascades.is_cascade IS 'severity >= 3.';
+
+COMMENT ON COLUMN features.liquidation_cascades.severity_pct IS 'Severity by the symbol''s own last 30 days: bands p90, p97, p99, p99.7, p99.95.';
+
+COMMENT ON COLUMN features.liquidation_cascades.liq_to_oi_bps IS 'Liquidated USD against the open interest at the close of the hour before.';
+
+COMMENT ON COLUMN features.liquidation_cascades.long_share_frac IS 'Longs'' share of the liquidated USD.';
+
+COMMENT ON COLUMN features.liquidation_cascades.dominance IS 'Side that was liquidated, by USD share; null when too little was.';
+
+COMMENT ON COLUMN features.liquidation_cascades.coverage IS 'Share of the expected inputs that was present.';
+
+COMMENT ON COLUMN features.liquidation_cascades.is_lower_bound IS 'The venue publishes only part of the events, so that the sum is a minimum.';
+
+COMMENT ON COLUMN features.liquidation_cascades.event_kind IS 'What this row''s state machine announces; null for most rows.';
+
+COMMENT ON COLUMN features.liquidation_cascades.event_severity IS 'Alert severity of the announcement.';
+
+COMMENT ON COLUMN features.liquidation_cascades.event_ordinal IS 'Ordinal of the announcement within its episode.';
+
+COMMENT ON COLUMN features.liquidation_cascades.episode_start IS 'First row of the episode that the row belongs to.';
+
+COMMENT ON COLUMN features.liquidation_cascades.status IS 'Whether the row''s main value can be used; anything but ok or partial means null.';
+
+COMMENT ON COLUMN features.liquidation_cascades.reason IS 'Why the status is not ok; null when it is.';
+
+COMMENT ON COLUMN features.liquidation_cascades.source_tier IS 'Worst origin among the inputs: 1 primary, 2 secondary, 3 derived proxy / repaired / historical file, 4 cache, 9 synthetic.';
+
+COMMENT ON COLUMN features.liquidation_cascades.method_version IS 'Definition and thresholds behind the value: code version + digest of the parameters.';
+
+COMMENT ON COLUMN features.liquidation_cascades.ingested_at IS 'When this version of the row was first stored.';
+
+COMMENT ON COLUMN features.liquidation_cascades.revision IS '0 for the first version of a row, then 1, 2, ...';
+
+COMMENT ON COLUMN features.liquidation_cascades.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE features.liquidation_cascades_revisions (
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	total_liquidation_usd FLOAT(53),
+	long_liquidations_usd FLOAT(53),
+	short_liquidations_usd FLOAT(53),
+	velocity_usd_per_hour FLOAT(53),
+	severity BIGINT,
+	is_cascade BOOLEAN,
+	severity_pct BIGINT,
+	liq_to_oi_bps FLOAT(53),
+	long_share_frac FLOAT(53),
+	dominance TEXT,
+	coverage FLOAT(53),
+	is_lower_bound BOOLEAN,
+	event_kind TEXT,
+	event_severity TEXT,
+	event_ordinal BIGINT,
+	episode_start TIMESTAMP WITH TIME ZONE,
+	status TEXT,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT NOT NULL,
+	run_id TEXT,
+	superseded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT liquidation_cascades_revisions_pk PRIMARY KEY (symbol, ts, revision)
+);
+
+COMMENT ON TABLE features.liquidation_cascades_revisions IS 'Replaced versions of features.liquidation_cascades.';
+
+COMMENT ON COLUMN features.liquidation_cascades_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
+
+CREATE TABLE features.volatility_regimes (
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	volatility_24h FLOAT(53),
+	volatility_mean FLOAT(53),
+	vol_ratio FLOAT(53),
+	vol_regime TEXT,
+	risk_multiplier FLOAT(53),
+	size_scaler FLOAT(53),
+	abs_stable BOOLEAN,
+	volatility_24h_gk FLOAT(53),
+	volatility_median_gk FLOAT(53),
+	vol_ratio_gk FLOAT(53),
+	vol_regime_gk TEXT,
+	vol_regime_confirmed TEXT,
+	risk_multiplier_confirmed FLOAT(53),
+	regime_since TIMESTAMP WITH TIME ZONE,
+	regime_age_h BIGINT,
+	n_bars BIGINT,
+	event_kind TEXT,
+	event_severity TEXT,
+	event_ordinal BIGINT,
+	episode_start TIMESTAMP WITH TIME ZONE,
+	status TEXT NOT NULL,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT NOT NULL,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT,
+	run_id TEXT,
+	CONSTRAINT volatility_regimes_pk PRIMARY KEY (symbol, ts),
+	CONSTRAINT volatility_regimes_volatility_24h_ck0 CHECK ("volatility_24h" >= 0.0 AND "volatility_24h" < 'Infinity'),
+	CONSTRAINT volatility_regimes_volatility_mean_ck0 CHECK ("volatility_mean" >= 0.0 AND "volatility_mean" < 'Infinity'),
+	CONSTRAINT volatility_regimes_vol_ratio_ck0 CHECK ("vol_ratio" >= 0.0 AND "vol_ratio" < 'Infinity'),
+	CONSTRAINT volatility_regimes_vol_regime_ck0 CHECK ("vol_regime" IN ('STABLE', 'HIGH_VOL', 'EXPLOSIVE', 'EXTREME')),
+	CONSTRAINT volatility_regimes_risk_multiplier_ck0 CHECK ("risk_multiplier" >= 0.0 AND "risk_multiplier" < 'Infinity'),
+	CONSTRAINT volatility_regimes_size_scaler_ck0 CHECK ("size_scaler" >= 0.0 AND "size_scaler" < 'Infinity'),
+	CONSTRAINT volatility_regimes_volatility_24h_gk_ck0 CHECK ("volatility_24h_gk" >= 0.0 AND "volatility_24h_gk" < 'Infinity'),
+	CONSTRAINT volatility_regimes_volatility_median_gk_ck0 CHECK ("volatility_median_gk" >= 0.0 AND "volatility_median_gk" < 'Infinity'),
+	CONSTRAINT volatility_regimes_vol_ratio_gk_ck0 CHECK ("vol_ratio_gk" >= 0.0 AND "vol_ratio_gk" < 'Infinity'),
+	CONSTRAINT volatility_regimes_vol_regime_gk_ck0 CHECK ("vol_regime_gk" IN ('STABLE', 'HIGH_VOL', 'EXPLOSIVE', 'EXTREME')),
+	CONSTRAINT volatility_regimes_vol_regime_confirmed_ck0 CHECK ("vol_regime_confirmed" IN ('STABLE', 'HIGH_VOL', 'EXPLOSIVE', 'EXTREME')),
+	CONSTRAINT volatility_regimes_risk_multiplier_confirmed_ck0 CHECK ("risk_multiplier_confirmed" >= 0.0 AND "risk_multiplier_confirmed" < 'Infinity'),
+	CONSTRAINT volatility_regimes_regime_age_h_ck0 CHECK ("regime_age_h" >= 0),
+	CONSTRAINT volatility_regimes_n_bars_ck0 CHECK ("n_bars" >= 0),
+	CONSTRAINT volatility_regimes_n_bars_ck1 CHECK ("n_bars" <= 24),
+	CONSTRAINT volatility_regimes_event_kind_ck0 CHECK ("event_kind" IN ('start', 'escalation', 'end', 'change')),
+	CONSTRAINT volatility_regimes_event_severity_ck0 CHECK ("event_severity" IN ('INFO', 'WARNING', 'CRITICAL')),
+	CONSTRAINT volatility_regimes_event_ordinal_ck0 CHECK ("event_ordinal" >= 0),
+	CONSTRAINT volatility_regimes_status_ck0 CHECK ("status" IN ('ok', 'partial', 'stale', 'missing', 'insufficient_history', 'not_applicable', 'quarantined')),
+	CONSTRAINT volatility_regimes_source_tier_ck0 CHECK ("source_tier" >= 1),
+	CONSTRAINT volatility_regimes_source_tier_ck1 CHECK ("source_tier" <= 9),
+	CONSTRAINT volatility_regimes_revision_ck0 CHECK ("revision" >= 0)
+)
+ PARTITION BY RANGE (ts);
+
+COMMENT ON TABLE features.volatility_regimes IS 'Volatility regimes of the spot series, one row per symbol and hour.';
+
+COMMENT ON COLUMN features.volatility_regimes.symbol IS 'Canonical symbol, BASE/QUOTE.';
+
+COMMENT ON COLUMN features.volatility_regimes.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN features.volatility_regimes.volatility_24h IS 'Realised volatility of the last 24 hourly log returns, zero mean.';
+
+COMMENT ON COLUMN features.volatility_regimes.volatility_mean IS 'Mean of volatility_24h over the 30 days that end 24 h earlier.';
+
+COMMENT ON COLUMN features.volatility_regimes.vol_ratio IS 'volatility_24h / volatility_mean.';
+
+COMMENT ON COLUMN features.volatility_regimes.vol_regime IS 'Class of vol_ratio.';
+
+COMMENT ON COLUMN features.volatility_regimes.risk_multiplier IS 'Risk by vol_regime: 0.7, 1.2, 1.8, 2.5.';
+
+COMMENT ON COLUMN features.volatility_regimes.size_scaler IS '1 / risk_multiplier, what a position would shrink to.';
+
+COMMENT ON COLUMN features.volatility_regimes.abs_stable IS 'volatility_24h below the absolute threshold.';
+
+COMMENT ON COLUMN features.volatility_regimes.volatility_24h_gk IS 'Range-based volatility of the last 24 bars. Reads 8-12 % low at sixty ticks a bar, which cancels in the ratio.';
+
+COMMENT ON COLUMN features.volatility_regimes.volatility_median_gk IS 'Median of volatility_24h_gk over the 30 days that end 24 h earlier.';
+
+COMMENT ON COLUMN features.volatility_regimes.vol_ratio_gk IS 'volatility_24h_gk / volatility_median_gk.';
+
+COMMENT ON COLUMN features.volatility_regimes.vol_regime_gk IS 'Class of vol_ratio_gk.';
+
+COMMENT ON COLUMN features.volatility_regimes.vol_regime_confirmed IS 'Class of vol_ratio_gk after hysteresis and confirmation; the one that alerts use.';
+
+COMMENT ON COLUMN features.volatility_regimes.risk_multiplier_confirmed IS 'Risk by vol_regime_confirmed.';
+
+COMMENT ON COLUMN features.volatility_regimes.regime_since IS 'First row of the confirmed regime; null when it is older than the lookback.';
+
+COMMENT ON COLUMN features.volatility_regimes.regime_age_h IS 'Rows since the confirmed regime began, capped.';
+
+COMMENT ON COLUMN features.volatility_regimes.n_bars IS 'Bars present in the 24 h window.';
+
+COMMENT ON COLUMN features.volatility_regimes.event_kind IS 'What this row''s state machine announces; null for most rows.';
+
+COMMENT ON COLUMN features.volatility_regimes.event_severity IS 'Alert severity of the announcement.';
+
+COMMENT ON COLUMN features.volatility_regimes.event_ordinal IS 'Ordinal of the announcement within its episode.';
+
+COMMENT ON COLUMN features.volatility_regimes.episode_start IS 'First row of the episode that the row belongs to.';
+
+COMMENT ON COLUMN features.volatility_regimes.status IS 'Whether the row''s main value can be used; anything but ok or partial means null.';
+
+COMMENT ON COLUMN features.volatility_regimes.reason IS 'Why the status is not ok; null when it is.';
+
+COMMENT ON COLUMN features.volatility_regimes.source_tier IS 'Worst origin among the inputs: 1 primary, 2 secondary, 3 derived proxy / repaired / historical file, 4 cache, 9 synthetic.';
+
+COMMENT ON COLUMN features.volatility_regimes.method_version IS 'Definition and thresholds behind the value: code version + digest of the parameters.';
+
+COMMENT ON COLUMN features.volatility_regimes.ingested_at IS 'When this version of the row was first stored.';
+
+COMMENT ON COLUMN features.volatility_regimes.revision IS '0 for the first version of a row, then 1, 2, ...';
+
+COMMENT ON COLUMN features.volatility_regimes.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE features.volatility_regimes_revisions (
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	volatility_24h FLOAT(53),
+	volatility_mean FLOAT(53),
+	vol_ratio FLOAT(53),
+	vol_regime TEXT,
+	risk_multiplier FLOAT(53),
+	size_scaler FLOAT(53),
+	abs_stable BOOLEAN,
+	volatility_24h_gk FLOAT(53),
+	volatility_median_gk FLOAT(53),
+	vol_ratio_gk FLOAT(53),
+	vol_regime_gk TEXT,
+	vol_regime_confirmed TEXT,
+	risk_multiplier_confirmed FLOAT(53),
+	regime_since TIMESTAMP WITH TIME ZONE,
+	regime_age_h BIGINT,
+	n_bars BIGINT,
+	event_kind TEXT,
+	event_severity TEXT,
+	event_ordinal BIGINT,
+	episode_start TIMESTAMP WITH TIME ZONE,
+	status TEXT,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT NOT NULL,
+	run_id TEXT,
+	superseded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT volatility_regimes_revisions_pk PRIMARY KEY (symbol, ts, revision)
+);
+
+COMMENT ON TABLE features.volatility_regimes_revisions IS 'Replaced versions of features.volatility_regimes.';
+
+COMMENT ON COLUMN features.volatility_regimes_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
+
+CREATE TABLE market.candles_1h (
+	market TEXT NOT NULL,
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	venue TEXT,
+	open FLOAT(53),
+	high FLOAT(53),
+	low FLOAT(53),
+	close FLOAT(53),
+	volume_base FLOAT(53),
+	volume_quote FLOAT(53),
+	taker_buy_base FLOAT(53),
+	trade_count BIGINT,
+	status TEXT NOT NULL,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT NOT NULL,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT,
+	run_id TEXT,
+	CONSTRAINT candles_1h_pk PRIMARY KEY (market, symbol, ts),
+	CONSTRAINT candles_1h_market_ck0 CHECK ("market" IN ('spot', 'perp', 'index')),
+	CONSTRAINT candles_1h_open_ck0 CHECK ("open" > 0.0 AND "open" < 'Infinity'),
+	CONSTRAINT candles_1h_high_ck0 CHECK ("high" > 0.0 AND "high" < 'Infinity'),
+	CONSTRAINT candles_1h_low_ck0 CHECK ("low" > 0.0 AND "low" < 'Infinity'),
+	CONSTRAINT candles_1h_close_ck0 CHECK ("close" > 0.0 AND "close" < 'Infinity'),
+	CONSTRAINT candles_1h_volume_base_ck0 CHECK ("volume_base" >= 0.0 AND "volume_base" < 'Infinity'),
+	CONSTRAINT candles_1h_volume_quote_ck0 CHECK ("volume_quote" >= 0.0 AND "volume_quote" < 'Infinity'),
+	CONSTRAINT candles_1h_taker_buy_base_ck0 CHECK ("taker_buy_base" >= 0.0 AND "taker_buy_base" < 'Infinity'),
+	CONSTRAINT candles_1h_trade_count_ck0 CHECK ("trade_count" >= 0),
+	CONSTRAINT candles_1h_status_ck0 CHECK ("status" IN ('ok', 'partial', 'stale', 'missing', 'insufficient_history', 'not_applicable', 'quarantined')),
+	CONSTRAINT candles_1h_source_tier_ck0 CHECK ("source_tier" >= 1),
+	CONSTRAINT candles_1h_source_tier_ck1 CHECK ("source_tier" <= 9),
+	CONSTRAINT candles_1h_revision_ck0 CHECK ("revision" >= 0)
+)
+ PARTITION BY RANGE (ts);
+
+COMMENT ON TABLE market.candles_1h IS 'One row per market, symbol and closed hour; an hour nobody observed is a row of nulls with status missing. Spot and perpetual each from the one venue the settings name.';
+
+COMMENT ON COLUMN market.candles_1h.market IS 'Market type.';
+
+COMMENT ON COLUMN market.candles_1h.symbol IS 'Canonical symbol, BASE/QUOTE.';
+
+COMMENT ON COLUMN market.candles_1h.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN market.candles_1h.venue IS 'Exchange the observation is about; `aggregate` over several.';
+
+COMMENT ON COLUMN market.candles_1h.open IS 'First price of the bar.';
+
+COMMENT ON COLUMN market.candles_1h.high IS 'Highest price of the bar.';
+
+COMMENT ON COLUMN market.candles_1h.low IS 'Lowest price of the bar.';
+
+COMMENT ON COLUMN market.candles_1h.close IS 'Last price of the bar.';
+
+COMMENT ON COLUMN market.candles_1h.volume_base IS 'Traded amount, base coin.';
+
+COMMENT ON COLUMN market.candles_1h.volume_quote IS 'Traded value, quote currency.';
+
+COMMENT ON COLUMN market.candles_1h.taker_buy_base IS 'Amount bought by takers.';
+
+COMMENT ON COLUMN market.candles_1h.trade_count IS 'Trades in the bar.';
+
+COMMENT ON COLUMN market.candles_1h.status IS 'Whether the row''s main value can be used; anything but ok or partial means null.';
+
+COMMENT ON COLUMN market.candles_1h.reason IS 'Why the status is not ok; null when it is.';
+
+COMMENT ON COLUMN market.candles_1h.source_tier IS 'Worst origin among the inputs: 1 primary, 2 secondary, 3 derived proxy / repaired / historical file, 4 cache, 9 synthetic.';
+
+COMMENT ON COLUMN market.candles_1h.method_version IS 'Definition and thresholds behind the value: code version + digest of the parameters.';
+
+COMMENT ON COLUMN market.candles_1h.ingested_at IS 'When this version of the row was first stored.';
+
+COMMENT ON COLUMN market.candles_1h.revision IS '0 for the first version of a row, then 1, 2, ...';
+
+COMMENT ON COLUMN market.candles_1h.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE market.candles_1h_revisions (
+	market TEXT NOT NULL,
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	venue TEXT,
+	open FLOAT(53),
+	high FLOAT(53),
+	low FLOAT(53),
+	close FLOAT(53),
+	volume_base FLOAT(53),
+	volume_quote FLOAT(53),
+	taker_buy_base FLOAT(53),
+	trade_count BIGINT,
+	status TEXT,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT NOT NULL,
+	run_id TEXT,
+	superseded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT candles_1h_revisions_pk PRIMARY KEY (market, symbol, ts, revision)
+);
+
+COMMENT ON TABLE market.candles_1h_revisions IS 'Replaced versions of market.candles_1h.';
+
+COMMENT ON COLUMN market.candles_1h_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
+
+CREATE TABLE market.candles_resampled (
+	market TEXT NOT NULL,
+	symbol TEXT NOT NULL,
+	timeframe TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	bar_open TIMESTAMP WITH TIME ZONE NOT NULL,
+	open FLOAT(53),
+	high FLOAT(53),
+	low FLOAT(53),
+	close FLOAT(53),
+	volume_base FLOAT(53),
+	volume_quote FLOAT(53),
+	children BIGINT NOT NULL,
+	is_filled BOOLEAN,
+	status TEXT NOT NULL,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT NOT NULL,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT,
+	run_id TEXT,
+	CONSTRAINT candles_resampled_pk PRIMARY KEY (market, symbol, timeframe, ts),
+	CONSTRAINT candles_resampled_market_ck0 CHECK ("market" IN ('spot', 'perp', 'index')),
+	CONSTRAINT candles_resampled_timeframe_ck0 CHECK ("timeframe" IN ('1h', '4h', '1d', '1w')),
+	CONSTRAINT candles_resampled_open_ck0 CHECK ("open" > 0.0 AND "open" < 'Infinity'),
+	CONSTRAINT candles_resampled_high_ck0 CHECK ("high" > 0.0 AND "high" < 'Infinity'),
+	CONSTRAINT candles_resampled_low_ck0 CHECK ("low" > 0.0 AND "low" < 'Infinity'),
+	CONSTRAINT candles_resampled_close_ck0 CHECK ("close" > 0.0 AND "close" < 'Infinity'),
+	CONSTRAINT candles_resampled_volume_base_ck0 CHECK ("volume_base" >= 0.0 AND "volume_base" < 'Infinity'),
+	CONSTRAINT candles_resampled_volume_quote_ck0 CHECK ("volume_quote" >= 0.0 AND "volume_quote" < 'Infinity'),
+	CONSTRAINT candles_resampled_children_ck0 CHECK ("children" >= 0),
+	CONSTRAINT candles_resampled_children_ck1 CHECK ("children" <= 168),
+	CONSTRAINT candles_resampled_status_ck0 CHECK ("status" IN ('ok', 'partial', 'stale', 'missing', 'insufficient_history', 'not_applicable', 'quarantined')),
+	CONSTRAINT candles_resampled_source_tier_ck0 CHECK ("source_tier" >= 1),
+	CONSTRAINT candles_resampled_source_tier_ck1 CHECK ("source_tier" <= 9),
+	CONSTRAINT candles_resampled_revision_ck0 CHECK ("revision" >= 0)
+)
+ PARTITION BY RANGE (ts);
+
+COMMENT ON TABLE market.candles_resampled IS '4h, 1d and 1w bars from the 1h bars, weeks from Monday 00:00 UTC. ts is the open of the bar''s last hour, the first row that may use it; bar_open is its start.';
+
+COMMENT ON COLUMN market.candles_resampled.market IS 'Market type.';
+
+COMMENT ON COLUMN market.candles_resampled.symbol IS 'Canonical symbol, BASE/QUOTE.';
+
+COMMENT ON COLUMN market.candles_resampled.timeframe IS 'Length of the bar or bucket.';
+
+COMMENT ON COLUMN market.candles_resampled.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN market.candles_resampled.bar_open IS 'UTC open of the resampled bar (its ts is the last hour).';
+
+COMMENT ON COLUMN market.candles_resampled.open IS 'First price of the bar.';
+
+COMMENT ON COLUMN market.candles_resampled.high IS 'Highest price of the bar.';
+
+COMMENT ON COLUMN market.candles_resampled.low IS 'Lowest price of the bar.';
+
+COMMENT ON COLUMN market.candles_resampled.close IS 'Last price of the bar.';
+
+COMMENT ON COLUMN market.candles_resampled.volume_base IS 'Traded amount, base coin.';
+
+COMMENT ON COLUMN market.candles_resampled.volume_quote IS 'Traded value, quote currency.';
+
+COMMENT ON COLUMN market.candles_resampled.children IS '1h bars present inside the bar.';
+
+COMMENT ON COLUMN market.candles_resampled.is_filled IS 'A level carried over a gap of one bar.';
+
+COMMENT ON COLUMN market.candles_resampled.status IS 'Whether the row''s main value can be used; anything but ok or partial means null.';
+
+COMMENT ON COLUMN market.candles_resampled.reason IS 'Why the status is not ok; null when it is.';
+
+COMMENT ON COLUMN market.candles_resampled.source_tier IS 'Worst origin among the inputs: 1 primary, 2 secondary, 3 derived proxy / repaired / historical file, 4 cache, 9 synthetic.';
+
+COMMENT ON COLUMN market.candles_resampled.method_version IS 'Definition and thresholds behind the value: code version + digest of the parameters.';
+
+COMMENT ON COLUMN market.candles_resampled.ingested_at IS 'When this version of the row was first stored.';
+
+COMMENT ON COLUMN market.candles_resampled.revision IS '0 for the first version of a row, then 1, 2, ...';
+
+COMMENT ON COLUMN market.candles_resampled.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE market.candles_resampled_revisions (
+	market TEXT NOT NULL,
+	symbol TEXT NOT NULL,
+	timeframe TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	bar_open TIMESTAMP WITH TIME ZONE,
+	open FLOAT(53),
+	high FLOAT(53),
+	low FLOAT(53),
+	close FLOAT(53),
+	volume_base FLOAT(53),
+	volume_quote FLOAT(53),
+	children BIGINT,
+	is_filled BOOLEAN,
+	status TEXT,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT NOT NULL,
+	run_id TEXT,
+	superseded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT candles_resampled_revisions_pk PRIMARY KEY (market, symbol, timeframe, ts, revision)
+);
+
+COMMENT ON TABLE market.candles_resampled_revisions IS 'Replaced versions of market.candles_resampled.';
+
+COMMENT ON COLUMN market.candles_resampled_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
+
+CREATE TABLE market.fear_greed (
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	fear_greed FLOAT(53),
+	available_at TIMESTAMP WITH TIME ZONE,
+	status TEXT NOT NULL,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT NOT NULL,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT,
+	run_id TEXT,
+	CONSTRAINT fear_greed_pk PRIMARY KEY (ts),
+	CONSTRAINT fear_greed_fear_greed_ck0 CHECK ("fear_greed" >= 0.0 AND "fear_greed" <= 100.0),
+	CONSTRAINT fear_greed_status_ck0 CHECK ("status" IN ('ok', 'partial', 'stale', 'missing', 'insufficient_history', 'not_applicable', 'quarantined')),
+	CONSTRAINT fear_greed_source_tier_ck0 CHECK ("source_tier" >= 1),
+	CONSTRAINT fear_greed_source_tier_ck1 CHECK ("source_tier" <= 9),
+	CONSTRAINT fear_greed_revision_ck0 CHECK ("revision" >= 0)
+)
+ PARTITION BY RANGE (ts);
+
+COMMENT ON TABLE market.fear_greed IS 'Fear & Greed, one row per day; available_at says from when a row may be used.';
+
+COMMENT ON COLUMN market.fear_greed.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN market.fear_greed.fear_greed IS 'Fear & Greed index, market wide.';
+
+COMMENT ON COLUMN market.fear_greed.available_at IS 'When the value could be known: arrival for rows seen live, else close + declared lag.';
+
+COMMENT ON COLUMN market.fear_greed.status IS 'Whether the row''s main value can be used; anything but ok or partial means null.';
+
+COMMENT ON COLUMN market.fear_greed.reason IS 'Why the status is not ok; null when it is.';
+
+COMMENT ON COLUMN market.fear_greed.source_tier IS 'Worst origin among the inputs: 1 primary, 2 secondary, 3 derived proxy / repaired / historical file, 4 cache, 9 synthetic.';
+
+COMMENT ON COLUMN market.fear_greed.method_version IS 'Definition and thresholds behind the value: code version + digest of the parameters.';
+
+COMMENT ON COLUMN market.fear_greed.ingested_at IS 'When this version of the row was first stored.';
+
+COMMENT ON COLUMN market.fear_greed.revision IS '0 for the first version of a row, then 1, 2, ...';
+
+COMMENT ON COLUMN market.fear_greed.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE market.fear_greed_revisions (
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	fear_greed FLOAT(53),
+	available_at TIMESTAMP WITH TIME ZONE,
+	status TEXT,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT NOT NULL,
+	run_id TEXT,
+	superseded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT fear_greed_revisions_pk PRIMARY KEY (ts, revision)
+);
+
+COMMENT ON TABLE market.fear_greed_revisions IS 'Replaced versions of market.fear_greed.';
+
+COMMENT ON COLUMN market.fear_greed_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
+
+CREATE TABLE market.funding (
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	venue TEXT,
+	funding_rate FLOAT(53) NOT NULL,
+	interval_hours BIGINT,
+	rate_8h FLOAT(53),
+	rate_annual FLOAT(53),
+	mark_price FLOAT(53),
+	status TEXT NOT NULL,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT NOT NULL,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT,
+	run_id TEXT,
+	CONSTRAINT funding_pk PRIMARY KEY (symbol, ts),
+	CONSTRAINT funding_funding_rate_ck0 CHECK ("funding_rate" >= -1.0 AND "funding_rate" <= 1.0),
+	CONSTRAINT funding_interval_hours_ck0 CHECK ("interval_hours" >= 1),
+	CONSTRAINT funding_interval_hours_ck1 CHECK ("interval_hours" <= 24),
+	CONSTRAINT funding_rate_8h_ck0 CHECK ("rate_8h" > '-Infinity' AND "rate_8h" < 'Infinity'),
+	CONSTRAINT funding_rate_annual_ck0 CHECK ("rate_annual" > '-Infinity' AND "rate_annual" < 'Infinity'),
+	CONSTRAINT funding_mark_price_ck0 CHECK ("mark_price" > 0.0 AND "mark_price" < 'Infinity'),
+	CONSTRAINT funding_status_ck0 CHECK ("status" IN ('ok', 'partial', 'stale', 'missing', 'insufficient_history', 'not_applicable', 'quarantined')),
+	CONSTRAINT funding_source_tier_ck0 CHECK ("source_tier" >= 1),
+	CONSTRAINT funding_source_tier_ck1 CHECK ("source_tier" <= 9),
+	CONSTRAINT funding_revision_ck0 CHECK ("revision" >= 0)
+)
+ PARTITION BY RANGE (ts);
+
+COMMENT ON TABLE market.funding IS 'Settled funding prints of the primary perpetual, normalised to 8 h by the interval in force. ts is the settlement, rounded to the hour.';
+
+COMMENT ON COLUMN market.funding.symbol IS 'Canonical symbol, BASE/QUOTE.';
+
+COMMENT ON COLUMN market.funding.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN market.funding.venue IS 'Exchange the observation is about; `aggregate` over several.';
+
+COMMENT ON COLUMN market.funding.funding_rate IS 'Settled funding rate as a fraction of notional per funding interval.';
+
+COMMENT ON COLUMN market.funding.interval_hours IS 'Hours between settlements in force.';
+
+COMMENT ON COLUMN market.funding.rate_8h IS 'Funding rate per 8 hours.';
+
+COMMENT ON COLUMN market.funding.rate_annual IS 'rate_8h times 1095.';
+
+COMMENT ON COLUMN market.funding.mark_price IS 'Mark price at settlement.';
+
+COMMENT ON COLUMN market.funding.status IS 'Whether the row''s main value can be used; anything but ok or partial means null.';
+
+COMMENT ON COLUMN market.funding.reason IS 'Why the status is not ok; null when it is.';
+
+COMMENT ON COLUMN market.funding.source_tier IS 'Worst origin among the inputs: 1 primary, 2 secondary, 3 derived proxy / repaired / historical file, 4 cache, 9 synthetic.';
+
+COMMENT ON COLUMN market.funding.method_version IS 'Definition and thresholds behind the value: code version + digest of the parameters.';
+
+COMMENT ON COLUMN market.funding.ingested_at IS 'When this version of the row was first stored.';
+
+COMMENT ON COLUMN market.funding.revision IS '0 for the first version of a row, then 1, 2, ...';
+
+COMMENT ON COLUMN market.funding.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE market.funding_revisions (
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	venue TEXT,
+	funding_rate FLOAT(53),
+	interval_hours BIGINT,
+	rate_8h FLOAT(53),
+	rate_annual FLOAT(53),
+	mark_price FLOAT(53),
+	status TEXT,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT NOT NULL,
+	run_id TEXT,
+	superseded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT funding_revisions_pk PRIMARY KEY (symbol, ts, revision)
+);
+
+COMMENT ON TABLE market.funding_revisions IS 'Replaced versions of market.funding.';
+
+COMMENT ON COLUMN market.funding_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
+
+CREATE TABLE market.liquidations_1h (
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	venue TEXT,
+	source TEXT,
+	long_liquidations_usd FLOAT(53),
+	short_liquidations_usd FLOAT(53),
+	total_liquidation_usd FLOAT(53),
+	coverage FLOAT(53),
+	is_lower_bound BOOLEAN,
+	status TEXT NOT NULL,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT NOT NULL,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT,
+	run_id TEXT,
+	CONSTRAINT liquidations_1h_pk PRIMARY KEY (symbol, ts),
+	CONSTRAINT liquidations_1h_long_liquidations_usd_ck0 CHECK ("long_liquidations_usd" >= 0.0 AND "long_liquidations_usd" < 'Infinity'),
+	CONSTRAINT liquidations_1h_short_liquidations_usd_ck0 CHECK ("short_liquidations_usd" >= 0.0 AND "short_liquidations_usd" < 'Infinity'),
+	CONSTRAINT liquidations_1h_total_liquidation_usd_ck0 CHECK ("total_liquidation_usd" >= 0.0 AND "total_liquidation_usd" < 'Infinity'),
+	CONSTRAINT liquidations_1h_coverage_ck0 CHECK ("coverage" >= 0.0 AND "coverage" <= 1.0),
+	CONSTRAINT liquidations_1h_status_ck0 CHECK ("status" IN ('ok', 'partial', 'stale', 'missing', 'insufficient_history', 'not_applicable', 'quarantined')),
+	CONSTRAINT liquidations_1h_source_tier_ck0 CHECK ("source_tier" >= 1),
+	CONSTRAINT liquidations_1h_source_tier_ck1 CHECK ("source_tier" <= 9),
+	CONSTRAINT liquidations_1h_revision_ck0 CHECK ("revision" >= 0)
+)
+ PARTITION BY RANGE (ts);
+
+COMMENT ON TABLE market.liquidations_1h IS 'Hourly forced closures by side. An hour the aggregator omits is 0 where the same provider''s open interest shows that it was observing, else null.';
+
+COMMENT ON COLUMN market.liquidations_1h.symbol IS 'Canonical symbol, BASE/QUOTE.';
+
+COMMENT ON COLUMN market.liquidations_1h.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN market.liquidations_1h.venue IS 'Exchange the observation is about; `aggregate` over several.';
+
+COMMENT ON COLUMN market.liquidations_1h.source IS 'Provider that told us.';
+
+COMMENT ON COLUMN market.liquidations_1h.long_liquidations_usd IS 'Longs closed by force in the bucket.';
+
+COMMENT ON COLUMN market.liquidations_1h.short_liquidations_usd IS 'Shorts closed by force in the bucket.';
+
+COMMENT ON COLUMN market.liquidations_1h.total_liquidation_usd IS 'Both sides of the bucket.';
+
+COMMENT ON COLUMN market.liquidations_1h.coverage IS 'Share of the expected inputs that was present.';
+
+COMMENT ON COLUMN market.liquidations_1h.is_lower_bound IS 'The venue publishes only part of the events, so that the sum is a minimum.';
+
+COMMENT ON COLUMN market.liquidations_1h.status IS 'Whether the row''s main value can be used; anything but ok or partial means null.';
+
+COMMENT ON COLUMN market.liquidations_1h.reason IS 'Why the status is not ok; null when it is.';
+
+COMMENT ON COLUMN market.liquidations_1h.source_tier IS 'Worst origin among the inputs: 1 primary, 2 secondary, 3 derived proxy / repaired / historical file, 4 cache, 9 synthetic.';
+
+COMMENT ON COLUMN market.liquidations_1h.method_version IS 'Definition and thresholds behind the value: code version + digest of the parameters.';
+
+COMMENT ON COLUMN market.liquidations_1h.ingested_at IS 'When this version of the row was first stored.';
+
+COMMENT ON COLUMN market.liquidations_1h.revision IS '0 for the first version of a row, then 1, 2, ...';
+
+COMMENT ON COLUMN market.liquidations_1h.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE market.liquidations_1h_revisions (
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	venue TEXT,
+	source TEXT,
+	long_liquidations_usd FLOAT(53),
+	short_liquidations_usd FLOAT(53),
+	total_liquidation_usd FLOAT(53),
+	coverage FLOAT(53),
+	is_lower_bound BOOLEAN,
+	status TEXT,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT NOT NULL,
+	run_id TEXT,
+	superseded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT liquidations_1h_revisions_pk PRIMARY KEY (symbol, ts, revision)
+);
+
+COMMENT ON TABLE market.liquidations_1h_revisions IS 'Replaced versions of market.liquidations_1h.';
+
+COMMENT ON COLUMN market.liquidations_1h_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
+
+CREATE TABLE market.open_interest (
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	venue TEXT,
+	source TEXT,
+	open_interest_base FLOAT(53),
+	open_interest_usd FLOAT(53),
+	is_filled BOOLEAN,
+	status TEXT NOT NULL,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT NOT NULL,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT,
+	run_id TEXT,
+	CONSTRAINT open_interest_pk PRIMARY KEY (symbol, ts),
+	CONSTRAINT open_interest_open_interest_base_ck0 CHECK ("open_interest_base" >= 0.0 AND "open_interest_base" < 'Infinity'),
+	CONSTRAINT open_interest_open_interest_usd_ck0 CHECK ("open_interest_usd" >= 0.0 AND "open_interest_usd" < 'Infinity'),
+	CONSTRAINT open_interest_status_ck0 CHECK ("status" IN ('ok', 'partial', 'stale', 'missing', 'insufficient_history', 'not_applicable', 'quarantined')),
+	CONSTRAINT open_interest_source_tier_ck0 CHECK ("source_tier" >= 1),
+	CONSTRAINT open_interest_source_tier_ck1 CHECK ("source_tier" <= 9),
+	CONSTRAINT open_interest_revision_ck0 CHECK ("revision" >= 0)
+)
+ PARTITION BY RANGE (ts);
+
+COMMENT ON TABLE market.open_interest IS 'Hourly one-sided open interest of the primary perpetual, in coins and USD, at the close of the bucket that starts at ts.';
+
+COMMENT ON COLUMN market.open_interest.symbol IS 'Canonical symbol, BASE/QUOTE.';
+
+COMMENT ON COLUMN market.open_interest.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN market.open_interest.venue IS 'Exchange the observation is about; `aggregate` over several.';
+
+COMMENT ON COLUMN market.open_interest.source IS 'Provider that told us.';
+
+COMMENT ON COLUMN market.open_interest.open_interest_base IS 'One-sided open interest in coins.';
+
+COMMENT ON COLUMN market.open_interest.open_interest_usd IS 'One-sided open interest in US dollars.';
+
+COMMENT ON COLUMN market.open_interest.is_filled IS 'A level carried over a gap of one bar.';
+
+COMMENT ON COLUMN market.open_interest.status IS 'Whether the row''s main value can be used; anything but ok or partial means null.';
+
+COMMENT ON COLUMN market.open_interest.reason IS 'Why the status is not ok; null when it is.';
+
+COMMENT ON COLUMN market.open_interest.source_tier IS 'Worst origin among the inputs: 1 primary, 2 secondary, 3 derived proxy / repaired / historical file, 4 cache, 9 synthetic.';
+
+COMMENT ON COLUMN market.open_interest.method_version IS 'Definition and thresholds behind the value: code version + digest of the parameters.';
+
+COMMENT ON COLUMN market.open_interest.ingested_at IS 'When this version of the row was first stored.';
+
+COMMENT ON COLUMN market.open_interest.revision IS '0 for the first version of a row, then 1, 2, ...';
+
+COMMENT ON COLUMN market.open_interest.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE market.open_interest_revisions (
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	venue TEXT,
+	source TEXT,
+	open_interest_base FLOAT(53),
+	open_interest_usd FLOAT(53),
+	is_filled BOOLEAN,
+	status TEXT,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT NOT NULL,
+	run_id TEXT,
+	superseded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT open_interest_revisions_pk PRIMARY KEY (symbol, ts, revision)
+);
+
+COMMENT ON TABLE market.open_interest_revisions IS 'Replaced versions of market.open_interest.';
+
+COMMENT ON COLUMN market.open_interest_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
+
+CREATE TABLE market.positioning_1h (
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	venue TEXT,
+	global_account_long_frac FLOAT(53),
+	top_trader_account_long_frac FLOAT(53),
+	top_trader_position_long_frac FLOAT(53),
+	taker_buy_base FLOAT(53),
+	taker_sell_base FLOAT(53),
+	status TEXT NOT NULL,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT NOT NULL,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT,
+	run_id TEXT,
+	CONSTRAINT positioning_1h_pk PRIMARY KEY (symbol, ts),
+	CONSTRAINT positioning_1h_global_account_long_frac_ck0 CHECK ("global_account_long_frac" >= 0.0 AND "global_account_long_frac" <= 1.0),
+	CONSTRAINT positioning_1h_top_trader_account_long_frac_ck0 CHECK ("top_trader_account_long_frac" >= 0.0 AND "top_trader_account_long_frac" <= 1.0),
+	CONSTRAINT positioning_1h_top_trader_position_long_frac_ck0 CHECK ("top_trader_position_long_frac" >= 0.0 AND "top_trader_position_long_frac" <= 1.0),
+	CONSTRAINT positioning_1h_taker_buy_base_ck0 CHECK ("taker_buy_base" >= 0.0 AND "taker_buy_base" < 'Infinity'),
+	CONSTRAINT positioning_1h_taker_sell_base_ck0 CHECK ("taker_sell_base" >= 0.0 AND "taker_sell_base" < 'Infinity'),
+	CONSTRAINT positioning_1h_status_ck0 CHECK ("status" IN ('ok', 'partial', 'stale', 'missing', 'insufficient_history', 'not_applicable', 'quarantined')),
+	CONSTRAINT positioning_1h_source_tier_ck0 CHECK ("source_tier" >= 1),
+	CONSTRAINT positioning_1h_source_tier_ck1 CHECK ("source_tier" <= 9),
+	CONSTRAINT positioning_1h_revision_ck0 CHECK ("revision" >= 0)
+)
+ PARTITION BY RANGE (ts);
+
+COMMENT ON TABLE market.positioning_1h IS 'Hourly long-short shares and taker volumes of the primary perpetual.';
+
+COMMENT ON COLUMN market.positioning_1h.symbol IS 'Canonical symbol, BASE/QUOTE.';
+
+COMMENT ON COLUMN market.positioning_1h.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN market.positioning_1h.venue IS 'Exchange the observation is about; `aggregate` over several.';
+
+COMMENT ON COLUMN market.positioning_1h.global_account_long_frac IS 'Share of accounts that are long.';
+
+COMMENT ON COLUMN market.positioning_1h.top_trader_account_long_frac IS 'Share of top-trader accounts that are long.';
+
+COMMENT ON COLUMN market.positioning_1h.top_trader_position_long_frac IS 'Share of top-trader positions that is long.';
+
+COMMENT ON COLUMN market.positioning_1h.taker_buy_base IS 'Amount bought by takers.';
+
+COMMENT ON COLUMN market.positioning_1h.taker_sell_base IS 'Amount sold by takers.';
+
+COMMENT ON COLUMN market.positioning_1h.status IS 'Whether the row''s main value can be used; anything but ok or partial means null.';
+
+COMMENT ON COLUMN market.positioning_1h.reason IS 'Why the status is not ok; null when it is.';
+
+COMMENT ON COLUMN market.positioning_1h.source_tier IS 'Worst origin among the inputs: 1 primary, 2 secondary, 3 derived proxy / repaired / historical file, 4 cache, 9 synthetic.';
+
+COMMENT ON COLUMN market.positioning_1h.method_version IS 'Definition and thresholds behind the value: code version + digest of the parameters.';
+
+COMMENT ON COLUMN market.positioning_1h.ingested_at IS 'When this version of the row was first stored.';
+
+COMMENT ON COLUMN market.positioning_1h.revision IS '0 for the first version of a row, then 1, 2, ...';
+
+COMMENT ON COLUMN market.positioning_1h.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE market.positioning_1h_revisions (
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	venue TEXT,
+	global_account_long_frac FLOAT(53),
+	top_trader_account_long_frac FLOAT(53),
+	top_trader_position_long_frac FLOAT(53),
+	taker_buy_base FLOAT(53),
+	taker_sell_base FLOAT(53),
+	status TEXT,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT NOT NULL,
+	run_id TEXT,
+	superseded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT positioning_1h_revisions_pk PRIMARY KEY (symbol, ts, revision)
+);
+
+COMMENT ON TABLE market.positioning_1h_revisions IS 'Replaced versions of market.positioning_1h.';
+
+COMMENT ON COLUMN market.positioning_1h_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
+
+CREATE TABLE ops.database_identity (
+	identity BIGSERIAL NOT NULL,
+	origin TEXT NOT NULL,
+	detail TEXT,
+	created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT database_identity_pk PRIMARY KEY (identity),
+	CONSTRAINT database_identity_identity_ck0 CHECK ("identity" >= 1),
+	CONSTRAINT database_identity_identity_ck1 CHECK ("identity" <= 1),
+	CONSTRAINT database_identity_origin_ck0 CHECK ("origin" IN ('live', 'simulated', 'tape'))
+);
+
+COMMENT ON TABLE ops.database_identity IS 'What this database holds: live, simulated or replayed data. One row.';
+
+COMMENT ON COLUMN ops.database_identity.identity IS 'Always 1: the table has one row.';
+
+COMMENT ON COLUMN ops.database_identity.origin IS 'What kind of data the database holds; fixed by its first run.';
+
+COMMENT ON COLUMN ops.database_identity.detail IS 'Which tape or seed.';
+
+COMMENT ON COLUMN ops.database_identity.created_at IS 'When the row was made.';
+
+CREATE TABLE ops.fetch_log (
+	fetch_id TEXT NOT NULL,
+	dataset TEXT NOT NULL,
+	source TEXT NOT NULL,
+	venue TEXT,
+	market TEXT,
+	symbol TEXT,
+	endpoint_path TEXT,
+	window_start TIMESTAMP WITH TIME ZONE NOT NULL,
+	window_end TIMESTAMP WITH TIME ZONE NOT NULL,
+	fetch_status TEXT NOT NULL,
+	error_class TEXT,
+	error_message TEXT,
+	rows_stored BIGINT,
+	rows_quarantined BIGINT,
+	request_count BIGINT,
+	duration_s FLOAT(53),
+	source_tier BIGINT,
+	fetched_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	run_id TEXT,
+	CONSTRAINT fetch_log_pk PRIMARY KEY (fetch_id),
+	CONSTRAINT fetch_log_market_ck0 CHECK ("market" IN ('spot', 'perp', 'index')),
+	CONSTRAINT fetch_log_fetch_status_ck0 CHECK ("fetch_status" IN ('ok', 'empty', 'partial', 'failed', 'skipped')),
+	CONSTRAINT fetch_log_rows_stored_ck0 CHECK ("rows_stored" >= 0),
+	CONSTRAINT fetch_log_rows_quarantined_ck0 CHECK ("rows_quarantined" >= 0),
+	CONSTRAINT fetch_log_request_count_ck0 CHECK ("request_count" >= 0),
+	CONSTRAINT fetch_log_duration_s_ck0 CHECK ("duration_s" >= 0.0 AND "duration_s" < 'Infinity'),
+	CONSTRAINT fetch_log_source_tier_ck0 CHECK ("source_tier" >= 1),
+	CONSTRAINT fetch_log_source_tier_ck1 CHECK ("source_tier" <= 9)
+);
+
+COMMENT ON TABLE ops.fetch_log IS 'One row per dataset, source, symbol and window that was asked for.';
+
+COMMENT ON COLUMN ops.fetch_log.fetch_id IS 'Id of the fetch.';
+
+COMMENT ON COLUMN ops.fetch_log.dataset IS 'Raw table the fetch is for.';
+
+COMMENT ON COLUMN ops.fetch_log.source IS 'Provider that told us.';
+
+COMMENT ON COLUMN ops.fetch_log.venue IS 'Exchange the observation is about; `aggregate` over several.';
+
+COMMENT ON COLUMN ops.fetch_log.market IS 'Market type.';
+
+COMMENT ON COLUMN ops.fetch_log.symbol IS 'Canonical symbol, BASE/QUOTE.';
+
+COMMENT ON COLUMN ops.fetch_log.endpoint_path IS 'Path of the provider''s endpoint, no query, no secret.';
+
+COMMENT ON COLUMN ops.fetch_log.window_start IS 'Start of the window that was asked for.';
+
+COMMENT ON COLUMN ops.fetch_log.window_end IS 'End of the window that was asked for, exclusive.';
+
+COMMENT ON COLUMN ops.fetch_log.fetch_status IS 'ok: the source answered for the whole window; empty: it answered and has nothing; partial: part of the window is beyond the provider''s retention; failed; skipped.';
+
+COMMENT ON COLUMN ops.fetch_log.error_class IS 'Class of the failure.';
+
+COMMENT ON COLUMN ops.fetch_log.error_message IS 'What went wrong, secrets removed.';
+
+COMMENT ON COLUMN ops.fetch_log.rows_stored IS 'Rows that passed the contract.';
+
+COMMENT ON COLUMN ops.fetch_log.rows_quarantined IS 'Rows that did not.';
+
+COMMENT ON COLUMN ops.fetch_log.request_count IS 'HTTP requests made.';
+
+COMMENT ON COLUMN ops.fetch_log.duration_s IS 'How long it took.';
+
+COMMENT ON COLUMN ops.fetch_log.source_tier IS 'Worst origin among the inputs: 1 primary, 2 secondary, 3 derived proxy / repaired / historical file, 4 cache, 9 synthetic.';
+
+COMMENT ON COLUMN ops.fetch_log.fetched_at IS 'When the request was sent.';
+
+COMMENT ON COLUMN ops.fetch_log.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE ops.payloads (
+	payload_id TEXT NOT NULL,
+	source TEXT NOT NULL,
+	endpoint_path TEXT NOT NULL,
+	url TEXT NOT NULL,
+	http_status BIGINT,
+	http_date TIMESTAMP WITH TIME ZONE,
+	byte_count BIGINT,
+	landing_path TEXT NOT NULL,
+	fetched_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	run_id TEXT,
+	CONSTRAINT payloads_pk PRIMARY KEY (payload_id, url),
+	CONSTRAINT payloads_http_status_ck0 CHECK ("http_status" >= 100),
+	CONSTRAINT payloads_http_status_ck1 CHECK ("http_status" <= 599),
+	CONSTRAINT payloads_byte_count_ck0 CHECK ("byte_count" >= 0)
+);
+
+COMMENT ON TABLE ops.payloads IS 'Index of the landing store: one row per distinct response body and request.';
+
+COMMENT ON COLUMN ops.payloads.payload_id IS 'Landing-store id (sha256) of the response bytes.';
+
+COMMENT ON COLUMN ops.payloads.source IS 'Provider that told us.';
+
+COMMENT ON COLUMN ops.payloads.endpoint_path IS 'Path of the provider''s endpoint, no query, no secret.';
+
+COMMENT ON COLUMN ops.payloads.url IS 'Request URL without secrets.';
+
+COMMENT ON COLUMN ops.payloads.http_status IS 'Status of the answer.';
+
+COMMENT ON COLUMN ops.payloads.http_date IS 'Server time of the response, from its Date header.';
+
+COMMENT ON COLUMN ops.payloads.byte_count IS 'Size of the response body.';
+
+COMMENT ON COLUMN ops.payloads.landing_path IS 'Path below the landing URL.';
+
+COMMENT ON COLUMN ops.payloads.fetched_at IS 'When the request was sent.';
+
+COMMENT ON COLUMN ops.payloads.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE ops.quarantine (
+	quarantine_id TEXT NOT NULL,
+	table_name TEXT NOT NULL,
+	source TEXT,
+	reason TEXT NOT NULL,
+	row_data JSONB NOT NULL,
+	payload_id TEXT,
+	created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	run_id TEXT,
+	CONSTRAINT quarantine_pk PRIMARY KEY (quarantine_id)
+);
+
+COMMENT ON TABLE ops.quarantine IS 'Rows that broke a contract, with the reason; nothing is lost.';
+
+COMMENT ON COLUMN ops.quarantine.quarantine_id IS 'Digest of the row and its reason.';
+
+COMMENT ON COLUMN ops.quarantine.table_name IS 'Table the row was meant for.';
+
+COMMENT ON COLUMN ops.quarantine.source IS 'Provider that told us.';
+
+COMMENT ON COLUMN ops.quarantine.reason IS 'Why the status is not ok; null when it is.';
+
+COMMENT ON COLUMN ops.quarantine.row_data IS 'The row as it came.';
+
+COMMENT ON COLUMN ops.quarantine.payload_id IS 'Landing-store id (sha256) of the response bytes.';
+
+COMMENT ON COLUMN ops.quarantine.created_at IS 'When the row was made.';
+
+COMMENT ON COLUMN ops.quarantine.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE raw.candles (
+	source TEXT NOT NULL,
+	venue TEXT NOT NULL,
+	market TEXT NOT NULL,
+	symbol TEXT NOT NULL,
+	timeframe TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	open FLOAT(53) NOT NULL,
+	high FLOAT(53) NOT NULL,
+	low FLOAT(53) NOT NULL,
+	close FLOAT(53) NOT NULL,
+	volume_base FLOAT(53),
+	volume_quote FLOAT(53),
+	taker_buy_base FLOAT(53),
+	taker_buy_quote FLOAT(53),
+	trade_count BIGINT,
+	source_tier BIGINT NOT NULL,
+	payload_id TEXT,
+	available_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	pit_grade TEXT NOT NULL,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT,
+	run_id TEXT,
+	CONSTRAINT candles_pk PRIMARY KEY (source, venue, market, symbol, timeframe, ts),
+	CONSTRAINT candles_market_ck0 CHECK ("market" IN ('spot', 'perp', 'index')),
+	CONSTRAINT candles_timeframe_ck0 CHECK ("timeframe" IN ('1h', '4h', '1d', '1w')),
+	CONSTRAINT candles_open_ck0 CHECK ("open" > 0.0 AND "open" < 'Infinity'),
+	CONSTRAINT candles_high_ck0 CHECK ("high" > 0.0 AND "high" < 'Infinity'),
+	CONSTRAINT candles_low_ck0 CHECK ("low" > 0.0 AND "low" < 'Infinity'),
+	CONSTRAINT candles_close_ck0 CHECK ("close" > 0.0 AND "close" < 'Infinity'),
+	CONSTRAINT candles_volume_base_ck0 CHECK ("volume_base" >= 0.0 AND "volume_base" < 'Infinity'),
+	CONSTRAINT candles_volume_quote_ck0 CHECK ("volume_quote" >= 0.0 AND "volume_quote" < 'Infinity'),
+	CONSTRAINT candles_taker_buy_base_ck0 CHECK ("taker_buy_base" >= 0.0 AND "taker_buy_base" < 'Infinity'),
+	CONSTRAINT candles_taker_buy_quote_ck0 CHECK ("taker_buy_quote" >= 0.0 AND "taker_buy_quote" < 'Infinity'),
+	CONSTRAINT candles_trade_count_ck0 CHECK ("trade_count" >= 0),
+	CONSTRAINT candles_source_tier_ck0 CHECK ("source_tier" >= 1),
+	CONSTRAINT candles_source_tier_ck1 CHECK ("source_tier" <= 9),
+	CONSTRAINT candles_pit_grade_ck0 CHECK ("pit_grade" IN ('observed', 'assumed')),
+	CONSTRAINT candles_revision_ck0 CHECK ("revision" >= 0),
+	CONSTRAINT candles_rule0 CHECK (low <= open),
+	CONSTRAINT candles_rule1 CHECK (low <= close),
+	CONSTRAINT candles_rule2 CHECK (high >= open),
+	CONSTRAINT candles_rule3 CHECK (high >= close)
+)
+ PARTITION BY RANGE (ts);
+
+COMMENT ON TABLE raw.candles IS 'Closed bars of every venue and market, as each provider reports them. ts is the bar open.';
+
+COMMENT ON COLUMN raw.candles.source IS 'Provider that told us.';
+
+COMMENT ON COLUMN raw.candles.venue IS 'Exchange the observation is about; `aggregate` over several.';
+
+COMMENT ON COLUMN raw.candles.market IS 'Market type.';
+
+COMMENT ON COLUMN raw.candles.symbol IS 'Canonical symbol, BASE/QUOTE.';
+
+COMMENT ON COLUMN raw.candles.timeframe IS 'Length of the bar or bucket.';
+
+COMMENT ON COLUMN raw.candles.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN raw.candles.open IS 'First price of the bar.';
+
+COMMENT ON COLUMN raw.candles.high IS 'Highest price of the bar.';
+
+COMMENT ON COLUMN raw.candles.low IS 'Lowest price of the bar.';
+
+COMMENT ON COLUMN raw.candles.close IS 'Last price of the bar.';
+
+COMMENT ON COLUMN raw.candles.volume_base IS 'Traded amount, base coin.';
+
+COMMENT ON COLUMN raw.candles.volume_quote IS 'Traded value, quote currency.';
+
+COMMENT ON COLUMN raw.candles.taker_buy_base IS 'Amount bought by takers.';
+
+COMMENT ON COLUMN raw.candles.taker_buy_quote IS 'Value bought by takers.';
+
+COMMENT ON COLUMN raw.candles.trade_count IS 'Trades in the bar.';
+
+COMMENT ON COLUMN raw.candles.source_tier IS 'Worst origin among the inputs: 1 primary, 2 secondary, 3 derived proxy / repaired / historical file, 4 cache, 9 synthetic.';
+
+COMMENT ON COLUMN raw.candles.payload_id IS 'Landing-store id (sha256) of the response bytes.';
+
+COMMENT ON COLUMN raw.candles.available_at IS 'When the value could be known: arrival for rows seen live, else close + declared lag.';
+
+COMMENT ON COLUMN raw.candles.pit_grade IS 'Whether the arrival was seen or is assumed from a declared lag.';
+
+COMMENT ON COLUMN raw.candles.ingested_at IS 'When this version of the row was first stored.';
+
+COMMENT ON COLUMN raw.candles.revision IS '0 for the first version of a row, then 1, 2, ...';
+
+COMMENT ON COLUMN raw.candles.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE raw.candles_revisions (
+	source TEXT NOT NULL,
+	venue TEXT NOT NULL,
+	market TEXT NOT NULL,
+	symbol TEXT NOT NULL,
+	timeframe TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	open FLOAT(53),
+	high FLOAT(53),
+	low FLOAT(53),
+	close FLOAT(53),
+	volume_base FLOAT(53),
+	volume_quote FLOAT(53),
+	taker_buy_base FLOAT(53),
+	taker_buy_quote FLOAT(53),
+	trade_count BIGINT,
+	source_tier BIGINT,
+	payload_id TEXT,
+	available_at TIMESTAMP WITH TIME ZONE,
+	pit_grade TEXT,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT NOT NULL,
+	run_id TEXT,
+	superseded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT candles_revisions_pk PRIMARY KEY (source, venue, market, symbol, timeframe, ts, revision)
+);
+
+COMMENT ON TABLE raw.candles_revisions IS 'Replaced versions of raw.candles.';
+
+COMMENT ON COLUMN raw.candles_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
+
+CREATE TABLE raw.fear_greed (
+	source TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	fear_greed FLOAT(53) NOT NULL,
+	classification TEXT,
+	source_tier BIGINT NOT NULL,
+	payload_id TEXT,
+	available_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	pit_grade TEXT NOT NULL,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT,
+	run_id TEXT,
+	CONSTRAINT fear_greed_pk PRIMARY KEY (source, ts),
+	CONSTRAINT fear_greed_fear_greed_ck0 CHECK ("fear_greed" >= 0.0 AND "fear_greed" <= 100.0),
+	CONSTRAINT fear_greed_source_tier_ck0 CHECK ("source_tier" >= 1),
+	CONSTRAINT fear_greed_source_tier_ck1 CHECK ("source_tier" <= 9),
+	CONSTRAINT fear_greed_pit_grade_ck0 CHECK ("pit_grade" IN ('observed', 'assumed')),
+	CONSTRAINT fear_greed_revision_ck0 CHECK ("revision" >= 0)
+)
+ PARTITION BY RANGE (ts);
+
+COMMENT ON TABLE raw.fear_greed IS 'Fear & Greed index, daily, market wide. ts is the day it is published for.';
+
+COMMENT ON COLUMN raw.fear_greed.source IS 'Provider that told us.';
+
+COMMENT ON COLUMN raw.fear_greed.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN raw.fear_greed.fear_greed IS 'Fear & Greed index, market wide.';
+
+COMMENT ON COLUMN raw.fear_greed.classification IS 'The provider''s own word for the index value.';
+
+COMMENT ON COLUMN raw.fear_greed.source_tier IS 'Worst origin among the inputs: 1 primary, 2 secondary, 3 derived proxy / repaired / historical file, 4 cache, 9 synthetic.';
+
+COMMENT ON COLUMN raw.fear_greed.payload_id IS 'Landing-store id (sha256) of the response bytes.';
+
+COMMENT ON COLUMN raw.fear_greed.available_at IS 'When the value could be known: arrival for rows seen live, else close + declared lag.';
+
+COMMENT ON COLUMN raw.fear_greed.pit_grade IS 'Whether the arrival was seen or is assumed from a declared lag.';
+
+COMMENT ON COLUMN raw.fear_greed.ingested_at IS 'When this version of the row was first stored.';
+
+COMMENT ON COLUMN raw.fear_greed.revision IS '0 for the first version of a row, then 1, 2, ...';
+
+COMMENT ON COLUMN raw.fear_greed.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE raw.fear_greed_revisions (
+	source TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	fear_greed FLOAT(53),
+	classification TEXT,
+	source_tier BIGINT,
+	payload_id TEXT,
+	available_at TIMESTAMP WITH TIME ZONE,
+	pit_grade TEXT,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT NOT NULL,
+	run_id TEXT,
+	superseded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT fear_greed_revisions_pk PRIMARY KEY (source, ts, revision)
+);
+
+COMMENT ON TABLE raw.fear_greed_revisions IS 'Replaced versions of raw.fear_greed.';
+
+COMMENT ON COLUMN raw.fear_greed_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
+
+CREATE TABLE raw.funding_rates (
+	source TEXT NOT NULL,
+	venue TEXT NOT NULL,
+	market TEXT NOT NULL,
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	funding_rate FLOAT(53) NOT NULL,
+	interval_hours BIGINT,
+	mark_price FLOAT(53),
+	source_tier BIGINT NOT NULL,
+	payload_id TEXT,
+	available_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	pit_grade TEXT NOT NULL,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT,
+	run_id TEXT,
+	CONSTRAINT funding_rates_pk PRIMARY KEY (source, venue, market, symbol, ts),
+	CONSTRAINT funding_rates_market_ck0 CHECK ("market" IN ('spot', 'perp', 'index')),
+	CONSTRAINT funding_rates_funding_rate_ck0 CHECK ("funding_rate" >= -1.0 AND "funding_rate" <= 1.0),
+	CONSTRAINT funding_rates_interval_hours_ck0 CHECK ("interval_hours" >= 1),
+	CONSTRAINT funding_rates_interval_hours_ck1 CHECK ("interval_hours" <= 24),
+	CONSTRAINT funding_rates_mark_price_ck0 CHECK ("mark_price" > 0.0 AND "mark_price" < 'Infinity'),
+	CONSTRAINT funding_rates_source_tier_ck0 CHECK ("source_tier" >= 1),
+	CONSTRAINT funding_rates_source_tier_ck1 CHECK ("source_tier" <= 9),
+	CONSTRAINT funding_rates_pit_grade_ck0 CHECK ("pit_grade" IN ('observed', 'assumed')),
+	CONSTRAINT funding_rates_revision_ck0 CHECK ("revision" >= 0)
+)
+ PARTITION BY RANGE (ts);
+
+COMMENT ON TABLE raw.funding_rates IS 'Settled funding prints. ts is the settlement time rounded to the minute.';
+
+COMMENT ON COLUMN raw.funding_rates.source IS 'Provider that told us.';
+
+COMMENT ON COLUMN raw.funding_rates.venue IS 'Exchange the observation is about; `aggregate` over several.';
+
+COMMENT ON COLUMN raw.funding_rates.market IS 'Market type.';
+
+COMMENT ON COLUMN raw.funding_rates.symbol IS 'Canonical symbol, BASE/QUOTE.';
+
+COMMENT ON COLUMN raw.funding_rates.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN raw.funding_rates.funding_rate IS 'Settled funding rate as a fraction of notional per funding interval.';
+
+COMMENT ON COLUMN raw.funding_rates.interval_hours IS 'Hours between settlements in force.';
+
+COMMENT ON COLUMN raw.funding_rates.mark_price IS 'Mark price at settlement.';
+
+COMMENT ON COLUMN raw.funding_rates.source_tier IS 'Worst origin among the inputs: 1 primary, 2 secondary, 3 derived proxy / repaired / historical file, 4 cache, 9 synthetic.';
+
+COMMENT ON COLUMN raw.funding_rates.payload_id IS 'Landing-store id (sha256) of the response bytes.';
+
+COMMENT ON COLUMN raw.funding_rates.available_at IS 'When the value could be known: arrival for rows seen live, else close + declared lag.';
+
+COMMENT ON COLUMN raw.funding_rates.pit_grade IS 'Whether the arrival was seen or is assumed from a declared lag.';
+
+COMMENT ON COLUMN raw.funding_rates.ingested_at IS 'When this version of the row was first stored.';
+
+COMMENT ON COLUMN raw.funding_rates.revision IS '0 for the first version of a row, then 1, 2, ...';
+
+COMMENT ON COLUMN raw.funding_rates.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE raw.funding_rates_revisions (
+	source TEXT NOT NULL,
+	venue TEXT NOT NULL,
+	market TEXT NOT NULL,
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	funding_rate FLOAT(53),
+	interval_hours BIGINT,
+	mark_price FLOAT(53),
+	source_tier BIGINT,
+	payload_id TEXT,
+	available_at TIMESTAMP WITH TIME ZONE,
+	pit_grade TEXT,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT NOT NULL,
+	run_id TEXT,
+	superseded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT funding_rates_revisions_pk PRIMARY KEY (source, venue, market, symbol, ts, revision)
+);
+
+COMMENT ON TABLE raw.funding_rates_revisions IS 'Replaced versions of raw.funding_rates.';
+
+COMMENT ON COLUMN raw.funding_rates_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
+
+CREATE TABLE raw.liquidations (
+	source TEXT NOT NULL,
+	venue TEXT NOT NULL,
+	market TEXT NOT NULL,
+	symbol TEXT NOT NULL,
+	timeframe TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	long_liquidations_usd FLOAT(53) NOT NULL,
+	short_liquidations_usd FLOAT(53) NOT NULL,
+	source_tier BIGINT NOT NULL,
+	payload_id TEXT,
+	available_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	pit_grade TEXT NOT NULL,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT,
+	run_id TEXT,
+	CONSTRAINT liquidations_pk PRIMARY KEY (source, venue, market, symbol, timeframe, ts),
+	CONSTRAINT liquidations_market_ck0 CHECK ("market" IN ('spot', 'perp', 'index')),
+	CONSTRAINT liquidations_timeframe_ck0 CHECK ("timeframe" IN ('1h', '4h', '1d', '1w')),
+	CONSTRAINT liquidations_long_liquidations_usd_ck0 CHECK ("long_liquidations_usd" >= 0.0 AND "long_liquidations_usd" < 'Infinity'),
+	CONSTRAINT liquidations_short_liquidations_usd_ck0 CHECK ("short_liquidations_usd" >= 0.0 AND "short_liquidations_usd" < 'Infinity'),
+	CONSTRAINT liquidations_source_tier_ck0 CHECK ("source_tier" >= 1),
+	CONSTRAINT liquidations_source_tier_ck1 CHECK ("source_tier" <= 9),
+	CONSTRAINT liquidations_pit_grade_ck0 CHECK ("pit_grade" IN ('observed', 'assumed')),
+	CONSTRAINT liquidations_revision_ck0 CHECK ("revision" >= 0)
+)
+ PARTITION BY RANGE (ts);
+
+COMMENT ON TABLE raw.liquidations IS 'Forced closures in USD by hourly bucket and side. ts is the bucket''s start.';
+
+COMMENT ON COLUMN raw.liquidations.source IS 'Provider that told us.';
+
+COMMENT ON COLUMN raw.liquidations.venue IS 'Exchange the observation is about; `aggregate` over several.';
+
+COMMENT ON COLUMN raw.liquidations.market IS 'Market type.';
+
+COMMENT ON COLUMN raw.liquidations.symbol IS 'Canonical symbol, BASE/QUOTE.';
+
+COMMENT ON COLUMN raw.liquidations.timeframe IS 'Length of the bar or bucket.';
+
+COMMENT ON COLUMN raw.liquidations.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN raw.liquidations.long_liquidations_usd IS 'Longs closed by force in the bucket.';
+
+COMMENT ON COLUMN raw.liquidations.short_liquidations_usd IS 'Shorts closed by force in the bucket.';
+
+COMMENT ON COLUMN raw.liquidations.source_tier IS 'Worst origin among the inputs: 1 primary, 2 secondary, 3 derived proxy / repaired / historical file, 4 cache, 9 synthetic.';
+
+COMMENT ON COLUMN raw.liquidations.payload_id IS 'Landing-store id (sha256) of the response bytes.';
+
+COMMENT ON COLUMN raw.liquidations.available_at IS 'When the value could be known: arrival for rows seen live, else close + declared lag.';
+
+COMMENT ON COLUMN raw.liquidations.pit_grade IS 'Whether the arrival was seen or is assumed from a declared lag.';
+
+COMMENT ON COLUMN raw.liquidations.ingested_at IS 'When this version of the row was first stored.';
+
+COMMENT ON COLUMN raw.liquidations.revision IS '0 for the first version of a row, then 1, 2, ...';
+
+COMMENT ON COLUMN raw.liquidations.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE raw.liquidations_revisions (
+	source TEXT NOT NULL,
+	venue TEXT NOT NULL,
+	market TEXT NOT NULL,
+	symbol TEXT NOT NULL,
+	timeframe TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	long_liquidations_usd FLOAT(53),
+	short_liquidations_usd FLOAT(53),
+	source_tier BIGINT,
+	payload_id TEXT,
+	available_at TIMESTAMP WITH TIME ZONE,
+	pit_grade TEXT,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT NOT NULL,
+	run_id TEXT,
+	superseded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT liquidations_revisions_pk PRIMARY KEY (source, venue, market, symbol, timeframe, ts, revision)
+);
+
+COMMENT ON TABLE raw.liquidations_revisions IS 'Replaced versions of raw.liquidations.';
+
+COMMENT ON COLUMN raw.liquidations_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
+
+CREATE TABLE raw.open_interest (
+	source TEXT NOT NULL,
+	venue TEXT NOT NULL,
+	market TEXT NOT NULL,
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	open_interest_base FLOAT(53),
+	open_interest_usd FLOAT(53),
+	source_tier BIGINT NOT NULL,
+	payload_id TEXT,
+	available_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	pit_grade TEXT NOT NULL,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT,
+	run_id TEXT,
+	CONSTRAINT open_interest_pk PRIMARY KEY (source, venue, market, symbol, ts),
+	CONSTRAINT open_interest_market_ck0 CHECK ("market" IN ('spot', 'perp', 'index')),
+	CONSTRAINT open_interest_open_interest_base_ck0 CHECK ("open_interest_base" >= 0.0 AND "open_interest_base" < 'Infinity'),
+	CONSTRAINT open_interest_open_interest_usd_ck0 CHECK ("open_interest_usd" >= 0.0 AND "open_interest_usd" < 'Infinity'),
+	CONSTRAINT open_interest_source_tier_ck0 CHECK ("source_tier" >= 1),
+	CONSTRAINT open_interest_source_tier_ck1 CHECK ("source_tier" <= 9),
+	CONSTRAINT open_interest_pit_grade_ck0 CHECK ("pit_grade" IN ('observed', 'assumed')),
+	CONSTRAINT open_interest_revision_ck0 CHECK ("revision" >= 0)
+)
+ PARTITION BY RANGE (ts);
+
+COMMENT ON TABLE raw.open_interest IS 'Open interest by hourly bucket, one-sided. ts is the bucket''s start; the value is its close.';
+
+COMMENT ON COLUMN raw.open_interest.source IS 'Provider that told us.';
+
+COMMENT ON COLUMN raw.open_interest.venue IS 'Exchange the observation is about; `aggregate` over several.';
+
+COMMENT ON COLUMN raw.open_interest.market IS 'Market type.';
+
+COMMENT ON COLUMN raw.open_interest.symbol IS 'Canonical symbol, BASE/QUOTE.';
+
+COMMENT ON COLUMN raw.open_interest.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN raw.open_interest.open_interest_base IS 'One-sided open interest in coins.';
+
+COMMENT ON COLUMN raw.open_interest.open_interest_usd IS 'One-sided open interest in US dollars.';
+
+COMMENT ON COLUMN raw.open_interest.source_tier IS 'Worst origin among the inputs: 1 primary, 2 secondary, 3 derived proxy / repaired / historical file, 4 cache, 9 synthetic.';
+
+COMMENT ON COLUMN raw.open_interest.payload_id IS 'Landing-store id (sha256) of the response bytes.';
+
+COMMENT ON COLUMN raw.open_interest.available_at IS 'When the value could be known: arrival for rows seen live, else close + declared lag.';
+
+COMMENT ON COLUMN raw.open_interest.pit_grade IS 'Whether the arrival was seen or is assumed from a declared lag.';
+
+COMMENT ON COLUMN raw.open_interest.ingested_at IS 'When this version of the row was first stored.';
+
+COMMENT ON COLUMN raw.open_interest.revision IS '0 for the first version of a row, then 1, 2, ...';
+
+COMMENT ON COLUMN raw.open_interest.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE raw.open_interest_revisions (
+	source TEXT NOT NULL,
+	venue TEXT NOT NULL,
+	market TEXT NOT NULL,
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	open_interest_base FLOAT(53),
+	open_interest_usd FLOAT(53),
+	source_tier BIGINT,
+	payload_id TEXT,
+	available_at TIMESTAMP WITH TIME ZONE,
+	pit_grade TEXT,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT NOT NULL,
+	run_id TEXT,
+	superseded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT open_interest_revisions_pk PRIMARY KEY (source, venue, market, symbol, ts, revision)
+);
+
+COMMENT ON TABLE raw.open_interest_revisions IS 'Replaced versions of raw.open_interest.';
+
+COMMENT ON COLUMN raw.open_interest_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
+
+CREATE TABLE raw.positioning (
+	source TEXT NOT NULL,
+	venue TEXT NOT NULL,
+	market TEXT NOT NULL,
+	symbol TEXT NOT NULL,
+	metric TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	value FLOAT(53) NOT NULL,
+	source_tier BIGINT NOT NULL,
+	payload_id TEXT,
+	available_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	pit_grade TEXT NOT NULL,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT,
+	run_id TEXT,
+	CONSTRAINT positioning_pk PRIMARY KEY (source, venue, market, symbol, metric, ts),
+	CONSTRAINT positioning_market_ck0 CHECK ("market" IN ('spot', 'perp', 'index')),
+	CONSTRAINT positioning_metric_ck0 CHECK ("metric" IN ('global_account_long_frac', 'top_trader_account_long_frac', 'top_trader_position_long_frac', 'taker_buy_base', 'taker_sell_base')),
+	CONSTRAINT positioning_value_ck0 CHECK ("value" >= 0.0 AND "value" < 'Infinity'),
+	CONSTRAINT positioning_source_tier_ck0 CHECK ("source_tier" >= 1),
+	CONSTRAINT positioning_source_tier_ck1 CHECK ("source_tier" <= 9),
+	CONSTRAINT positioning_pit_grade_ck0 CHECK ("pit_grade" IN ('observed', 'assumed')),
+	CONSTRAINT positioning_revision_ck0 CHECK ("revision" >= 0)
+)
+ PARTITION BY RANGE (ts);
+
+COMMENT ON TABLE raw.positioning IS 'Long-short shares and taker volumes, one row per metric. ts is the bucket''s start.';
+
+COMMENT ON COLUMN raw.positioning.source IS 'Provider that told us.';
+
+COMMENT ON COLUMN raw.positioning.venue IS 'Exchange the observation is about; `aggregate` over several.';
+
+COMMENT ON COLUMN raw.positioning.market IS 'Market type.';
+
+COMMENT ON COLUMN raw.positioning.symbol IS 'Canonical symbol, BASE/QUOTE.';
+
+COMMENT ON COLUMN raw.positioning.metric IS 'What a positioning row measures.';
+
+COMMENT ON COLUMN raw.positioning.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN raw.positioning.value IS 'Value of the metric: a fraction, or coins for taker volumes.';
+
+COMMENT ON COLUMN raw.positioning.source_tier IS 'Worst origin among the inputs: 1 primary, 2 secondary, 3 derived proxy / repaired / historical file, 4 cache, 9 synthetic.';
+
+COMMENT ON COLUMN raw.positioning.payload_id IS 'Landing-store id (sha256) of the response bytes.';
+
+COMMENT ON COLUMN raw.positioning.available_at IS 'When the value could be known: arrival for rows seen live, else close + declared lag.';
+
+COMMENT ON COLUMN raw.positioning.pit_grade IS 'Whether the arrival was seen or is assumed from a declared lag.';
+
+COMMENT ON COLUMN raw.positioning.ingested_at IS 'When this version of the row was first stored.';
+
+COMMENT ON COLUMN raw.positioning.revision IS '0 for the first version of a row, then 1, 2, ...';
+
+COMMENT ON COLUMN raw.positioning.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE raw.positioning_revisions (
+	source TEXT NOT NULL,
+	venue TEXT NOT NULL,
+	market TEXT NOT NULL,
+	symbol TEXT NOT NULL,
+	metric TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	value FLOAT(53),
+	source_tier BIGINT,
+	payload_id TEXT,
+	available_at TIMESTAMP WITH TIME ZONE,
+	pit_grade TEXT,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT NOT NULL,
+	run_id TEXT,
+	superseded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT positioning_revisions_pk PRIMARY KEY (source, venue, market, symbol, metric, ts, revision)
+);
+
+COMMENT ON TABLE raw.positioning_revisions IS 'Replaced versions of raw.positioning.';
+
+COMMENT ON COLUMN raw.positioning_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
+
+CREATE TABLE regimes.timeframe_regimes (
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	regime_1h TEXT,
+	regime_4h TEXT,
+	regime_1d TEXT,
+	regime_1w TEXT,
+	primary_raw TEXT,
+	primary_regime TEXT,
+	primary_legacy TEXT,
+	frames_available BIGINT,
+	agreement_count BIGINT,
+	compatible_count BIGINT,
+	agreement_score FLOAT(53),
+	confidence FLOAT(53),
+	confidence_kind TEXT,
+	is_confirmed BOOLEAN,
+	cooling_kind TEXT,
+	price_z_1h FLOAT(53),
+	trend_z_1h FLOAT(53),
+	volume_z_1h FLOAT(53),
+	heat_1h FLOAT(53),
+	efficiency_1h FLOAT(53),
+	price_z_4h FLOAT(53),
+	trend_z_4h FLOAT(53),
+	volume_z_4h FLOAT(53),
+	heat_4h FLOAT(53),
+	efficiency_4h FLOAT(53),
+	price_z_1d FLOAT(53),
+	trend_z_1d FLOAT(53),
+	volume_z_1d FLOAT(53),
+	heat_1d FLOAT(53),
+	efficiency_1d FLOAT(53),
+	price_z_1w FLOAT(53),
+	trend_z_1w FLOAT(53),
+	volume_z_1w FLOAT(53),
+	heat_1w FLOAT(53),
+	efficiency_1w FLOAT(53),
+	event_kind TEXT,
+	event_severity TEXT,
+	event_ordinal BIGINT,
+	episode_start TIMESTAMP WITH TIME ZONE,
+	status TEXT NOT NULL,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT NOT NULL,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT,
+	run_id TEXT,
+	CONSTRAINT timeframe_regimes_pk PRIMARY KEY (symbol, ts),
+	CONSTRAINT timeframe_regimes_regime_1h_ck0 CHECK ("regime_1h" IN ('SPOT_IGNITION', 'SPOT_COOLING', 'SPOT_CHOP', 'SPOT_NEUTRAL')),
+	CONSTRAINT timeframe_regimes_regime_4h_ck0 CHECK ("regime_4h" IN ('SPOT_IGNITION', 'SPOT_COOLING', 'SPOT_CHOP', 'SPOT_NEUTRAL')),
+	CONSTRAINT timeframe_regimes_regime_1d_ck0 CHECK ("regime_1d" IN ('SPOT_IGNITION', 'SPOT_COOLING', 'SPOT_CHOP', 'SPOT_NEUTRAL')),
+	CONSTRAINT timeframe_regimes_regime_1w_ck0 CHECK ("regime_1w" IN ('SPOT_IGNITION', 'SPOT_COOLING', 'SPOT_CHOP', 'SPOT_NEUTRAL')),
+	CONSTRAINT timeframe_regimes_primary_raw_ck0 CHECK ("primary_raw" IN ('SPOT_IGNITION', 'SPOT_COOLING', 'SPOT_CHOP', 'SPOT_NEUTRAL')),
+	CONSTRAINT timeframe_regimes_primary_regime_ck0 CHECK ("primary_regime" IN ('SPOT_IGNITION', 'SPOT_COOLING', 'SPOT_CHOP', 'SPOT_NEUTRAL')),
+	CONSTRAINT timeframe_regimes_primary_legacy_ck0 CHECK ("primary_legacy" IN ('SPOT_IGNITION', 'SPOT_COOLING', 'SPOT_CHOP', 'SPOT_NEUTRAL')),
+	CONSTRAINT timeframe_regimes_frames_available_ck0 CHECK ("frames_available" >= 0),
+	CONSTRAINT timeframe_regimes_frames_available_ck1 CHECK ("frames_available" <= 4),
+	CONSTRAINT timeframe_regimes_agreement_count_ck0 CHECK ("agreement_count" >= 0),
+	CONSTRAINT timeframe_regimes_agreement_count_ck1 CHECK ("agreement_count" <= 4),
+	CONSTRAINT timeframe_regimes_compatible_count_ck0 CHECK ("compatible_count" >= 0),
+	CONSTRAINT timeframe_regimes_compatible_count_ck1 CHECK ("compatible_count" <= 4),
+	CONSTRAINT timeframe_regimes_agreement_score_ck0 CHECK ("agreement_score" >= 0.0 AND "agreement_score" <= 1.0),
+	CONSTRAINT timeframe_regimes_confidence_ck0 CHECK ("confidence" >= 0.0 AND "confidence" <= 1.0),
+	CONSTRAINT timeframe_regimes_confidence_kind_ck0 CHECK ("confidence_kind" IN ('heuristic', 'calibrated')),
+	CONSTRAINT timeframe_regimes_cooling_kind_ck0 CHECK ("cooling_kind" IN ('FADE', 'CAPITULATION')),
+	CONSTRAINT timeframe_regimes_price_z_1h_ck0 CHECK ("price_z_1h" > '-Infinity' AND "price_z_1h" < 'Infinity'),
+	CONSTRAINT timeframe_regimes_trend_z_1h_ck0 CHECK ("trend_z_1h" > '-Infinity' AND "trend_z_1h" < 'Infinity'),
+	CONSTRAINT timeframe_regimes_volume_z_1h_ck0 CHECK ("volume_z_1h" > '-Infinity' AND "volume_z_1h" < 'Infinity'),
+	CONSTRAINT timeframe_regimes_heat_1h_ck0 CHECK ("heat_1h" >= 0.0 AND "heat_1h" <= 100.0),
+	CONSTRAINT timeframe_regimes_efficiency_1h_ck0 CHECK ("efficiency_1h" >= 0.0 AND "efficiency_1h" <= 1.0),
+	CONSTRAINT timeframe_regimes_price_z_4h_ck0 CHECK ("price_z_4h" > '-Infinity' AND "price_z_4h" < 'Infinity'),
+	CONSTRAINT timeframe_regimes_trend_z_4h_ck0 CHECK ("trend_z_4h" > '-Infinity' AND "trend_z_4h" < 'Infinity'),
+	CONSTRAINT timeframe_regimes_volume_z_4h_ck0 CHECK ("volume_z_4h" > '-Infinity' AND "volume_z_4h" < 'Infinity'),
+	CONSTRAINT timeframe_regimes_heat_4h_ck0 CHECK ("heat_4h" >= 0.0 AND "heat_4h" <= 100.0),
+	CONSTRAINT timeframe_regimes_efficiency_4h_ck0 CHECK ("efficiency_4h" >= 0.0 AND "efficiency_4h" <= 1.0),
+	CONSTRAINT timeframe_regimes_price_z_1d_ck0 CHECK ("price_z_1d" > '-Infinity' AND "price_z_1d" < 'Infinity'),
+	CONSTRAINT timeframe_regimes_trend_z_1d_ck0 CHECK ("trend_z_1d" > '-Infinity' AND "trend_z_1d" < 'Infinity'),
+	CONSTRAINT timeframe_regimes_volume_z_1d_ck0 CHECK ("volume_z_1d" > '-Infinity' AND "volume_z_1d" < 'Infinity'),
+	CONSTRAINT timeframe_regimes_heat_1d_ck0 CHECK ("heat_1d" >= 0.0 AND "heat_1d" <= 100.0),
+	CONSTRAINT timeframe_regimes_efficiency_1d_ck0 CHECK ("efficiency_1d" >= 0.0 AND "efficiency_1d" <= 1.0),
+	CONSTRAINT timeframe_regimes_price_z_1w_ck0 CHECK ("price_z_1w" > '-Infinity' AND "price_z_1w" < 'Infinity'),
+	CONSTRAINT timeframe_regimes_trend_z_1w_ck0 CHECK ("trend_z_1w" > '-Infinity' AND "trend_z_1w" < 'Infinity'),
+	CONSTRAINT timeframe_regimes_volume_z_1w_ck0 CHECK ("volume_z_1w" > '-Infinity' AND "volume_z_1w" < 'Infinity'),
+	CONSTRAINT timeframe_regimes_heat_1w_ck0 CHECK ("heat_1w" >= 0.0 AND "heat_1w" <= 100.0),
+	CONSTRAINT timeframe_regimes_efficiency_1w_ck0 CHECK ("efficiency_1w" >= 0.0 AND "efficiency_1w" <= 1.0),
+	CONSTRAINT timeframe_regimes_event_kind_ck0 CHECK ("event_kind" IN ('start', 'escalation', 'end', 'change')),
+	CONSTRAINT timeframe_regimes_event_severity_ck0 CHECK ("event_severity" IN ('INFO', 'WARNING', 'CRITICAL')),
+	CONSTRAINT timeframe_regimes_event_ordinal_ck0 CHECK ("event_ordinal" >= 0),
+	CONSTRAINT timeframe_regimes_status_ck0 CHECK ("status" IN ('ok', 'partial', 'stale', 'missing', 'insufficient_history', 'not_applicable', 'quarantined')),
+	CONSTRAINT timeframe_regimes_source_tier_ck0 CHECK ("source_tier" >= 1),
+	CONSTRAINT timeframe_regimes_source_tier_ck1 CHECK ("source_tier" <= 9),
+	CONSTRAINT timeframe_regimes_revision_ck0 CHECK ("revision" >= 0)
+)
+ PARTITION BY RANGE (ts);
+
+COMMENT ON TABLE regimes.timeframe_regimes IS 'Regime labels on 1h, 4h, 1d and 1w bars of the spot series and their agreement, one row per symbol and hour.';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.symbol IS 'Canonical symbol, BASE/QUOTE.';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.regime_1h IS 'Label of the newest closed 1h bar.';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.regime_4h IS 'Label of the newest closed 4h bar.';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.regime_1d IS 'Label of the newest closed 1d bar.';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.regime_1w IS 'Label of the newest closed 1w bar.';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.primary_raw IS 'Label held by at least half of the available frames, before confirmation.';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.primary_regime IS 'primary_raw once it held for three consecutive rows.';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.primary_legacy IS 'The 1h label, the seed''s primary.';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.frames_available IS 'Frames that have a label.';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.agreement_count IS 'Size of the largest group of equal labels, NEUTRAL left out.';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.compatible_count IS 'Frames not opposed to the primary; null for a NEUTRAL or CHOP primary.';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.agreement_score IS 'Mean agreement with the primary: 1 same, 0.5 neither, 0 opposed.';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.confidence IS 'Reliability of the row''s main value.';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.confidence_kind IS 'Whether confidence is calibrated.';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.is_confirmed IS 'The confirmation rule holds at this row.';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.cooling_kind IS 'Of a 1h COOLING label: capitulation when volume_z >= 1.5, else fade.';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.price_z_1h IS 'Lagged z of the log close over the 1h window.';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.trend_z_1h IS 'k-bar 1h return over lagged sigma root k.';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.volume_z_1h IS 'Lagged MAD z of log volume, 1h bars.';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.heat_1h IS 'Trend and volume heat of the 1h bar.';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.efficiency_1h IS 'Efficiency ratio over k 1h bars.';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.price_z_4h IS 'Lagged z of the log close over the 4h window.';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.trend_z_4h IS 'k-bar 4h return over lagged sigma root k.';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.volume_z_4h IS 'Lagged MAD z of log volume, 4h bars.';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.heat_4h IS 'Trend and volume heat of the 4h bar.';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.efficiency_4h IS 'Efficiency ratio over k 4h bars.';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.price_z_1d IS 'Lagged z of the log close over the 1d window.';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.trend_z_1d IS 'k-bar 1d return over lagged sigma root k.';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.volume_z_1d IS 'Lagged MAD z of log volume, 1d bars.';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.heat_1d IS 'Trend and volume heat of the 1d bar.';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.efficiency_1d IS 'Efficiency ratio over k 1d bars.';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.price_z_1w IS 'Lagged z of the log close over the 1w window.';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.trend_z_1w IS 'k-bar 1w return over lagged sigma root k.';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.volume_z_1w IS 'Lagged MAD z of log volume, 1w bars.';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.heat_1w IS 'Trend and volume heat of the 1w bar.';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.efficiency_1w IS 'Efficiency ratio over k 1w bars.';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.event_kind IS 'What this row''s state machine announces; null for most rows.';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.event_severity IS 'Alert severity of the announcement.';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.event_ordinal IS 'Ordinal of the announcement within its episode.';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.episode_start IS 'First row of the episode that the row belongs to.';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.status IS 'Whether the row''s main value can be used; anything but ok or partial means null.';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.reason IS 'Why the status is not ok; null when it is.';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.source_tier IS 'Worst origin among the inputs: 1 primary, 2 secondary, 3 derived proxy / repaired / historical file, 4 cache, 9 synthetic.';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.method_version IS 'Definition and thresholds behind the value: code version + digest of the parameters.';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.ingested_at IS 'When this version of the row was first stored.';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.revision IS '0 for the first version of a row, then 1, 2, ...';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE regimes.timeframe_regimes_revisions (
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	regime_1h TEXT,
+	regime_4h TEXT,
+	regime_1d TEXT,
+	regime_1w TEXT,
+	primary_raw TEXT,
+	primary_regime TEXT,
+	primary_legacy TEXT,
+	frames_available BIGINT,
+	agreement_count BIGINT,
+	compatible_count BIGINT,
+	agreement_score FLOAT(53),
+	confidence FLOAT(53),
+	confidence_kind TEXT,
+	is_confirmed BOOLEAN,
+	cooling_kind TEXT,
+	price_z_1h FLOAT(53),
+	trend_z_1h FLOAT(53),
+	volume_z_1h FLOAT(53),
+	heat_1h FLOAT(53),
+	efficiency_1h FLOAT(53),
+	price_z_4h FLOAT(53),
+	trend_z_4h FLOAT(53),
+	volume_z_4h FLOAT(53),
+	heat_4h FLOAT(53),
+	efficiency_4h FLOAT(53),
+	price_z_1d FLOAT(53),
+	trend_z_1d FLOAT(53),
+	volume_z_1d FLOAT(53),
+	heat_1d FLOAT(53),
+	efficiency_1d FLOAT(53),
+	price_z_1w FLOAT(53),
+	trend_z_1w FLOAT(53),
+	volume_z_1w FLOAT(53),
+	heat_1w FLOAT(53),
+	efficiency_1w FLOAT(53),
+	event_kind TEXT,
+	event_severity TEXT,
+	event_ordinal BIGINT,
+	episode_start TIMESTAMP WITH TIME ZONE,
+	status TEXT,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT NOT NULL,
+	run_id TEXT,
+	superseded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT timeframe_regimes_revisions_pk PRIMARY KEY (symbol, ts, revision)
+);
+
+COMMENT ON TABLE regimes.timeframe_regimes_revisions IS 'Replaced versions of regimes.timeframe_regimes.';
+
+COMMENT ON COLUMN regimes.timeframe_regimes_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
+
+CREATE TABLE signals.components (
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	momentum_score FLOAT(53),
+	momentum_direction TEXT,
+	momentum_strength FLOAT(53),
+	momentum_confidence FLOAT(53),
+	momentum_status TEXT,
+	momentum_reason TEXT,
+	momentum_raw FLOAT(53),
+	status TEXT NOT NULL,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT NOT NULL,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT,
+	run_id TEXT,
+	CONSTRAINT components_pk PRIMARY KEY (symbol, ts),
+	CONSTRAINT components_momentum_score_ck0 CHECK ("momentum_score" >= 0.0 AND "momentum_score" <= 100.0),
+	CONSTRAINT components_momentum_direction_ck0 CHECK ("momentum_direction" IN ('BULLISH', 'NEUTRAL', 'BEARISH')),
+	CONSTRAINT components_momentum_strength_ck0 CHECK ("momentum_strength" >= 0.0 AND "momentum_strength" <= 1.0),
+	CONSTRAINT components_momentum_confidence_ck0 CHECK ("momentum_confidence" >= 0.0 AND "momentum_confidence" <= 1.0),
+	CONSTRAINT components_momentum_status_ck0 CHECK ("momentum_status" IN ('ok', 'partial', 'stale', 'missing', 'insufficient_history', 'not_applicable', 'quarantined')),
+	CONSTRAINT components_momentum_raw_ck0 CHECK ("momentum_raw" > '-Infinity' AND "momentum_raw" < 'Infinity'),
+	CONSTRAINT components_status_ck0 CHECK ("status" IN ('ok', 'partial', 'stale', 'missing', 'insufficient_history', 'not_applicable', 'quarantined')),
+	CONSTRAINT components_source_tier_ck0 CHECK ("source_tier" >= 1),
+	CONSTRAINT components_source_tier_ck1 CHECK ("source_tier" <= 9),
+	CONSTRAINT components_revision_ck0 CHECK ("revision" >= 0)
+)
+ PARTITION BY RANGE (ts);
+
+COMMENT ON TABLE signals.components IS 'Signal components of the primary perpetual, one row per symbol and hour, columns per component. The row''s status is the worst of its components''.';
+
+COMMENT ON COLUMN signals.components.symbol IS 'Canonical symbol, BASE/QUOTE.';
+
+COMMENT ON COLUMN signals.components.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN signals.components.momentum_score IS 'Mean of 4, 24 and 72 h returns over lagged volatility, 50 neutral.';
+
+COMMENT ON COLUMN signals.components.momentum_direction IS 'Reading of momentum_score.';
+
+COMMENT ON COLUMN signals.components.momentum_strength IS '|score - 50| / 50.';
+
+COMMENT ON COLUMN signals.components.momentum_confidence IS 'Data coverage x sample adequacy.';
+
+COMMENT ON COLUMN signals.components.momentum_status IS 'Status of momentum_score.';
+
+COMMENT ON COLUMN signals.components.momentum_reason IS 'Why momentum_status is not ok.';
+
+COMMENT ON COLUMN signals.components.momentum_raw IS 'Volatility-scaled mean return behind momentum_score.';
+
+COMMENT ON COLUMN signals.components.status IS 'Whether the row''s main value can be used; anything but ok or partial means null.';
+
+COMMENT ON COLUMN signals.components.reason IS 'Why the status is not ok; null when it is.';
+
+COMMENT ON COLUMN signals.components.source_tier IS 'Worst origin among the inputs: 1 primary, 2 secondary, 3 derived proxy / repaired / historical file, 4 cache, 9 synthetic.';
+
+COMMENT ON COLUMN signals.components.method_version IS 'Definition and thresholds behind the value: code version + digest of the parameters.';
+
+COMMENT ON COLUMN signals.components.ingested_at IS 'When this version of the row was first stored.';
+
+COMMENT ON COLUMN signals.components.revision IS '0 for the first version of a row, then 1, 2, ...';
+
+COMMENT ON COLUMN signals.components.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE signals.components_revisions (
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	momentum_score FLOAT(53),
+	momentum_direction TEXT,
+	momentum_strength FLOAT(53),
+	momentum_confidence FLOAT(53),
+	momentum_status TEXT,
+	momentum_reason TEXT,
+	momentum_raw FLOAT(53),
+	status TEXT,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT NOT NULL,
+	run_id TEXT,
+	superseded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT components_revisions_pk PRIMARY KEY (symbol, ts, revision)
+);
+
+COMMENT ON TABLE signals.components_revisions IS 'Replaced versions of signals.components.';
+
+COMMENT ON COLUMN signals.components_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
+
+CREATE TABLE signals.futures_scores (
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	futures_score FLOAT(53),
+	futures_signal TEXT,
+	score_uncovered FLOAT(53),
+	score_fixed50 FLOAT(53),
+	coverage_pct BIGINT,
+	confidence FLOAT(53),
+	confidence_level TEXT,
+	factor_agreement FLOAT(53),
+	freshness FLOAT(53),
+	top_factors JSONB,
+	liquidations_factor FLOAT(53),
+	liquidations_factor_status TEXT,
+	liquidations_factor_reason TEXT,
+	funding_factor FLOAT(53),
+	funding_factor_status TEXT,
+	funding_factor_reason TEXT,
+	momentum_factor FLOAT(53),
+	momentum_factor_status TEXT,
+	momentum_factor_reason TEXT,
+	long_short_factor FLOAT(53),
+	long_short_factor_status TEXT,
+	long_short_factor_reason TEXT,
+	smart_money_factor FLOAT(53),
+	smart_money_factor_status TEXT,
+	smart_money_factor_reason TEXT,
+	oi_trend_factor FLOAT(53),
+	oi_trend_factor_status TEXT,
+	oi_trend_factor_reason TEXT,
+	social_factor FLOAT(53),
+	social_factor_status TEXT,
+	social_factor_reason TEXT,
+	fear_greed_factor FLOAT(53),
+	fear_greed_factor_status TEXT,
+	fear_greed_factor_reason TEXT,
+	status TEXT NOT NULL,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT NOT NULL,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT,
+	run_id TEXT,
+	CONSTRAINT futures_scores_pk PRIMARY KEY (symbol, ts),
+	CONSTRAINT futures_scores_futures_score_ck0 CHECK ("futures_score" >= 0.0 AND "futures_score" <= 100.0),
+	CONSTRAINT futures_scores_futures_signal_ck0 CHECK ("futures_signal" IN ('LONG', 'NEUTRAL', 'SHORT')),
+	CONSTRAINT futures_scores_score_uncovered_ck0 CHECK ("score_uncovered" >= 0.0 AND "score_uncovered" <= 100.0),
+	CONSTRAINT futures_scores_score_fixed50_ck0 CHECK ("score_fixed50" >= 0.0 AND "score_fixed50" <= 100.0),
+	CONSTRAINT futures_scores_coverage_pct_ck0 CHECK ("coverage_pct" >= 0),
+	CONSTRAINT futures_scores_coverage_pct_ck1 CHECK ("coverage_pct" <= 100),
+	CONSTRAINT futures_scores_confidence_ck0 CHECK ("confidence" >= 0.0 AND "confidence" <= 1.0),
+	CONSTRAINT futures_scores_confidence_level_ck0 CHECK ("confidence_level" IN ('high', 'medium', 'low')),
+	CONSTRAINT futures_scores_factor_agreement_ck0 CHECK ("factor_agreement" >= 0.0 AND "factor_agreement" <= 1.0),
+	CONSTRAINT futures_scores_freshness_ck0 CHECK ("freshness" >= 0.0 AND "freshness" <= 1.0),
+	CONSTRAINT futures_scores_liquidations_factor_ck0 CHECK ("liquidations_factor" >= 0.0 AND "liquidations_factor" <= 100.0),
+	CONSTRAINT futures_scores_liquidations_factor_status_ck0 CHECK ("liquidations_factor_status" IN ('ok', 'partial', 'stale', 'missing', 'insufficient_history', 'not_applicable', 'quarantined')),
+	CONSTRAINT futures_scores_funding_factor_ck0 CHECK ("funding_factor" >= 0.0 AND "funding_factor" <= 100.0),
+	CONSTRAINT futures_scores_funding_factor_status_ck0 CHECK ("funding_factor_status" IN ('ok', 'partial', 'stale', 'missing', 'insufficient_history', 'not_applicable', 'quarantined')),
+	CONSTRAINT futures_scores_momentum_factor_ck0 CHECK ("momentum_factor" >= 0.0 AND "momentum_factor" <= 100.0),
+	CONSTRAINT futures_scores_momentum_factor_status_ck0 CHECK ("momentum_factor_status" IN ('ok', 'partial', 'stale', 'missing', 'insufficient_history', 'not_applicable', 'quarantined')),
+	CONSTRAINT futures_scores_long_short_factor_ck0 CHECK ("long_short_factor" >= 0.0 AND "long_short_factor" <= 100.0),
+	CONSTRAINT futures_scores_long_short_factor_status_ck0 CHECK ("long_short_factor_status" IN ('ok', 'partial', 'stale', 'missing', 'insufficient_history', 'not_applicable', 'quarantined')),
+	CONSTRAINT futures_scores_smart_money_factor_ck0 CHECK ("smart_money_factor" >= 0.0 AND "smart_money_factor" <= 100.0),
+	CONSTRAINT futures_scores_smart_money_factor_status_ck0 CHECK ("smart_money_factor_status" IN ('ok', 'partial', 'stale', 'missing', 'insufficient_history', 'not_applicable', 'quarantined')),
+	CONSTRAINT futures_scores_oi_trend_factor_ck0 CHECK ("oi_trend_factor" >= 0.0 AND "oi_trend_factor" <= 100.0),
+	CONSTRAINT futures_scores_oi_trend_factor_status_ck0 CHECK ("oi_trend_factor_status" IN ('ok', 'partial', 'stale', 'missing', 'insufficient_history', 'not_applicable', 'quarantined')),
+	CONSTRAINT futures_scores_social_factor_ck0 CHECK ("social_factor" >= 0.0 AND "social_factor" <= 100.0),
+	CONSTRAINT futures_scores_social_factor_status_ck0 CHECK ("social_factor_status" IN ('ok', 'partial', 'stale', 'missing', 'insufficient_history', 'not_applicable', 'quarantined')),
+	CONSTRAINT futures_scores_fear_greed_factor_ck0 CHECK ("fear_greed_factor" >= 0.0 AND "fear_greed_factor" <= 100.0),
+	CONSTRAINT futures_scores_fear_greed_factor_status_ck0 CHECK ("fear_greed_factor_status" IN ('ok', 'partial', 'stale', 'missing', 'insufficient_history', 'not_applicable', 'quarantined')),
+	CONSTRAINT futures_scores_status_ck0 CHECK ("status" IN ('ok', 'partial', 'stale', 'missing', 'insufficient_history', 'not_applicable', 'quarantined')),
+	CONSTRAINT futures_scores_source_tier_ck0 CHECK ("source_tier" >= 1),
+	CONSTRAINT futures_scores_source_tier_ck1 CHECK ("source_tier" <= 9),
+	CONSTRAINT futures_scores_revision_ck0 CHECK ("revision" >= 0)
+)
+ PARTITION BY RANGE (ts);
+
+COMMENT ON TABLE signals.futures_scores IS 'The 8-factor futures score, one row per symbol and hour.';
+
+COMMENT ON COLUMN signals.futures_scores.symbol IS 'Canonical symbol, BASE/QUOTE.';
+
+COMMENT ON COLUMN signals.futures_scores.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN signals.futures_scores.futures_score IS 'Weighted mean of the available factors.';
+
+COMMENT ON COLUMN signals.futures_scores.futures_signal IS 'LONG at 65 and above, SHORT at 35 and below; null under 70 % coverage.';
+
+COMMENT ON COLUMN signals.futures_scores.score_uncovered IS 'The weighted mean whatever the coverage; not for decisions.';
+
+COMMENT ON COLUMN signals.futures_scores.score_fixed50 IS 'The seed''s composite, missing factors read as 50; for comparison only.';
+
+COMMENT ON COLUMN signals.futures_scores.coverage_pct IS 'Weight of the available factors.';
+
+COMMENT ON COLUMN signals.futures_scores.confidence IS 'Reliability of the row''s main value.';
+
+COMMENT ON COLUMN signals.futures_scores.confidence_level IS 'high from 0.75, medium from 0.5.';
+
+COMMENT ON COLUMN signals.futures_scores.factor_agreement IS '|sum w(s-50)| / sum w|s-50|.';
+
+COMMENT ON COLUMN signals.futures_scores.freshness IS 'Weighted freshness of the factors.';
+
+COMMENT ON COLUMN signals.futures_scores.top_factors IS 'The three factors that move the score most, with reasons.';
+
+COMMENT ON COLUMN signals.futures_scores.liquidations_factor IS 'Sub-score of the liquidations factor.';
+
+COMMENT ON COLUMN signals.futures_scores.liquidations_factor_status IS 'Status of the liquidations factor.';
+
+COMMENT ON COLUMN signals.futures_scores.liquidations_factor_reason IS 'Why the liquidations factor is not ok.';
+
+COMMENT ON COLUMN signals.futures_scores.funding_factor IS 'Sub-score of the funding factor.';
+
+COMMENT ON COLUMN signals.futures_scores.funding_factor_status IS 'Status of the funding factor.';
+
+COMMENT ON COLUMN signals.futures_scores.funding_factor_reason IS 'Why the funding factor is not ok.';
+
+COMMENT ON COLUMN signals.futures_scores.momentum_factor IS 'Sub-score of the momentum factor.';
+
+COMMENT ON COLUMN signals.futures_scores.momentum_factor_status IS 'Status of the momentum factor.';
+
+COMMENT ON COLUMN signals.futures_scores.momentum_factor_reason IS 'Why the momentum factor is not ok.';
+
+COMMENT ON COLUMN signals.futures_scores.long_short_factor IS 'Sub-score of the long_short factor.';
+
+COMMENT ON COLUMN signals.futures_scores.long_short_factor_status IS 'Status of the long_short factor.';
+
+COMMENT ON COLUMN signals.futures_scores.long_short_factor_reason IS 'Why the long_short factor is not ok.';
+
+COMMENT ON COLUMN signals.futures_scores.smart_money_factor IS 'Sub-score of the smart_money factor.';
+
+COMMENT ON COLUMN signals.futures_scores.smart_money_factor_status IS 'Status of the smart_money factor.';
+
+COMMENT ON COLUMN signals.futures_scores.smart_money_factor_reason IS 'Why the smart_money factor is not ok.';
+
+COMMENT ON COLUMN signals.futures_scores.oi_trend_factor IS 'Sub-score of the oi_trend factor.';
+
+COMMENT ON COLUMN signals.futures_scores.oi_trend_factor_status IS 'Status of the oi_trend factor.';
+
+COMMENT ON COLUMN signals.futures_scores.oi_trend_factor_reason IS 'Why the oi_trend factor is not ok.';
+
+COMMENT ON COLUMN signals.futures_scores.social_factor IS 'Sub-score of the social factor.';
+
+COMMENT ON COLUMN signals.futures_scores.social_factor_status IS 'Status of the social factor.';
+
+COMMENT ON COLUMN signals.futures_scores.social_factor_reason IS 'Why the social factor is not ok.';
+
+COMMENT ON COLUMN signals.futures_scores.fear_greed_factor IS 'Sub-score of the fear_greed factor.';
+
+COMMENT ON COLUMN signals.futures_scores.fear_greed_factor_status IS 'Status of the fear_greed factor.';
+
+COMMENT ON COLUMN signals.futures_scores.fear_greed_factor_reason IS 'Why the fear_greed factor is not ok.';
+
+COMMENT ON COLUMN signals.futures_scores.status IS 'Whether the row''s main value can be used; anything but ok or partial means null.';
+
+COMMENT ON COLUMN signals.futures_scores.reason IS 'Why the status is not ok; null when it is.';
+
+COMMENT ON COLUMN signals.futures_scores.source_tier IS 'Worst origin among the inputs: 1 primary, 2 secondary, 3 derived proxy / repaired / historical file, 4 cache, 9 synthetic.';
+
+COMMENT ON COLUMN signals.futures_scores.method_version IS 'Definition and thresholds behind the value: code version + digest of the parameters.';
+
+COMMENT ON COLUMN signals.futures_scores.ingested_at IS 'When this version of the row was first stored.';
+
+COMMENT ON COLUMN signals.futures_scores.revision IS '0 for the first version of a row, then 1, 2, ...';
+
+COMMENT ON COLUMN signals.futures_scores.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE signals.futures_scores_revisions (
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	futures_score FLOAT(53),
+	futures_signal TEXT,
+	score_uncovered FLOAT(53),
+	score_fixed50 FLOAT(53),
+	coverage_pct BIGINT,
+	confidence FLOAT(53),
+	confidence_level TEXT,
+	factor_agreement FLOAT(53),
+	freshness FLOAT(53),
+	top_factors JSONB,
+	liquidations_factor FLOAT(53),
+	liquidations_factor_status TEXT,
+	liquidations_factor_reason TEXT,
+	funding_factor FLOAT(53),
+	funding_factor_status TEXT,
+	funding_factor_reason TEXT,
+	momentum_factor FLOAT(53),
+	momentum_factor_status TEXT,
+	momentum_factor_reason TEXT,
+	long_short_factor FLOAT(53),
+	long_short_factor_status TEXT,
+	long_short_factor_reason TEXT,
+	smart_money_factor FLOAT(53),
+	smart_money_factor_status TEXT,
+	smart_money_factor_reason TEXT,
+	oi_trend_factor FLOAT(53),
+	oi_trend_factor_status TEXT,
+	oi_trend_factor_reason TEXT,
+	social_factor FLOAT(53),
+	social_factor_status TEXT,
+	social_factor_reason TEXT,
+	fear_greed_factor FLOAT(53),
+	fear_greed_factor_status TEXT,
+	fear_greed_factor_reason TEXT,
+	status TEXT,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT NOT NULL,
+	run_id TEXT,
+	superseded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT futures_scores_revisions_pk PRIMARY KEY (symbol, ts, revision)
+);
+
+COMMENT ON TABLE signals.futures_scores_revisions IS 'Replaced versions of signals.futures_scores.';
+
+COMMENT ON COLUMN signals.futures_scores_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
+
+CREATE FUNCTION ops.ensure_partition(parent regclass, month date) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    first timestamp := date_trunc('month', month::timestamp);
+    space text;
+    name text;
+    part text;
+BEGIN
+    SELECT n.nspname, c.relname INTO space, name
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.oid = parent AND c.relkind = 'p';
+    IF NOT FOUND THEN
+        RAISE EXCEPTION '% is not a partitioned table', parent;
+    END IF;
+    part := name || to_char(first, '_"y"YYYY"m"MM');
+    PERFORM pg_advisory_xact_lock(hashtextextended('regime:partitions:' || space || '.' || name, 0));
+    IF to_regclass(format('%I.%I', space, part)) IS NOT NULL THEN
+        RETURN false;
+    END IF;
+    -- made apart and then attached: unlike PARTITION OF, readers and writers go on meanwhile
+    EXECUTE format(
+        'CREATE TABLE %I.%I (LIKE %I.%I INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING INDEXES)',
+        space, part, space, name);
+    EXECUTE format(
+        'ALTER TABLE %I.%I ATTACH PARTITION %I.%I FOR VALUES FROM (%L) TO (%L)',
+        space, name, space, part,
+        first AT TIME ZONE 'UTC', (first + interval '1 month') AT TIME ZONE 'UTC');
+    RETURN true;
+END
+$$;
+
+REVOKE ALL ON FUNCTION ops.ensure_partition(regclass, date) FROM PUBLIC;

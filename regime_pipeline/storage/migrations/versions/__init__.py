@@ -1,0 +1,1 @@
+"""Schema versions, oldest first. Each is frozen once released."""

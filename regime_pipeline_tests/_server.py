@@ -1,0 +1,126 @@
+"""The PostgreSQL that a test session shares between its workers, and fresh databases on it."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from regime_pipeline.storage import migrate
+from regime_pipeline.storage.database import Database
+from regime_pipeline.storage.embedded import EmbeddedServer
+from regime_pipeline.windows import FixedClock
+
+# nothing here must outlive a power cut
+FAST = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "session.lock").open("a") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+class TestServer:
+    """One server per session; the last worker to leave stops it and removes its data."""
+
+    __test__ = False
+
+    def __init__(self, home: Path, *, keep: bool) -> None:
+        self.home, self.keep = home, keep
+        self.server = EmbeddedServer(home, settings=FAST)
+        self.seat = home / "users" / str(os.getpid())
+
+    def join(self) -> None:
+        with _locked(self.home):
+            self.seat.parent.mkdir(exist_ok=True)
+            self.seat.touch()
+            self.server.start()
+
+    def leave(self) -> None:
+        with _locked(self.home):
+            self.seat.unlink(missing_ok=True)
+            others = [p for p in self.seat.parent.iterdir() if _alive(int(p.name))]
+            if not others and not self.keep:
+                self.server.destroy()
+
+    def admin(self) -> psycopg.Connection:
+        return psycopg.connect(self.server.start(), autocommit=True)
+
+    def template(self) -> str:
+        """A migrated database of origin live, made once per content of the migrations."""
+        folder = Path(migrate.__file__).parent / "migrations" / "versions"
+        digest = hashlib.sha256(
+            b"".join(
+                p.read_bytes() for p in sorted(folder.iterdir()) if p.suffix in (".py", ".sql")
+            )
+        ).hexdigest()[:12]
+        name = f"template_{digest}"
+        with _locked(self.home), self.admin() as admin:
+            if admin.execute("select 1 from pg_database where datname = %s", (name,)).fetchone():
+                return name
+            scratch = f"making_{secrets.token_hex(6)}"
+            admin.execute(sql.SQL("create database {}").format(sql.Identifier(scratch)))
+            database = Database(self.server.url(scratch))
+            migrate.upgrade(database.engine)
+            database.claim("live", "test", clock=FixedClock(datetime(2024, 1, 1, tzinfo=UTC)))
+            database.close()
+            admin.execute(
+                sql.SQL("alter database {} rename to {}").format(
+                    sql.Identifier(scratch), sql.Identifier(name)
+                )
+            )
+        return name
+
+    @contextmanager
+    def empty_database(self) -> Iterator[str]:
+        """URL of a database without any table, dropped at the end."""
+        with self._database("template0") as url:
+            yield url
+
+    @contextmanager
+    def database(self) -> Iterator[Database]:
+        """A migrated database of origin live, dropped at the end."""
+        with self._database(self.template()) as url:
+            database = Database(url)
+            try:
+                yield database
+            finally:
+                database.close()
+
+    @contextmanager
+    def _database(self, template: str) -> Iterator[str]:
+        name = f"test_{secrets.token_hex(6)}"
+        with self.admin() as admin:
+            admin.execute(
+                sql.SQL("create database {} template {} strategy file_copy").format(
+                    sql.Identifier(name), sql.Identifier(template)
+                )
+            )
+        try:
+            yield self.server.url(name)
+        finally:
+            with self.admin() as admin:
+                admin.execute(
+                    sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name))
+                )

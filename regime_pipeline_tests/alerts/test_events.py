@@ -1,0 +1,270 @@
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from regime_pipeline.alerts.events import (
+    DELIVER_BEFORE,
+    LOOKBACK,
+    event_id,
+    market_events,
+    should_deliver,
+)
+from regime_pipeline.catalogue.fields.alerts import EVENT_TYPES
+from regime_pipeline.catalogue.frames import conform, empty, validate
+from regime_pipeline.catalogue.registry import table
+from regime_pipeline.features.funding_anomalies import funding_prints
+from regime_pipeline.market.funding import funding
+from regime_pipeline.settings import FundingParams
+from regime_pipeline.windows import Window, utc
+from regime_pipeline_tests.signals.worlds import raw_prints, same_bytes
+
+TS = pd.Timestamp("2024-08-05T01:00Z")
+START = pd.Timestamp("2024-08-05T00:00Z")
+NAMES = {name.split(".")[1]: name for name in LOOKBACK}
+
+
+def rows(name: str, *records: dict[str, object]) -> pd.DataFrame:
+    """Rows of a derived table; columns that are not given are null."""
+    target = table(NAMES[name])
+    base = {"ts": TS, "symbol": "BTC/USDT", "status": "ok", "source_tier": 1}
+    filled = [
+        {c: {**base, "method_version": f"{name}/1", **r}.get(c) for c in target.content}
+        for r in records
+    ]
+    return conform(pd.DataFrame(filled, columns=list(target.content)), target)
+
+
+def events_of(**frames: pd.DataFrame) -> pd.DataFrame:
+    given = {name: frames.get(name, empty(table(full))) for name, full in NAMES.items()}
+    out = market_events(**given)
+    validate(out, table("alerts.market_events"))
+    return out
+
+
+ANNOUNCED = {"event_kind": "start", "event_ordinal": 0, "episode_start": START}
+CASCADE = {
+    **ANNOUNCED,
+    "total_liquidation_usd": 53_178_901.5,
+    "long_liquidations_usd": 45_733_855.0,
+    "short_liquidations_usd": 7_445_046.5,
+    "velocity_usd_per_hour": 53_178_901.5,
+    "long_share_frac": 0.86,
+    "dominance": "LONG",
+    "severity": 5,
+    "severity_pct": 5,
+    "event_severity": "CRITICAL",
+}
+PRINT = {
+    "ts": pd.Timestamp("2024-08-05T08:00Z"),
+    "symbol": "ADA/USDT",
+    "funding_rate": -8.3e-5,
+    "interval_hours": 8,
+    "rate_8h": -8.3e-5,
+    "z_score": -2.7,
+    "median_rate_8h": 9.4e-5,
+    "extreme_level": "LOW",
+    "is_anomaly": True,
+    "is_reversal": False,
+}
+BREAK = {
+    "symbol_a": "BTC/USDT",
+    "symbol_b": "ETH/USDT",
+    **ANNOUNCED,
+    "corr_7d": 0.15,
+    "corr_30d_base": 0.45,
+    "rel_drop": 2 / 3,
+    "p_break": 0.001,
+    "break_kind": "DROP",
+    "break_severity": "MEDIUM",
+    "duration_hours": 0,
+    "event_severity": "WARNING",
+}
+
+
+def test_a_cascade_reads_like_a_trader_would_say_it() -> None:
+    event = events_of(liquidation_cascades=rows("liquidation_cascades", CASCADE)).iloc[0]
+    assert event["title"] == (
+        "BTC/USDT liquidation cascade: $53.2M in 1 h, 86 % longs, severity 5/5"
+    )
+    assert event["event_type"] == "LIQUIDATION_CASCADE"
+    assert (event["level"], event["alert_severity"], event["kind"]) == ("5", "CRITICAL", "start")
+    assert event["known_at"] == TS + timedelta(hours=1)
+    assert event["episode_start"] == START
+    details = json.loads(event["details"])
+    assert details["total_liquidation_usd"] == 53_178_901.5
+    assert details["liq_to_oi_bps"] is None  # not known is null, not zero
+    assert event["details"] == json.dumps(details, sort_keys=True, separators=(",", ":"))
+
+
+def test_the_larger_side_is_named_and_escalations_say_so() -> None:
+    row = CASCADE | {"long_share_frac": 0.25, "event_kind": "escalation", "event_ordinal": 1}
+    row |= {"total_liquidation_usd": 999_960.0}
+    event = events_of(liquidation_cascades=rows("liquidation_cascades", row)).iloc[0]
+    assert event["title"] == (
+        "BTC/USDT liquidation cascade grows: $1.0M in 1 h, 75 % shorts, severity 5/5"
+    )
+
+
+def test_funding_news_is_known_at_the_print_itself() -> None:
+    row = PRINT | {
+        "event_kind": "start",
+        "event_severity": "WARNING",
+        "event_ordinal": 0,
+        "episode_start": PRINT["ts"],
+    }
+    event = events_of(funding_prints=rows("funding_prints", row)).iloc[0]
+    assert event["known_at"] == event["ts"] == PRINT["ts"]
+    assert (event["event_type"], event["level"]) == ("FUNDING_ANOMALY", "LOW")
+    assert event["title"] == (
+        "ADA/USDT funding unusually low, shorts crowded: -0.0083 % per 8 h, z -2.7"
+    )
+
+
+def test_one_print_can_end_a_run_and_start_the_opposite_one() -> None:
+    row = PRINT | {
+        "event_kind": "start",
+        "event_severity": "WARNING",
+        "event_ordinal": 0,
+        "episode_start": PRINT["ts"],
+        "is_reversal": True,
+        "reversal_run_start": pd.Timestamp("2024-08-01T16:00Z"),
+    }
+    out = events_of(funding_prints=rows("funding_prints", row)).set_index("event_type")
+    assert sorted(out.index) == ["FUNDING_ANOMALY", "FUNDING_REVERSAL"]
+    turned = out.loc["FUNDING_REVERSAL"]
+    assert turned["episode_start"] == PRINT["ts"]  # the end of its run
+    assert turned["alert_severity"] == "INFO"
+    assert "turned down after unusually high prints since 2024-08-01 16:00 UTC" in turned["title"]
+    assert json.loads(turned["details"])["reversal_run_start"] == "2024-08-01T16:00:00Z"
+
+
+def test_volatility_correlation_and_regime_lines() -> None:
+    volatility = {
+        **ANNOUNCED,
+        "event_kind": "change",
+        "event_severity": "CRITICAL",
+        "vol_regime_confirmed": "EXTREME",
+        "vol_ratio_gk": 3.14,
+        "volatility_24h_gk": 0.0821,
+    }
+    regime = {
+        **ANNOUNCED,
+        "event_severity": "INFO",
+        "primary_regime": "SPOT_COOLING",
+        "agreement_count": 3,
+        "frames_available": 4,
+    }
+    ended = BREAK | {
+        "ts": TS + timedelta(hours=12),
+        "event_kind": "end",
+        "event_ordinal": 1,
+        "event_severity": "INFO",
+        "corr_7d": 0.41,
+        "break_severity": None,
+        "duration_hours": 12,
+    }
+    out = events_of(
+        volatility_regimes=rows("volatility_regimes", volatility),
+        timeframe_regimes=rows("timeframe_regimes", regime),
+        correlation_breaks=rows("correlation_breaks", BREAK, ended),
+    )
+    assert sorted(out["title"]) == [
+        "BTC/USDT and ETH/USDT: correlation break (MEDIUM), 0.45 over 30 d, 0.15 over 7 d",
+        "BTC/USDT and ETH/USDT: correlation break over after 12 h, back at 0.41",
+        "BTC/USDT regime confirmed COOLING: 3 of 4 timeframes agree",
+        "BTC/USDT volatility now EXTREME: 3.1 x its 30-day median, 8.2 % in 24 h",
+    ]
+    pair = out[out["event_type"] == "CORRELATION_BREAK"].sort_values("ts")
+    assert set(pair["instrument"]) == {"BTC/USDT|ETH/USDT"}
+    assert pair["level"].tolist() == ["MEDIUM", "ended"]
+    assert pair["known_at"].tolist() == [TS + timedelta(hours=h) for h in (1, 13)]
+
+
+def test_rows_without_an_announcement_are_no_events() -> None:
+    silent = CASCADE | {"event_kind": None, "event_severity": None, "event_ordinal": None}
+    out = events_of(
+        liquidation_cascades=rows("liquidation_cascades", silent),
+        funding_prints=rows("funding_prints", PRINT, PRINT | {"is_reversal": None}),
+    )
+    assert out.empty
+    assert list(out.columns) == list(table("alerts.market_events").content)
+
+
+def test_the_same_event_has_the_same_id_and_any_naming_part_changes_it() -> None:
+    parts = ("LIQUIDATION_CASCADE", "BTC/USDT", START, "start", 0, "5", "cascades/1+ab")
+    one = event_id(*parts)
+    # written down: an id that changes would announce all of history again
+    assert one == "086eabd2752a8fd435d02e92775f095f6e7a08a31c3336efef8e8b60a6f021a8"
+    assert one == event_id(parts[0], parts[1], START.tz_convert("Asia/Tokyo"), *parts[3:])
+    others = [
+        ("FUNDING_ANOMALY", *parts[1:]),
+        (parts[0], "ETH/USDT", *parts[2:]),
+        (*parts[:2], TS, *parts[3:]),
+        (*parts[:3], "escalation", *parts[4:]),
+        (*parts[:4], 1, *parts[5:]),
+        (*parts[:5], "4", parts[6]),
+        (*parts[:6], "cascades/2"),
+    ]
+    assert len({one, *(event_id(*p) for p in others)}) == 1 + len(others)
+
+
+def test_the_order_and_company_of_rows_change_nothing() -> None:
+    first = CASCADE
+    second = CASCADE | {"symbol": "ETH/USDT", "severity_pct": 3, "event_severity": "WARNING"}
+    both = events_of(liquidation_cascades=rows("liquidation_cascades", first, second))
+    turned = events_of(liquidation_cascades=rows("liquidation_cascades", second, first))
+    same_bytes(both, turned)
+    alone = events_of(liquidation_cascades=rows("liquidation_cascades", second))
+    same_bytes(alone, both[both["instrument"] == "ETH/USDT"])
+
+
+@pytest.mark.parametrize(
+    ("event_type", "severity", "sent"),
+    [
+        ("VOLATILITY_REGIME_CHANGE", "INFO", False),
+        ("VOLATILITY_REGIME_CHANGE", "WARNING", True),
+        ("CORRELATION_BREAK", "INFO", False),
+        ("CORRELATION_BREAK", "CRITICAL", True),
+        ("REGIME_CONFIRMED", "INFO", True),
+        ("FUNDING_REVERSAL", "INFO", True),
+        ("LIQUIDATION_CASCADE", "WARNING", True),
+    ],
+)
+def test_default_routing(event_type: str, severity: str, sent: bool) -> None:
+    assert should_deliver({"event_type": event_type, "alert_severity": severity}) is sent
+
+
+def test_every_event_type_has_a_time_after_which_it_is_no_news() -> None:
+    assert set(DELIVER_BEFORE) == set(EVENT_TYPES)
+    assert all(timedelta(hours=1) < limit < timedelta(days=1) for limit in DELIVER_BEFORE.values())
+
+
+@pytest.mark.history
+def test_real_funding_makes_valid_unique_events(market_history: Path) -> None:
+    recorded = pd.read_parquet(market_history / "funding.parquet")
+    recorded = recorded[recorded["venue"] == "binance"]
+    raw = raw_prints(list(recorded["ts"]), recorded["funding_rate"].tolist(), symbol="").assign(
+        symbol=recorded["symbol"].str.replace("USDT", "/USDT").to_numpy()
+    )
+    symbols = sorted(raw["symbol"].unique())
+    window = Window(utc("2023-01-01"), utc("2025-01-01"))
+    series = funding(raw, window=window, venues=dict.fromkeys(symbols, "binance"))
+    prints = funding_prints(series, window=window, symbols=symbols, params=FundingParams())
+    out = events_of(funding_prints=prints)
+    assert out["event_id"].is_unique
+    assert set(out["event_type"]) == {"FUNDING_ANOMALY", "FUNDING_REVERSAL"}
+    assert (out["known_at"] == out["ts"]).all()
+    # a reversal is named for the run that ended: its title and the sign of that run agree
+    by_print = prints.set_index(["symbol", "ts"])
+    turned = out[out["event_type"] == "FUNDING_REVERSAL"]
+    for event in turned.to_dict("records"):
+        began = pd.Timestamp(json.loads(event["details"])["reversal_run_start"])
+        sign = by_print.loc[(event["instrument"], began), "run_sign"]
+        assert ("unusually high" in event["title"]) == (sign > 0)
+    days = (window.end - window.start).days
+    assert 0.3 < len(out) / days < 1.5  # six symbols

@@ -1,0 +1,106 @@
+"""A migrated database is exactly what the catalogue describes."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from regime_pipeline.catalogue.registry import FIELDS, TABLES
+from regime_pipeline.catalogue.sql import METADATA, SCHEMAS
+from regime_pipeline.storage import migrate
+from regime_pipeline.storage.database import Database
+
+AGAIN = "run `python -m regime_pipeline.storage.migrate freeze` (first version unreleased)"
+
+
+def _shape(database: Database) -> dict[str, dict[str, object]]:
+    """Columns, keys, CHECKs and partitioning of every project table, from the system tables."""
+    shape: dict[str, dict[str, object]] = {}
+    with database.connect() as connection:
+        tables = connection.execute(
+            "select c.oid, n.nspname, c.relname, c.relkind::text, pg_get_partkeydef(c.oid), "
+            "obj_description(c.oid) "
+            "from pg_class c join pg_namespace n on n.oid = c.relnamespace "
+            "where n.nspname = any(%s) and c.relkind in ('r', 'p') and not c.relispartition "
+            "and (n.nspname, c.relname) <> ('ops', 'schema_version')",
+            (list(SCHEMAS),),
+        ).fetchall()
+        for oid, schema, name, kind, partkey, comment in tables:
+            columns = connection.execute(
+                "select attname, format_type(atttypid, atttypmod), attnotnull, "
+                "col_description(attrelid, attnum) from pg_attribute "
+                "where attrelid = %s and attnum > 0 and not attisdropped order by attnum",
+                (oid,),
+            ).fetchall()
+            constraints = connection.execute(
+                "select conname, pg_get_constraintdef(oid) from pg_constraint "
+                "where conrelid = %s and contype in ('c', 'p', 'u', 'f') order by conname",
+                (oid,),
+            ).fetchall()
+            indexes = connection.execute(
+                "select pg_get_indexdef(indexrelid) from pg_index where indrelid = %s order by 1",
+                (oid,),
+            ).fetchall()
+            shape[f"{schema}.{name}"] = {
+                "kind": kind,
+                "partition key": partkey,
+                "comment": comment,
+                "columns": columns,
+                "constraints": constraints,
+                "indexes": indexes,
+            }
+    return shape
+
+
+def test_frozen_first_version_is_what_the_catalogue_generates_now() -> None:
+    from importlib.resources import files
+
+    frozen = files("regime_pipeline.storage.migrations.versions") / "0001_initial.sql"
+    if migrate.head() != "0001":
+        pytest.skip("later versions exist; the first one stays as it was released")
+    assert frozen.read_text() == migrate.initial_sql(), AGAIN
+
+
+def test_migrated_database_equals_the_catalogue(postgres, database: Database) -> None:
+    with postgres.empty_database() as url:
+        wanted_database = Database(url)
+        with wanted_database.connect() as connection:
+            for schema in SCHEMAS:
+                connection.execute(f"create schema if not exists {schema}")
+        METADATA.create_all(wanted_database.engine)
+        wanted = _shape(wanted_database)
+        wanted_database.close()
+    found = _shape(database)
+    assert sorted(found) == sorted(wanted), AGAIN
+    for name, shape in wanted.items():
+        assert found[name] == shape, f"{name}: {AGAIN}"
+
+
+def test_every_table_is_partitioned_and_keyed_as_the_catalogue_says(database: Database) -> None:
+    found = _shape(database)
+    for name, table in TABLES.items():
+        shape = found[name]
+        assert shape["kind"] == ("p" if table.partitioned else "r")
+        if table.partitioned:
+            assert shape["partition key"] == f"RANGE ({table.time_column})"
+            assert f"{name}_revisions" in found
+        names = [c[0] for c in shape["columns"]]
+        assert names == list(table.fields)
+        not_null = {c[0] for c in shape["columns"] if c[2]}
+        assert not_null == set(table.key) | table.required
+        key = next(text for _, text in shape["constraints"] if text.startswith("PRIMARY KEY"))
+        assert re.findall(r"\w+", key.removeprefix("PRIMARY KEY")) == list(table.key)
+
+
+def test_every_float_column_refuses_nan_and_infinity(database: Database) -> None:
+    found = _shape(database)
+    for name, table in TABLES.items():
+        checks = " ".join(text for _, text in found[name]["constraints"])
+        for column in table.fields:
+            if FIELDS[column].kind != "float":
+                continue
+            # in PostgreSQL NaN is greater than everything, so only an upper end keeps it out
+            assert re.search(rf"\(?\"?{column}\"? <=? ", checks), (
+                f"{name}.{column} has no upper end"
+            )

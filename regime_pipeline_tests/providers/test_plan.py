@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from regime_pipeline.providers.errors import ContractViolation
+from regime_pipeline.providers.plan import PageSpan, Paging, segments, walk
+from regime_pipeline.windows import HOUR, Window
+
+START = datetime(2024, 1, 1, tzinfo=UTC)
+FORWARD = Paging("forward", 10, start="s", end="e")
+BACKWARD = Paging("backward", 10, end="after")
+RANGED = Paging("backward", 10, start="begin", end="end")
+
+
+def at(hours: float) -> datetime:
+    return START + hours * HOUR
+
+
+def serve(paging: Paging, window: Window, have: list[int], cap: int) -> tuple[set[int], int]:
+    """Walks against a provider that has the hours ``have`` and gives at most ``cap`` per page."""
+    got: set[int] = set()
+    requests = 0
+    steps = walk(window, paging, at(1000))
+    try:
+        asked = next(steps)
+        while True:
+            requests += 1
+            span_of = {k: (int(v) / 1000 - START.timestamp()) / 3600 for k, v in asked.items()}
+            if paging.kind == "forward":
+                rows = [h for h in have if span_of["s"] <= h <= span_of["e"]][:cap]
+            else:
+                low = span_of.get("begin", -1e9)
+                rows = [h for h in have if low < h < span_of[paging.end]][-cap:]
+            got |= set(rows)
+            span = PageSpan(len(rows), at(rows[0]), at(rows[-1])) if rows else PageSpan(0)
+            asked = steps.send(span)
+    except StopIteration:
+        return got, requests
+
+
+@pytest.mark.parametrize("paging", [FORWARD, BACKWARD, RANGED])
+@pytest.mark.parametrize("cap", [1, 3, 10])
+@pytest.mark.parametrize(
+    "have", [list(range(-5, 40)), [0, 1, 8, 9], [3], [9], [0], [], [-3, 25], list(range(4, 7))]
+)
+def test_every_row_comes_whatever_the_page_cap_and_the_gaps(
+    paging: Paging, cap: int, have: list[int]
+) -> None:
+    """Row 18: a page shorter than asked for never ends a walk early."""
+    got, requests = serve(paging, Window(at(0), at(10)), have, cap)
+    assert {h for h in got if 0 <= h < 10} == {h for h in have if 0 <= h < 10}
+    assert requests <= 12
+
+
+def test_full_page_needs_one_request() -> None:
+    for paging in (FORWARD, BACKWARD, RANGED):
+        assert serve(paging, Window(at(0), at(10)), list(range(100)), 10)[1] == 1
+
+
+@pytest.mark.parametrize("paging", [FORWARD, BACKWARD])
+def test_repeated_page_is_an_error_not_a_loop(paging: Paging) -> None:
+    """Row 18."""
+    steps = walk(Window(at(0), at(10)), paging, at(99))
+    next(steps)
+    same = PageSpan(2, at(4), at(5))
+    steps.send(same)
+    with pytest.raises(ContractViolation, match="does not move"):
+        steps.send(same)
+
+
+def test_endless_pages_are_capped() -> None:
+    """Row 18: a cursor that creeps on for ever."""
+    paging = Paging("forward", 10, start="s", step=8 * HOUR, least_step=HOUR)
+    steps = walk(Window(at(0), at(10)), paging, at(99))
+    next(steps)
+    with pytest.raises(ContractViolation, match="does not end"):
+        for i in range(1, 200):
+            moment = START + i * timedelta(seconds=1)
+            steps.send(PageSpan(10, moment, moment))
+
+
+def test_inclusive_cursor_ends_at_the_oldest_row() -> None:
+    steps = walk(Window(at(0), at(10)), RANGED, at(99))
+    next(steps)
+    steps.send(PageSpan(5, at(5), at(9)))
+    with pytest.raises(StopIteration) as end:
+        steps.send(PageSpan(1, at(5), at(5)))
+    assert end.value.value is True
+
+
+def test_segments_cover_the_window_without_overlap_and_split_at_the_wall() -> None:
+    inside, beyond = segments(Window(at(0), at(35)), FORWARD, at(12))
+    assert [s.end for s in inside] == [at(35), at(25), at(15)]
+    assert inside[-1].start == at(12)
+    assert [(s.start, s.end) for s in beyond] == [(at(2), at(12)), (at(0), at(2))]
+    assert segments(Window(at(0), at(0)), FORWARD, None) == ([], [])
+    assert segments(Window(at(0), at(5)), FORWARD, at(-9))[1] == []
+
+
+def test_varying_steps_are_followed_to_the_end() -> None:
+    """Funding every 8 h that turns to every 4 h: no print is missed."""
+    paging = Paging("forward", 1000, start="s", end="e", step=8 * HOUR, least_step=HOUR)
+    got, _ = serve(paging, Window(at(0), at(48)), [0, 8, 16, 20, 24, 28, 32, 36, 40, 44], 3)
+    assert got == {0, 8, 16, 20, 24, 28, 32, 36, 40, 44}
+
+
+def test_newest_rows_are_asked_for_and_all_when_they_do_not_reach_back() -> None:
+    paging = Paging("single", 1, step=timedelta(days=1))
+    steps = walk(Window(at(0), at(24)), paging, at(48))
+    assert next(steps) == {"limit": "4"}
+    assert steps.send(PageSpan(4, at(30), at(102))) == {"limit": "0"}
+    with pytest.raises(StopIteration):
+        steps.send(PageSpan(400, at(-900), at(102)))

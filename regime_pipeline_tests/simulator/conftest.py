@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from regime_pipeline.simulator.server import SimulatorServer
+from regime_pipeline.simulator.tape import SyntheticTape
+from regime_pipeline.windows import FixedClock, utc
+
+NOW = utc("2024-06-12T10:30:00Z")  # a Wednesday, half an hour into a bar
+
+
+@pytest.fixture(scope="session")
+def tape() -> SyntheticTape:
+    return SyntheticTape(start=utc("2024-01-01"), end=utc("2024-07-01"))
+
+
+@pytest.fixture(scope="session")
+def server(tape: SyntheticTape) -> Iterator[SimulatorServer]:
+    with SimulatorServer(tape, FixedClock(NOW)) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def client(server: SimulatorServer) -> Iterator[httpx.Client]:
+    headers = {"CG-API-KEY": "any"}
+    with httpx.Client(base_url=server.base_url, headers=headers, trust_env=False) as one:
+        yield one

@@ -1,0 +1,184 @@
+"""Recorded history: what the files say is what is served, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pandas as pd
+import pytest
+
+from regime_pipeline.simulator.server import SimulatorServer
+from regime_pipeline.simulator.tape import NotATapeError, ParquetTape, tape_from_text
+from regime_pipeline.windows import FixedClock, utc
+
+HOUR = pd.Timedelta(hours=1)
+
+
+def bars(start: str, hours: int, **columns: object) -> pd.DataFrame:
+    ts = pd.date_range(start, periods=hours, freq="1h", tz="UTC")
+    frame = pd.DataFrame(
+        {"ts": ts, "open": 10.0, "high": 11.5, "low": 9.25, "close": 10.5, "volume": 3.0}
+    )
+    return frame.assign(**{"venue": "binance", "market": "spot", "symbol": "BTCUSDT"} | columns)
+
+
+def ms(frame: pd.DataFrame) -> list[int]:
+    return (frame.ts.astype("datetime64[ms, UTC]").astype("int64")).tolist()
+
+
+@pytest.mark.history
+def test_served_bars_are_the_files_bars(market_history: Path) -> None:
+    recorded = pd.read_parquet(market_history / "candles_1h.parquet")
+    span = recorded[(recorded.ts >= "2024-08-03") & (recorded.ts < "2024-08-13")].sort_values("ts")
+    paths = {
+        ("binance", "spot"): "/binance/api/v3/klines",
+        ("binance", "perp"): "/binance_futures/fapi/v1/klines",
+    }
+    clock = FixedClock(utc("2024-08-13T00:00:00Z"))
+    with (
+        SimulatorServer(ParquetTape(market_history), clock) as server,
+        httpx.Client(base_url=server.base_url) as client,
+    ):
+        for (venue, market), path in paths.items():
+            for symbol in ("BTCUSDT", "XRPUSDT"):
+                want = span[
+                    (span.venue == venue) & (span.market == market) & (span.symbol == symbol)
+                ]
+                params = {
+                    "symbol": symbol,
+                    "interval": "1h",
+                    "startTime": ms(want)[0],
+                    "limit": 1000,
+                }
+                rows = client.get(path, params=params).json()
+                assert [r[0] for r in rows] == ms(want)
+                for place, name in enumerate(("open", "high", "low", "close", "volume"), start=1):
+                    assert [float(r[place]) for r in rows] == want[name].tolist()
+        want = span[(span.venue == "okx") & (span.symbol == "ADAUSDT")]
+        rows = client.get(
+            "/okx/api/v5/market/history-candles",
+            params={"instId": "ADA-USDT-SWAP", "bar": "1H", "limit": 100},
+        ).json()["data"]
+        assert [float(r[5]) for r in rows] == want.volume.tolist()[::-1][:100]  # contracts
+        assert float(rows[0][6]) == pytest.approx(float(rows[0][5]) * 100)
+        unlisted = client.get(
+            "/okx/api/v5/market/candles", params={"instId": "DOT-USDT-SWAP", "bar": "1H"}
+        )
+        assert unlisted.json()["code"] == "51001"
+        unrecorded = client.get(
+            "/binance_futures/futures/data/topLongShortAccountRatio",
+            params={"symbol": "BTCUSDT", "period": "1h"},
+        )
+        assert unrecorded.json() == []
+
+
+@pytest.mark.history
+def test_derivatives_are_the_files_and_unreported_hours_are_absent(market_history: Path) -> None:
+    recorded = pd.read_parquet(market_history / "derivatives_1h.parquet")
+    tape = ParquetTape(market_history)
+    for text, want in recorded.groupby("symbol"):
+        want = want.sort_values("ts")
+        symbol = f"{str(text)[:3]}/USDT"
+        told = tape.liquidations("binance", symbol)
+        assert told is not None
+        known = want.dropna(subset=["liq_long_usd", "liq_short_usd"])
+        assert len(known) < len(want)
+        assert told.ts.tolist() == ms(known)
+        assert told.long_usd.tolist() == known.liq_long_usd.tolist()
+        held = tape.open_interest("binance", symbol)
+        assert held is not None
+        assert held.close.tolist() == want.oi_close.tolist()
+        assert held.close_usd.tolist() == want.oi_close_usd.tolist()
+        shares = tape.positioning("binance", symbol, "global_account")
+        assert shares is not None
+        np.testing.assert_allclose(shares.long * 100, want.long_pct.dropna())
+    assert tape.liquidations("binance", "ADA/USDT") is None  # the daily files never stand in
+    assert tape.liquidations("okx", "BTC/USDT") is None
+
+
+@pytest.mark.history
+def test_holes_stay_holes_and_prints_stay_prints(market_history: Path) -> None:
+    tape = ParquetTape(market_history)
+    spot, perp = (
+        tape.candles("binance", "spot", "BTC/USDT"),
+        tape.candles("binance", "perp", "BTC/USDT"),
+    )
+    assert spot is not None and perp is not None
+    assert len(spot) == len(perp) - 1
+    funding = pd.read_parquet(market_history / "funding.parquet")
+    want = funding[funding.symbol == "SOLUSDT"].sort_values("ts")
+    told = tape.funding("binance", "SOL/USDT")
+    assert told is not None
+    assert told.rate.tolist() == want.funding_rate.tolist()
+    assert tape.funding("binance", "DOT/USDT") is None
+    mood = tape.fear_greed()
+    assert mood is not None
+    assert (
+        mood.value.tolist()
+        == pd.read_parquet(market_history / "fear_greed_1d.parquet").sort_values("ts").fng.tolist()
+    )
+
+
+def test_a_small_folder_of_ones_own_is_a_tape(tmp_path: Path) -> None:
+    frame = pd.concat([bars("2024-01-01", 5), bars("2024-01-01T07:00", 3)])
+    frame.sample(frac=1, random_state=1).to_parquet(tmp_path / "candles_1h.parquet")
+    tape = tape_from_text(str(tmp_path))
+    assert tape.symbols == ("BTC/USDT",)
+    assert tape.span.end == utc("2024-01-01T10:00:00Z")
+    assert tape.fear_greed() is None and tape.funding("binance", "BTC/USDT") is None
+    clock = FixedClock(utc("2024-01-02"))
+    with SimulatorServer(tape, clock) as server, httpx.Client(base_url=server.base_url) as client:
+        rows = client.get(
+            "/binance/api/v3/klines", params={"symbol": "BTCUSDT", "interval": "1h"}
+        ).json()
+        assert len(rows) == 8  # the hole is not filled
+        assert rows[0][1:6] == [
+            "10.00000000",
+            "11.50000000",
+            "9.25000000",
+            "10.50000000",
+            "3.00000000",
+        ]
+        assert rows[0][7] is None  # not recorded is not zero
+        four = client.get(
+            "/binance/api/v3/klines", params={"symbol": "BTCUSDT", "interval": "4h"}
+        ).json()
+        assert [float(r[5]) for r in four] == [12.0, 6.0, 6.0]
+        mood = client.get("/alternative_me/fng/").json()
+        assert mood["data"] == []
+        futures = client.get("/binance_futures/fapi/v1/fundingRate", params={"symbol": "BTCUSDT"})
+        assert futures.json()["code"] == -1121
+
+
+def test_a_later_row_of_the_same_hour_wins(tmp_path: Path) -> None:
+    pd.concat([bars("2024-01-01", 3), bars("2024-01-01", 1, close=11.0)]).to_parquet(
+        tmp_path / "candles_1h.parquet"
+    )
+    told = ParquetTape(tmp_path).candles("binance", "spot", "BTC/USDT")
+    assert told is not None
+    assert told.close.tolist() == [11.0, 10.5, 10.5]
+
+
+@pytest.mark.parametrize("kind", ["nowhere", "empty", "text", "columns"])
+def test_a_folder_that_is_no_tape_is_refused_in_one_line(tmp_path: Path, kind: str) -> None:
+    folder = tmp_path / "there"
+    if kind != "nowhere":
+        folder.mkdir()
+    if kind == "text":
+        (folder / "candles_1h.parquet").write_text("no parquet")
+    if kind == "columns":
+        bars("2024-01-01", 2).drop(columns="close").to_parquet(folder / "candles_1h.parquet")
+    with pytest.raises(NotATapeError) as caught:
+        ParquetTape(folder)
+    message = str(caught.value)
+    assert str(folder) in message and "\n" not in message
+    if kind == "columns":
+        assert "close" in message
+
+
+def test_names_that_name_nothing_are_refused() -> None:
+    for text in ("synthetic:x", "synthetic:7,colour=red", "synthetic:7,start=never"):
+        with pytest.raises(NotATapeError):
+            tape_from_text(text)

@@ -1,0 +1,145 @@
+"""Each role can do its work and nothing else."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import make_url
+
+from regime_pipeline.storage.database import Database
+from regime_pipeline.storage.roles import ROLES, ensure_roles
+from regime_pipeline.storage.warehouse import Warehouse
+from regime_pipeline.windows import Window, utc
+from regime_pipeline_tests._server import TestServer
+from regime_pipeline_tests.storage.frames import DAY_1, raw_candles
+
+
+@pytest.fixture
+def urls(postgres: TestServer, database: Database, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """URLs by role; the roles are the server's, so their names are this test's own."""
+    Warehouse(database).merge("raw.candles", raw_candles())
+    prefix = f"t{secrets.token_hex(4)}"
+    roles = ensure_roles(database, tmp_path, prefix=prefix)
+    assert roles.skipped is None
+    with database.connect() as connection:
+        connection.execute("create table reporting.mart as select 1 as n")
+    yield dict(roles.urls)
+    with psycopg.connect(database.libpq, autocommit=True) as admin:
+        for role in ROLES:
+            admin.execute(f"reassign owned by {prefix}_{role} to current_user")
+            admin.execute(f"drop owned by {prefix}_{role}")
+            admin.execute(f"drop role {prefix}_{role}")
+
+
+def _as(url: str) -> psycopg.Connection:
+    return psycopg.connect(make_url(url).set(drivername="postgresql").render_as_string(False))
+
+
+REFUSED = [
+    "insert into reporting.mart values (2)",
+    "delete from reporting.mart",
+    "create table reporting.mine (n int)",
+    "create table public.mine (n int)",
+    "create schema mine",
+    "create temp table mine (n int)",
+    "select * from alerts.outbox",
+    "select * from raw.candles",
+    "select * from raw.candles_y2024m03",
+    "select * from ops.fetch_log",
+    "select ops.ensure_partition('raw.candles', '2030-01-01')",
+    "select pg_read_file('/etc/passwd')",
+    "copy (select 1) to program 'true'",
+    "copy reporting.mart from program 'true'",
+    "set role postgres",
+    "alter role current_user superuser",
+    "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'postgres'",
+]
+
+
+@pytest.mark.parametrize("read_only", [True, False], ids=["as given", "switched off by the reader"])
+def test_readers_read_reports_and_nothing_else(urls: dict[str, str], read_only: bool) -> None:
+    for statement in REFUSED:
+        with _as(urls["bi"]) as connection:
+            if not read_only:
+                connection.execute("set session characteristics as transaction read write")
+                connection.execute("set default_transaction_read_only = off")
+                connection.commit()
+            assert connection.execute("select n from reporting.mart").fetchone() == (1,)
+            with pytest.raises(
+                (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction)
+            ):
+                connection.execute(statement).fetchall()
+            connection.rollback()
+
+
+def test_long_query_of_a_reader_is_ended(urls: dict[str, str]) -> None:
+    with _as(urls["bi"]) as connection:
+        assert connection.execute("show statement_timeout").fetchone() == ("30s",)
+        connection.execute("set statement_timeout = '50ms'")
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            connection.execute("select pg_sleep(5)")
+
+
+def test_reports_built_later_are_readable(urls: dict[str, str]) -> None:
+    with _as(urls["pipeline"]) as connection:
+        connection.execute("create table reporting.later as select 2 as n")
+    with _as(urls["bi"]) as connection:
+        assert connection.execute("select n from reporting.later").fetchone() == (2,)
+
+
+def test_pipeline_writes_and_adds_months_and_cannot_rewrite_history(urls: dict[str, str]) -> None:
+    warehouse = Warehouse(Database(urls["pipeline"]))
+    april = Window(utc("2024-04-01"), utc("2024-04-02"))
+    assert warehouse.merge("raw.candles", raw_candles(april)).inserted == 48
+    assert warehouse.merge("raw.candles", raw_candles(DAY_1, price=5.0)).updated == 48
+    assert warehouse.merge(
+        "raw.candles", raw_candles().head(0), mode="replace", window=april
+    ).deleted
+    for statement in (
+        "delete from raw.candles_revisions",
+        "update raw.candles_revisions set close = 1",
+        "delete from alerts.delivery_attempts",
+        "drop table raw.candles",
+        "alter table raw.candles drop column close",
+        "create table raw.mine (n int)",
+    ):
+        with _as(urls["pipeline"]) as connection:
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(statement)
+            connection.rollback()
+    warehouse.database.close()
+
+
+def test_dispatcher_sees_alerts_only(urls: dict[str, str]) -> None:
+    with _as(urls["dispatcher"]) as connection:
+        connection.execute("select * from alerts.market_events")
+        connection.execute("select * from alerts.outbox for update skip locked")
+    for statement in (
+        "delete from alerts.outbox",
+        "update alerts.market_events set title = 'x'",
+        "update alerts.delivery_attempts set outcome = 'delivered'",
+        "select * from raw.candles",
+        "create temp table mine (n int)",
+    ):
+        with _as(urls["dispatcher"]) as connection:
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(statement)
+            connection.rollback()
+
+
+def test_making_roles_again_keeps_passwords_and_an_ordinary_account_is_told_why_not(
+    database: Database, tmp_path: Path, urls: dict[str, str]
+) -> None:
+    prefix = make_url(urls["bi"]).username.removesuffix("_bi")
+    assert dict(ensure_roles(database, tmp_path, prefix=prefix).urls) == urls
+    assert (tmp_path / "database_roles.json").stat().st_mode & 0o777 == 0o600
+    ordinary = Database(urls["pipeline"])
+    told = ensure_roles(ordinary, tmp_path, prefix="other")
+    assert told.skipped is not None
+    assert "superuser" in told.skipped
+    assert not told.urls
+    ordinary.close()
