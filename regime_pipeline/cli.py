@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -221,6 +221,15 @@ def _open(data: str | None) -> tuple[Settings, Database]:
 
 
 @contextmanager
+def _quiet(settings: Settings) -> Iterator[None]:
+    """What libraries print goes to a log file: standard output is the command's own."""
+    path = settings.home / "logs" / "run.log"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as log, redirect_stdout(log):
+        yield
+
+
+@contextmanager
 def _progress() -> Iterator[Any]:
     """A callback ``(task, done, total)`` behind bars on standard error."""
     with Progress(
@@ -276,7 +285,7 @@ def run(
 
         database = open_database(settings, origin=settings.origin, detail=label)
         remember_origin(settings.home, settings.origin)
-        with _progress() as tell:
+        with _quiet(settings), _progress() as tell:
             done = run_pipeline(
                 settings=settings,
                 clock=clock,
@@ -338,7 +347,7 @@ def backfill(
 
         open_database(settings, origin=settings.origin, detail=label).close()
         remember_origin(settings.home, settings.origin)
-        with _progress() as tell:
+        with _quiet(settings), _progress() as tell:
             done = run_selection(
                 settings=settings,
                 clock=clock,

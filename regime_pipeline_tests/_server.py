@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -17,6 +19,7 @@ from psycopg import sql
 from regime_pipeline.storage import migrate
 from regime_pipeline.storage.database import Database
 from regime_pipeline.storage.embedded import EmbeddedServer
+from regime_pipeline.storage.errors import EmbeddedServerError
 from regime_pipeline.windows import FixedClock
 
 # nothing here must outlive a power cut
@@ -49,13 +52,30 @@ class TestServer:
     def __init__(self, home: Path, *, keep: bool) -> None:
         self.home, self.keep = home, keep
         self.server = EmbeddedServer(home, settings=FAST)
+        notes = Path(tempfile.gettempdir()) / f"regime-test-servers-{os.getuid()}"
+        self.note = notes / hashlib.sha256(os.fsencode(home)).hexdigest()[:16]
         self.seat = home / "users" / str(os.getpid())
 
     def join(self) -> None:
         with _locked(self.home):
             self.seat.parent.mkdir(exist_ok=True)
             self.seat.touch()
+            if not self.keep:
+                self._sweep()
             self.server.start()
+
+    def _sweep(self) -> None:
+        """Note this session; end the servers of sessions that were killed before they could."""
+        self.note.parent.mkdir(mode=0o700, exist_ok=True)
+        self.note.write_text(str(self.home))
+        for note in self.note.parent.iterdir():
+            with contextlib.suppress(OSError, ValueError, EmbeddedServerError):
+                home = Path(note.read_text())
+                seats = home / "users"
+                if seats.is_dir() and any(_alive(int(p.name)) for p in seats.iterdir()):
+                    continue
+                note.unlink()
+                EmbeddedServer(home).destroy()
 
     def leave(self) -> None:
         with _locked(self.home):
@@ -63,6 +83,7 @@ class TestServer:
             others = [p for p in self.seat.parent.iterdir() if _alive(int(p.name))]
             if not others and not self.keep:
                 self.server.destroy()
+                self.note.unlink(missing_ok=True)
 
     def admin(self) -> psycopg.Connection:
         return psycopg.connect(self.server.start(), autocommit=True)

@@ -338,11 +338,12 @@ def _break_frame(
 
     drop = stats["rel_drop"]
     level = classify_drop(drop)
+    # a threshold set below 0.5 lets a break fire under the lowest band
+    level[stats["is_break"] & (level < 0)] = 0
     answers = kernels.break_episodes(
         np.ascontiguousarray(drop),
         np.ascontiguousarray(stats["is_break"]),
-        # a threshold below 0.5 would let a break fire under the lowest band
-        np.maximum(level, 0).astype(np.int8),
+        level,
         MACHINE,
         params.end_rel_drop,
         COOLDOWN,

@@ -137,10 +137,14 @@ def demands(
     by_call: dict[tuple[tuple[str, ...], Window], list[str]] = {}
     for (source, gap), of in by_gap.items():
         for piece in gap:
-            by_call.setdefault((tuple(of) if per_symbol else tuple(symbols), piece), []).append(source)
+            by_call.setdefault((tuple(of) if per_symbol else tuple(symbols), piece), []).append(
+                source
+            )
     return [
         Demand(tuple(who), of, piece)
-        for (of, piece), who in sorted(by_call.items(), key=lambda item: (item[0][1].start, item[1]))
+        for (of, piece), who in sorted(
+            by_call.items(), key=lambda item: (item[0][1].start, item[1])
+        )
     ]
 
 

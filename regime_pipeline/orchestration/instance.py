@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,13 +67,27 @@ def venv_program(name: str) -> str:
 
 
 @contextmanager
-def instance_for(settings: Settings, database: Database) -> Iterator[DagsterInstance]:
-    """The persistent instance of a database, configured by the checkout's ``dagster.yaml``.
+def environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Variables set for a while: child processes started inside see them."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
-    The variables stay in this process's environment: subprocesses that a run starts need them too.
-    """
+
+@contextmanager
+def instance_for(settings: Settings, database: Database) -> Iterator[DagsterInstance]:
+    """The persistent instance of a database, configured by the checkout's ``dagster.yaml``."""
     from dagster import DagsterInstance
 
-    os.environ.update(dagster_environment(settings, database))
-    with DagsterInstance.from_config(str(ROOT)) as instance:
+    with (
+        environment(dagster_environment(settings, database)),
+        DagsterInstance.from_config(str(ROOT)) as instance,
+    ):
         yield instance

@@ -10,6 +10,7 @@ rows and can simply be repeated. Does not belong here: what assets do, printing.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 import uuid
@@ -17,7 +18,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import dagster as dg
 
@@ -232,19 +233,24 @@ class _Launch:
         self._expected: list[str] = []
         self._title = ""
         self._began = time.monotonic()
+        self._exit = contextlib.ExitStack()
 
     def __enter__(self) -> _Launch:
-        self._instance_manager = instance_for(self.platform.settings, self.platform.database)
-        self._instance = self._instance_manager.__enter__()
-        settle_dead_runs(self._instance)
-        assets = all_assets()
-        self.inputs = history.declared_inputs(assets)
-        self._definitions = build_definitions(
-            assets=assets,
-            resources={"platform": platform_resource(self.platform)},
-            schedules=(),
-            sensors=(),
-        )
+        with self._exit as opened:  # closes what is open when a later step fails
+            settings = self.platform.settings
+            opened.callback(self.platform.close)
+            self._instance = opened.enter_context(instance_for(settings, self.platform.database))
+            self._said = opened.enter_context(_log_file(settings))
+            settle_dead_runs(self._instance)
+            assets = all_assets()
+            self.inputs = history.declared_inputs(assets)
+            self._definitions = build_definitions(
+                assets=assets,
+                resources={"platform": platform_resource(self.platform)},
+                schedules=(),
+                sensors=(),
+            )
+            self._exit = opened.pop_all()
         return self
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
@@ -253,8 +259,7 @@ class _Launch:
                 self.report.sources = self._fetched_by_source()
         finally:
             self.report.seconds = time.monotonic() - self._began
-            self._instance_manager.__exit__(None, None, None)
-            self.platform.close()
+            self._exit.close()
         return isinstance(error, _Failed)
 
     def selected(self, select: str) -> tuple[list[str], list[str] | None, bool]:
@@ -288,7 +293,11 @@ class _Launch:
         raws = [n for n in starts if n.startswith("raw.")]
         for stretch, names in history.grouped(starts, floor_day(self.window.start), raws):
             primary = sorted(
-                {s for n in names for s in history.primary_sources(_dataset(n), self.platform.settings)}
+                {
+                    s
+                    for n in names
+                    for s in history.primary_sources(_dataset(n), self.platform.settings)
+                }
             )
             if sources is not None:
                 primary = [s for s in primary if s in sources] or list(sources)
@@ -339,17 +348,18 @@ class _Launch:
             tags[REPLAY_TAG] = "true"
         began = time.monotonic()
         try:
-            result = job.execute_in_process(
-                instance=self._instance,
-                run_id=run_id,
-                asset_selection=keys,
-                tags=tags,
-                run_config={
-                    "resources": {"scope": {"config": scope.model_dump()}},
-                    "loggers": _QUIET,
-                },
-                raise_on_error=False,
-            )
+            with contextlib.redirect_stdout(self._said):  # dbt's; stdout belongs to the caller
+                result = job.execute_in_process(
+                    instance=self._instance,
+                    run_id=run_id,
+                    asset_selection=keys,
+                    tags=tags,
+                    run_config={
+                        "resources": {"scope": {"config": scope.model_dump()}},
+                        "loggers": _QUIET,
+                    },
+                    raise_on_error=False,
+                )
         except BaseException:
             _end(self._instance, run_id)
             raise
@@ -367,7 +377,9 @@ class _Launch:
         if tables is not None:
             return list(tables)
         if job_name == DERIVED:
-            return [n for n, t in TABLES.items() if t.schema in _DERIVED_SCHEMAS and n in self.inputs]
+            return [
+                n for n, t in TABLES.items() if t.schema in _DERIVED_SCHEMAS and n in self.inputs
+            ]
         return ["reporting"]
 
     def _written(self, name: str, rows: int, result: WriteResult) -> None:
@@ -402,6 +414,12 @@ class _Launch:
                 }
             )
         return out
+
+
+def _log_file(settings: Settings) -> TextIO:
+    folder = settings.home / "logs"
+    folder.mkdir(parents=True, exist_ok=True)
+    return (folder / f"launch-{settings.origin}.log").open("w", encoding="utf-8")
 
 
 def _dataset(name: str) -> str:

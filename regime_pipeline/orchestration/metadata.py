@@ -211,10 +211,7 @@ def _thinned(values: np.ndarray) -> np.ndarray:
     middle = np.nanmedian(values)
     parts = np.array_split(values, _POINTS)
     return np.array(
-        [
-            p[np.nanargmax(np.abs(p - middle))] if np.isfinite(p).any() else np.nan
-            for p in parts
-        ]
+        [p[np.nanargmax(np.abs(p - middle))] if np.isfinite(p).any() else np.nan for p in parts]
     )
 
 

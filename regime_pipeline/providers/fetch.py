@@ -31,11 +31,14 @@ from regime_pipeline.catalogue.frames import DTYPES, empty, split
 from regime_pipeline.catalogue.registry import FIELDS, table
 from regime_pipeline.providers.errors import (
     AuthError,
+    BadRequest,
     ContractViolation,
     NoSourceError,
+    PlanLimit,
     ProviderError,
     RateLimited,
     RetentionLimit,
+    UnknownSymbol,
 )
 from regime_pipeline.providers.http import MAX_WAIT_S, HttpClient, Reply
 from regime_pipeline.providers.plan import Feed, PageSpan, segments, walk
@@ -118,6 +121,10 @@ class _Stream:
     quarantined: int = 0
 
     @property
+    def gave_rows(self) -> bool:
+        return any(len(page.frame) for page in self.pages)
+
+    @property
     def canonical(self) -> str | None:
         return self.symbol.canonical if self.symbol else None
 
@@ -198,6 +205,10 @@ def _streams(
 # --- how it is asked -----------------------------------------------------------------------------
 
 
+_SAME_FOR_ALL = (UnknownSymbol, PlanLimit, BadRequest)
+"""Failures that every other segment of the stream would meet too."""
+
+
 class _SourceRun:
     """Fetches all streams of one source over its own bounded pool."""
 
@@ -231,11 +242,13 @@ class _SourceRun:
         return stream.inside
 
     def run_segment(self, stream: _Stream, segment: Window, *, probe: bool) -> bool:
-        """Fetches one segment; True when rows came."""
+        """Fetches one segment; True when the older half of it has rows."""
         if stream.started is None:
             stream.started = self._clock.now()
         begun = time.monotonic()
         pages: list[_Page] = []
+        if isinstance(stream.error, _SAME_FOR_ALL):
+            return False
         try:
             self._walk(stream, segment, pages)
         except RetentionLimit as error:
@@ -246,7 +259,9 @@ class _SourceRun:
         with self._lock:
             stream.pages += pages
             stream.seconds += time.monotonic() - begun
-        return any(len(p.frame) for p in pages)
+        # the wall is not exact to the hour, so rows next to it do not tell that there are more
+        middle = segment.start + (segment.end - segment.start) / 2
+        return any("ts" in p.frame and (p.frame["ts"] <= middle).any() for p in pages)
 
     def _failed(self, stream: _Stream, error: ProviderError) -> None:
         with self._lock:
@@ -305,12 +320,12 @@ class _SourceRun:
 def _span(frame: pd.DataFrame) -> PageSpan:
     if not len(frame) or "ts" not in frame:
         return PageSpan(len(frame))
-    stamps = frame["ts"].dropna()
-    if stamps.empty:
+    first, last = frame["ts"].min(), frame["ts"].max()
+    if first is pd.NaT:
         raise ContractViolation("no row of the page has a readable time")
     # a dataset may make several rows of one provider row
-    rows = int(stamps.nunique()) if "metric" in frame else len(frame)
-    return PageSpan(rows, stamps.min().to_pydatetime(), stamps.max().to_pydatetime())
+    rows = frame["ts"].nunique() if "metric" in frame else len(frame)
+    return PageSpan(int(rows), first.to_pydatetime(), last.to_pydatetime())
 
 
 def _ceil_hour(at: datetime) -> datetime:
@@ -647,9 +662,9 @@ def _log_row(
     status, message = "ok", None
     if stream.error is not None:
         status, message = "failed", redact(stream.error)
-    elif stream.wall is not None:
+    elif stream.wall is not None and (stream.gave_rows or not stream.inside):
         status, message = "partial", stream.wall
-    elif not any(len(p.frame) for p in stream.pages):
+    elif not stream.gave_rows:
         status = "empty"
     return {
         "fetch_id": uuid.uuid4().hex,

@@ -358,10 +358,10 @@ class Columns:
     def frame(self, columns: Mapping[str, object]) -> pd.DataFrame:
         """The frame of the given columns plus ``reason`` (null for a good row)."""
         out = pd.DataFrame(dict(columns), index=pd.RangeIndex(self.count))
-        reasons: list[str | None] = [None] * self.count
+        reasons = np.full(self.count, None, dtype=object)
         for i, why in self._reasons.items():
             reasons[i] = "; ".join(why)
-        out["reason"] = pd.Series(reasons, dtype="str", index=out.index)
+        out["reason"] = pd.array(reasons, dtype="str")
         return out
 
 

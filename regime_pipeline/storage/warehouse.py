@@ -60,6 +60,7 @@ Also = Callable[[psycopg.Connection, pd.DataFrame], None]
 FIRST_PARTITION = datetime(2009, 1, 1, tzinfo=UTC)  # the first bitcoin block
 LAST_PARTITION = datetime(2100, 1, 1, tzinfo=UTC)
 ATTEMPTS = 8  # with doubling pauses: about ten seconds for a server that restarts
+_MANY_ROWS = 5000
 MAX_DAY_LOCKS = 400  # beyond, the whole table is locked: lock slots of a server are finite
 _PASSING = re.compile(r"^(40001|40P01|55P03|57P0[123]|08...)$")
 
@@ -119,7 +120,7 @@ class Warehouse:
 
         Raises:
             KeyError: no such table or column.
-            TransientStorageError: the server could not be reached for too long.
+            DatabaseUnreachableError, TransientStorageError: the server was away for too long.
         """
         item = find_table(table)
         wanted = list(columns) if columns is not None else list(item.fields)
@@ -204,8 +205,8 @@ class Warehouse:
             frame: the table's columns (bookkeeping ones may be absent); a key that comes twice is
                 settled first: the lowest ``source_tier`` wins, then the last row.
             mode: ``upsert`` inserts new rows and updates rows that differ; ``replace`` also removes
-                rows of ``window`` (and ``symbols``) that the frame lacks; ``insert`` never touches a
-                stored row.
+                rows of ``window`` (and ``symbols``) that the frame lacks, whatever their tier;
+                ``insert`` never touches a stored row.
             window: needed for ``replace``; in any mode, rows outside it are an error.
             symbols: a narrowed write: rows all of whose symbol columns are among these.
             run_id: kept in the rows' bookkeeping.
@@ -214,7 +215,9 @@ class Warehouse:
 
         Raises:
             ContractError: the frame breaks its contract, or has rows outside window or symbols.
-            TransientStorageError: it failed for a passing reason again and again; nothing is stored.
+            DatabaseUnreachableError, TransientStorageError: it failed for a passing reason again and
+                again; nothing is stored.
+            StorageError: the server refused; nothing is stored.
         """
         item = find_table(table)
         if mode not in ("upsert", "replace", "insert"):
@@ -461,14 +464,16 @@ class _Batch:
                 stream.write(block)
 
     def _is_new_ground(self, connection: psycopg.Connection) -> bool:
-        """Whether nothing is stored in the write's stretch of time, nor was anything ever replaced."""
+        """Whether nothing is stored in the write's stretch of time, nor ever was."""
         if not self.table.partitioned or self.mode == "insert":
             return False
         extent = self._extent() if self.window is None else _in_window(self.table, self.window, "t")
+        # looking for old versions of just this stretch reads them all: worth it for many rows only
+        replaced = extent if len(self.frame) > _MANY_ROWS else sql.SQL("true")
         row = connection.execute(
-            sql.SQL("SELECT EXISTS (SELECT FROM {} t WHERE {}), EXISTS (SELECT FROM {})").format(
-                _table(self.table), extent, _revisions(self.table)
-            )
+            sql.SQL(
+                "SELECT EXISTS (SELECT FROM {} t WHERE {}), EXISTS (SELECT FROM {} t WHERE {})"
+            ).format(_table(self.table), extent, _revisions(self.table), replaced)
         ).fetchone()
         return row == (False, False)
 

@@ -14,6 +14,7 @@ from scipy import stats
 
 from regime_pipeline.catalogue.frames import validate
 from regime_pipeline.catalogue.registry import table
+from regime_pipeline.correlation import asset_correlations as module
 from regime_pipeline.correlation.asset_correlations import (
     LOOKBACK,
     SEVERITIES,
@@ -220,6 +221,16 @@ def test_any_chunking_gives_the_same_bytes() -> None:
             joined = pd.concat([p[i] for p in parts]).sort_values(["symbol_a", "symbol_b", "ts"])
             pd.testing.assert_frame_equal(joined.reset_index(drop=True), whole[i], check_exact=True)
     assert whole[1]["event_kind"].notna().any()
+
+
+def test_the_declared_history_reaches_the_oldest_close_that_a_row_needs() -> None:
+    machine = module.MACHINE - 1
+    lags = module.LAG_STEP * module.LAGS
+    windows = module.CURRENT + module.BASE - 1
+    needed = timedelta(hours=machine + lags + windows + 1)  # a return needs the close before it
+    declared = parse_lookback(LOOKBACK["market.candles_1h"])
+    assert needed <= declared < needed + timedelta(days=1)
+    assert timedelta(hours=module.EWMA_SLOTS) < declared
 
 
 def test_a_row_knows_nothing_that_comes_after_its_hour() -> None:

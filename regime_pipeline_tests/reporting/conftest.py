@@ -23,7 +23,7 @@ CLOCK = FixedClock(utc("2024-07-16T00:05"))
 def write(database: Database, frames: dict, now: FixedClock = CLOCK) -> None:
     warehouse = Warehouse(database, now)
 
-    def one(name: str, frame) -> None:  # noqa: ANN001
+    def one(name: str, frame) -> None:
         if name.startswith("ops."):
             warehouse.record(name, frame)
         else:

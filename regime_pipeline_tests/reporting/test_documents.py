@@ -2,15 +2,12 @@ from __future__ import annotations
 
 import yaml
 
-from regime_pipeline.catalogue import FIELDS, TABLES
-from regime_pipeline.catalogue import documents
+from regime_pipeline.catalogue import FIELDS, TABLES, documents
 from regime_pipeline.catalogue.sql import SQL_TYPES
 
 
 def test_checked_in_sources_equal_what_the_catalogue_gives():
-    assert documents.SOURCES_PATH.read_text("utf-8") == documents.sources_yaml(), (
-        "run `make docs`"
-    )
+    assert documents.SOURCES_PATH.read_text("utf-8") == documents.sources_yaml(), "run `make docs`"
 
 
 def test_checked_in_data_dictionary_equals_what_the_catalogue_gives():
@@ -22,7 +19,9 @@ def test_checked_in_data_dictionary_equals_what_the_catalogue_gives():
 def test_sources_name_every_table_and_column_with_its_asset_key():
     loaded = yaml.safe_load(documents.sources_yaml())
     found = {
-        f"{source['schema']}.{t['name']}": t for source in loaded["sources"] for t in source["tables"]
+        f"{source['schema']}.{t['name']}": t
+        for source in loaded["sources"]
+        for t in source["tables"]
     }
     assert set(found) == set(TABLES)
     for name, item in TABLES.items():

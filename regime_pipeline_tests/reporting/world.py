@@ -103,7 +103,7 @@ def _hold(values: np.ndarray, hours: int) -> np.ndarray:
     return values[(np.arange(len(values)) // hours) * hours]
 
 
-def _features(add, rng, symbol, hours, close, vol, gap, status, reason) -> None:  # noqa: ANN001
+def _features(add, rng, symbol, hours, close, vol, gap, status, reason) -> None:
     n = len(hours)
     returns = pd.Series(np.log(close)).diff()
     v24 = np.sqrt((returns**2).rolling(24, 20).sum())
@@ -182,7 +182,7 @@ def _features(add, rng, symbol, hours, close, vol, gap, status, reason) -> None:
     _scores(add, rng, symbol, hours, momentum)
 
 
-def _scores(add, rng, symbol, hours, momentum) -> None:  # noqa: ANN001
+def _scores(add, rng, symbol, hours, momentum) -> None:
     n = len(hours)
     scores = {}
     for name in FACTORS:
@@ -202,8 +202,12 @@ def _scores(add, rng, symbol, hours, momentum) -> None:  # noqa: ANN001
              if np.isfinite(s)), reverse=True)  # fmt: skip
         top.append(
             json.dumps(
-                [{"factor": f, "score": round(s, 2), "reason": f"{f} leans"} for _, f, s in parts[:3]],
-                sort_keys=True, separators=(",", ":"),
+                [
+                    {"factor": f, "score": round(s, 2), "reason": f"{f} leans"}
+                    for _, f, s in parts[:3]
+                ],
+                sort_keys=True,
+                separators=(",", ":"),
             )  # fmt: skip
         )
     extra = {}
@@ -218,7 +222,7 @@ def _scores(add, rng, symbol, hours, momentum) -> None:  # noqa: ANN001
         status="partial", **extra)  # fmt: skip
 
 
-def _correlations(add, rng, hours, symbols) -> None:  # noqa: ANN001
+def _correlations(add, rng, hours, symbols) -> None:
     n = len(hours)
     for i, a in enumerate(symbols):
         for b in symbols[i + 1 :]:
@@ -268,12 +272,19 @@ def _events(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
         ]
         out.append(
             frame_of(
-                "alerts.market_events", event_id=ids, ts=rows["ts"].array, event_type=kind,
-                instrument=instrument.array, kind=rows["event_kind"].array, ordinal=0,
+                "alerts.market_events",
+                event_id=ids,
+                ts=rows["ts"].array,
+                event_type=kind,
+                instrument=instrument.array,
+                kind=rows["event_kind"].array,
+                ordinal=0,
                 alert_severity=rows["event_severity"].fillna("WARNING").array,
-                level=value.array, episode_start=rows["ts"].array,
+                level=value.array,
+                episode_start=rows["ts"].array,
                 known_at=rows["ts"].array + timedelta(hours=1),
-                title=(instrument + ": " + words + value).array, details="{}",
+                title=(instrument + ": " + words + value).array,
+                details="{}",
             )  # fmt: skip
         )
     return pd.concat(out, ignore_index=True)
@@ -293,12 +304,23 @@ def fetch_log(window: Window, now: datetime, symbols: tuple[str, ...]) -> pd.Dat
             rows.append(
                 dict(
                     fetch_id=hashlib.sha256(f"{source}{dataset}{symbol}".encode()).hexdigest(),
-                    dataset=dataset, source=source, symbol=symbol, venue="binance", market="spot",
-                    endpoint_path="/x", window_start=window.start, window_end=window.end,
-                    fetch_status=status, error_class=error,
-                    error_message=error and "429 from the venue", rows_quarantined=0,
-                    rows_stored=100 if status == "ok" else 0, request_count=3, duration_s=0.4,
-                    source_tier=1, fetched_at=now - timedelta(minutes=5),
+                    dataset=dataset,
+                    source=source,
+                    symbol=symbol,
+                    venue="binance",
+                    market="spot",
+                    endpoint_path="/x",
+                    window_start=window.start,
+                    window_end=window.end,
+                    fetch_status=status,
+                    error_class=error,
+                    error_message=error and "429 from the venue",
+                    rows_quarantined=0,
+                    rows_stored=100 if status == "ok" else 0,
+                    request_count=3,
+                    duration_s=0.4,
+                    source_tier=1,
+                    fetched_at=now - timedelta(minutes=5),
                 )  # fmt: skip
             )
     return frame_of("ops.fetch_log", **pd.DataFrame(rows).to_dict("list"))

@@ -9,6 +9,7 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from regime_pipeline.storage import embedded
 from regime_pipeline.storage.embedded import EmbeddedServer
 from regime_pipeline.storage.errors import EmbeddedServerError
 
@@ -175,6 +177,7 @@ WRITER = """
 import sys
 from pathlib import Path
 import psycopg
+from regime_pipeline.storage import embedded
 from regime_pipeline.storage.embedded import EmbeddedServer
 server, first, toggles = EmbeddedServer(Path(sys.argv[1])), int(sys.argv[2]), int(sys.argv[3])
 for i in range(first, first + 8):
@@ -265,12 +268,68 @@ def test_as_root_the_server_runs_unprivileged_and_foreign_folders_keep_mode_and_
     assert not data.exists()
 
 
-@pytest.mark.skipif(AS_ROOT, reason="root may enter everything")
-def test_as_an_ordinary_user_the_data_is_below_home(tmp_path: Path) -> None:
+ORDINARY = """
+import os, sys, encodings.idna, tempfile
+from pathlib import Path
+import psycopg
+from regime_pipeline.storage import embedded
+from regime_pipeline.storage.embedded import EmbeddedServer
+account = int(sys.argv[2])
+if account:
+    os.setgroups([]); os.setgid(account); os.setuid(account)
+server = EmbeddedServer(Path(sys.argv[1]))
+try:
+    with psycopg.connect(server.start()) as connection:
+        connection.execute("create table t as select 1")
+    assert server.data == Path(sys.argv[1]) / "postgres" / "data", server.data
+    pid = int((server.data / "postmaster.pid").read_text().splitlines()[0])
+    assert Path(f"/proc/{pid}").stat().st_uid == os.getuid() != 0
+finally:
+    server.destroy()
+print("done")
+"""
+
+
+def test_as_an_ordinary_user_it_runs_as_that_user_below_home() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        account = 65534 if AS_ROOT else 0
+        if AS_ROOT:
+            os.chown(folder, account, account)
+        home = Path(folder).resolve() / "home"
+        done = subprocess.run(
+            [sys.executable, "-c", ORDINARY, str(home), str(account)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.stdout.strip() == "done", done.stderr
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="only root has to hand the server to another account")
+def test_programs_that_the_account_cannot_reach_are_copied_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = embedded._package()
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    for name in (real.name, f"{real.name}.libs"):
+        (closed / name).symlink_to(real.parent / name)
+    monkeypatch.setattr(embedded, "_package", lambda: closed / real.name)
+    monkeypatch.setattr(embedded, "_ELSEWHERE", (tmp_path / "elsewhere",))
+    monkeypatch.setattr(EmbeddedServer, "_reaches", lambda self, folder: True)
+    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+        if folder.stat().st_mode & 0o005 != 0o005:
+            pytest.skip(f"{folder} is closed to other accounts")
     server = EmbeddedServer(tmp_path / "home")
+    server.start()
     try:
+        assert server.is_running()
+        assert server.binaries.is_relative_to(tmp_path / "elsewhere")
+        made = server.binaries.stat().st_mtime_ns
+        server.stop()
         server.start()
-        assert server.data == tmp_path / "home" / "postgres" / "data"
+        assert server.binaries.stat().st_mtime_ns == made
+        assert stat.S_IMODE(closed.stat().st_mode) == 0o700
     finally:
         server.destroy()
 

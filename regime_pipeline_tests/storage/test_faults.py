@@ -266,7 +266,7 @@ def test_writes_go_on_over_killed_servers_and_lose_nothing(
     thread.start()
     try:
         day = DAY_1
-        while kills < 4:
+        while kills < 3:
             result = warehouse.merge(CANDLES, raw_candles(day), mode="replace", window=day)
             assert result.deleted == 0
             acknowledged.append(day)

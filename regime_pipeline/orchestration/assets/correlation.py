@@ -19,9 +19,7 @@ from regime_pipeline.orchestration.derived import Run, derived_together
     where={"market.candles_1h": {"market": "spot"}},
     whole_universe=True,  # the false-discovery rate is controlled over all pairs
 )
-def correlations(
-    run: Run, market__candles_1h: pd.DataFrame
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def correlations(run: Run, market__candles_1h: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Correlations, and the hours of open break episodes."""
     return correlation.correlations(
         market__candles_1h, grid=run.universe_grid, params=run.params.correlation

@@ -15,8 +15,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +25,7 @@ from dagster_dbt import DagsterDbtTranslator, DbtCliResource, dbt_assets
 from packaging.version import Version
 from sqlalchemy import make_url
 
-from regime_pipeline.orchestration.instance import ROOT, venv_program
+from regime_pipeline.orchestration.instance import ROOT, environment, venv_program
 from regime_pipeline.orchestration.metadata import OWNERS
 from regime_pipeline.orchestration.partitions import COMPUTE, DAILY, as_window, owed
 from regime_pipeline.settings import Settings
@@ -123,8 +122,10 @@ class ReportingTranslator(DagsterDbtTranslator):
 
 
 class _QuickDbt(DbtCliResource):
-    """The stock resource without its own two dbt start-ups: the version is known from the metadata,
-    and no adapter is made, which only column lineage would need.
+    """The stock resource without its own two start-ups of dbt.
+
+    The version is known from the package's metadata, and the adapter that the stock class makes is
+    needed for column lineage only.
     """
 
     @cached_property
@@ -133,20 +134,6 @@ class _QuickDbt(DbtCliResource):
 
     def _initialize_dbt_core_adapter(self, args: Any) -> Any:  # noqa: ARG002
         return None
-
-
-@contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def dbt_environment(platform: Platform, window: Window) -> dict[str, str]:
@@ -184,7 +171,7 @@ def reporting_assets() -> dg.AssetsDefinition:
             profiles_dir=str(PROJECT),
             dbt_executable=venv_program("dbt"),
         )
-        with _environment(dbt_environment(platform, window)):
+        with environment(dbt_environment(platform, window)):
             invocation = dbt.cli(["build"], context=context, target_path=target)
         yield from invocation.stream()
 

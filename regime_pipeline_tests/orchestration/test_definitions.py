@@ -1,0 +1,134 @@
+"""The code location as a whole: what is there, what it shares, how light its import is."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+
+import dagster as dg
+import pytest
+import yaml
+
+from regime_pipeline.catalogue import TABLES
+from regime_pipeline.orchestration.build import build_definitions, pipeline_assets
+from regime_pipeline.orchestration.history import declared_inputs
+from regime_pipeline.orchestration.instance import ROOT
+from regime_pipeline.orchestration.partitions import COMPUTE, DAILY, FETCH
+from regime_pipeline.windows import parse_lookback
+
+NOT_ASSETS = {"alerts.outbox", "alerts.delivery_attempts"}
+
+
+@pytest.fixture(scope="module")
+def definitions() -> dg.Definitions:
+    return build_definitions()
+
+
+def test_definitions_are_loadable(definitions: dg.Definitions) -> None:
+    dg.Definitions.validate_loadable(definitions)
+
+
+def test_every_data_table_has_exactly_one_asset_and_every_asset_a_table() -> None:
+    keys = [".".join(k.path) for a in pipeline_assets() for k in a.keys]
+    assert len(keys) == len(set(keys))
+    assert set(keys) == {n for n, t in TABLES.items() if t.schema != "ops"} - NOT_ASSETS
+
+
+def test_the_chain_shares_one_partitions_object_and_one_policy() -> None:
+    for asset in pipeline_assets():
+        raw = next(iter(asset.keys)).path[0] == "raw"
+        assert asset.partitions_def is DAILY, asset.key
+        assert asset.backfill_policy is (FETCH if raw else COMPUTE), asset.keys
+
+
+def test_reports_are_partitioned_like_the_chain(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    for name in ("market_overview", "regime_timeline"):
+        node = graph.get(dg.AssetKey(["reporting", name]))
+        assert node.partitions_def == DAILY
+        assert node.backfill_policy == COMPUTE
+        assert node.group_name == "reporting"
+    upstream = graph.get(dg.AssetKey(["reporting", "market_overview"])).parent_keys
+    assert dg.AssetKey(["market", "candles_1h"]) in upstream
+
+
+def test_dbt_tests_are_asset_checks(definitions: dg.Definitions) -> None:
+    checks = definitions.resolve_asset_graph().asset_check_keys
+    assert sum(c.asset_key.path[0] == "reporting" for c in checks) >= 5
+    assert sum(c.asset_key.path[0] == "raw" for c in checks) == 6
+
+
+def test_people_find_descriptions_owners_and_columns(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    for asset in pipeline_assets():
+        for key in asset.keys:
+            node, item = graph.get(key), TABLES[".".join(key.path)]
+            assert node.description == item.description
+            assert node.group_name == item.schema
+            assert node.owners
+            columns = node.metadata["dagster/column_schema"]
+            columns = getattr(columns, "value", columns).columns
+            assert [c.name for c in columns] == list(item.fields)
+            assert all(c.description for c in columns)
+
+
+@pytest.mark.parametrize(
+    ("target", "module", "name"),
+    [
+        ("features.volatility_regimes", "features.volatility_regimes", "LOOKBACK"),
+        ("features.liquidation_cascades", "features.liquidation_cascades", "LOOKBACK"),
+        ("features.funding_prints", "features.funding_anomalies", "LOOKBACK"),
+        ("features.funding_anomalies", "features.funding_anomalies", "HOURLY_LOOKBACK"),
+        ("regimes.timeframe_regimes", "regimes.timeframe_regimes", "LOOKBACK"),
+        ("correlation.correlation_breaks", "correlation.asset_correlations", "LOOKBACK"),
+        ("signals.futures_scores", "signals.futures_score", "LOOKBACK"),
+        ("alerts.market_events", "alerts.events", "LOOKBACK"),
+    ],
+)
+def test_inputs_declare_the_lookback_of_the_function(target: str, module: str, name: str) -> None:
+    declared = getattr(importlib.import_module(f"regime_pipeline.{module}"), name)
+    assert declared_inputs(pipeline_assets())[target] == {
+        k: parse_lookback(v) for k, v in declared.items()
+    }
+
+
+def test_every_jobs_steps_cover_their_layers(definitions: dg.Definitions) -> None:
+    count = {
+        name: len(definitions.resolve_job_def(name).graph.nodes)
+        for name in ("hourly_tick", "raw_fetch", "derived_chain", "reporting")
+    }
+    assert count["raw_fetch"] == 6
+    assert count["reporting"] == 1
+    assert count["hourly_tick"] == sum(count.values()) - count["hourly_tick"]
+
+
+def test_slots_can_be_replaced() -> None:
+    slim = build_definitions(assets=pipeline_assets()[:1], jobs=(), schedules=(), sensors=())
+    graph = slim.resolve_asset_graph()
+    assert {k.to_user_string() for k in graph.get_all_asset_keys()} == {"raw/candles"}
+
+
+def test_the_code_location_imports_nothing_heavy() -> None:
+    heavy = ("numba", "matplotlib", "great_expectations", "sklearn", "statsmodels", "scipy.stats")
+    code = (
+        "import sys, regime_pipeline.definitions as d;"
+        f"print([m for m in {heavy!r} if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_workspace_names_the_code_location() -> None:
+    found = yaml.safe_load((ROOT / "workspace.yaml").read_text())["load_from"]
+    assert found == [
+        {
+            "python_module": {
+                "module_name": "regime_pipeline.definitions",
+                "location_name": "regime_pipeline",
+                "working_directory": ".",
+            }
+        }
+    ]

@@ -1,0 +1,209 @@
+"""Reading with history and writing a window, against a real database."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import dagster as dg
+import pandas as pd
+import pytest
+
+from regime_pipeline.catalogue.frames import ContractError
+from regime_pipeline.orchestration.assets import correlation, features, market
+from regime_pipeline.orchestration.derived import Run, derived
+from regime_pipeline.orchestration.resources import Platform, Scope
+from regime_pipeline.windows import DAY, HOUR, FixedClock, Window, utc
+from regime_pipeline_tests._server import TestServer
+from regime_pipeline_tests.orchestration.conftest import (
+    SYMBOLS,
+    raw_candles,
+    raw_funding,
+    run_assets,
+    settings_for,
+)
+
+START = utc("2024-03-01")
+
+
+def days(first: str, last: str) -> Window:
+    return Window(utc(first), utc(last) + DAY)
+
+
+def source(name: str) -> dg.AssetSpec:
+    return dg.AssetSpec(dg.AssetKey(name.split(".")))
+
+
+def probe(seen: list[tuple[Run, pd.DataFrame]], *, shift: timedelta = timedelta(0)):
+    """An asset of market.funding that notes what it is given and hands all of it on."""
+
+    @derived("market.funding", lookback={"raw.funding_rates": "2d"})
+    def body(run: Run, raw__funding_rates: pd.DataFrame) -> pd.DataFrame:
+        seen.append((run, raw__funding_rates))
+        rows = raw__funding_rates[["symbol", "ts", "venue", "funding_rate", "interval_hours"]]
+        return rows.assign(
+            ts=rows["ts"] + shift,
+            rate_8h=rows["funding_rate"],
+            rate_annual=None,
+            mark_price=None,
+            status="ok",
+            reason=None,
+            source_tier=1,
+            method_version="probe/1",
+        )
+
+    return body
+
+
+def upstream(name: str = "raw/funding_rates") -> dg.AssetsDefinition:
+    from regime_pipeline.orchestration.assets.raw import ASSETS
+
+    found = {a.key.to_user_string(): a for a in ASSETS}[name]
+    return found.to_source_asset() if hasattr(found, "to_source_asset") else found
+
+
+def test_inputs_reach_back_by_the_declared_lookback_and_never_past_the_window(
+    platform: Platform,
+) -> None:
+    platform.warehouse.merge("raw.funding_rates", raw_funding(START, START + 10 * DAY))
+    seen: list[tuple[Run, pd.DataFrame]] = []
+    run_assets(platform, [upstream(), probe(seen)], days("2024-03-04", "2024-03-05"))
+    ((run, frame),) = seen
+    assert run.window == days("2024-03-04", "2024-03-05")
+    assert frame["ts"].min() == pd.Timestamp("2024-03-02", tz="UTC")
+    assert frame["ts"].max() == pd.Timestamp("2024-03-05 16:00", tz="UTC")
+
+
+def test_outputs_are_trimmed_to_the_window(platform: Platform) -> None:
+    platform.warehouse.merge("raw.funding_rates", raw_funding(START, START + 10 * DAY))
+    run_assets(platform, [upstream(), probe([])], days("2024-03-04", "2024-03-05"))
+    stored = platform.warehouse.read("market.funding")
+    assert len(stored) == len(SYMBOLS) * 6
+    assert stored["ts"].min() == pd.Timestamp("2024-03-04", tz="UTC")
+    assert stored["run_id"].notna().all()
+
+
+def test_a_row_after_the_window_fails_the_run_and_stores_nothing(platform: Platform) -> None:
+    platform.warehouse.merge("raw.funding_rates", raw_funding(START, START + 10 * DAY))
+    with pytest.raises(ContractError, match="at or after the window's end"):
+        run_assets(
+            platform,
+            [upstream(), probe([], shift=timedelta(days=1))],
+            days("2024-03-04", "2024-03-05"),
+        )
+    assert platform.warehouse.read("market.funding").empty
+
+
+def test_the_window_ends_where_now_is(platform: Platform) -> None:
+    platform.clock = FixedClock(utc("2024-03-05 08:30"))
+    platform.warehouse.merge("raw.funding_rates", raw_funding(START, START + 10 * DAY))
+    seen: list[tuple[Run, pd.DataFrame]] = []
+    run_assets(platform, [upstream(), probe(seen)], days("2024-03-05", "2024-03-06"))
+    ((run, frame),) = seen
+    assert run.window.end == utc("2024-03-05 08:30")
+    assert frame["ts"].max() == pd.Timestamp("2024-03-05 08:00", tz="UTC")
+
+
+def test_a_replaced_window_loses_rows_that_are_no_longer_owed(platform: Platform) -> None:
+    platform.warehouse.merge("raw.funding_rates", raw_funding(START, START + 10 * DAY))
+    assets = [upstream(), probe([])]
+    run_assets(platform, assets, days("2024-03-04", "2024-03-04"))
+    platform.warehouse.database  # noqa: B018
+    with platform.database.connect() as connection:
+        connection.execute("delete from raw.funding_rates where ts = '2024-03-04 08:00+00'")
+    result = run_assets(platform, assets, days("2024-03-04", "2024-03-04"))
+    assert len(platform.warehouse.read("market.funding")) == len(SYMBOLS) * 2
+    (event,) = [
+        e for e in result.get_asset_materialization_events() if e.asset_key.path[0] == "market"
+    ]
+    metadata = event.materialization.metadata
+    assert metadata["rows deleted"].value == len(SYMBOLS)
+    assert metadata["dagster/row_count"].value == len(SYMBOLS) * 2
+    assert "data:image/svg+xml;base64," in metadata["plot"].value
+
+
+def test_a_narrowed_run_writes_its_symbols_only(platform: Platform) -> None:
+    platform.warehouse.merge("raw.funding_rates", raw_funding(START, START + 10 * DAY))
+    assets = [upstream(), probe([])]
+    window = days("2024-03-04", "2024-03-04")
+    run_assets(platform, assets, window, scope=Scope(symbols=["ETH/USDT"]))
+    assert set(platform.warehouse.read("market.funding")["symbol"]) == {"ETH/USDT"}
+    run_assets(platform, assets, window)
+    run_assets(platform, assets, window, scope=Scope(symbols=["ETH/USDT"]))
+    assert set(platform.warehouse.read("market.funding")["symbol"]) == set(SYMBOLS)
+
+
+def test_an_unknown_symbol_stops_the_run(platform: Platform) -> None:
+    result = run_assets(
+        platform,
+        [upstream(), probe([])],
+        days("2024-03-04", "2024-03-04"),
+        scope=Scope(symbols=["DOGE/USDT"]),
+        raise_on_error=False,
+    )
+    assert not result.success
+
+
+CHAIN = [market.candles_1h, market.candles_resampled, features.volatility_regimes]
+TABLES = ("market.candles_1h", "market.candles_resampled", "features.volatility_regimes")
+
+
+def hashes(platform: Platform) -> dict[str, str]:
+    return {name: platform.warehouse.content_hash(name) for name in TABLES}
+
+
+def test_one_range_equals_day_by_day_equals_hourly_ticks(
+    postgres: TestServer, tmp_path: Path
+) -> None:
+    """The same bytes however the time was cut; hours that had not closed were never written."""
+    window = days("2024-03-03", "2024-03-05")
+    raws = raw_candles(START - 12 * DAY, window.end)
+    found = []
+    for how in ("range", "days", "ticks"):
+        with postgres.database() as database:
+            platform = Platform(
+                settings_for(database, tmp_path), FixedClock(utc("2024-03-10")), database
+            )
+            platform.warehouse.merge("raw.candles", raws)
+            assets = [upstream("raw/candles"), *CHAIN]
+            before = Window(START - 12 * DAY, window.start)
+            run_assets(platform, [upstream("raw/candles"), market.candles_1h], before)
+            if how == "range":
+                run_assets(platform, assets, window)
+            elif how == "days":
+                for day in window.days():
+                    run_assets(platform, assets, Window(day, day + DAY))
+            else:
+                at = window.start
+                while at <= window.end:
+                    platform.warehouse.clock = platform.clock = FixedClock(at + timedelta(minutes=2))
+                    first = max(window.start, (at - HOUR).replace(hour=0))
+                    if first < min(at, window.end):
+                        run_assets(platform, assets, Window(first, min(at, window.end)))
+                    at += 8 * HOUR  # a tick after each midnight is among them, as in life
+                platform.clock = FixedClock(window.end + HOUR)
+                run_assets(platform, assets, Window(window.end - DAY, window.end))
+            found.append(hashes(platform))
+    assert found[0] == found[1] == found[2]
+
+
+def test_a_narrowed_correlation_run_reads_the_whole_universe(platform: Platform) -> None:
+    """The false-discovery rate of a pair needs all pairs, whoever is asked for."""
+    window = days("2024-03-03", "2024-03-03")
+    platform.warehouse.merge("raw.candles", raw_candles(START - 50 * DAY, window.end))
+    chain = [upstream("raw/candles"), market.candles_1h]
+    run_assets(platform, chain, Window(START - 50 * DAY, window.end))
+    assets = [market.candles_1h.to_source_asset(), *correlation.ASSETS]
+    run_assets(platform, assets, window)
+    whole = platform.warehouse.read("correlation.asset_correlations")
+    with platform.database.connect() as connection:
+        connection.execute("truncate correlation.asset_correlations")
+    run_assets(platform, assets, window, scope=Scope(symbols=["BTC/USDT", "SOL/USDT"]))
+    narrowed = platform.warehouse.read("correlation.asset_correlations")
+    pair = (whole["symbol_a"] == "BTC/USDT") & (whole["symbol_b"] == "SOL/USDT")
+    pd.testing.assert_frame_equal(
+        narrowed.drop(columns=["run_id", "ingested_at"]),
+        whole[pair].reset_index(drop=True).drop(columns=["run_id", "ingested_at"]),
+    )
+    assert len(narrowed) == 24
+    assert narrowed["corr_7d"].notna().all()

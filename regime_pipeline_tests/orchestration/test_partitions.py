@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import pytest
+
+from regime_pipeline.orchestration.partitions import (
+    DAILY,
+    owed,
+    range_tags,
+    run_window,
+    tick_window,
+)
+from regime_pipeline.windows import Window, utc
+
+
+def window(start: str, end: str) -> Window:
+    return Window(utc(start), utc(end))
+
+
+def test_a_tick_covers_the_day_of_the_last_closed_hour_up_to_today() -> None:
+    assert tick_window(utc("2024-05-02 10:02")) == window("2024-05-02", "2024-05-03")
+    assert tick_window(utc("2024-05-02 00:02")) == window("2024-05-01", "2024-05-03")
+    assert tick_window(utc("2024-05-02 01:02")) == window("2024-05-02", "2024-05-03")
+
+
+def test_hourly_tables_owe_closed_hours_and_event_tables_owe_up_to_now() -> None:
+    day, now = window("2024-05-02", "2024-05-03"), utc("2024-05-02 10:40")
+    assert owed(day, now).end == utc("2024-05-02 10:00")
+    assert owed(day, now, full_table_name="market.candles_1h").end == utc("2024-05-02 10:00")
+    assert owed(day, now, full_table_name="market.funding").end == now
+    assert owed(day, utc("2024-06-01")) == day
+    assert owed(day, utc("2024-05-01 12:00")).is_empty
+
+
+def test_range_tags_name_whole_days_and_read_back() -> None:
+    tags = range_tags(window("2024-05-02 07:00", "2024-05-04 00:00"))
+    assert run_window(tags) == window("2024-05-02", "2024-05-04")
+    assert run_window({"dagster/partition": "2024-05-02"}) == window("2024-05-02", "2024-05-03")
+    with pytest.raises(ValueError, match="no day"):
+        range_tags(window("2024-05-02", "2024-05-02"))
+
+
+def test_todays_partition_exists() -> None:
+    keys = DAILY.get_partition_keys(current_time=utc("2024-05-02 10:40"))
+    assert keys[0] == "2019-09-01"
+    assert keys[-1] == "2024-05-02"

@@ -1,0 +1,135 @@
+"""Imports run downwards, Dagster stays in one package, pure packages touch neither I/O nor clock."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import regime_pipeline
+
+ROOT = Path(regime_pipeline.__file__).parent
+PACKAGE = "regime_pipeline"
+
+GROUND = {"settings", "windows", "catalogue", "numerics"}
+PURE = {"market", "features", "regimes", "correlation", "signals"}
+ALLOWED: dict[str, set[str]] = {
+    "windows": set(),
+    "settings": {"windows"},
+    "catalogue": {"windows"},
+    "numerics": {"windows"},
+    "market": GROUND,
+    "features": GROUND | {"market"},
+    "regimes": GROUND | {"market", "features"},
+    "correlation": GROUND | {"market"},
+    "signals": GROUND | PURE,
+    "storage": GROUND,
+    "providers": GROUND,
+    "simulator": GROUND | {"providers"},
+    "alerts": GROUND | PURE | {"storage", "providers"},
+    "reporting": GROUND | PURE | {"storage", "providers", "alerts"},
+    "orchestration": GROUND | PURE | {"storage", "providers", "alerts"},
+    "definitions": {"orchestration"},
+    "cli": GROUND
+    | {"orchestration", "storage", "providers", "alerts", "reporting", "simulator", "definitions"},
+}
+"""What each part may import; a part that is not listed may not exist."""
+
+NO_IO = {
+    "os", "io", "socket", "subprocess", "shutil", "tempfile", "pathlib", "threading", "asyncio",
+    "httpx", "requests", "urllib", "psycopg", "sqlalchemy", "adbc_driver_postgresql", "fsspec",
+    "time", "logging", "dagster",
+}  # fmt: skip
+
+
+def modules() -> list[Path]:
+    return sorted(p for p in ROOT.rglob("*.py") if "migrations" not in p.parts)
+
+
+def part_of(path: Path) -> str:
+    relative = path.relative_to(ROOT)
+    return relative.parts[0].removesuffix(".py")
+
+
+def imported(tree: ast.AST, package: str) -> set[str]:
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"relative import in {package}"
+            found.add(node.module or "")
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", modules(), ids=name)
+def test_imports_run_downwards(path: Path) -> None:
+    part = part_of(path)
+    if part == "__init__":
+        return
+    assert part in ALLOWED, f"no layer is known for {part}"
+    parts = {
+        i.split(".")[1] for i in imported(parse(path), name(path)) if i.startswith(f"{PACKAGE}.")
+    }
+    upwards = {p for p in parts if p in ALLOWED} - ALLOWED[part] - {part}
+    assert not upwards, f"{name(path)} imports upwards: {sorted(upwards)}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=name)
+def test_dagster_is_imported_by_orchestration_only(path: Path) -> None:
+    if part_of(path) in ("orchestration", "definitions"):
+        return
+    roots = {i.split(".")[0] for i in imported(parse(path), name(path))}
+    assert not {r for r in roots if r.startswith("dagster")}
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in modules() if part_of(p) in PURE | {"numerics"}], ids=name
+)
+def test_pure_packages_have_no_io_and_no_clock(path: Path) -> None:
+    tree = parse(path)
+    roots = {i.split(".")[0] for i in imported(tree, name(path))}
+    assert not roots & NO_IO
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            assert node.func.id not in ("open", "print", "input"), name(path)
+
+
+@pytest.mark.parametrize("path", [p for p in modules() if name(p) != "windows.py"], ids=name)
+def test_the_wall_clock_is_read_in_windows_only(path: Path) -> None:
+    """A duration may be measured with a monotonic clock; what day it is comes from the Clock."""
+    for node in ast.walk(parse(path)):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+            continue
+        owner = node.func.value
+        owner_name = owner.attr if isinstance(owner, ast.Attribute) else getattr(owner, "id", "")
+        call = f"{owner_name}.{node.func.attr}"
+        assert call not in {
+            "datetime.now", "datetime.utcnow", "datetime.today", "date.today", "time.time",
+            "Timestamp.now", "Timestamp.utcnow", "Timestamp.today",
+        }, f"{name(path)}:{node.lineno} reads the wall clock"  # fmt: skip
+
+
+@pytest.mark.parametrize("path", modules(), ids=name)
+def test_modules_say_what_belongs_in_them(path: Path) -> None:
+    tree = parse(path)
+    assert ast.get_docstring(tree), f"{name(path)} has no docstring"
+    first = next((n for n in tree.body if not isinstance(n, ast.Expr)), None)  # after the docstring
+    if first is not None:
+        assert isinstance(first, ast.ImportFrom), name(path)
+        assert first.module == "__future__", name(path)
+
+
+def test_the_layers_named_here_exist() -> None:
+    parts = {part_of(p) for p in modules()} - {"__init__"}
+    assert parts == set(ALLOWED)
