@@ -206,7 +206,7 @@ def print_summary(summary: Summary, console: Console) -> None:
     _print_events(summary, console)
     console.print(_source_table(summary.sources, console.width))
     for line in _failure_lines(summary.sources):
-        console.print(line, soft_wrap=True)
+        console.print(line)
     console.print(_coverage_line(summary))
     _print_next(summary, console)
 
@@ -360,7 +360,7 @@ def _print_events(summary: Summary, console: Console) -> None:
         )
     if summary.events:
         console.print(made)
-        console.print(f"[dim]in the window: {counts}[/]", soft_wrap=True)
+        console.print(f"[dim]in the window: {counts}[/]")
     else:
         console.print("[bold]Last events[/]  none in the window")
 
