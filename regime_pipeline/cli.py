@@ -227,6 +227,9 @@ def _open(data: str | None) -> tuple[Settings, Database]:
 @contextmanager
 def _quiet(settings: Settings) -> Iterator[None]:
     """What libraries print goes to a log file: standard output is the command's own."""
+    import stamina.instrumentation
+
+    stamina.instrumentation.set_on_retry_hooks([stamina.instrumentation.LoggingOnRetryHook])
     path = settings.home / "logs" / "run.log"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as log, redirect_stdout(log):

@@ -107,3 +107,13 @@ def test_a_run_narrowed_to_sources_and_symbols_asks_only_those(platform: Platfor
     log = platform.warehouse.read("ops.fetch_log")
     assert set(log["source"]) == {"okx"}
     assert set(log["symbol"]) == {"ETH/USDT"}
+
+
+def test_real_prices_are_refused_by_a_database_of_other_data(
+    platform: Platform, tmp_path: Path, database: Database
+) -> None:
+    platform.settings = settings_for(database, tmp_path / "home", origin="tape")
+    result = run_assets(platform, [ASSETS["candles"]], WINDOW, raise_on_error=False)
+    failure = next(e for e in result.all_events if e.is_step_failure)
+    assert "holds tape data" in failure.step_failure_data.user_failure_data.description
+    assert platform.warehouse.read("ops.fetch_log").empty
