@@ -19,9 +19,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from regime_pipeline.catalogue.frames import DTYPES, empty
-from regime_pipeline.catalogue.model import Table
-from regime_pipeline.catalogue.registry import FIELDS, table
+from regime_pipeline.catalogue.registry import table
+from regime_pipeline.correlation.frames import flags, integers, nothing, shape, texts
 from regime_pipeline.numerics.panel import grid_start_us, to_panel
 from regime_pipeline.settings import CorrelationParams, method_version
 from regime_pipeline.windows import Grid, parse_lookback
@@ -85,7 +84,7 @@ def correlations(
     pairs = list(combinations(grid.symbols, 2))
     owed = round((grid.end - grid.start) / timedelta(hours=1))
     if not pairs or not owed:
-        return _nothing("asset_correlations"), _nothing("correlation_breaks")
+        return nothing("asset_correlations"), nothing("correlation_breaks")
     wide = grid.widened(parse_lookback(LOOKBACK["market.candles_1h"]))
     spot = candles_1h.loc[candles_1h["market"] == "spot", ["symbol", "ts", "close", "source_tier"]]
     panel = to_panel(spot, wide, ["close", "source_tier"])
@@ -167,7 +166,7 @@ def _statistics(
         first - start,
         decay,
     )
-    stats = {
+    stats: dict[str, npt.NDArray[Any]] = {
         "corr_7d": pearson,
         "code": code,
         "corr_30d_base": pearson_base,
@@ -301,7 +300,8 @@ def _rank_tests(
         base, n_base = kernels.spearman_rows(returns, BASE, BASE_MIN, part - CURRENT, some)
         z[:, low : low + stretch] = kernels.fisher_z(now, n_now, base, n_base, RHO_LIMIT)
         asked = np.isin(part, rows)
-        for name, values in zip(kept, (now, base, n_now, n_base), strict=True):
+        parts: tuple[npt.NDArray[Any], ...] = (now, base, n_now, n_base)
+        for name, values in zip(kept, parts, strict=True):
             kept[name].append(values[:, asked])
     sd = kernels.lagged_sd(z, place[1:], LAGS_MIN)
     z = z[:, place[0]]
@@ -343,40 +343,6 @@ def _status(
     return status, reason
 
 
-def _texts(codes: npt.NDArray[np.integer[Any]], names: tuple[str, ...]) -> pd.Series:
-    """Codes as a text column; -1 is null."""
-    return pd.Series(
-        pd.array(names, dtype="str").take(codes.ravel(), allow_fill=True, fill_value=pd.NA)
-    )
-
-
-def _flags(values: npt.NDArray[np.bool_], known: npt.NDArray[np.bool_]) -> pd.Series:
-    return pd.Series(pd.arrays.BooleanArray(values.ravel().copy(), ~known.ravel()))
-
-
-def _integers(values: npt.NDArray[Any]) -> pd.Series:
-    """Whole numbers as Int64; NaN or -1 is null."""
-    null = np.isnan(values) | (values < 0)
-    return pd.Series(
-        pd.arrays.IntegerArray(np.where(null, 0, values).astype(np.int64).ravel(), null.ravel())
-    )
-
-
-def _shape(columns: dict[str, Any], which: Table) -> pd.DataFrame:
-    """The columns in the table's order; a dtype other than the catalogue's is a bug."""
-    frame = pd.DataFrame({name: columns[name] for name in which.content})
-    for name in which.content:
-        want = DTYPES[FIELDS[name].kind]
-        if str(frame[name].dtype) != want:
-            raise TypeError(f"{which.full_name}.{name} is {frame[name].dtype}, not {want}")
-    return frame
-
-
-def _nothing(name: str) -> pd.DataFrame:
-    which = table(f"correlation.{name}")
-    return empty(which)[list(which.content)]
-
-
 def _correlation_frame(
     stats: dict[str, npt.NDArray[Any]],
     pairs: list[tuple[str, str]],
@@ -389,13 +355,13 @@ def _correlation_frame(
     second = np.array([grid.symbols.index(b) for _, b in pairs]).repeat(owed)
     status, reason = _status(stats)
     columns: dict[str, Any] = {
-        "symbol_a": _texts(first, grid.symbols),
-        "symbol_b": _texts(second, grid.symbols),
+        "symbol_a": texts(first, grid.symbols),
+        "symbol_b": texts(second, grid.symbols),
         "ts": grid.hours.take(np.tile(np.arange(owed), len(pairs))),
-        "status": _texts(status, _STATUS),
-        "reason": _texts(reason, _REASONS),
-        "source_tier": _integers(tier),
-        "method_version": _texts(np.zeros(len(first), np.int8), (version,)),
+        "status": texts(status, _STATUS),
+        "reason": texts(reason, _REASONS),
+        "source_tier": integers(tier),
+        "method_version": texts(np.zeros(len(first), np.int8), (version,)),
     }
     for name in (
         "corr_7d",
@@ -411,11 +377,11 @@ def _correlation_frame(
     ):
         columns[name] = stats[name].ravel()
     for name in ("n_7d", "n_30d_base"):
-        columns[name] = _integers(stats[name])
+        columns[name] = integers(stats[name])
     for name in ("is_break", "is_rise"):
-        columns[name] = _flags(stats[name], stats["known"])
-    columns["break_kind"] = _texts(stats["kind"], _BREAK_KINDS)
-    return _shape(columns, table("correlation.asset_correlations"))
+        columns[name] = flags(stats[name], stats["known"])
+    columns["break_kind"] = texts(stats["kind"], _BREAK_KINDS)
+    return shape(columns, table("correlation.asset_correlations"))
 
 
 def _break_frame(
@@ -438,7 +404,7 @@ def _break_frame(
     answers = kernels.break_episodes(drop, fires, level, MACHINE, params.end_rel_drop, COOLDOWN)
     found, row = np.nonzero(answers[:, :, kernels.OUT_OPEN] == 1)
     if not found.size:
-        return _nothing("correlation_breaks")
+        return nothing("correlation_breaks")
     answer = answers[found, row]
     at = row + MACHINE - 1
     drop, level = drop[found, at], level[found, at]
@@ -457,23 +423,23 @@ def _break_frame(
     )
     duration = np.where(starts < 0, -1, at - begin)
     names_a, names_b = (tuple(p[i] for p in pairs) for i in (0, 1))
-    return _shape(
+    return shape(
         {
-            "symbol_a": _texts(pair, names_a),
-            "symbol_b": _texts(pair, names_b),
+            "symbol_a": texts(pair, names_a),
+            "symbol_b": texts(pair, names_b),
             "ts": grid.hours.take(row),
             **{n: stats[n][pair, row] for n in ("corr_7d", "corr_30d_base", "rel_drop", "p_break")},
-            "break_kind": _texts(kind, _BREAK_KINDS),
-            "break_severity": _texts(level, SEVERITIES),
-            "duration_hours": _integers(duration),
-            "event_kind": _texts(event, _KINDS),
-            "event_severity": _texts(severity, _ALERT),
-            "event_ordinal": _integers(answer[:, kernels.OUT_ORDINAL]),
+            "break_kind": texts(kind, _BREAK_KINDS),
+            "break_severity": texts(level, SEVERITIES),
+            "duration_hours": integers(duration),
+            "event_kind": texts(event, _KINDS),
+            "event_severity": texts(severity, _ALERT),
+            "event_ordinal": integers(answer[:, kernels.OUT_ORDINAL]),
             "episode_start": episode.mask(starts < 0),
-            "status": _texts(np.where(null, 2, 0), _STATUS),
-            "reason": _texts(np.where(null, 0, -1), ("no_relative_drop",)),
-            "source_tier": _integers(tier[pair, row]),
-            "method_version": _texts(np.zeros(pair.size, np.int8), (version,)),
+            "status": texts(np.where(null, 2, 0), _STATUS),
+            "reason": texts(np.where(null, 0, -1), ("no_relative_drop",)),
+            "source_tier": integers(tier[pair, row]),
+            "method_version": texts(np.zeros(pair.size, np.int8), (version,)),
         },
         table("correlation.correlation_breaks"),
     )
