@@ -1,15 +1,17 @@
-"""Pairwise correlations: ours against pandas and polars rolling windows on the same definitions.
+"""Pairwise correlations: ours against pandas and polars on the same definitions.
 
-Prints JSON lines ``{bench, case, ours_s, other_s, ratio, max_abs_diff, rss_mb}``; ``ratio`` is
-other / ours. Every comparison first checks that both agree within ``TOLERANCE``; a difference is an
-error, not a line. Each case runs in a process of its own, so that its memory is its own.
+Lines ``{bench, case, ours_s, other_s, ratio, max_abs_diff, rss_mb}``; ``ratio`` is ours / other, as in
+the other benchmarks. Both sides agree within ``TOLERANCE`` or the benchmark fails. Each case runs in
+a process of its own, so that its memory is its own.
 
-The rolling libraries offer Pearson over rows of a window; a Spearman of windows (ranks within each
-window), a test against a pair's own lagged tests and episodes have no rolling expression in either,
-so what is compared is ``corr_7d`` and ``corr_30d_base``. ``tick`` lines have no other side: they say
-what the whole table costs for one hour, for 8 and for 100 symbols, and the cost per pair.
+``pearson`` compares corr_7d and corr_30d_base over the whole stretch with the libraries' rolling
+correlation, which update running sums in time O(hours); ours reduce every window afresh, which is
+what makes a value independent of where a computation began. ``spearman`` compares the two rank
+coefficients, ranks within each window, which no library rolls: pandas correlates the rows of every
+window, polars aggregates them by ``rolling().agg(corr(method="spearman"))``; a sample of hours, since
+a year of it takes hours. ``tick`` lines have no other side: what one hour costs for 8 and 100 symbols.
 
-Polars is not a dependency; where it is absent its lines say so and are skipped.
+Polars is not a dependency; where it is absent its lines say that they were skipped.
 """
 
 from __future__ import annotations
@@ -17,7 +19,6 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -36,6 +37,7 @@ from regime_pipeline.correlation.pair_signals import pair_signals
 from regime_pipeline.settings import CorrelationParams, PairParams
 from regime_pipeline.windows import HOUR, Grid, Window, hours_between, utc
 
+NAME = "correlations"
 TOLERANCE = 1e-9
 START = utc("2020-01-01")
 CURRENT, CURRENT_MIN = correlation.CURRENT, correlation.CURRENT_MIN
@@ -98,7 +100,7 @@ def with_polars(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     first = CURRENT + BASE - 1
     found = frame.select(
         *(
-            pl.rolling_corr(a, b, window_size=w, min_samples=m, ddof=1).alias(f"{a}{b}/{w}")
+            pl.rolling_corr(a, b, window_size=w, min_samples=m).alias(f"{a}{b}/{w}")
             for w, m in ((CURRENT, CURRENT_MIN), (BASE, BASE_MIN))
             for a, b in names
         )
@@ -108,7 +110,50 @@ def with_polars(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return now, np.array(base)
 
 
-OTHERS = {"pandas": with_pandas, "polars": with_polars}
+def ours_ranked(x: np.ndarray, hours: int) -> tuple[np.ndarray, np.ndarray]:
+    """Both Spearman coefficients of the last ``hours`` rows, (P, hours)."""
+    length = x.shape[1]
+    now, _ = kernels.rolling_spearman(x, CURRENT, CURRENT_MIN, length - hours, length)
+    stop = length - CURRENT
+    return now, kernels.rolling_spearman(x, BASE, BASE_MIN, stop - hours, stop)[0]
+
+
+def pandas_ranked(x: np.ndarray, hours: int) -> tuple[np.ndarray, np.ndarray]:
+    """The same, by ``DataFrame.corr`` of every window."""
+    frame = pd.DataFrame(x.T)
+    upper = np.triu_indices(len(x), 1)
+    out = []
+    for window, stop in ((CURRENT, len(frame)), (BASE, len(frame) - CURRENT)):
+        found = [
+            frame.iloc[t - window + 1 : t + 1].corr(method="spearman").to_numpy()[upper]
+            for t in range(stop - hours, stop)
+        ]
+        out.append(np.array(found).T)
+    return out[0], out[1]
+
+
+def polars_ranked(x: np.ndarray, hours: int) -> tuple[np.ndarray, np.ndarray]:
+    """The same, by one aggregation over rolling windows."""
+    import polars as pl
+
+    names = [(f"s{a}", f"s{b}") for a, b in combinations(range(len(x)), 2)]
+    out = []
+    for window, stop in ((CURRENT, x.shape[1]), (BASE, x.shape[1] - CURRENT)):
+        part = x[:, stop - hours - window + 1 : stop]
+        frame = pl.DataFrame({f"s{i}": row for i, row in enumerate(part)}).with_row_index("t")
+        found = (
+            frame.with_columns(pl.col("t").cast(pl.Int64))
+            .rolling("t", period=f"{window}i")
+            .agg(*(pl.corr(a, b, method="spearman").alias(a + b) for a, b in names))
+        )
+        out.append(np.array([found[a + b].to_numpy()[-hours:] for a, b in names]))
+    return out[0], out[1]
+
+
+SIDES: dict[str, tuple[Any, dict[str, Any]]] = {
+    "pearson": (ours, {"pandas": with_pandas, "polars": with_polars}),
+    "spearman": (ours_ranked, {"pandas": pandas_ranked, "polars": polars_ranked}),
+}
 
 
 def _timed(function: Any, *args: Any) -> tuple[float, Any]:
@@ -117,32 +162,37 @@ def _timed(function: Any, *args: Any) -> tuple[float, Any]:
     return time.perf_counter() - begin, found
 
 
+def line(name: str, case: str, **figures: Any) -> None:
+    """Print one figure; differences of 1e-14 aren't rounded away."""
+    record = {k: float(f"{v:.4g}") if isinstance(v, float) else v for k, v in figures.items()}
+    sys.stdout.write(json.dumps({"bench": name, "case": case} | record) + "\n")
+    sys.stdout.flush()
+
+
 def _rss_mb() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
-def _line(**values: Any) -> None:
-    print(json.dumps({"bench": "correlations", **values}), flush=True)
-
-
-def compare(other: str, symbols: int, hours: int) -> None:
+def compare(what: str, other: str, symbols: int, hours: int, *sample: int) -> None:
     """One line: ours against a library, equal within the tolerance or an error."""
-    case = f"{other} {symbols} symbols x {hours} h"
+    case = f"{what}, {other}, {symbols} symbols x {sample[0] if sample else hours} h"
     if importlib.util.find_spec(other) is None:
-        _line(case=case, skipped=f"{other} is not installed")
+        line(NAME, case, skipped=f"{other} is not installed")
         return
-    ours(returns_of(3, CURRENT + BASE + 8))  # compile
+    mine, others = SIDES[what]
+    mine(returns_of(3, CURRENT + BASE + 8), *(min(s, 4) for s in sample))  # compile
     x = returns_of(symbols, hours)
-    theirs_s, theirs = _timed(OTHERS[other], x)
-    ours_s, mine = _timed(ours, x)
-    worst = max(float(np.max(np.abs(a - b))) for a, b in zip(mine, theirs, strict=True))
+    theirs_s, theirs = _timed(others[other], x, *sample)
+    ours_s, found = _timed(mine, x, *sample)
+    worst = max(float(np.max(np.abs(a - b))) for a, b in zip(found, theirs, strict=True))
     if not worst <= TOLERANCE:
         raise SystemExit(f"{case}: the two differ by {worst}, more than {TOLERANCE}")
-    _line(
-        case=case,
-        ours_s=round(ours_s, 4),
-        other_s=round(theirs_s, 4),
-        ratio=round(theirs_s / ours_s, 2),
+    line(
+        NAME,
+        case,
+        ours_s=ours_s,
+        other_s=theirs_s,
+        ratio=ours_s / theirs_s,
         max_abs_diff=worst,
         rss_mb=_rss_mb(),
     )
@@ -164,43 +214,51 @@ def tick(symbols: int, decoupled: int, hours: int = 1) -> None:
     for name, job in jobs.items():
         job()  # compile
         seconds = min(_timed(job)[0] for _ in range(3))
-        _line(
-            case=f"tick {name}, {symbols} symbols, {decoupled} decoupled, {hours} h",
-            ours_s=round(seconds, 4),
+        line(
+            NAME,
+            f"tick {name}, {symbols} symbols, {decoupled} decoupled, {hours} h",
+            ours_s=seconds,
             us_per_pair_hour=round(1e6 * seconds / cells, 1),
             us_per_symbol_hour=round(1e6 * seconds / (symbols * hours), 1),
             rss_mb=_rss_mb(),
         )
 
 
-CASES = {
-    "quick": [
-        ("compare", "pandas", 8, 8_760),
-        ("compare", "polars", 8, 8_760),
-        ("tick", 8, 0),
-        ("tick", 100, 0),
-    ],
-    "full": [
-        *(("compare", other, 8, 43_800) for other in OTHERS),
-        *(("compare", other, 100, 8_760) for other in OTHERS),
-        *(("tick", *case) for case in ((8, 0), (8, 2), (100, 0), (100, 5), (100, 0, 24))),
-    ],
-}
+QUICK = (
+    *(("compare", "pearson", other, 8, 8_760) for other in ("pandas", "polars")),
+    *(("compare", "spearman", other, 8, 1_200, 48) for other in ("pandas", "polars")),
+    ("tick", 8, 0),
+    ("tick", 100, 0),
+)
+FULL = (
+    *(("compare", "pearson", other, 8, 43_800) for other in ("pandas", "polars")),
+    *(("compare", "pearson", other, 100, 8_760) for other in ("pandas", "polars")),
+    *(("compare", "spearman", other, 100, 1_200, 24) for other in ("pandas", "polars")),
+    ("tick", 8, 2),
+    ("tick", 8, 0, 24),
+    ("tick", 100, 5),
+    ("tick", 100, 0, 24),
+)
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Run all cases, each in a process of its own."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.correlations", description=__doc__)
-    parser.add_argument("--full", action="store_true", help="8 x 5 years and 100 x 1 year")
+def run(*, full: bool = False) -> None:
+    """Run the cases, each in a process of its own."""
+    for case in (*QUICK, *(FULL if full else ())):
+        command = [sys.executable, "-m", "benchmarks.correlations", "--case", json.dumps(case)]
+        subprocess.run(command, check=True)
+
+
+def main() -> None:
+    """``python -m benchmarks.correlations [--full]``."""
+    parser = argparse.ArgumentParser(prog="benchmarks.correlations")
+    parser.add_argument("--full", action="store_true", help="8 x 5 years, 100 x 1 year and more")
     parser.add_argument("--case", help=argparse.SUPPRESS)
-    chosen = parser.parse_args(arguments)
+    chosen = parser.parse_args()
     if chosen.case:
         name, *rest = json.loads(chosen.case)
         {"compare": compare, "tick": tick}[name](*rest)
-        return
-    for case in CASES["full" if chosen.full else "quick"]:
-        command = [sys.executable, "-m", "benchmarks.correlations", "--case", json.dumps(case)]
-        subprocess.run(command, check=True, env=os.environ)
+    else:
+        run(full=chosen.full)
 
 
 if __name__ == "__main__":
