@@ -6,7 +6,7 @@ import argparse
 import importlib
 import sys
 
-NAMES = ("imports", "tick", "backfill")
+NAMES = ("imports", "correlations", "tick", "backfill")
 
 
 def main() -> int:

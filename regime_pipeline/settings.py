@@ -92,6 +92,12 @@ class CorrelationParams(_Section):
     rise_abs_change: float = 0.3
 
 
+class PairParams(_Section):
+    """Pair signals (METHODS 1.5)."""
+
+    entry_z: float = Field(2.0, gt=0, description="|spread z| from which a pair is signalled")
+
+
 class FuturesParams(_Section):
     """The 8-factor futures score (METHODS 3, 9.2). Weights are integer percent."""
 
@@ -120,6 +126,7 @@ class Params(_Section):
     volatility: VolatilityParams = VolatilityParams()
     timeframes: TimeframeParams = TimeframeParams()
     correlation: CorrelationParams = CorrelationParams()
+    pairs: PairParams = PairParams()
     futures: FuturesParams = FuturesParams()
 
 

@@ -19,9 +19,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from regime_pipeline.catalogue.frames import DTYPES, empty
-from regime_pipeline.catalogue.model import Table
-from regime_pipeline.catalogue.registry import FIELDS, table
+from regime_pipeline.catalogue.registry import table
+from regime_pipeline.correlation.frames import flags, integers, nothing, shape, texts
 from regime_pipeline.numerics.panel import grid_start_us, to_panel
 from regime_pipeline.settings import CorrelationParams, method_version
 from regime_pipeline.windows import Grid, parse_lookback
@@ -85,9 +84,9 @@ def correlations(
     pairs = list(combinations(grid.symbols, 2))
     owed = round((grid.end - grid.start) / timedelta(hours=1))
     if not pairs or not owed:
-        return _nothing("asset_correlations"), _nothing("correlation_breaks")
+        return nothing("asset_correlations"), nothing("correlation_breaks")
     wide = grid.widened(parse_lookback(LOOKBACK["market.candles_1h"]))
-    spot = candles_1h[candles_1h["market"] == "spot"]
+    spot = candles_1h.loc[candles_1h["market"] == "spot", ["symbol", "ts", "close", "source_tier"]]
     panel = to_panel(spot, wide, ["close", "source_tier"])
     stats = _statistics(
         np.ascontiguousarray(panel["close"].T), owed, grid_start_us(wide) // 3_600_000_000, params
@@ -142,33 +141,32 @@ def judge(
 def _statistics(
     close: Floats, owed: int, anchor: int, params: CorrelationParams
 ) -> dict[str, npt.NDArray[Any]]:
-    """All statistics, pair-major; the last ``owed`` columns are the grid's.
-
-    The machine's rows need p values, those the lagged tests, those the two windows: one sweep over
-    the whole stretch costs less than gathering the rows that a few hours would need.
-    """
-    from scipy.special import ndtr
-
+    """All statistics of the owed rows, pair-major, and the ``past`` that the machine must know."""
     from regime_pipeline.correlation import kernels
 
     returns = kernels.log_returns(close)
     length = close.shape[1]
-    judged = length - owed - MACHINE + 1  # first row whose break is judged
-    tested = judged - LAG_STEP * LAGS  # first row whose z is needed
-    ranks = _rank_tests(returns, tested, owed)
-    z = ranks["z"]
-    sd = kernels.lagged_sd(z, LAG_STEP, LAGS, LAGS_MIN, judged - tested)
-    p_raw = 2.0 * ndtr(-np.abs(z[:, judged - tested :]) / np.maximum(1.0, sd))
-    p_break = kernels.benjamini_hochberg(p_raw)
-    pearson, code = kernels.rolling_pearson(returns, CURRENT, CURRENT_MIN, judged)
-    pearson_base, code_base = kernels.rolling_pearson(
-        returns[:, : length - CURRENT], BASE, BASE_MIN, judged - CURRENT
-    )
     first = length - owed
+    ranks = _rank_tests(returns, np.arange(first, length))
+    p_break = kernels.benjamini_hochberg(ranks["p_raw"])
+    pearson, code = kernels.rolling_pearson(returns, CURRENT, CURRENT_MIN, first)
+    pearson_base, code_base = kernels.rolling_pearson(
+        returns[:, : length - CURRENT], BASE, BASE_MIN, first - CURRENT
+    )
+    start = first - EWMA_SLOTS + 1
+    recent = np.ascontiguousarray(close[:, start:])
+    usable = kernels.ewma_usable(recent, EWMA_SLOTS, EWMA_MAX_MISSING, EWMA_LAST, first - start)
     decay = np.exp2(-np.arange(EWMA_SLOTS + 1) / HALF_LIFE)
-    usable = kernels.ewma_usable(close, EWMA_SLOTS, EWMA_MAX_MISSING, EWMA_LAST, first)
-    ewma = kernels.ewma_correlation(returns, usable, EWMA_SLOTS, CURRENT_MIN, anchor, first, decay)
-    return {
+    ewma = kernels.ewma_correlation(
+        np.ascontiguousarray(returns[:, start:]),
+        usable,
+        EWMA_SLOTS,
+        CURRENT_MIN,
+        anchor + start,
+        first - start,
+        decay,
+    )
+    stats: dict[str, npt.NDArray[Any]] = {
         "corr_7d": pearson,
         "code": code,
         "corr_30d_base": pearson_base,
@@ -178,45 +176,141 @@ def _statistics(
         "spearman_30d_base": ranks["base"],
         "n_7d": ranks["n_now"],
         "n_30d_base": ranks["n_base"],
-        "break_z": z[:, first - tested :],
-        "break_z_sd": sd[:, MACHINE - 1 :],
+        "break_z": ranks["z"],
+        "break_z_sd": ranks["sd"],
         "corr_ewma": ewma,
         **judge(pearson, pearson_base, p_break, params),
     }
+    past_drop, candidates = _past_drops(returns, first, params)
+    stats["past_fires"] = _past_fires(returns, first, candidates, params)
+    stats["past_drop"] = past_drop
+    return stats
 
 
-def _rank_tests(returns: Floats, tested: int, owed: int) -> dict[str, npt.NDArray[Any]]:
-    """Rank tests from row ``tested`` on; coefficients and counts of the owed rows only.
+def _past_drops(
+    returns: Floats, first: int, params: CorrelationParams
+) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """Relative drops of the MACHINE - 1 rows before ``first``, and where they may be breaks.
 
-    Worked off in stretches of time, so that a hundred symbols don't need all coefficients of a year
-    at once; a stretch costs the ranks of one window before it.
+    Looks back only until a pair's machine is surely in its initial state, whatever happened before;
+    earlier rows can't matter and read as a drop of 0. Most pairs are quiet within hours.
     """
     from regime_pipeline.correlation import kernels
 
-    symbols, length = returns.shape
-    pairs = symbols * (symbols - 1) // 2
-    stretch = max(1_000, 4_000_000 // pairs)
-    z = np.empty((pairs, length - tested))
-    kept: dict[str, list[npt.NDArray[Any]]] = {"now": [], "base": [], "n_now": [], "n_base": []}
-    for low in range(tested, length, stretch):
-        high = min(length, low + stretch)
-        now, n_now = kernels.rolling_spearman(returns, CURRENT, CURRENT_MIN, low, high)
-        base, n_base = kernels.rolling_spearman(
-            returns, BASE, BASE_MIN, low - CURRENT, high - CURRENT
+    pairs = kernels.all_pairs(returns.shape[0])
+    width = MACHINE - 1
+    drop = np.zeros((len(pairs), width))
+    candidates = np.zeros((len(pairs), width), np.bool_)
+    open_ = np.arange(len(pairs))
+    high = width
+    for depth in (8, 32, 128, 512, width):
+        low = width - depth
+        if params.end_rel_drop > params.break_rel_drop and depth < width:
+            continue  # a calm hour may fire: nothing is surely quiet
+        t = first - width
+        now, _ = kernels.pearson_rows(
+            returns[:, : t + high], CURRENT, CURRENT_MIN, t + low, pairs[open_]
         )
-        z[:, low - tested : high - tested] = kernels.fisher_z(now, n_now, base, n_base, RHO_LIMIT)
-        skip = max(0, length - owed - low)
-        if low + skip >= high:
-            continue
-        parts: dict[str, npt.NDArray[Any]] = {
-            "now": now,
-            "base": base,
-            "n_now": n_now,
-            "n_base": n_base,
-        }
-        for name, values in parts.items():
-            kept[name].append(values[:, skip:])
-    return {"z": z, **{name: np.concatenate(found, axis=1) for name, found in kept.items()}}
+        base, _ = kernels.pearson_rows(
+            returns[:, : t + high - CURRENT], BASE, BASE_MIN, t + low - CURRENT, pairs[open_]
+        )
+        said = judge(now, base, np.zeros(now.shape), params)
+        drop[open_, low:high] = said["rel_drop"]
+        candidates[open_, low:high] = said["is_break"]
+        if params.end_rel_drop <= params.break_rel_drop:
+            quiet = kernels.last_quiet(drop[open_, low:], params.end_rel_drop, COOLDOWN)
+            before = np.arange(depth) <= quiet[:, None]
+            drop[open_, low:] = np.where(before, 0.0, drop[open_, low:])
+            candidates[open_, low:] &= ~before
+            open_ = open_[quiet < 0]
+        if not open_.size:
+            break
+        high = low
+    return drop, candidates
+
+
+def _past_fires(
+    returns: Floats, first: int, candidates: npt.NDArray[np.bool_], params: CorrelationParams
+) -> npt.NDArray[np.bool_]:
+    """Which candidates are breaks.
+
+    An adjusted p value is never below the raw one, so only rows with a candidate whose own test is
+    significant need the tests of all pairs.
+    """
+    from regime_pipeline.correlation import kernels
+
+    fires = np.zeros(candidates.shape, np.bool_)
+    pairs = kernels.all_pairs(returns.shape[0])
+    back = first - candidates.shape[1]
+    concerned = np.flatnonzero(candidates.any(axis=1))
+    if not concerned.size:
+        return fires
+    symbols = np.unique(pairs[concerned])
+    inner = np.flatnonzero(np.isin(pairs, symbols).all(axis=1))
+    rows = np.flatnonzero(candidates.any(axis=0))
+    own = _rank_tests(
+        np.ascontiguousarray(returns[symbols]), rows + back, candidates[np.ix_(inner, rows)]
+    )["p_raw"]
+    suspects = np.zeros((len(pairs), rows.size), np.bool_)
+    suspects[inner] = own < params.p_break_max  # null is no suspect
+    rows, suspects = rows[suspects.any(axis=0)], suspects[:, suspects.any(axis=0)]
+    if rows.size:
+        p_break = kernels.benjamini_hochberg(_rank_tests(returns, rows + back)["p_raw"])
+        fires[:, rows] = candidates[:, rows] & (p_break < params.p_break_max)
+    return fires
+
+
+def _rank_tests(
+    returns: Floats, rows: npt.NDArray[np.int64], wanted: npt.NDArray[np.bool_] | None = None
+) -> dict[str, npt.NDArray[Any]]:
+    """The rank test of every pair at the given rows, ascending, against its own lagged tests.
+
+    Worked off in stretches of rows, so that a hundred symbols don't need all coefficients of a year
+    at once.
+
+    Args:
+        returns: (S, T).
+        rows: rows to judge.
+        wanted: (P, rows) cells that are needed; the p values of the others mean nothing.
+
+    Returns:
+        Coefficients ``now`` and ``base`` with ``n_now`` and ``n_base``, ``z``, ``sd`` and ``p_raw``,
+        each (P, rows).
+    """
+    from scipy.special import ndtr
+
+    from regime_pipeline.correlation import kernels
+
+    lagged = rows - LAG_STEP * np.arange(LAGS + 1)[:, None]
+    needed = np.unique(lagged)
+    place = np.searchsorted(needed, lagged)
+    pairs = returns.shape[0] * (returns.shape[0] - 1) // 2
+    cells = np.ones((0, 0), np.bool_)
+    if wanted is not None:
+        cells = np.zeros((pairs, needed.size), np.bool_)
+        for at in place:
+            cells[:, at] |= wanted
+    stretch = max(1_000, 4_000_000 // pairs)
+    z = np.empty((pairs, needed.size))
+    kept: dict[str, list[npt.NDArray[Any]]] = {"now": [], "base": [], "n_now": [], "n_base": []}
+    for low in range(0, needed.size, stretch):
+        part = needed[low : low + stretch]
+        some = cells[:, low : low + stretch]
+        now, n_now = kernels.spearman_rows(returns, CURRENT, CURRENT_MIN, part, some)
+        base, n_base = kernels.spearman_rows(returns, BASE, BASE_MIN, part - CURRENT, some)
+        z[:, low : low + stretch] = kernels.fisher_z(now, n_now, base, n_base, RHO_LIMIT)
+        asked = np.isin(part, rows)
+        parts: tuple[npt.NDArray[Any], ...] = (now, base, n_now, n_base)
+        for name, values in zip(kept, parts, strict=True):
+            kept[name].append(values[:, asked])
+    sd = kernels.lagged_sd(z, place[1:], LAGS_MIN)
+    z = z[:, place[0]]
+    return {
+        **{name: np.concatenate(found, axis=1) for name, found in kept.items()},
+        "z": z,
+        "sd": sd,
+        "p_raw": 2.0 * ndtr(-np.abs(z) / np.maximum(1.0, sd)),
+    }
 
 
 def _pair_tiers(tier: Floats, owed: int, symbols: int) -> Floats:
@@ -230,10 +324,9 @@ def _pair_tiers(tier: Floats, owed: int, symbols: int) -> Floats:
 
 
 def _status(
-    stats: dict[str, npt.NDArray[Any]], owed: int
+    stats: dict[str, npt.NDArray[Any]],
 ) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.int8]]:
-    code, code_base = stats["code"][:, -owed:], stats["code_base"][:, -owed:]
-    p_break = stats["p_break"][:, -owed:]
+    code, code_base, p_break = stats["code"], stats["code_base"], stats["p_break"]
     # later lines win: from what matters least to what matters most
     reason = np.full(code.shape, -1, np.int8)
     reason[np.isnan(stats["corr_ewma"])] = 6
@@ -250,40 +343,6 @@ def _status(
     return status, reason
 
 
-def _texts(codes: npt.NDArray[np.integer[Any]], names: tuple[str, ...]) -> pd.Series:
-    """Codes as a text column; -1 is null."""
-    return pd.Series(
-        pd.array(names, dtype="str").take(codes.ravel(), allow_fill=True, fill_value=pd.NA)
-    )
-
-
-def _flags(values: npt.NDArray[np.bool_], known: npt.NDArray[np.bool_]) -> pd.Series:
-    return pd.Series(pd.arrays.BooleanArray(values.ravel().copy(), ~known.ravel()))
-
-
-def _integers(values: npt.NDArray[Any]) -> pd.Series:
-    """Whole numbers as Int64; NaN or -1 is null."""
-    null = np.isnan(values) | (values < 0)
-    return pd.Series(
-        pd.arrays.IntegerArray(np.where(null, 0, values).astype(np.int64).ravel(), null.ravel())
-    )
-
-
-def _shape(columns: dict[str, Any], which: Table) -> pd.DataFrame:
-    """The columns in the table's order; a dtype other than the catalogue's is a bug."""
-    frame = pd.DataFrame({name: columns[name] for name in which.content})
-    for name in which.content:
-        want = DTYPES[FIELDS[name].kind]
-        if str(frame[name].dtype) != want:
-            raise TypeError(f"{which.full_name}.{name} is {frame[name].dtype}, not {want}")
-    return frame
-
-
-def _nothing(name: str) -> pd.DataFrame:
-    which = table(f"correlation.{name}")
-    return empty(which)[list(which.content)]
-
-
 def _correlation_frame(
     stats: dict[str, npt.NDArray[Any]],
     pairs: list[tuple[str, str]],
@@ -294,15 +353,15 @@ def _correlation_frame(
 ) -> pd.DataFrame:
     first = np.array([grid.symbols.index(a) for a, _ in pairs]).repeat(owed)
     second = np.array([grid.symbols.index(b) for _, b in pairs]).repeat(owed)
-    status, reason = _status(stats, owed)
+    status, reason = _status(stats)
     columns: dict[str, Any] = {
-        "symbol_a": _texts(first, grid.symbols),
-        "symbol_b": _texts(second, grid.symbols),
+        "symbol_a": texts(first, grid.symbols),
+        "symbol_b": texts(second, grid.symbols),
         "ts": grid.hours.take(np.tile(np.arange(owed), len(pairs))),
-        "status": _texts(status, _STATUS),
-        "reason": _texts(reason, _REASONS),
-        "source_tier": _integers(tier),
-        "method_version": _texts(np.zeros(len(first), np.int8), (version,)),
+        "status": texts(status, _STATUS),
+        "reason": texts(reason, _REASONS),
+        "source_tier": integers(tier),
+        "method_version": texts(np.zeros(len(first), np.int8), (version,)),
     }
     for name in (
         "corr_7d",
@@ -316,14 +375,13 @@ def _correlation_frame(
         "break_z_sd",
         "p_break",
     ):
-        columns[name] = stats[name][:, -owed:].ravel()
+        columns[name] = stats[name].ravel()
     for name in ("n_7d", "n_30d_base"):
-        columns[name] = _integers(stats[name])
-    known = stats["known"][:, -owed:]
+        columns[name] = integers(stats[name])
     for name in ("is_break", "is_rise"):
-        columns[name] = _flags(stats[name][:, -owed:], known)
-    columns["break_kind"] = _texts(stats["kind"][:, -owed:], _BREAK_KINDS)
-    return _shape(columns, table("correlation.asset_correlations"))
+        columns[name] = flags(stats[name], stats["known"])
+    columns["break_kind"] = texts(stats["kind"], _BREAK_KINDS)
+    return shape(columns, table("correlation.asset_correlations"))
 
 
 def _break_frame(
@@ -336,26 +394,23 @@ def _break_frame(
 ) -> pd.DataFrame:
     from regime_pipeline.correlation import kernels
 
-    drop = stats["rel_drop"]
+    # a pair none of whose hours fired has no episode
+    some = np.flatnonzero(stats["past_fires"].any(axis=1) | stats["is_break"].any(axis=1))
+    drop = np.concatenate([stats["past_drop"][some], stats["rel_drop"][some]], axis=1)
+    fires = np.concatenate([stats["past_fires"][some], stats["is_break"][some]], axis=1)
     level = classify_drop(drop)
     # a threshold set below 0.5 lets a break fire under the lowest band
-    level[stats["is_break"] & (level < 0)] = 0
-    answers = kernels.break_episodes(
-        np.ascontiguousarray(drop),
-        np.ascontiguousarray(stats["is_break"]),
-        level,
-        MACHINE,
-        params.end_rel_drop,
-        COOLDOWN,
-    )
-    pair, row = np.nonzero(answers[:, :, kernels.OUT_OPEN] == 1)
-    if not pair.size:
-        return _nothing("correlation_breaks")
-    answer = answers[pair, row]
+    level[fires & (level < 0)] = 0
+    answers = kernels.break_episodes(drop, fires, level, MACHINE, params.end_rel_drop, COOLDOWN)
+    found, row = np.nonzero(answers[:, :, kernels.OUT_OPEN] == 1)
+    if not found.size:
+        return nothing("correlation_breaks")
+    answer = answers[found, row]
     at = row + MACHINE - 1
-    drop, level = drop[pair, at], level[pair, at]
+    drop, level = drop[found, at], level[found, at]
+    pair = some[found]
     null = np.isnan(drop)
-    kind = np.where(stats["corr_7d"][pair, at] < 0, 2, 0)
+    kind = np.where(stats["corr_7d"][pair, row] < 0, 2, 0)
     kind[null] = -1
     starts = answer[:, kernels.OUT_START]
     event, event_level = answer[:, kernels.OUT_KIND], answer[:, kernels.OUT_LEVEL]
@@ -368,23 +423,23 @@ def _break_frame(
     )
     duration = np.where(starts < 0, -1, at - begin)
     names_a, names_b = (tuple(p[i] for p in pairs) for i in (0, 1))
-    return _shape(
+    return shape(
         {
-            "symbol_a": _texts(pair, names_a),
-            "symbol_b": _texts(pair, names_b),
+            "symbol_a": texts(pair, names_a),
+            "symbol_b": texts(pair, names_b),
             "ts": grid.hours.take(row),
-            **{n: stats[n][pair, at] for n in ("corr_7d", "corr_30d_base", "rel_drop", "p_break")},
-            "break_kind": _texts(kind, _BREAK_KINDS),
-            "break_severity": _texts(level, SEVERITIES),
-            "duration_hours": _integers(duration),
-            "event_kind": _texts(event, _KINDS),
-            "event_severity": _texts(severity, _ALERT),
-            "event_ordinal": _integers(answer[:, kernels.OUT_ORDINAL]),
+            **{n: stats[n][pair, row] for n in ("corr_7d", "corr_30d_base", "rel_drop", "p_break")},
+            "break_kind": texts(kind, _BREAK_KINDS),
+            "break_severity": texts(level, SEVERITIES),
+            "duration_hours": integers(duration),
+            "event_kind": texts(event, _KINDS),
+            "event_severity": texts(severity, _ALERT),
+            "event_ordinal": integers(answer[:, kernels.OUT_ORDINAL]),
             "episode_start": episode.mask(starts < 0),
-            "status": _texts(np.where(null, 2, 0), _STATUS),
-            "reason": _texts(np.where(null, 0, -1), ("no_relative_drop",)),
-            "source_tier": _integers(tier[pair, row]),
-            "method_version": _texts(np.zeros(pair.size, np.int8), (version,)),
+            "status": texts(np.where(null, 2, 0), _STATUS),
+            "reason": texts(np.where(null, 0, -1), ("no_relative_drop",)),
+            "source_tier": integers(tier[pair, row]),
+            "method_version": texts(np.zeros(pair.size, np.int8), (version,)),
         },
         table("correlation.correlation_breaks"),
     )

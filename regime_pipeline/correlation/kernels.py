@@ -28,6 +28,8 @@ Shorts = npt.NDArray[np.int16]
 CONSTANT_RTOL = 1e-12
 BLOCK = 256
 """Hours handled at once by the Pearson kernel; only speed depends on it."""
+RANK_GAP = 8
+"""Ranks slide over at most a RANK_GAP-th of a window; only speed depends on it."""
 EWMA_BLOCK = 64
 """Hours of an anchored block of the exponential sums; the last bits depend on it."""
 
@@ -114,29 +116,88 @@ def _list_holes(values: Floats, out: Ints) -> int:
 
 
 @njit(cache=True, nogil=True)
-def rolling_spearman(
-    x: Floats, window: int, min_obs: int, first: int, stop: int
+def _rebuild(values: Floats, ranks: Ints) -> None:
+    """Doubled mid-ranks of a window from scratch; the sliding updates give the same numbers."""
+    order = np.argsort(values, kind="mergesort")  # nulls go last
+    n = values.size
+    while n > 0 and math.isnan(values[order[n - 1]]):
+        n -= 1
+        ranks[order[n]] = 0
+    low = 0
+    while low < n:
+        high = low + 1
+        while high < n and values[order[high]] == values[order[low]]:
+            high += 1
+        for i in range(low, high):
+            ranks[order[i]] = low + high + 1
+        low = high
+
+
+@njit(cache=True, nogil=True)
+def _compare_holes(values: Floats, holes: Ints, present: Ints, differ: Ints, only_a: Ints) -> None:
+    """Per pair, count the slots that one side lacks, from the lists of holes."""
+    symbols, window = values.shape
+    p = 0
+    for a in range(symbols):
+        for b in range(a + 1, symbols):
+            both = 0
+            if present[a] < window:
+                for i in range(window - present[b]):
+                    both += int(math.isnan(values[a, holes[b, i]]))
+            only_a[p] = window - present[b] - both
+            differ[p] = only_a[p] + window - present[a] - both
+            p += 1
+
+
+@njit(cache=True, nogil=True)
+def _slide(
+    new: Floats,
+    slot: int,
+    values: Floats,
+    ranks: Ints,
+    present: Ints,
+    differ: Ints,
+    only_a: Ints,
+) -> None:
+    """Move the windows of all symbols on by one row, whose values are ``new``."""
+    was = np.empty(new.size, np.bool_)
+    changed = False
+    for s in range(new.size):
+        was[s] = not math.isnan(values[s, slot])
+        now = not math.isnan(new[s])
+        present[s] += int(now) - int(was[s])
+        changed |= now != was[s] or not now
+        _replace(values[s], ranks[s], slot, new[s])
+    if changed:
+        _count_holes(was, new, differ, only_a)
+
+
+@njit(cache=True, nogil=True)
+def spearman_rows(  # noqa: C901 - one pass over shared ranks
+    x: Floats, window: int, min_obs: int, rows: Ints, wanted: npt.NDArray[np.bool_]
 ) -> tuple[Floats, Shorts]:
     """Spearman correlation of every pair over rows t-window+1 .. t, pairwise complete.
 
     Ties get their average rank. Where all values of a window are there, a symbol's ranks serve all
     its pairs; where the holes of two symbols differ, the rows that one side lacks are taken out of
-    the other's ranks, again in whole numbers.
+    the other's ranks, again in whole numbers. Between neighbouring rows the ranks slide; after a
+    long gap they are sorted anew. Both give the same whole numbers.
 
     Args:
         x: (S, T) returns.
         window: rows of the window, holes included; at most 1800, or the integers overflow.
         min_obs: fewer common rows give null.
-        first: first row that is put out.
-        stop: row after the last one that is put out.
+        rows: the rows that are put out, ascending, none below ``window - 1``.
+        wanted: (P, rows) which cells are needed, the others stay null; (0, 0) is all.
 
     Returns:
-        Coefficients (P, stop-first), null also when one side is constant, and the common rows.
+        Coefficients (P, rows), null also when one side is constant, and the common rows.
     """
     symbols = x.shape[0]
     pairs = symbols * (symbols - 1) // 2
-    rho = np.full((pairs, stop - first), np.nan)
-    counts = np.zeros((pairs, stop - first), np.int16)
+    everything = wanted.size == 0
+    rho = np.full((pairs, rows.size), np.nan)
+    counts = np.zeros((pairs, rows.size), np.int16)
     values = np.full((symbols, window), np.nan)
     ranks = np.zeros((symbols, window), np.int64)
     centred = np.zeros((symbols, window), np.int16)
@@ -144,23 +205,23 @@ def rolling_spearman(
     present = np.zeros(symbols, np.int64)
     differ = np.zeros(pairs, np.int64)  # slots that only one of the two has
     only_a = np.zeros(pairs, np.int64)
-    was = np.zeros(symbols, np.bool_)
     holes = np.empty((symbols, window), np.int64)
     own = np.empty((2, window), np.int64)
     pair = np.empty((2, window), np.int16)
-    for t in range(max(0, first - window + 1), stop):
-        slot = t % window
-        changed = False
-        for s in range(symbols):
-            was[s] = not math.isnan(values[s, slot])
-            now = not math.isnan(x[s, t])
-            present[s] += int(now) - int(was[s])
-            changed |= now != was[s] or not now
-            _replace(values[s], ranks[s], slot, x[s, t])
-        if changed:
-            _count_holes(was, x[:, t], differ, only_a)
-        if t < first:
-            continue
+    at = -window
+    for column in range(rows.size):
+        row = rows[column]
+        if row - at > window // RANK_GAP:
+            at = row
+            for s in range(symbols):
+                for t in range(row - window + 1, row + 1):
+                    values[s, t % window] = x[s, t]
+                _rebuild(values[s], ranks[s])
+                present[s] = window - _list_holes(values[s], holes[s])
+            _compare_holes(values, holes, present, differ, only_a)
+        while at < row:
+            at += 1
+            _slide(x[:, at], at % window, values, ranks, present, differ, only_a)
         for s in range(symbols):
             squares[s] = _centre(ranks[s], present[s], centred[s])
             _list_holes(values[s], holes[s])
@@ -168,8 +229,10 @@ def rolling_spearman(
         for a in range(symbols):
             for b in range(a + 1, symbols):
                 p += 1
+                if not (everything or wanted[p, column]):
+                    continue
                 n = present[a] - only_a[p]
-                counts[p, t - first] = n
+                counts[p, column] = n
                 if n < min_obs:
                     continue
                 if differ[p] == 0:
@@ -182,8 +245,16 @@ def rolling_spearman(
                     square_b = _centre(own[1], n, pair[1])
                     cross = _dot(pair[0], pair[1])
                 if square_a > 0 and square_b > 0:
-                    rho[p, t - first] = cross / math.sqrt(float(square_a) * float(square_b))
+                    rho[p, column] = cross / math.sqrt(float(square_a) * float(square_b))
     return rho, counts
+
+
+@njit(cache=True, nogil=True)
+def rolling_spearman(
+    x: Floats, window: int, min_obs: int, first: int, stop: int
+) -> tuple[Floats, Shorts]:
+    """:func:`spearman_rows` of all pairs at the rows first .. stop-1."""
+    return spearman_rows(x, window, min_obs, np.arange(first, stop), np.ones((0, 0), np.bool_))
 
 
 @njit(cache=True, nogil=True)
@@ -199,45 +270,70 @@ def _ratio(cross: float, square_a: float, square_b: float) -> float:
 
 @njit(cache=True, nogil=True)
 def rolling_pearson(x: Floats, window: int, min_obs: int, first: int) -> tuple[Floats, Codes]:
-    """Pearson correlation of every pair over rows t-window+1 .. t, pairwise complete, two-pass.
+    """:func:`pearson_rows` of all pairs, from row ``first`` to the last."""
+    return pearson_rows(x, window, min_obs, first, all_pairs(x.shape[0]))
 
-    The inner loops run over neighbouring windows, so each window's sums still go through its own
-    rows in time order. Null slots add an exact zero: the quick path for blocks without holes and
-    the general one agree to the bit.
+
+@njit(cache=True, nogil=True)
+def all_pairs(symbols: int) -> Ints:
+    """The two symbols of every pair, (P, 2), in the order of the outputs."""
+    out = np.empty((symbols * (symbols - 1) // 2, 2), np.int64)
+    p = 0
+    for a in range(symbols):
+        for b in range(a + 1, symbols):
+            out[p, 0] = a
+            out[p, 1] = b
+            p += 1
+    return out
+
+
+@njit(cache=True, nogil=True)
+def pearson_rows(
+    x: Floats, window: int, min_obs: int, first: int, pairs: Ints
+) -> tuple[Floats, Codes]:
+    """Pearson correlation of the given pairs over rows t-window+1 .. t, two-pass.
+
+    Pairwise complete. The inner loops run over neighbouring windows, so each window's sums still go
+    through its own rows in time order. Null slots add an exact zero: the quick path for blocks
+    without holes and the general one agree to the bit.
 
     Returns:
         Coefficients (P, T-first) and codes: 0 ok, 1 too few rows, 2 one side is constant.
     """
     symbols, length = x.shape
-    pairs = symbols * (symbols - 1) // 2
-    out = np.full((pairs, length - first), np.nan)
-    codes = np.ones((pairs, length - first), np.int8)
-    filled, mask = _fill(x)
+    out = np.full((pairs.shape[0], length - first), np.nan)
+    codes = np.ones((pairs.shape[0], length - first), np.int8)
+    filled, mask = _fill(x[:, max(0, first - window + 1) :])
+    skipped = length - filled.shape[1]
     mean = np.empty((symbols, BLOCK))
     square = np.empty((symbols, BLOCK))
     whole = np.empty(symbols, np.bool_)
+    used = np.zeros(symbols, np.bool_)
+    for p in range(pairs.shape[0]):
+        used[pairs[p, 0]] = True
+        used[pairs[p, 1]] = True
     work = np.empty((6, BLOCK))
     for start in range(max(first, window - 1), length, BLOCK):
         size = min(BLOCK, length - start)
-        low, high = start - window + 1, start + size
+        low, high = start - window + 1 - skipped, start + size - skipped
         at = start - first
         for s in range(symbols):
+            if not used[s]:
+                continue
             whole[s] = mask[s, low:high].min() > 0.0
             if whole[s]:
                 _moments(filled[s, low:high], window, size, mean[s], square[s])
-        p = 0
-        for a in range(symbols):
-            for b in range(a + 1, symbols):
-                xa, xb = filled[a, low:high], filled[b, low:high]
-                if whole[a] and whole[b]:
-                    _cross(xa, xb, window, size, mean[a], mean[b], work[5])
-                    work[0, :] = window
-                    work[1], work[2], work[3], work[4] = mean[a], mean[b], square[a], square[b]
-                else:
-                    both = mask[a, low:high] * mask[b, low:high]
-                    _masked(xa * both, xb * both, both, window, size, work)
-                _conclude(work, size, min_obs, out[p, at : at + size], codes[p, at : at + size])
-                p += 1
+        for p in range(pairs.shape[0]):
+            a, b = pairs[p, 0], pairs[p, 1]
+            xa, xb = filled[a, low:high], filled[b, low:high]
+            if whole[a] and whole[b]:
+                _cross(xa, xb, window, size, mean[a], mean[b], work[5])
+                work[0, :] = window
+                work[1], work[2], work[3], work[4] = mean[a], mean[b], square[a], square[b]
+            else:
+                both = mask[a, low:high] * mask[b, low:high]
+                _masked(xa * both, xb * both, both, window, size, work)
+            _conclude(work, size, min_obs, out[p, at : at + size], codes[p, at : at + size])
     return out, codes
 
 
@@ -455,10 +551,16 @@ def fisher_z(
 
 
 @njit(cache=True, nogil=True)
-def lagged_sd(z: Floats, step: int, lags: int, min_obs: int, first: int) -> Floats:
-    """Two-pass sd (ddof 1) of z at rows t - step, t - 2 step .. t - lags * step."""
-    pairs, length = z.shape
-    size = length - first
+def lagged_sd(z: Floats, lagged: Ints, min_obs: int) -> Floats:
+    """Two-pass sd (ddof 1) of z over lagged rows.
+
+    Args:
+        z: (P, R).
+        lagged: (lags, N) the columns of z that belong to each row put out, nearest lag first.
+        min_obs: fewer non-null ones give null.
+    """
+    pairs = z.shape[0]
+    lags, size = lagged.shape
     out = np.full((pairs, size), np.nan)
     n = np.empty(size)
     mean = np.empty(size)
@@ -467,18 +569,17 @@ def lagged_sd(z: Floats, step: int, lags: int, min_obs: int, first: int) -> Floa
         n[:] = 0.0
         mean[:] = 0.0
         square[:] = 0.0
-        for j in range(1, lags + 1):
-            lagged = z[p, first - step * j : length - step * j]
+        for j in range(lags):
             for i in range(size):
-                there = not math.isnan(lagged[i])
+                value = z[p, lagged[j, i]]
+                there = not math.isnan(value)
                 n[i] += 1.0 if there else 0.0
-                mean[i] += lagged[i] if there else 0.0
+                mean[i] += value if there else 0.0
         for i in range(size):
             mean[i] /= max(n[i], 1.0)
-        for j in range(1, lags + 1):
-            lagged = z[p, first - step * j : length - step * j]
+        for j in range(lags):
             for i in range(size):
-                d = lagged[i] - mean[i]
+                d = z[p, lagged[j, i]] - mean[i]
                 square[i] += 0.0 if math.isnan(d) else d * d
         for i in range(size):
             if n[i] >= min_obs and n[i] >= 2.0:
@@ -577,6 +678,36 @@ def _step(
         state[_SENT] += 1
         state[_LEVEL] = level
         state[_WAIT] = cooldown
+
+
+@njit(cache=True, nogil=True)
+def last_quiet(drop: Floats, end_drop: float, cooldown: int) -> Ints:
+    """Newest row of each pair at which any machine is in its initial state, -1 for none.
+
+    Calm hours without a hole close whatever is open (3) and let every cooldown run out after that;
+    more null hours than a machine bears restart an open one, and a closed one's cooldown is shorter.
+    Holds where a calm hour can't fire, that is for end_drop <= the drop at which a break fires.
+
+    Args:
+        drop: (P, M) relative drops; null is a null row.
+        end_drop: below it an hour is calm.
+        cooldown: hours after an announcement in which nothing is announced.
+    """
+    pairs, length = drop.shape
+    out = np.full(pairs, -1, np.int64)
+    for p in range(pairs):
+        calm = 0
+        nulls = 0
+        for t in range(length - 1, -1, -1):
+            nulls = nulls + 1 if math.isnan(drop[p, t]) else 0
+            calm = calm + 1 if drop[p, t] < end_drop else 0
+            if calm == _CALM_HOURS + cooldown:
+                out[p] = t + calm - 1
+                break
+            if nulls == max(_MAX_NULLS + 1, cooldown):
+                out[p] = t + nulls - 1
+                break
+    return out
 
 
 @njit(cache=True, nogil=True)

@@ -56,7 +56,8 @@ def place(
             and nobody chose one), or a row inside the grid is not on a full hour.
     """
     symbols = pd.Index(grid.symbols, dtype="str")
-    column = symbols.get_indexer(pd.Index(frame[by]))
+    codes, found = pd.factorize(frame[by])  # a lookup of each symbol once, not of each row
+    column = np.append(symbols.get_indexer(pd.Index(found)), -1)[codes]
     offset = microseconds(frame[time]) - grid_start_us(grid)
     row = offset // HOUR_US
     inside = (column >= 0) & (row >= 0) & (row < grid_length(grid))
@@ -65,7 +66,7 @@ def place(
             f"column {time!r} has stamps off the full hour; a panel has no cell for them"
         )
     cell = row[inside] * len(grid.symbols) + column[inside]
-    if np.unique(cell).size != cell.size:
+    if np.bincount(cell, minlength=1).max() > 1:
         raise ValueError(
             f"several rows share one ({by}, {time}); choose a market or timeframe before the panel"
         )

@@ -153,7 +153,7 @@ def test_lagged_sd_leaves_the_judged_row_and_its_neighbours_out() -> None:
     rng = np.random.default_rng(6)
     z = rng.standard_normal((2, 500))
     z[rng.random(z.shape) < 0.3] = np.nan
-    out = kernels.lagged_sd(z, 20, 12, 8, 260)
+    out = kernels.lagged_sd(z, np.arange(260, 500) - 20 * np.arange(1, 13)[:, None], 8)
     for p in range(2):
         for t in range(260, 500):
             lags = z[p, [t - 20 * j for j in range(1, 13)]]
@@ -163,7 +163,9 @@ def test_lagged_sd_leaves_the_judged_row_and_its_neighbours_out() -> None:
             else:
                 assert out[p, t - 260] == pytest.approx(lags.std(ddof=1), rel=1e-13)
     z[:, 400] = 1e9
-    np.testing.assert_array_equal(kernels.lagged_sd(z, 20, 12, 8, 400)[:, :1], out[:, 140:141])
+    np.testing.assert_array_equal(
+        kernels.lagged_sd(z, 400 - 20 * np.arange(1, 13)[:, None], 8), out[:, 140:141]
+    )
 
 
 @pytest.mark.parametrize("holes", [0.0, 0.03])
@@ -263,3 +265,48 @@ def test_each_row_answers_like_a_machine_begun_afresh_before_it(seed: int) -> No
     seen = part.copy()
     seen[:, :, 1][seen[:, :, 1] >= 0] += 100  # rows are counted from the array's start
     np.testing.assert_array_equal(seen, same)
+
+
+# -- what the hourly tick leaves out --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("holes", [0.0, 0.03])
+def test_chosen_rows_have_the_numbers_of_the_whole_sweep(holes: float) -> None:
+    x = _returns(700, seed=8, holes=holes)
+    every, counts = kernels.rolling_spearman(x, 96, 70, 95, 700)
+    # neighbours slide, gaps are sorted anew; ties and holes on both ways
+    rows = np.array([95, 96, 99, 150, 151, 163, 400, 401, 402, 690, 699])
+    wanted = np.random.default_rng(0).random((len(PAIRS), rows.size)) < 0.6
+    some, n = kernels.spearman_rows(x, 96, 70, rows, wanted)
+    assert np.array_equal(some[wanted], every[:, rows - 95][wanted], equal_nan=True)
+    assert np.array_equal(n[wanted], counts[:, rows - 95][wanted])
+    assert np.isnan(some[~wanted]).all()
+    chosen = kernels.all_pairs(SYMBOLS)[[1, 4]]
+    part, codes = kernels.pearson_rows(x, 96, 70, 300, chosen)
+    whole, all_codes = kernels.rolling_pearson(x, 96, 70, 300)
+    assert part.tobytes() == whole[[1, 4]].tobytes()
+    assert codes.tobytes() == all_codes[[1, 4]].tobytes()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_quiet_row_finds_every_machine_in_its_initial_state(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    length = 160
+    drop = np.clip(np.cumsum(rng.normal(0, 0.15, size=(1, length)), axis=1), 0.0, 1.4)
+    drop[rng.random(drop.shape) < 0.02] = np.nan
+    if seed % 2:
+        drop[0, 60:86] = np.nan
+    fires = (drop > 0.5) & (rng.random(drop.shape) < 0.8)
+    level = np.select([drop > 0.9, drop >= 0.75, drop >= 0.6], [3, 2, 1], 0).astype(np.int8)
+    for stop in range(30, length, 7):
+        quiet = int(kernels.last_quiet(drop[:, :stop], 0.35, 3)[0])
+        if quiet < 0:
+            continue
+        tail = slice(quiet + 1, length)
+        whole = kernels.break_episodes(drop, fires, level, length, 0.35, 3)
+        rest = drop[:, tail], fires[:, tail], level[:, tail]
+        fresh = kernels.break_episodes(
+            *(np.ascontiguousarray(v) for v in rest), length - quiet - 1, 0.35, 3
+        )
+        fresh[..., kernels.OUT_START][fresh[..., kernels.OUT_START] >= 0] += quiet + 1
+        np.testing.assert_array_equal(whole, fresh)

@@ -84,6 +84,8 @@ def test_people_find_descriptions_owners_and_columns(definitions: dg.Definitions
         ("features.funding_anomalies", "features.funding_anomalies", "HOURLY_LOOKBACK"),
         ("regimes.timeframe_regimes", "regimes.timeframe_regimes", "LOOKBACK"),
         ("correlation.correlation_breaks", "correlation.asset_correlations", "LOOKBACK"),
+        ("correlation.market_structure", "correlation.market_structure", "LOOKBACK"),
+        ("correlation.pair_signals", "correlation.pair_signals", "LOOKBACK"),
         ("signals.futures_scores", "signals.futures_score", "LOOKBACK"),
         ("alerts.market_events", "alerts.events", "LOOKBACK"),
     ],

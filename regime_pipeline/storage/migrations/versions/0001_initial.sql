@@ -450,6 +450,414 @@ COMMENT ON TABLE correlation.correlation_breaks_revisions IS 'Replaced versions 
 
 COMMENT ON COLUMN correlation.correlation_breaks_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
 
+CREATE TABLE correlation.correlation_matrices (
+	symbol_a TEXT NOT NULL,
+	symbol_b TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	corr_7d FLOAT(53),
+	n_7d BIGINT,
+	corr_shrunk FLOAT(53),
+	corr_clipped FLOAT(53),
+	corr_vol_adjusted FLOAT(53),
+	variance_ratio FLOAT(53),
+	distance FLOAT(53),
+	status TEXT NOT NULL,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT NOT NULL,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT,
+	run_id TEXT,
+	CONSTRAINT correlation_matrices_pk PRIMARY KEY (symbol_a, symbol_b, ts),
+	CONSTRAINT correlation_matrices_corr_7d_ck0 CHECK ("corr_7d" >= -1.0 AND "corr_7d" <= 1.0),
+	CONSTRAINT correlation_matrices_n_7d_ck0 CHECK ("n_7d" >= 0),
+	CONSTRAINT correlation_matrices_n_7d_ck1 CHECK ("n_7d" <= 168),
+	CONSTRAINT correlation_matrices_corr_shrunk_ck0 CHECK ("corr_shrunk" >= -1.0 AND "corr_shrunk" <= 1.0),
+	CONSTRAINT correlation_matrices_corr_clipped_ck0 CHECK ("corr_clipped" >= -1.0 AND "corr_clipped" <= 1.0),
+	CONSTRAINT correlation_matrices_corr_vol_adjusted_ck0 CHECK ("corr_vol_adjusted" >= -1.0 AND "corr_vol_adjusted" <= 1.0),
+	CONSTRAINT correlation_matrices_variance_ratio_ck0 CHECK ("variance_ratio" >= 0.0 AND "variance_ratio" < 'Infinity'),
+	CONSTRAINT correlation_matrices_distance_ck0 CHECK ("distance" >= 0.0 AND "distance" <= 1.0),
+	CONSTRAINT correlation_matrices_status_ck0 CHECK ("status" IN ('ok', 'partial', 'stale', 'missing', 'insufficient_history', 'not_applicable', 'quarantined')),
+	CONSTRAINT correlation_matrices_source_tier_ck0 CHECK ("source_tier" >= 1),
+	CONSTRAINT correlation_matrices_source_tier_ck1 CHECK ("source_tier" <= 9),
+	CONSTRAINT correlation_matrices_revision_ck0 CHECK ("revision" >= 0)
+)
+ PARTITION BY RANGE (ts);
+
+COMMENT ON TABLE correlation.correlation_matrices IS 'The correlation matrix of the universe over the 168 h to the day''s last bar, one row per pair and day at 23:00: shrunk, cleaned, adjusted for volatility.';
+
+COMMENT ON COLUMN correlation.correlation_matrices.symbol_a IS 'First symbol of the pair, alphabetically.';
+
+COMMENT ON COLUMN correlation.correlation_matrices.symbol_b IS 'Second symbol of the pair.';
+
+COMMENT ON COLUMN correlation.correlation_matrices.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN correlation.correlation_matrices.corr_7d IS 'Pearson correlation of hourly log returns, rows h-167..h.';
+
+COMMENT ON COLUMN correlation.correlation_matrices.n_7d IS 'Pairs of returns in the 7 d window.';
+
+COMMENT ON COLUMN correlation.correlation_matrices.corr_shrunk IS 'corr_7d drawn towards the mean correlation by `shrinkage`; the whole matrix is positive semi-definite.';
+
+COMMENT ON COLUMN correlation.correlation_matrices.corr_clipped IS 'corr_7d without the eigenvalues that noise explains; null by definition up to 20 symbols.';
+
+COMMENT ON COLUMN correlation.correlation_matrices.corr_vol_adjusted IS 'corr_7d as it would be at the variance of the baseline.';
+
+COMMENT ON COLUMN correlation.correlation_matrices.variance_ratio IS '7 d variance over that of the 720 h before, of the pair''s symbol where it rose most.';
+
+COMMENT ON COLUMN correlation.correlation_matrices.distance IS 'sqrt((1 - corr_shrunk) / 2).';
+
+COMMENT ON COLUMN correlation.correlation_matrices.status IS 'Whether the row''s main value can be used; anything but ok or partial means null.';
+
+COMMENT ON COLUMN correlation.correlation_matrices.reason IS 'Why the status is not ok; null when it is.';
+
+COMMENT ON COLUMN correlation.correlation_matrices.source_tier IS 'Worst origin among the inputs: 1 primary, 2 secondary, 3 derived proxy / repaired / historical file, 4 cache, 9 synthetic.';
+
+COMMENT ON COLUMN correlation.correlation_matrices.method_version IS 'Definition and thresholds behind the value: code version + digest of the parameters.';
+
+COMMENT ON COLUMN correlation.correlation_matrices.ingested_at IS 'When this version of the row was first stored.';
+
+COMMENT ON COLUMN correlation.correlation_matrices.revision IS '0 for the first version of a row, then 1, 2, ...';
+
+COMMENT ON COLUMN correlation.correlation_matrices.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE correlation.correlation_matrices_revisions (
+	symbol_a TEXT NOT NULL,
+	symbol_b TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	corr_7d FLOAT(53),
+	n_7d BIGINT,
+	corr_shrunk FLOAT(53),
+	corr_clipped FLOAT(53),
+	corr_vol_adjusted FLOAT(53),
+	variance_ratio FLOAT(53),
+	distance FLOAT(53),
+	status TEXT,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT NOT NULL,
+	run_id TEXT,
+	superseded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT correlation_matrices_revisions_pk PRIMARY KEY (symbol_a, symbol_b, ts, revision)
+);
+
+COMMENT ON TABLE correlation.correlation_matrices_revisions IS 'Replaced versions of correlation.correlation_matrices.';
+
+COMMENT ON COLUMN correlation.correlation_matrices_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
+
+CREATE TABLE correlation.lead_lag (
+	symbol_a TEXT NOT NULL,
+	symbol_b TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	best_lag_h BIGINT,
+	lead_corr FLOAT(53),
+	net_lead FLOAT(53),
+	critical_value FLOAT(53),
+	leader TEXT,
+	lead_reason TEXT,
+	status TEXT NOT NULL,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT NOT NULL,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT,
+	run_id TEXT,
+	CONSTRAINT lead_lag_pk PRIMARY KEY (symbol_a, symbol_b, ts),
+	CONSTRAINT lead_lag_best_lag_h_ck0 CHECK ("best_lag_h" >= 1),
+	CONSTRAINT lead_lag_best_lag_h_ck1 CHECK ("best_lag_h" <= 3),
+	CONSTRAINT lead_lag_lead_corr_ck0 CHECK ("lead_corr" >= -1.0 AND "lead_corr" <= 1.0),
+	CONSTRAINT lead_lag_net_lead_ck0 CHECK ("net_lead" >= -2.0 AND "net_lead" <= 2.0),
+	CONSTRAINT lead_lag_critical_value_ck0 CHECK ("critical_value" >= 0.0 AND "critical_value" < 'Infinity'),
+	CONSTRAINT lead_lag_lead_reason_ck0 CHECK ("lead_reason" IN ('no_significant_lead', 'not_judged')),
+	CONSTRAINT lead_lag_status_ck0 CHECK ("status" IN ('ok', 'partial', 'stale', 'missing', 'insufficient_history', 'not_applicable', 'quarantined')),
+	CONSTRAINT lead_lag_source_tier_ck0 CHECK ("source_tier" >= 1),
+	CONSTRAINT lead_lag_source_tier_ck1 CHECK ("source_tier" <= 9),
+	CONSTRAINT lead_lag_revision_ck0 CHECK ("revision" >= 0)
+)
+ PARTITION BY RANGE (ts);
+
+COMMENT ON TABLE correlation.lead_lag IS 'Who moves first within a pair, at lags of 1 to 3 h over the 168 h to the day''s last bar, against the largest lead that chance shows. One row per pair and day at 23:00.';
+
+COMMENT ON COLUMN correlation.lead_lag.symbol_a IS 'First symbol of the pair, alphabetically.';
+
+COMMENT ON COLUMN correlation.lead_lag.symbol_b IS 'Second symbol of the pair.';
+
+COMMENT ON COLUMN correlation.lead_lag.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN correlation.lead_lag.best_lag_h IS 'Lag of the largest net lead.';
+
+COMMENT ON COLUMN correlation.lead_lag.lead_corr IS 'Correlation of the earlier symbol''s return with the later one''s, best_lag_h on.';
+
+COMMENT ON COLUMN correlation.lead_lag.net_lead IS 'How symbol_a leads symbol_b less how it follows, at best_lag_h; positive when a leads.';
+
+COMMENT ON COLUMN correlation.lead_lag.critical_value IS 'What the largest |net_lead| of all pairs and lags exceeds in 5 % of worlds without leads.';
+
+COMMENT ON COLUMN correlation.lead_lag.leader IS 'The symbol that moves first; null unless beyond critical_value.';
+
+COMMENT ON COLUMN correlation.lead_lag.lead_reason IS 'Why there is no leader.';
+
+COMMENT ON COLUMN correlation.lead_lag.status IS 'Whether the row''s main value can be used; anything but ok or partial means null.';
+
+COMMENT ON COLUMN correlation.lead_lag.reason IS 'Why the status is not ok; null when it is.';
+
+COMMENT ON COLUMN correlation.lead_lag.source_tier IS 'Worst origin among the inputs: 1 primary, 2 secondary, 3 derived proxy / repaired / historical file, 4 cache, 9 synthetic.';
+
+COMMENT ON COLUMN correlation.lead_lag.method_version IS 'Definition and thresholds behind the value: code version + digest of the parameters.';
+
+COMMENT ON COLUMN correlation.lead_lag.ingested_at IS 'When this version of the row was first stored.';
+
+COMMENT ON COLUMN correlation.lead_lag.revision IS '0 for the first version of a row, then 1, 2, ...';
+
+COMMENT ON COLUMN correlation.lead_lag.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE correlation.lead_lag_revisions (
+	symbol_a TEXT NOT NULL,
+	symbol_b TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	best_lag_h BIGINT,
+	lead_corr FLOAT(53),
+	net_lead FLOAT(53),
+	critical_value FLOAT(53),
+	leader TEXT,
+	lead_reason TEXT,
+	status TEXT,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT NOT NULL,
+	run_id TEXT,
+	superseded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT lead_lag_revisions_pk PRIMARY KEY (symbol_a, symbol_b, ts, revision)
+);
+
+COMMENT ON TABLE correlation.lead_lag_revisions IS 'Replaced versions of correlation.lead_lag.';
+
+COMMENT ON COLUMN correlation.lead_lag_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
+
+CREATE TABLE correlation.market_structure (
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	n_symbols BIGINT NOT NULL,
+	shrinkage FLOAT(53),
+	corr_mean FLOAT(53),
+	absorption_ratio FLOAT(53),
+	n_absorbing BIGINT,
+	eigenvalue_min FLOAT(53),
+	is_psd_repaired BOOLEAN,
+	leaf_order JSONB,
+	linkage JSONB,
+	leading_asset TEXT,
+	critical_value FLOAT(53),
+	lead_reason TEXT,
+	status TEXT NOT NULL,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT NOT NULL,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT,
+	run_id TEXT,
+	CONSTRAINT market_structure_pk PRIMARY KEY (ts),
+	CONSTRAINT market_structure_n_symbols_ck0 CHECK ("n_symbols" >= 0),
+	CONSTRAINT market_structure_shrinkage_ck0 CHECK ("shrinkage" >= 0.0 AND "shrinkage" <= 1.0),
+	CONSTRAINT market_structure_corr_mean_ck0 CHECK ("corr_mean" >= -1.0 AND "corr_mean" <= 1.0),
+	CONSTRAINT market_structure_absorption_ratio_ck0 CHECK ("absorption_ratio" >= 0.0 AND "absorption_ratio" <= 1.0),
+	CONSTRAINT market_structure_n_absorbing_ck0 CHECK ("n_absorbing" >= 1),
+	CONSTRAINT market_structure_eigenvalue_min_ck0 CHECK ("eigenvalue_min" > '-Infinity' AND "eigenvalue_min" < 'Infinity'),
+	CONSTRAINT market_structure_critical_value_ck0 CHECK ("critical_value" >= 0.0 AND "critical_value" < 'Infinity'),
+	CONSTRAINT market_structure_lead_reason_ck0 CHECK ("lead_reason" IN ('no_significant_lead', 'not_judged')),
+	CONSTRAINT market_structure_status_ck0 CHECK ("status" IN ('ok', 'partial', 'stale', 'missing', 'insufficient_history', 'not_applicable', 'quarantined')),
+	CONSTRAINT market_structure_source_tier_ck0 CHECK ("source_tier" >= 1),
+	CONSTRAINT market_structure_source_tier_ck1 CHECK ("source_tier" <= 9),
+	CONSTRAINT market_structure_revision_ck0 CHECK ("revision" >= 0)
+)
+ PARTITION BY RANGE (ts);
+
+COMMENT ON TABLE correlation.market_structure IS 'What the matrix of the day says of the universe as a whole: common variance, clusters, who leads. One row per day at 23:00.';
+
+COMMENT ON COLUMN correlation.market_structure.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN correlation.market_structure.n_symbols IS 'Symbols in the matrix.';
+
+COMMENT ON COLUMN correlation.market_structure.shrinkage IS 'Weight of the constant-correlation target.';
+
+COMMENT ON COLUMN correlation.market_structure.corr_mean IS 'Mean corr_7d over the pairs of the matrix.';
+
+COMMENT ON COLUMN correlation.market_structure.absorption_ratio IS 'Share of the variance of the shrunk correlation matrix in its largest fifth of eigenvalues.';
+
+COMMENT ON COLUMN correlation.market_structure.n_absorbing IS 'Eigenvalues behind absorption_ratio.';
+
+COMMENT ON COLUMN correlation.market_structure.eigenvalue_min IS 'Smallest eigenvalue of the shrunk matrix before any repair.';
+
+COMMENT ON COLUMN correlation.market_structure.is_psd_repaired IS 'Holes had made the shrunk matrix indefinite; the nearest correlation matrix took its place.';
+
+COMMENT ON COLUMN correlation.market_structure.leaf_order IS 'Symbols in the order of the cluster tree''s leaves.';
+
+COMMENT ON COLUMN correlation.market_structure.linkage IS 'Single-linkage merges [left, right, height, size]; numbers below n_symbols are the alphabetical symbols of leaf_order, then merges.';
+
+COMMENT ON COLUMN correlation.market_structure.leading_asset IS 'Leader of the pair with the largest significant net lead; null when there is none.';
+
+COMMENT ON COLUMN correlation.market_structure.critical_value IS 'What the largest |net_lead| of all pairs and lags exceeds in 5 % of worlds without leads.';
+
+COMMENT ON COLUMN correlation.market_structure.lead_reason IS 'Why there is no leader.';
+
+COMMENT ON COLUMN correlation.market_structure.status IS 'Whether the row''s main value can be used; anything but ok or partial means null.';
+
+COMMENT ON COLUMN correlation.market_structure.reason IS 'Why the status is not ok; null when it is.';
+
+COMMENT ON COLUMN correlation.market_structure.source_tier IS 'Worst origin among the inputs: 1 primary, 2 secondary, 3 derived proxy / repaired / historical file, 4 cache, 9 synthetic.';
+
+COMMENT ON COLUMN correlation.market_structure.method_version IS 'Definition and thresholds behind the value: code version + digest of the parameters.';
+
+COMMENT ON COLUMN correlation.market_structure.ingested_at IS 'When this version of the row was first stored.';
+
+COMMENT ON COLUMN correlation.market_structure.revision IS '0 for the first version of a row, then 1, 2, ...';
+
+COMMENT ON COLUMN correlation.market_structure.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE correlation.market_structure_revisions (
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	n_symbols BIGINT,
+	shrinkage FLOAT(53),
+	corr_mean FLOAT(53),
+	absorption_ratio FLOAT(53),
+	n_absorbing BIGINT,
+	eigenvalue_min FLOAT(53),
+	is_psd_repaired BOOLEAN,
+	leaf_order JSONB,
+	linkage JSONB,
+	leading_asset TEXT,
+	critical_value FLOAT(53),
+	lead_reason TEXT,
+	status TEXT,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT NOT NULL,
+	run_id TEXT,
+	superseded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT market_structure_revisions_pk PRIMARY KEY (ts, revision)
+);
+
+COMMENT ON TABLE correlation.market_structure_revisions IS 'Replaced versions of correlation.market_structure.';
+
+COMMENT ON COLUMN correlation.market_structure_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
+
+CREATE TABLE correlation.pair_signals (
+	symbol_a TEXT NOT NULL,
+	symbol_b TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	hedge_ratio FLOAT(53),
+	spread_intercept FLOAT(53),
+	spread_sd FLOAT(53),
+	coint_tau FLOAT(53),
+	coint_critical_5pct FLOAT(53),
+	coint_p FLOAT(53),
+	is_cointegrated BOOLEAN,
+	half_life_h FLOAT(53),
+	spread_z FLOAT(53),
+	pair_signal TEXT,
+	n_obs BIGINT,
+	status TEXT NOT NULL,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT NOT NULL,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT,
+	run_id TEXT,
+	CONSTRAINT pair_signals_pk PRIMARY KEY (symbol_a, symbol_b, ts),
+	CONSTRAINT pair_signals_hedge_ratio_ck0 CHECK ("hedge_ratio" > '-Infinity' AND "hedge_ratio" < 'Infinity'),
+	CONSTRAINT pair_signals_spread_intercept_ck0 CHECK ("spread_intercept" > '-Infinity' AND "spread_intercept" < 'Infinity'),
+	CONSTRAINT pair_signals_spread_sd_ck0 CHECK ("spread_sd" >= 0.0 AND "spread_sd" < 'Infinity'),
+	CONSTRAINT pair_signals_coint_tau_ck0 CHECK ("coint_tau" > '-Infinity' AND "coint_tau" < 'Infinity'),
+	CONSTRAINT pair_signals_coint_critical_5pct_ck0 CHECK ("coint_critical_5pct" > '-Infinity' AND "coint_critical_5pct" < 'Infinity'),
+	CONSTRAINT pair_signals_coint_p_ck0 CHECK ("coint_p" >= 0.0 AND "coint_p" <= 1.0),
+	CONSTRAINT pair_signals_half_life_h_ck0 CHECK ("half_life_h" >= 0.0 AND "half_life_h" < 'Infinity'),
+	CONSTRAINT pair_signals_spread_z_ck0 CHECK ("spread_z" > '-Infinity' AND "spread_z" < 'Infinity'),
+	CONSTRAINT pair_signals_pair_signal_ck0 CHECK ("pair_signal" IN ('LONG_A_SHORT_B', 'SHORT_A_LONG_B', 'NONE')),
+	CONSTRAINT pair_signals_n_obs_ck0 CHECK ("n_obs" >= 0),
+	CONSTRAINT pair_signals_status_ck0 CHECK ("status" IN ('ok', 'partial', 'stale', 'missing', 'insufficient_history', 'not_applicable', 'quarantined')),
+	CONSTRAINT pair_signals_source_tier_ck0 CHECK ("source_tier" >= 1),
+	CONSTRAINT pair_signals_source_tier_ck1 CHECK ("source_tier" <= 9),
+	CONSTRAINT pair_signals_revision_ck0 CHECK ("revision" >= 0)
+)
+ PARTITION BY RANGE (ts);
+
+COMMENT ON TABLE correlation.pair_signals IS 'Spread of log prices of a pair, hourly, judged by a cointegrating regression on the 90 d before the day.';
+
+COMMENT ON COLUMN correlation.pair_signals.symbol_a IS 'First symbol of the pair, alphabetically.';
+
+COMMENT ON COLUMN correlation.pair_signals.symbol_b IS 'Second symbol of the pair.';
+
+COMMENT ON COLUMN correlation.pair_signals.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN correlation.pair_signals.hedge_ratio IS 'Slope of ln a on ln b over the 90 d before the day.';
+
+COMMENT ON COLUMN correlation.pair_signals.spread_intercept IS 'Intercept of ln a on ln b, same fit.';
+
+COMMENT ON COLUMN correlation.pair_signals.spread_sd IS 'sd of the fit''s residuals.';
+
+COMMENT ON COLUMN correlation.pair_signals.coint_tau IS 'Augmented Dickey-Fuller statistic of the residuals, 8 lags, no constant.';
+
+COMMENT ON COLUMN correlation.pair_signals.coint_critical_5pct IS '5 % point of coint_tau for two series and this many hours.';
+
+COMMENT ON COLUMN correlation.pair_signals.coint_p IS 'Asymptotic p value of coint_tau.';
+
+COMMENT ON COLUMN correlation.pair_signals.is_cointegrated IS 'coint_tau below coint_critical_5pct.';
+
+COMMENT ON COLUMN correlation.pair_signals.half_life_h IS 'Half-life of a deviation by the residuals'' first-order autoregression; null where it does not revert.';
+
+COMMENT ON COLUMN correlation.pair_signals.spread_z IS 'The hour''s spread from the day''s fit, in units of spread_sd.';
+
+COMMENT ON COLUMN correlation.pair_signals.pair_signal IS 'What a reversion trade would hold; NONE without cointegration, a positive hedge ratio or |spread_z| >= 2. Analytics, no order.';
+
+COMMENT ON COLUMN correlation.pair_signals.n_obs IS 'Observations behind the statistic.';
+
+COMMENT ON COLUMN correlation.pair_signals.status IS 'Whether the row''s main value can be used; anything but ok or partial means null.';
+
+COMMENT ON COLUMN correlation.pair_signals.reason IS 'Why the status is not ok; null when it is.';
+
+COMMENT ON COLUMN correlation.pair_signals.source_tier IS 'Worst origin among the inputs: 1 primary, 2 secondary, 3 derived proxy / repaired / historical file, 4 cache, 9 synthetic.';
+
+COMMENT ON COLUMN correlation.pair_signals.method_version IS 'Definition and thresholds behind the value: code version + digest of the parameters.';
+
+COMMENT ON COLUMN correlation.pair_signals.ingested_at IS 'When this version of the row was first stored.';
+
+COMMENT ON COLUMN correlation.pair_signals.revision IS '0 for the first version of a row, then 1, 2, ...';
+
+COMMENT ON COLUMN correlation.pair_signals.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE correlation.pair_signals_revisions (
+	symbol_a TEXT NOT NULL,
+	symbol_b TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	hedge_ratio FLOAT(53),
+	spread_intercept FLOAT(53),
+	spread_sd FLOAT(53),
+	coint_tau FLOAT(53),
+	coint_critical_5pct FLOAT(53),
+	coint_p FLOAT(53),
+	is_cointegrated BOOLEAN,
+	half_life_h FLOAT(53),
+	spread_z FLOAT(53),
+	pair_signal TEXT,
+	n_obs BIGINT,
+	status TEXT,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT NOT NULL,
+	run_id TEXT,
+	superseded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT pair_signals_revisions_pk PRIMARY KEY (symbol_a, symbol_b, ts, revision)
+);
+
+COMMENT ON TABLE correlation.pair_signals_revisions IS 'Replaced versions of correlation.pair_signals.';
+
+COMMENT ON COLUMN correlation.pair_signals_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
+
 CREATE TABLE features.funding_anomalies (
 	symbol TEXT NOT NULL,
 	ts TIMESTAMP WITH TIME ZONE NOT NULL,

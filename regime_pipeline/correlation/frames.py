@@ -1,0 +1,52 @@
+"""Arrays of the correlation engine as columns of catalogue frames.
+
+Belongs here: dtypes. Does not belong here: what a column means.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from regime_pipeline.catalogue.frames import DTYPES, empty
+from regime_pipeline.catalogue.model import Table
+from regime_pipeline.catalogue.registry import FIELDS, table
+
+
+def texts(codes: npt.NDArray[np.integer[Any]], names: tuple[str, ...]) -> pd.Series:
+    """Codes as a text column; -1 is null."""
+    return pd.Series(
+        pd.array(names, dtype="str").take(codes.ravel(), allow_fill=True, fill_value=pd.NA)
+    )
+
+
+def flags(values: npt.NDArray[np.bool_], known: npt.NDArray[np.bool_]) -> pd.Series:
+    """A boolean column, null where not known."""
+    return pd.Series(pd.arrays.BooleanArray(values.ravel().copy(), ~known.ravel()))
+
+
+def integers(values: npt.NDArray[Any]) -> pd.Series:
+    """Whole numbers as Int64; NaN or -1 is null."""
+    null = np.isnan(values) | (values < 0)
+    return pd.Series(
+        pd.arrays.IntegerArray(np.where(null, 0, values).astype(np.int64).ravel(), null.ravel())
+    )
+
+
+def shape(columns: dict[str, Any], which: Table) -> pd.DataFrame:
+    """The columns in the table's order; a dtype other than the catalogue's is a bug."""
+    frame = pd.DataFrame({name: columns[name] for name in which.content})
+    for name in which.content:
+        want = DTYPES[FIELDS[name].kind]
+        if str(frame[name].dtype) != want:
+            raise TypeError(f"{which.full_name}.{name} is {frame[name].dtype}, not {want}")
+    return frame
+
+
+def nothing(name: str) -> pd.DataFrame:
+    """No rows of a table of the schema, with all its content columns."""
+    which = table(f"correlation.{name}")
+    return empty(which)[list(which.content)]
