@@ -417,6 +417,29 @@ def report(
 
 
 @app.command()
+def parse(
+    endpoint: Annotated[
+        str,
+        typer.Argument(metavar="PROVIDER/ENDPOINT", help="As recorded bodies are named."),
+    ],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Recorded bodies.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a file.")] = False,
+) -> None:
+    """Run recorded provider bodies through their parser: the typed rows, or the typed error."""
+    from regime_pipeline.providers.recordings import line, read_file, shown, unknown
+
+    why = unknown(endpoint)
+    if why is not None:
+        raise UsageError(why)
+    missing = [f for f in files if not f.is_file()]
+    if missing:
+        raise UsageError(f"{missing[0]} is no file")
+    for file in files:
+        found = read_file(endpoint, file)
+        sys.stdout.write((line(found) if as_json else shown(found)) + "\n")
+
+
+@app.command()
 def ui(
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 3000,
     data: DataOption = None,
