@@ -30,7 +30,6 @@ RUBIK_ROWS = 1440
 CANDLE_ROWS = 1440
 FUNDING_RETENTION = timedelta(days=94)
 _MARGIN = 40
-_MS = timedelta(milliseconds=1)
 TRADE_PAGE = timedelta(minutes=10)
 CLOSURE_PAGE = timedelta(hours=6)
 CLOSURE_REACH = timedelta(days=1)
@@ -251,9 +250,8 @@ def _book_and_trades(kind: str) -> tuple[Feed, Feed]:
         endpoint=HISTORY_TRADES,
         market=kind,
         venue="okx",
-        # type 2 pages by time; the bound is exclusive and trades share times, so one page overlaps
-        paging=Paging("backward", 100, end="after", step=TRADE_PAGE / 100, least_step=_MS),
-        params=lambda symbol: {"instId": symbol.name, "type": "2"},
+        paging=Paging("backward", 100, end="after", step=TRADE_PAGE / 100, overlap=True),
+        params=lambda symbol: {"instId": symbol.name, "type": "2"},  # pages by time, not by id
         newest=TRADE_REACH,
         only_primary=True,
         in_contracts=kind == "perp",
@@ -298,7 +296,7 @@ FEEDS = (
         endpoint=LIQUIDATIONS,
         market="perp",
         venue="okx",
-        paging=Paging("backward", 100, end="after", step=CLOSURE_PAGE / 100, least_step=_MS),
+        paging=Paging("backward", 100, end="after", step=CLOSURE_PAGE / 100, overlap=True),
         params=lambda symbol: {
             "instType": "SWAP",
             "uly": symbol.name.removesuffix("-SWAP"),

@@ -73,8 +73,8 @@ class Paging:
         least_step: the smallest step that can occur, where it varies.
         inclusive: (backward) both bounds are inclusive.
         cursor: (backward) parameter that takes the cursor of the page before; the bounds stay.
-        overlap: (forward) several rows may share one time, so a page begins at the time of the last
-            row before it, and the walk ends when a page brings nothing later.
+        overlap: several rows may share one time, so a page begins at the time of the last row of the
+            page before, and the walk ends when a page brings nothing further.
     """
 
     kind: Literal["forward", "backward", "single"]
@@ -134,6 +134,10 @@ def walk(segment: Window, paging: Paging, now: datetime) -> Walk:
     """
     if paging.kind == "forward":
         return _forward(segment, paging)
+    if paging.kind == "backward" and paging.cursor:
+        return _by_cursor(segment, paging)
+    if paging.kind == "backward" and paging.overlap:
+        return _backward_overlapping(segment, paging)
     if paging.kind == "backward":
         return _backward(segment, paging)
     return _single(segment, paging, now)
@@ -186,30 +190,22 @@ def _forward(segment: Window, paging: Paging) -> Walk:
     raise ContractViolation(f"paging does not end: {MAX_PAGES} pages for {paging.limit} steps")
 
 
+def _back_from(segment: Window, paging: Paging, cursor: datetime) -> dict[str, str]:
+    """Parameters of the page that ends before ``cursor``."""
+    asked = {"limit": str(paging.limit)}
+    if paging.start:
+        asked[paging.start] = ms(segment.start - (timedelta(0) if paging.inclusive else _MS))
+    if paging.end:
+        asked[paging.end] = ms(cursor - (_MS if paging.inclusive else timedelta(0)))
+    return asked
+
+
 def _backward(segment: Window, paging: Paging) -> Walk:
-    cursor, token = segment.end, None
-    used: set[str] = set()
-    edge = timedelta(0) if paging.inclusive else _MS
+    cursor = segment.end
     for _ in range(MAX_PAGES):
-        asked = {"limit": str(paging.limit)}
-        if paging.start:
-            asked[paging.start] = ms(segment.start - edge)
-        if paging.end:
-            upper = segment.end if token is not None else cursor
-            asked[paging.end] = ms(upper - (_MS if paging.inclusive else timedelta(0)))
-        if paging.cursor and token is not None:
-            asked[paging.cursor] = token
-        span = yield asked
+        span = yield _back_from(segment, paging, cursor)
         if span.first is None or span.last is None:
             return True
-        if paging.cursor:
-            if span.first - paging.shortest < segment.start or span.cursor is None:
-                return False
-            if span.cursor in used:
-                raise ContractViolation("paging does not move: the same cursor again")
-            used.add(span.cursor)
-            token = span.cursor
-            continue
         if span.first >= cursor:
             if span.first == span.last == cursor < segment.end:
                 return True  # the bound is inclusive here, and the row on it is the oldest there is
@@ -220,6 +216,44 @@ def _backward(segment: Window, paging: Paging) -> Walk:
         if span.first - paging.shortest < segment.start:
             return False
         cursor = span.first
+    raise ContractViolation(f"paging does not end: {MAX_PAGES} pages for {paging.limit} steps")
+
+
+def _backward_overlapping(segment: Window, paging: Paging) -> Walk:
+    """Back in time where several rows may share one: each page begins with the last one's oldest."""
+    cursor = segment.end
+    for _ in range(MAX_PAGES):
+        span = yield _back_from(segment, paging, cursor)
+        if span.first is None or span.last is None:
+            return True
+        if span.first < segment.start:
+            return False
+        if span.first + _MS == cursor:  # only the rows of the oldest time again
+            if span.rows >= paging.limit:
+                raise ContractViolation(
+                    f"paging cannot pass {span.first:%Y-%m-%dT%H:%M:%S}: a whole page has one time"
+                )
+            return True
+        if span.first >= cursor:
+            raise ContractViolation("paging does not move: the page is not older than asked for")
+        cursor = span.first + _MS
+    raise ContractViolation(f"paging does not end: {MAX_PAGES} pages of {paging.limit} rows")
+
+
+def _by_cursor(segment: Window, paging: Paging) -> Walk:
+    """Back in time by the cursors that the replies hand out; the bounds stay."""
+    asked = _back_from(segment, paging, segment.end)
+    used: set[str] = set()
+    for _ in range(MAX_PAGES):
+        span = yield dict(asked)
+        if span.first is None or span.last is None:
+            return True
+        if span.first - paging.shortest < segment.start or span.cursor is None:
+            return False
+        if span.cursor in used:
+            raise ContractViolation("paging does not move: the same cursor again")
+        used.add(span.cursor)
+        asked[paging.cursor or ""] = span.cursor
     raise ContractViolation(f"paging does not end: {MAX_PAGES} pages for {paging.limit} steps")
 
 

@@ -86,18 +86,15 @@ ENDPOINTS = MappingProxyType(
 """Every endpoint by ``provider/endpoint``."""
 
 
+_GROUPS: tuple[tuple[str, dict[str, Parser]], ...] = (
+    *binance_streams.MESSAGES.items(),
+    ("bybit", bybit_streams.MESSAGES),
+    ("bybit", {"RETIRED_v2_public_symbols": bybit.parse_retired}),
+    ("okx", okx_streams.MESSAGES),
+    ("okx", okx_market.RUBIK_RECORDED),
+)
 MESSAGES: MappingProxyType[str, Parser] = MappingProxyType(
-    {
-        f"{provider}/{name}": parse
-        for provider, group in (
-            *binance_streams.MESSAGES.items(),
-            ("bybit", bybit_streams.MESSAGES),
-            ("bybit", {"RETIRED_v2_public_symbols": bybit.parse_retired}),
-            ("okx", okx_streams.MESSAGES),
-            ("okx", okx_market.RUBIK_RECORDED),
-        )
-        for name, parse in group.items()
-    }
+    {f"{provider}/{name}": parse for provider, group in _GROUPS for name, parse in group.items()}
 )
 """What is read without being asked for at a path: stream messages, and endpoints under other names."""
 
