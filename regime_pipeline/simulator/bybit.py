@@ -11,6 +11,7 @@ the tape that this venue has no series of is listed and answers without rows.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Awaitable, Callable
 from urllib.parse import parse_qs, quote, urlencode
 
@@ -318,7 +319,8 @@ class Desk:
             assert part is not None
             rows.append(
                 {
-                    "execId": f"{part.number[i]}", "symbol": query["symbol"],
+                    "execId": str(uuid.uuid5(uuid.NAMESPACE_OID, f"{symbol}/{market}/{part.number[i]}")),
+                    "symbol": query["symbol"],
                     "price": f"{part.price[i]:.{part.digits}f}", "size": f"{part.size[i]:.8f}",
                     "side": "Buy" if part.buy[i] else "Sell", "time": str(part.ts[i]),
                     "isBlockTrade": False, "isRPITrade": False, "seq": str(part.number[i]),
