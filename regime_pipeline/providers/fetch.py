@@ -47,7 +47,7 @@ from regime_pipeline.providers.registry import SOURCES, Source, sources_of
 from regime_pipeline.providers.symbols import VenueSymbol, to_venue
 from regime_pipeline.providers.trades import hourly, whole_hours
 from regime_pipeline.settings import Settings
-from regime_pipeline.windows import HOUR, Clock, SystemClock, Window
+from regime_pipeline.windows import HOUR, Clock, SystemClock, Window, floor_hour
 
 TIMEFRAME = "1h"
 INTERVAL = HOUR
@@ -230,6 +230,9 @@ def _reach(feed: Feed, window: Window, now: datetime) -> tuple[Window, bool]:
         near = Window(
             max(reach.start, min(reach.end, now - (feed.newest or timedelta(0)))), reach.end
         )
+        if feed.dataset == "trade_flow":  # parts of hours would be asked for in vain
+            start = _ceil_hour(near.start)
+            near = Window(start, max(start, floor_hour(near.end)))
         return (reach, True) if near.is_empty else (near, False)
     if feed.newest is not None:
         reach = Window(max(reach.start, min(reach.end, now - feed.newest)), reach.end)
