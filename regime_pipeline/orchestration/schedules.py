@@ -12,7 +12,7 @@ import dagster as dg
 from regime_pipeline.orchestration.jobs import book_samples, hourly_tick
 from regime_pipeline.orchestration.partitions import range_tags, tick_window
 from regime_pipeline.orchestration.resources import Platform
-from regime_pipeline.windows import DAY, HOUR, FixedClock, Window, floor_day, floor_hour
+from regime_pipeline.windows import DAY, HOUR, Window, floor_day, floor_hour
 
 TICK_TAG = "regime/tick"
 
@@ -29,8 +29,9 @@ TICK_TAG = "regime/tick"
 def hourly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """One run request per tick; its key is the hour that has closed."""
     platform: Platform = context.resources.platform
-    if isinstance(platform.clock, FixedClock):
-        return dg.SkipReason(f"time stands still at {platform.clock.now()}: replayed data")
+    why = platform.at_rest()
+    if why is not None:
+        return dg.SkipReason(why)
     at = context.scheduled_execution_time
     hour = f"{floor_hour(at) - HOUR:%Y-%m-%dT%H}"
     return dg.RunRequest(run_key=hour, tags={**range_tags(tick_window(at)), TICK_TAG: hour})
@@ -48,8 +49,9 @@ def hourly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReas
 def books(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """One run request per five minutes, over today's partition."""
     platform: Platform = context.resources.platform
-    if isinstance(platform.clock, FixedClock):
-        return dg.SkipReason(f"time stands still at {platform.clock.now()}: replayed data")
+    why = platform.at_rest()
+    if why is not None:
+        return dg.SkipReason(why)
     at = context.scheduled_execution_time
     today = Window(floor_day(at), floor_day(at) + DAY)
     return dg.RunRequest(run_key=f"{at:%Y-%m-%dT%H:%M}", tags=range_tags(today))
