@@ -112,6 +112,7 @@ _ENV = {
     "binance_us_api_url": "BINANCE_US_API_URL",
     "binance_futures_api_url": "BINANCE_FUTURES_API_URL",
     "okx_api_url": "OKX_API_URL",
+    "bybit_api_url": "BYBIT_API_URL",
     "coinglass_api_url": "COINGLASS_API_URL",
     "coinglass_api_key": "COINGLASS_API_KEY",
     "alternative_me_api_url": "ALTERNATIVE_ME_API_URL",
@@ -425,6 +426,29 @@ def report(
         ),
         soft_wrap=True,
     )
+
+
+@app.command()
+def parse(
+    endpoint: Annotated[
+        str,
+        typer.Argument(metavar="PROVIDER/ENDPOINT", help="As recorded bodies are named."),
+    ],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Recorded bodies.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a file.")] = False,
+) -> None:
+    """Run recorded provider bodies through their parser: the typed rows, or the typed error."""
+    from regime_pipeline.providers.recordings import line, read_file, shown, unknown
+
+    why = unknown(endpoint)
+    if why is not None:
+        raise UsageError(why)
+    missing = [f for f in files if not f.is_file()]
+    if missing:
+        raise UsageError(f"{missing[0]} is no file")
+    for file in files:
+        found = read_file(endpoint, file)
+        sys.stdout.write((line(found) if as_json else shown(found)) + "\n")
 
 
 @app.command()

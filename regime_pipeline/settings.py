@@ -174,7 +174,7 @@ class Settings(BaseSettings):
         "coinglass", description="provider behind market.open_interest"
     )
     sources: Annotated[tuple[str, ...], NoDecode] = Field(
-        ("binance", "binance_futures", "okx", "coinglass", "alternative_me"),
+        ("binance", "binance_futures", "okx", "bybit", "coinglass", "alternative_me"),
         description="providers that are asked; leave one out to switch it off",
     )
     params: Params = Params()
@@ -191,6 +191,7 @@ class Settings(BaseSettings):
         "https://fapi.binance.com", validation_alias=_env("BINANCE_FUTURES_API_URL")
     )
     okx_api_url: str = Field("https://www.okx.com", validation_alias=_env("OKX_API_URL"))
+    bybit_api_url: str = Field("https://api.bybit.com", validation_alias=_env("BYBIT_API_URL"))
     coinglass_api_url: str = Field(
         "https://open-api-v4.coinglass.com", validation_alias=_env("COINGLASS_API_URL")
     )

@@ -28,6 +28,12 @@ raw_fetch = dg.define_asset_job(
     description="Ask the providers; config narrows symbols and sources.",
     executor_def=dg.in_process_executor,
 )
+book_samples = dg.define_asset_job(
+    "book_samples",
+    selection=dg.AssetSelection.assets(dg.AssetKey(["raw", "order_book"])),
+    description="One snapshot of every order book; an hour wants twelve, and none can be had later.",
+    executor_def=dg.in_process_executor,
+)
 derived_chain = dg.define_asset_job(
     "derived_chain",
     selection=DERIVED,
@@ -42,4 +48,4 @@ reporting = dg.define_asset_job(
     executor_def=dg.in_process_executor,
 )
 
-JOBS = (hourly_tick, raw_fetch, derived_chain, reporting)
+JOBS = (hourly_tick, raw_fetch, book_samples, derived_chain, reporting)

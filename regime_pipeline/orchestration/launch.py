@@ -158,8 +158,11 @@ def run_pipeline(
         ValueError: a symbol that is not configured.
     """
     with _Launch(settings, clock, window, symbols, progress, replay=replay) as launch:
+        # raw tables are wanted for themselves too: some have no reader yet
         targets = [
-            n for n, t in TABLES.items() if t.schema in _DERIVED_SCHEMAS and n in launch.inputs
+            n
+            for n, t in TABLES.items()
+            if t.schema in ("raw", *_DERIVED_SCHEMAS) and n in launch.inputs
         ]
         starts = history.required_starts(
             launch.inputs, targets, window.start, first=_first(settings)

@@ -1,18 +1,18 @@
-"""The hourly schedule: one tick, one run.
+"""Two schedules: the hourly tick, one run each, and the sampling of order books between the ticks.
 
-Hand-written, because a schedule built from a partitioned job asks for one partition, while a tick just
-after midnight owes yesterday's last hour as well. It runs by default; where time stands still (a
-replayed tape) it skips and says so.
+The tick is hand-written, because a schedule built from a partitioned job asks for one partition, while
+a tick just after midnight owes yesterday's last hour as well. Both run by default; where time stands
+still (a replayed tape) they skip and say so.
 """
 
 from __future__ import annotations
 
 import dagster as dg
 
-from regime_pipeline.orchestration.jobs import hourly_tick
+from regime_pipeline.orchestration.jobs import book_samples, hourly_tick
 from regime_pipeline.orchestration.partitions import range_tags, tick_window
 from regime_pipeline.orchestration.resources import Platform
-from regime_pipeline.windows import HOUR, floor_hour
+from regime_pipeline.windows import DAY, HOUR, Window, floor_day, floor_hour
 
 TICK_TAG = "regime/tick"
 
@@ -37,4 +37,24 @@ def hourly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReas
     return dg.RunRequest(run_key=hour, tags={**range_tags(tick_window(at)), TICK_TAG: hour})
 
 
-SCHEDULES = (hourly,)
+@dg.schedule(
+    name="books",
+    job=book_samples,
+    cron_schedule="*/5 * * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    required_resource_keys={"platform"},
+    description="Every five minutes: one snapshot of every order book.",
+)
+def books(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    """One run request per five minutes, over today's partition."""
+    platform: Platform = context.resources.platform
+    why = platform.at_rest()
+    if why is not None:
+        return dg.SkipReason(why)
+    at = context.scheduled_execution_time
+    today = Window(floor_day(at), floor_day(at) + DAY)
+    return dg.RunRequest(run_key=f"{at:%Y-%m-%dT%H:%M}", tags=range_tags(today))
+
+
+SCHEDULES = (hourly, books)

@@ -90,12 +90,14 @@ def _askable(platform: Platform, dataset: str) -> dict[str, str]:
 
 def look_for_gaps(platform: Platform) -> tuple[list[arithmetic.Gap], dict[str, int]]:
     """Gaps of all raw datasets, and per dataset the hours that venues themselves lack."""
+    from regime_pipeline.providers.plan import FORWARD_ONLY  # what is gone is not asked for again
+
     window = arithmetic.owed_window(platform.clock.now())
     read = Window(window.start - DAY, platform.clock.now() + DAY)
     log = platform.warehouse.read("ops.fetch_log", read)
     gaps: list[arithmetic.Gap] = []
     absent: dict[str, int] = {}
-    for item in (t for t in TABLES.values() if t.schema == "raw"):
+    for item in (t for t in TABLES.values() if t.schema == "raw" and t.name not in FORWARD_ONLY):
         mine = log[log["dataset"] == item.name]
         gaps += arithmetic.find(
             item.name,

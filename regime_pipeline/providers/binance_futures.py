@@ -1,4 +1,4 @@
-"""Binance USD-M futures: klines, settled funding, open interest, positioning.
+"""Binance USD-M futures: klines, settled funding, open interest, positioning, books, trades.
 
 Sources: ``binance/binance-futures-connector-python`` (um_futures/market.py) and recorded replies.
 Rates are fractions per interval, open interest is one-sided. ``/futures/data/*`` keeps the latest
@@ -13,9 +13,18 @@ from datetime import timedelta
 import numpy as np
 import pandas as pd
 
+from regime_pipeline.providers import binance_market as market
+from regime_pipeline.providers.binance import book_and_trades
 from regime_pipeline.providers.binance import parse_klines as _spot_klines
 from regime_pipeline.providers.plan import Endpoint, Feed, Paging
-from regime_pipeline.providers.wire import Columns, Context, Parser, document, rows_of
+from regime_pipeline.providers.wire import (
+    Columns,
+    Context,
+    Parser,
+    document,
+    objects_of,
+    rows_of,
+)
 from regime_pipeline.windows import HOUR
 
 PROVIDER = "binance_futures"
@@ -129,6 +138,95 @@ def parse_taker_ratio(body: bytes, ctx: Context) -> pd.DataFrame:
     return two_metrics(base)
 
 
+def parse_reference_klines(body: bytes, ctx: Context) -> pd.DataFrame:
+    """Klines of the mark or the index price: prices only, their volume fields are always zero.
+
+    Returns:
+        ts, open, high, low, close, ``close_time`` (exclusive end), reason.
+    """
+    bars = _spot_klines(body, ctx, PROVIDER)
+    return bars[["ts", "open", "high", "low", "close", "close_time", "reason"]]
+
+
+def parse_premium_index(body: bytes, ctx: Context) -> pd.DataFrame:
+    """Mark price, index and the running estimate of the coming settlement.
+
+    ``lastFundingRate`` is that estimate, not the settled rate of before; blank for contracts
+    without funding. An object for one symbol, else a list.
+    """
+    columns = Columns.objects(
+        objects_of(document(body, PROVIDER)),
+        ("symbol", "markPrice", "indexPrice", "lastFundingRate", "nextFundingTime", "time"),
+        ("estimatedSettlePrice", "interestRate"),
+    )
+    coming = columns.time("nextFundingTime", Context(), optional=True)
+    return columns.frame(
+        {
+            "ts": columns.time("time", ctx),
+            "mark_price": columns.number("markPrice"),
+            "index_price": columns.number("indexPrice"),
+            "predicted_funding_rate": columns.number("lastFundingRate", optional=True),
+            "interest_rate": columns.number("interestRate", optional=True),
+            "next_funding_at": coming,
+            "venue_symbol": columns.text("symbol"),
+        }
+    )
+
+
+def parse_open_interest(body: bytes, ctx: Context) -> pd.DataFrame:
+    """Open interest of this moment, in coins, one-sided."""
+    columns = Columns.objects(
+        objects_of(document(body, PROVIDER)), ("symbol", "openInterest", "time")
+    )
+    return columns.frame(
+        {
+            "ts": columns.time("time", ctx),
+            "open_interest_base": columns.number("openInterest"),
+            "venue_symbol": columns.text("symbol"),
+        }
+    )
+
+
+def parse_basis(body: bytes, ctx: Context) -> pd.DataFrame:
+    """Futures price against the index, by bucket; ``basis_frac`` is a fraction of the index."""
+    columns = Columns.objects(
+        rows_of(document(body, PROVIDER)),
+        ("pair", "contractType", "timestamp", "futuresPrice", "indexPrice", "basis"),
+        ("basisRate",),
+    )
+    return columns.frame(
+        {
+            "ts": columns.time("timestamp", ctx),
+            "futures_price": columns.number("futuresPrice"),
+            "index_price": columns.number("indexPrice"),
+            "basis_quote": columns.number("basis"),
+            "basis_frac": columns.number("basisRate", optional=True),
+            "contract_type": columns.text("contractType"),
+            "venue_symbol": columns.text("pair"),
+        }
+    )
+
+
+def parse_taker_volume(body: bytes, ctx: Context) -> pd.DataFrame:
+    """Taker volumes of coin-margined contracts by bucket: contracts, and coins as their value."""
+    columns = Columns.objects(
+        rows_of(document(body, PROVIDER)),
+        ("pair", "contractType", "timestamp", "takerBuyVol", "takerSellVol"),
+        ("takerBuyVolValue", "takerSellVolValue"),
+    )
+    return columns.frame(
+        {
+            "ts": columns.time("timestamp", ctx),
+            "taker_buy_contracts": columns.number("takerBuyVol"),
+            "taker_sell_contracts": columns.number("takerSellVol"),
+            "taker_buy_base": columns.number("takerBuyVolValue", optional=True),
+            "taker_sell_base": columns.number("takerSellVolValue", optional=True),
+            "contract_type": columns.text("contractType"),
+            "venue_symbol": columns.text("pair"),
+        }
+    )
+
+
 def two_metrics(base: pd.DataFrame) -> pd.DataFrame:
     """Taker volumes as rows of ``taker_buy_base`` and ``taker_sell_base``."""
     sides = []
@@ -165,7 +263,35 @@ POSITIONING = tuple(
         ("takerlongshortRatio", parse_taker_ratio),
     )
 )
-ENDPOINTS = (KLINES, FUNDING_RATE, FUNDING_INFO, OPEN_INTEREST, *POSITIONING)
+DEPTH = _endpoint("fapi_v1_depth", "/fapi/v1/depth", market.depth(PROVIDER), 20)
+AGG_TRADES = _endpoint("fapi_v1_aggTrades", "/fapi/v1/aggTrades", market.agg_trades(PROVIDER), 20)
+STATE = tuple(
+    _endpoint(path.strip("/").replace("/", "_"), path, parse, weight)
+    for path, parse, weight in (
+        ("/fapi/v1/trades", market.trades(PROVIDER), 5),
+        ("/fapi/v1/historicalTrades", market.trades(PROVIDER), 20),
+        ("/fapi/v1/premiumIndex", parse_premium_index, 1),
+        ("/fapi/v1/openInterest", parse_open_interest, 1),
+        ("/fapi/v1/markPriceKlines", parse_reference_klines, 5),
+        ("/fapi/v1/indexPriceKlines", parse_reference_klines, 5),
+        ("/fapi/v1/ticker/24hr", market.ticker(PROVIDER), 1),
+        ("/fapi/v1/time", market.server_time(PROVIDER), 1),
+        ("/fapi/v1/exchangeInfo", market.exchange_info(PROVIDER), 1),
+        ("/futures/data/basis", parse_basis, 1),
+        ("/futures/data/takerBuySellVol", parse_taker_volume, 1),
+    )
+)
+"""Endpoints that are read on request; no dataset is made of them."""
+ENDPOINTS = (
+    KLINES,
+    FUNDING_RATE,
+    FUNDING_INFO,
+    OPEN_INTEREST,
+    *POSITIONING,
+    DEPTH,
+    AGG_TRADES,
+    *STATE,
+)
 
 
 def _data_feed(dataset: str, endpoint: Endpoint) -> Feed:
@@ -212,4 +338,5 @@ FEEDS = (
     ),
     _data_feed("open_interest", OPEN_INTEREST),
     *(_data_feed("positioning", endpoint) for endpoint in POSITIONING),
+    *book_and_trades(DEPTH, AGG_TRADES, "perp", "binance"),
 )

@@ -295,7 +295,7 @@ def _generic(doc: Mapping[str, object]) -> ProviderError | None:
     return None
 
 
-_ENVELOPES: dict[str, Callable[[Mapping[str, object]], ProviderError | None]] = {
+ENVELOPES: dict[str, Callable[[Mapping[str, object]], ProviderError | None]] = {
     "binance": _binance,
     "binance_us": _binance,
     "binance_futures": _binance,
@@ -303,14 +303,18 @@ _ENVELOPES: dict[str, Callable[[Mapping[str, object]], ProviderError | None]] = 
     "bybit": _bybit,
     "coinglass": _coinglass,
     "alternative_me": _alternative_me,
+    "coinapi": _generic,
+    "lunarcrush": _generic,
+    "whale_alert": _generic,
 }
+"""How each provider reports an error inside a reply."""
 
 
 def envelope(provider: str, document: object) -> ProviderError | None:
     """The error that a decoded reply reports inside itself, or None."""
     if not isinstance(document, dict):
         return None
-    return _ENVELOPES.get(provider, _generic)(document)
+    return ENVELOPES.get(provider, _generic)(document)
 
 
 # --- status --------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ A source that fails is a row in the log and never an exception; what the others 
 
 from __future__ import annotations
 
+import hashlib
 import re
 import threading
 import time
@@ -41,11 +42,12 @@ from regime_pipeline.providers.errors import (
     UnknownSymbol,
 )
 from regime_pipeline.providers.http import MAX_WAIT_S, HttpClient, Reply
-from regime_pipeline.providers.plan import Feed, PageSpan, segments, walk
+from regime_pipeline.providers.plan import FORWARD_ONLY, Feed, PageSpan, segments, walk
 from regime_pipeline.providers.registry import SOURCES, Source, sources_of
 from regime_pipeline.providers.symbols import VenueSymbol, to_venue
+from regime_pipeline.providers.trades import hourly, whole_hours
 from regime_pipeline.settings import Settings
-from regime_pipeline.windows import HOUR, Clock, SystemClock, Window
+from regime_pipeline.windows import HOUR, Clock, SystemClock, Window, floor_hour
 
 TIMEFRAME = "1h"
 INTERVAL = HOUR
@@ -53,6 +55,12 @@ WALL_MARGIN = timedelta(minutes=10)
 OBSERVED_WITHIN = timedelta(hours=2)
 MINUTE = timedelta(minutes=1)
 INTERVALS = "intervals"
+CONTRACTS = "contracts"
+NO_SERIES = (INTERVALS, CONTRACTS)
+"""Parts of feeds whose replies complete rows of other feeds."""
+LIVE_WITHIN = timedelta(minutes=5)
+"""A window that ends no longer ago than this reaches the present."""
+WIDEST_BAND_BPS = 50
 
 LAGS: Mapping[str, timedelta] = MappingProxyType(
     {
@@ -62,15 +70,20 @@ LAGS: Mapping[str, timedelta] = MappingProxyType(
         "positioning": INTERVAL + timedelta(minutes=5),
         "liquidations": INTERVAL + timedelta(minutes=5),
         "fear_greed": HOUR,
+        "order_book": timedelta(0),
+        "trade_flow": INTERVAL,
+        "liquidation_events": timedelta(0),
     }
 )
 """Declared time from a row's ts to when it can be known: the bucket plus the provider's delay."""
 
-BUCKETED = frozenset({"candles", "open_interest", "positioning", "liquidations"})
+BUCKETED = frozenset({"candles", "open_interest", "positioning", "liquidations", "trade_flow"})
 """Datasets whose rows are buckets of :data:`INTERVAL`; the others are instants."""
 
-PRICES = ("open", "high", "low", "close", "mark_price")
-COINS = ("volume_base", "taker_buy_base", "open_interest_base")
+PRICES = (
+    "open", "high", "low", "close", "mark_price", "best_bid", "best_ask", "mid", "microprice", "price",
+)  # fmt: skip
+COINS = ("volume_base", "taker_buy_base", "taker_sell_base", "open_interest_base", "quantity_base")
 
 Progress = Callable[[str, int, int], None]
 
@@ -119,6 +132,8 @@ class _Stream:
     started: datetime | None = None
     stored: int = 0
     quarantined: int = 0
+    idle: bool = False
+    note: str | None = None
 
     @property
     def gave_rows(self) -> bool:
@@ -129,7 +144,7 @@ class _Stream:
         return self.symbol.canonical if self.symbol else None
 
 
-_SUFFIX = re.compile(r"/(api/v\d+|fapi/v\d+|futures/data|fng|api)/*$")
+_SUFFIX = re.compile(r"/(api/v\d+|fapi/v\d+|futures/data|fng|api|v\d+)/*$")
 
 
 def base_url(settings: Settings, source: Source) -> str:
@@ -185,21 +200,57 @@ def _streams(
     for feed in source.feeds:
         if feed.dataset != dataset:
             continue
-        reach = Window(window.start, max(window.start, min(window.end, now)))
-        if feed.newest is not None:
-            reach = Window(max(reach.start, min(reach.end, now - feed.newest)), reach.end)
-        if feed.older_than is not None:
-            reach = reach.clipped(now - feed.older_than)
+        reach, idle = _reach(feed, window, now)
         if reach.is_empty:
             continue
         if not feed.per_symbol:
-            yield _Stream(source, feed, None, reach, feed.venue)
+            yield _Stream(source, feed, None, reach, feed.venue, idle=idle)
             continue
         for symbol in symbols:
-            if feed.only_primary and settings.perp_venue_of(symbol) != feed.venue:
+            if feed.only_primary and _home(settings, feed.market, symbol) != feed.venue:
                 continue
             name = to_venue(symbol, feed.names or feed.venue, feed.market)
-            yield _Stream(source, feed, name, reach, feed.venue)
+            stream = _Stream(source, feed, name, reach, feed.venue, idle=idle)
+            if idle:
+                stream.note = FORWARD_ONLY[dataset]
+            yield stream
+
+
+def _reach(feed: Feed, window: Window, now: datetime) -> tuple[Window, bool]:
+    """The part of a window that a feed is asked for, and whether it has nothing to say about it.
+
+    Of a dataset that is collected as time goes, a window of the past is kept whole and idle: no
+    request is made, and the log says why.
+    """
+    reach = Window(window.start, max(window.start, min(window.end, now)))
+    if feed.dataset in FORWARD_ONLY:
+        if feed.part == CONTRACTS:
+            return reach, False  # asked only beside a feed that needs it
+        if feed.live_only:
+            return reach, not window.start <= now <= window.end + LIVE_WITHIN
+        near = Window(
+            max(reach.start, min(reach.end, now - (feed.newest or timedelta(0)))), reach.end
+        )
+        if feed.dataset == "trade_flow":  # parts of hours would be asked for in vain
+            start = _ceil_hour(near.start)
+            near = Window(start, max(start, floor_hour(near.end)))
+        return (reach, True) if near.is_empty else (near, False)
+    if feed.newest is not None:
+        reach = Window(max(reach.start, min(reach.end, now - feed.newest)), reach.end)
+    if feed.older_than is not None:
+        reach = reach.clipped(now - feed.older_than)
+    return reach, False
+
+
+def _home(settings: Settings, market: str, symbol: str) -> str:
+    """The venue whose series of a market stands behind a symbol."""
+    return settings.spot_venue_of(symbol) if market == "spot" else settings.perp_venue_of(symbol)
+
+
+def _wanted(streams: list[_Stream]) -> list[_Stream]:
+    """Without the contract sizes of a source that nothing asks for amounts in contracts."""
+    need = {s.source.name for s in streams if s.feed.in_contracts and not s.idle}
+    return [s for s in streams if s.feed.part != CONTRACTS or s.source.name in need]
 
 
 # --- how it is asked -----------------------------------------------------------------------------
@@ -235,6 +286,8 @@ class _SourceRun:
 
     def plan(self, stream: _Stream) -> list[Window]:
         """Segments to fetch first; what lies before the provider's wall waits for a probe."""
+        if stream.idle:
+            return []
         retention = stream.feed.retention if self._walls else None
         wall = None if retention is None else _ceil_hour(self._now - retention + WALL_MARGIN)
         stream.inside, stream.beyond = segments(stream.window, stream.feed.paging, wall)
@@ -269,6 +322,9 @@ class _SourceRun:
 
     def _failed(self, stream: _Stream, error: ProviderError) -> None:
         with self._lock:
+            if stream.feed.optional and isinstance(error, BadRequest):
+                stream.note = f"the provider does not offer this any more ({error})"[:200]
+                return
             stream.error = stream.error or error
             deferred = isinstance(error, RateLimited) and (error.retry_after or 0) > MAX_WAIT_S
             if error.fatal_for_source or deferred:
@@ -321,6 +377,7 @@ class _SourceRun:
 
 
 def _span(frame: pd.DataFrame) -> PageSpan:
+    cursor = frame.attrs.get("cursor")
     if not len(frame) or "ts" not in frame:
         return PageSpan(len(frame))
     first, last = frame["ts"].min(), frame["ts"].max()
@@ -328,7 +385,7 @@ def _span(frame: pd.DataFrame) -> PageSpan:
         raise ContractViolation("no row of the page has a readable time")
     # a dataset may make several rows of one provider row
     rows = frame["ts"].nunique() if "metric" in frame else len(frame)
-    return PageSpan(int(rows), first.to_pydatetime(), last.to_pydatetime())
+    return PageSpan(int(rows), first.to_pydatetime(), last.to_pydatetime(), cursor)
 
 
 def _ceil_hour(at: datetime) -> datetime:
@@ -414,8 +471,13 @@ class _Stamping:
     live_clock: bool
 
 
-def _rows(stream: _Stream, common: _Stamping) -> pd.DataFrame:
-    """All pages of a stream as one frame with the table's columns and ``reason``."""
+def _rows(
+    stream: _Stream, common: _Stamping, contracts: Mapping[tuple[str, str], float]
+) -> pd.DataFrame:
+    """All pages of a stream as one frame with the table's columns and ``reason``.
+
+    ``contracts``: coins behind one contract by source and instrument.
+    """
     pages = [p for p in stream.pages if len(p.frame)]
     if not pages:
         return pd.DataFrame()
@@ -429,7 +491,20 @@ def _rows(stream: _Stream, common: _Stamping) -> pd.DataFrame:
     )
     if common.dataset == "funding_rates":
         frame["ts"] = frame["ts"].dt.round("min")
-    frame = _in_scope(frame, common)
+    if stream.feed.in_contracts:
+        _to_coins(
+            frame, contracts.get((stream.source.name, stream.symbol.name if stream.symbol else ""))
+        )
+    if common.dataset == "order_book":
+        frame = _sampled(frame)
+    else:
+        if common.dataset == "trade_flow":
+            frame = _summed(frame, stream, common)
+        frame = _in_scope(frame, common)
+    if common.dataset == "liquidation_events":
+        frame = _identified(frame)
+    if frame.empty:
+        return frame
     _judge_rows(frame, stream, common)
     multiplier = stream.symbol.multiplier if stream.symbol else 1
     if multiplier != 1:
@@ -439,6 +514,72 @@ def _rows(stream: _Stream, common: _Stamping) -> pd.DataFrame:
             coins = frame["metric"].str.endswith("_base")
             frame.loc[coins, "value"] *= multiplier
     _stamp(frame, stream, common)
+    return frame
+
+
+def _to_coins(frame: pd.DataFrame, size: float | None) -> None:
+    """Amounts in contracts as coins and USD, in place; without the size no row can be used."""
+    if size is None:
+        _blame(frame, pd.Series(True, index=frame.index), "the size of a contract is not known")
+        return
+    depths = [str(c) for c in frame.columns if str(c).startswith("depth_")]
+    frame[depths] *= size
+    if "quantity_contracts" not in frame:
+        return
+    coins = frame["quantity_contracts"] * size
+    frame["quantity_base"] = frame["quantity_base"].where(coins.isna(), coins)
+    for value in ("value_quote", "liquidation_usd"):
+        if value in frame:
+            frame[value] = frame[value].where(coins.isna(), coins * frame["price"])
+
+
+def _sampled(frame: pd.DataFrame) -> pd.DataFrame:
+    """Snapshots stamped with the instant of sampling, with their age then."""
+    frame["ts"] = frame["fetched_at"]
+    age = (frame["fetched_at"] - frame["book_ts"]).dt.total_seconds()
+    # a venue's clock may run a little ahead of ours; a book without a time is as old as its reply
+    frame["book_age_s"] = age.fillna(0.0).clip(lower=0.0)
+    reach = frame["book_reach_bps"]
+    frame["is_lower_bound"] = (reach < WIDEST_BAND_BPS).astype("boolean").mask(reach.isna())
+    return _without_unsaid_symbol(frame)
+
+
+def _without_unsaid_symbol(frame: pd.DataFrame) -> pd.DataFrame:
+    """Without the instrument's name where the venue does not repeat it."""
+    return frame.drop(columns="venue_symbol") if frame["venue_symbol"].isna().all() else frame
+
+
+def _summed(frame: pd.DataFrame, stream: _Stream, common: _Stamping) -> pd.DataFrame:
+    """Trades as hours that were fetched from end to end; a failed page leaves none."""
+    if stream.error is not None:
+        return frame.head(0)
+    names = frame["venue_symbol"].dropna()
+    if stream.symbol is not None and (names != stream.symbol.name).any():
+        other = names[names != stream.symbol.name].iloc[0]
+        raise_for = f"symbol: {other!r:.40} among the trades"
+        frame["reason"] = frame["reason"].fillna(raise_for)
+    covered = stream.window
+    if stream.feed.paging.kind == "single":  # the newest trades, however far they reach back
+        first = frame["ts"].min()
+        begin = covered.end if first is pd.NaT else max(covered.start, first.to_pydatetime())
+        covered = Window(min(begin, covered.end), covered.end)
+    hours = hourly(frame, whole_hours(covered, common.now))
+    if hours.empty:
+        return frame.head(0)
+    unplaced = int(frame["ts"].isna().sum())
+    if unplaced:
+        _blame(hours, pd.Series(True, index=hours.index), f"{unplaced} trades have no time")
+    newest = frame.sort_values(["fetched_at", "payload_id"], kind="stable").iloc[-1]
+    return hours.assign(fetched_at=newest["fetched_at"], payload_id=newest["payload_id"])
+
+
+def _identified(frame: pd.DataFrame) -> pd.DataFrame:
+    """Events with a digest of what tells them apart; equal ones in one millisecond are one."""
+    parts = (frame["ts"], frame["position_side"], frame["price"], frame["quantity_base"])
+    texts = ["|".join(map(str, row)) for row in zip(*parts, strict=True)]
+    frame["closure_id"] = pd.array(
+        [hashlib.sha256(t.encode()).hexdigest()[:16] for t in texts], dtype="str"
+    )
     return frame
 
 
@@ -498,11 +639,7 @@ def _tier(stream: _Stream, common: _Stamping) -> int:
     if common.dataset == "liquidations":
         primary = (settings.liquidation_source, settings.liquidation_venue)
         return 1 if (source, venue) == primary else 2
-    home = (
-        settings.spot_venue_of(symbol)
-        if stream.feed.market == "spot"
-        else settings.perp_venue_of(symbol)
-    )
+    home = _home(settings, stream.feed.market, symbol)
     if common.dataset == "open_interest" and source != settings.open_interest_source:
         return 2
     return 1 if venue == home else 2
@@ -557,8 +694,10 @@ def _assemble(
     values = [f for f in target.content if f not in target.key and f != "source_tier"]
     parts: dict[str, list[pd.DataFrame]] = defaultdict(list)
     bad: list[pd.DataFrame] = []
+    contracts = _contract_sizes(streams)
     for number, stream in enumerate(streams):
-        rows = pd.DataFrame() if stream.feed.part == INTERVALS else _rows(stream, common)
+        series = stream.feed.part not in NO_SERIES
+        rows = _rows(stream, common, contracts) if series else pd.DataFrame()
         if rows.empty:
             continue
         for column in [*target.fields, "reason"]:
@@ -626,6 +765,18 @@ def _quarantine(bad: Sequence[pd.DataFrame], fields: Sequence[str]) -> pd.DataFr
     return pd.concat(filled, ignore_index=True)
 
 
+def _contract_sizes(streams: Sequence[_Stream]) -> dict[tuple[str, str], float]:
+    """Coins behind one contract by source and instrument, as the venues list them."""
+    out: dict[tuple[str, str], float] = {}
+    for stream in streams:
+        if stream.feed.part == CONTRACTS:
+            for page in stream.pages:
+                known = page.frame[page.frame["contract_base"].notna()]
+                names = [(stream.source.name, str(n)) for n in known["venue_symbol"]]
+                out |= dict(zip(names, known["contract_base"], strict=True))
+    return out
+
+
 # --- funding intervals ---------------------------------------------------------------------------
 
 
@@ -667,6 +818,8 @@ def _log_row(
     elif stream.too_old or (stream.at_wall and (stream.gave_rows or not stream.inside)):
         days = (stream.feed.retention or timedelta(0)) / timedelta(days=1)
         status, message = "partial", f"the provider keeps {days:g} days only"
+    elif stream.note is not None:
+        status, message = "partial", redact(stream.note)
     elif not stream.gave_rows:
         status = "empty"
     return {
@@ -764,11 +917,13 @@ def fetch(
         s.name: _SourceRun(s, settings, client, clock, now)
         for s in chosen_sources(dataset, settings, sources)
     }
-    streams = [
-        stream
-        for run in runs.values()
-        for stream in _streams(dataset, run.source, settings, window, universe, now)
-    ]
+    streams = _wanted(
+        [
+            stream
+            for run in runs.values()
+            for stream in _streams(dataset, run.source, settings, window, universe, now)
+        ]
+    )
     counter = _Counter(progress)
     _run_all(runs, streams, counter, client.concurrency_per_host)
     frame, quarantined = _assemble(dataset, streams, common)

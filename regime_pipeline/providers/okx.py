@@ -1,4 +1,4 @@
-"""OKX v5: candles, settled funding, open interest, positioning.
+"""OKX v5: candles, settled funding, open interest, positioning, books, trades.
 
 Source: the v5 documents and recorded replies. Everything is a text, errors come in an envelope with
 HTTP 200, rows run newest first; ``after`` is the exclusive cursor back in time. Page caps differ
@@ -17,9 +17,11 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 
+from regime_pipeline.providers import okx_market as market
 from regime_pipeline.providers.binance_futures import two_metrics
-from regime_pipeline.providers.plan import Endpoint, Feed, Paging
-from regime_pipeline.providers.wire import Columns, Context, Parser, document, member, rows_of
+from regime_pipeline.providers.okx_market import data_of as _rows
+from regime_pipeline.providers.plan import TRADE_REACH, Endpoint, Feed, Paging
+from regime_pipeline.providers.wire import Columns, Context, Parser
 from regime_pipeline.windows import HOUR
 
 PROVIDER = "okx"
@@ -28,6 +30,10 @@ RUBIK_ROWS = 1440
 CANDLE_ROWS = 1440
 FUNDING_RETENTION = timedelta(days=94)
 _MARGIN = 40
+TRADE_PAGE = timedelta(minutes=10)
+CLOSURE_PAGE = timedelta(hours=6)
+CLOSURE_REACH = timedelta(days=1)
+"""One client says that the undocumented list holds the last day."""
 
 CANDLE_FIELDS = (
     "ts",
@@ -42,17 +48,18 @@ CANDLE_FIELDS = (
 )
 
 
-def _rows(body: bytes) -> list[object]:
-    return rows_of(member(document(body, PROVIDER), "data"), what="data")
-
-
 def parse_candles(body: bytes, ctx: Context) -> pd.DataFrame:
     """Candles; ``ctx.market`` decides what the volume fields mean, unknown leaves coins null.
 
     Returns:
         ts, the columns of ``raw.candles`` (taker volumes and trades null), is_closed, reason.
     """
-    columns = Columns.arrays(_rows(body), CANDLE_FIELDS)
+    return candle_rows(_rows(body), ctx)
+
+
+def candle_rows(rows: list[object], ctx: Context) -> pd.DataFrame:
+    """Candle arrays of replies and messages alike."""
+    columns = Columns.arrays(rows, CANDLE_FIELDS)
     nulls = np.full(columns.count, np.nan)
     base = {"spot": "vol", "perp": "volCcy"}.get(ctx.market or "")
     confirm = list(columns.raw("confirm"))
@@ -160,6 +167,24 @@ TOP_POSITIONS = _endpoint(
     f"{_RUBIK}/contracts/long-short-position-ratio-contract-top-trader", parse_top_positions
 )
 TAKER_VOLUME = _endpoint(f"{_RUBIK}/taker-volume-contract", parse_taker_volume)
+BOOKS = _endpoint("/api/v5/market/books", market.parse_books)
+HISTORY_TRADES = _endpoint("/api/v5/market/history-trades", market.parse_trades)
+INSTRUMENTS = _endpoint("/api/v5/public/instruments", market.parse_instruments)
+LIQUIDATIONS = _endpoint("/api/v5/public/liquidation-orders", market.parse_liquidation_orders)
+STATE = (
+    _endpoint("/api/v5/market/trades", market.parse_trades),
+    _endpoint("/api/v5/market/ticker", market.parse_tickers),
+    _endpoint("/api/v5/market/tickers", market.parse_tickers),
+    _endpoint("/api/v5/market/index-tickers", market.parse_index_tickers),
+    _endpoint("/api/v5/public/funding-rate", market.parse_funding_rate),
+    _endpoint("/api/v5/public/open-interest", market.parse_open_interest),
+    _endpoint("/api/v5/public/mark-price", market.parse_mark_price),
+    *(
+        Endpoint(PROVIDER, name, f"/api/v5/{name.replace('_', '/')}", parse)
+        for name, parse in market.RUBIK.items()
+    ),
+)
+"""Endpoints that are read on request; no dataset is made of them."""
 ENDPOINTS = (
     CANDLES,
     HISTORY_CANDLES,
@@ -169,6 +194,11 @@ ENDPOINTS = (
     TOP_ACCOUNTS,
     TOP_POSITIONS,
     TAKER_VOLUME,
+    BOOKS,
+    HISTORY_TRADES,
+    INSTRUMENTS,
+    LIQUIDATIONS,
+    *STATE,
 )
 
 
@@ -203,6 +233,45 @@ def _rubik_feed(dataset: str, endpoint: Endpoint, **more: str) -> Feed:
     )
 
 
+def _book_and_trades(kind: str) -> tuple[Feed, Feed]:
+    book = Feed(
+        dataset="order_book",
+        endpoint=BOOKS,
+        market=kind,
+        venue="okx",
+        paging=Paging("single"),
+        params=lambda symbol: {"instId": symbol.name, "sz": "400"},
+        context=Context(market=kind),
+        live_only=True,
+        in_contracts=kind == "perp",
+    )
+    trades = Feed(
+        dataset="trade_flow",
+        endpoint=HISTORY_TRADES,
+        market=kind,
+        venue="okx",
+        paging=Paging("backward", 100, end="after", step=TRADE_PAGE / 100, overlap=True),
+        params=lambda symbol: {"instId": symbol.name, "type": "2"},  # pages by time, not by id
+        newest=TRADE_REACH,
+        only_primary=True,
+        in_contracts=kind == "perp",
+    )
+    return book, trades
+
+
+def _contracts(dataset: str) -> Feed:
+    return Feed(
+        dataset=dataset,
+        endpoint=INSTRUMENTS,
+        market="perp",
+        venue="okx",
+        paging=Paging("single"),
+        params=lambda _: {"instType": "SWAP"},
+        part="contracts",
+        per_symbol=False,
+    )
+
+
 FEEDS = (
     *_candle_feeds("spot"),
     *_candle_feeds("perp"),
@@ -220,4 +289,22 @@ FEEDS = (
     _rubik_feed("positioning", TOP_ACCOUNTS),
     _rubik_feed("positioning", TOP_POSITIONS),
     _rubik_feed("positioning", TAKER_VOLUME, unit="0"),
+    *_book_and_trades("spot"),
+    *_book_and_trades("perp"),
+    Feed(
+        dataset="liquidation_events",
+        endpoint=LIQUIDATIONS,
+        market="perp",
+        venue="okx",
+        paging=Paging("backward", 100, end="after", step=CLOSURE_PAGE / 100, overlap=True),
+        params=lambda symbol: {
+            "instType": "SWAP",
+            "uly": symbol.name.removesuffix("-SWAP"),
+            "state": "filled",
+        },
+        newest=CLOSURE_REACH,
+        optional=True,
+        in_contracts=True,
+    ),
+    *(_contracts(dataset) for dataset in ("order_book", "trade_flow", "liquidation_events")),
 )

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Literal
 
 from regime_pipeline.providers.errors import ContractViolation
@@ -21,6 +22,21 @@ from regime_pipeline.providers.wire import Context, Parser
 from regime_pipeline.windows import HOUR, Window
 
 MAX_PAGES = 100
+TRADE_STEP = timedelta(milliseconds=600)
+"""Assumed time between trades: a page of a thousand is asked for per ten minutes."""
+TRADE_REACH = timedelta(hours=3)
+"""How far back single trades are asked for: years of them cost more requests than any venue grants,
+and the candles' taker volumes cover what is older."""
+FORWARD_ONLY: Mapping[str, str] = MappingProxyType(
+    {
+        "order_book": "forward only: a venue sells no book of the past",
+        "liquidation_events": "forward only: a venue keeps forced closures for a day at most",
+        "trade_flow": "forward only: single trades are asked for the newest 3 hours",
+    }
+)
+"""Raw datasets that can only be collected as time goes, with what coverage says about their past.
+
+What was not collected while it happened is not missed but gone; nothing asks for it again."""
 _MS = timedelta(milliseconds=1)
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
@@ -32,11 +48,15 @@ def ms(at: datetime) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PageSpan:
-    """How many rows a page had, and its oldest and newest time (None without rows)."""
+    """How many rows a page had, its oldest and newest time (None without rows), and its cursor.
+
+    ``cursor`` is what the reply gives for the page behind it, None without one.
+    """
 
     rows: int
     first: datetime | None = None
     last: datetime | None = None
+    cursor: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +71,10 @@ class Paging:
         end: parameter of the inclusive end (forward) or of the exclusive cursor (backward).
         step: time from one row to the next.
         least_step: the smallest step that can occur, where it varies.
+        inclusive: (backward) both bounds are inclusive.
+        cursor: (backward) parameter that takes the cursor of the page before; the bounds stay.
+        overlap: several rows may share one time, so a page begins at the time of the last row of the
+            page before, and the walk ends when a page brings nothing further.
     """
 
     kind: Literal["forward", "backward", "single"]
@@ -59,6 +83,9 @@ class Paging:
     end: str | None = None
     step: timedelta = HOUR
     least_step: timedelta | None = None
+    inclusive: bool = False
+    cursor: str | None = None
+    overlap: bool = False
 
     @property
     def shortest(self) -> timedelta:
@@ -107,6 +134,10 @@ def walk(segment: Window, paging: Paging, now: datetime) -> Walk:
     """
     if paging.kind == "forward":
         return _forward(segment, paging)
+    if paging.kind == "backward" and paging.cursor:
+        return _by_cursor(segment, paging)
+    if paging.kind == "backward" and paging.overlap:
+        return _backward_overlapping(segment, paging)
     if paging.kind == "backward":
         return _backward(segment, paging)
     return _single(segment, paging, now)
@@ -135,28 +166,44 @@ def _forward(segment: Window, paging: Paging) -> Walk:
         span = yield asked
         if span.last is None:
             return True
+        if paging.overlap and span.last == cursor and cursor > segment.start:
+            return False  # the rows of that one time again: there is nothing later
         if span.last < cursor:
             raise ContractViolation(
                 f"paging does not move: asked from {cursor:%Y-%m-%dT%H:%M}, the newest row of the "
                 f"page is {span.last:%Y-%m-%dT%H:%M}"
             )
-        complete = span.rows < longest and span.last + paging.step >= segment.end
+        complete = (
+            not paging.overlap and span.rows < longest and span.last + paging.step >= segment.end
+        )
         longest = span.rows
-        if complete or span.last + paging.shortest >= segment.end:
+        if complete or (not paging.overlap and span.last + paging.shortest >= segment.end):
             return False
-        cursor = span.last + (paging.step if paging.least_step is None else _MS)
+        if paging.overlap:
+            cursor = span.last
+            if span.first == span.last and span.rows >= paging.limit:
+                raise ContractViolation(
+                    f"paging cannot pass {cursor:%Y-%m-%dT%H:%M:%S}: a whole page has one time"
+                )
+        else:
+            cursor = span.last + (paging.step if paging.least_step is None else _MS)
     raise ContractViolation(f"paging does not end: {MAX_PAGES} pages for {paging.limit} steps")
+
+
+def _back_from(segment: Window, paging: Paging, cursor: datetime) -> dict[str, str]:
+    """Parameters of the page that ends before ``cursor``."""
+    asked = {"limit": str(paging.limit)}
+    if paging.start:
+        asked[paging.start] = ms(segment.start - (timedelta(0) if paging.inclusive else _MS))
+    if paging.end:
+        asked[paging.end] = ms(cursor - (_MS if paging.inclusive else timedelta(0)))
+    return asked
 
 
 def _backward(segment: Window, paging: Paging) -> Walk:
     cursor = segment.end
     for _ in range(MAX_PAGES):
-        asked = {"limit": str(paging.limit)}
-        if paging.start:
-            asked[paging.start] = ms(segment.start - _MS)
-        if paging.end:
-            asked[paging.end] = ms(cursor)
-        span = yield asked
+        span = yield _back_from(segment, paging, cursor)
         if span.first is None or span.last is None:
             return True
         if span.first >= cursor:
@@ -169,6 +216,44 @@ def _backward(segment: Window, paging: Paging) -> Walk:
         if span.first - paging.shortest < segment.start:
             return False
         cursor = span.first
+    raise ContractViolation(f"paging does not end: {MAX_PAGES} pages for {paging.limit} steps")
+
+
+def _backward_overlapping(segment: Window, paging: Paging) -> Walk:
+    """Back in time where several rows may share one: each page begins with the last one's oldest."""
+    cursor = segment.end
+    for _ in range(MAX_PAGES):
+        span = yield _back_from(segment, paging, cursor)
+        if span.first is None or span.last is None:
+            return True
+        if span.first < segment.start:
+            return False
+        if span.first + _MS == cursor:  # only the rows of the oldest time again
+            if span.rows >= paging.limit:
+                raise ContractViolation(
+                    f"paging cannot pass {span.first:%Y-%m-%dT%H:%M:%S}: a whole page has one time"
+                )
+            return True
+        if span.first >= cursor:
+            raise ContractViolation("paging does not move: the page is not older than asked for")
+        cursor = span.first + _MS
+    raise ContractViolation(f"paging does not end: {MAX_PAGES} pages of {paging.limit} rows")
+
+
+def _by_cursor(segment: Window, paging: Paging) -> Walk:
+    """Back in time by the cursors that the replies hand out; the bounds stay."""
+    asked = _back_from(segment, paging, segment.end)
+    used: set[str] = set()
+    for _ in range(MAX_PAGES):
+        span = yield dict(asked)
+        if span.first is None or span.last is None:
+            return True
+        if span.first - paging.shortest < segment.start or span.cursor is None:
+            return False
+        if span.cursor in used:
+            raise ContractViolation("paging does not move: the same cursor again")
+        used.add(span.cursor)
+        asked[paging.cursor or ""] = span.cursor
     raise ContractViolation(f"paging does not end: {MAX_PAGES} pages for {paging.limit} steps")
 
 
@@ -206,10 +291,14 @@ class Feed:
         newest: reaches only this far back, an older stretch is served by another feed.
         older_than: serves only what is older than this.
         part: feeds of one dataset whose columns complete each other carry different parts;
-            ``intervals`` is no series but the funding intervals in force.
+            ``intervals`` is no series but the funding intervals in force, ``contracts`` the coins
+            behind a contract.
         per_symbol: False for a series without symbols.
         names: venue whose symbol names the endpoint uses (``coin`` for the base coin).
-        only_primary: asked only for symbols whose primary perpetual is on this venue.
+        only_primary: asked only for symbols whose primary series of the market is on this venue.
+        live_only: tells the present state: asked once, and only by a window that reaches now.
+        optional: the provider may have taken the endpoint away; that is a note, not a failure.
+        in_contracts: amounts are contracts, whose size a feed with part ``contracts`` tells.
     """
 
     dataset: str
@@ -226,3 +315,6 @@ class Feed:
     per_symbol: bool = True
     names: str = ""
     only_primary: bool = False
+    live_only: bool = False
+    optional: bool = False
+    in_contracts: bool = False

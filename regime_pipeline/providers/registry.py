@@ -19,11 +19,17 @@ from regime_pipeline.providers import (
     alternative_me,
     binance,
     binance_futures,
+    binance_streams,
+    bybit,
+    bybit_streams,
     coinglass,
     okx,
+    okx_market,
+    okx_streams,
 )
+from regime_pipeline.providers.errors import ENVELOPES, ContractViolation
 from regime_pipeline.providers.plan import Endpoint, Feed
-from regime_pipeline.providers.wire import Context
+from regime_pipeline.providers.wire import Context, Parser, document
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +61,11 @@ SOURCES = MappingProxyType(
     {
         source.name: source
         for source in (
-            _source("binance", binance.FEEDS, (binance.KLINES,)),
-            _source("binance_us", binance.FEEDS_US, (binance.KLINES_US,)),
+            _source("binance", binance.FEEDS, binance.ENDPOINTS),
+            _source("binance_us", binance.FEEDS_US, binance.ENDPOINTS_US),
             _source("binance_futures", binance_futures.FEEDS, binance_futures.ENDPOINTS),
             _source("okx", okx.FEEDS, okx.ENDPOINTS),
+            _source("bybit", bybit.FEEDS, bybit.ENDPOINTS),
             Source(
                 "coinglass",
                 "coinglass_api_url",
@@ -79,19 +86,59 @@ ENDPOINTS = MappingProxyType(
 """Every endpoint by ``provider/endpoint``."""
 
 
-def _parser(endpoint: Endpoint) -> Callable[..., pd.DataFrame]:
-    def parse(body: bytes, ctx: Context | None = None) -> pd.DataFrame:
-        return endpoint.parse(body, ctx or Context())
+_GROUPS: tuple[tuple[str, dict[str, Parser]], ...] = (
+    *binance_streams.MESSAGES.items(),
+    ("bybit", bybit_streams.MESSAGES),
+    ("bybit", {"RETIRED_v2_public_symbols": bybit.parse_retired}),
+    ("okx", okx_streams.MESSAGES),
+    ("okx", okx_market.RUBIK_RECORDED),
+)
+MESSAGES: MappingProxyType[str, Parser] = MappingProxyType(
+    {f"{provider}/{name}": parse for provider, group in _GROUPS for name, parse in group.items()}
+)
+"""What is read without being asked for at a path: stream messages, and endpoints under other names."""
 
-    parse.__name__ = endpoint.name
-    parse.__doc__ = endpoint.parse.__doc__
+
+def _parser(name: str, read: Parser) -> Callable[..., pd.DataFrame]:
+    def parse(body: bytes, ctx: Context | None = None) -> pd.DataFrame:
+        return read(body, ctx or Context())
+
+    parse.__name__ = name
+    parse.__doc__ = read.__doc__
     return parse
 
 
 PARSERS: MappingProxyType[str, Callable[..., pd.DataFrame]] = MappingProxyType(
-    {key: _parser(endpoint) for key, endpoint in ENDPOINTS.items()}
+    {
+        **{key: _parser(endpoint.name, endpoint.parse) for key, endpoint in ENDPOINTS.items()},
+        **{key: _parser(key.split("/")[1], read) for key, read in MESSAGES.items()},
+    }
 )
 """``provider/endpoint`` -> ``callable(bytes, ctx=None) -> DataFrame``."""
+
+_ERRORS = "errors/"
+
+
+def parser_of(name: str) -> Callable[..., pd.DataFrame]:
+    """The parser of ``provider/endpoint``; ``errors/provider...`` reads an error body of it.
+
+    Raises:
+        KeyError: there is none.
+    """
+    if name.startswith(_ERRORS):
+        body_of = name.removeprefix(_ERRORS)
+        fitting = [s for s in ENVELOPES if body_of == s or body_of.startswith(f"{s}_")]
+        if fitting:
+            return _error_of(max(fitting, key=len))
+    return PARSERS[name]
+
+
+def _error_of(provider: str) -> Callable[..., pd.DataFrame]:
+    def parse(body: bytes, ctx: Context | None = None) -> pd.DataFrame:  # noqa: ARG001
+        document(body, provider)
+        raise ContractViolation("the body reports no error")
+
+    return parse
 
 
 def datasets() -> tuple[str, ...]:

@@ -31,10 +31,27 @@ MULTIPLIED = MappingProxyType(
                 "MOG": 1_000_000,
             }
         ),
+        # Bybit's linear contracts: other multiples for some coins, one with the number behind
+        ("bybit", "perp"): MappingProxyType(
+            {
+                "BONK": 1_000,
+                "CAT": 1_000,
+                "CHEEMS": 1_000_000,
+                "FLOKI": 1_000,
+                "LUNC": 1_000,
+                "PEPE": 1_000,
+                "RATS": 1_000,
+                "SATS": 10_000,
+                "SHIB": 1_000,
+                "XEC": 1_000,
+                "MOG": 1_000_000,
+            }
+        ),
     }
 )
 """(venue, market) -> base coin -> coins per contract unit."""
 
+_NUMBER_BEHIND = frozenset({"SHIB"})  # Bybit's SHIB1000USDT
 _PREFIX = MappingProxyType({1_000: "1000", 10_000: "10000", 1_000_000: "1000000"})
 
 
@@ -73,6 +90,14 @@ def _binance_perp(symbol: str) -> VenueSymbol:
     return VenueSymbol(symbol, f"{_PREFIX.get(times, '')}{base}{quote}", times)
 
 
+def _bybit_perp(symbol: str) -> VenueSymbol:
+    base, quote = split(symbol)
+    times = MULTIPLIED["bybit", "perp"].get(base, 1) if quote == "USDT" else 1
+    number = _PREFIX.get(times, "")
+    name = f"{base}{number}" if base in _NUMBER_BEHIND else f"{number}{base}"
+    return VenueSymbol(symbol, f"{name}{quote}", times)
+
+
 def _okx_spot(symbol: str) -> VenueSymbol:
     return VenueSymbol(symbol, "-".join(split(symbol)))
 
@@ -89,6 +114,8 @@ _NAMING: dict[tuple[str, str], Callable[[str], VenueSymbol]] = {
     ("binance", "spot"): _binance_spot,
     ("binance", "perp"): _binance_perp,
     ("binance_us", "spot"): _binance_spot,
+    ("bybit", "spot"): _binance_spot,
+    ("bybit", "perp"): _bybit_perp,
     ("okx", "spot"): _okx_spot,
     ("okx", "perp"): _okx_perp,
     ("coin", "perp"): _coin,
@@ -111,6 +138,7 @@ def to_venue(symbol: str, venue: str, market: str) -> VenueSymbol:
 
 _QUOTES = ("USDT", "USDC", "FDUSD", "TUSD", "BUSD", "USD", "EUR", "BTC", "ETH", "BNB")
 _SWAP = re.compile(r"^([A-Z0-9]+)-([A-Z0-9]+)(-SWAP)?$")
+_BEHIND = re.compile(r"^([A-Z][A-Z0-9]*?)(1000000|10000|1000)$")
 _TIMES = re.compile(r"^(1000000|10000|1000)([A-Z][A-Z0-9]*)$")
 
 
@@ -131,5 +159,8 @@ def to_canonical(name: str, venue: str, market: str) -> str:
             times = _TIMES.match(base)
             if times and times.group(2) in MULTIPLIED.get((venue, market), {}):
                 base = times.group(2)
+            behind = _BEHIND.match(base)
+            if behind and venue == "bybit" and behind.group(1) in _NUMBER_BEHIND:
+                base = behind.group(1)
             return f"{base}/{quote}"
     raise ValueError(f"no {market} instrument of {venue}: {name!r:.60}")

@@ -146,6 +146,15 @@ def rows_of(value: object, *, what: str = "the reply", empty_ok: bool = True) ->
     return value
 
 
+def objects_of(value: object, *, what: str = "the reply") -> list[object]:
+    """``value`` as a list of rows, where one object stands for itself.
+
+    Raises:
+        ContractViolation: it is neither an object nor a list.
+    """
+    return [value] if isinstance(value, dict) else rows_of(value, what=what)
+
+
 def _kind(value: object) -> str:
     names = {dict: "an object", list: "a list", str: "a text", bool: "a truth value"}
     if value is None:
@@ -244,6 +253,14 @@ class Columns:
         """Notes the same reason for every row of a mask."""
         for i in np.flatnonzero(mask):
             self.fail(int(i), why)
+
+    def reasons(self) -> list[str]:
+        """Everything that is wrong with any row, in row order."""
+        return [why for row in sorted(self._reasons) for why in self._reasons[row]]
+
+    def put(self, name: str, values: Sequence[object]) -> None:
+        """Adds a field that every row gets from the message around it."""
+        self._raw[name] = values
 
     def raw(self, name: str) -> Sequence[object]:
         """The values of a field as they came."""

@@ -3,8 +3,9 @@
 Belongs here: putting the providers together, the control paths for scripting faults and time from
 another process. Does not belong here: wire formats (one module per provider), serving (``server``).
 
-Prefixes: ``/binance``, ``/binance_us``, ``/binance_futures``, ``/okx``, ``/coinglass``,
-``/alternative_me``. A client cannot tell the server from the real provider but for the base URL.
+Prefixes: ``/binance``, ``/binance_us``, ``/binance_futures``, ``/okx``, ``/bybit``,
+``/coinglass``, ``/alternative_me``. A client cannot tell the server from the real provider but for
+the base URL.
 
 Retention walls (thirty days of Binance statistics, 1440 rows and 94 days at OKX) are off unless
 ``walls`` is set: a replay of history stands for having recorded those series forward all along,
@@ -23,7 +24,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 
-from regime_pipeline.simulator import alternative_me, binance, coinglass, okx
+from regime_pipeline.simulator import alternative_me, binance, bybit, coinglass, okx
 from regime_pipeline.simulator.context import World, reply
 from regime_pipeline.simulator.faults import Fault, FaultLayer
 from regime_pipeline.simulator.tape import Tape
@@ -54,6 +55,7 @@ def build_app(tape: Tape, clock: Clock, *, walls: bool = False) -> Starlette:
             Mount("/binance_us", routes=binance.routes(world, binance.US)),
             Mount("/binance_futures", routes=binance.routes(world, binance.FUTURES)),
             Mount("/okx", routes=okx.routes(world)),
+            Mount("/bybit", routes=bybit.routes(world)),
             Mount("/coinglass", routes=coinglass.routes(world)),
             Mount("/alternative_me", routes=alternative_me.routes(world)),
         ],

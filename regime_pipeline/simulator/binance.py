@@ -27,6 +27,7 @@ from regime_pipeline.simulator.context import (
     World,
     reply,
 )
+from regime_pipeline.simulator.microstructure import IDS_PER_HOUR, Trades
 from regime_pipeline.simulator.series import (
     DAY_MS,
     HOUR_MS,
@@ -49,6 +50,7 @@ from regime_pipeline.simulator.wire import (
 )
 
 _SYMBOL = re.compile(r"[A-Z0-9\-_.]{1,20}")
+_FUTURES_DEPTHS = (5, 10, 20, 50, 100, 500, 1000)
 _WALL_MS = 30 * DAY_MS
 _NOT_FOUND = "<html><head><title>404 Not Found</title></head><body>404 Not Found</body></html>"
 
@@ -89,6 +91,10 @@ def routes(world: World, house: House) -> list[Route]:
     if house.market == "spot":
         paths = {
             "/api/v3/klines": desk.klines,
+            "/api/v3/depth": desk.depth,
+            "/api/v3/aggTrades": desk.agg_trades,
+            "/api/v3/trades": desk.trades,
+            "/api/v3/historicalTrades": desk.trades,
             "/api/v3/exchangeInfo": desk.exchange_info,
             "/api/v3/ping": lambda _: ({}, 1),
             "/api/v3/time": lambda _: ({"serverTime": world.now_ms()}, 1),
@@ -96,6 +102,10 @@ def routes(world: World, house: House) -> list[Route]:
     else:
         paths = {
             "/fapi/v1/klines": desk.klines,
+            "/fapi/v1/depth": desk.depth,
+            "/fapi/v1/aggTrades": desk.agg_trades,
+            "/fapi/v1/trades": desk.trades,
+            "/fapi/v1/historicalTrades": desk.trades,
             "/fapi/v1/exchangeInfo": desk.exchange_info,
             "/fapi/v1/fundingRate": desk.funding_rate,
             "/fapi/v1/fundingInfo": desk.funding_info,
@@ -265,6 +275,83 @@ class Desk:
             }
         return common | {"pair": text, "contractType": "PERPETUAL", "marginAsset": quote}
 
+    def depth(self, query: Query) -> tuple[object, int]:
+        """``depth``: levels best first; without a time on spot, empty where the tape has no book."""
+        house, symbol = self._house, self._symbol(query)
+        now = self._world.now_ms()
+        if house.market == "perp":
+            limit = query.whole("limit", 500)
+            if limit not in _FUTURES_DEPTHS:
+                raise Refused(-4021, f"{limit} is not valid depth limit.")
+            weight = 2 if limit <= 50 else {100: 5, 500: 10}.get(limit, 20)
+        else:
+            limit = max(1, min(query.whole("limit", 100), 5000))
+            weight = _tiered(limit, (5, 25, 50, 250) if house is SPOT else (1, 5, 10, 50))
+        book = self._world.book(house.venue, house.market, symbol)
+        lot = 8 if house.market == "spot" else 3
+        sides: dict[str, object] = {"bids": [], "asks": []}
+        if book is not None:
+            digits = 8 if house.market == "spot" else book.digits
+            sides = {
+                "bids": _levels(book.bid_price, book.bid_size, digits, lot, limit),
+                "asks": _levels(book.ask_price, book.ask_size, digits, lot, limit),
+            }
+        told: dict[str, object] = {"lastUpdateId": now // 100}
+        if house.market == "perp":
+            told |= {"E": now, "T": now - 5}
+        return told | sides, weight
+
+    def agg_trades(self, query: Query) -> tuple[object, int]:
+        """``aggTrades``: oldest first, from an id or within inclusive times."""
+        house, symbol = self._house, self._symbol(query)
+        limit = max(1, min(query.whole("limit", 500), 1000))
+        part = self._trades(symbol, query, limit)
+        rows = []
+        for i in range(len(part) if part is not None else 0):
+            assert part is not None
+            number, at = int(part.number[i]), int(part.ts[i])
+            row: dict[str, object] = {
+                "a": number, "p": f"{part.price[i]:.8f}", "q": f"{part.size[i]:.8f}",
+                "f": number, "l": number, "T": at, "m": not part.buy[i],
+            }  # fmt: skip
+            if house.market == "spot":
+                row["M"] = True
+            if house is US:  # writes numbers as texts here
+                row |= {n: str(row[n]) for n in ("a", "f", "l", "T")}
+            rows.append(row)
+        return rows, {"binance": 4, "binance_us": 1}.get(house.provider, 20)
+
+    def trades(self, query: Query) -> tuple[object, int]:
+        """``trades`` and ``historicalTrades``: oldest first, the newest ones or from an id."""
+        symbol = self._symbol(query)
+        limit = max(1, min(query.whole("limit", 500), 1000))
+        part = self._trades(symbol, query, limit)
+        rows = []
+        for i in range(len(part) if part is not None else 0):
+            assert part is not None
+            row: dict[str, object] = {
+                "id": int(part.number[i]), "price": f"{part.price[i]:.8f}",
+                "qty": f"{part.size[i]:.8f}", "quoteQty": f"{part.price[i] * part.size[i]:.8f}",
+                "time": int(part.ts[i]), "isBuyerMaker": not part.buy[i],
+            }  # fmt: skip
+            if self._house.market == "spot":
+                row["isBestMatch"] = True
+            rows.append(row)
+        return rows, 25 if self._house is SPOT else 5
+
+    def _trades(self, symbol: str, query: Query, limit: int) -> Trades | None:
+        house, world = self._house, self._world
+        if "fromId" in query:
+            first = query.whole("fromId", 0)
+            low = first // IDS_PER_HOUR * HOUR_MS
+            part = world.trades(house.venue, house.market, symbol, low, NEVER_MS, limit + 1000)
+            return None if part is None else part.rows(part.number >= first).rows(slice(0, limit))
+        if "startTime" in query:
+            low, high = query.whole("startTime", 0), query.whole("endTime", NEVER_MS)
+            return world.trades(house.venue, house.market, symbol, low, high, limit)
+        before = query.whole("endTime", NEVER_MS) + 1
+        return world.newest_trades(house.venue, house.market, symbol, before, limit)
+
     # --- futures only ----------------------------------------------------------------------------
 
     def funding_rate(self, query: Query) -> tuple[bytes, int]:
@@ -337,14 +424,7 @@ class Desk:
         }
 
     def _last_price(self, market: str, symbol: str) -> float | None:
-        feed = self._world.feed("candles", "binance", market, symbol, HOUR_MS)
-        if feed is None:
-            return None
-        now = self._world.now_ms()
-        _, stop, opened = feed.page(now, 0, NEVER_MS, 1, newest=True)
-        if opened is not None:
-            return float(opened.close[0])
-        return float(feed.closed.close[stop - 1]) if stop else None
+        return self._world.last_price("binance", market, symbol)
 
     def open_interest_now(self, query: Query) -> tuple[object, int]:
         """``openInterest``: the newest figure."""
@@ -451,6 +531,18 @@ def takers(world: World, venue: str, symbol: str, step: int, offset: int) -> Fee
         return Feed.of(series.rows(known), step, offset) if known.any() else None
 
     return world.digits(("takers", venue, symbol, step, offset), make)
+
+
+def _levels(
+    price: np.ndarray, size: np.ndarray, digits: int, lot: int, limit: int
+) -> list[list[str]]:
+    pairs = zip(price[:limit].tolist(), size[:limit].tolist(), strict=True)
+    return [[f"{p:.{digits}f}", f"{max(s, 10.0**-lot):.{lot}f}"] for p, s in pairs]
+
+
+def _tiered(limit: int, weights: tuple[int, int, int, int]) -> int:
+    """The weight of a book by the levels asked for."""
+    return weights[sum(limit > border for border in (100, 500, 1000))]
 
 
 def _funding_rows(text: str) -> Render:

@@ -17,12 +17,14 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from regime_pipeline.simulator.series import Liquidations, OpenInterest
+from regime_pipeline.simulator.microstructure import Book, Trades
+from regime_pipeline.simulator.series import HOUR_MS, Liquidations, OpenInterest
 from regime_pipeline.simulator.tape import Tape
 from regime_pipeline.simulator.wire import Feed, Render, Shelf, one_row
 from regime_pipeline.windows import Clock
 
 NEVER_MS = 2**62
+_HOURS_KEPT = 4096
 
 
 class BadParameterError(ValueError):
@@ -96,6 +98,7 @@ class World:
     _feeds: dict[Hashable, Feed | None] = field(default_factory=dict)
     _digits: dict[Hashable, Any] = field(default_factory=dict)
     _meters: dict[str, Meter] = field(default_factory=dict)
+    _hours: dict[Hashable, Trades | None] = field(default_factory=dict)
 
     def now_ms(self) -> int:
         """The present instant in epoch milliseconds."""
@@ -135,6 +138,72 @@ class World:
         }
         return ask[kind](venue, symbol)
 
+    def last_price(self, venue: str, market: str, symbol: str) -> float | None:
+        """The price of this moment; None where the tape has no bar yet."""
+        feed = self.feed("candles", venue, market, symbol, HOUR_MS)
+        if feed is None:
+            return None
+        _, stop, opened = feed.page(self.now_ms(), 0, NEVER_MS, 1, newest=True)
+        if opened is not None:
+            return float(opened.close[0])
+        return float(feed.closed.close[stop - 1]) if stop else None
+
+    def book(self, venue: str, market: str, symbol: str) -> Book | None:
+        """The order book of this moment; None where the tape has none."""
+        feed = self.feed("candles", venue, market, symbol, HOUR_MS)
+        price = self.last_price(venue, market, symbol)
+        if feed is None or price is None:
+            return None
+        return self.tape.order_book(venue, market, symbol, self.now_ms(), price)
+
+    def trades_of_hour(self, venue: str, market: str, symbol: str, hour_ms: int) -> Trades | None:
+        """The trades of one hour, whether they have happened yet or not."""
+        key = ("trades", venue, market, symbol, hour_ms)
+        if key not in self._hours:
+            if len(self._hours) >= _HOURS_KEPT:
+                self._hours.clear()
+            self._hours[key] = self.tape.trades(venue, market, symbol, hour_ms)
+        return self._hours[key]
+
+    def trades(
+        self, venue: str, market: str, symbol: str, low: int, high: int, limit: int
+    ) -> Trades | None:
+        """The first ``limit`` trades with low <= ts <= high that have happened; None without any."""
+        parts: list[Trades] = []
+        high, count = min(high, self.now_ms()), 0
+        hour = max(low, self._first_ms(venue, market, symbol)) // HOUR_MS * HOUR_MS
+        while hour <= high and count < limit:
+            part = self.trades_of_hour(venue, market, symbol, hour)
+            if part is not None:
+                part = part.rows((part.ts >= low) & (part.ts <= high))
+                parts.append(part)
+                count += len(part)
+            hour += HOUR_MS
+        return _joined(parts, slice(0, limit))
+
+    def newest_trades(
+        self, venue: str, market: str, symbol: str, before: int, limit: int
+    ) -> Trades | None:
+        """The newest ``limit`` trades with ts < before that have happened, ascending."""
+        parts: list[Trades] = []
+        before, count = min(before, self.now_ms() + 1), 0
+        first = self._first_ms(venue, market, symbol)
+        hour = (before - 1) // HOUR_MS * HOUR_MS
+        while hour >= first and count < limit:
+            part = self.trades_of_hour(venue, market, symbol, hour)
+            if part is not None:
+                part = part.rows(part.ts < before)
+                parts.insert(0, part)
+                count += len(part)
+            hour -= HOUR_MS
+        return _joined(parts, slice(-limit, None))
+
+    def _first_ms(self, venue: str, market: str, symbol: str) -> int:
+        if not self.tape.has_trades:
+            return NEVER_MS
+        feed = self.feed("candles", venue, market, symbol, HOUR_MS)
+        return NEVER_MS if feed is None or not len(feed.closed) else int(feed.closed.ts[0])
+
     def digits(self, name: Hashable, make: Any) -> Any:
         """Something computed once per name (decimals of a series)."""
         if name not in self._digits:
@@ -166,6 +235,17 @@ class World:
             return rows
         last = one_row(opened, running)
         return b",".join(p for p in ((last, rows) if newest_first else (rows, last)) if p)
+
+
+def _joined(parts: list[Trades], which: slice) -> Trades | None:
+    parts = [p for p in parts if len(p)]
+    if not parts:
+        return None
+    columns = [
+        np.concatenate([getattr(p, n) for p in parts])[which]
+        for n in ("ts", "number", "price", "size", "buy")
+    ]
+    return Trades(*columns, max(p.digits for p in parts))
 
 
 def _summed(parts: list[Any]) -> Any:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 import numpy as np
+import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -27,6 +28,7 @@ from regime_pipeline.simulator.context import (
     World,
     reply,
 )
+from regime_pipeline.simulator.microstructure import IDS_PER_HOUR, Trades
 from regime_pipeline.simulator.series import (
     DAY_MS,
     HOUR_MS,
@@ -82,6 +84,13 @@ def routes(world: World) -> list[Route]:
     paths: dict[str, Answer] = {
         f"{market}/candles": desk.candles,
         f"{market}/history-candles": desk.history_candles,
+        f"{market}/books": desk.books,
+        f"{market}/trades": desk.trades,
+        f"{market}/history-trades": desk.history_trades,
+        f"{public}/instruments": desk.instruments,
+        f"{public}/funding-rate": desk.funding_now,
+        f"{public}/mark-price": desk.mark_price,
+        f"{public}/liquidation-orders": desk.liquidation_orders,
         f"{public}/funding-rate-history": desk.funding,
         f"{public}/open-interest": desk.open_interest_now,
         f"{public}/time": lambda _: f'{{"ts":"{world.now_ms()}"}}'.encode(),
@@ -227,6 +236,166 @@ class Desk:
 
         return render
 
+    def books(self, query: Query) -> bytes:
+        """``books``: four texts a level, contracts on swaps; empty where the tape has no book."""
+        market, symbol = self._instrument(query)
+        limit = max(1, min(query.whole("sz", 1), 400))
+        book = self._world.book("okx", market, symbol)
+        if book is None:
+            return b""
+        size = contract_size(symbol) if market == "perp" else 1.0
+        row = {
+            "asks": _levels(book.ask_price, book.ask_size / size, book.digits, limit),
+            "bids": _levels(book.bid_price, book.bid_size / size, book.digits, limit),
+            "ts": str(self._world.now_ms() - 5),
+            "seqId": self._world.now_ms() // 100,
+        }
+        return orjson.dumps(row)
+
+    def trades(self, query: Query) -> bytes:
+        """``trades``: the newest, newest first."""
+        market, symbol = self._instrument(query)
+        limit = max(1, min(query.whole("limit", 100), 500))
+        part = self._world.newest_trades("okx", market, symbol, NEVER_MS, limit)
+        return self._trade_rows(part, query["instId"], market, symbol)
+
+    def history_trades(self, query: Query) -> bytes:
+        """``history-trades``: older than an id (type 1, the default) or a time (type 2)."""
+        market, symbol = self._instrument(query)
+        limit = max(1, min(query.whole("limit", 100), 100))
+        after = query.whole("after", NEVER_MS)
+        if query.get("type", "1") == "2":
+            part = self._world.newest_trades("okx", market, symbol, after, limit)
+        else:
+            before = min((after // IDS_PER_HOUR + 1) * HOUR_MS, NEVER_MS)
+            part = self._world.newest_trades("okx", market, symbol, before, limit + IDS_PER_HOUR)
+            if part is not None:
+                part = part.rows(part.number < after).rows(slice(-limit, None))
+        return self._trade_rows(part, query["instId"], market, symbol)
+
+    def _trade_rows(self, part: Trades | None, text: str, market: str, symbol: str) -> bytes:
+        if part is None:
+            return b""
+        size = contract_size(symbol) if market == "perp" else 1.0
+        rows = [
+            {
+                "instId": text,
+                "side": "buy" if part.buy[i] else "sell",
+                "sz": f"{part.size[i] / size:.8f}",
+                "px": f"{part.price[i]:.{part.digits}f}",
+                "source": "0",
+                "tradeId": str(part.number[i]),
+                "ts": str(part.ts[i]),
+            }
+            for i in reversed(range(len(part)))
+        ]
+        return orjson.dumps(rows)[1:-1]
+
+    def instruments(self, query: Query) -> bytes:
+        """``instruments``: what stands behind a contract."""
+        kind = query.needed("instType")
+        if kind not in ("SPOT", "SWAP"):
+            raise BadParameterError("instType")
+        listed = self._swap if kind == "SWAP" else self._spot
+        rows = [
+            {
+                "instType": kind,
+                "instId": text,
+                "uly": "-".join(text.split("-")[:2]) if kind == "SWAP" else "",
+                "ctVal": f"{contract_size(symbol):g}" if kind == "SWAP" else "",
+                "ctMult": "1" if kind == "SWAP" else "",
+                "ctValCcy": symbol.split("/")[0] if kind == "SWAP" else "",
+                "ctType": "linear" if kind == "SWAP" else "",
+                "state": "live",
+            }
+            for text, symbol in listed.items()
+            if query.get("instId", text) == text
+        ]
+        return orjson.dumps(rows)[1:-1]
+
+    def mark_price(self, query: Query) -> bytes:
+        """``mark-price`` of one swap or of all."""
+        if query.needed("instType") != "SWAP":
+            raise BadParameterError("instType")
+        wanted = {query["instId"]: self._contract(query)} if "instId" in query else self._swap
+        now = str(self._world.now_ms())
+        rows = []
+        for text, symbol in wanted.items():
+            price = self._world.last_price("okx", "perp", symbol)
+            if price is not None:
+                rows.append(
+                    {"instType": "SWAP", "instId": text, "markPx": f"{price:.8f}", "ts": now}
+                )
+        return orjson.dumps(rows)[1:-1]
+
+    def funding_now(self, query: Query) -> bytes:
+        """``funding-rate``: the estimate of the coming settlement, and the last settled rate."""
+        symbol = self._contract(query)
+        feed = self._world.feed("funding", "okx", "", symbol, 0)
+        if feed is None:
+            return b""
+        now, series = self._world.now_ms(), feed.closed
+        place = int(np.searchsorted(series.ts, now, side="right"))
+        if place >= len(series):
+            return b""
+        guess = series.predicted[place]
+        at = int(series.ts[place]) // HOUR_MS * HOUR_MS
+        row = {
+            "instType": "SWAP",
+            "instId": query["instId"],
+            "method": "current_period",
+            "fundingRate": f"{guess if np.isfinite(guess) else series.rate[place]:.10f}",
+            "fundingTime": str(at),
+            "nextFundingTime": str(at + 8 * HOUR_MS),
+            "settFundingRate": f"{series.rate[place - 1]:.10f}" if place else "",
+            "settState": "settled",
+            "ts": str(now),
+        }
+        return orjson.dumps(row)
+
+    def liquidation_orders(self, query: Query) -> bytes:
+        """``liquidation-orders``: contracts closed by force in the last day, newest first."""
+        if query.needed("instType") != "SWAP":
+            raise BadParameterError("instType")
+        text = f"{query.needed('uly')}-SWAP"
+        if text not in self._swap:
+            raise Refused(*_UNKNOWN)
+        symbol, now = self._swap[text], self._world.now_ms()
+        before, after = query.whole("before", 0), query.whole("after", NEVER_MS)
+        limit = max(1, min(query.whole("limit", 100), 100))
+        details: list[dict[str, str]] = []
+        hour = min(now, after - 1) // HOUR_MS * HOUR_MS
+        oldest = max(now - DAY_MS, before + 1)
+        while hour > oldest - HOUR_MS and len(details) < limit:
+            found = self._world.tape.closures("okx", symbol, hour)
+            for i in reversed(range(0 if found is None else len(found.ts))):
+                assert found is not None
+                if oldest <= found.ts[i] <= now and found.ts[i] < after:
+                    details.append(
+                        {
+                            "bkLoss": "0",
+                            "bkPx": f"{found.price[i]:.{found.digits}f}",
+                            "ccy": "",
+                            "posSide": "long" if found.long[i] else "short",
+                            "side": "sell" if found.long[i] else "buy",
+                            "sz": f"{found.size[i] / contract_size(symbol):.8f}",
+                            "ts": str(found.ts[i]),
+                        }
+                    )
+            hour -= HOUR_MS
+        if not details:
+            return b""
+        uly = query["uly"]
+        row = {
+            "instType": "SWAP",
+            "instId": text,
+            "instFamily": uly,
+            "uly": uly,
+            "totalLoss": "0",
+            "details": details[:limit],
+        }
+        return orjson.dumps(row)
+
     def funding(self, query: Query) -> bytes:
         """``funding-rate-history``: predicted and settled rates."""
         symbol = self._contract(query)
@@ -339,3 +508,8 @@ class Desk:
 
         feed = takers(self._world, "okx", symbol, step, offset)
         return self._statistics(query, feed, "takers", render)
+
+
+def _levels(price: np.ndarray, size: np.ndarray, digits: int, limit: int) -> list[list[str]]:
+    pairs = zip(price[:limit].tolist(), size[:limit].tolist(), strict=True)
+    return [[f"{p:.{digits}f}", f"{max(s, 1e-8):.8f}", "0", "1"] for p, s in pairs]

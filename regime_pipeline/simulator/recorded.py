@@ -244,6 +244,20 @@ class ParquetTape:
             return None
         return FearGreed(columns["ts"], columns["fng"])
 
+    @property
+    def has_trades(self) -> bool:
+        """No: neither books nor single trades are recorded."""
+        return False
+
+    def order_book(self, venue: str, market: str, symbol: str, at_ms: int, price: float) -> None:
+        """None: books are not recorded."""
+
+    def trades(self, venue: str, market: str, symbol: str, hour_ms: int) -> None:
+        """None: single trades are not recorded."""
+
+    def closures(self, venue: str, symbol: str, hour_ms: int) -> None:
+        """None: single closures are not read."""
+
     def _derivative(self, venue: str, symbol: str, needed: tuple[str, ...]) -> Columns | None:
         columns = self._derivatives.get(symbol) if venue == "binance" else None
         if columns is None or any(name not in columns for name in needed):

@@ -30,6 +30,7 @@ _PROVIDERS = {
     "binance_us_api_url": ("BINANCE_US_API_URL", "binance_us"),
     "binance_futures_api_url": ("BINANCE_FUTURES_API_URL", "binance_futures"),
     "okx_api_url": ("OKX_API_URL", "okx"),
+    "bybit_api_url": ("BYBIT_API_URL", "bybit"),
     "coinglass_api_url": ("COINGLASS_API_URL", "coinglass"),
     "alternative_me_api_url": ("ALTERNATIVE_ME_API_URL", "alternative_me"),
 }

@@ -28,6 +28,14 @@ from typing import TypeVar
 import numpy as np
 
 from regime_pipeline.settings import DEFAULT_SYMBOLS, SYMBOL_PATTERN
+from regime_pipeline.simulator.microstructure import (
+    Book,
+    Closures,
+    Trades,
+    book_around,
+    closures_of,
+    trades_of,
+)
 from regime_pipeline.simulator.series import (
     DAY_MS,
     HOUR_MS,
@@ -105,8 +113,10 @@ _VENUES = {
     ("binance_us", "spot"): (0.0015, 4.0e-4, 0.8),
     ("okx", "spot"): (0.12, 2.5e-4, 0.2),
     ("okx", "perp"): (0.45, 1.0e-4, 0.12),
+    ("bybit", "spot"): (0.10, 2.5e-4, 0.2),
+    ("bybit", "perp"): (0.40, 1.0e-4, 0.12),
 }
-_OI_SHARE = {"binance": 1.0, "okx": 0.4}
+_OI_SHARE = {"binance": 1.0, "okx": 0.4, "bybit": 0.5}
 
 
 def _coin(symbol: str) -> _Coin:
@@ -359,6 +369,54 @@ class SyntheticTape:
     def fear_greed(self) -> FearGreed | None:
         """The daily index, made from the common factor."""
         return self._cut(_fear_greed(self._seed, self._to))
+
+    @property
+    def has_trades(self) -> bool:
+        """Yes, made out of the bars."""
+        return True
+
+    def order_book(
+        self, venue: str, market: str, symbol: str, at_ms: int, price: float
+    ) -> Book | None:
+        """A book around the price, new every second."""
+        share = _VENUES.get((venue, market))
+        if share is None or symbol not in self._symbols:
+            return None
+        coin = _coin(symbol)
+        digits = _decimals(venue, market, coin)
+        value = share[0] * coin.volume_usd
+        return book_around(price, value, digits, self._seed, venue, market, symbol, at_ms // 1000)
+
+    def trades(self, venue: str, market: str, symbol: str, hour_ms: int) -> Trades | None:
+        """Trades that sum to the hour's bar."""
+        bar = self._bar(self.candles(venue, market, symbol), hour_ms)
+        return None if bar is None else trades_of(bar, self._seed, venue, market, symbol)
+
+    def closures(self, venue: str, symbol: str, hour_ms: int) -> Closures | None:
+        """Closures that sum to the hour's liquidations."""
+        bar = self._bar(self.candles(venue, "perp", symbol), hour_ms)
+        sums = self._bar(self.liquidations(venue, symbol), hour_ms)
+        if bar is None or sums is None:
+            return None
+        digits = _decimals(venue, "perp", _coin(symbol))
+        return closures_of(
+            hour_ms,
+            float(sums.long_usd[0]),
+            float(sums.short_usd[0]),
+            float(bar.close[0]),
+            digits,
+            self._seed,
+            venue,
+            symbol,
+        )
+
+    def _bar(self, series: _AnySeries | None, hour_ms: int) -> _AnySeries | None:
+        if series is None:
+            return None
+        place = int(np.searchsorted(series.ts, hour_ms))
+        if place >= len(series) or series.ts[place] != hour_ms:
+            return None
+        return series.rows(slice(place, place + 1))
 
     def _cut(self, series: _AnySeries) -> _AnySeries:
         first = _EPOCH_MS + self._from * HOUR_MS

@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from regime_pipeline.simulator.microstructure import Book, Closures, Trades
 from regime_pipeline.simulator.recorded import NotATapeError, ParquetTape
 from regime_pipeline.simulator.series import (
     Candles,
@@ -42,9 +43,9 @@ __all__ = [
 class Tape(Protocol):
     """Hourly market history of several venues.
 
-    Symbols are canonical (``BTC/USDT``), venues ``binance``, ``binance_us``, ``okx``, markets
-    ``spot`` and ``perp``. A method answers None where the tape holds no such series; whether the
-    venue lists the symbol at all is what :meth:`listed` says.
+    Symbols are canonical (``BTC/USDT``), venues ``binance``, ``binance_us``, ``okx``,
+    ``bybit``, markets ``spot`` and ``perp``. A method answers None where the tape holds no such
+    series; whether the venue lists the symbol at all is what :meth:`listed` says.
     """
 
     @property
@@ -88,6 +89,25 @@ class Tape(Protocol):
 
     def fear_greed(self) -> FearGreed | None:
         """The daily index."""
+        ...
+
+    @property
+    def has_trades(self) -> bool:
+        """Whether the tape holds single trades and books at all."""
+        ...
+
+    def order_book(
+        self, venue: str, market: str, symbol: str, at_ms: int, price: float
+    ) -> Book | None:
+        """The book at an instant, around the price of then."""
+        ...
+
+    def trades(self, venue: str, market: str, symbol: str, hour_ms: int) -> Trades | None:
+        """All trades of the hour that starts at ``hour_ms``."""
+        ...
+
+    def closures(self, venue: str, symbol: str, hour_ms: int) -> Closures | None:
+        """All forced closures of the hour that starts at ``hour_ms``."""
         ...
 
 

@@ -58,7 +58,8 @@ def test_reports_are_partitioned_like_the_chain(definitions: dg.Definitions) -> 
 def test_dbt_tests_are_asset_checks(definitions: dg.Definitions) -> None:
     checks = definitions.resolve_asset_graph().asset_check_keys
     assert sum(c.asset_key.path[0] == "reporting" for c in checks) >= 5
-    assert sum(c.asset_key.path[0] == "raw" for c in checks) == 6
+    raw = sum(t.schema == "raw" for t in TABLES.values())
+    assert sum(c.asset_key.path[0] == "raw" for c in checks) == raw
 
 
 def test_people_find_descriptions_owners_and_columns(definitions: dg.Definitions) -> None:
@@ -88,6 +89,8 @@ def test_people_find_descriptions_owners_and_columns(definitions: dg.Definitions
         ("correlation.pair_signals", "correlation.pair_signals", "LOOKBACK"),
         ("signals.futures_scores", "signals.futures_score", "LOOKBACK"),
         ("alerts.market_events", "alerts.events", "LOOKBACK"),
+        ("market.order_book_1h", "market.order_book", "LOOKBACK"),
+        ("market.trade_flow_1h", "market.trade_flow", "LOOKBACK"),
     ],
 )
 def test_inputs_declare_the_lookback_of_the_function(target: str, module: str, name: str) -> None:
@@ -102,9 +105,16 @@ def test_every_jobs_steps_cover_their_layers(definitions: dg.Definitions) -> Non
         name: len(definitions.resolve_job_def(name).graph.nodes)
         for name in ("hourly_tick", "raw_fetch", "derived_chain", "reporting")
     }
-    assert count["raw_fetch"] == 6
+    assert count["raw_fetch"] == sum(t.schema == "raw" for t in TABLES.values())
     assert count["reporting"] == 1
     assert count["hourly_tick"] == sum(count.values()) - count["hourly_tick"]
+
+
+def test_books_are_sampled_twelve_times_an_hour(definitions: dg.Definitions) -> None:
+    (schedule,) = (s for s in definitions.schedules or () if s.name == "books")
+    assert schedule.cron_schedule == "*/5 * * * *"
+    nodes = definitions.resolve_job_def("book_samples").graph.nodes
+    assert [n.name for n in nodes] == ["raw__order_book"]
 
 
 def test_slots_can_be_replaced() -> None:

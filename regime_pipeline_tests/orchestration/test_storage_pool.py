@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -159,10 +158,3 @@ def test_dagsters_tables_stay_out_of_the_data(
             "select distinct schemaname from pg_tables where tablename in ('event_logs', 'runs')"
         ).fetchall()
     assert schemas == [("dagster",)]
-
-
-@pytest.mark.slow
-def test_two_years_of_ten_assets_are_recorded_in_seconds(instance: dg.DagsterInstance) -> None:
-    began = time.monotonic()
-    record(instance, assets=10, days=700)
-    assert time.monotonic() - began < 20

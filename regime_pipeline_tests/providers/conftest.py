@@ -37,6 +37,7 @@ def make_settings(tmp_path: Path) -> Callable[..., Settings]:
                     "binance_us",
                     "binance_futures",
                     "okx",
+                    "bybit",
                     "coinglass",
                     "alternative_me",
                 )

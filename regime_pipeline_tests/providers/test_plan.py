@@ -113,3 +113,74 @@ def test_newest_rows_are_asked_for_and_all_when_they_do_not_reach_back() -> None
     assert steps.send(PageSpan(4, at(30), at(102))) == {"limit": "0"}
     with pytest.raises(StopIteration):
         steps.send(PageSpan(400, at(-900), at(102)))
+
+
+TRADES_ON = Paging("forward", 5, start="s", end="e", step=HOUR, overlap=True)
+TRADES_BACK = Paging("backward", 5, end="after", step=HOUR, overlap=True)
+
+
+def trades(paging: Paging, have: list[int], cap: int) -> list[int]:
+    """Indices of the trades (given by their minute) that a walk over five hours collects."""
+    got: list[int] = []
+    steps = walk(Window(at(0), at(5)), paging, at(99))
+    try:
+        asked = next(steps)
+        while True:
+            bound = {
+                k: round((int(v) / 1000 - START.timestamp()) / 60, 6) for k, v in asked.items()
+            }
+            if paging.kind == "forward":
+                rows = [i for i, m in enumerate(have) if bound["s"] <= m <= bound["e"]][:cap]
+            else:
+                rows = [i for i, m in enumerate(have) if m < bound["after"]][-cap:]
+            got += rows
+            stamps = [START + timedelta(minutes=have[i]) for i in rows]
+            span = PageSpan(len(rows), stamps[0], stamps[-1]) if rows else PageSpan(0)
+            asked = steps.send(span)
+    except StopIteration:
+        return sorted({i for i in got if 0 <= have[i] < 300})
+
+
+@pytest.mark.parametrize("paging", [TRADES_ON, TRADES_BACK])
+@pytest.mark.parametrize(
+    "have",
+    [
+        [],
+        [7],
+        [1, 2, 2, 2, 3, 3, 9],
+        [0, 0, 0, 0, 1, 1, 1, 2, 50, 299, 299],
+        [-3, -2, 4, 4, 300, 301],
+        list(range(0, 300, 7)),
+    ],
+)
+def test_trades_of_one_instant_are_never_cut_apart(paging: Paging, have: list[int]) -> None:
+    assert trades(paging, have, 5) == [i for i, m in enumerate(have) if 0 <= m < 300]
+
+
+@pytest.mark.parametrize("paging", [TRADES_ON, TRADES_BACK])
+def test_whole_page_of_one_instant_is_an_error_not_a_loss(paging: Paging) -> None:
+    with pytest.raises(ContractViolation, match="a whole page has one time"):
+        trades(paging, [3] * 12, 5)
+
+
+def test_cursor_is_followed_and_a_repeated_one_is_an_error() -> None:
+    """Row 18: a cursor that comes again is a loop."""
+    paging = Paging("backward", 3, start="s", end="e", inclusive=True, cursor="c")
+    steps = walk(Window(at(0), at(10)), paging, at(99))
+    first = next(steps)
+    assert "c" not in first
+    assert (int(first["e"]) + 1) / 1000 == at(10).timestamp()
+    second = steps.send(PageSpan(3, at(7), at(9), "one"))
+    assert second == {**first, "c": "one"}
+    assert steps.send(PageSpan(3, at(4), at(6), "two"))["c"] == "two"
+    with pytest.raises(ContractViolation, match="the same cursor"):
+        steps.send(PageSpan(3, at(1), at(3), "one"))
+
+
+def test_walk_by_cursor_ends_without_one_or_at_the_start() -> None:
+    paging = Paging("backward", 3, start="s", end="e", inclusive=True, cursor="c")
+    for span in (PageSpan(3, at(7), at(9)), PageSpan(3, at(0), at(2), "more"), PageSpan(0)):
+        steps = walk(Window(at(0), at(10)), paging, at(99))
+        next(steps)
+        with pytest.raises(StopIteration):
+            steps.send(span)

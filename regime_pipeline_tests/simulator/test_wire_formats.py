@@ -18,7 +18,56 @@ STATISTICS = {"period": "1h", "limit": 3}
 RUBIK = "/okx/api/v5/rubik/stat"
 
 # recorded payload, simulated path, parameters, keys the recording may lack or have beside
+LINEAR = {"category": "linear", "symbol": "BTCUSDT"}
+BYBIT = "/bybit/v5/market"
+
 CASES: list[tuple[str, str, dict[str, Any], set[str]]] = [
+    ("binance/api_v3_depth__1", "/binance/api/v3/depth", BTC, set()),
+    ("binance/api_v3_aggTrades__1", "/binance/api/v3/aggTrades", BTC, set()),
+    ("binance/api_v3_trades__1", "/binance/api/v3/trades", BTC, set()),
+    ("binance/api_v3_historicalTrades__1", "/binance/api/v3/historicalTrades", BTC, set()),
+    ("binance_us/api_v3_depth__1", "/binance_us/api/v3/depth", BTC, set()),
+    ("binance_us/api_v3_aggTrades__1", "/binance_us/api/v3/aggTrades", BTC, set()),
+    ("binance_futures/fapi_v1_depth__1", "/binance_futures/fapi/v1/depth", BTC, {"lastUpdateId"}),
+    ("binance_futures/fapi_v1_aggTrades__1", "/binance_futures/fapi/v1/aggTrades", BTC, set()),
+    ("binance_futures/fapi_v1_trades__1", "/binance_futures/fapi/v1/trades", BTC, set()),
+    ("okx/market_books__1", "/okx/api/v5/market/books", SWAP | {"sz": 5}, {"seqId"}),
+    ("okx/market_trades__1", "/okx/api/v5/market/trades", SWAP, {"source"}),
+    ("okx/market_history-trades__1", "/okx/api/v5/market/history-trades", SWAP, {"source"}),
+    (
+        "okx/public_mark-price__1",
+        "/okx/api/v5/public/mark-price",
+        SWAP | {"instType": "SWAP"},
+        set(),
+    ),
+    (
+        "okx/public_funding-rate__1",
+        "/okx/api/v5/public/funding-rate",
+        SWAP,
+        {"maxFundingRate", "minFundingRate", "premium"},
+    ),
+    ("bybit/v5_market_time__1", f"{BYBIT}/time", {}, set()),
+    ("bybit/v5_market_kline__1", f"{BYBIT}/kline", LINEAR | {"interval": "60"}, set()),
+    ("bybit/v5_market_orderbook__1", f"{BYBIT}/orderbook", LINEAR, {"retExtInfo"}),
+    ("bybit/v5_market_funding_history__1", f"{BYBIT}/funding/history", LINEAR, {"retExtInfo"}),
+    (
+        "bybit/v5_market_open-interest__1",
+        f"{BYBIT}/open-interest",
+        LINEAR | {"intervalTime": "1h"},
+        {"nextPageCursor"},
+    ),
+    (
+        "bybit/v5_market_account-ratio__1",
+        f"{BYBIT}/account-ratio",
+        LINEAR | {"period": "1h"},
+        set(),
+    ),
+    (
+        "bybit/v5_market_recent-trade__1",
+        f"{BYBIT}/recent-trade",
+        LINEAR,
+        {"retExtInfo", "isRPITrade", "seq"},
+    ),
     ("binance/api_v3_klines__1", "/binance/api/v3/klines", BTC | {"interval": "1h"}, set()),
     ("binance_us/api_v3_klines__1", "/binance_us/api/v3/klines", BTC | {"interval": "1h"}, set()),
     (

@@ -8,6 +8,7 @@ from regime_pipeline.catalogue.fields import (
     correlation,
     features,
     market,
+    microstructure,
     ops,
     regimes,
     signals,
@@ -16,6 +17,7 @@ from regime_pipeline.catalogue.fields import (
 GROUPS = (
     common.FIELDS,
     market.FIELDS,
+    microstructure.FIELDS,
     features.FIELDS,
     regimes.FIELDS,
     correlation.FIELDS,

@@ -124,4 +124,41 @@ TABLES = (
         ("fear_greed", "available_at"),
         symbol_columns=(),
     ),
+    derived(
+        "market",
+        "order_book_1h",
+        "Hourly means over the valid snapshots of the primary venue's book; fewer than 12 make the "
+        "hour partial.",
+        ("market", "symbol", "ts"),
+        (
+            "venue",
+            "n_snapshots",
+            "mid",
+            "spread_bps",
+            *(f"depth_{band}bps_{side}_usd" for band in (10, 25, 50) for side in ("bid", "ask")),
+            "imbalance",
+            "book_reach_bps",
+            "is_lower_bound",
+        ),
+        ("n_snapshots",),
+    ),
+    derived(
+        "market",
+        "trade_flow_1h",
+        "Hourly volumes by the taker's side of the primary venue, from single trades where the hour "
+        "was fetched, else from the candle; flow_source says which.",
+        ("market", "symbol", "ts"),
+        (
+            "venue",
+            "flow_source",
+            "taker_buy_base",
+            "taker_sell_base",
+            "taker_buy_quote",
+            "taker_sell_quote",
+            "trade_count",
+            "flow_imbalance",
+            "large_trade_quote",
+            "large_share",
+        ),
+    ),
 )

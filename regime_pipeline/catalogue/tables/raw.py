@@ -87,4 +87,51 @@ TABLES = (
         ("fear_greed",),
         symbol_columns=(),
     ),
+    _raw(
+        "order_book",
+        "Snapshots of order books, summed around the mid. ts is the instant of sampling; collected "
+        "as time goes, a past that was not sampled is gone.",
+        ("source", "venue", "market", "symbol", "ts"),
+        (
+            "book_ts",
+            "book_age_s",
+            "best_bid",
+            "best_ask",
+            "mid",
+            "microprice",
+            "spread_bps",
+            *(f"depth_{band}bps_{side}_usd" for band in (10, 25, 50) for side in ("bid", "ask")),
+            "imbalance",
+            "bid_levels",
+            "ask_levels",
+            "book_reach_bps",
+            "is_lower_bound",
+        ),
+        ("book_age_s", "bid_levels", "ask_levels"),
+    ),
+    _raw(
+        "trade_flow",
+        "Single trades summed by hour and side of the taker; only hours fetched from end to end. "
+        "ts is the hour's start.",
+        ("source", "venue", "market", "symbol", "ts"),
+        (
+            "taker_buy_base",
+            "taker_sell_base",
+            "taker_buy_quote",
+            "taker_sell_quote",
+            "taker_buy_count",
+            "taker_sell_count",
+            "size_counts",
+            "size_values",
+        ),
+        ("taker_buy_base", "taker_sell_base", "taker_buy_quote", "taker_sell_quote"),
+    ),
+    _raw(
+        "liquidation_events",
+        "Forced closures one by one. ts is the time of the closing order; venues publish part of "
+        "them only.",
+        ("source", "venue", "market", "symbol", "ts", "closure_id"),
+        ("position_side", "price", "quantity_base", "liquidation_usd"),
+        ("position_side", "price", "quantity_base", "liquidation_usd"),
+    ),
 )

@@ -7,7 +7,14 @@ from __future__ import annotations
 
 import pandas as pd
 
-from regime_pipeline.market import candles, derivatives, funding, sentiment
+from regime_pipeline.market import (
+    candles,
+    derivatives,
+    funding,
+    order_book,
+    sentiment,
+    trade_flow,
+)
 from regime_pipeline.orchestration.derived import Run, derived
 
 
@@ -96,6 +103,26 @@ def fear_greed(run: Run, raw__fear_greed: pd.DataFrame) -> pd.DataFrame:
     return sentiment.fear_greed(raw__fear_greed, window=run.window)
 
 
+@derived("market.order_book_1h", lookback=order_book.LOOKBACK)
+def order_book_1h(run: Run, raw__order_book: pd.DataFrame) -> pd.DataFrame:
+    """Hourly order book."""
+    return order_book.order_book_1h(raw__order_book, grid=run.grid, venues=run.candle_venues)
+
+
+@derived(
+    "market.trade_flow_1h",
+    lookback=trade_flow.LOOKBACK,
+    where={"raw.candles": {"timeframe": "1h"}},
+)
+def trade_flow_1h(
+    run: Run, raw__trade_flow: pd.DataFrame, raw__candles: pd.DataFrame
+) -> pd.DataFrame:
+    """Hourly trade flow."""
+    return trade_flow.trade_flow_1h(
+        raw__trade_flow, raw__candles, grid=run.grid, venues=run.candle_venues
+    )
+
+
 ASSETS = (
     candles_1h,
     candles_resampled,
@@ -104,4 +131,6 @@ ASSETS = (
     liquidations_1h,
     positioning_1h,
     fear_greed,
+    order_book_1h,
+    trade_flow_1h,
 )

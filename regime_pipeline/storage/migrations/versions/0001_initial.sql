@@ -1939,6 +1939,130 @@ COMMENT ON TABLE market.open_interest_revisions IS 'Replaced versions of market.
 
 COMMENT ON COLUMN market.open_interest_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
 
+CREATE TABLE market.order_book_1h (
+	market TEXT NOT NULL,
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	venue TEXT,
+	n_snapshots BIGINT NOT NULL,
+	mid FLOAT(53),
+	spread_bps FLOAT(53),
+	depth_10bps_bid_usd FLOAT(53),
+	depth_10bps_ask_usd FLOAT(53),
+	depth_25bps_bid_usd FLOAT(53),
+	depth_25bps_ask_usd FLOAT(53),
+	depth_50bps_bid_usd FLOAT(53),
+	depth_50bps_ask_usd FLOAT(53),
+	imbalance FLOAT(53),
+	book_reach_bps FLOAT(53),
+	is_lower_bound BOOLEAN,
+	status TEXT NOT NULL,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT NOT NULL,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT,
+	run_id TEXT,
+	CONSTRAINT order_book_1h_pk PRIMARY KEY (market, symbol, ts),
+	CONSTRAINT order_book_1h_market_ck0 CHECK ("market" IN ('spot', 'perp', 'index')),
+	CONSTRAINT order_book_1h_n_snapshots_ck0 CHECK ("n_snapshots" >= 0),
+	CONSTRAINT order_book_1h_mid_ck0 CHECK ("mid" > 0.0 AND "mid" < 'Infinity'),
+	CONSTRAINT order_book_1h_spread_bps_ck0 CHECK ("spread_bps" >= 0.0 AND "spread_bps" < 'Infinity'),
+	CONSTRAINT order_book_1h_depth_10bps_bid_usd_ck0 CHECK ("depth_10bps_bid_usd" >= 0.0 AND "depth_10bps_bid_usd" < 'Infinity'),
+	CONSTRAINT order_book_1h_depth_10bps_ask_usd_ck0 CHECK ("depth_10bps_ask_usd" >= 0.0 AND "depth_10bps_ask_usd" < 'Infinity'),
+	CONSTRAINT order_book_1h_depth_25bps_bid_usd_ck0 CHECK ("depth_25bps_bid_usd" >= 0.0 AND "depth_25bps_bid_usd" < 'Infinity'),
+	CONSTRAINT order_book_1h_depth_25bps_ask_usd_ck0 CHECK ("depth_25bps_ask_usd" >= 0.0 AND "depth_25bps_ask_usd" < 'Infinity'),
+	CONSTRAINT order_book_1h_depth_50bps_bid_usd_ck0 CHECK ("depth_50bps_bid_usd" >= 0.0 AND "depth_50bps_bid_usd" < 'Infinity'),
+	CONSTRAINT order_book_1h_depth_50bps_ask_usd_ck0 CHECK ("depth_50bps_ask_usd" >= 0.0 AND "depth_50bps_ask_usd" < 'Infinity'),
+	CONSTRAINT order_book_1h_imbalance_ck0 CHECK ("imbalance" >= -1.0 AND "imbalance" <= 1.0),
+	CONSTRAINT order_book_1h_book_reach_bps_ck0 CHECK ("book_reach_bps" >= 0.0 AND "book_reach_bps" < 'Infinity'),
+	CONSTRAINT order_book_1h_status_ck0 CHECK ("status" IN ('ok', 'partial', 'stale', 'missing', 'insufficient_history', 'not_applicable', 'quarantined')),
+	CONSTRAINT order_book_1h_source_tier_ck0 CHECK ("source_tier" >= 1),
+	CONSTRAINT order_book_1h_source_tier_ck1 CHECK ("source_tier" <= 9),
+	CONSTRAINT order_book_1h_revision_ck0 CHECK ("revision" >= 0)
+)
+ PARTITION BY RANGE (ts);
+
+COMMENT ON TABLE market.order_book_1h IS 'Hourly means over the valid snapshots of the primary venue''s book; fewer than 12 make the hour partial.';
+
+COMMENT ON COLUMN market.order_book_1h.market IS 'Market type.';
+
+COMMENT ON COLUMN market.order_book_1h.symbol IS 'Canonical symbol, BASE/QUOTE.';
+
+COMMENT ON COLUMN market.order_book_1h.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN market.order_book_1h.venue IS 'Exchange the observation is about; `aggregate` over several.';
+
+COMMENT ON COLUMN market.order_book_1h.n_snapshots IS 'Valid snapshots behind the hour''s means.';
+
+COMMENT ON COLUMN market.order_book_1h.mid IS 'Half way between the best prices.';
+
+COMMENT ON COLUMN market.order_book_1h.spread_bps IS '1e4 (best ask - best bid) / mid.';
+
+COMMENT ON COLUMN market.order_book_1h.depth_10bps_bid_usd IS 'Resting value on the bid side within 10 bps of the mid; of the levels sent only.';
+
+COMMENT ON COLUMN market.order_book_1h.depth_10bps_ask_usd IS 'Resting value on the ask side within 10 bps of the mid; of the levels sent only.';
+
+COMMENT ON COLUMN market.order_book_1h.depth_25bps_bid_usd IS 'Resting value on the bid side within 25 bps of the mid; of the levels sent only.';
+
+COMMENT ON COLUMN market.order_book_1h.depth_25bps_ask_usd IS 'Resting value on the ask side within 25 bps of the mid; of the levels sent only.';
+
+COMMENT ON COLUMN market.order_book_1h.depth_50bps_bid_usd IS 'Resting value on the bid side within 50 bps of the mid; of the levels sent only.';
+
+COMMENT ON COLUMN market.order_book_1h.depth_50bps_ask_usd IS 'Resting value on the ask side within 50 bps of the mid; of the levels sent only.';
+
+COMMENT ON COLUMN market.order_book_1h.imbalance IS '(bid - ask) / (bid + ask) of the value within 25 bps.';
+
+COMMENT ON COLUMN market.order_book_1h.book_reach_bps IS 'Distance from the mid to the last level of the nearer side; depths beyond are lower bounds.';
+
+COMMENT ON COLUMN market.order_book_1h.is_lower_bound IS 'The venue publishes only part of the events, so that the sum is a minimum.';
+
+COMMENT ON COLUMN market.order_book_1h.status IS 'Whether the row''s main value can be used; anything but ok or partial means null.';
+
+COMMENT ON COLUMN market.order_book_1h.reason IS 'Why the status is not ok; null when it is.';
+
+COMMENT ON COLUMN market.order_book_1h.source_tier IS 'Worst origin among the inputs: 1 primary, 2 secondary, 3 derived proxy / repaired / historical file, 4 cache, 9 synthetic.';
+
+COMMENT ON COLUMN market.order_book_1h.method_version IS 'Definition and thresholds behind the value: code version + digest of the parameters.';
+
+COMMENT ON COLUMN market.order_book_1h.ingested_at IS 'When this version of the row was first stored.';
+
+COMMENT ON COLUMN market.order_book_1h.revision IS '0 for the first version of a row, then 1, 2, ...';
+
+COMMENT ON COLUMN market.order_book_1h.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE market.order_book_1h_revisions (
+	market TEXT NOT NULL,
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	venue TEXT,
+	n_snapshots BIGINT,
+	mid FLOAT(53),
+	spread_bps FLOAT(53),
+	depth_10bps_bid_usd FLOAT(53),
+	depth_10bps_ask_usd FLOAT(53),
+	depth_25bps_bid_usd FLOAT(53),
+	depth_25bps_ask_usd FLOAT(53),
+	depth_50bps_bid_usd FLOAT(53),
+	depth_50bps_ask_usd FLOAT(53),
+	imbalance FLOAT(53),
+	book_reach_bps FLOAT(53),
+	is_lower_bound BOOLEAN,
+	status TEXT,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT NOT NULL,
+	run_id TEXT,
+	superseded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT order_book_1h_revisions_pk PRIMARY KEY (market, symbol, ts, revision)
+);
+
+COMMENT ON TABLE market.order_book_1h_revisions IS 'Replaced versions of market.order_book_1h.';
+
+COMMENT ON COLUMN market.order_book_1h_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
+
 CREATE TABLE market.positioning_1h (
 	symbol TEXT NOT NULL,
 	ts TIMESTAMP WITH TIME ZONE NOT NULL,
@@ -2023,6 +2147,116 @@ CREATE TABLE market.positioning_1h_revisions (
 COMMENT ON TABLE market.positioning_1h_revisions IS 'Replaced versions of market.positioning_1h.';
 
 COMMENT ON COLUMN market.positioning_1h_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
+
+CREATE TABLE market.trade_flow_1h (
+	market TEXT NOT NULL,
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	venue TEXT,
+	flow_source TEXT,
+	taker_buy_base FLOAT(53),
+	taker_sell_base FLOAT(53),
+	taker_buy_quote FLOAT(53),
+	taker_sell_quote FLOAT(53),
+	trade_count BIGINT,
+	flow_imbalance FLOAT(53),
+	large_trade_quote FLOAT(53),
+	large_share FLOAT(53),
+	status TEXT NOT NULL,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT NOT NULL,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT,
+	run_id TEXT,
+	CONSTRAINT trade_flow_1h_pk PRIMARY KEY (market, symbol, ts),
+	CONSTRAINT trade_flow_1h_market_ck0 CHECK ("market" IN ('spot', 'perp', 'index')),
+	CONSTRAINT trade_flow_1h_flow_source_ck0 CHECK ("flow_source" IN ('trades', 'candles')),
+	CONSTRAINT trade_flow_1h_taker_buy_base_ck0 CHECK ("taker_buy_base" >= 0.0 AND "taker_buy_base" < 'Infinity'),
+	CONSTRAINT trade_flow_1h_taker_sell_base_ck0 CHECK ("taker_sell_base" >= 0.0 AND "taker_sell_base" < 'Infinity'),
+	CONSTRAINT trade_flow_1h_taker_buy_quote_ck0 CHECK ("taker_buy_quote" >= 0.0 AND "taker_buy_quote" < 'Infinity'),
+	CONSTRAINT trade_flow_1h_taker_sell_quote_ck0 CHECK ("taker_sell_quote" >= 0.0 AND "taker_sell_quote" < 'Infinity'),
+	CONSTRAINT trade_flow_1h_trade_count_ck0 CHECK ("trade_count" >= 0),
+	CONSTRAINT trade_flow_1h_flow_imbalance_ck0 CHECK ("flow_imbalance" >= -1.0 AND "flow_imbalance" <= 1.0),
+	CONSTRAINT trade_flow_1h_large_trade_quote_ck0 CHECK ("large_trade_quote" >= 0.0 AND "large_trade_quote" < 'Infinity'),
+	CONSTRAINT trade_flow_1h_large_share_ck0 CHECK ("large_share" >= 0.0 AND "large_share" <= 1.0),
+	CONSTRAINT trade_flow_1h_status_ck0 CHECK ("status" IN ('ok', 'partial', 'stale', 'missing', 'insufficient_history', 'not_applicable', 'quarantined')),
+	CONSTRAINT trade_flow_1h_source_tier_ck0 CHECK ("source_tier" >= 1),
+	CONSTRAINT trade_flow_1h_source_tier_ck1 CHECK ("source_tier" <= 9),
+	CONSTRAINT trade_flow_1h_revision_ck0 CHECK ("revision" >= 0)
+)
+ PARTITION BY RANGE (ts);
+
+COMMENT ON TABLE market.trade_flow_1h IS 'Hourly volumes by the taker''s side of the primary venue, from single trades where the hour was fetched, else from the candle; flow_source says which.';
+
+COMMENT ON COLUMN market.trade_flow_1h.market IS 'Market type.';
+
+COMMENT ON COLUMN market.trade_flow_1h.symbol IS 'Canonical symbol, BASE/QUOTE.';
+
+COMMENT ON COLUMN market.trade_flow_1h.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN market.trade_flow_1h.venue IS 'Exchange the observation is about; `aggregate` over several.';
+
+COMMENT ON COLUMN market.trade_flow_1h.flow_source IS 'What the hour is made of: single trades, or the taker volumes of the candle.';
+
+COMMENT ON COLUMN market.trade_flow_1h.taker_buy_base IS 'Amount bought by takers.';
+
+COMMENT ON COLUMN market.trade_flow_1h.taker_sell_base IS 'Amount sold by takers.';
+
+COMMENT ON COLUMN market.trade_flow_1h.taker_buy_quote IS 'Value bought by takers.';
+
+COMMENT ON COLUMN market.trade_flow_1h.taker_sell_quote IS 'Value sold by takers.';
+
+COMMENT ON COLUMN market.trade_flow_1h.trade_count IS 'Trades in the bar.';
+
+COMMENT ON COLUMN market.trade_flow_1h.flow_imbalance IS '(bought - sold) / (bought + sold) by takers, in quote currency where known, else in coins.';
+
+COMMENT ON COLUMN market.trade_flow_1h.large_trade_quote IS 'Value of trades larger than 99 % of those of the 24 h before the hour.';
+
+COMMENT ON COLUMN market.trade_flow_1h.large_share IS 'Large trades in the hour''s traded value.';
+
+COMMENT ON COLUMN market.trade_flow_1h.status IS 'Whether the row''s main value can be used; anything but ok or partial means null.';
+
+COMMENT ON COLUMN market.trade_flow_1h.reason IS 'Why the status is not ok; null when it is.';
+
+COMMENT ON COLUMN market.trade_flow_1h.source_tier IS 'Worst origin among the inputs: 1 primary, 2 secondary, 3 derived proxy / repaired / historical file, 4 cache, 9 synthetic.';
+
+COMMENT ON COLUMN market.trade_flow_1h.method_version IS 'Definition and thresholds behind the value: code version + digest of the parameters.';
+
+COMMENT ON COLUMN market.trade_flow_1h.ingested_at IS 'When this version of the row was first stored.';
+
+COMMENT ON COLUMN market.trade_flow_1h.revision IS '0 for the first version of a row, then 1, 2, ...';
+
+COMMENT ON COLUMN market.trade_flow_1h.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE market.trade_flow_1h_revisions (
+	market TEXT NOT NULL,
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	venue TEXT,
+	flow_source TEXT,
+	taker_buy_base FLOAT(53),
+	taker_sell_base FLOAT(53),
+	taker_buy_quote FLOAT(53),
+	taker_sell_quote FLOAT(53),
+	trade_count BIGINT,
+	flow_imbalance FLOAT(53),
+	large_trade_quote FLOAT(53),
+	large_share FLOAT(53),
+	status TEXT,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT NOT NULL,
+	run_id TEXT,
+	superseded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT trade_flow_1h_revisions_pk PRIMARY KEY (market, symbol, ts, revision)
+);
+
+COMMENT ON TABLE market.trade_flow_1h_revisions IS 'Replaced versions of market.trade_flow_1h.';
+
+COMMENT ON COLUMN market.trade_flow_1h_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
 
 CREATE TABLE ops.database_identity (
 	identity BIGSERIAL NOT NULL,
@@ -2458,6 +2692,99 @@ COMMENT ON TABLE raw.funding_rates_revisions IS 'Replaced versions of raw.fundin
 
 COMMENT ON COLUMN raw.funding_rates_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
 
+CREATE TABLE raw.liquidation_events (
+	source TEXT NOT NULL,
+	venue TEXT NOT NULL,
+	market TEXT NOT NULL,
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	closure_id TEXT NOT NULL,
+	position_side TEXT NOT NULL,
+	price FLOAT(53) NOT NULL,
+	quantity_base FLOAT(53) NOT NULL,
+	liquidation_usd FLOAT(53) NOT NULL,
+	source_tier BIGINT NOT NULL,
+	payload_id TEXT,
+	available_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	pit_grade TEXT NOT NULL,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT,
+	run_id TEXT,
+	CONSTRAINT liquidation_events_pk PRIMARY KEY (source, venue, market, symbol, ts, closure_id),
+	CONSTRAINT liquidation_events_market_ck0 CHECK ("market" IN ('spot', 'perp', 'index')),
+	CONSTRAINT liquidation_events_position_side_ck0 CHECK ("position_side" IN ('long', 'short')),
+	CONSTRAINT liquidation_events_price_ck0 CHECK ("price" > 0.0 AND "price" < 'Infinity'),
+	CONSTRAINT liquidation_events_quantity_base_ck0 CHECK ("quantity_base" >= 0.0 AND "quantity_base" < 'Infinity'),
+	CONSTRAINT liquidation_events_liquidation_usd_ck0 CHECK ("liquidation_usd" >= 0.0 AND "liquidation_usd" < 'Infinity'),
+	CONSTRAINT liquidation_events_source_tier_ck0 CHECK ("source_tier" >= 1),
+	CONSTRAINT liquidation_events_source_tier_ck1 CHECK ("source_tier" <= 9),
+	CONSTRAINT liquidation_events_pit_grade_ck0 CHECK ("pit_grade" IN ('observed', 'assumed')),
+	CONSTRAINT liquidation_events_revision_ck0 CHECK ("revision" >= 0)
+)
+ PARTITION BY RANGE (ts);
+
+COMMENT ON TABLE raw.liquidation_events IS 'Forced closures one by one. ts is the time of the closing order; venues publish part of them only.';
+
+COMMENT ON COLUMN raw.liquidation_events.source IS 'Provider that told us.';
+
+COMMENT ON COLUMN raw.liquidation_events.venue IS 'Exchange the observation is about; `aggregate` over several.';
+
+COMMENT ON COLUMN raw.liquidation_events.market IS 'Market type.';
+
+COMMENT ON COLUMN raw.liquidation_events.symbol IS 'Canonical symbol, BASE/QUOTE.';
+
+COMMENT ON COLUMN raw.liquidation_events.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN raw.liquidation_events.closure_id IS 'Digest of what identifies an event that its venue does not number.';
+
+COMMENT ON COLUMN raw.liquidation_events.position_side IS 'Side of the position that was closed by force.';
+
+COMMENT ON COLUMN raw.liquidation_events.price IS 'Price of the event.';
+
+COMMENT ON COLUMN raw.liquidation_events.quantity_base IS 'Amount of the event, base coin.';
+
+COMMENT ON COLUMN raw.liquidation_events.liquidation_usd IS 'Value closed by force.';
+
+COMMENT ON COLUMN raw.liquidation_events.source_tier IS 'Worst origin among the inputs: 1 primary, 2 secondary, 3 derived proxy / repaired / historical file, 4 cache, 9 synthetic.';
+
+COMMENT ON COLUMN raw.liquidation_events.payload_id IS 'Landing-store id (sha256) of the response bytes.';
+
+COMMENT ON COLUMN raw.liquidation_events.available_at IS 'When the value could be known: arrival for rows seen live, else close + declared lag.';
+
+COMMENT ON COLUMN raw.liquidation_events.pit_grade IS 'Whether the arrival was seen or is assumed from a declared lag.';
+
+COMMENT ON COLUMN raw.liquidation_events.ingested_at IS 'When this version of the row was first stored.';
+
+COMMENT ON COLUMN raw.liquidation_events.revision IS '0 for the first version of a row, then 1, 2, ...';
+
+COMMENT ON COLUMN raw.liquidation_events.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE raw.liquidation_events_revisions (
+	source TEXT NOT NULL,
+	venue TEXT NOT NULL,
+	market TEXT NOT NULL,
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	closure_id TEXT NOT NULL,
+	position_side TEXT,
+	price FLOAT(53),
+	quantity_base FLOAT(53),
+	liquidation_usd FLOAT(53),
+	source_tier BIGINT,
+	payload_id TEXT,
+	available_at TIMESTAMP WITH TIME ZONE,
+	pit_grade TEXT,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT NOT NULL,
+	run_id TEXT,
+	superseded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT liquidation_events_revisions_pk PRIMARY KEY (source, venue, market, symbol, ts, closure_id, revision)
+);
+
+COMMENT ON TABLE raw.liquidation_events_revisions IS 'Replaced versions of raw.liquidation_events.';
+
+COMMENT ON COLUMN raw.liquidation_events_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
+
 CREATE TABLE raw.liquidations (
 	source TEXT NOT NULL,
 	venue TEXT NOT NULL,
@@ -2621,6 +2948,163 @@ COMMENT ON TABLE raw.open_interest_revisions IS 'Replaced versions of raw.open_i
 
 COMMENT ON COLUMN raw.open_interest_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
 
+CREATE TABLE raw.order_book (
+	source TEXT NOT NULL,
+	venue TEXT NOT NULL,
+	market TEXT NOT NULL,
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	book_ts TIMESTAMP WITH TIME ZONE,
+	book_age_s FLOAT(53) NOT NULL,
+	best_bid FLOAT(53),
+	best_ask FLOAT(53),
+	mid FLOAT(53),
+	microprice FLOAT(53),
+	spread_bps FLOAT(53),
+	depth_10bps_bid_usd FLOAT(53),
+	depth_10bps_ask_usd FLOAT(53),
+	depth_25bps_bid_usd FLOAT(53),
+	depth_25bps_ask_usd FLOAT(53),
+	depth_50bps_bid_usd FLOAT(53),
+	depth_50bps_ask_usd FLOAT(53),
+	imbalance FLOAT(53),
+	bid_levels BIGINT NOT NULL,
+	ask_levels BIGINT NOT NULL,
+	book_reach_bps FLOAT(53),
+	is_lower_bound BOOLEAN,
+	source_tier BIGINT NOT NULL,
+	payload_id TEXT,
+	available_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	pit_grade TEXT NOT NULL,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT,
+	run_id TEXT,
+	CONSTRAINT order_book_pk PRIMARY KEY (source, venue, market, symbol, ts),
+	CONSTRAINT order_book_market_ck0 CHECK ("market" IN ('spot', 'perp', 'index')),
+	CONSTRAINT order_book_book_age_s_ck0 CHECK ("book_age_s" >= 0.0 AND "book_age_s" < 'Infinity'),
+	CONSTRAINT order_book_best_bid_ck0 CHECK ("best_bid" > 0.0 AND "best_bid" < 'Infinity'),
+	CONSTRAINT order_book_best_ask_ck0 CHECK ("best_ask" > 0.0 AND "best_ask" < 'Infinity'),
+	CONSTRAINT order_book_mid_ck0 CHECK ("mid" > 0.0 AND "mid" < 'Infinity'),
+	CONSTRAINT order_book_microprice_ck0 CHECK ("microprice" > 0.0 AND "microprice" < 'Infinity'),
+	CONSTRAINT order_book_spread_bps_ck0 CHECK ("spread_bps" >= 0.0 AND "spread_bps" < 'Infinity'),
+	CONSTRAINT order_book_depth_10bps_bid_usd_ck0 CHECK ("depth_10bps_bid_usd" >= 0.0 AND "depth_10bps_bid_usd" < 'Infinity'),
+	CONSTRAINT order_book_depth_10bps_ask_usd_ck0 CHECK ("depth_10bps_ask_usd" >= 0.0 AND "depth_10bps_ask_usd" < 'Infinity'),
+	CONSTRAINT order_book_depth_25bps_bid_usd_ck0 CHECK ("depth_25bps_bid_usd" >= 0.0 AND "depth_25bps_bid_usd" < 'Infinity'),
+	CONSTRAINT order_book_depth_25bps_ask_usd_ck0 CHECK ("depth_25bps_ask_usd" >= 0.0 AND "depth_25bps_ask_usd" < 'Infinity'),
+	CONSTRAINT order_book_depth_50bps_bid_usd_ck0 CHECK ("depth_50bps_bid_usd" >= 0.0 AND "depth_50bps_bid_usd" < 'Infinity'),
+	CONSTRAINT order_book_depth_50bps_ask_usd_ck0 CHECK ("depth_50bps_ask_usd" >= 0.0 AND "depth_50bps_ask_usd" < 'Infinity'),
+	CONSTRAINT order_book_imbalance_ck0 CHECK ("imbalance" >= -1.0 AND "imbalance" <= 1.0),
+	CONSTRAINT order_book_bid_levels_ck0 CHECK ("bid_levels" >= 0),
+	CONSTRAINT order_book_ask_levels_ck0 CHECK ("ask_levels" >= 0),
+	CONSTRAINT order_book_book_reach_bps_ck0 CHECK ("book_reach_bps" >= 0.0 AND "book_reach_bps" < 'Infinity'),
+	CONSTRAINT order_book_source_tier_ck0 CHECK ("source_tier" >= 1),
+	CONSTRAINT order_book_source_tier_ck1 CHECK ("source_tier" <= 9),
+	CONSTRAINT order_book_pit_grade_ck0 CHECK ("pit_grade" IN ('observed', 'assumed')),
+	CONSTRAINT order_book_revision_ck0 CHECK ("revision" >= 0)
+)
+ PARTITION BY RANGE (ts);
+
+COMMENT ON TABLE raw.order_book IS 'Snapshots of order books, summed around the mid. ts is the instant of sampling; collected as time goes, a past that was not sampled is gone.';
+
+COMMENT ON COLUMN raw.order_book.source IS 'Provider that told us.';
+
+COMMENT ON COLUMN raw.order_book.venue IS 'Exchange the observation is about; `aggregate` over several.';
+
+COMMENT ON COLUMN raw.order_book.market IS 'Market type.';
+
+COMMENT ON COLUMN raw.order_book.symbol IS 'Canonical symbol, BASE/QUOTE.';
+
+COMMENT ON COLUMN raw.order_book.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN raw.order_book.book_ts IS 'The venue''s time of the book; null where it sends none.';
+
+COMMENT ON COLUMN raw.order_book.book_age_s IS 'Sampling instant minus the venue''s time of the book; 0 where it sends none.';
+
+COMMENT ON COLUMN raw.order_book.best_bid IS 'Highest price bid.';
+
+COMMENT ON COLUMN raw.order_book.best_ask IS 'Lowest price asked.';
+
+COMMENT ON COLUMN raw.order_book.mid IS 'Half way between the best prices.';
+
+COMMENT ON COLUMN raw.order_book.microprice IS 'Best prices weighted by the size on the other side.';
+
+COMMENT ON COLUMN raw.order_book.spread_bps IS '1e4 (best ask - best bid) / mid.';
+
+COMMENT ON COLUMN raw.order_book.depth_10bps_bid_usd IS 'Resting value on the bid side within 10 bps of the mid; of the levels sent only.';
+
+COMMENT ON COLUMN raw.order_book.depth_10bps_ask_usd IS 'Resting value on the ask side within 10 bps of the mid; of the levels sent only.';
+
+COMMENT ON COLUMN raw.order_book.depth_25bps_bid_usd IS 'Resting value on the bid side within 25 bps of the mid; of the levels sent only.';
+
+COMMENT ON COLUMN raw.order_book.depth_25bps_ask_usd IS 'Resting value on the ask side within 25 bps of the mid; of the levels sent only.';
+
+COMMENT ON COLUMN raw.order_book.depth_50bps_bid_usd IS 'Resting value on the bid side within 50 bps of the mid; of the levels sent only.';
+
+COMMENT ON COLUMN raw.order_book.depth_50bps_ask_usd IS 'Resting value on the ask side within 50 bps of the mid; of the levels sent only.';
+
+COMMENT ON COLUMN raw.order_book.imbalance IS '(bid - ask) / (bid + ask) of the value within 25 bps.';
+
+COMMENT ON COLUMN raw.order_book.bid_levels IS 'Price levels on the bid side that were sent.';
+
+COMMENT ON COLUMN raw.order_book.ask_levels IS 'Price levels on the ask side that were sent.';
+
+COMMENT ON COLUMN raw.order_book.book_reach_bps IS 'Distance from the mid to the last level of the nearer side; depths beyond are lower bounds.';
+
+COMMENT ON COLUMN raw.order_book.is_lower_bound IS 'The venue publishes only part of the events, so that the sum is a minimum.';
+
+COMMENT ON COLUMN raw.order_book.source_tier IS 'Worst origin among the inputs: 1 primary, 2 secondary, 3 derived proxy / repaired / historical file, 4 cache, 9 synthetic.';
+
+COMMENT ON COLUMN raw.order_book.payload_id IS 'Landing-store id (sha256) of the response bytes.';
+
+COMMENT ON COLUMN raw.order_book.available_at IS 'When the value could be known: arrival for rows seen live, else close + declared lag.';
+
+COMMENT ON COLUMN raw.order_book.pit_grade IS 'Whether the arrival was seen or is assumed from a declared lag.';
+
+COMMENT ON COLUMN raw.order_book.ingested_at IS 'When this version of the row was first stored.';
+
+COMMENT ON COLUMN raw.order_book.revision IS '0 for the first version of a row, then 1, 2, ...';
+
+COMMENT ON COLUMN raw.order_book.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE raw.order_book_revisions (
+	source TEXT NOT NULL,
+	venue TEXT NOT NULL,
+	market TEXT NOT NULL,
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	book_ts TIMESTAMP WITH TIME ZONE,
+	book_age_s FLOAT(53),
+	best_bid FLOAT(53),
+	best_ask FLOAT(53),
+	mid FLOAT(53),
+	microprice FLOAT(53),
+	spread_bps FLOAT(53),
+	depth_10bps_bid_usd FLOAT(53),
+	depth_10bps_ask_usd FLOAT(53),
+	depth_25bps_bid_usd FLOAT(53),
+	depth_25bps_ask_usd FLOAT(53),
+	depth_50bps_bid_usd FLOAT(53),
+	depth_50bps_ask_usd FLOAT(53),
+	imbalance FLOAT(53),
+	bid_levels BIGINT,
+	ask_levels BIGINT,
+	book_reach_bps FLOAT(53),
+	is_lower_bound BOOLEAN,
+	source_tier BIGINT,
+	payload_id TEXT,
+	available_at TIMESTAMP WITH TIME ZONE,
+	pit_grade TEXT,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT NOT NULL,
+	run_id TEXT,
+	superseded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT order_book_revisions_pk PRIMARY KEY (source, venue, market, symbol, ts, revision)
+);
+
+COMMENT ON TABLE raw.order_book_revisions IS 'Replaced versions of raw.order_book.';
+
+COMMENT ON COLUMN raw.order_book_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
+
 CREATE TABLE raw.positioning (
 	source TEXT NOT NULL,
 	venue TEXT NOT NULL,
@@ -2699,6 +3183,113 @@ CREATE TABLE raw.positioning_revisions (
 COMMENT ON TABLE raw.positioning_revisions IS 'Replaced versions of raw.positioning.';
 
 COMMENT ON COLUMN raw.positioning_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
+
+CREATE TABLE raw.trade_flow (
+	source TEXT NOT NULL,
+	venue TEXT NOT NULL,
+	market TEXT NOT NULL,
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	taker_buy_base FLOAT(53) NOT NULL,
+	taker_sell_base FLOAT(53) NOT NULL,
+	taker_buy_quote FLOAT(53) NOT NULL,
+	taker_sell_quote FLOAT(53) NOT NULL,
+	taker_buy_count BIGINT,
+	taker_sell_count BIGINT,
+	size_counts JSONB,
+	size_values JSONB,
+	source_tier BIGINT NOT NULL,
+	payload_id TEXT,
+	available_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	pit_grade TEXT NOT NULL,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT,
+	run_id TEXT,
+	CONSTRAINT trade_flow_pk PRIMARY KEY (source, venue, market, symbol, ts),
+	CONSTRAINT trade_flow_market_ck0 CHECK ("market" IN ('spot', 'perp', 'index')),
+	CONSTRAINT trade_flow_taker_buy_base_ck0 CHECK ("taker_buy_base" >= 0.0 AND "taker_buy_base" < 'Infinity'),
+	CONSTRAINT trade_flow_taker_sell_base_ck0 CHECK ("taker_sell_base" >= 0.0 AND "taker_sell_base" < 'Infinity'),
+	CONSTRAINT trade_flow_taker_buy_quote_ck0 CHECK ("taker_buy_quote" >= 0.0 AND "taker_buy_quote" < 'Infinity'),
+	CONSTRAINT trade_flow_taker_sell_quote_ck0 CHECK ("taker_sell_quote" >= 0.0 AND "taker_sell_quote" < 'Infinity'),
+	CONSTRAINT trade_flow_taker_buy_count_ck0 CHECK ("taker_buy_count" >= 0),
+	CONSTRAINT trade_flow_taker_sell_count_ck0 CHECK ("taker_sell_count" >= 0),
+	CONSTRAINT trade_flow_source_tier_ck0 CHECK ("source_tier" >= 1),
+	CONSTRAINT trade_flow_source_tier_ck1 CHECK ("source_tier" <= 9),
+	CONSTRAINT trade_flow_pit_grade_ck0 CHECK ("pit_grade" IN ('observed', 'assumed')),
+	CONSTRAINT trade_flow_revision_ck0 CHECK ("revision" >= 0)
+)
+ PARTITION BY RANGE (ts);
+
+COMMENT ON TABLE raw.trade_flow IS 'Single trades summed by hour and side of the taker; only hours fetched from end to end. ts is the hour''s start.';
+
+COMMENT ON COLUMN raw.trade_flow.source IS 'Provider that told us.';
+
+COMMENT ON COLUMN raw.trade_flow.venue IS 'Exchange the observation is about; `aggregate` over several.';
+
+COMMENT ON COLUMN raw.trade_flow.market IS 'Market type.';
+
+COMMENT ON COLUMN raw.trade_flow.symbol IS 'Canonical symbol, BASE/QUOTE.';
+
+COMMENT ON COLUMN raw.trade_flow.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN raw.trade_flow.taker_buy_base IS 'Amount bought by takers.';
+
+COMMENT ON COLUMN raw.trade_flow.taker_sell_base IS 'Amount sold by takers.';
+
+COMMENT ON COLUMN raw.trade_flow.taker_buy_quote IS 'Value bought by takers.';
+
+COMMENT ON COLUMN raw.trade_flow.taker_sell_quote IS 'Value sold by takers.';
+
+COMMENT ON COLUMN raw.trade_flow.taker_buy_count IS 'Trades in which the taker bought.';
+
+COMMENT ON COLUMN raw.trade_flow.taker_sell_count IS 'Trades in which the taker sold.';
+
+COMMENT ON COLUMN raw.trade_flow.size_counts IS 'Trades per bin of their value: quarter octaves from 1 USD, 96 bins.';
+
+COMMENT ON COLUMN raw.trade_flow.size_values IS 'Traded value per bin of size_counts.';
+
+COMMENT ON COLUMN raw.trade_flow.source_tier IS 'Worst origin among the inputs: 1 primary, 2 secondary, 3 derived proxy / repaired / historical file, 4 cache, 9 synthetic.';
+
+COMMENT ON COLUMN raw.trade_flow.payload_id IS 'Landing-store id (sha256) of the response bytes.';
+
+COMMENT ON COLUMN raw.trade_flow.available_at IS 'When the value could be known: arrival for rows seen live, else close + declared lag.';
+
+COMMENT ON COLUMN raw.trade_flow.pit_grade IS 'Whether the arrival was seen or is assumed from a declared lag.';
+
+COMMENT ON COLUMN raw.trade_flow.ingested_at IS 'When this version of the row was first stored.';
+
+COMMENT ON COLUMN raw.trade_flow.revision IS '0 for the first version of a row, then 1, 2, ...';
+
+COMMENT ON COLUMN raw.trade_flow.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE raw.trade_flow_revisions (
+	source TEXT NOT NULL,
+	venue TEXT NOT NULL,
+	market TEXT NOT NULL,
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	taker_buy_base FLOAT(53),
+	taker_sell_base FLOAT(53),
+	taker_buy_quote FLOAT(53),
+	taker_sell_quote FLOAT(53),
+	taker_buy_count BIGINT,
+	taker_sell_count BIGINT,
+	size_counts JSONB,
+	size_values JSONB,
+	source_tier BIGINT,
+	payload_id TEXT,
+	available_at TIMESTAMP WITH TIME ZONE,
+	pit_grade TEXT,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT NOT NULL,
+	run_id TEXT,
+	superseded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT trade_flow_revisions_pk PRIMARY KEY (source, venue, market, symbol, ts, revision)
+);
+
+COMMENT ON TABLE raw.trade_flow_revisions IS 'Replaced versions of raw.trade_flow.';
+
+COMMENT ON COLUMN raw.trade_flow_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
 
 CREATE TABLE regimes.timeframe_regimes (
 	symbol TEXT NOT NULL,

@@ -1,0 +1,107 @@
+"""Order books, single trades and forced closures."""
+
+from __future__ import annotations
+
+from regime_pipeline.catalogue.model import Field, Kind
+
+
+def _depth(band: int, side: str) -> Field:
+    return Field(
+        f"depth_{band}bps_{side}_usd",
+        Kind.FLOAT,
+        f"Resting value on the {side} side within {band} bps of the mid; of the levels sent only.",
+        "USD",
+        0,
+    )
+
+
+FIELDS = (
+    Field("book_ts", Kind.TIMESTAMP, "The venue's time of the book; null where it sends none."),
+    Field("best_bid", Kind.FLOAT, "Highest price bid.", "quote", 0, exclusive_minimum=True),
+    Field("best_ask", Kind.FLOAT, "Lowest price asked.", "quote", 0, exclusive_minimum=True),
+    Field(
+        "mid", Kind.FLOAT, "Half way between the best prices.", "quote", 0, exclusive_minimum=True
+    ),
+    Field(
+        "microprice",
+        Kind.FLOAT,
+        "Best prices weighted by the size on the other side.",
+        "quote",
+        0,
+        exclusive_minimum=True,
+        source="Stoikov (2018), The micro-price",
+    ),
+    Field("spread_bps", Kind.FLOAT, "1e4 (best ask - best bid) / mid.", "bps", 0),
+    *(_depth(band, side) for band in (10, 25, 50) for side in ("bid", "ask")),
+    Field(
+        "imbalance",
+        Kind.FLOAT,
+        "(bid - ask) / (bid + ask) of the value within 25 bps.",
+        "fraction",
+        -1,
+        1,
+    ),
+    Field("bid_levels", Kind.INTEGER, "Price levels on the bid side that were sent.", "levels", 0),
+    Field("ask_levels", Kind.INTEGER, "Price levels on the ask side that were sent.", "levels", 0),
+    Field(
+        "book_reach_bps",
+        Kind.FLOAT,
+        "Distance from the mid to the last level of the nearer side; depths beyond are lower bounds.",
+        "bps",
+        0,
+    ),
+    Field(
+        "book_age_s",
+        Kind.FLOAT,
+        "Sampling instant minus the venue's time of the book; 0 where it sends none.",
+        "s",
+        0,
+    ),
+    Field("n_snapshots", Kind.INTEGER, "Valid snapshots behind the hour's means.", "snapshots", 0),
+    Field("taker_sell_quote", Kind.FLOAT, "Value sold by takers.", "quote", 0),
+    Field("taker_buy_count", Kind.INTEGER, "Trades in which the taker bought.", "trades", 0),
+    Field("taker_sell_count", Kind.INTEGER, "Trades in which the taker sold.", "trades", 0),
+    Field(
+        "size_counts",
+        Kind.FLOATS,
+        "Trades per bin of their value: quarter octaves from 1 USD, 96 bins.",
+        "trades",
+    ),
+    Field("size_values", Kind.FLOATS, "Traded value per bin of size_counts.", "quote"),
+    Field(
+        "flow_source",
+        Kind.TEXT,
+        "What the hour is made of: single trades, or the taker volumes of the candle.",
+        allowed=("trades", "candles"),
+    ),
+    Field(
+        "flow_imbalance",
+        Kind.FLOAT,
+        "(bought - sold) / (bought + sold) by takers, in quote currency where known, else in coins.",
+        "fraction",
+        -1,
+        1,
+    ),
+    Field(
+        "large_trade_quote",
+        Kind.FLOAT,
+        "Value of trades larger than 99 % of those of the 24 h before the hour.",
+        "quote",
+        0,
+    ),
+    Field("large_share", Kind.FLOAT, "Large trades in the hour's traded value.", "fraction", 0, 1),
+    Field(
+        "closure_id",
+        Kind.TEXT,
+        "Digest of what identifies an event that its venue does not number.",
+    ),
+    Field(
+        "position_side",
+        Kind.TEXT,
+        "Side of the position that was closed by force.",
+        allowed=("long", "short"),
+    ),
+    Field("price", Kind.FLOAT, "Price of the event.", "quote", 0, exclusive_minimum=True),
+    Field("quantity_base", Kind.FLOAT, "Amount of the event, base coin.", "base", 0),
+    Field("liquidation_usd", Kind.FLOAT, "Value closed by force.", "USD", 0),
+)
