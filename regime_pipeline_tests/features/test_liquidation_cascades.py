@@ -22,7 +22,7 @@ from regime_pipeline.windows import Grid, Window, hours_between, parse_lookback,
 PARAMS = CascadeParams()
 START = utc("2024-01-01")
 SYMBOLS = ("BTC/USDT", "ETH/USDT")
-HOURS = 120 * 24 + 240
+HOURS = 121 * 24 + 240
 FIRST = START + parse_lookback(LOOKBACK["market.liquidations_1h"])
 
 
@@ -173,7 +173,7 @@ def test_frame_keeps_the_catalogue_contract() -> None:
 
 def test_any_chunking_gives_the_same_bytes() -> None:
     longs, shorts = _world()
-    longs.iloc[2900:2905, 0] = np.nan
+    longs.iloc[2924:2929, 0] = np.nan
     whole = _run(longs, shorts)
     end = START + timedelta(hours=HOURS)
     for cuts in (
