@@ -276,7 +276,7 @@ class _Launch:
         names = [part.strip().replace("/", ".") for part in select.split(",") if part.strip()]
         unknown = [n for n in names if n not in self.inputs or not n.count(".")]
         if unknown or not names:
-            raise LaunchError(f"no such asset: {', '.join(unknown) or select!r}")
+            raise LaunchError("no such asset: " + (", ".join(unknown) or repr(select)))
         derived = [n for n in names if n.split(".")[0] in _DERIVED_SCHEMAS]
         return (
             [n.removeprefix("raw.") for n in names if n.startswith("raw.")],
@@ -363,6 +363,8 @@ class _Launch:
         except BaseException:
             _end(self._instance, run_id)
             raise
+        if _was_interrupted(result.all_events):
+            raise KeyboardInterrupt
         error = None if result.success else _why(result.all_events)
         seconds = time.monotonic() - began
         self.report.runs.append(
@@ -436,6 +438,18 @@ def _why(events: Iterable[dg.DagsterEvent]) -> str:
             said = error.message if error is not None else event.message or ""
             return f"{event.step_key}: {' '.join(said.split())[:500]}"
     return "the run failed outside its steps; see the Dagster UI"
+
+
+def _was_interrupted(events: Iterable[dg.DagsterEvent]) -> bool:
+    """Whether Dagster turned a Ctrl-C into a failed run."""
+    for event in events:
+        if event.is_step_failure:
+            source = event.step_failure_data.error_source
+            if source is not None and source.name == "INTERRUPT":
+                return True
+        elif event.is_failure and "interrupted" in (event.message or ""):
+            return True
+    return False
 
 
 def _end(instance: dg.DagsterInstance, run_id: str) -> None:
