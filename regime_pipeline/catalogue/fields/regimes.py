@@ -14,6 +14,12 @@ def _per_frame() -> list[Field]:
         out += [
             Field(f"regime_{f}", Kind.TEXT, f"Label of the newest closed {f} bar.", allowed=LABELS),
             Field(
+                f"regime_symmetric_{f}",
+                Kind.TEXT,
+                f"The {f} label with the gates of heat and volume on both sides.",
+                allowed=LABELS,
+            ),
+            Field(
                 f"price_z_{f}",
                 Kind.FLOAT,
                 f"Lagged z of the log close over the {f} window.",

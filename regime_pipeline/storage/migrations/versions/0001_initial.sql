@@ -2489,6 +2489,10 @@ CREATE TABLE regimes.timeframe_regimes (
 	confidence_kind TEXT,
 	is_confirmed BOOLEAN,
 	cooling_kind TEXT,
+	regime_symmetric_1h TEXT,
+	regime_symmetric_4h TEXT,
+	regime_symmetric_1d TEXT,
+	regime_symmetric_1w TEXT,
 	price_z_1h FLOAT(53),
 	trend_z_1h FLOAT(53),
 	volume_z_1h FLOAT(53),
@@ -2538,6 +2542,10 @@ CREATE TABLE regimes.timeframe_regimes (
 	CONSTRAINT timeframe_regimes_confidence_ck0 CHECK ("confidence" >= 0.0 AND "confidence" <= 1.0),
 	CONSTRAINT timeframe_regimes_confidence_kind_ck0 CHECK ("confidence_kind" IN ('heuristic', 'calibrated')),
 	CONSTRAINT timeframe_regimes_cooling_kind_ck0 CHECK ("cooling_kind" IN ('FADE', 'CAPITULATION')),
+	CONSTRAINT timeframe_regimes_regime_symmetric_1h_ck0 CHECK ("regime_symmetric_1h" IN ('SPOT_IGNITION', 'SPOT_COOLING', 'SPOT_CHOP', 'SPOT_NEUTRAL')),
+	CONSTRAINT timeframe_regimes_regime_symmetric_4h_ck0 CHECK ("regime_symmetric_4h" IN ('SPOT_IGNITION', 'SPOT_COOLING', 'SPOT_CHOP', 'SPOT_NEUTRAL')),
+	CONSTRAINT timeframe_regimes_regime_symmetric_1d_ck0 CHECK ("regime_symmetric_1d" IN ('SPOT_IGNITION', 'SPOT_COOLING', 'SPOT_CHOP', 'SPOT_NEUTRAL')),
+	CONSTRAINT timeframe_regimes_regime_symmetric_1w_ck0 CHECK ("regime_symmetric_1w" IN ('SPOT_IGNITION', 'SPOT_COOLING', 'SPOT_CHOP', 'SPOT_NEUTRAL')),
 	CONSTRAINT timeframe_regimes_price_z_1h_ck0 CHECK ("price_z_1h" > '-Infinity' AND "price_z_1h" < 'Infinity'),
 	CONSTRAINT timeframe_regimes_trend_z_1h_ck0 CHECK ("trend_z_1h" > '-Infinity' AND "trend_z_1h" < 'Infinity'),
 	CONSTRAINT timeframe_regimes_volume_z_1h_ck0 CHECK ("volume_z_1h" > '-Infinity' AND "volume_z_1h" < 'Infinity'),
@@ -2603,6 +2611,14 @@ COMMENT ON COLUMN regimes.timeframe_regimes.confidence_kind IS 'Whether confiden
 COMMENT ON COLUMN regimes.timeframe_regimes.is_confirmed IS 'The confirmation rule holds at this row.';
 
 COMMENT ON COLUMN regimes.timeframe_regimes.cooling_kind IS 'Of a 1h COOLING label: capitulation when volume_z >= 1.5, else fade.';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.regime_symmetric_1h IS 'The 1h label with the gates of heat and volume on both sides.';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.regime_symmetric_4h IS 'The 4h label with the gates of heat and volume on both sides.';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.regime_symmetric_1d IS 'The 1d label with the gates of heat and volume on both sides.';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.regime_symmetric_1w IS 'The 1w label with the gates of heat and volume on both sides.';
 
 COMMENT ON COLUMN regimes.timeframe_regimes.price_z_1h IS 'Lagged z of the log close over the 1h window.';
 
@@ -2684,6 +2700,10 @@ CREATE TABLE regimes.timeframe_regimes_revisions (
 	confidence_kind TEXT,
 	is_confirmed BOOLEAN,
 	cooling_kind TEXT,
+	regime_symmetric_1h TEXT,
+	regime_symmetric_4h TEXT,
+	regime_symmetric_1d TEXT,
+	regime_symmetric_1w TEXT,
 	price_z_1h FLOAT(53),
 	trend_z_1h FLOAT(53),
 	volume_z_1h FLOAT(53),
