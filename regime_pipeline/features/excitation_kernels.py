@@ -95,9 +95,11 @@ def _fit(x, s, n, phi):  # type: ignore[no-untyped-def]
     The score equations give mu = mean(x) - alpha mean(s), which leaves a concave function of alpha.
     """
     mean_x, mean_s = 0.0, 0.0
+    least, most = np.inf, -np.inf
     for i in range(n):
         mean_x += x[i]
         mean_s += s[i]
+        least, most = min(least, s[i]), max(most, s[i])
     mean_x /= n
     mean_s /= n
     top = MAX_BRANCHING * (1.0 - phi)
@@ -105,14 +107,16 @@ def _fit(x, s, n, phi):  # type: ignore[no-untyped-def]
         top = min(top, (1.0 - 1e-9) * mean_x / mean_s)
     low, high = 0.0, top
     alpha = 0.0
-    for step in range(60):
-        slope, curve = 0.0, 0.0
+    flat = most - least <= 1e-6 * mean_s  # nothing varies, so nothing follows from it
+    for step in range(0 if flat else 60):
+        slope, curve, size = 0.0, 0.0, 0.0
         for i in range(n):
             away = s[i] - mean_s
             share = away / (mean_x + alpha * away)
             slope += x[i] * share
             curve -= x[i] * share * share
-        if step == 0 and slope <= 0.0:
+            size += abs(x[i] * share)
+        if step == 0 and slope <= 1e-12 * size:
             break
         if slope > 0.0:
             low = alpha

@@ -40,6 +40,11 @@ LOOKBACK: dict[str, str] = {
 }
 """90 d of machines, each row judged by the 30 d before its day; a week of bars behind the levels."""
 
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "market.candles_1h": ("market", "symbol", "ts", "high", "low", "close", "source_tier")
+}
+"""All that is read of the bars."""
+
 EVENT_COUNTS = ("long_event_count", "short_event_count")
 """Columns that a source of single orders adds; buckets of an aggregator have none."""
 
@@ -209,7 +214,7 @@ def _levels(
         return {name: np.full(shape, None, dtype=object) for name in names}, np.full(shape, np.nan)
     wide = grid.widened(parse_lookback(LOOKBACK["market.candles_1h"]))
     perp = candles_1h[candles_1h["market"] == "perp"]
-    bars = to_panel(perp, wide, ["high", "low", "close", "source_tier"])
+    bars = to_panel(perp, wide, COLUMNS["market.candles_1h"][3:])
     high, low, close = (np.ascontiguousarray(bars[n].T) for n in ("high", "low", "close"))
     below, above = (np.full((*shape[::-1], levels.LEVELS), np.nan) for _ in range(2))
     known = np.zeros(shape[::-1], bool)

@@ -30,6 +30,10 @@ METHOD = "volatility/2"
 LOOKBACK: dict[str, str] = {"market.candles_1h": "405d"}
 """A year of confirmed classes, of which the first needs 168 h of machine + 24 h of null count + 743 h
 of baseline + 24 h of returns: 8760 + 959 h. The skill's 241 days lie inside."""
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "market.candles_1h": ("market", "symbol", "ts", "open", "high", "low", "close", "source_tier")
+}
+"""All that is read of the inputs."""
 
 DAY_BARS = 24
 MIN_BARS = 20
@@ -115,7 +119,7 @@ def volatility_regimes(
     panels = to_panel(
         candles_1h[candles_1h["market"] == "spot"],
         wide,
-        ["open", "high", "low", "close", "source_tier"],
+        COLUMNS["market.candles_1h"][3:],
     )
     keep = grid_length(wide) - grid_length(grid)
     full = _statistics(panels, keep)

@@ -25,6 +25,8 @@ LOOKBACK = "lookback"
 """Input metadata: history before the window, as ``45d``; absent means none."""
 WHERE = "where"
 """Input metadata: values that text columns must have."""
+COLUMNS = "columns"
+"""Input metadata: the only columns that the function looks at; absent means all."""
 WHOLE_UNIVERSE = "whole_universe"
 """Input metadata: read all configured symbols even in a narrowed run."""
 ALL_STORED = "all_stored"
@@ -69,6 +71,7 @@ class WarehouseIOManager(dg.IOManager):
             upstream.full_name,
             reach,
             symbols=symbols if upstream.symbol_columns else None,
+            columns=declared.get(COLUMNS),
             where=declared.get(WHERE),
         )
 

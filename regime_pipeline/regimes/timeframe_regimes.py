@@ -39,6 +39,8 @@ from regime_pipeline.windows import Grid, parse_lookback
 METHOD = "timeframes/2"
 LOOKBACK: dict[str, str] = {"market.candles_1h": "48w"}
 """90 d of machine, then a weekly bar up to two weeks old, 33 weekly bars before it: 8038 of 8064 h."""
+COLUMNS: dict[str, tuple[str, ...]] = {"market.candles_1h": ("market", "symbol", "ts", *BAR_INPUTS)}
+"""All that is read of the inputs."""
 
 MACHINE_HOURS = 90 * 24
 RESTART_AFTER = 24
@@ -62,8 +64,8 @@ def timeframe_regimes(
     ``primary_regime`` follows at the third row in a row. Agreement columns need three frames;
     compatible_count, agreement_score and confidence stand only beside IGNITION and COOLING.
 
-    The nested frames are no independent votes: four random labels hold two equal ones in nine of ten
-    cases. Read agreement as lift over its base rate, not as a probability. The rules ask for heat and
+    The nested frames are no independent votes: where nothing has a direction two of them agree in two
+    of five rows. Read agreement as lift over its base rate, not as a probability. The rules ask for heat and
     volume on the way up only, so COOLING is the commoner label where nothing has a direction;
     ``regime_symmetric_*`` asks both sides for both and takes no part in the vote. Base rates of
     every label are in the columns' descriptions.

@@ -18,6 +18,7 @@ from regime_pipeline.orchestration.derived import Run, derived
     "features.liquidation_cascades",
     lookback=cascades.LOOKBACK,
     where={"market.candles_1h": {"market": "perp"}},
+    columns=cascades.COLUMNS,
 )
 def liquidation_cascades(
     run: Run,
@@ -82,6 +83,7 @@ def funding_anomalies(
     "features.volatility_regimes",
     lookback=volatility.LOOKBACK,
     where={"market.candles_1h": {"market": "spot"}},
+    columns=volatility.COLUMNS,
 )
 def volatility_regimes(run: Run, market__candles_1h: pd.DataFrame) -> pd.DataFrame:
     """Volatility regimes."""

@@ -2582,23 +2582,23 @@ COMMENT ON COLUMN regimes.timeframe_regimes.symbol IS 'Canonical symbol, BASE/QU
 
 COMMENT ON COLUMN regimes.timeframe_regimes.ts IS 'UTC open of the bar, or the event time; see the table.';
 
-COMMENT ON COLUMN regimes.timeframe_regimes.regime_1h IS 'Label of the newest closed 1h bar.';
+COMMENT ON COLUMN regimes.timeframe_regimes.regime_1h IS 'Label of the newest closed 1h bar. Without any direction: IGNITION 4.8 %, COOLING 15.0 %, CHOP 27.5 %, NEUTRAL 52.7 %.';
 
-COMMENT ON COLUMN regimes.timeframe_regimes.regime_4h IS 'Label of the newest closed 4h bar.';
+COMMENT ON COLUMN regimes.timeframe_regimes.regime_4h IS 'Label of the newest closed 4h bar. Without any direction: IGNITION 4.7 %, COOLING 15.2 %, CHOP 27.3 %, NEUTRAL 52.7 %.';
 
-COMMENT ON COLUMN regimes.timeframe_regimes.regime_1d IS 'Label of the newest closed 1d bar.';
+COMMENT ON COLUMN regimes.timeframe_regimes.regime_1d IS 'Label of the newest closed 1d bar. Without any direction: IGNITION 4.4 %, COOLING 15.9 %, CHOP 27.3 %, NEUTRAL 52.3 %.';
 
-COMMENT ON COLUMN regimes.timeframe_regimes.regime_1w IS 'Label of the newest closed 1w bar.';
+COMMENT ON COLUMN regimes.timeframe_regimes.regime_1w IS 'Label of the newest closed 1w bar. Without any direction: IGNITION 3.1 %, COOLING 16.9 %, CHOP 16.5 %, NEUTRAL 63.5 %.';
 
 COMMENT ON COLUMN regimes.timeframe_regimes.primary_raw IS 'Label held by at least half of the available frames, before confirmation.';
 
-COMMENT ON COLUMN regimes.timeframe_regimes.primary_regime IS 'primary_raw once it held for three consecutive rows.';
+COMMENT ON COLUMN regimes.timeframe_regimes.primary_regime IS 'primary_raw once it held for three consecutive rows. Without any direction: IGNITION 1.1 %, COOLING 14.6 %, CHOP 22.9 %, NEUTRAL 61.4 %.';
 
 COMMENT ON COLUMN regimes.timeframe_regimes.primary_legacy IS 'The 1h label, the seed''s primary.';
 
 COMMENT ON COLUMN regimes.timeframe_regimes.frames_available IS 'Frames that have a label.';
 
-COMMENT ON COLUMN regimes.timeframe_regimes.agreement_count IS 'Size of the largest group of equal labels, NEUTRAL left out.';
+COMMENT ON COLUMN regimes.timeframe_regimes.agreement_count IS 'Size of the largest group of equal labels, NEUTRAL left out. Without any direction: 2 or more in 41.5 %, 3 or more in 8.0 % of the rows.';
 
 COMMENT ON COLUMN regimes.timeframe_regimes.compatible_count IS 'Frames not opposed to the primary; null for a NEUTRAL or CHOP primary.';
 
@@ -2612,13 +2612,13 @@ COMMENT ON COLUMN regimes.timeframe_regimes.is_confirmed IS 'The confirmation ru
 
 COMMENT ON COLUMN regimes.timeframe_regimes.cooling_kind IS 'Of a 1h COOLING label: capitulation when volume_z >= 1.5, else fade.';
 
-COMMENT ON COLUMN regimes.timeframe_regimes.regime_symmetric_1h IS 'The 1h label with the gates of heat and volume on both sides.';
+COMMENT ON COLUMN regimes.timeframe_regimes.regime_symmetric_1h IS 'The 1h label with the gates of heat and volume on both sides. Without any direction: IGNITION 4.8 %, COOLING 5.0 %, CHOP 27.5 %, NEUTRAL 62.7 %.';
 
-COMMENT ON COLUMN regimes.timeframe_regimes.regime_symmetric_4h IS 'The 4h label with the gates of heat and volume on both sides.';
+COMMENT ON COLUMN regimes.timeframe_regimes.regime_symmetric_4h IS 'The 4h label with the gates of heat and volume on both sides. Without any direction: IGNITION 4.7 %, COOLING 4.7 %, CHOP 27.3 %, NEUTRAL 63.2 %.';
 
-COMMENT ON COLUMN regimes.timeframe_regimes.regime_symmetric_1d IS 'The 1d label with the gates of heat and volume on both sides.';
+COMMENT ON COLUMN regimes.timeframe_regimes.regime_symmetric_1d IS 'The 1d label with the gates of heat and volume on both sides. Without any direction: IGNITION 4.4 %, COOLING 5.1 %, CHOP 27.3 %, NEUTRAL 63.1 %.';
 
-COMMENT ON COLUMN regimes.timeframe_regimes.regime_symmetric_1w IS 'The 1w label with the gates of heat and volume on both sides.';
+COMMENT ON COLUMN regimes.timeframe_regimes.regime_symmetric_1w IS 'The 1w label with the gates of heat and volume on both sides. Without any direction: IGNITION 3.1 %, COOLING 5.5 %, CHOP 16.5 %, NEUTRAL 74.9 %.';
 
 COMMENT ON COLUMN regimes.timeframe_regimes.price_z_1h IS 'Lagged z of the log close over the 1h window.';
 
