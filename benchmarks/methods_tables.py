@@ -81,10 +81,10 @@ def base_rates(symbols: int = 40, weeks: int = 90) -> str:
     )
 
 
-def null_flips(symbols: int = 40, days: int = 240) -> float:
+def null_flips(symbols: int = 40, days: int = 240, *, fat_tails: bool = True) -> float:
     """Changes of the confirmed volatility regime per symbol-day at constant volatility."""
     start = utc("2022-01-01")
-    candles = null_candles(symbols, start, days * 24, seed=11)
+    candles = null_candles(symbols, start, days * 24, seed=11, fat_tails=fat_tails)
     names = tuple(sorted(candles["symbol"].unique()))
     grid = Grid(start + timedelta(days=40), start + timedelta(days=days), names)
     return flips(volatility_regimes(candles, grid=grid, params=PARAMS.volatility))
@@ -169,12 +169,10 @@ def known_events(events: pd.DataFrame, volatility: pd.DataFrame) -> str:
     rows = []
     for name, what in EVENTS.items():
         mine = events[events["at"] == name]
-        hours = _within(volatility, around(name))
-        extreme = hours[hours["vol_regime_confirmed"] == "EXTREME"]
         rows.append(
             {
                 "hour (UTC bar open)": f"{name}: {what}",
-                "EXTREME volatility from": _first_hours(extreme, name),
+                "EXTREME volatility from": _extreme(_within(volatility, around(name)), name),
                 "cascades": _told(mine, "LIQUIDATION_CASCADE", name),
                 "funding": _told(mine, "FUNDING_ANOMALY", name),
                 "regime confirmed": _told(mine, "REGIME_CONFIRMED", name),
@@ -185,12 +183,17 @@ def known_events(events: pd.DataFrame, volatility: pd.DataFrame) -> str:
 
 
 def _coin(symbol: str) -> str:
-    return symbol.split("/")[0]
+    return "-".join(part.split("/")[0] for part in re.split(r"[~|:]", symbol))
 
 
-def _first_hours(rows: pd.DataFrame, name: str) -> str:
-    first = rows.groupby("symbol")["ts"].min()
-    return _listed([(ts, _coin(symbol)) for symbol, ts in first.items()], name)
+def _extreme(hours: pd.DataFrame, name: str) -> str:
+    """Who was EXTREME when the stretch began, and who entered it in which hour."""
+    extreme = hours["vol_regime_confirmed"].eq("EXTREME")
+    first = hours.loc[extreme].groupby("symbol")["ts"].min()
+    began = pd.Timestamp(around(name).start)
+    already = " ".join(_coin(s) for s in first.index[first == began])
+    entered = [(ts, _coin(s)) for s, ts in first[first > began].items()]
+    return f"already {already}; {_listed(entered, name)}" if already else _listed(entered, name)
 
 
 def _told(events: pd.DataFrame, kind: str, name: str) -> str:
@@ -272,8 +275,8 @@ def tables(folder: Path | None) -> dict[str, str]:
     """Every measured table by its marker."""
     out = {
         "base-rates": base_rates(),
-        "null-flips": f"Constant volatility, t4 steps: {null_flips():.2f} confirmed flips per "
-        "symbol-day.",
+        "null-flips": f"Constant volatility: {null_flips(fat_tails=False):.2f} confirmed flips per "
+        f"symbol-day with normal steps, {null_flips():.2f} with t4 steps.",
     }
     if folder is not None:
         history = recorded(folder)

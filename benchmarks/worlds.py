@@ -76,8 +76,10 @@ def _named(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(source_tier=3, **named, **market)
 
 
-def null_candles(symbols: int, start: datetime, hours: int, *, seed: int = 7) -> pd.DataFrame:
-    """Spot bars of random walks without direction: t4 steps of constant variance.
+def null_candles(
+    symbols: int, start: datetime, hours: int, *, seed: int = 7, fat_tails: bool = True
+) -> pd.DataFrame:
+    """Spot bars of random walks without direction: t4 (or normal) steps of constant variance.
 
     Volume is log-normal and knows nothing of the price; bars have twelve steps each.
     """
@@ -86,7 +88,8 @@ def null_candles(symbols: int, start: datetime, hours: int, *, seed: int = 7) ->
     stamps = Grid(start, start + timedelta(hours=hours), names).hours
     parts = []
     for name in names:
-        steps = rng.standard_t(4, size=(hours, SUBSTEPS)) * 0.0015
+        size = (hours, SUBSTEPS)
+        steps = (rng.standard_t(4, size) if fat_tails else rng.standard_normal(size)) * 0.0015
         path = np.exp(np.cumsum(steps.reshape(-1))).reshape(hours, SUBSTEPS) * 100.0
         first = np.append(100.0, path[:-1, -1])
         corners = np.column_stack([first, path])
