@@ -2,7 +2,7 @@
 
 Belongs here: the statistics of ``features.funding_prints`` and their hourly view
 ``features.funding_anomalies``. Does not belong here: normalising rates (``market.funding``), wording
-of events (``alerts.events``), probabilities fitted over the whole stored history (a later table).
+of events (``alerts.events``), what followed on past anomalies (``funding_outcomes``).
 """
 
 from __future__ import annotations
@@ -25,8 +25,16 @@ METHOD = "funding_anomalies/1"
 LOOKBACK: dict[str, str] = {"market.funding": "365d"}
 """Of ``funding_prints``: the percentile looks back 365 days; runs 90 days, their z 30 more."""
 
-HOURLY_LOOKBACK: dict[str, str] = {"features.funding_prints": "3d"}
-"""Of ``funding_anomalies``: an older print is not shown at all."""
+HOURLY_METHOD = "funding_anomalies/2"
+HOURLY_LOOKBACK: dict[str, str] = {
+    "features.funding_prints": "3d",
+    "features.funding_outcomes": "365d",
+}
+"""Of ``funding_anomalies``: an older print is not shown at all; a year of outcomes is asked for, and
+more is used where it is stored (``HOURLY_ALL_STORED``)."""
+
+HOURLY_ALL_STORED = ("features.funding_outcomes",)
+"""Tables that are read from their first stored row on, of the whole universe."""
 
 LEVELS = ("NORMAL", "HIGH", "LOW", "EXTREME_HIGH", "EXTREME_LOW")
 STALE_INTERVALS = 1.5
@@ -178,7 +186,11 @@ def funding_prints(
 
 
 def funding_anomalies(
-    funding_prints: pd.DataFrame, *, grid: Grid, params: FundingParams
+    funding_prints: pd.DataFrame,
+    funding_outcomes: pd.DataFrame | None = None,
+    *,
+    grid: Grid,
+    params: FundingParams,
 ) -> pd.DataFrame:
     """The newest print known at each hour (settled before ``ts + 1 h``), the whole grid.
 
@@ -186,8 +198,15 @@ def funding_anomalies(
     stays visible beside ``print_ts``, its statistics are null. With no print in 72 h the row is
     ``missing``. Otherwise status and reason are the print's.
 
+    An anomalous print carries the odds that its z re-enters ``|z| < 1`` within 24 h and that the
+    price moves against it in that time (``funding_outcomes.odds``), from outcomes known at the print.
+    They rest on all that is stored, so a row that is computed again after older history was added
+    can differ. Under 30 past events of its kind they are null beside their count.
+
     Args:
         funding_prints: rows of ``features.funding_prints`` with the lookback before the grid.
+        funding_outcomes: rows of ``features.funding_outcomes`` of all symbols, as many as there are;
+            without them there are no odds.
         grid: rows owed.
         params: thresholds (part of the method version only).
 
@@ -203,6 +222,7 @@ def funding_anomalies(
     at, age = newest_print(prints, hours, code, grid.symbols)
     found = at >= 0
     taken = prints.take(at[found]).set_axis(np.flatnonzero(found)).reindex(np.arange(len(at)))
+    chances = _odds(prints, at, funding_outcomes, params)
     interval = taken["interval_hours"].to_numpy(dtype="float64", na_value=_LONGEST_INTERVAL_H)
     stale = found & (age > STALE_INTERVALS * interval)
 
@@ -210,13 +230,35 @@ def funding_anomalies(
         symbol=pd.Series(grid.symbols, dtype="str").repeat(length).to_numpy(),
         ts=grid.hours.take(np.tile(np.arange(length), width)),
         print_ts=taken["ts"],
-        method_version=method_version(METHOD, params),
+        method_version=method_version(HOURLY_METHOD, params),
+        **chances,
     )
-    for name in _STATISTICS:
+    for name in (*_STATISTICS, *chances):
         out[name] = out[name].mask(stale)
     out["status"] = out["status"].mask(stale, "stale").mask(~found, "missing")
     out["reason"] = out["reason"].mask(stale, "print_overdue").mask(~found, "no_print_in_72h")
     return conform(out[columns], target)[columns]
+
+
+def _odds(
+    prints: pd.DataFrame,
+    at: npt.NDArray[np.int64],
+    outcomes: pd.DataFrame | None,
+    params: FundingParams,
+) -> dict[str, npt.NDArray[np.float64]]:
+    """The odds of the print behind every hour; computed once a print."""
+    from regime_pipeline.features.funding_outcomes import ODDS, odds
+
+    if outcomes is None:
+        return {name: np.full(len(at), np.nan) for name in ODDS}
+    used = np.unique(at[at >= 0])
+    found = odds(prints.take(used), outcomes, params=params)
+    where = np.searchsorted(used, at)
+    out = {}
+    for name, values in found.items():
+        padded = np.append(values, np.nan)
+        out[name] = padded[np.where(at >= 0, where, len(used))]
+    return out
 
 
 def newest_print(

@@ -26,9 +26,14 @@ from regime_pipeline.numerics.panel import (
 from regime_pipeline.settings import VolatilityParams, method_version
 from regime_pipeline.windows import Grid, parse_lookback
 
-METHOD = "volatility/1"
-LOOKBACK: dict[str, str] = {"market.candles_1h": "40d"}
-"""168 h of machine + 24 h of null count + 743 h of baseline + 24 h of returns is 959 h."""
+METHOD = "volatility/2"
+LOOKBACK: dict[str, str] = {"market.candles_1h": "405d"}
+"""A year of confirmed classes, of which the first needs 168 h of machine + 24 h of null count + 743 h
+of baseline + 24 h of returns: 8760 + 959 h. The skill's 241 days lie inside."""
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "market.candles_1h": ("market", "symbol", "ts", "open", "high", "low", "close", "source_tier")
+}
+"""All that is read of the inputs."""
 
 DAY_BARS = 24
 MIN_BARS = 20
@@ -40,6 +45,9 @@ _GK_CLOSE = 2.0 * np.log(2.0) - 1.0
 _NO_SCALE = 1e-12
 
 _SEVERITY = ("INFO", "WARNING", "CRITICAL")
+PREDICTABILITY = ("LOW", "MEDIUM", "HIGH")
+SKILL_STEPS = (0.05, 0.20)
+"""Lower ends of MEDIUM and HIGH."""
 
 
 def log_returns(close: FloatPanel) -> FloatPanel:
@@ -89,6 +97,12 @@ def volatility_regimes(
     announcement further changes are held; a difference that remains is announced when it ends; into
     EXTREME is never held.
 
+    ``clustering_probability`` is the share of the year's rows of the same confirmed class that had it
+    a day later too, one pseudo count per class, at least 50 such rows (``clustering_n``).
+    ``har_skill`` and its class ``predictability`` come from the daily variances at the 23:00 rows and
+    hold until the next one: see ``volatility_outlook.har_skill``. Both are null where the history is
+    too short; the row's status is about the confirmed regime and doesn't change for them.
+
     Args:
         candles_1h: rows of ``market.candles_1h`` (spot is selected here) from ``LOOKBACK`` before
             ``grid.start``; rows may be absent.
@@ -105,16 +119,20 @@ def volatility_regimes(
     panels = to_panel(
         candles_1h[candles_1h["market"] == "spot"],
         wide,
-        ["open", "high", "low", "close", "source_tier"],
+        COLUMNS["market.candles_1h"][3:],
     )
     keep = grid_length(wide) - grid_length(grid)
-    full = _statistics(panels)
-    regimes = _regimes(full, params, grid_start_us(wide))
-    columns = {name: panel[keep:] for name, panel in {**full, **regimes}.items()}
+    full = _statistics(panels, keep)
+    columns = _regimes(full, params, grid_start_us(wide), keep)
+    columns |= _outlook(full["volatility_24h"], grid_start_us(wide) // HOUR_US, keep)
+    columns |= {
+        name: panel if len(panel) == grid_length(grid) else panel[keep:]
+        for name, panel in full.items()
+    }
     observed = np.isfinite(panels["close"])[keep:]
     status, reason = _status(columns, observed)
     usable = np.isin(status, ("ok", "partial"))
-    tier = _worst_tier(panels["source_tier"])[keep:]
+    tier = _worst_tier(panels["source_tier"], keep)
     columns |= {
         "abs_stable": np.where(
             np.isfinite(columns["volatility_24h"]),
@@ -134,31 +152,60 @@ def volatility_regimes(
     return conform(long, spec)[list(spec.content)]
 
 
-def _statistics(panels: dict[str, FloatPanel]) -> dict[str, npt.NDArray]:
+def _statistics(panels: dict[str, FloatPanel], keep: int) -> dict[str, npt.NDArray]:
+    """Volatilities and the ratio behind the classes of all rows, the rest of the owed ones only.
+
+    A year of history is read for its classes; what only describes a row isn't made for it.
+    """
     from regime_pipeline.numerics.rolling import rolling_count, rolling_mean, rolling_median
 
     returns = log_returns(panels["close"])
     volatility, present = volatility_24h(returns * returns)
     volatility_gk, bars = volatility_24h(garman_klass(panels))
-    mean = rolling_mean(volatility, BASELINE, MIN_BASELINE, lag=DAY_BARS)
+    since = max(0, keep - BASELINE - DAY_BARS)
+    recent = volatility[since:]
+    mean = rolling_mean(recent, BASELINE, MIN_BASELINE, lag=DAY_BARS)[keep - since :]
     median = rolling_median(volatility_gk, BASELINE, MIN_BASELINE, lag=DAY_BARS)
     return {
         "volatility_24h": volatility,
         "volatility_mean": mean,
-        "vol_ratio": _ratio(volatility, mean),
+        "vol_ratio": _ratio(volatility[keep:], mean),
         "volatility_24h_gk": volatility_gk,
         "volatility_median_gk": median,
         "vol_ratio_gk": _ratio(volatility_gk, median),
         "n_bars": bars,
         "_returns": present,
-        "_baseline": rolling_count(volatility, BASELINE, lag=DAY_BARS),
+        "_baseline": rolling_count(recent, BASELINE, lag=DAY_BARS)[keep - since :],
+    }
+
+
+def _outlook(volatility: FloatPanel, first_hour: int, keep: int) -> dict[str, npt.NDArray]:
+    """Skill of the newest whole day, at every owed row."""
+    from regime_pipeline.features.volatility_outlook import HAR_DAYS, har_skill
+
+    rows = len(volatility)
+    last = (23 - first_hour) % DAY_BARS  # first 23:00 row
+    hours = np.arange(last, rows, DAY_BARS)
+    newest = (np.arange(keep, rows) - last) // DAY_BARS
+    skip = max(0, int(newest.min(initial=len(hours))) - HAR_DAYS)
+    variance = volatility[hours[skip:]].T ** 2
+    skill = har_skill(variance, HAR_DAYS if skip else 0)
+    held = np.where(newest >= 0, newest - skip, -1)
+    out = np.full((rows - keep, volatility.shape[1]), np.nan)
+    out[held >= 0] = skill.T[held[held >= 0]]
+    with np.errstate(invalid="ignore"):
+        code = sum((out >= step).astype(np.int64) for step in SKILL_STEPS)
+    return {
+        "har_skill": out,
+        "predictability": take_codes(np.where(np.isfinite(out), code, -1), PREDICTABILITY),
     }
 
 
 def _regimes(
-    full: dict[str, npt.NDArray], params: VolatilityParams, start_us: int
+    full: dict[str, npt.NDArray], params: VolatilityParams, start_us: int, keep: int
 ) -> dict[str, npt.NDArray]:
     from regime_pipeline.features import volatility_machine as machine
+    from regime_pipeline.features.volatility_outlook import clustering
 
     multipliers = np.array([*params.risk_multipliers, np.nan])
     raw = machine.classes_of(full["vol_ratio"], params.borders)
@@ -181,8 +228,10 @@ def _regimes(
         since,
         event,
     )
-    state, since, event, raw_gk = state.T, since.T, event.T, raw_gk.T
-    rows = np.arange(len(raw))[:, None]
+    probability, visits = (panel.T[keep:] for panel in clustering(state))
+    rows = np.arange(keep, by_column.shape[1])[:, None]
+    state, raw_gk, event = state.T[keep:], raw_gk.T[keep:], event.T[keep:]
+    since = since.T[keep:]
     stamps = (start_us + since * HOUR_US).astype("datetime64[us]")
     age = np.where(since >= 0, rows - since, MACHINE_HOURS).astype(float)
     return {
@@ -194,6 +243,8 @@ def _regimes(
         "risk_multiplier_confirmed": multipliers[state],
         "regime_since": np.where((state >= 0) & (since >= 0), stamps, np.datetime64("NaT", "us")),
         "regime_age_h": np.where(state >= 0, age, np.nan),
+        "clustering_probability": probability,
+        "clustering_n": np.where(visits < 0, np.nan, visits),
         "event_kind": take_codes(np.where(event >= 0, 0, -1), ("change",)),
         "event_severity": take_codes(_severity(event), _SEVERITY),
     }
@@ -228,10 +279,13 @@ def _status(
     return status, take_codes(code, [case[2] for case in cases])
 
 
-def _worst_tier(tier: FloatPanel) -> FloatPanel:
+def _worst_tier(tier: FloatPanel, keep: int) -> FloatPanel:
+    """Of the bars behind the main value; the year behind the outlook is left out."""
     from regime_pipeline.numerics.rolling import rolling_max
 
-    return rolling_max(tier, BASELINE + 2 * DAY_BARS, 1)
+    window = BASELINE + 2 * DAY_BARS
+    since = max(0, keep - window)
+    return rolling_max(tier[since:], window, 1)[keep - since :]
 
 
 __all__ = ["LOOKBACK", "METHOD", "garman_klass", "log_returns", "volatility_regimes"]

@@ -8,7 +8,7 @@ Step functions carry no annotations: Dagster reads the ones of ``context``, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -83,15 +83,25 @@ def inputs(
     where: Mapping[str, Mapping[str, Any]] | None = None,
     *,
     whole_universe: bool = False,
+    all_stored: Collection[str] = (),
+    columns: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, dg.AssetIn]:
-    """Asset inputs as the IO manager understands them, one per table of ``lookback``."""
+    """Asset inputs as the IO manager understands them, one per table of ``lookback``.
+
+    Tables of ``all_stored`` are read from their first row on and of every configured symbol; their
+    lookback is what a run sees to being there. ``columns`` names all that is looked at of a table.
+    """
     out = {}
     for name, text in lookback.items():
         metadata: dict[str, Any] = {io.LOOKBACK: text, io.FOR_TABLE: target}
         if where and name in where:
             metadata[io.WHERE] = dict(where[name])
-        if whole_universe:
+        if columns and name in columns:
+            metadata[io.COLUMNS] = list(columns[name])
+        if whole_universe or name in all_stored:
             metadata[io.WHOLE_UNIVERSE] = True
+        if name in all_stored:
+            metadata[io.ALL_STORED] = True
         out[parameter(name)] = dg.AssetIn(key=asset_key(name), metadata=metadata)
     return out
 
@@ -131,6 +141,8 @@ def derived(
     *,
     lookback: Mapping[str, str],
     where: Mapping[str, Mapping[str, Any]] | None = None,
+    all_stored: Collection[str] = (),
+    columns: Mapping[str, Sequence[str]] | None = None,
 ) -> Callable[[Body], dg.AssetsDefinition]:
     """Make the asset of one derived table out of ``body(run, *, schema__table=frame, ...)``.
 
@@ -138,13 +150,16 @@ def derived(
         full_name: ``schema.name`` of the table.
         lookback: input tables and the history before the window, as the pure module declares it.
         where: per input table, values that text columns must have; reads less, changes nothing.
+        all_stored: input tables read from their first row on, of the whole universe.
+        columns: per input table, the columns that the function looks at; absent means all. A long
+            lookback costs a quarter of the time without the others.
     """
     item = table(full_name)
 
     def wrap(body: Body) -> dg.AssetsDefinition:
         @dg.asset(
             key=asset_key(full_name),
-            ins=inputs(full_name, lookback, where),
+            ins=inputs(full_name, lookback, where, all_stored=all_stored, columns=columns),
             io_manager_key=IO_MANAGER,
             required_resource_keys={"platform", "scope"},
             partitions_def=DAILY,

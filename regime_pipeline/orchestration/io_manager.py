@@ -21,15 +21,19 @@ from regime_pipeline.orchestration.metadata import write_metadata
 from regime_pipeline.orchestration.partitions import as_window, owed
 from regime_pipeline.orchestration.resources import Platform
 from regime_pipeline.settings import Settings
-from regime_pipeline.windows import Window, parse_lookback
+from regime_pipeline.windows import Window, parse_lookback, utc
 
 LOOKBACK = "lookback"
 """Input metadata: history before the window, as ``45d``; absent means none."""
 WHERE = "where"
 """Input metadata: values that text columns must have; a name out of :data:`CONFIGURED` stands for
 what the settings say at run time."""
+COLUMNS = "columns"
+"""Input metadata: the only columns that the function looks at; absent means all."""
 WHOLE_UNIVERSE = "whole_universe"
 """Input metadata: read all configured symbols even in a narrowed run."""
+ALL_STORED = "all_stored"
+"""Input metadata: read from the first partition on, however far that is before the lookback."""
 FOR_TABLE = "for_table"
 """Input metadata: the table that the input is read for, which decides where the window ends."""
 
@@ -71,12 +75,17 @@ class WarehouseIOManager(dg.IOManager):
             full_table_name=declared.get(FOR_TABLE),
         )
         lookback = parse_lookback(declared[LOOKBACK]) if LOOKBACK in declared else timedelta(0)
+        reach = window.widened(lookback)
+        if declared.get(ALL_STORED, False):
+            first = utc(self._platform.settings.start_date)
+            reach = Window(min(first, reach.start), reach.end)
         everyone = declared.get(WHOLE_UNIVERSE, False)
         symbols = self._platform.settings.universe if everyone else self._symbols
         return self._platform.warehouse.read(
             upstream.full_name,
-            window.widened(lookback),
+            reach,
             symbols=symbols if upstream.symbol_columns else None,
+            columns=declared.get(COLUMNS),
             where={
                 column: configured(self._platform.settings)
                 if (configured := CONFIGURED.get(str(value)))

@@ -55,6 +55,7 @@ class FrameState:
     heat: FloatPanel
     efficiency: FloatPanel
     label: npt.NDArray[np.int8]
+    symmetric: npt.NDArray[np.int8]
 
 
 def shifted(x: FloatPanel, by: int) -> FloatPanel:
@@ -140,6 +141,7 @@ def label_codes(
     efficiency: FloatPanel,
     range_excess: FloatPanel,
     params: TimeframeParams,
+    symmetric: bool = False,
 ) -> npt.NDArray[np.int8]:
     """Label of every bar, -1 where it is null.
 
@@ -156,16 +158,16 @@ def label_codes(
         efficiency: efficiency ratio.
         range_excess: range minus its lagged quantile; at least 0 lets CHOP stand.
         params: thresholds.
+        symmetric: ask COOLING for the heat and the volume that IGNITION needs, so that both sides
+            are equally rare where nothing has a direction.
     """
     known = np.isfinite(price_z) & np.isfinite(trend_z) & np.isfinite(volume_z)
     with np.errstate(invalid="ignore"):
-        ignition = (
-            (trend_z >= params.trend_z_min)
-            & (price_z > 0.0)
-            & (heat >= params.heat_min)
-            & (volume_z >= params.volume_z_min)
-        )
+        gates = (heat >= params.heat_min) & (volume_z >= params.volume_z_min)
+        ignition = (trend_z >= params.trend_z_min) & (price_z > 0.0) & gates
         cooling = (trend_z <= -params.trend_z_min) & (price_z < 0.0)
+        if symmetric:
+            cooling &= gates
         flat = np.abs(trend_z) < params.trend_z_min
         # a null compares false, so each line says "known to be so"
         chop = flat & (efficiency < params.chop_efficiency_max) & (range_excess >= 0.0)
@@ -191,13 +193,17 @@ def frame_state(bars: Bars, params: TimeframeParams) -> FrameState:
     ratio = efficiency(bars.close, windows.k)
     spread = log_range(bars.high, bars.low, windows.k)
     border = rolling_quantile(spread, windows.window, windows.min_ranges, RANGE_QUANTILE, lag=1)
-    label = label_codes(
-        price_z=price,
-        trend_z=trend,
-        volume_z=volume,
-        heat=warm,
-        efficiency=ratio,
-        range_excess=spread - border,
-        params=params,
+    label, symmetric = (
+        label_codes(
+            price_z=price,
+            trend_z=trend,
+            volume_z=volume,
+            heat=warm,
+            efficiency=ratio,
+            range_excess=spread - border,
+            params=params,
+            symmetric=both_ways,
+        )
+        for both_ways in (False, True)
     )
-    return FrameState(price, trend, volume, warm, ratio, label)
+    return FrameState(price, trend, volume, warm, ratio, label, symmetric)

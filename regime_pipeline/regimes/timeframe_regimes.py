@@ -36,9 +36,11 @@ from regime_pipeline.regimes.timeframe_labels import (
 from regime_pipeline.settings import TimeframeParams, method_version
 from regime_pipeline.windows import Grid, parse_lookback
 
-METHOD = "timeframes/1"
+METHOD = "timeframes/2"
 LOOKBACK: dict[str, str] = {"market.candles_1h": "48w"}
 """90 d of machine, then a weekly bar up to two weeks old, 33 weekly bars before it: 8038 of 8064 h."""
+COLUMNS: dict[str, tuple[str, ...]] = {"market.candles_1h": ("market", "symbol", "ts", *BAR_INPUTS)}
+"""All that is read of the inputs."""
 
 MACHINE_HOURS = 90 * 24
 RESTART_AFTER = 24
@@ -62,8 +64,11 @@ def timeframe_regimes(
     ``primary_regime`` follows at the third row in a row. Agreement columns need three frames;
     compatible_count, agreement_score and confidence stand only beside IGNITION and COOLING.
 
-    The nested frames are no independent votes: four random labels hold two equal ones in nine of ten
-    cases. Read agreement as lift over its base rate, not as a probability.
+    The nested frames are no independent votes: where nothing has a direction two of them agree in two
+    of five rows. Read agreement as lift over its base rate, not as a probability. The rules ask for heat and
+    volume on the way up only, so COOLING is the commoner label where nothing has a direction;
+    ``regime_symmetric_*`` asks both sides for both and takes no part in the vote. Base rates of
+    every label are in the columns' descriptions.
 
     ``event_kind`` is ``start`` in the row in which the primary becomes confirmed for the first time
     since it last changed (INFO).
@@ -176,6 +181,7 @@ def _frame_columns(
         for statistic in _STATISTICS
     }
     out[f"regime_{name}"] = take_codes(_at(state.label, newest, -1), LABELS)
+    out[f"regime_symmetric_{name}"] = take_codes(_at(state.symmetric, newest, -1), LABELS)
     return out
 
 

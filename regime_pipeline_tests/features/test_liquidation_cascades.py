@@ -22,7 +22,7 @@ from regime_pipeline.windows import Grid, Window, hours_between, parse_lookback,
 PARAMS = CascadeParams()
 START = utc("2024-01-01")
 SYMBOLS = ("BTC/USDT", "ETH/USDT")
-HOURS = 120 * 24 + 240
+HOURS = 121 * 24 + 240
 FIRST = START + parse_lookback(LOOKBACK["market.liquidations_1h"])
 
 
@@ -173,7 +173,7 @@ def test_frame_keeps_the_catalogue_contract() -> None:
 
 def test_any_chunking_gives_the_same_bytes() -> None:
     longs, shorts = _world()
-    longs.iloc[2900:2905, 0] = np.nan
+    longs.iloc[2924:2929, 0] = np.nan
     whole = _run(longs, shorts)
     end = START + timedelta(hours=HOURS)
     for cuts in (
@@ -228,6 +228,119 @@ def test_missing_history_and_open_interest_take_only_what_needs_them() -> None:
     assert btc["severity"].notna().all()
     assert btc["liq_to_oi_bps"].isna().all()
     assert btc.loc[:335, "event_kind"].isna().all()  # no event without percentile history
+
+
+# -- excitation, levels, counted orders ------------------------------------------------------------
+
+
+def _bars(index: pd.DatetimeIndex, seed: int = 9) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    parts = []
+    for symbol in SYMBOLS:
+        close = 100 * np.exp(np.cumsum(rng.normal(0, 0.01, len(index))))
+        reach = 1 + np.abs(rng.normal(0, 0.005, len(index)))
+        parts.append(
+            pd.DataFrame(
+                {"symbol": symbol, "ts": index, "high": close * reach, "low": close / reach,
+                 "close": close}
+            )
+        )  # fmt: skip
+    frame = pd.concat(parts, ignore_index=True).assign(market="perp", source_tier=3)
+    return pd.concat([frame, frame.assign(market="spot", close=1.0)], ignore_index=True)
+
+
+NEW = [
+    "intensity_ratio",
+    "branching_ratio",
+    "cascade_state",
+    "support_levels",
+    "resistance_levels",
+]
+
+
+def _full(
+    longs: pd.DataFrame, shorts: pd.DataFrame, bars: pd.DataFrame, grid: Grid
+) -> pd.DataFrame:
+    frame = liquidation_cascades(
+        _liquidations(longs, shorts), _interest(longs.index), bars, grid=grid, params=PARAMS
+    )
+    return validate(frame, table("features.liquidation_cascades"))
+
+
+def test_excitation_and_levels_have_the_same_bytes_in_any_chunk_and_know_no_future() -> None:
+    longs, shorts = _world(3)
+    longs.iloc[2924:2930, 0] = np.nan
+    bars = _bars(longs.index)
+    end = START + timedelta(hours=HOURS)
+    whole = _full(longs, shorts, bars, Grid.of(Window(FIRST, end), SYMBOLS))
+    assert {"NONE", "BUILDING", "ACTIVE", "DECAYING"} <= set(whole["cascade_state"].dropna())
+    assert whole["support_levels"].str.count(",").eq(2).any()
+    assert whole["source_tier"].max() == 3  # the bars'
+    cuts = (FIRST, FIRST + timedelta(hours=5), FIRST + timedelta(hours=100), end)
+    parts = []
+    for s, e in itertools.pairwise(cuts):
+        back = {name: parse_lookback(text) for name, text in LOOKBACK.items()}
+        kept = (longs.index >= s - back["market.liquidations_1h"]) & (longs.index < e)
+        near = bars[(bars["ts"] >= s - back["market.candles_1h"]) & (bars["ts"] < e)]
+        parts.append(_full(longs[kept], shorts[kept], near, Grid.of(Window(s, e), SYMBOLS)))
+    joined = pd.concat(parts).sort_values(["symbol", "ts"]).reset_index(drop=True)
+    pd.testing.assert_frame_equal(joined, whole, check_exact=True)
+    cut = FIRST + timedelta(hours=100)
+    longs.loc[longs.index >= pd.Timestamp(cut)] = 1e12
+    bars.loc[bars["ts"] >= pd.Timestamp(cut), ["high", "low", "close"]] = 7.0
+    after = _full(longs, shorts, bars, Grid.of(Window(FIRST, end), SYMBOLS))
+    before = whole["ts"] < pd.Timestamp(cut)
+    pd.testing.assert_frame_equal(after[before], whole[before], check_exact=True)
+
+
+def test_missing_hours_and_bars_cost_only_what_needs_them() -> None:
+    longs, shorts = _world(4)
+    bars = _bars(longs.index)
+    end = START + timedelta(hours=HOURS)
+    grid = Grid.of(Window(FIRST, end), SYMBOLS)
+    whole = _full(longs, shorts, bars, grid).set_index(["symbol", "ts"])
+    at = pd.Timestamp(FIRST + timedelta(hours=50))
+    lost = (bars["ts"] >= at) & (bars["ts"] < at + pd.Timedelta(hours=24))
+    frame = _full(longs, shorts, bars[~lost], grid).set_index(["symbol", "ts"])
+    hours = [at + pd.Timedelta(hours=h) for h in range(24)]
+    hole = frame.loc[(slice(None), hours), :]
+    assert (
+        hole[["support_levels", "resistance_levels", "support_level_sources"]].isna().all(axis=None)
+    )
+    pd.testing.assert_frame_equal(
+        frame.drop(columns=[*NEW[3:], "support_level_sources", "resistance_level_sources",
+                            "source_tier"]),
+        whole.drop(columns=[*NEW[3:], "support_level_sources", "resistance_level_sources",
+                            "source_tier"]),
+        check_exact=True,
+    )  # fmt: skip
+    gone = (longs.index >= at) & (longs.index < at + pd.Timedelta(hours=24))
+    longs.loc[gone, "BTC/USDT"] = np.nan
+    frame = _full(longs, shorts, bars, grid).set_index(["symbol", "ts"])
+    hole = frame.loc[("BTC/USDT", hours), :]
+    assert hole[NEW[:3]].isna().all(axis=None) and hole["status"].eq("missing").all()
+    assert hole["support_levels"].notna().all()  # levels need prices only
+    without = _run(longs, shorts)
+    assert without[NEW[3:]].isna().all(axis=None)
+
+
+def test_counted_orders_give_an_interval_and_buckets_give_none() -> None:
+    longs, shorts = _world()
+    grid = Grid.of(Window(FIRST, FIRST + timedelta(hours=3)), SYMBOLS)
+    liquidations = _liquidations(longs, shorts)
+    at = liquidations["ts"] == pd.Timestamp(FIRST)
+    liquidations.loc[at, ["long_liquidations_usd", "short_liquidations_usd"]] = [700.0, 300.0]
+    liquidations.loc[at, "total_liquidation_usd"] = 1000.0
+    interest = _interest(longs.index)
+    few = liquidation_cascades(liquidations, interest, grid=grid, params=PARAMS).iloc[0]
+    assert few[["event_count", "dominance_ci_low", "dominance_ci_high", "dominance"]].isna().all()
+    counted = liquidations.assign(long_event_count=18, short_event_count=7)
+    row = liquidation_cascades(counted, interest, grid=grid, params=PARAMS).iloc[0]
+    assert row["event_count"] == 25 and row["dominance"] == "LONG"
+    assert (round(row["dominance_ci_low"], 2), round(row["dominance_ci_high"], 2)) == (0.52, 0.86)
+    four = liquidations.assign(long_event_count=4, short_event_count=0)
+    row = liquidation_cascades(four, interest, grid=grid, params=PARAMS).iloc[0]
+    assert pd.isna(row["dominance"])  # four orders of a thousand dollars say nothing
 
 
 # -- episodes -----------------------------------------------------------------------------------

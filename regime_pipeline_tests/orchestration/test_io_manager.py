@@ -9,9 +9,11 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from regime_pipeline.catalogue.frames import ContractError
+from regime_pipeline.catalogue.frames import ContractError, empty
+from regime_pipeline.catalogue.registry import table as find_table
 from regime_pipeline.orchestration.assets import correlation, features, market
 from regime_pipeline.orchestration.derived import Run, derived
+from regime_pipeline.orchestration.history import declared_inputs
 from regime_pipeline.orchestration.resources import Platform, Scope
 from regime_pipeline.windows import DAY, HOUR, FixedClock, Window, utc
 from regime_pipeline_tests._server import TestServer
@@ -72,6 +74,29 @@ def test_inputs_reach_back_by_the_declared_lookback_and_never_past_the_window(
     assert run.window == days("2024-03-04", "2024-03-05")
     assert frame["ts"].min() == pd.Timestamp("2024-03-02", tz="UTC")
     assert frame["ts"].max() == pd.Timestamp("2024-03-05 16:00", tz="UTC")
+
+
+def test_an_input_can_be_all_that_is_stored_of_every_symbol_in_a_few_columns(
+    platform: Platform,
+) -> None:
+    platform.warehouse.merge("raw.funding_rates", raw_funding(START, START + 10 * DAY))
+    seen: list[pd.DataFrame] = []
+    table, columns = "raw.funding_rates", ("symbol", "ts", "venue", "funding_rate")
+
+    @derived("market.funding", lookback={table: "1d"}, all_stored={table}, columns={table: columns})
+    def body(run: Run, raw__funding_rates: pd.DataFrame) -> pd.DataFrame:
+        seen.append(raw__funding_rates)
+        return empty(find_table("market.funding"))
+
+    scope = Scope(symbols=["ETH/USDT"])
+    run_assets(platform, [upstream(), body], days("2024-03-04", "2024-03-05"), scope=scope)
+    (frame,) = seen
+    assert tuple(frame.columns) == columns
+    assert frame["ts"].min() == pd.Timestamp(START)
+    assert frame["ts"].max() == pd.Timestamp("2024-03-05 16:00", tz="UTC")
+    assert set(frame["symbol"]) == set(SYMBOLS)
+    # what a run has to provide is the lookback, not everything
+    assert declared_inputs([body])["market.funding"] == {table: DAY}
 
 
 def test_outputs_are_trimmed_to_the_window(platform: Platform) -> None:

@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
+from benchmarks.worlds import null_candles
+from regime_pipeline.catalogue.fields.regimes import BASE_RATES, SYMMETRIC_BASE_RATES
 from regime_pipeline.catalogue.frames import validate
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.regimes import timeframe_machine as machine
@@ -138,6 +140,62 @@ def test_labels_follow_their_rules_and_their_nulls(
         params=PARAMS,
     )
     assert got.tolist() == [[label]]
+
+
+@pytest.mark.parametrize(
+    ("price", "trend", "volume", "label"),
+    [
+        (-0.1, -1.0, -3.0, NEUTRAL),  # no volume: not enough on this side either
+        (-0.1, -1.1, 0.5, COOLING),
+        (-0.1, -1.0, 0.5, NEUTRAL),  # heat 59.9
+        (0.1, 1.1, 0.5, IGNITION),
+        (0.1, 1.1, 0.4, NEUTRAL),
+    ],
+)
+def test_the_symmetric_label_asks_both_sides_for_the_same(
+    price: float, trend: float, volume: float, label: int
+) -> None:
+    price_z, trend_z, volume_z, er, excess = (
+        np.array([[v]]) for v in (price, trend, volume, 0.9, -1.0)
+    )
+    got = label_codes(
+        price_z=price_z,
+        trend_z=trend_z,
+        volume_z=volume_z,
+        heat=heat(trend_z, volume_z),
+        efficiency=er,
+        range_excess=excess,
+        params=PARAMS,
+        symmetric=True,
+    )
+    assert got.tolist() == [[label]]
+
+
+def test_symmetric_labels_differ_from_the_others_in_cooling_only(whole: pd.DataFrame) -> None:
+    for frame in FRAMES:
+        mine, other = whole[f"regime_symmetric_{frame}"], whole[f"regime_{frame}"]
+        assert (mine.isna() == other.isna()).all()
+        differ = mine.notna() & (mine != other)
+        assert (other[differ] == "SPOT_COOLING").all() and (mine[differ] == "SPOT_NEUTRAL").all()
+        gates = (whole[f"heat_{frame}"] >= 60) & (whole[f"volume_z_{frame}"] >= 0.5)
+        assert (gates[mine == "SPOT_COOLING"]).all() and not gates[differ].any()
+
+
+def test_published_base_rates_hold_where_nothing_has_a_direction() -> None:
+    start = datetime(2022, 1, 3, tzinfo=UTC)
+    walks = null_candles(12, start, 56 * 168, seed=3)
+    names = tuple(sorted(walks["symbol"].unique()))
+    rows = Grid(start + timedelta(weeks=36), start + timedelta(weeks=56), names)
+    got = timeframe_regimes(walks, grid=rows, params=PARAMS)
+    for frame, tolerance in (("1h", 1.0), ("4h", 2.5), ("1d", 6.0)):
+        for column, rates in (
+            (f"regime_{frame}", BASE_RATES[frame]),
+            (f"regime_symmetric_{frame}", SYMMETRIC_BASE_RATES[frame]),
+        ):
+            share = 100 * got[column].value_counts(normalize=True)
+            found = [share.get(label, 0.0) for label in LABELS]
+            np.testing.assert_allclose(found, rates, atol=tolerance)
+    assert (got["agreement_count"] >= 3).mean() == pytest.approx(0.080, abs=0.02)
 
 
 def test_heat_is_the_named_formula_and_gates_an_ignition() -> None:

@@ -44,6 +44,70 @@ FIELDS = (
         allowed=("LONG", "SHORT", "BALANCED"),
     ),
     Field("long_share_frac", Kind.FLOAT, "Longs' share of the liquidated USD.", "fraction", 0, 1),
+    Field(
+        "event_count",
+        Kind.INTEGER,
+        "Liquidation orders in the hour; null where the source sums them up.",
+        "orders",
+        0,
+    ),
+    Field(
+        "dominance_ci_low",
+        Kind.FLOAT,
+        "Lower end of the 95 % interval of the longs' share of the orders; null for buckets.",
+        "fraction",
+        0,
+        1,
+        source="Wilson 1927",
+    ),
+    Field(
+        "dominance_ci_high",
+        Kind.FLOAT,
+        "Upper end of the 95 % interval of the longs' share of the orders; null for buckets.",
+        "fraction",
+        0,
+        1,
+        source="Wilson 1927",
+    ),
+    Field(
+        "intensity_ratio",
+        Kind.FLOAT,
+        "Decay-weighted mean of the last hours' liquidations (0.8 per hour) over the mean of the "
+        "30 d before the day. From hourly buckets: a proxy, tier 3.",
+        None,
+        0,
+    ),
+    Field(
+        "branching_ratio",
+        Kind.FLOAT,
+        "Share of the liquidated amount that follows from earlier ones, refitted daily on the 30 d "
+        "before. From hourly buckets: a proxy, tier 3; slow swings of activity raise it.",
+        "fraction",
+        0,
+        1,
+        source="Hawkes 1971; Kirchner 2016",
+    ),
+    Field(
+        "cascade_state",
+        Kind.TEXT,
+        "By intensity_ratio: BUILDING from 2, ACTIVE from 4, DECAYING after it below 2, NONE below "
+        "1.",
+        allowed=("NONE", "BUILDING", "ACTIVE", "DECAYING"),
+    ),
+    Field(
+        "support_levels",
+        Kind.FLOATS,
+        "Up to three prices below the perpetual's close, nearest first.",
+        "quote",
+    ),
+    Field("support_level_sources", Kind.JSON, "Origin of each support level: swing."),
+    Field(
+        "resistance_levels",
+        Kind.FLOATS,
+        "Up to three prices above the perpetual's close, nearest first.",
+        "quote",
+    ),
+    Field("resistance_level_sources", Kind.JSON, "Origin of each resistance level: swing."),
     # funding
     Field("rate_8h", Kind.FLOAT, "Funding rate per 8 hours.", "fraction per 8 h"),
     Field("rate_annual", Kind.FLOAT, "rate_8h times 1095.", "fraction per year"),
@@ -91,6 +155,50 @@ FIELDS = (
     Field("is_reversal", Kind.BOOLEAN, "A run ended here by a change of sign with |dz| >= 1."),
     Field("reversal_run_start", Kind.TIMESTAMP, "First print of the run that reversed here."),
     Field("n_obs", Kind.INTEGER, "Observations behind the statistic.", None, 0),
+    Field(
+        "reentered_24h",
+        Kind.BOOLEAN,
+        "A print of the 24 h after the anomaly has |z_score| under 1.",
+    ),
+    Field(
+        "return_24h",
+        Kind.FLOAT,
+        "Log return of the perpetual from the close before the print to the close 24 h later.",
+        "log return",
+    ),
+    Field(
+        "price_reversed_24h",
+        Kind.BOOLEAN,
+        "return_24h has the opposite sign of z_score; null for a return of zero.",
+    ),
+    Field(
+        "reversal_probability",
+        Kind.FLOAT,
+        "Odds that the anomalous z_score re-enters |z| < 1 within 24 h: past events of all symbols "
+        "in the same state, shrunk to their base rate by ten events; null under 30.",
+        "probability",
+        0,
+        1,
+    ),
+    Field("reversal_n", Kind.INTEGER, "Past events behind reversal_probability.", "events", 0),
+    Field("reversal_lo", Kind.FLOAT, "2.5 % point of the Beta distribution.", "probability", 0, 1),
+    Field("reversal_hi", Kind.FLOAT, "97.5 % point of the Beta distribution.", "probability", 0, 1),
+    Field(
+        "price_reversal_probability",
+        Kind.FLOAT,
+        "Odds that the perpetual's price moves against the side of the anomaly over 24 h, pooled "
+        "in the same way.",
+        "probability",
+        0,
+        1,
+    ),
+    Field(
+        "price_reversal_n",
+        Kind.INTEGER,
+        "Past events behind price_reversal_probability.",
+        "events",
+        0,
+    ),
     # volatility
     Field(
         "volatility_24h",
@@ -146,5 +254,31 @@ FIELDS = (
         "First row of the confirmed regime; null when it is older than the lookback.",
     ),
     Field("regime_age_h", Kind.INTEGER, "Rows since the confirmed regime began, capped.", "h", 0),
+    Field(
+        "clustering_probability",
+        Kind.FLOAT,
+        "Share of the year's rows of this confirmed class that had it 24 h later too, with one "
+        "pseudo count per class; null under 50 rows. Counts overlap, so it has no interval.",
+        "probability",
+        0,
+        1,
+    ),
+    Field("clustering_n", Kind.INTEGER, "Rows behind clustering_probability.", "rows", 0),
+    Field(
+        "har_skill",
+        Kind.FLOAT,
+        "1 - QLIKE loss of the daily HAR forecast over that of the 30 d mean, last 90 forecasts, "
+        "held from one 23:00 row to the next.",
+        None,
+        None,
+        1,
+        source="Corsi 2009; Patton 2011",
+    ),
+    Field(
+        "predictability",
+        Kind.TEXT,
+        "Class of har_skill: HIGH from 0.20, MEDIUM from 0.05, else LOW.",
+        allowed=("HIGH", "MEDIUM", "LOW"),
+    ),
     Field("n_bars", Kind.INTEGER, "Bars present in the 24 h window.", "bars", 0, 24),
 )

@@ -7,12 +7,47 @@ from regime_pipeline.catalogue.model import Field, Kind
 LABELS = ("SPOT_IGNITION", "SPOT_COOLING", "SPOT_CHOP", "SPOT_NEUTRAL")
 FRAMES = ("1h", "4h", "1d", "1w")
 
+BASE_RATES: dict[str, tuple[float, float, float, float]] = {
+    "1h": (4.8, 15.0, 27.5, 52.7),
+    "4h": (4.7, 15.2, 27.3, 52.7),
+    "1d": (4.4, 15.9, 27.3, 52.3),
+    "1w": (3.1, 16.9, 16.5, 63.5),
+}
+"""Percent of the bars that get each of ``LABELS`` on random walks without direction (t4 steps of
+constant variance, log-normal volume): what a label must beat to say anything."""
+SYMMETRIC_BASE_RATES: dict[str, tuple[float, float, float, float]] = {
+    "1h": (4.8, 5.0, 27.5, 62.7),
+    "4h": (4.7, 4.7, 27.3, 63.2),
+    "1d": (4.4, 5.1, 27.3, 63.1),
+    "1w": (3.1, 5.5, 16.5, 74.9),
+}
+"""The same for the symmetric labels."""
+
+
+def _base_rates(rates: tuple[float, ...]) -> str:
+    named = zip(LABELS, rates, strict=True)
+    return "Without any direction: " + ", ".join(
+        f"{label.removeprefix('SPOT_')} {rate} %" for label, rate in named
+    )
+
 
 def _per_frame() -> list[Field]:
     out: list[Field] = []
     for f in FRAMES:
         out += [
-            Field(f"regime_{f}", Kind.TEXT, f"Label of the newest closed {f} bar.", allowed=LABELS),
+            Field(
+                f"regime_{f}",
+                Kind.TEXT,
+                f"Label of the newest closed {f} bar. {_base_rates(BASE_RATES[f])}.",
+                allowed=LABELS,
+            ),
+            Field(
+                f"regime_symmetric_{f}",
+                Kind.TEXT,
+                f"The {f} label with the gates of heat and volume on both sides. "
+                f"{_base_rates(SYMMETRIC_BASE_RATES[f])}.",
+                allowed=LABELS,
+            ),
             Field(
                 f"price_z_{f}",
                 Kind.FLOAT,
@@ -54,7 +89,8 @@ FIELDS = (
     Field(
         "primary_regime",
         Kind.TEXT,
-        "primary_raw once it held for three consecutive rows.",
+        "primary_raw once it held for three consecutive rows. Without any direction: IGNITION 1.1 %, "
+        "COOLING 14.6 %, CHOP 22.9 %, NEUTRAL 61.4 %.",
         allowed=LABELS,
     ),
     Field("primary_legacy", Kind.TEXT, "The 1h label, the seed's primary.", allowed=LABELS),
@@ -62,7 +98,8 @@ FIELDS = (
     Field(
         "agreement_count",
         Kind.INTEGER,
-        "Size of the largest group of equal labels, NEUTRAL left out.",
+        "Size of the largest group of equal labels, NEUTRAL left out. Without any direction: 2 or "
+        "more in 41.5 %, 3 or more in 8.0 % of the rows.",
         "frames",
         0,
         4,

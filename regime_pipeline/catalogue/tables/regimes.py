@@ -26,6 +26,7 @@ TABLES = (
             "confidence_kind",
             "is_confirmed",
             "cooling_kind",
+            *(f"regime_symmetric_{f}" for f in FRAMES),
             *(
                 f"{v}_{f}"
                 for f in FRAMES

@@ -8,18 +8,31 @@ from __future__ import annotations
 import pandas as pd
 
 from regime_pipeline.features import funding_anomalies as funding
+from regime_pipeline.features import funding_outcomes as outcomes
 from regime_pipeline.features import liquidation_cascades as cascades
 from regime_pipeline.features import volatility_regimes as volatility
 from regime_pipeline.orchestration.derived import Run, derived
 
 
-@derived("features.liquidation_cascades", lookback=cascades.LOOKBACK)
+@derived(
+    "features.liquidation_cascades",
+    lookback=cascades.LOOKBACK,
+    where={"market.candles_1h": {"market": "perp"}},
+    columns=cascades.COLUMNS,
+)
 def liquidation_cascades(
-    run: Run, market__liquidations_1h: pd.DataFrame, market__open_interest: pd.DataFrame
+    run: Run,
+    market__liquidations_1h: pd.DataFrame,
+    market__open_interest: pd.DataFrame,
+    market__candles_1h: pd.DataFrame,
 ) -> pd.DataFrame:
     """Liquidation cascades."""
     return cascades.liquidation_cascades(
-        market__liquidations_1h, market__open_interest, grid=run.grid, params=run.params.cascades
+        market__liquidations_1h,
+        market__open_interest,
+        market__candles_1h,
+        grid=run.grid,
+        params=run.params.cascades,
     )
 
 
@@ -31,11 +44,38 @@ def funding_prints(run: Run, market__funding: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-@derived("features.funding_anomalies", lookback=funding.HOURLY_LOOKBACK)
-def funding_anomalies(run: Run, features__funding_prints: pd.DataFrame) -> pd.DataFrame:
+@derived(
+    "features.funding_outcomes",
+    lookback=outcomes.LOOKBACK,
+    where={"market.candles_1h": {"market": "perp"}},
+)
+def funding_outcomes(
+    run: Run, features__funding_prints: pd.DataFrame, market__candles_1h: pd.DataFrame
+) -> pd.DataFrame:
+    """What followed on past anomalies."""
+    return outcomes.funding_outcomes(
+        features__funding_prints,
+        market__candles_1h,
+        window=run.window,
+        symbols=run.symbols,
+        params=run.params.funding,
+    )
+
+
+@derived(
+    "features.funding_anomalies",
+    lookback=funding.HOURLY_LOOKBACK,
+    all_stored=funding.HOURLY_ALL_STORED,
+)
+def funding_anomalies(
+    run: Run, features__funding_prints: pd.DataFrame, features__funding_outcomes: pd.DataFrame
+) -> pd.DataFrame:
     """The newest print at each hour."""
     return funding.funding_anomalies(
-        features__funding_prints, grid=run.grid, params=run.params.funding
+        features__funding_prints,
+        features__funding_outcomes,
+        grid=run.grid,
+        params=run.params.funding,
     )
 
 
@@ -43,6 +83,7 @@ def funding_anomalies(run: Run, features__funding_prints: pd.DataFrame) -> pd.Da
     "features.volatility_regimes",
     lookback=volatility.LOOKBACK,
     where={"market.candles_1h": {"market": "spot"}},
+    columns=volatility.COLUMNS,
 )
 def volatility_regimes(run: Run, market__candles_1h: pd.DataFrame) -> pd.DataFrame:
     """Volatility regimes."""
@@ -51,4 +92,10 @@ def volatility_regimes(run: Run, market__candles_1h: pd.DataFrame) -> pd.DataFra
     )
 
 
-ASSETS = (liquidation_cascades, funding_prints, funding_anomalies, volatility_regimes)
+ASSETS = (
+    liquidation_cascades,
+    funding_prints,
+    funding_outcomes,
+    funding_anomalies,
+    volatility_regimes,
+)

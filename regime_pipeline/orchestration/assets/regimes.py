@@ -15,6 +15,7 @@ from regime_pipeline.regimes import timeframe_regimes as timeframes
     "regimes.timeframe_regimes",
     lookback=timeframes.LOOKBACK,
     where={"market.candles_1h": {"market": "spot"}},
+    columns=timeframes.COLUMNS,
 )
 def timeframe_regimes(run: Run, market__candles_1h: pd.DataFrame) -> pd.DataFrame:
     """Labels on 1h, 4h, 1d and 1w bars."""

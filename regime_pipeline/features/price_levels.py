@@ -1,0 +1,131 @@
+"""Support and resistance: confirmed swing points near the price.
+
+Belongs here: levels from hourly bars, and their text. Does not belong here: liquidation clusters by
+price (no source stores the price of single liquidations) and resting orders. Importing the kernel
+imports numba.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+SIDE = 3
+"""Bars on either side that a swing bar must exceed; it is confirmed, and used, that much later."""
+WINDOW = 168
+MIN_BARS = 140
+ATR_BARS, MIN_ATR_BARS = 14, 12
+LEVELS = 3
+MERGE_ATR = 0.25
+"""A level within this many ATR of a nearer one is the same level."""
+SOURCE = "swing"
+
+Floats = npt.NDArray[np.float64]
+
+
+@numba.njit(cache=True, nogil=True)
+def _is_swing(x, i, sign):  # type: ignore[no-untyped-def]
+    for k in range(1, SIDE + 1):  # noqa: SIM110
+        if not (sign * x[i] > sign * x[i - k] and sign * x[i] > sign * x[i + k]):
+            return False
+    return True
+
+
+@numba.njit(cache=True, nogil=True)
+def _atr(high, low, close, h):  # type: ignore[no-untyped-def]
+    n, total = 0, 0.0
+    for i in range(max(1, h - ATR_BARS + 1), h + 1):
+        reach = max(high[i], close[i - 1]) - min(low[i], close[i - 1])
+        if math.isfinite(high[i]) and math.isfinite(low[i]) and math.isfinite(close[i - 1]):
+            total += reach
+            n += 1
+    return total / n if n >= MIN_ATR_BARS else np.nan
+
+
+@numba.njit(cache=True, nogil=True)
+def _nearest(candidates, n, price, least, out):  # type: ignore[no-untyped-def]
+    """The nearest candidates to the price that are ``least`` apart, nearest first."""
+    found = 0
+    while found < LEVELS:
+        best, away = -1, np.inf
+        for i in range(n):
+            apart = True
+            for k in range(found):
+                if abs(candidates[i] - out[k]) < least or candidates[i] == out[k]:
+                    apart = False
+            if apart and abs(candidates[i] - price) < away:
+                best, away = i, abs(candidates[i] - price)
+        if best < 0:
+            return
+        out[found] = candidates[best]
+        found += 1
+
+
+@numba.njit(cache=True, nogil=True)
+def swing_levels(high, low, close, first, support, resistance, known):  # type: ignore[no-untyped-def]
+    """Up to three confirmed swing lows below and swing highs above the close of every row.
+
+    A swing low lies strictly below the three lows on either side; all seven bars lie in the 168 rows
+    that end at the row. Levels nearer to each other than a quarter of the mean true range of 14 bars
+    count once, as the one nearest to the close.
+
+    Args:
+        high: columns x hours, NaN null; ``low`` and ``close`` alike.
+        low: lows.
+        close: closes.
+        first: first row wanted.
+        support: columns x (hours - first) x 3, filled from the nearest; the rest stays as it is.
+        resistance: the same above the close.
+        known: columns x (hours - first): whether the row has a close, 140 of 168 bars and the range.
+    """
+    columns, length = close.shape
+    lows = np.zeros(length, np.bool_)
+    highs = np.zeros(length, np.bool_)
+    candidates = np.empty(WINDOW)
+    for s in range(columns):
+        for i in range(length):
+            inside = i >= SIDE and i + SIDE < length
+            lows[i] = inside and _is_swing(low[s], i, -1.0)
+            highs[i] = inside and _is_swing(high[s], i, 1.0)
+        for h in range(first, length):
+            begin = max(0, h - WINDOW + 1)
+            bars = 0
+            for i in range(begin, h + 1):
+                bars += 1 if math.isfinite(close[s, i]) else 0
+            atr = _atr(high[s], low[s], close[s], h)
+            price = close[s, h]
+            if not (bars >= MIN_BARS and math.isfinite(price) and math.isfinite(atr)):
+                continue
+            known[s, h - first] = True
+            for below in (True, False):
+                n = 0
+                for i in range(begin + SIDE, h - SIDE + 1):
+                    if below and lows[i] and low[s, i] < price:
+                        candidates[n] = low[s, i]
+                        n += 1
+                    elif not below and highs[i] and high[s, i] > price:
+                        candidates[n] = high[s, i]
+                        n += 1
+                out = support if below else resistance
+                _nearest(candidates, n, price, MERGE_ATR * atr, out[s, h - first])
+
+
+def texts(levels: Floats, known: npt.NDArray[np.bool_]) -> npt.NDArray[np.object_]:
+    """Levels (rows x 3, NaN where there is none) as canonical JSON lists; null where not known."""
+    out = np.full(len(levels), None, dtype=object)
+    rows = levels[known].tolist()
+    out[known] = ["[" + ",".join([repr(v) for v in row if v == v]) + "]" for row in rows]
+    return out
+
+
+def source_texts(levels: Floats, known: npt.NDArray[np.bool_]) -> npt.NDArray[np.object_]:
+    """Where each level comes from, in the same order, as canonical JSON lists."""
+    names = ["[" + ",".join([f'"{SOURCE}"'] * n) + "]" for n in range(LEVELS + 1)]
+    lookup = np.array([*names, None], dtype=object)
+    return lookup[np.where(known, np.isfinite(levels).sum(axis=1), LEVELS + 1)]
+
+
+__all__ = ["source_texts", "swing_levels", "texts"]

@@ -1,0 +1,41 @@
+"""The measured tables of the methods page are what the code gives."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from benchmarks import methods_tables as measured
+
+
+def test_every_table_has_its_place_in_the_page(tmp_path: Path) -> None:
+    page = tmp_path / "methods.md"
+    text = measured.PAGE.read_text(encoding="utf-8")
+    page.write_text(text, encoding="utf-8")
+    names = ("base-rates", "null-flips", "known-events", "history-flips", "reversal-check")
+    measured.write({name: f"| {name} |" for name in names}, page)
+    written = page.read_text(encoding="utf-8")
+    assert all(written.count(f"| {name} |") == 1 for name in names)
+    assert written.split("<!-- /base-rates -->")[1:] and len(written) < len(text)
+    with pytest.raises(ValueError, match="no place"):
+        measured.write({"something-else": ""}, page)
+
+
+@pytest.mark.slow
+@pytest.mark.history
+def test_the_page_says_what_the_recorded_history_gives(market_history: Path) -> None:
+    page = measured.PAGE.read_text(encoding="utf-8")
+    history = measured.recorded(market_history)
+    events, volatility, hourly = measured.said(history)
+    assert measured.known_events(events, volatility) in page
+    assert measured.history_flips(volatility) in page
+    assert measured.reversal_check(hourly, history) in page
+    assert os.fspath(market_history) not in page
+
+
+@pytest.mark.slow
+def test_constant_volatility_flips_less_than_every_other_day() -> None:
+    assert measured.null_flips(symbols=20, fat_tails=False) <= 0.5
+    assert measured.null_flips(symbols=20) <= 0.5
