@@ -365,7 +365,7 @@ class HttpClient:
                     made += 1
                     return self._once(call, url, headers or {}, parse, made)
         except ProviderError as error:
-            error.attempts = made
+            error.attempts = made if error.was_sent else made - 1
             raise
         raise AssertionError("the retry loop ended without a result")  # pragma: no cover
 
@@ -402,11 +402,12 @@ class HttpClient:
                 failure = ContractViolation(f"the parser failed: {kind}")
                 failure.__cause__ = None
             finally:
+                if failure is not None:  # before anybody else sees the text
+                    where = f"{call.provider} {call.path}: "
+                    text = self._redactor.text(failure)
+                    failure.args = (text if text.startswith(where) else where + text,)
                 self._gate.observe(call, status=status, headers=got, error=failure)
         if failure is not None:
-            where = f"{call.provider} {call.path}: "
-            text = self._redactor.text(failure)
-            failure.args = (text if text.startswith(where) else where + text,)
             raise failure from None
         return Reply(
             parsed=parsed,
