@@ -51,6 +51,7 @@ ATTEMPTS_SPAN_S = 180.0
 """No attempt begins later than this after the first."""
 ERROR_BODY_BYTES = 64 * 1024
 _CHUNK = 64 * 1024
+_PIECE = 2**20
 _USER_AGENT = "regime-pipeline"
 
 
@@ -473,7 +474,8 @@ class HttpClient:
             pending = raw
             while pending:
                 try:
-                    part = inflate.decompress(pending, cap - total + 1) if inflate else pending
+                    most = min(_PIECE, cap - total + 1)
+                    part = inflate.decompress(pending, most) if inflate else pending
                 except zlib.error as broken:
                     raise Malformed(f"the compressed reply is damaged: {broken}") from None
                 pending = inflate.unconsumed_tail if inflate else b""
