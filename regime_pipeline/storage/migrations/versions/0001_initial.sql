@@ -2437,6 +2437,61 @@ COMMENT ON TABLE market.trade_flow_1h_revisions IS 'Replaced versions of market.
 
 COMMENT ON COLUMN market.trade_flow_1h_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
 
+CREATE TABLE ops.breaker_state (
+	source TEXT NOT NULL,
+	host TEXT NOT NULL,
+	key_fingerprint TEXT NOT NULL,
+	breaker_state TEXT NOT NULL,
+	failure_count BIGINT NOT NULL,
+	success_count BIGINT NOT NULL,
+	opening_count BIGINT NOT NULL,
+	opened_at TIMESTAMP WITH TIME ZONE,
+	open_until TIMESTAMP WITH TIME ZONE,
+	paused_until TIMESTAMP WITH TIME ZONE,
+	error_class TEXT,
+	reason TEXT,
+	probe_token TEXT,
+	probe_until TIMESTAMP WITH TIME ZONE,
+	updated_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT breaker_state_pk PRIMARY KEY (source, host, key_fingerprint),
+	CONSTRAINT breaker_state_breaker_state_ck0 CHECK ("breaker_state" IN ('closed', 'open', 'half_open')),
+	CONSTRAINT breaker_state_failure_count_ck0 CHECK ("failure_count" >= 0),
+	CONSTRAINT breaker_state_success_count_ck0 CHECK ("success_count" >= 0),
+	CONSTRAINT breaker_state_opening_count_ck0 CHECK ("opening_count" >= 0)
+);
+
+COMMENT ON TABLE ops.breaker_state IS 'Whether a source is left alone, until when and why; shared by all processes.';
+
+COMMENT ON COLUMN ops.breaker_state.source IS 'Provider that told us.';
+
+COMMENT ON COLUMN ops.breaker_state.host IS 'Host and port that requests go to.';
+
+COMMENT ON COLUMN ops.breaker_state.key_fingerprint IS 'Digest of the key that the row is about; empty: the host as a whole.';
+
+COMMENT ON COLUMN ops.breaker_state.breaker_state IS 'closed: requests go; open: none until open_until; half_open: one at a time tries.';
+
+COMMENT ON COLUMN ops.breaker_state.failure_count IS 'Passing failures in a row.';
+
+COMMENT ON COLUMN ops.breaker_state.success_count IS 'Successful tries in a row while half open.';
+
+COMMENT ON COLUMN ops.breaker_state.opening_count IS 'Openings since it was last closed.';
+
+COMMENT ON COLUMN ops.breaker_state.opened_at IS 'When it last opened.';
+
+COMMENT ON COLUMN ops.breaker_state.open_until IS 'Nothing is asked before.';
+
+COMMENT ON COLUMN ops.breaker_state.paused_until IS 'Requests wait until then, as the provider asked.';
+
+COMMENT ON COLUMN ops.breaker_state.error_class IS 'Class of the failure.';
+
+COMMENT ON COLUMN ops.breaker_state.reason IS 'Why the status is not ok; null when it is.';
+
+COMMENT ON COLUMN ops.breaker_state.probe_token IS 'Who tries now, while half open.';
+
+COMMENT ON COLUMN ops.breaker_state.probe_until IS 'When the try is given up for lost.';
+
+COMMENT ON COLUMN ops.breaker_state.updated_at IS 'When the row last changed, by the database''s clock.';
+
 CREATE TABLE ops.database_identity (
 	identity BIGSERIAL NOT NULL,
 	origin TEXT NOT NULL,
@@ -2597,6 +2652,42 @@ COMMENT ON COLUMN ops.quarantine.payload_id IS 'Landing-store id (sha256) of the
 COMMENT ON COLUMN ops.quarantine.created_at IS 'When the row was made.';
 
 COMMENT ON COLUMN ops.quarantine.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE ops.rate_budgets (
+	source TEXT NOT NULL,
+	host TEXT NOT NULL,
+	key_fingerprint TEXT NOT NULL,
+	budget_scope TEXT NOT NULL,
+	budget_window_s FLOAT(53) NOT NULL,
+	budget_window_start TIMESTAMP WITH TIME ZONE NOT NULL,
+	budget_limit BIGINT NOT NULL,
+	budget_used BIGINT NOT NULL,
+	updated_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT rate_budgets_pk PRIMARY KEY (source, host, key_fingerprint, budget_scope),
+	CONSTRAINT rate_budgets_budget_window_s_ck0 CHECK ("budget_window_s" >= 0.0 AND "budget_window_s" < 'Infinity'),
+	CONSTRAINT rate_budgets_budget_limit_ck0 CHECK ("budget_limit" >= 0),
+	CONSTRAINT rate_budgets_budget_used_ck0 CHECK ("budget_used" >= 0)
+);
+
+COMMENT ON TABLE ops.rate_budgets IS 'How much of each provider''s rate limits all processes together have used.';
+
+COMMENT ON COLUMN ops.rate_budgets.source IS 'Provider that told us.';
+
+COMMENT ON COLUMN ops.rate_budgets.host IS 'Host and port that requests go to.';
+
+COMMENT ON COLUMN ops.rate_budgets.key_fingerprint IS 'Digest of the key that the row is about; empty: the host as a whole.';
+
+COMMENT ON COLUMN ops.rate_budgets.budget_scope IS 'Which of the provider''s limits: its name or a path.';
+
+COMMENT ON COLUMN ops.rate_budgets.budget_window_s IS 'Length of the window the limit counts in.';
+
+COMMENT ON COLUMN ops.rate_budgets.budget_window_start IS 'Start of the window that is counted.';
+
+COMMENT ON COLUMN ops.rate_budgets.budget_limit IS 'What the provider grants per window.';
+
+COMMENT ON COLUMN ops.rate_budgets.budget_used IS 'Reserved by any process or seen in the provider''s headers, in this window.';
+
+COMMENT ON COLUMN ops.rate_budgets.updated_at IS 'When the row last changed, by the database''s clock.';
 
 CREATE TABLE raw.candles (
 	source TEXT NOT NULL,
