@@ -354,21 +354,24 @@ def backfill(
         clock = clock_from_text(settings.clock)
         window = _window(first, last, now=clock.now(), settings=settings)
         wanted = _symbols(symbols, settings)
-        from regime_pipeline.orchestration.launch import run_selection
+        from regime_pipeline.orchestration.launch import LaunchError, run_selection
         from regime_pipeline.storage.database import open_database, remember_origin
 
         open_database(settings, origin=settings.origin, detail=label).close()
         remember_origin(settings.home, settings.origin)
-        with _quiet(settings), _progress() as tell:
-            done = run_selection(
-                settings=settings,
-                clock=clock,
-                window=window,
-                symbols=wanted,
-                select=select,
-                refetch=refetch,
-                progress=tell,
-            )
+        try:
+            with _quiet(settings), _progress() as tell:
+                done = run_selection(
+                    settings=settings,
+                    clock=clock,
+                    window=window,
+                    symbols=wanted,
+                    select=select,
+                    refetch=refetch,
+                    progress=tell,
+                )
+        except LaunchError as error:
+            raise UsageError(f"--select: {error}") from error
         if as_json:
             sys.stdout.write(json.dumps(done.to_json(), default=str) + "\n")
         else:

@@ -11,6 +11,7 @@ from typing import Any
 
 import dagster as dg
 
+from regime_pipeline.orchestration.checks import CHECKS
 from regime_pipeline.orchestration.derived import IO_MANAGER
 from regime_pipeline.orchestration.io_manager import warehouse_io_manager
 from regime_pipeline.orchestration.jobs import JOBS
@@ -65,17 +66,23 @@ def build_definitions(
     Args:
         resources: put over the default ones, by key.
         assets: instead of all assets.
-        checks: asset checks beside those that assets make themselves.
+        checks: instead of the stored-table checks; those that assets make themselves stay.
         jobs: instead of all jobs.
         schedules: instead of all schedules.
         sensors: instead of all sensors.
     """
+    found = all_assets() if assets is None else assets
     return dg.Definitions(
-        assets=all_assets() if assets is None else assets,
-        asset_checks=checks or (),
+        assets=found,
+        asset_checks=_checks_of(found) if checks is None else checks,
         resources={**default_resources(), **(resources or {})},
         jobs=JOBS if jobs is None else jobs,
         schedules=SCHEDULES if schedules is None else schedules,
         sensors=SENSORS if sensors is None else sensors,
         executor=dg.in_process_executor,
     )
+
+
+def _checks_of(assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetChecksDefinition]:
+    keys = {key for asset in assets for key in asset.keys}
+    return [c for c in CHECKS if all(spec.asset_key in keys for spec in c.check_specs)]

@@ -9,10 +9,17 @@ import dagster as dg
 # The tick fetches and derives in one run over two days at most; policies play no part in it.
 warnings.filterwarnings("ignore", message=".*varying BackfillPolicies.*", category=UserWarning)
 
-RAW = dg.AssetSelection.groups("raw")
+QUALITY = dg.AssetSelection.checks(
+    dg.AssetCheckKey(dg.AssetKey(["market", "candles_1h"]), "complete_against_the_calendar"),
+    dg.AssetCheckKey(dg.AssetKey(["raw", "candles"]), "venues_agree"),
+    dg.AssetCheckKey(dg.AssetKey(["features", "volatility_regimes"]), "volatility_stays_in_range"),
+)
+"""Suites over stored tables: they look at a week, so they run daily and not with every tick."""
+RAW = dg.AssetSelection.groups("raw") - QUALITY
 REPORTING = dg.AssetSelection.groups("reporting")
-DERIVED = dg.AssetSelection.groups(
-    "market", "features", "regimes", "correlation", "signals", "alerts"
+DERIVED = (
+    dg.AssetSelection.groups("market", "features", "regimes", "correlation", "signals", "alerts")
+    - QUALITY
 )
 
 hourly_tick = dg.define_asset_job(
@@ -48,4 +55,11 @@ reporting = dg.define_asset_job(
     executor_def=dg.in_process_executor,
 )
 
-JOBS = (hourly_tick, raw_fetch, book_samples, derived_chain, reporting)
+quality = dg.define_asset_job(
+    "quality",
+    selection=QUALITY,
+    description="Great Expectations suites over the last week of stored rows.",
+    executor_def=dg.in_process_executor,
+)
+
+JOBS = (quality, hourly_tick, raw_fetch, book_samples, derived_chain, reporting)

@@ -1,7 +1,7 @@
-"""Two schedules: the hourly tick, one run each, and the sampling of order books between the ticks.
+"""Schedules: the hourly tick, one run each; order books sampled between ticks; daily quality checks.
 
 The tick is hand-written, because a schedule built from a partitioned job asks for one partition, while
-a tick just after midnight owes yesterday's last hour as well. Both run by default; where time stands
+a tick just after midnight owes yesterday's last hour as well. All run by default; where time stands
 still (a replayed tape) they skip and say so.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-from regime_pipeline.orchestration.jobs import book_samples, hourly_tick
+from regime_pipeline.orchestration.jobs import book_samples, hourly_tick, quality
 from regime_pipeline.orchestration.partitions import range_tags, tick_window
 from regime_pipeline.orchestration.resources import Platform
 from regime_pipeline.windows import DAY, HOUR, Window, floor_day, floor_hour
@@ -57,4 +57,22 @@ def books(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReaso
     return dg.RunRequest(run_key=f"{at:%Y-%m-%dT%H:%M}", tags=range_tags(today))
 
 
-SCHEDULES = (hourly, books)
+@dg.schedule(
+    name="daily_quality",
+    job=quality,
+    cron_schedule="20 1 * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    required_resource_keys={"platform"},
+    description="Every day at 01:20: completeness, agreement of venues, drift.",
+)
+def daily_quality(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    """One run request per day."""
+    platform: Platform = context.resources.platform
+    why = platform.at_rest()
+    if why is not None:
+        return dg.SkipReason(why)
+    return dg.RunRequest(run_key=f"{context.scheduled_execution_time:%Y-%m-%d}")
+
+
+SCHEDULES = (hourly, books, daily_quality)

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from regime_pipeline.catalogue import TABLES
+from regime_pipeline.orchestration.assets.raw import CHECK
 from regime_pipeline.orchestration.build import build_definitions, pipeline_assets
 from regime_pipeline.orchestration.history import declared_inputs
 from regime_pipeline.orchestration.instance import ROOT
@@ -59,7 +60,7 @@ def test_dbt_tests_are_asset_checks(definitions: dg.Definitions) -> None:
     checks = definitions.resolve_asset_graph().asset_check_keys
     assert sum(c.asset_key.path[0] == "reporting" for c in checks) >= 5
     raw = sum(t.schema == "raw" for t in TABLES.values())
-    assert sum(c.asset_key.path[0] == "raw" for c in checks) == raw
+    assert sum(c.name == CHECK for c in checks) == raw
 
 
 def test_people_find_descriptions_owners_and_columns(definitions: dg.Definitions) -> None:

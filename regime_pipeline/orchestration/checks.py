@@ -1,0 +1,172 @@
+"""Great Expectations suites over *stored* tables, as asset checks on a daily schedule.
+
+Belongs here: what only shows in a table over time (completeness against the calendar, agreement of
+venues, drift). Does not belong here: the shape and bounds of one frame (pandera, before each write),
+contracts of reports (dbt tests). Suites are code; each run writes its result page below
+``home/quality``. The library is imported when a check runs, never with the definitions.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+import pandas as pd
+
+from regime_pipeline.orchestration.derived import asset_key
+from regime_pipeline.orchestration.resources import Platform
+from regime_pipeline.windows import DAY, Grid, Window, floor_hour
+
+if TYPE_CHECKING:
+    import great_expectations as gx
+
+DAYS = 7
+"""Days of stored rows that a suite looks at, up to the last closed hour."""
+COMPLETE_FRAC = 0.99
+VENUE_GAP_FRAC = 0.005
+DRIFT_RATIO = (0.3, 3.0)
+
+Expectations = Callable[[Any, Platform, Window], tuple[pd.DataFrame, list[Any]]]
+
+
+def _window(platform: Platform) -> Window:
+    end = floor_hour(platform.clock.now())
+    return Window(end - DAYS * DAY, end)
+
+
+def _complete_candles(
+    gx: Any, platform: Platform, window: Window
+) -> tuple[pd.DataFrame, list[Any]]:
+    """Every hour of the calendar has its row, once, and nearly all of them were observed."""
+    frame = platform.warehouse.read("market.candles_1h", window)
+    hours = len(Grid.of(window, platform.settings.universe).hours)
+    frame = frame.assign(is_observed=frame["close"].notna().astype("float64"))
+    e = gx.expectations
+    return frame, [
+        e.ExpectTableRowCountToEqual(value=2 * hours * len(platform.settings.universe)),
+        e.ExpectCompoundColumnsToBeUnique(column_list=["market", "symbol", "ts"]),
+        e.ExpectColumnMeanToBeBetween(column="is_observed", min_value=COMPLETE_FRAC),
+    ]
+
+
+def _venues_agree(gx: Any, platform: Platform, window: Window) -> tuple[pd.DataFrame, list[Any]]:
+    """Closes of the same market and hour differ little between venues."""
+    raw = platform.warehouse.read("raw.candles", window, where={"timeframe": "1h"})
+    key = ["market", "symbol", "ts"]
+    middle = raw.groupby(key)["close"].transform("median")
+    several = raw.groupby(key)["venue"].transform("nunique") > 1
+    frame = raw.loc[several, [*key, "venue"]].assign(
+        gap_frac=(raw.loc[several, "close"] / middle[several] - 1.0).abs()
+    )
+    e = gx.expectations
+    return frame, [
+        e.ExpectColumnQuantileValuesToBeBetween(
+            column="gap_frac",
+            quantile_ranges={"quantiles": [0.99], "value_ranges": [[None, VENUE_GAP_FRAC]]},
+        ),
+    ]
+
+
+def _volatility_in_range(
+    gx: Any, platform: Platform, window: Window
+) -> tuple[pd.DataFrame, list[Any]]:
+    """The ratio to its own baseline stays near 1 over a week, and most rows have a value."""
+    frame = platform.warehouse.read("features.volatility_regimes", window)
+    e = gx.expectations
+    return frame, [
+        e.ExpectColumnMedianToBeBetween(
+            column="vol_ratio_gk", min_value=DRIFT_RATIO[0], max_value=DRIFT_RATIO[1]
+        ),
+        e.ExpectColumnValuesToNotBeNull(column="vol_regime_confirmed", mostly=COMPLETE_FRAC),
+    ]
+
+
+def gx_check(full_name: str, name: str, build: Expectations) -> dg.AssetChecksDefinition:
+    """An asset check that runs one suite over the stored rows of the last week.
+
+    A crash of the check raises; only an expectation that does not hold is a failed check. With no
+    rows to look at the check fails and says so.
+    """
+
+    @dg.asset_check(
+        asset=asset_key(full_name),
+        name=name,
+        blocking=False,
+        description=(build.__doc__ or "").strip(),
+        required_resource_keys={"platform"},
+    )
+    def check(context):  # type: ignore[no-untyped-def]
+        platform: Platform = context.resources.platform
+        window = _window(platform)
+        os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+        import great_expectations as gx
+
+        frame, expectations = build(gx, platform, window)
+        about = {"window": f"{window.start:%Y-%m-%d %H:%M} .. {window.end:%Y-%m-%d %H:%M}"}
+        if frame.empty:
+            return _result(False, {**about, "reason": "no rows are stored in the window"})
+        outcome = _validate(gx, name, frame, expectations)
+        rows = [
+            dg.TableRecord(
+                {
+                    "expectation": r.expectation_config.type,
+                    "holds": bool(r.success),
+                    "observed": str(
+                        r.result.get("observed_value", r.result.get("unexpected_count"))
+                    ),
+                }
+            )
+            for r in outcome.results
+        ]
+        page = platform.settings.home / "quality" / f"{full_name}.{name}.html"
+        _write_page(outcome, page)
+        return _result(
+            bool(outcome.success),
+            {
+                **about,
+                "rows": len(frame),
+                "expectations": dg.MetadataValue.table(rows),
+                "page": dg.MetadataValue.path(str(page.resolve())),
+            },
+        )
+
+    return check
+
+
+def _result(passed: bool, metadata: dict[str, Any]) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        passed=passed, severity=dg.AssetCheckSeverity.WARN, metadata=metadata
+    )
+
+
+def _validate(
+    gx: Any, name: str, frame: pd.DataFrame, expectations: list[Any]
+) -> gx.core.ExpectationSuiteValidationResult:
+    from great_expectations.data_context.types.base import ProgressBarsConfig
+
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    asset = context.data_sources.add_pandas("warehouse").add_dataframe_asset(name)
+    batch = asset.add_batch_definition_whole_dataframe("window").get_batch(
+        batch_parameters={"dataframe": frame}
+    )
+    return batch.validate(gx.ExpectationSuite(name=name, expectations=expectations))
+
+
+def _write_page(outcome: Any, page: Any) -> None:
+    """The suite's result as the page that Great Expectations renders for people."""
+    from great_expectations.render.renderer import ValidationResultsPageRenderer
+    from great_expectations.render.view import DefaultJinjaPageView
+
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text(DefaultJinjaPageView().render(ValidationResultsPageRenderer().render(outcome)))
+
+
+CHECKS = (
+    gx_check("market.candles_1h", "complete_against_the_calendar", _complete_candles),
+    gx_check("raw.candles", "venues_agree", _venues_agree),
+    gx_check("features.volatility_regimes", "volatility_stays_in_range", _volatility_in_range),
+)
+"""Every suite."""

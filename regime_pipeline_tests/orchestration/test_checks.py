@@ -1,0 +1,81 @@
+"""The stored-table suites: what makes them fail, and that a person finds the page."""
+
+from __future__ import annotations
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+import pytest
+
+from regime_pipeline.catalogue import table
+from regime_pipeline.catalogue.frames import conform, empty
+from regime_pipeline.orchestration.build import build_definitions, pipeline_assets
+from regime_pipeline.orchestration.checks import CHECKS, DAYS
+from regime_pipeline.orchestration.jobs import quality
+from regime_pipeline.orchestration.resources import Platform, platform_resource
+from regime_pipeline.windows import DAY, hours_between
+from regime_pipeline_tests.orchestration.conftest import NOW
+
+START = NOW - DAYS * DAY
+
+
+def evaluate(platform: Platform) -> dict[str, dg.AssetCheckEvaluation]:
+    definitions = build_definitions(
+        assets=pipeline_assets(),
+        resources={"platform": platform_resource(platform)},
+        jobs=[quality],
+        schedules=(),
+        sensors=(),
+    )
+    with dg.DagsterInstance.ephemeral() as instance:
+        done = definitions.resolve_job_def("quality").execute_in_process(instance=instance)
+    assert done.success
+    return {e.check_name: e for e in done.get_asset_check_evaluations()}
+
+
+def candles(platform: Platform, *, without: slice = slice(0, 0)) -> pd.DataFrame:
+    stamps = hours_between(START, NOW)
+    parts = []
+    for market in ("perp", "spot"):
+        for symbol in platform.settings.universe:
+            close = 100.0 + np.arange(len(stamps)) % 7
+            parts.append(
+                pd.DataFrame(
+                    {
+                        "market": market,
+                        "symbol": symbol,
+                        "ts": stamps,
+                        "venue": "binance",
+                        "open": close,
+                        "high": close,
+                        "low": close,
+                        "close": close,
+                        "volume_base": 1.0,
+                        "status": "ok",
+                        "source_tier": 1,
+                        "method_version": "test",
+                    }
+                ).drop(range(len(stamps))[without])
+            )
+    frame = pd.concat(parts, ignore_index=True)
+    item = table("market.candles_1h")
+    for name in set(item.content) - set(frame.columns):
+        frame[name] = empty(item)[name].reindex(frame.index)
+    return conform(frame, item)
+
+
+def test_nothing_stored_fails_every_check_and_says_so(platform: Platform) -> None:
+    found = evaluate(platform)
+    assert set(found) == {s.name for d in CHECKS for s in d.check_specs}
+    assert not any(e.passed for e in found.values())
+    assert all("no rows" in str(e.metadata["reason"].value) for e in found.values())
+
+
+@pytest.mark.parametrize("hole", [slice(0, 0), slice(5, 6)])
+def test_one_missing_hour_fails_completeness(platform: Platform, hole: slice) -> None:
+    platform.warehouse.merge("market.candles_1h", candles(platform, without=hole))
+    found = evaluate(platform)["complete_against_the_calendar"]
+    assert found.passed is (hole == slice(0, 0))
+    page = str(found.metadata["page"].value)
+    with open(page) as text:
+        assert "expectation" in text.read().lower()
