@@ -182,7 +182,9 @@ def test_retry_after_is_waited_for(make_settings, make_client: Make) -> None:
 
 
 @pytest.mark.parametrize(
-    "wait", ["7200", format_datetime(datetime.now(UTC) + timedelta(hours=3), usegmt=True)]
+    "wait",
+    ["7200", format_datetime(datetime.now(UTC) + timedelta(hours=3), usegmt=True)],
+    ids=["seconds", "date"],  # workers must collect the same names
 )
 def test_long_retry_after_is_deferred_at_once(wait: str, make_settings, make_client: Make) -> None:
     """Row 2: no thread sleeps for hours; seconds and HTTP dates."""
