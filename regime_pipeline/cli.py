@@ -268,6 +268,9 @@ def run(
     source: SourceOption = "auto",
     as_json: JsonOption = False,
     report: Annotated[bool, typer.Option(help="Write the HTML report.")] = True,
+    recompute: Annotated[
+        bool, typer.Option("--recompute", help="Derive every day again, changed or not.")
+    ] = False,
 ) -> None:
     """Fetch, derive, report: the whole line for a range of days.
 
@@ -300,6 +303,7 @@ def run(
                 window=window,
                 symbols=wanted,
                 progress=tell,
+                recompute=recompute,
             )
             page = None
             if report:

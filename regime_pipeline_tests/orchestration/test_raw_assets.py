@@ -16,6 +16,8 @@ from regime_pipeline.storage.database import Database
 from regime_pipeline.windows import DAY, FixedClock, Window, utc
 from regime_pipeline_tests.orchestration.conftest import SYMBOLS, run_assets, settings_for
 
+pytestmark = pytest.mark.xdist_group("raw_assets")  # one module fixture, not one a worker
+
 START = utc("2024-03-01")
 NOW = utc("2024-03-04 06:10")
 WINDOW = Window(START, utc("2024-03-05"))
