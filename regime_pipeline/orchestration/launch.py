@@ -158,12 +158,10 @@ def run_pipeline(
         ValueError: a symbol that is not configured.
     """
     with _Launch(settings, clock, window, symbols, progress, replay=replay) as launch:
-        # raw tables are wanted for themselves too: some have no reader yet
         targets = [
-            n
-            for n, t in TABLES.items()
-            if t.schema in ("raw", *_DERIVED_SCHEMAS) and n in launch.inputs
+            n for n, t in TABLES.items() if t.schema in _DERIVED_SCHEMAS and n in launch.inputs
         ]
+        targets += _served(settings, sources)
         starts = history.required_starts(
             launch.inputs, targets, window.start, first=_first(settings)
         )
@@ -216,6 +214,15 @@ def run_selection(
 _QUIET = {"console": {"config": {"log_level": "CRITICAL"}}}
 """The caller shows progress and the report; the event log keeps everything."""
 _DERIVED_SCHEMAS = ("market", "features", "regimes", "correlation", "signals", "alerts")
+
+
+def _served(settings: Settings, sources: Sequence[str] | None) -> list[str]:
+    """Raw tables that some asked source serves; they are wanted even where nothing reads them yet."""
+    from regime_pipeline.providers.registry import sources_of
+
+    asked = [s for s in settings.sources if sources is None or s in sources]
+    raws = [t for t in TABLES.values() if t.schema == "raw"]
+    return [t.full_name for t in raws if any(s in asked for s in sources_of(t.name))]
 
 
 def _first(settings: Settings) -> datetime:

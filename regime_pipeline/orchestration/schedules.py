@@ -52,6 +52,10 @@ def books(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReaso
     why = platform.at_rest()
     if why is not None:
         return dg.SkipReason(why)
+    from regime_pipeline.providers.registry import sources_of
+
+    if not set(sources_of("order_book")) & set(platform.settings.sources):
+        return dg.SkipReason("no configured source has order books")
     at = context.scheduled_execution_time
     today = Window(floor_day(at), floor_day(at) + DAY)
     return dg.RunRequest(run_key=f"{at:%Y-%m-%dT%H:%M}", tags=range_tags(today))

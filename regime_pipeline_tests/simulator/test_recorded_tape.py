@@ -182,3 +182,40 @@ def test_names_that_name_nothing_are_refused() -> None:
     for text in ("synthetic:x", "synthetic:7,colour=red", "synthetic:7,start=never"):
         with pytest.raises(NotATapeError):
             tape_from_text(text)
+
+
+def test_what_was_not_recorded_is_answered_empty_as_a_venue_would(tmp_path: Path) -> None:
+    """No books, no single trades, no Bybit: empty replies in the venue's own form, no errors."""
+    folder = tmp_path / "tape"
+    folder.mkdir()
+    parts = [bars("2024-01-01", 5), bars("2024-01-01", 5, market="perp")]
+    parts.append(bars("2024-01-01", 5, venue="okx", market="perp"))
+    pd.concat(parts).to_parquet(folder / "candles_1h.parquet")
+    pair, swap = {"symbol": "BTCUSDT"}, {"instId": "BTC-USDT-SWAP"}
+    linear = {"category": "linear", "symbol": "BTCUSDT"}
+    clock = FixedClock(utc("2024-01-01T04:30:00Z"))
+    with (
+        SimulatorServer(ParquetTape(folder), clock) as server,
+        httpx.Client(base_url=server.base_url) as client,
+    ):
+        for prefix in ("/binance/api/v3", "/binance_futures/fapi/v1"):
+            book = client.get(f"{prefix}/depth", params=pair).json()
+            assert (book["bids"], book["asks"]) == ([], [])
+            assert client.get(f"{prefix}/aggTrades", params=pair).json() == []
+            assert client.get(f"{prefix}/trades", params=pair | {"limit": 5}).json() == []
+        for path in ("market/books", "market/trades", "market/history-trades"):
+            assert client.get(f"/okx/api/v5/{path}", params=swap).json()["data"] == []
+        closures = {"instType": "SWAP", "uly": "BTC-USDT", "state": "filled"}
+        reply = client.get("/okx/api/v5/public/liquidation-orders", params=closures).json()
+        assert (reply["code"], reply["data"]) == ("0", [])
+        for path, more in (
+            ("kline", {"interval": "60"}),
+            ("funding/history", {}),
+            ("open-interest", {"intervalTime": "1h"}),
+            ("account-ratio", {"period": "1h"}),
+            ("recent-trade", {}),
+        ):
+            reply = client.get(f"/bybit/v5/market/{path}", params=linear | more).json()
+            assert (reply["retCode"], reply["result"]["list"]) == (0, [])
+        unknown = client.get("/bybit/v5/market/kline", params={"symbol": "NO", "interval": "60"})
+        assert (unknown.status_code, unknown.json()["retCode"]) == (200, 10001)

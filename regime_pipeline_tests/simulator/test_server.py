@@ -114,6 +114,7 @@ def test_a_clock_of_this_process_cannot_go_to_another() -> None:
 
 
 def test_the_foreground_program_tells_what_to_export(tape: SyntheticTape) -> None:
+    expected = environment_for("http://x", FixedClock(NOW))
     command = [
         sys.executable,
         "-m",
@@ -126,9 +127,9 @@ def test_the_foreground_program_tells_what_to_export(tape: SyntheticTape) -> Non
     program = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert program.stdout is not None
-        lines = [program.stdout.readline().strip() for _ in range(8)]
+        lines = [program.stdout.readline().strip() for _ in expected]
         exported = dict(line.removeprefix("export ").split("=", 1) for line in lines)
-        assert set(exported) == set(environment_for("http://x", FixedClock(NOW)))
+        assert set(exported) == set(expected)
         assert httpx.get(exported["BINANCE_API_URL"] + "/api/v3/ping").status_code == 200
     finally:
         program.send_signal(signal.SIGINT)
