@@ -626,6 +626,14 @@ def _quarantine(bad: Sequence[pd.DataFrame], fields: Sequence[str]) -> pd.DataFr
     return pd.concat(filled, ignore_index=True)
 
 
+def _without_secrets(frame: pd.DataFrame, redact: Callable[[object], str]) -> pd.DataFrame:
+    """Refused rows quote what a provider sent, which may be what it was sent."""
+    for column in frame.columns:
+        if len(frame) and DTYPES[FIELDS[column].kind] == "str":
+            frame[column] = frame[column].map(redact, na_action="ignore")
+    return frame
+
+
 # --- funding intervals ---------------------------------------------------------------------------
 
 
@@ -775,7 +783,7 @@ def fetch(
     text = client.redactor.text
     return FetchResult(
         frame=frame,
-        quarantined=quarantined,
+        quarantined=_without_secrets(quarantined, text),
         log=_typed([_log_row(s, common, text) for s in streams], "ops.fetch_log"),
         payloads=_typed(_payload_rows(streams), "ops.payloads"),
     )
