@@ -29,6 +29,7 @@ from regime_pipeline.settings import Settings
 from regime_pipeline.windows import DAY, FixedClock, Window, clock_from_text, floor_day, utc
 
 if TYPE_CHECKING:
+    from regime_pipeline.reporting.doctor import Check
     from regime_pipeline.storage.database import Database
 
 app = typer.Typer(
@@ -392,6 +393,72 @@ def status(data: DataOption = None, as_json: JsonOption = False) -> None:
         sys.stdout.write(json.dumps(found, default=str) + "\n")
     else:
         print_status(found, out)
+
+
+@app.command()
+def doctor(data: DataOption = None, as_json: JsonOption = False) -> None:
+    """Ask every source one cheap question and look at database, disk and Dagster; say what to do.
+
+    Exits with 0 when everything that is needed is fine, with 1 otherwise.
+    """
+    from regime_pipeline.providers.gate import PostgresStore, gate_for
+    from regime_pipeline.reporting.doctor import examine, print_diagnosis, to_json
+
+    settings, database, checks = _open_for_doctor(data)
+    with _quiet(settings), _beside(settings) as overrides:
+        settings = _apply(overrides)
+        found = examine(
+            settings,
+            clock_from_text(settings.clock),
+            gate=gate_for(settings, PostgresStore(database.connect) if database else None),
+            database=database,
+            checks=checks,
+            asking=settings.origin != "tape",
+        )
+    if as_json:
+        sys.stdout.write(json.dumps(to_json(found)) + "\n")
+    else:
+        print_diagnosis(found, out)
+    if not found.is_ok:
+        raise typer.Exit(1)
+
+
+def _open_for_doctor(data: str | None) -> tuple[Settings, Database | None, list[Check]]:
+    """As :func:`_open`, but what cannot be opened is a finding; nothing is set up for it."""
+    from regime_pipeline.reporting.doctor import Check, failed_check
+    from regime_pipeline.storage.database import last_origin
+    from regime_pipeline.storage.errors import StorageError
+
+    settings = Settings()
+    if data is None and settings.database_url is None and last_origin(settings.home) is None:
+        origin = os.environ.get("REGIME_ORIGIN", "live")
+        none = Check("database", None, "there is none yet; the first `regime run` makes it")
+        return _apply({"origin": origin}), None, [none]
+    try:
+        settings, database = _open(data)
+    except StorageError as error:
+        advice = "check REGIME_DATABASE_URL, or start it with `regime db start`"
+        return Settings(), None, [failed_check("database", error, advice)]
+    return (
+        settings,
+        database,
+        [Check("database", True, database.shown), _dagster(settings, database)],
+    )
+
+
+def _dagster(settings: Settings, database: Database) -> Check:
+    """Whether Dagster's instance on the same database can be opened."""
+    from regime_pipeline.orchestration.instance import instance_for
+    from regime_pipeline.reporting.doctor import Check, failed_check
+
+    try:
+        with _quiet(settings), instance_for(settings, database) as instance:
+            runs = instance.get_runs_count()
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is the finding
+        return failed_check(
+            "dagster", error, "see the log below .regime/logs; `regime ui` starts it"
+        )
+    return Check("dagster", True, f"reachable, {runs:,} runs")
 
 
 @app.command()

@@ -777,6 +777,14 @@ def _contract_sizes(streams: Sequence[_Stream]) -> dict[tuple[str, str], float]:
     return out
 
 
+def _without_secrets(frame: pd.DataFrame, redact: Callable[[object], str]) -> pd.DataFrame:
+    """Refused rows quote what a provider sent, which may be what it was sent."""
+    for column in frame.columns:
+        if len(frame) and DTYPES[FIELDS[column].kind] == "str":
+            frame[column] = frame[column].map(redact, na_action="ignore")
+    return frame
+
+
 # --- funding intervals ---------------------------------------------------------------------------
 
 
@@ -930,7 +938,7 @@ def fetch(
     text = client.redactor.text
     return FetchResult(
         frame=frame,
-        quarantined=quarantined,
+        quarantined=_without_secrets(quarantined, text),
         log=_typed([_log_row(s, common, text) for s in streams], "ops.fetch_log"),
         payloads=_typed(_payload_rows(streams), "ops.payloads"),
     )

@@ -80,6 +80,22 @@ class LandingStore:
             raise
         return landed
 
+    def check(self) -> None:
+        """Writes a small file and removes it again.
+
+        Raises:
+            LandingError: the store cannot be written; one line says why.
+        """
+        probe = str(self._root / f".check-{os.getpid()}-{threading.get_ident()}")
+        try:
+            if self._local:
+                self._fs.makedirs(str(self._root), exist_ok=True)
+            self._fs.pipe_file(probe, b"x")
+            self._fs.rm_file(probe)
+        except Exception as error:  # noqa: BLE001 - every kind of store fails in its own way
+            why = getattr(error, "strerror", None) or type(error).__name__
+            raise LandingError(f"the landing store cannot be written: {why}") from None
+
     def get(self, payload_id: str) -> bytes:
         """The bytes that were kept under ``payload_id``.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
-from urllib.parse import quote, quote_plus
+from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 from pydantic import BaseModel, SecretStr
 
@@ -33,16 +33,34 @@ LONGEST = 2000
 _SHORTEST = 6  # a shorter "secret" would blank out ordinary words
 
 
+_TOKEN = 16  # segments of a path that are shorter are words
+
+
 def secrets_of(settings: BaseModel) -> tuple[str, ...]:
-    """Every secret value that the settings hold, longest first."""
+    """Every secret value that the settings hold, longest first; for a URL its secret parts too."""
     values: set[str] = set()
     for name in type(settings).model_fields:
         value = getattr(settings, name)
         if isinstance(value, SecretStr):
             values.add(value.get_secret_value())
             # a list of endpoints in one variable: each of them is a secret of its own
-            values.update(part for part in re.split(r"[\s,]+", value.get_secret_value()))
+            for part in re.split(r"[\s,]+", value.get_secret_value()):
+                values |= {part, *_parts_of_url(part)}
     return tuple(sorted((v for v in values if len(v) >= _SHORTEST), key=len, reverse=True))
+
+
+def _parts_of_url(text: str) -> set[str]:
+    """Password, long path segments (tokens of webhooks) and query values of a URL; else nothing."""
+    try:
+        url = urlsplit(text)
+        password = url.password
+    except ValueError:
+        return set()
+    if not url.scheme or not url.netloc:
+        return set()
+    found = {segment for segment in url.path.split("/") if len(segment) >= _TOKEN}
+    found |= {value for _, value in parse_qsl(url.query)}
+    return found | {password, unquote(password)} if password else found
 
 
 def fingerprint(secret: SecretStr | str | None) -> str:

@@ -1,0 +1,232 @@
+"""Asking a source whether it is there: one cheap request each, through the gate.
+
+Belongs here: the cheapest request of each provider, the plan a provider tells, what a person can do
+about each kind of failure. Does not belong here: data, and showing any of this.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from types import MappingProxyType
+from urllib.parse import urlsplit
+
+import orjson
+from pydantic import SecretStr
+
+from regime_pipeline.providers.breaker import Breaker
+from regime_pipeline.providers.errors import (
+    AuthError,
+    Banned,
+    CircuitOpen,
+    ContractViolation,
+    GeoBlocked,
+    PlanLimit,
+    ProviderError,
+    RateLimited,
+    Transient,
+    envelope,
+)
+from regime_pipeline.providers.fetch import base_url, effective_source
+from regime_pipeline.providers.gate import HostGate
+from regime_pipeline.providers.http import HttpClient
+from regime_pipeline.providers.landing import LandingStore
+from regime_pipeline.providers.redact import fingerprint
+from regime_pipeline.providers.registry import SOURCES, Source
+from regime_pipeline.settings import Settings
+from regime_pipeline.windows import Clock
+
+DEADLINE_S = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """The cheapest request that shows a provider alive."""
+
+    path: str
+    params: tuple[tuple[str, str], ...] = ()
+
+
+PROBES: Mapping[str, Probe] = MappingProxyType(
+    {
+        "binance": Probe("/api/v3/ping"),
+        "binance_us": Probe("/api/v3/ping"),
+        "binance_futures": Probe("/fapi/v1/ping"),
+        "bybit": Probe("/v5/market/time"),
+        "okx": Probe("/api/v5/public/time"),
+        "coinglass": Probe("/api/futures/supported-coins"),
+        "alternative_me": Probe("/fng/", (("limit", "1"),)),
+        "coinapi": Probe("/v1/exchangerate/BTC/USD"),
+        "lunarcrush": Probe("/public/coins/BTC/v1"),
+        "whale_alert": Probe("/v1/status"),
+    }
+)
+
+PLANS: Mapping[str, Mapping[int, str]] = MappingProxyType(
+    {"coinglass": {30: "Hobbyist", 80: "Startup", 300: "Standard", 1200: "Professional"}}
+)
+"""Plans by the requests per minute that a provider's headers tell."""
+
+
+@dataclass(frozen=True)
+class SourceAnswer:
+    """What one request to a source showed.
+
+    Attributes:
+        source: configured name.
+        host: host and port asked.
+        is_reachable: whether it answers us; None when it was not asked.
+        latency_ms: of the request, null without an answer.
+        key: ``not needed``, ``missing`` or ``present``.
+        key_fingerprint: tells keys apart; null without one.
+        plan: as its rate limit tells, null when it does not.
+        budgets: ``(limit's name, used, limit, window in s)`` of the windows that run now.
+        breaker: as all processes see it.
+        error_class: of the failure, null when all is well.
+        problem: what went wrong, secrets removed.
+        advice: one line on what to do.
+    """
+
+    source: str
+    host: str
+    is_reachable: bool | None
+    latency_ms: float | None
+    key: str
+    key_fingerprint: str | None
+    plan: str | None
+    budgets: tuple[tuple[str, int, int, float], ...]
+    breaker: Breaker
+    error_class: str | None
+    problem: str | None
+    advice: str | None
+
+
+def ask_all(
+    settings: Settings, gate: HostGate, clock: Clock, *, asking: bool = True
+) -> list[SourceAnswer]:
+    """Every configured source, asked side by side; unknown names are an answer too.
+
+    Args:
+        settings: sources, addresses, keys.
+        gate: asked before and told after each request, as for any other.
+        clock: stamps requests.
+        asking: False tells what is known without a request.
+    """
+    # the reply is not evidence of anything: it is not landed on disk
+    quick = settings.model_copy(
+        update={"http_attempts": 1, "http_deadline_s": min(settings.http_deadline_s, DEADLINE_S)}
+    )
+    names = list(dict.fromkeys(settings.sources))
+    with (
+        HttpClient(quick, LandingStore("memory://probe"), clock, gate=gate) as client,
+        ThreadPoolExecutor(max(1, len(names)), thread_name_prefix="probe") as pool,
+    ):
+        return list(pool.map(lambda name: _ask(name, quick, client, gate, asking), names))
+
+
+def _ask(
+    name: str, settings: Settings, client: HttpClient, gate: HostGate, asking: bool
+) -> SourceAnswer:
+    if name not in SOURCES:
+        known = ", ".join(SOURCES)
+        return SourceAnswer(
+            name, "", None, None, "not needed", None, None, (), Breaker(), "ValueError",
+            "there is no such source", f"REGIME_SOURCES may name {known}",
+        )  # fmt: skip
+    source = effective_source(settings, SOURCES[name])
+    address = base_url(settings, source)
+    host = urlsplit(address).netloc
+    key: SecretStr | None = getattr(settings, source.key_setting) if source.key_setting else None
+    failure: ProviderError | None = None
+    latency: float | None = None
+    if source.key_setting and key is None:
+        failure = AuthError(f"no {source.key_setting.upper()} is set")
+    elif asking:
+        began = time.monotonic()
+        try:
+            _request(source, address, key, client)
+        except ProviderError as error:
+            failure = error
+        if failure is None or failure.was_sent:
+            latency = 1000 * (time.monotonic() - began)
+    standing = gate.standing(source.name, host)
+    return SourceAnswer(
+        source=name,
+        host=host,
+        is_reachable=_is_reachable(failure, latency),
+        latency_ms=None if latency is None or _is_away(failure) else round(latency, 1),
+        key="not needed" if not source.key_setting else "present" if key else "missing",
+        key_fingerprint=fingerprint(key) or None,
+        plan=_plan(source.name, standing.budgets),
+        budgets=standing.budgets,
+        breaker=standing.breaker,
+        error_class=failure.error_class if failure else None,
+        problem=client.redactor.text(failure) if failure else None,
+        advice=advice_for(name, source, failure) if failure else None,
+    )
+
+
+def _request(source: Source, address: str, key: SecretStr | None, client: HttpClient) -> None:
+    probe = PROBES.get(source.name, Probe("/"))
+
+    def parse(body: bytes) -> None:
+        try:
+            document = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            raise ContractViolation("the answer is no JSON") from None
+        error = envelope(source.name, document)
+        if error is not None:
+            raise error
+
+    headers = {source.key_header or "": key.get_secret_value()} if key else {}
+    client.get(source.name, address, probe.path, dict(probe.params), parse=parse, headers=headers)
+
+
+def _is_away(failure: ProviderError | None) -> bool:
+    return isinstance(failure, Transient) and "HTTP" not in str(failure)
+
+
+def _is_reachable(failure: ProviderError | None, latency: float | None) -> bool | None:
+    """A refusal is an answer, but one that means we get nothing from there."""
+    if latency is None:
+        return None
+    return not isinstance(failure, (Transient, GeoBlocked, Banned, ContractViolation))
+
+
+def _plan(source: str, budgets: Sequence[tuple[str, int, int, float]]) -> str | None:
+    known = PLANS.get(source)
+    limit = next((b[2] for b in budgets), None)
+    if known is None or limit is None or limit == min(known):
+        return None  # the lowest one is what is assumed until the provider tells
+    return f"{known.get(limit, 'unknown plan')} ({limit} requests/min)"
+
+
+def advice_for(name: str, source: Source, error: ProviderError) -> str:
+    """One line on what a person can do about a failure."""
+    address, key = source.url_setting.upper(), (source.key_setting or "").upper()
+    if isinstance(error, CircuitOpen):
+        return f"left alone until {error.until:%Y-%m-%d %H:%M} UTC, then tried by itself"
+    if isinstance(error, GeoBlocked):
+        if name == "binance":
+            return (
+                "blocked from this location: set REGIME_SPOT_VENUE=okx (or binance_us, and name it "
+                "in REGIME_SOURCES)"
+            )
+        if name == "binance_futures":
+            return "blocked from this location: set REGIME_PERP_VENUE=okx"
+        return f"blocked from this location: leave {name} out of REGIME_SOURCES"
+    if isinstance(error, AuthError):
+        if source.key_setting is None:
+            return f"it refuses us without a key; check {address}"
+        missing = str(error).endswith("is set")
+        what = f"set {key}" if missing else f"the key is refused: check {key}"
+        return f"{what}, or leave {name} out of REGIME_SOURCES"
+    if isinstance(error, PlanLimit):
+        return "the key's plan does not include this; other datasets of it may still come"
+    if isinstance(error, (RateLimited, Banned)):
+        return "too much was asked from this address; it is left alone for a while by itself"
+    if isinstance(error, Transient):
+        return f"check the network, a proxy in between and {address}"
+    return f"what answers there is not {name}: check {address}"
