@@ -15,12 +15,15 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
+import pandas as pd
+
 from regime_pipeline.providers.errors import ContractViolation
 from regime_pipeline.providers.symbols import VenueSymbol
 from regime_pipeline.providers.wire import Context, Parser
 from regime_pipeline.windows import HOUR, Window
 
 MAX_PAGES = 100
+MAX_NUMBERED = 30
 _MS = timedelta(milliseconds=1)
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
@@ -30,13 +33,27 @@ def ms(at: datetime) -> str:
     return str((at - _EPOCH) // _MS)
 
 
+def seconds(at: datetime) -> str:
+    """Epoch seconds, cut."""
+    return str((at - _EPOCH) // timedelta(seconds=1))
+
+
+def iso(at: datetime) -> str:
+    """ISO 8601 in UTC with seven decimals."""
+    return f"{at:%Y-%m-%dT%H:%M:%S.%f}0Z"
+
+
 @dataclass(frozen=True, slots=True)
 class PageSpan:
-    """How many rows a page had, and its oldest and newest time (None without rows)."""
+    """How many rows a page had, and its oldest and newest time (None without rows).
+
+    ``cursor`` is what the page itself says about the one after it; None: there is none.
+    """
 
     rows: int
     first: datetime | None = None
     last: datetime | None = None
+    cursor: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +62,32 @@ class Paging:
 
     Attributes:
         kind: ``forward`` from a start, ``backward`` from an end, ``single``: one reply, of the newest
-            rows if there is a limit (0 then means all), else whatever comes.
+            rows if there is a limit (0 then means all), else whatever comes; ``cursor``: on with the
+            cursor of the page before while pages are full; ``numbered``: page 1, 2, ... of rows that
+            run from new to old, until one reaches behind the start or says it is the last.
         limit: rows asked for per page, also the length of a segment in steps.
         start: parameter of the inclusive start (forward) or of the exclusive lower bound (backward).
         end: parameter of the inclusive end (forward) or of the exclusive cursor (backward).
         step: time from one row to the next.
         least_step: the smallest step that can occur, where it varies.
+        stamp: how times are written.
+        limit_name: parameter of the limit; empty: the endpoint knows none.
+        page_name: parameter of the page number or of the cursor.
     """
 
-    kind: Literal["forward", "backward", "single"]
+    kind: Literal["forward", "backward", "single", "cursor", "numbered"]
     limit: int = 0
     start: str | None = None
     end: str | None = None
     step: timedelta = HOUR
     least_step: timedelta | None = None
+    stamp: Callable[[datetime], str] = ms
+    limit_name: str = "limit"
+    page_name: str = "page"
+
+    def limits(self) -> dict[str, str]:
+        """The parameter of the page size."""
+        return {self.limit_name: str(self.limit)} if self.limit_name and self.limit else {}
 
     @property
     def shortest(self) -> timedelta:
@@ -76,7 +105,7 @@ def segments(
     """
     if window.is_empty:
         return [], []
-    if paging.kind == "single":
+    if paging.kind in ("single", "numbered"):
         return [window], []
 
     def cut(start: datetime, end: datetime) -> list[Window]:
@@ -109,7 +138,51 @@ def walk(segment: Window, paging: Paging, now: datetime) -> Walk:
         return _forward(segment, paging)
     if paging.kind == "backward":
         return _backward(segment, paging)
+    if paging.kind == "cursor":
+        return _cursor(segment, paging)
+    if paging.kind == "numbered":
+        return _numbered(segment, paging)
     return _single(segment, paging, now)
+
+
+def _bounds(segment: Window, paging: Paging) -> dict[str, str]:
+    """The limit and the inclusive bounds of a segment, as far as the endpoint knows them."""
+    asked = paging.limits()
+    if paging.start:
+        asked[paging.start] = paging.stamp(segment.start)
+    if paging.end:
+        asked[paging.end] = paging.stamp(segment.end - _MS)
+    return asked
+
+
+def _cursor(segment: Window, paging: Paging) -> Walk:
+    fixed = _bounds(segment, paging)
+    asked, seen, total = fixed, set(), 0
+    for _ in range(MAX_PAGES):
+        span = yield asked
+        total += span.rows
+        if span.rows < paging.limit or span.cursor is None:
+            return total == 0
+        if span.cursor in seen:
+            raise ContractViolation("paging does not move: the provider repeats a cursor")
+        seen.add(span.cursor)
+        asked = {**fixed, paging.page_name: span.cursor}
+    raise ContractViolation(f"paging does not end: {MAX_PAGES} pages of {paging.limit} rows")
+
+
+def _numbered(segment: Window, paging: Paging) -> Walk:
+    before: PageSpan | None = None
+    for number in range(1, MAX_NUMBERED + 1):
+        span = yield {**_bounds(segment, paging), paging.page_name: str(number)}
+        if span.rows == 0:
+            return number == 1
+        if span.first is not None and span == before:
+            raise ContractViolation(f"paging does not move: page {number} is page {number - 1}")
+        reached = span.first is not None and span.first < segment.start
+        if reached or span.cursor is None:
+            return False
+        before = span
+    raise ContractViolation(f"paging does not end: {MAX_NUMBERED} numbered pages")
 
 
 def _single(segment: Window, paging: Paging, now: datetime) -> Walk:
@@ -127,12 +200,7 @@ def _forward(segment: Window, paging: Paging) -> Walk:
     cursor = segment.start
     longest = paging.limit  # of the pages before; equal ones in a row look like an unsaid page cap
     for _ in range(MAX_PAGES):
-        asked = {"limit": str(paging.limit)}
-        if paging.start:
-            asked[paging.start] = ms(cursor)
-        if paging.end:
-            asked[paging.end] = ms(segment.end - _MS)
-        span = yield asked
+        span = yield _bounds(Window(cursor, segment.end), paging)
         if span.last is None:
             return True
         if span.last < cursor:
@@ -205,8 +273,16 @@ class Feed:
         retention: how far back the provider is said to keep rows (None: all of them).
         newest: reaches only this far back, an older stretch is served by another feed.
         older_than: serves only what is older than this.
+        kind: what the rows are one kind of, where a dataset keeps kinds apart (sentiment).
         part: feeds of one dataset whose columns complete each other carry different parts;
             ``intervals`` is no series but the funding intervals in force.
+        path: path of a symbol, where the endpoint has it in the path.
+        reach: asked only for the last stretch of this length; what is older was never to be had from
+            it and is logged so. With ``snapshot`` that is the present alone.
+        snapshot: a reply is about the present; its rows get the hour in which it came.
+        bucketed: rows are hourly buckets, whatever the dataset's other feeds give.
+        by_coin: rows name coins (``coin``); those of the wanted symbols are kept.
+        shape: turns all parsed rows of the stream into rows of the dataset.
         per_symbol: False for a series without symbols.
         names: venue whose symbol names the endpoint uses (``coin`` for the base coin).
         only_primary: asked only for symbols whose primary perpetual is on this venue.
@@ -226,3 +302,10 @@ class Feed:
     per_symbol: bool = True
     names: str = ""
     only_primary: bool = False
+    kind: str = ""
+    path: Callable[[VenueSymbol], str] | None = None
+    reach: timedelta | None = None
+    snapshot: bool = False
+    bucketed: bool = False
+    by_coin: bool = False
+    shape: Callable[[pd.DataFrame], pd.DataFrame] | None = None

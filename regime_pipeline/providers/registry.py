@@ -19,9 +19,18 @@ from regime_pipeline.providers import (
     alternative_me,
     binance,
     binance_futures,
+    coinapi,
     coinglass,
+    dashboard,
+    error_bodies,
+    liquidation_service,
+    lunarcrush,
+    news,
     okx,
+    sentiment_service,
+    whale_alert,
 )
+from regime_pipeline.providers.errors import ContractViolation, ProviderError
 from regime_pipeline.providers.plan import Endpoint, Feed
 from regime_pipeline.providers.wire import Context
 
@@ -37,6 +46,11 @@ class Source:
         endpoints: every endpoint that has a parser.
         key_setting: field of the settings that holds its key, when it needs one.
         key_header: header that carries the key.
+        key_prefix: what stands before the key in the header.
+        key_param: query parameter that carries the key, for a provider that takes it nowhere else.
+        deadline_setting: field of the settings with the time its requests may take.
+        whole_url: its paths are appended to the address exactly as it is configured.
+        relays: passes on what venues say themselves, so that it is never their first teller.
     """
 
     name: str
@@ -45,6 +59,11 @@ class Source:
     endpoints: tuple[Endpoint, ...]
     key_setting: str | None = None
     key_header: str | None = None
+    key_prefix: str = ""
+    key_param: str | None = None
+    deadline_setting: str | None = None
+    whole_url: bool = False
+    relays: bool = False
 
 
 def _source(name: str, feeds: tuple[Feed, ...], endpoints: tuple[Endpoint, ...]) -> Source:
@@ -66,8 +85,76 @@ SOURCES = MappingProxyType(
                 coinglass.ENDPOINTS,
                 "coinglass_api_key",
                 coinglass.KEY_HEADER,
+                relays=True,
             ),
             _source("alternative_me", alternative_me.FEEDS, alternative_me.ENDPOINTS),
+            Source(
+                "coinapi",
+                "coinapi_api_url",
+                coinapi.FEEDS,
+                coinapi.ENDPOINTS,
+                "coinapi_key",
+                coinapi.KEY_HEADER,
+                relays=True,
+            ),
+            Source(
+                "lunarcrush",
+                "lunarcrush_api_url",
+                lunarcrush.FEEDS,
+                lunarcrush.ENDPOINTS,
+                "lunarcrush_api_key",
+                lunarcrush.KEY_HEADER,
+                key_prefix="Bearer ",
+                whole_url=True,
+            ),
+            Source(
+                "whale_alert",
+                "whale_alert_api_url",
+                whale_alert.FEEDS,
+                whale_alert.ENDPOINTS,
+                "whale_alert_api_key",
+                whale_alert.KEY_HEADER,
+            ),
+            Source(
+                "sentiment",
+                "sentiment_api_url",
+                sentiment_service.FEEDS,
+                sentiment_service.ENDPOINTS,
+                "sentiment_api_key",
+                sentiment_service.KEY_HEADER,
+                key_prefix="Bearer ",
+                whole_url=True,
+            ),
+            Source(
+                "liquidation_service",
+                "liquidation_api_url",
+                liquidation_service.FEEDS,
+                liquidation_service.ENDPOINTS,
+                "liquidation_api_key",
+                liquidation_service.KEY_HEADER,
+                key_prefix="Bearer ",
+                whole_url=True,
+            ),
+            Source(
+                "news",
+                "news_api_url",
+                news.FEEDS,
+                news.ENDPOINTS,
+                "news_api_token",
+                key_param=news.KEY_PARAM,
+                whole_url=True,
+            ),
+            Source(
+                "dashboard",
+                "dashboard_url",
+                dashboard.FEEDS,
+                dashboard.ENDPOINTS,
+                "dashboard_api_key",
+                dashboard.KEY_HEADER,
+                key_prefix="Bearer ",
+                deadline_setting="dashboard_timeout",
+                whole_url=True,
+            ),
         )
     }
 )
@@ -79,9 +166,21 @@ ENDPOINTS = MappingProxyType(
 """Every endpoint by ``provider/endpoint``."""
 
 
+OPTIONAL = frozenset(
+    {"sentiment", "whale_transfers", "reference_prices", "coin_markets", "dashboard_signals"}
+)
+"""Datasets that a run can do without: nobody configured to serve them is no failure."""
+
+
 def _parser(endpoint: Endpoint) -> Callable[..., pd.DataFrame]:
     def parse(body: bytes, ctx: Context | None = None) -> pd.DataFrame:
-        return endpoint.parse(body, ctx or Context())
+        try:
+            return endpoint.parse(body, ctx or Context())
+        except ProviderError:
+            raise
+        except Exception as error:
+            kind = type(error).__name__
+            raise ContractViolation(f"the reply cannot be read: {kind}") from error
 
     parse.__name__ = endpoint.name
     parse.__doc__ = endpoint.parse.__doc__
@@ -89,9 +188,23 @@ def _parser(endpoint: Endpoint) -> Callable[..., pd.DataFrame]:
 
 
 PARSERS: MappingProxyType[str, Callable[..., pd.DataFrame]] = MappingProxyType(
-    {key: _parser(endpoint) for key, endpoint in ENDPOINTS.items()}
+    {
+        **{key: _parser(endpoint) for key, endpoint in ENDPOINTS.items()},
+        **{f"errors/{name}": error_bodies.raiser(name) for name in error_bodies.NAMES},
+    }
 )
-"""``provider/endpoint`` -> ``callable(bytes, ctx=None) -> DataFrame``."""
+"""``provider/endpoint`` -> ``callable(bytes, ctx=None) -> DataFrame``; ``errors/...`` only raise."""
+
+
+def parser(key: str) -> Callable[..., pd.DataFrame]:
+    """The parser of ``provider/endpoint``; any ``errors/<provider>_...`` has one.
+
+    Raises:
+        KeyError: no such endpoint.
+    """
+    if key not in PARSERS and key.startswith("errors/"):
+        return error_bodies.raiser(key.removeprefix("errors/"))
+    return PARSERS[key]
 
 
 def datasets() -> tuple[str, ...]:

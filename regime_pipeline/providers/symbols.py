@@ -87,6 +87,7 @@ def _coin(symbol: str) -> VenueSymbol:
 
 _NAMING: dict[tuple[str, str], Callable[[str], VenueSymbol]] = {
     ("binance", "spot"): _binance_spot,
+    ("binance", "index"): _binance_spot,
     ("binance", "perp"): _binance_perp,
     ("binance_us", "spot"): _binance_spot,
     ("okx", "spot"): _okx_spot,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from regime_pipeline.catalogue.fields import (
     alerts,
+    attention,
     common,
     correlation,
     features,
@@ -16,6 +17,7 @@ from regime_pipeline.catalogue.fields import (
 GROUPS = (
     common.FIELDS,
     market.FIELDS,
+    attention.FIELDS,
     features.FIELDS,
     regimes.FIELDS,
     correlation.FIELDS,
