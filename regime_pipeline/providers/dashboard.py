@@ -44,7 +44,7 @@ def parse_signals(body: bytes, ctx: Context) -> pd.DataFrame:
     group = next(
         (loaded[n] for n in ("signals", "components") if isinstance(loaded.get(n), dict)), loaded
     )
-    listed = [
+    listed: list[object] = [
         {"at": at, "component": name, **_parts(group[name])}  # type: ignore[index]
         for name in COMPONENTS
         if isinstance(group, dict) and group.get(name) is not None

@@ -84,7 +84,7 @@ def hourly(events: pd.DataFrame) -> pd.DataFrame:
             "ts": hours,
             "long_liquidations_usd": sums["long"].reindex(hours).to_numpy("float64"),
             "short_liquidations_usd": sums["short"].reindex(hours).to_numpy("float64"),
-            "reason": pd.array(spoiled.reindex(hours), dtype="str"),
+            "reason": spoiled.reindex(hours).astype("str").array,
             **{name: first[name].array for name in _KEPT},
         }
     )

@@ -374,7 +374,7 @@ class Columns:
                 self.fail(i, f"{name}: {_show(value)} is no time with a zone")
             texts.append(value if good else None)  # type: ignore[arg-type]
         stamps = pd.DatetimeIndex(
-            pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce")
+            pd.to_datetime(pd.Series(texts, dtype="object"), format="ISO8601", utc=True, errors="coerce")
         ).as_unit("us")
         given = np.array([t is not None for t in texts], dtype=bool)
         micros = np.array(stamps.asi8)
@@ -383,7 +383,7 @@ class Columns:
         out &= (micros < EARLIEST_S * 1_000_000) | (micros >= ctx.latest_s * 1_000_000)
         self.fail_where(unreal, f"{name}: no real date")
         self.fail_where(out, f"{name}: before 2009 or in the future")
-        return stamps.where(~(out | unreal))
+        return pd.DatetimeIndex(stamps.where(~(out | unreal)))
 
     def label(self, name: str, *, optional: bool = False, longest: int = 200) -> pd.Series:
         """A field of short printable texts, as names and hashes are; whole numbers count as such.

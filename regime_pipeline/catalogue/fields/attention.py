@@ -165,7 +165,7 @@ FIELDS = (
     Field(
         "volume_spike_ratio",
         Kind.FLOAT,
-        "Quote volume of the hour over the median of the same hour of day in the 28 days before. "
+        "Volume of the hour over the median of the same hour of day in the 28 days before. "
         "A proxy for large-holder activity without a direction; not whale data.",
         "ratio",
         0,

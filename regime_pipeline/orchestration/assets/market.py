@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from regime_pipeline.market import candles, derivatives, funding, sentiment
+from regime_pipeline.market import candles, derivatives, funding, proxies, sentiment, whales
 from regime_pipeline.orchestration.derived import Run, derived
 
 
@@ -70,6 +70,44 @@ def fear_greed(run: Run, raw__fear_greed: pd.DataFrame) -> pd.DataFrame:
     return sentiment.fear_greed(raw__fear_greed, window=run.window)
 
 
+@derived(
+    "market.sentiment_1h",
+    lookback=sentiment.SENTIMENT_LOOKBACK,
+    where={"raw.sentiment": {"sentiment_scope": "symbol"}},
+)
+def sentiment_1h(run: Run, raw__sentiment: pd.DataFrame) -> pd.DataFrame:
+    """Hourly mood of each coin."""
+    return sentiment.sentiment_1h(
+        raw__sentiment, grid=run.grid, sources=run.settings.sentiment_source_by_kind
+    )
+
+
+@derived("market.whale_flow_1h", lookback=whales.LOOKBACK)
+def whale_flow_1h(run: Run, raw__whale_transfers: pd.DataFrame) -> pd.DataFrame:
+    """Flows of large holders onto and off exchanges."""
+    return whales.whale_flow_1h(
+        raw__whale_transfers, grid=run.grid, source=run.settings.whale_source
+    )
+
+
+@derived("market.proxies_1h", lookback=proxies.LOOKBACK)
+def proxies_1h(
+    run: Run,
+    market__candles_1h: pd.DataFrame,
+    market__funding: pd.DataFrame,
+    market__open_interest: pd.DataFrame,
+    market__fear_greed: pd.DataFrame,
+) -> pd.DataFrame:
+    """Substitutes under their own names."""
+    return proxies.proxies_1h(
+        market__candles_1h,
+        market__funding,
+        market__open_interest,
+        market__fear_greed,
+        grid=run.grid,
+    )
+
+
 ASSETS = (
     candles_1h,
     candles_resampled,
@@ -78,4 +116,7 @@ ASSETS = (
     liquidations_1h,
     positioning_1h,
     fear_greed,
+    sentiment_1h,
+    whale_flow_1h,
+    proxies_1h,
 )
