@@ -131,7 +131,7 @@ def _spike(volume: FloatPanel) -> FloatPanel:
 
 
 def _crowding(funding: pd.DataFrame, grid: Grid) -> FloatPanel:
-    """z of the last print of at most 24 hours ago."""
+    """The z of the last print of at most 24 hours ago."""
     wide = grid.widened(CROWDING_HOURS * HOUR + PRINT_HELD_H * HOUR)
     prints = funding[funding["rate_8h"].notna()].assign(ts=lambda f: f["ts"].dt.floor("h"))
     prints = prints.sort_values(["symbol", "ts"], kind="stable")

@@ -648,8 +648,8 @@ def _stamp(frame: pd.DataFrame, stream: _Stream, common: _Stamping) -> None:
         frame["symbol"] = stream.canonical or MARKET_SYMBOL
     frame["timeframe"] = TIMEFRAME
     if common.dataset == "sentiment":
-        frame["kind"] = stream.feed.kind
-        frame["scope"] = "symbol" if stream.canonical else "market"
+        frame["sentiment_kind"] = stream.feed.kind
+        frame["sentiment_scope"] = "symbol" if stream.canonical else "market"
 
 
 def _unique(
@@ -725,7 +725,7 @@ def _assemble(
 
 def _nulls(column: str, index: pd.Index) -> pd.Series:
     dtype: Any = DTYPES[FIELDS[column].kind]
-    return pd.Series(pd.NA, index=index).astype(dtype)
+    return pd.Series(None, index=index, dtype=dtype)
 
 
 def _count(streams: Sequence[_Stream], frame: pd.DataFrame, what: str, sign: int = 1) -> None:

@@ -374,7 +374,9 @@ class Columns:
                 self.fail(i, f"{name}: {_show(value)} is no time with a zone")
             texts.append(value if good else None)  # type: ignore[arg-type]
         stamps = pd.DatetimeIndex(
-            pd.to_datetime(pd.Series(texts, dtype="object"), format="ISO8601", utc=True, errors="coerce")
+            pd.to_datetime(
+                pd.Series(texts, dtype="object"), format="ISO8601", utc=True, errors="coerce"
+            )
         ).as_unit("us")
         given = np.array([t is not None for t in texts], dtype=bool)
         micros = np.array(stamps.asi8)

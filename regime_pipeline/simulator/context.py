@@ -125,6 +125,8 @@ class World:
             return self.tape.positioning(venue, symbol, detail)
         if kind == "fear_greed":
             return self.tape.fear_greed()
+        if kind == "mood":
+            return self.tape.mood(symbol, detail)
         if "+" in venue:
             parts = [self._series(kind, one, detail, symbol) for one in venue.split("+")]
             return _summed([p for p in parts if p is not None])
@@ -166,6 +168,12 @@ class World:
             return rows
         last = one_row(opened, running)
         return b",".join(p for p in ((last, rows) if newest_first else (rows, last)) if p)
+
+
+def bearer(request: Request) -> str:
+    """The key of an ``Authorization: Bearer`` header, empty without one."""
+    kind, _, key = request.headers.get("authorization", "").partition(" ")
+    return key.strip() if kind.lower() == "bearer" and key.strip().lower() != "none" else ""
 
 
 def _summed(parts: list[Any]) -> Any:

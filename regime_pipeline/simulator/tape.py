@@ -16,8 +16,10 @@ from regime_pipeline.simulator.series import (
     FearGreed,
     Funding,
     Liquidations,
+    Mood,
     OpenInterest,
     Shares,
+    Transfers,
 )
 from regime_pipeline.simulator.synthetic import PlantedEvent, SyntheticTape
 from regime_pipeline.windows import Window, utc
@@ -27,6 +29,7 @@ __all__ = [
     "FearGreed",
     "Funding",
     "Liquidations",
+    "Mood",
     "NotATapeError",
     "OpenInterest",
     "ParquetTape",
@@ -34,6 +37,7 @@ __all__ = [
     "Shares",
     "SyntheticTape",
     "Tape",
+    "Transfers",
     "tape_from_text",
 ]
 
@@ -88,6 +92,14 @@ class Tape(Protocol):
 
     def fear_greed(self) -> FearGreed | None:
         """The daily index."""
+        ...
+
+    def mood(self, symbol: str, kind: str) -> Mood | None:
+        """Hourly mood of a coin; kind ``social``, ``news`` or ``trader``."""
+        ...
+
+    def transfers(self) -> Transfers | None:
+        """Large transfers of all coins, stablecoins among them."""
         ...
 
 
