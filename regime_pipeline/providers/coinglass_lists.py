@@ -54,7 +54,9 @@ def rows(body: bytes) -> list[object]:
 
 def _fraction(percent: np.ndarray) -> np.ndarray:
     """Percent as a fraction, without the binary noise that dividing a decimal leaves."""
-    return np.round(percent / 100.0, 14) + 0.0
+    out = percent / 100.0
+    small = np.abs(out) < 1e6  # rounding would take a huge nonsense number beyond a double
+    return np.where(small, np.round(np.where(small, out, 0.0), 14), out) + 0.0
 
 
 def _renamed(rows_: list[object], names: Mapping[str, str]) -> list[object]:

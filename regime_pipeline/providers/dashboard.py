@@ -31,7 +31,8 @@ def parse_signals(body: bytes, ctx: Context) -> pd.DataFrame:
         ts, component, signal_score 0-100, signal_confidence, signal_direction, reason.
 
     Raises:
-        ContractViolation: no object, no time, or not one of the eleven components.
+        ContractViolation: no object, no time, or signals without one of the eleven components. An
+            empty object of signals is no signals.
     """
     loaded = document(body, PROVIDER)
     if isinstance(loaded, dict) and isinstance(loaded.get("data"), dict):
@@ -49,7 +50,7 @@ def parse_signals(body: bytes, ctx: Context) -> pd.DataFrame:
         for name in COMPONENTS
         if isinstance(group, dict) and group.get(name) is not None
     ]
-    if not listed:
+    if not listed and group != {}:
         raise ContractViolation("the reply has none of the eleven components")
     columns = Columns.objects(listed, ("at", "component", "score"), ("confidence", "direction"))
     score = columns.number("score")

@@ -152,13 +152,15 @@ def _signals(world: World, request: Request, _: Query) -> Response:
     """Scores of the last closed hour; they lean with the day's return, the rest is chance."""
     asked = request.path_params["symbol"]
     symbol = _symbol(world, asked)
-    feed = world.feed("mood", "", "trader", symbol, HOUR_MS) if symbol else None
-    bars = world.feed("candles", "binance", "perp", symbol, HOUR_MS) if symbol else None
-    if symbol is None or feed is None or bars is None:
-        return reply({"error": "no signals for this symbol"}, status=404)
-    stop = int(np.searchsorted(bars.closed.ts, world.now_ms() - HOUR_MS, side="right"))
-    if stop < 25:
-        return reply({"error": "no signals for this symbol"}, status=404)
+    if symbol is None:
+        return reply({"error": "unknown symbol"}, status=404)
+    feed = world.feed("mood", "", "trader", symbol, HOUR_MS)
+    bars = world.feed("candles", "binance", "perp", symbol, HOUR_MS)
+    now = world.now_ms()
+    stop = int(np.searchsorted(bars.closed.ts, now - HOUR_MS, side="right")) if bars else 0
+    if feed is None or bars is None or stop < 25:
+        at = datetime.fromtimestamp(now / 1000, UTC).isoformat()
+        return reply({"symbol": asked, "timestamp": at, "signals": {}})
     hour = int(bars.closed.ts[stop - 1])
     day = float(np.log(bars.closed.close[stop - 1] / bars.closed.close[stop - 25]))
     signals = {}
