@@ -116,6 +116,20 @@ _ENV = {
     "coinglass_api_url": "COINGLASS_API_URL",
     "coinglass_api_key": "COINGLASS_API_KEY",
     "alternative_me_api_url": "ALTERNATIVE_ME_API_URL",
+    "coinapi_api_url": "COINAPI_URL",
+    "coinapi_key": "COINAPI_KEY",
+    "lunarcrush_api_url": "LUNARCRUSH_API_URL",
+    "lunarcrush_api_key": "LUNARCRUSH_API_KEY",
+    "whale_alert_api_url": "WHALE_ALERT_API_URL",
+    "whale_alert_api_key": "WHALE_ALERT_API_KEY",
+    "sentiment_api_url": "SENTIMENT_API_URL",
+    "sentiment_api_key": "SENTIMENT_API_KEY",
+    "liquidation_api_url": "LIQUIDATION_API_URL",
+    "liquidation_api_key": "LIQUIDATION_API_KEY",
+    "news_api_url": "NEWS_API_URL",
+    "news_api_token": "NEWS_API_TOKEN",
+    "dashboard_url": "DASHBOARD_URL",
+    "dashboard_api_key": "DASHBOARD_API_KEY",
 }
 
 

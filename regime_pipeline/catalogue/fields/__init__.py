@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from regime_pipeline.catalogue.fields import (
     alerts,
+    attention,
     common,
     correlation,
     features,
@@ -18,6 +19,7 @@ GROUPS = (
     common.FIELDS,
     market.FIELDS,
     microstructure.FIELDS,
+    attention.FIELDS,
     features.FIELDS,
     regimes.FIELDS,
     correlation.FIELDS,

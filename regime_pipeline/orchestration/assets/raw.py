@@ -14,7 +14,6 @@ import pandas as pd
 
 from regime_pipeline.catalogue import TABLES, Table
 from regime_pipeline.orchestration.coverage import (
-    FAILED,
     Demand,
     covered_days,
     demands,
@@ -170,7 +169,8 @@ def _result(
     counts: dict[str, int],
     quarantined: int,
 ) -> dg.MaterializeResult:
-    failed = log[log["fetch_status"].isin(FAILED)] if len(log) else log
+    failed = log[log["fetch_status"] == "failed"] if len(log) else log
+    off = log[log["fetch_status"] == "skipped"] if len(log) else log
     names = sorted(failed["source"].unique()) if len(failed) else []
     metadata: dict[str, Any] = {
         "window": f"{window.start:%Y-%m-%d %H:%M} .. {window.end:%Y-%m-%d %H:%M} UTC",
@@ -181,6 +181,7 @@ def _result(
         "rows quarantined": quarantined,
         "requests": int(log["request_count"].fillna(0).sum()) if len(log) else 0,
         "failed sources": ", ".join(names) or "none",
+        "sources that are off": "; ".join(_told_off(off)) or "none",
     }
     table = fetch_rows(log)
     if table is not None:
@@ -211,6 +212,14 @@ def _result(
             )
         ],
     )
+
+
+def _told_off(log: pd.DataFrame) -> list[str]:
+    """``source (why)`` of every source that was not asked."""
+    if not len(log):
+        return []
+    pairs = log[["source", "error_message"]].drop_duplicates().sort_values("source")
+    return [f"{source} ({why})" for source, why in pairs.itertuples(index=False)]
 
 
 ASSETS = tuple(raw_asset(t) for t in TABLES.values() if t.schema == "raw")
