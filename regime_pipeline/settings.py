@@ -147,6 +147,9 @@ class Settings(BaseSettings):
         None, description="any PostgreSQL 14+; unset: an embedded server under `home`"
     )
     landing_url: str | None = Field(None, description="fsspec URL; unset: `home`/landing")
+    legacy_dir: Path | None = Field(
+        None, description="folder of old signal files that the asset raw/legacy_signals reads"
+    )
     origin: Literal["live", "simulated", "tape"] = Field(
         "live", description="what kind of data this database holds"
     )

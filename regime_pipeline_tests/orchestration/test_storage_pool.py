@@ -60,7 +60,7 @@ def instance_on(
                         "class": storage.__name__,
                         "config": {"postgres_url": dagster_url(database)},
                     }
-                }
+                },
             },
         )
     ) as instance:

@@ -7,6 +7,7 @@ from regime_pipeline.catalogue.fields import (
     common,
     correlation,
     features,
+    legacy,
     market,
     ops,
     regimes,
@@ -20,6 +21,7 @@ GROUPS = (
     regimes.FIELDS,
     correlation.FIELDS,
     signals.FIELDS,
+    legacy.FIELDS,
     alerts.FIELDS,
     ops.FIELDS,
 )

@@ -27,6 +27,8 @@ from regime_pipeline.orchestration.resources import Platform, Progress, Scope
 from regime_pipeline.windows import Window
 
 CHECK = "sources_answered"
+FROM_FILES = frozenset({"raw.legacy_signals"})
+"""Raw tables that are filled from a folder and never asked for (``assets.legacy``)."""
 PIECE_DAYS = 124
 """Days fetched before they are stored; a page of most providers is 20 to 60 days of hours."""
 SHOWN_FAILURES = 20
@@ -206,4 +208,6 @@ def _result(
     )
 
 
-ASSETS = tuple(raw_asset(t) for t in TABLES.values() if t.schema == "raw")
+ASSETS = tuple(
+    raw_asset(t) for t in TABLES.values() if t.schema == "raw" and t.full_name not in FROM_FILES
+)

@@ -2050,6 +2050,109 @@ COMMENT ON TABLE raw.funding_rates_revisions IS 'Replaced versions of raw.fundin
 
 COMMENT ON COLUMN raw.funding_rates_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
 
+CREATE TABLE raw.legacy_signals (
+	source TEXT NOT NULL,
+	symbol TEXT NOT NULL,
+	component TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	legacy_score FLOAT(53) NOT NULL,
+	legacy_direction TEXT,
+	legacy_strength FLOAT(53),
+	legacy_confidence FLOAT(53),
+	legacy_price FLOAT(53),
+	cross_check TEXT NOT NULL,
+	is_repaired BOOLEAN NOT NULL,
+	file_name TEXT NOT NULL,
+	source_tier BIGINT NOT NULL,
+	payload_id TEXT,
+	available_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	pit_grade TEXT NOT NULL,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT,
+	run_id TEXT,
+	CONSTRAINT legacy_signals_pk PRIMARY KEY (source, symbol, component, ts),
+	CONSTRAINT legacy_signals_component_ck0 CHECK ("component" IN ('momentum', 'technical', 'volume', 'orderflow', 'orderbook', 'sentiment', 'price_action', 'beta_exp', 'confluence', 'whale_act', 'liquidation')),
+	CONSTRAINT legacy_signals_legacy_score_ck0 CHECK ("legacy_score" >= 0.0 AND "legacy_score" <= 100.0),
+	CONSTRAINT legacy_signals_legacy_direction_ck0 CHECK ("legacy_direction" IN ('BULLISH', 'NEUTRAL', 'BEARISH')),
+	CONSTRAINT legacy_signals_legacy_strength_ck0 CHECK ("legacy_strength" >= 0.0 AND "legacy_strength" <= 1.0),
+	CONSTRAINT legacy_signals_legacy_confidence_ck0 CHECK ("legacy_confidence" >= 0.0 AND "legacy_confidence" <= 1.0),
+	CONSTRAINT legacy_signals_legacy_price_ck0 CHECK ("legacy_price" > 0.0 AND "legacy_price" < 'Infinity'),
+	CONSTRAINT legacy_signals_cross_check_ck0 CHECK ("cross_check" IN ('agrees', 'differs', 'no_reference')),
+	CONSTRAINT legacy_signals_source_tier_ck0 CHECK ("source_tier" >= 1),
+	CONSTRAINT legacy_signals_source_tier_ck1 CHECK ("source_tier" <= 9),
+	CONSTRAINT legacy_signals_pit_grade_ck0 CHECK ("pit_grade" IN ('observed', 'assumed')),
+	CONSTRAINT legacy_signals_revision_ck0 CHECK ("revision" >= 0)
+)
+ PARTITION BY RANGE (ts);
+
+COMMENT ON TABLE raw.legacy_signals IS 'Signal scores of the replaced systems, migrated from their JSON files; filled by `regime migrate-signals`. ts is when the file says that the signal was made.';
+
+COMMENT ON COLUMN raw.legacy_signals.source IS 'Provider that told us.';
+
+COMMENT ON COLUMN raw.legacy_signals.symbol IS 'Canonical symbol, BASE/QUOTE.';
+
+COMMENT ON COLUMN raw.legacy_signals.component IS 'Signal component that is scored.';
+
+COMMENT ON COLUMN raw.legacy_signals.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN raw.legacy_signals.legacy_score IS 'Score as the replaced system computed it, by rules of its own; ours are in schema signals.';
+
+COMMENT ON COLUMN raw.legacy_signals.legacy_direction IS 'Direction as written in the file.';
+
+COMMENT ON COLUMN raw.legacy_signals.legacy_strength IS 'Strength as written; words are weak 0.25, moderate 0.5, strong 0.75, very strong 1.';
+
+COMMENT ON COLUMN raw.legacy_signals.legacy_confidence IS 'Confidence as written.';
+
+COMMENT ON COLUMN raw.legacy_signals.legacy_price IS 'Price that the record carries, in the quote currency; checked against stored candles.';
+
+COMMENT ON COLUMN raw.legacy_signals.cross_check IS 'Against the stored score of a better tier for the same component and hour: differs is more than 25 points away.';
+
+COMMENT ON COLUMN raw.legacy_signals.is_repaired IS 'The file could be read only after a repair.';
+
+COMMENT ON COLUMN raw.legacy_signals.file_name IS 'File below the folder that was migrated.';
+
+COMMENT ON COLUMN raw.legacy_signals.source_tier IS 'Worst origin among the inputs: 1 primary, 2 secondary, 3 derived proxy / repaired / historical file, 4 cache, 9 synthetic.';
+
+COMMENT ON COLUMN raw.legacy_signals.payload_id IS 'Landing-store id (sha256) of the response bytes.';
+
+COMMENT ON COLUMN raw.legacy_signals.available_at IS 'When the value could be known: arrival for rows seen live, else close + declared lag.';
+
+COMMENT ON COLUMN raw.legacy_signals.pit_grade IS 'Whether the arrival was seen or is assumed from a declared lag.';
+
+COMMENT ON COLUMN raw.legacy_signals.ingested_at IS 'When this version of the row was first stored.';
+
+COMMENT ON COLUMN raw.legacy_signals.revision IS '0 for the first version of a row, then 1, 2, ...';
+
+COMMENT ON COLUMN raw.legacy_signals.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE raw.legacy_signals_revisions (
+	source TEXT NOT NULL,
+	symbol TEXT NOT NULL,
+	component TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	legacy_score FLOAT(53),
+	legacy_direction TEXT,
+	legacy_strength FLOAT(53),
+	legacy_confidence FLOAT(53),
+	legacy_price FLOAT(53),
+	cross_check TEXT,
+	is_repaired BOOLEAN,
+	file_name TEXT,
+	source_tier BIGINT,
+	payload_id TEXT,
+	available_at TIMESTAMP WITH TIME ZONE,
+	pit_grade TEXT,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT NOT NULL,
+	run_id TEXT,
+	superseded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT legacy_signals_revisions_pk PRIMARY KEY (source, symbol, component, ts, revision)
+);
+
+COMMENT ON TABLE raw.legacy_signals_revisions IS 'Replaced versions of raw.legacy_signals.';
+
+COMMENT ON COLUMN raw.legacy_signals_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
+
 CREATE TABLE raw.liquidations (
 	source TEXT NOT NULL,
 	venue TEXT NOT NULL,
