@@ -170,7 +170,14 @@ class Settings(BaseSettings):
         "coinglass", description="provider behind market.open_interest"
     )
     sources: Annotated[tuple[str, ...], NoDecode] = Field(
-        ("binance", "binance_futures", "okx", "coinglass", "alternative_me"),
+        (
+            "binance",
+            "binance_futures",
+            "okx",
+            "coinglass",
+            "alternative_me",
+            "binance_archive",
+        ),
         description="providers that are asked; leave one out to switch it off",
     )
     params: Params = Params()
@@ -194,6 +201,12 @@ class Settings(BaseSettings):
         "https://api.alternative.me", validation_alias=_env("ALTERNATIVE_ME_API_URL")
     )
     coinglass_api_key: SecretStr | None = Field(None, validation_alias=_env("COINGLASS_API_KEY"))
+
+    binance_archive_url: str | None = Field(
+        None,
+        description="Binance's bulk archive: https://data.binance.vision, or a folder laid out like "
+        "it; unset: not used",
+    )
 
     # transport
     http_deadline_s: float = Field(20.0, gt=0, description="total time of one request")
@@ -226,6 +239,11 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("binance_archive_url")
+    @classmethod
+    def _blank_archive_is_none(cls, value: str | None) -> str | None:
+        return (value or "").strip() or None
 
     @field_validator("symbols")
     @classmethod

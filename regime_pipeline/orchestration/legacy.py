@@ -23,15 +23,14 @@ import pandas as pd
 
 from regime_pipeline.catalogue import table
 from regime_pipeline.catalogue.fields.legacy import COMPONENTS
+from regime_pipeline.providers.files import UnreadableFileError, read_stable
 from regime_pipeline.providers.landing import Landed, LandingStore
 from regime_pipeline.providers.legacy import (
     KEY,
     LegacyFile,
-    LegacyFileError,
     empty_rows,
     legacy_paths,
     parse_legacy,
-    read_stable,
 )
 from regime_pipeline.settings import Settings
 from regime_pipeline.windows import HOUR, Clock, Window, floor_hour
@@ -142,9 +141,9 @@ def migrate(
         name = str(path.relative_to(folder))
         try:
             if barred is not None:
-                raise LegacyFileError(barred)
+                raise UnreadableFileError(barred)
             body = read_stable(path)
-        except LegacyFileError as error:
+        except UnreadableFileError as error:
             files.append(LegacyFile(name, empty_rows(), error=str(error)))
             continue
         files.append(parse_legacy(body, name=name, now=now, symbols=settings.universe))

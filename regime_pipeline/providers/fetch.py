@@ -29,6 +29,7 @@ from pydantic import SecretStr
 
 from regime_pipeline.catalogue.frames import DTYPES, empty, split
 from regime_pipeline.catalogue.registry import FIELDS, table
+from regime_pipeline.providers.archive import Harvest, collect
 from regime_pipeline.providers.errors import (
     AuthError,
     BadRequest,
@@ -42,7 +43,7 @@ from regime_pipeline.providers.errors import (
 )
 from regime_pipeline.providers.http import MAX_WAIT_S, HttpClient, Reply
 from regime_pipeline.providers.plan import Feed, PageSpan, segments, walk
-from regime_pipeline.providers.registry import SOURCES, Source, sources_of
+from regime_pipeline.providers.registry import ARCHIVE, SOURCES, Source, is_off, sources_of
 from regime_pipeline.providers.symbols import VenueSymbol, to_venue
 from regime_pipeline.settings import Settings
 from regime_pipeline.windows import HOUR, Clock, SystemClock, Window
@@ -65,6 +66,8 @@ LAGS: Mapping[str, timedelta] = MappingProxyType(
     }
 )
 """Declared time from a row's ts to when it can be known: the bucket plus the provider's delay."""
+
+ARCHIVE_TIER = 3
 
 BUCKETED = frozenset({"candles", "open_interest", "positioning", "liquidations"})
 """Datasets whose rows are buckets of :data:`INTERVAL`; the others are instants."""
@@ -117,6 +120,8 @@ class _Stream:
     at_wall: bool = False
     too_old: bool = False
     started: datetime | None = None
+    from_archive: bool = False
+    is_whole: bool = False
     stored: int = 0
     quarantined: int = 0
 
@@ -163,7 +168,11 @@ def chosen_sources(
     serving = sources_of(dataset)
     if not serving:
         raise ValueError(f"unknown dataset {dataset!r}")
-    wanted = [s for s in settings.sources if s in serving and (sources is None or s in sources)]
+    wanted = [
+        s
+        for s in settings.sources
+        if s in serving and (sources is None or s in sources) and not is_off(settings, s)
+    ]
     if not wanted:
         asked = "configured" if sources is None else "asked for and configured"
         raise NoSourceError(f"{dataset}: none of {list(serving)} is {asked}")
@@ -355,6 +364,11 @@ class _Counter:
             self._done[label] += 1
             self._tell(label)
 
+    def set(self, label: str, done: int, total: int) -> None:
+        with self._lock:
+            self._done[label], self._total[label] = done, total
+            self._tell(label)
+
     def _tell(self, label: str) -> None:
         if self._progress is not None:
             self._progress(label, self._done[label], self._total[label])
@@ -486,7 +500,9 @@ def _blame(frame: pd.DataFrame, mask: pd.Series, why: str) -> None:
 
 
 def _tier(stream: _Stream, common: _Stamping) -> int:
-    """1 for the series that the settings make the primary one, else 2."""
+    """1 for the series that the settings make the primary one, 3 from the archive, else 2."""
+    if stream.from_archive:
+        return ARCHIVE_TIER
     settings, symbol, source, venue = (
         common.settings,
         stream.canonical or "",
@@ -667,18 +683,19 @@ def _log_row(
     elif stream.too_old or (stream.at_wall and (stream.gave_rows or not stream.inside)):
         days = (stream.feed.retention or timedelta(0)) / timedelta(days=1)
         status, message = "partial", f"the provider keeps {days:g} days only"
-    elif not stream.gave_rows:
+    elif not stream.gave_rows and not stream.is_whole:
         status = "empty"
     return {
         "fetch_id": uuid.uuid4().hex,
         "dataset": common.dataset,
-        "source": stream.source.name,
+        "source": ARCHIVE if stream.from_archive else stream.source.name,
         "venue": stream.venue,
         "market": stream.feed.market,
         "symbol": stream.canonical,
         "endpoint_path": stream.feed.endpoint.path,
-        "window_start": common.window.start,
-        "window_end": common.window.end,
+        # the archive answers only for the days whose files should be there
+        "window_start": (stream.window if stream.from_archive else common.window).start,
+        "window_end": (stream.window if stream.from_archive else common.window).end,
         "fetch_status": status,
         "error_class": stream.error.error_class if stream.error else None,
         "error_message": message,
@@ -701,7 +718,7 @@ def _payload_rows(streams: Iterable[_Stream]) -> list[dict[str, object]]:
             reply = page.reply
             out[reply.landed.payload_id, reply.url] = {
                 "payload_id": reply.landed.payload_id,
-                "source": stream.source.name,
+                "source": ARCHIVE if stream.from_archive else stream.source.name,
                 "endpoint_path": stream.feed.endpoint.path,
                 "url": reply.url,
                 "http_status": reply.status,
@@ -722,6 +739,48 @@ def _typed(rows: list[dict[str, object]], name: str) -> pd.DataFrame:
     return pd.DataFrame(data).sort_values(list(target.key), ignore_index=True)
 
 
+# --- the archive ---------------------------------------------------------------------------------
+
+
+def _archive_stream(harvest: Harvest) -> _Stream:
+    """A series of the archive in the shape of the others; its rows carry the venue's own source."""
+    series = harvest.series
+    return _Stream(
+        SOURCES[series.source],
+        series.feed,
+        harvest.symbol,
+        harvest.window,
+        series.feed.venue,
+        pages=[_Page(reply.parsed, reply) for reply in harvest.pages],
+        requests=harvest.requests,
+        seconds=harvest.seconds,
+        error=harvest.error,
+        started=harvest.started,
+        from_archive=True,
+        is_whole=harvest.is_whole,
+    )
+
+
+def _filled(
+    frame: pd.DataFrame,
+    quarantined: pd.DataFrame,
+    streams: Sequence[_Stream],
+    common: _Stamping,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows of the other sources, and those of the archive for keys that they lack."""
+    target = table(f"raw.{common.dataset}")
+    key = list(target.key)
+    rows, bad = _assemble(common.dataset, streams, common)
+    known = pd.MultiIndex.from_frame(frame[key])
+    rows = rows.loc[~pd.MultiIndex.from_frame(rows[key]).isin(known)]
+    both = [f for f in (frame, rows) if len(f)]
+    if len(both) == 2:
+        frame = pd.concat(both, ignore_index=True).sort_values(key, ignore_index=True)
+    elif both:
+        frame = both[0].reset_index(drop=True)
+    return frame, _quarantine([quarantined, bad], target.fields)
+
+
 # --- the way in ----------------------------------------------------------------------------------
 
 
@@ -734,6 +793,7 @@ def fetch(
     clock: Clock,
     symbols: Sequence[str],
     sources: Sequence[str] | None = None,
+    stored: pd.DataFrame | None = None,
     progress: Progress | None = None,
 ) -> FetchResult:
     """Everything that the configured sources have of a raw dataset in a window.
@@ -748,6 +808,7 @@ def fetch(
         clock: says what is closed; a row counts as seen live only under the system clock.
         symbols: canonical symbols.
         sources: asks only these of the configured sources.
+        stored: key columns of rows that are stored already: the archive is not asked for them.
         progress: is told ``(source, requests planned and done, planned)`` as it goes.
 
     Returns:
@@ -760,9 +821,9 @@ def fetch(
     now = clock.now()
     common = _Stamping(dataset, settings, window, now, isinstance(clock, SystemClock))
     universe = tuple(dict.fromkeys(symbols))
+    chosen = chosen_sources(dataset, settings, sources)
     runs = {
-        s.name: _SourceRun(s, settings, client, clock, now)
-        for s in chosen_sources(dataset, settings, sources)
+        s.name: _SourceRun(s, settings, client, clock, now) for s in chosen if s.name != ARCHIVE
     }
     streams = [
         stream
@@ -772,6 +833,23 @@ def fetch(
     counter = _Counter(progress)
     _run_all(runs, streams, counter, client.concurrency_per_host)
     frame, quarantined = _assemble(dataset, streams, common)
+    if any(s.name == ARCHIVE for s in chosen):
+        known = frame if stored is None else pd.concat([frame[list(stored.columns)], stored])
+        filling = [
+            _archive_stream(harvest)
+            for harvest in collect(
+                dataset,
+                window,
+                settings=settings,
+                client=client,
+                clock=clock,
+                symbols=universe,
+                have=known,
+                progress=lambda done, total: counter.set(ARCHIVE, done, total),
+            )
+        ]
+        frame, quarantined = _filled(frame, quarantined, filling, common)
+        streams = [*streams, *filling]
     text = client.redactor.text
     return FetchResult(
         frame=frame,

@@ -17,7 +17,6 @@ import json
 import math
 import os
 import re
-import stat
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -28,6 +27,7 @@ import numpy as np
 import pandas as pd
 
 from regime_pipeline.catalogue.fields.legacy import COMPONENTS
+from regime_pipeline.providers.files import barred
 from regime_pipeline.settings import SYMBOL_PATTERN
 from regime_pipeline.windows import utc
 
@@ -65,7 +65,6 @@ _DIRECTIONS = {
 _PRICE_KEYS = ("price", "current_price", "last_price")
 _PARTS = ("_confidence", "_strength", "_direction")
 
-MAX_BYTES = 64 * 2**20
 MAX_DEPTH = 8
 MAX_RECORD_TEXT = 4096
 EARLIEST = utc("2017-01-01")
@@ -144,52 +143,11 @@ def legacy_paths(folder: Path) -> list[tuple[Path, str | None]]:
             if (Path(base) / n).is_symlink()
         ]
         found += [
-            (path, _barred(path))
+            (path, barred(path))
             for path in (Path(base) / n for n in names)
             if path.suffix.lower() == ".json"
         ]
     return sorted(found)
-
-
-def _barred(path: Path) -> str | None:
-    try:
-        about = path.lstat()
-    except OSError as error:
-        return f"cannot be read: {error.strerror}"
-    if stat.S_ISLNK(about.st_mode):
-        return "a symbolic link is not followed"
-    if not stat.S_ISREG(about.st_mode):
-        return "not a regular file"
-    if about.st_size > MAX_BYTES:
-        return f"{about.st_size} bytes, the limit is {MAX_BYTES}"
-    return None
-
-
-def read_stable(path: Path) -> bytes:
-    """The bytes of a regular file that did not change while it was read.
-
-    Raises:
-        LegacyFileError: it changed, is no regular file any more, is too large, or cannot be read.
-    """
-    try:
-        # a file swapped for a link or a pipe after it was listed is neither followed nor waited for
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(handle, "rb") as file:
-            before = os.fstat(handle)
-            if not stat.S_ISREG(before.st_mode):
-                raise LegacyFileError("not a regular file")
-            body = file.read(MAX_BYTES + 1)
-            after = os.fstat(handle)
-        named = path.lstat()
-    except OSError as error:
-        raise LegacyFileError(f"cannot be read: {error.strerror}") from error
-    if len(body) > MAX_BYTES:
-        raise LegacyFileError(f"more than {MAX_BYTES} bytes")
-    if len({(s.st_ino, s.st_size, s.st_mtime_ns) for s in (before, after, named)}) > 1 or (
-        len(body) != after.st_size
-    ):
-        raise LegacyFileError("changed while it was read; run again")
-    return body
 
 
 def parse_legacy(

@@ -18,12 +18,14 @@ import pandas as pd
 from regime_pipeline.providers import (
     alternative_me,
     binance,
+    binance_archive,
     binance_futures,
     coinglass,
     okx,
 )
 from regime_pipeline.providers.plan import Endpoint, Feed
 from regime_pipeline.providers.wire import Context
+from regime_pipeline.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,9 @@ def _source(name: str, feeds: tuple[Feed, ...], endpoints: tuple[Endpoint, ...])
     return Source(name, f"{name}_api_url", feeds, endpoints)
 
 
+ARCHIVE = binance_archive.PROVIDER
+"""The bulk archive: asked after the others, for what they lack; its rows carry their names."""
+
 SOURCES = MappingProxyType(
     {
         source.name: source
@@ -68,6 +73,12 @@ SOURCES = MappingProxyType(
                 coinglass.KEY_HEADER,
             ),
             _source("alternative_me", alternative_me.FEEDS, alternative_me.ENDPOINTS),
+            Source(
+                ARCHIVE,
+                "binance_archive_url",
+                binance_archive.FEEDS,
+                binance_archive.ENDPOINTS,
+            ),
         )
     }
 )
@@ -97,6 +108,11 @@ PARSERS: MappingProxyType[str, Callable[..., pd.DataFrame]] = MappingProxyType(
 def datasets() -> tuple[str, ...]:
     """Every dataset that some source serves."""
     return tuple(dict.fromkeys(f.dataset for s in SOURCES.values() for f in s.feeds))
+
+
+def is_off(settings: Settings, name: str) -> bool:
+    """Whether a source has no address and so takes no part."""
+    return not getattr(settings, SOURCES[name].url_setting)
 
 
 def sources_of(dataset: str) -> tuple[str, ...]:

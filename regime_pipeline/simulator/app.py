@@ -4,7 +4,8 @@ Belongs here: putting the providers together, the control paths for scripting fa
 another process. Does not belong here: wire formats (one module per provider), serving (``server``).
 
 Prefixes: ``/binance``, ``/binance_us``, ``/binance_futures``, ``/okx``, ``/coinglass``,
-``/alternative_me``. A client cannot tell the server from the real provider but for the base URL.
+``/alternative_me``, ``/archive`` (Binance's bulk files). A client cannot tell the server from the
+real provider but for the base URL.
 
 Retention walls (thirty days of Binance statistics, 1440 rows and 94 days at OKX) are off unless
 ``walls`` is set: a replay of history stands for having recorded those series forward all along,
@@ -23,7 +24,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 
-from regime_pipeline.simulator import alternative_me, binance, coinglass, okx
+from regime_pipeline.simulator import alternative_me, archive, binance, coinglass, okx
 from regime_pipeline.simulator.context import World, reply
 from regime_pipeline.simulator.faults import Fault, FaultLayer
 from regime_pipeline.simulator.tape import Tape
@@ -56,6 +57,7 @@ def build_app(tape: Tape, clock: Clock, *, walls: bool = False) -> Starlette:
             Mount("/okx", routes=okx.routes(world)),
             Mount("/coinglass", routes=coinglass.routes(world)),
             Mount("/alternative_me", routes=alternative_me.routes(world)),
+            Mount("/archive", routes=archive.routes(world)),
         ],
         middleware=[Middleware(FaultLayer)],
     )

@@ -32,6 +32,7 @@ _PROVIDERS = {
     "okx_api_url": ("OKX_API_URL", "okx"),
     "coinglass_api_url": ("COINGLASS_API_URL", "coinglass"),
     "alternative_me_api_url": ("ALTERNATIVE_ME_API_URL", "alternative_me"),
+    "binance_archive_url": ("REGIME_BINANCE_ARCHIVE_URL", "archive"),
 }
 
 

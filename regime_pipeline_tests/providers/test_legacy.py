@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regime_pipeline.catalogue.fields.legacy import COMPONENTS
-from regime_pipeline.providers import legacy
+from regime_pipeline.providers import files, legacy
+from regime_pipeline.providers.files import UnreadableFileError, read_stable
 from regime_pipeline.providers.legacy import (
     LegacyFile,
     LegacyFileError,
     legacy_paths,
     parse_legacy,
-    read_stable,
 )
 from regime_pipeline.simulator.legacy_samples import Sample, samples
 from regime_pipeline.windows import utc
@@ -217,7 +217,7 @@ def test_fault_88_only_regular_files_of_the_folder_are_read(tmp_path: Path) -> N
         file.truncate(10 * 2**30)
     reasons = _reasons(folder)
     assert reasons == {
-        "huge.json": f"{10 * 2**30} bytes, the limit is {legacy.MAX_BYTES}",
+        "huge.json": f"{10 * 2**30} bytes, the limit is {files.MAX_BYTES}",
         "link.json": "a symbolic link is not followed",
         "linked": "a symbolic link is not followed",
         "pipe.json": "not a regular file",
@@ -241,7 +241,7 @@ def test_fault_88_a_file_swapped_after_it_was_listed_is_not_followed(
 ) -> None:
     path = tmp_path / "a.json"
     swap(path)
-    with pytest.raises(LegacyFileError):
+    with pytest.raises(UnreadableFileError):
         read_stable(path)
 
 
@@ -259,8 +259,8 @@ def test_fault_88_a_file_that_changes_while_it_is_read_is_refused(
             file.write(" ")
         return seen[-1]
 
-    monkeypatch.setattr(legacy.os, "fstat", grows)
-    with pytest.raises(LegacyFileError, match="changed while it was read"):
+    monkeypatch.setattr(files.os, "fstat", grows)
+    with pytest.raises(UnreadableFileError, match="changed while it was read"):
         read_stable(path)
     assert len(seen) == 2
 
