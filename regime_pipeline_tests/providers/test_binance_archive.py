@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import shutil
@@ -239,10 +240,8 @@ def test_any_bytes_give_rows_or_a_typed_error(endpoint, body: bytes) -> None:
 @given(_BYTES)
 @settings(max_examples=100, deadline=None)
 def test_any_checksum_file_gives_a_sum_or_a_typed_error(body: bytes) -> None:
-    try:
+    with contextlib.suppress(ProviderError):
         assert len(checksum_of(body, "a.zip")) == 64
-    except ProviderError:
-        pass
 
 
 def test_a_checksum_file_about_another_file_is_refused() -> None:
