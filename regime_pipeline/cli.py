@@ -227,6 +227,9 @@ def _open(data: str | None) -> tuple[Settings, Database]:
 @contextmanager
 def _quiet(settings: Settings) -> Iterator[None]:
     """What libraries print goes to a log file: standard output is the command's own."""
+    import stamina.instrumentation
+
+    stamina.instrumentation.set_on_retry_hooks([stamina.instrumentation.LoggingOnRetryHook])
     path = settings.home / "logs" / "run.log"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as log, redirect_stdout(log):
@@ -264,6 +267,9 @@ def run(
     source: SourceOption = "auto",
     as_json: JsonOption = False,
     report: Annotated[bool, typer.Option(help="Write the HTML report.")] = True,
+    recompute: Annotated[
+        bool, typer.Option("--recompute", help="Derive every day again, changed or not.")
+    ] = False,
 ) -> None:
     """Fetch, derive, report: the whole line for a range of days.
 
@@ -296,6 +302,7 @@ def run(
                 window=window,
                 symbols=wanted,
                 progress=tell,
+                recompute=recompute,
             )
             page = None
             if report:

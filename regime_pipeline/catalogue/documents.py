@@ -49,10 +49,7 @@ SCHEMA_DESCRIPTIONS = {
     "ops": "What was asked, what came, what was refused.",
 }
 
-_GENERATED = (
-    "Generated from regime_pipeline/catalogue; edit that and run "
-    "`make docs`."
-)
+_GENERATED = "Generated from regime_pipeline/catalogue; edit that and run `make docs`."
 
 
 def _by_schema() -> dict[str, list[Table]]:

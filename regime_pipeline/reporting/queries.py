@@ -287,12 +287,17 @@ def event_counts(database: Database, window: Window, symbols: tuple[str, ...]) -
     return {r["event_type"]: int(r["n"]) for r in found}
 
 
-def row_counts(database: Database, window: Window) -> dict[str, int]:
-    """Rows of the window in every table that is placed in time, and of the reporting tables."""
+def row_counts(database: Database, window: Window) -> tuple[dict[str, int], dict[str, int]]:
+    """Rows of every table that is placed in time and of the reporting tables.
+
+    Returns:
+        All rows by table, as ``count(*)`` gives them, and those of the window (a reporting table is
+        counted whole in both).
+    """
     parts = [
         sql.SQL(
-            "select {name}::text as name, count(*) as n from {table} "
-            "where {time} >= %(start)s and {time} < %(end)s"
+            "select {name}::text as name, count(*) as n, "
+            "count(*) filter (where {time} >= %(start)s and {time} < %(end)s) as inside from {table}"
         ).format(
             name=sql.Literal(t.full_name),
             table=sql.Identifier(t.schema, t.name),
@@ -303,13 +308,14 @@ def row_counts(database: Database, window: Window) -> dict[str, int]:
     ]
     found = rows(database, sql.SQL(" union all ").join(parts), start=window.start, end=window.end)
     out = {r["name"]: int(r["n"]) for r in found}
+    inside = {r["name"]: int(r["inside"]) for r in found}
     for name in (OVERVIEW, "reporting.regime_timeline"):
         if exists(database, name):
             counted = sql.SQL("select count(*) as n from {}").format(
                 sql.Identifier(*name.split("."))
             )
-            out[name] = int(rows(database, counted)[0]["n"])
-    return out
+            out[name] = inside[name] = int(rows(database, counted)[0]["n"])
+    return out, inside
 
 
 def newest_by_table(database: Database) -> dict[str, datetime | None]:

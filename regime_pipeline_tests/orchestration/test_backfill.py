@@ -78,7 +78,9 @@ def launch(assets: list[str]) -> str:
         text=True,
         check=True,
     )
-    answer = json.loads(done.stdout)["data"]["launchPartitionBackfill"]
+    said = done.stdout[done.stdout.index("{") :] if "{" in done.stdout else ""
+    assert said, done.stdout + done.stderr
+    answer = json.JSONDecoder().raw_decode(said)[0]["data"]["launchPartitionBackfill"]
     assert answer["__typename"] == "LaunchBackfillSuccess", answer
     return answer["backfillId"]
 

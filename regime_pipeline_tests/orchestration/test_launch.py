@@ -19,6 +19,8 @@ from regime_pipeline.windows import DAY, FixedClock, Window, utc
 from regime_pipeline_tests._server import TestServer
 from regime_pipeline_tests.orchestration.conftest import SYMBOLS, settings_for
 
+pytestmark = pytest.mark.xdist_group("launch")  # one module fixture, not one a worker
+
 END = utc("2024-03-10")
 CLOCK = FixedClock(END)
 WINDOW = Window(END - 3 * DAY, END)
@@ -109,12 +111,36 @@ def test_running_again_changes_no_row(
     warehouse = Warehouse(database, CLOCK)
     tables = [n for n in warehouse.counts() if not n.startswith("ops.")]
     before = {n: warehouse.content_hash(n) for n in tables}
-    again = run(settings)
+    again = run(settings, recompute=True, reports=False)
     changed = {n: c for n, c in again.tables.items() if c["inserted"] + c["updated"] + c["deleted"]}
     assert again.succeeded
     assert changed == {}
     assert {n: warehouse.content_hash(n) for n in tables} == before
     assert not [r for r in again.runs if r.title == "fetch history" and r.window.end < WINDOW.start]
+
+
+def test_only_days_that_may_have_changed_are_derived_again(
+    world: tuple[Settings, Database], first: launch.RunReport
+) -> None:
+    settings, database = world
+    again = run(settings, reports=False)
+    assert again.succeeded
+    assert not [r for r in again.runs if r.job == launch.DERIVED], again.lines()
+    with database.connect() as connection:  # a row as a later fetch would leave it
+        touched = connection.execute(
+            "update raw.candles set close = low, run_id = %s where source = 'binance' "
+            "and symbol = 'BTC/USDT' and ts = '2024-03-08 05:00+00'",
+            (again.runs[0].run_id,),
+        ).rowcount
+    assert touched == 1
+    repaired = run(settings, reports=False)
+    (derive,) = [r for r in repaired.runs if r.job == launch.DERIVED]
+    assert derive.window == Window(utc("2024-03-08"), END)
+    assert repaired.tables["market.candles_1h"]["updated"] == 1
+    assert repaired.tables["features.volatility_regimes"]["updated"] > 0
+    whole = run(settings, recompute=True, reports=False)
+    assert whole.succeeded
+    assert not sum(t["inserted"] + t["updated"] + t["deleted"] for t in whole.tables.values())
 
 
 def test_events_found_in_a_replay_are_never_sent(
@@ -166,7 +192,7 @@ def test_an_interrupted_launch_leaves_no_run_that_seems_to_go_on(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(settings, progress=stop)
+        run(settings, progress=stop, recompute=True)
     with instance_for(settings, database) as instance:
         newest = instance.get_runs(limit=1)[0]
         assert newest.status in (dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.FAILURE)

@@ -17,6 +17,8 @@ from regime_pipeline.storage.database import Database
 from regime_pipeline.windows import DAY, FixedClock, Window, utc
 from regime_pipeline_tests.orchestration.conftest import SYMBOLS, run_assets, settings_for
 
+pytestmark = pytest.mark.xdist_group("raw_assets")  # one module fixture, not one a worker
+
 START = utc("2024-03-01")
 NOW = utc("2024-03-04 06:10")
 WINDOW = Window(START, utc("2024-03-05"))
@@ -179,3 +181,13 @@ def test_what_the_archive_answered_for_is_not_asked_again(
     # days whose files are not out yet belong to the API alone
     (call,) = raw.open_calls(platform, scope, item, Window(utc("2024-03-08"), LATER))
     assert "binance_archive" not in call.sources
+
+
+def test_real_prices_are_refused_by_a_database_of_other_data(
+    platform: Platform, tmp_path: Path, database: Database
+) -> None:
+    platform.settings = settings_for(database, tmp_path / "home", origin="tape")
+    result = run_assets(platform, [ASSETS["candles"]], WINDOW, raise_on_error=False)
+    failure = next(e for e in result.all_events if e.is_step_failure)
+    assert "holds tape data" in failure.step_failure_data.user_failure_data.description
+    assert platform.warehouse.read("ops.fetch_log").empty

@@ -73,6 +73,26 @@ def test_replayed_data_makes_no_ticks(platform: Platform) -> None:
     assert tick(platform, "2024-05-02 10:02") is None
 
 
+@pytest.mark.parametrize(
+    ("origin", "url", "ticks"),
+    [
+        ("live", "https://api.binance.com", True),
+        ("tape", "http://127.0.0.1:9", False),
+        ("simulated", "http://127.0.0.1:9", True),
+        ("simulated", "https://api.binance.com", False),
+    ],
+)
+def test_real_prices_never_reach_other_data_by_themselves(
+    platform: Platform, database: Database, tmp_path: Path, origin: str, url: str, ticks: bool
+) -> None:
+    platform.clock = Stopped("2024-05-04 10:20")
+    platform.settings = settings_for(
+        database, tmp_path, origin=origin, sources=("binance",), binance_api_url=url
+    )
+    assert (tick(platform, "2024-05-02 10:02") is not None) is ticks
+    assert bool(gap_tick(platform)) is ticks
+
+
 def sensor_tick(platform: Platform, sensor: dg.SensorDefinition) -> SensorExecutionData:
     found = definitions(platform)
     with dg.build_sensor_context(

@@ -79,6 +79,13 @@ def _fetched(
     from regime_pipeline.providers.errors import NoSourceError
     from regime_pipeline.providers.fetch import fetch
 
+    real = platform.real_providers(scope.sources)
+    if real:
+        raise dg.Failure(
+            description=f"this database holds {platform.settings.origin} data; real prices of "
+            f"{', '.join(real)} have no place in it (start the simulator, or use live data)",
+            allow_retries=False,
+        )
     log = pd.DataFrame()
     sample = pd.DataFrame()
     counts = {"inserted": 0, "updated": 0, "unchanged": 0, "deleted": 0, "refused_lower_tier": 0}
