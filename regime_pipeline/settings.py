@@ -160,6 +160,9 @@ class Settings(BaseSettings):
         None, description="any PostgreSQL 14+; unset: an embedded server under `home`"
     )
     landing_url: str | None = Field(None, description="fsspec URL; unset: `home`/landing")
+    legacy_dir: Path | None = Field(
+        None, description="folder of old signal files that the asset raw/legacy_signals reads"
+    )
     origin: Literal["live", "simulated", "tape"] = Field(
         "live", description="what kind of data this database holds"
     )
@@ -203,6 +206,7 @@ class Settings(BaseSettings):
             "liquidation_service",
             "news",
             "dashboard",
+            "binance_archive",
         ),
         description="providers that are asked; leave one out to switch it off. One whose key or "
         "address is unset is off by itself, and the fetch log says so",
@@ -267,6 +271,12 @@ class Settings(BaseSettings):
         description="total time of one dashboard request, s",
     )
 
+    binance_archive_url: str | None = Field(
+        None,
+        description="Binance's bulk archive: https://data.binance.vision, or a folder laid out like "
+        "it; unset: not used",
+    )
+
     # transport
     http_deadline_s: float = Field(20.0, gt=0, description="total time of one request")
     http_max_bytes: int = Field(64 * 2**20, gt=0, description="decoded bytes of one reply")
@@ -298,6 +308,11 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("binance_archive_url")
+    @classmethod
+    def _blank_archive_is_none(cls, value: str | None) -> str | None:
+        return (value or "").strip() or None
 
     @field_validator("symbols")
     @classmethod

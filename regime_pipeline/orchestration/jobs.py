@@ -9,7 +9,7 @@ import dagster as dg
 # The tick fetches and derives in one run over two days at most; policies play no part in it.
 warnings.filterwarnings("ignore", message=".*varying BackfillPolicies.*", category=UserWarning)
 
-RAW = dg.AssetSelection.groups("raw")
+RAW = dg.AssetSelection.groups("raw") - dg.AssetSelection.assets(["raw", "legacy_signals"])
 REPORTING = dg.AssetSelection.groups("reporting")
 DERIVED = dg.AssetSelection.groups(
     "market", "features", "regimes", "correlation", "signals", "alerts"

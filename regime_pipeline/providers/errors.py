@@ -104,6 +104,14 @@ class EmptyNotAllowed(ContractViolation):
     """The reply has no rows where the provider always has some."""
 
 
+class NotPublished(ProviderError):
+    """An archive has no such file, or not yet."""
+
+
+class ChecksumMismatch(Malformed):
+    """A file is not the one that its checksum file is about."""
+
+
 class NoSourceError(Exception):
     """No configured source can serve the dataset."""
 
@@ -341,6 +349,7 @@ def envelope(provider: str, document: object) -> ProviderError | None:
 
 # --- status --------------------------------------------------------------------------------------
 
+_ARCHIVES = {"binance_archive"}
 _PAID = {
     "coinglass", "coinapi", "lunarcrush", "whale_alert", "sentiment", "liquidation_service",
     "news", "dashboard",
@@ -416,4 +425,6 @@ def _by_status(
         return ContractViolation(f"HTTP {status}: a redirect, which is not followed")
     if 200 <= status < 300:
         return ContractViolation(f"HTTP {status} instead of 200")
+    if status == 404 and provider in _ARCHIVES:
+        return NotPublished(message)
     return BadRequest(message)

@@ -30,6 +30,7 @@ from pydantic import SecretStr
 
 from regime_pipeline.catalogue.frames import DTYPES, empty, split
 from regime_pipeline.catalogue.registry import FIELDS, table
+from regime_pipeline.providers.archive import Harvest, collect
 from regime_pipeline.providers.errors import (
     BadRequest,
     ContractViolation,
@@ -42,7 +43,14 @@ from regime_pipeline.providers.errors import (
 )
 from regime_pipeline.providers.http import MAX_WAIT_S, HttpClient, Reply
 from regime_pipeline.providers.plan import FORWARD_ONLY, Feed, PageSpan, segments, walk
-from regime_pipeline.providers.registry import OPTIONAL, SOURCES, Source, sources_of
+from regime_pipeline.providers.registry import (
+    ARCHIVE,
+    OPTIONAL,
+    SOURCES,
+    Source,
+    is_left_out,
+    sources_of,
+)
 from regime_pipeline.providers.symbols import VenueSymbol, to_venue
 from regime_pipeline.providers.symbols import split as split_symbol
 from regime_pipeline.providers.trades import hourly, whole_hours
@@ -82,6 +90,8 @@ LAGS: Mapping[str, timedelta] = MappingProxyType(
     }
 )
 """Declared time from a row's ts to when it can be known: the bucket plus the provider's delay."""
+
+ARCHIVE_TIER = 3
 
 BUCKETED = frozenset(
     {
@@ -151,6 +161,8 @@ class _Stream:
     too_old: bool = False
     off: str | None = None
     started: datetime | None = None
+    from_archive: bool = False
+    is_whole: bool = False
     stored: int = 0
     quarantined: int = 0
     idle: bool = False
@@ -215,7 +227,11 @@ def chosen_sources(
     serving = sources_of(dataset)
     if not serving:
         raise ValueError(f"unknown dataset {dataset!r}")
-    wanted = [s for s in settings.sources if s in serving and (sources is None or s in sources)]
+    wanted = [
+        s
+        for s in settings.sources
+        if s in serving and (sources is None or s in sources) and not is_left_out(settings, s)
+    ]
     if not wanted and dataset in OPTIONAL and sources is None:
         return ()
     if not wanted:
@@ -478,6 +494,11 @@ class _Counter:
             self._done[label] += 1
             self._tell(label)
 
+    def set(self, label: str, done: int, total: int) -> None:
+        with self._lock:
+            self._done[label], self._total[label] = done, total
+            self._tell(label)
+
     def _tell(self, label: str) -> None:
         if self._progress is not None:
             self._progress(label, self._done[label], self._total[label])
@@ -571,14 +592,7 @@ def _rows(
         _to_coins(
             frame, contracts.get((stream.source.name, stream.symbol.name if stream.symbol else ""))
         )
-    if common.dataset == "order_book":
-        frame = _sampled(frame)
-    else:
-        if common.dataset == "trade_flow":
-            frame = _summed(frame, stream, common)
-        frame = _in_scope(frame, stream, common)
-    if common.dataset == "liquidation_events":
-        frame = _identified(frame)
+    frame = _in_form(frame, stream, common)
     if frame.empty:
         return frame
     _judge_rows(frame, stream, common)
@@ -591,6 +605,16 @@ def _rows(
             frame.loc[coins, "value"] *= multiplier
     _stamp(frame, stream, common)
     return frame
+
+
+def _in_form(frame: pd.DataFrame, stream: _Stream, common: _Stamping) -> pd.DataFrame:
+    """The rows that the dataset is made of, those in scope: samples, sums or single events."""
+    if common.dataset == "order_book":
+        return _sampled(frame)
+    if common.dataset == "trade_flow":
+        frame = _summed(frame, stream, common)
+    frame = _in_scope(frame, stream, common)
+    return _identified(frame) if common.dataset == "liquidation_events" else frame
 
 
 def _to_coins(frame: pd.DataFrame, size: float | None) -> None:
@@ -748,7 +772,9 @@ def _primary_source(stream: _Stream, common: _Stamping) -> str:
 
 
 def _tier(stream: _Stream, common: _Stamping) -> int:
-    """1 for the series that the settings make the primary one, else 2."""
+    """1 for the series that the settings make the primary one, 3 from the archive, else 2."""
+    if stream.from_archive:
+        return ARCHIVE_TIER
     settings, symbol, source, venue = (
         common.settings,
         stream.canonical or "",
@@ -959,18 +985,19 @@ def _log_row(
         status, message = "partial", f"the provider keeps {days:g} days only"
     elif stream.note is not None:
         status, message = "partial", redact(stream.note)
-    elif not stream.gave_rows:
+    elif not stream.gave_rows and not stream.is_whole:
         status = "empty"
     return {
         "fetch_id": uuid.uuid4().hex,
         "dataset": common.dataset,
-        "source": stream.source.name,
+        "source": ARCHIVE if stream.from_archive else stream.source.name,
         "venue": stream.venue,
         "market": stream.feed.market,
         "symbol": stream.canonical,
         "endpoint_path": stream.feed.endpoint.path,
-        "window_start": common.window.start,
-        "window_end": common.window.end,
+        # the archive answers only for the days whose files should be there
+        "window_start": (stream.window if stream.from_archive else common.window).start,
+        "window_end": (stream.window if stream.from_archive else common.window).end,
         "fetch_status": status,
         "error_class": _class_of(stream),
         "error_message": message,
@@ -993,7 +1020,7 @@ def _payload_rows(streams: Iterable[_Stream]) -> list[dict[str, object]]:
             reply = page.reply
             out[reply.landed.payload_id, reply.url] = {
                 "payload_id": reply.landed.payload_id,
-                "source": stream.source.name,
+                "source": ARCHIVE if stream.from_archive else stream.source.name,
                 "endpoint_path": stream.feed.endpoint.path,
                 "url": reply.url,
                 "http_status": reply.status,
@@ -1014,6 +1041,48 @@ def _typed(rows: list[dict[str, object]], name: str) -> pd.DataFrame:
     return pd.DataFrame(data).sort_values(list(target.key), ignore_index=True)
 
 
+# --- the archive ---------------------------------------------------------------------------------
+
+
+def _archive_stream(harvest: Harvest) -> _Stream:
+    """A series of the archive in the shape of the others; its rows carry the venue's own source."""
+    series = harvest.series
+    return _Stream(
+        SOURCES[series.source],
+        series.feed,
+        harvest.symbol,
+        harvest.window,
+        series.feed.venue,
+        pages=[_Page(reply.parsed, reply) for reply in harvest.pages],
+        requests=harvest.requests,
+        seconds=harvest.seconds,
+        error=harvest.error,
+        started=harvest.started,
+        from_archive=True,
+        is_whole=harvest.is_whole,
+    )
+
+
+def _filled(
+    frame: pd.DataFrame,
+    quarantined: pd.DataFrame,
+    streams: Sequence[_Stream],
+    common: _Stamping,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows of the other sources, and those of the archive for keys that they lack."""
+    target = table(f"raw.{common.dataset}")
+    key = list(target.key)
+    rows, bad = _assemble(common.dataset, streams, common)
+    known = pd.MultiIndex.from_frame(frame[key])
+    rows = rows.loc[~pd.MultiIndex.from_frame(rows[key]).isin(known)]
+    both = [f for f in (frame, rows) if len(f)]
+    if len(both) == 2:
+        frame = pd.concat(both, ignore_index=True).sort_values(key, ignore_index=True)
+    elif both:
+        frame = both[0].reset_index(drop=True)
+    return frame, _quarantine([quarantined, bad], target.fields)
+
+
 # --- the way in ----------------------------------------------------------------------------------
 
 
@@ -1026,6 +1095,7 @@ def fetch(
     clock: Clock,
     symbols: Sequence[str],
     sources: Sequence[str] | None = None,
+    stored: pd.DataFrame | None = None,
     progress: Progress | None = None,
 ) -> FetchResult:
     """Everything that the configured sources have of a raw dataset in a window.
@@ -1040,6 +1110,7 @@ def fetch(
         clock: says what is closed; a row counts as seen live only under the system clock.
         symbols: canonical symbols.
         sources: asks only these of the configured sources.
+        stored: key columns of rows that are stored already: the archive is not asked for them.
         progress: is told ``(source, requests planned and done, planned)`` as it goes.
 
     Returns:
@@ -1053,9 +1124,9 @@ def fetch(
     now = clock.now()
     universe = tuple(dict.fromkeys(symbols))
     common = _Stamping(dataset, settings, window, now, isinstance(clock, SystemClock), universe)
+    chosen = chosen_sources(dataset, settings, sources)
     runs = {
-        s.name: _SourceRun(s, settings, client, clock, now)
-        for s in chosen_sources(dataset, settings, sources)
+        s.name: _SourceRun(s, settings, client, clock, now) for s in chosen if s.name != ARCHIVE
     }
     streams = _wanted(
         [
@@ -1067,6 +1138,23 @@ def fetch(
     counter = _Counter(progress)
     _run_all(runs, streams, counter, client.concurrency_per_host)
     frame, quarantined = _assemble(dataset, streams, common)
+    if any(s.name == ARCHIVE for s in chosen):
+        known = frame if stored is None else pd.concat([frame[list(stored.columns)], stored])
+        filling = [
+            _archive_stream(harvest)
+            for harvest in collect(
+                dataset,
+                window,
+                settings=settings,
+                client=client,
+                clock=clock,
+                symbols=universe,
+                have=known,
+                progress=lambda done, total: counter.set(ARCHIVE, done, total),
+            )
+        ]
+        frame, quarantined = _filled(frame, quarantined, filling, common)
+        streams = [*streams, *filling]
     text = client.redactor.text
     return FetchResult(
         frame=frame,

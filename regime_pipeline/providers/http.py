@@ -305,6 +305,11 @@ class HttpClient:
         return self._redactor
 
     @property
+    def landing(self) -> LandingStore:
+        """Where accepted bodies are kept."""
+        return self._landing
+
+    @property
     def concurrency_per_host(self) -> int:
         """How many requests to one host run at once."""
         return self._per_host

@@ -18,6 +18,7 @@ import pandas as pd
 from regime_pipeline.providers import (
     alternative_me,
     binance,
+    binance_archive,
     binance_futures,
     binance_streams,
     bybit,
@@ -38,6 +39,7 @@ from regime_pipeline.providers import (
 from regime_pipeline.providers.errors import ContractViolation, ProviderError
 from regime_pipeline.providers.plan import Endpoint, Feed
 from regime_pipeline.providers.wire import Context, Parser
+from regime_pipeline.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,9 @@ class Source:
 def _source(name: str, feeds: tuple[Feed, ...], endpoints: tuple[Endpoint, ...]) -> Source:
     return Source(name, f"{name}_api_url", feeds, endpoints)
 
+
+ARCHIVE = binance_archive.PROVIDER
+"""The bulk archive: asked after the others, for what they lack; its rows carry their names."""
 
 SOURCES = MappingProxyType(
     {
@@ -161,6 +166,12 @@ SOURCES = MappingProxyType(
                 deadline_setting="dashboard_timeout",
                 whole_url=True,
             ),
+            Source(
+                ARCHIVE,
+                "binance_archive_url",
+                binance_archive.FEEDS,
+                binance_archive.ENDPOINTS,
+            ),
         )
     }
 )
@@ -232,6 +243,15 @@ def parser_of(name: str) -> Callable[..., pd.DataFrame]:
 def datasets() -> tuple[str, ...]:
     """Every dataset that some source serves."""
     return tuple(dict.fromkeys(f.dataset for s in SOURCES.values() for f in s.feeds))
+
+
+def is_left_out(settings: Settings, name: str) -> bool:
+    """Whether a source takes no part at all: the archive without an address.
+
+    It only fills what the others lack, so that nobody misses it; another source that cannot be
+    asked is off, and the fetch log says so.
+    """
+    return name == ARCHIVE and not getattr(settings, SOURCES[name].url_setting)
 
 
 def sources_of(dataset: str) -> tuple[str, ...]:

@@ -5,8 +5,8 @@ another process. Does not belong here: wire formats (one module per provider), s
 
 Prefixes: ``/binance``, ``/binance_us``, ``/binance_futures``, ``/okx``, ``/bybit``,
 ``/coinglass``, ``/alternative_me``, ``/coinapi``, ``/lunarcrush``, ``/whale_alert``,
-``/sentiment``, ``/liquidation_service``, ``/news``, ``/dashboard``. A client cannot tell the server
-from the real provider but for the base URL.
+``/sentiment``, ``/liquidation_service``, ``/news``, ``/dashboard``, ``/archive`` (Binance's bulk
+files). A client cannot tell the server from the real provider but for the base URL.
 
 Retention walls (thirty days of Binance statistics, 1440 rows and 94 days at OKX) are off unless
 ``walls`` is set: a replay of history stands for having recorded those series forward all along,
@@ -27,6 +27,7 @@ from starlette.routing import Mount, Route
 
 from regime_pipeline.simulator import (
     alternative_me,
+    archive,
     binance,
     bybit,
     coinapi,
@@ -76,6 +77,7 @@ def build_app(tape: Tape, clock: Clock, *, walls: bool = False) -> Starlette:
             Mount("/liquidation_service", routes=services.liquidation_routes(world)),
             Mount("/news", routes=services.news_routes(world)),
             Mount("/dashboard", routes=services.dashboard_routes(world)),
+            Mount("/archive", routes=archive.routes(world)),
         ],
         middleware=[Middleware(FaultLayer)],
     )

@@ -40,6 +40,7 @@ _PROVIDERS = {
     "liquidation_api_url": ("LIQUIDATION_API_URL", "liquidation_service"),
     "news_api_url": ("NEWS_API_URL", "news"),
     "dashboard_url": ("DASHBOARD_URL", "dashboard"),
+    "binance_archive_url": ("REGIME_BINANCE_ARCHIVE_URL", "archive"),
 }
 # Settings field -> name in the environment, of every key that the simulator asks for
 _KEYS = {

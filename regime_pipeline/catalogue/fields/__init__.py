@@ -8,6 +8,7 @@ from regime_pipeline.catalogue.fields import (
     common,
     correlation,
     features,
+    legacy,
     market,
     microstructure,
     ops,
@@ -24,6 +25,7 @@ GROUPS = (
     regimes.FIELDS,
     correlation.FIELDS,
     signals.FIELDS,
+    legacy.FIELDS,
     alerts.FIELDS,
     ops.FIELDS,
 )

@@ -209,4 +209,21 @@ TABLES = (
         ("signal_score", "signal_confidence", "signal_direction"),
         ("signal_score",),
     ),
+    _raw(
+        "legacy_signals",
+        "Signal scores of the replaced systems, migrated from their JSON files; filled by "
+        "`regime migrate-signals`. ts is when the file says that the signal was made.",
+        ("source", "symbol", "component", "ts"),
+        (
+            "legacy_score",
+            "legacy_direction",
+            "legacy_strength",
+            "legacy_confidence",
+            "legacy_price",
+            "cross_check",
+            "is_repaired",
+            "file_name",
+        ),
+        ("legacy_score", "cross_check", "is_repaired", "file_name"),
+    ),
 )

@@ -7,6 +7,7 @@ fails the run. Rows are stored before their log row is, so the log never promise
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
@@ -14,6 +15,7 @@ import pandas as pd
 
 from regime_pipeline.catalogue import TABLES, Table
 from regime_pipeline.orchestration.coverage import (
+    MARKET_WIDE,
     Demand,
     covered_days,
     demands,
@@ -23,9 +25,11 @@ from regime_pipeline.orchestration.derived import IO_MANAGER, asset_key, common
 from regime_pipeline.orchestration.metadata import fetch_rows, sparkline
 from regime_pipeline.orchestration.partitions import DAILY, FETCH, as_window
 from regime_pipeline.orchestration.resources import Platform, Progress, Scope
-from regime_pipeline.windows import Window
+from regime_pipeline.windows import Window, floor_day
 
 CHECK = "sources_answered"
+FROM_FILES = frozenset({"raw.legacy_signals"})
+"""Raw tables that are filled from a folder and never asked for (``assets.legacy``)."""
 PIECE_DAYS = 124
 """Days fetched before they are stored; a page of most providers is 20 to 60 days of hours."""
 SHOWN_FAILURES = 20
@@ -98,6 +102,7 @@ def _fetched(
                     clock=platform.clock,
                     symbols=call.symbols,
                     sources=call.sources or None,
+                    stored=_stored(platform, scope, item, call, piece),
                     progress=_Bar(platform.progress, f"fetch {item.name}", done, len(todo)),
                 )
             except NoSourceError as error:
@@ -132,6 +137,21 @@ class _Bar:
         self._tell(self._label, round(100 * (self._done + share)), 100 * self._pieces)
 
 
+def _stored(
+    platform: Platform, scope: Scope, item: Table, call: Demand, piece: Window
+) -> pd.DataFrame | None:
+    """Keys of what is stored, for an archive that is to be asked for the rest; else None."""
+    from regime_pipeline.providers.registry import ARCHIVE, is_left_out
+
+    asked = call.sources or platform.settings.sources
+    if not scope.only_missing or ARCHIVE not in asked or is_left_out(platform.settings, ARCHIVE):
+        return None
+    return platform.warehouse.read(
+        item.full_name, piece, symbols=call.symbols if item.symbol_columns else None,
+        columns=list(item.key),
+    )  # fmt: skip
+
+
 def open_calls(platform: Platform, scope: Scope, item: Table, window: Window) -> list[Demand]:
     """What to ask for: everything in the window, or only what the log does not cover yet."""
     if window.is_empty:
@@ -141,10 +161,14 @@ def open_calls(platform: Platform, scope: Scope, item: Table, window: Window) ->
     if not scope.only_missing:
         return [Demand(asked, symbols, window)]
     from regime_pipeline.providers.fetch import effective_source
-    from regime_pipeline.providers.registry import SOURCES, sources_of
+    from regime_pipeline.providers.registry import ARCHIVE, SOURCES, is_left_out, sources_of
 
     configured = platform.settings.sources
-    serving = [s for s in sources_of(item.name) if s in configured and s in (asked or configured)]
+    serving = [
+        s
+        for s in sources_of(item.name)
+        if s in configured and s in (asked or configured) and not is_left_out(platform.settings, s)
+    ]
     if not serving:
         return [Demand(asked, symbols, window)]  # fetch says clearly that there is no source
     log = platform.warehouse.read("ops.fetch_log", None, where={"dataset": item.name})
@@ -152,6 +176,10 @@ def open_calls(platform: Platform, scope: Scope, item: Table, window: Window) ->
     for source in serving:  # rows carry the name of the source that really answered
         real = effective_source(platform.settings, SOURCES[source]).name
         covered |= {(source, symbol): days for (s, symbol), days in covered.items() if s == real}
+    if ARCHIVE in serving:
+        beyond = _not_in_archive(item, window, platform.clock.now())
+        for symbol in symbols if item.symbol_columns else (MARKET_WIDE,):
+            covered[ARCHIVE, symbol] = covered.get((ARCHIVE, symbol), set()) | beyond
     return demands(
         covered,
         window,
@@ -159,6 +187,16 @@ def open_calls(platform: Platform, scope: Scope, item: Table, window: Window) ->
         symbols=symbols,
         per_symbol=bool(item.symbol_columns),
     )
+
+
+def _not_in_archive(item: Table, window: Window, now: datetime) -> set[datetime]:
+    """Days of a window for which no archive file can be there: too early, or not published yet."""
+    from regime_pipeline.providers.binance_archive import reach
+
+    inside = reach(item.name, window, now)
+    return {
+        d for d in window.days() if inside is None or d < floor_day(inside.start) or d >= inside.end
+    }
 
 
 def _result(
@@ -222,4 +260,6 @@ def _told_off(log: pd.DataFrame) -> list[str]:
     return [f"{source} ({why})" for source, why in pairs.itertuples(index=False)]
 
 
-ASSETS = tuple(raw_asset(t) for t in TABLES.values() if t.schema == "raw")
+ASSETS = tuple(
+    raw_asset(t) for t in TABLES.values() if t.schema == "raw" and t.full_name not in FROM_FILES
+)
