@@ -49,6 +49,9 @@ out = Console(highlight=False)
 DEFAULT_DAYS = 300
 """Days that ``regime run`` covers by default: the weekly frame alone needs 31 closed weeks."""
 
+SYNTHETIC_FUTURE = 60 * DAY
+"""How far past now a synthetic market reaches; a simulator left running longer goes quiet."""
+
 SOURCE_HELP = "live, simulated, tape:DIR (recorded history), or auto: live when reachable"
 FROM_HELP = "First derived day, YYYY-MM-DD. The raw history it needs is fetched too."
 TO_HELP = "Last day, included. A tape's clock stands at its end."
@@ -204,7 +207,8 @@ def _source(text: str, last: str | None) -> Iterator[tuple[Settings, str]]:
     if kind == "simulated" and not folder:
         overrides = {"origin": "simulated", "clock": settings.clock}
         clock = clock_from_text(settings.clock)
-        server = SimulatorServer(SyntheticTape(), clock, isolation="process")
+        market = SyntheticTape(symbols=settings.symbols, end=clock.now() + SYNTHETIC_FUTURE)
+        server = SimulatorServer(market, clock, isolation="process")
         label = "SIMULATED data: a synthetic market with planted events, not real prices"
     elif kind == "tape" and folder:
         tape = ParquetTape(Path(folder))  # fails here, before anything is written
@@ -237,6 +241,9 @@ def _open(data: str | None) -> tuple[Settings, Database]:
 @contextmanager
 def _quiet(settings: Settings) -> Iterator[None]:
     """What libraries print goes to a log file: standard output is the command's own."""
+    import stamina.instrumentation
+
+    stamina.instrumentation.set_on_retry_hooks([stamina.instrumentation.LoggingOnRetryHook])
     path = settings.home / "logs" / "run.log"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as log, redirect_stdout(log):
@@ -274,6 +281,9 @@ def run(
     source: SourceOption = "auto",
     as_json: JsonOption = False,
     report: Annotated[bool, typer.Option(help="Write the HTML report.")] = True,
+    recompute: Annotated[
+        bool, typer.Option("--recompute", help="Derive every day again, changed or not.")
+    ] = False,
 ) -> None:
     """Fetch, derive, report: the whole line for a range of days.
 
@@ -306,6 +316,7 @@ def run(
                 window=window,
                 symbols=wanted,
                 progress=tell,
+                recompute=recompute,
             )
             page = None
             if report:
@@ -475,7 +486,8 @@ def _beside(settings: Settings) -> Iterator[dict[str, str]]:
     from regime_pipeline.simulator.tape import SyntheticTape
 
     clock = clock_from_text(settings.clock)
-    with SimulatorServer(SyntheticTape(), clock, isolation="process") as server:
+    market = SyntheticTape(symbols=settings.symbols, end=clock.now() + SYNTHETIC_FUTURE)
+    with SimulatorServer(market, clock, isolation="process") as server:
         yield server.settings_overrides()
 
 
@@ -493,8 +505,10 @@ def simulate(
 
     if port:
         _check_port(port)
-    chosen = ParquetTape(tape) if tape else SyntheticTape(seed=seed)
-    serve(chosen, clock_from_text(at), port, walls=walls)
+    clock = clock_from_text(at)
+    symbols = Settings().symbols
+    synthetic = SyntheticTape(seed=seed, symbols=symbols, end=clock.now() + SYNTHETIC_FUTURE)
+    serve(ParquetTape(tape) if tape else synthetic, clock, port, walls=walls)
 
 
 # --- database -------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ ALLOWED: dict[str, set[str]] = {
     "simulator": GROUND | {"providers"},
     "alerts": GROUND | PURE | {"storage", "providers"},
     "reporting": GROUND | PURE | {"storage", "providers", "alerts"},
-    "orchestration": GROUND | PURE | {"storage", "providers", "alerts"},
+    "orchestration": GROUND | PURE | {"storage", "providers", "alerts", "reporting"},
     "definitions": {"orchestration"},
     "cli": GROUND
     | {"orchestration", "storage", "providers", "alerts", "reporting", "simulator", "definitions"},

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import psycopg
@@ -79,9 +79,10 @@ def enqueue(
     if inserted.empty or not targets:
         return 0
     now = clock.now()
+    ordered = inserted.sort_values(["known_at", "event_id"])
     rows = [
         _row(event, endpoint, settings, now, suppress_reason)
-        for event in inserted.sort_values(["known_at", "event_id"]).to_dict("records")
+        for event in cast("list[dict[str, Any]]", ordered.to_dict("records"))
         for endpoint in targets
         if endpoint.wants(event["event_type"])
     ]

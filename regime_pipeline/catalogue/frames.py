@@ -47,7 +47,7 @@ def _cast(values: pd.Series, field: Field) -> pd.Series:
         return stamped.dt.as_unit("us")
     if field.kind is Kind.FLOAT:
         return pd.Series(values.to_numpy(dtype="float64", na_value=np.nan), index=values.index)
-    return values.astype(dtype)
+    return values.astype(pd.api.types.pandas_dtype(dtype))
 
 
 def conform(frame: pd.DataFrame, table: Table, *, missing_ok: bool = True) -> pd.DataFrame:
@@ -71,7 +71,7 @@ def conform(frame: pd.DataFrame, table: Table, *, missing_ok: bool = True) -> pd
     columns: dict[str, pd.Series] = {}
     for name in table.fields:
         if name in absent:
-            columns[name] = pd.Series(pd.NA, index=frame.index).astype(DTYPES[FIELDS[name].kind])
+            columns[name] = _cast(pd.Series(pd.NA, index=frame.index), FIELDS[name])
             continue
         try:
             columns[name] = _cast(frame[name], FIELDS[name])

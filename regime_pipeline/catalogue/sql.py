@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -98,7 +100,7 @@ def _constraints(table: Table) -> list[CheckConstraint]:
 def _build() -> MetaData:
     metadata = MetaData()
     for table in TABLES.values():
-        options = (
+        options: dict[str, Any] = (
             {"postgresql_partition_by": f"RANGE ({table.time_column})"} if table.partitioned else {}
         )
         SqlTable(

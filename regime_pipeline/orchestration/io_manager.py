@@ -9,6 +9,7 @@ Does not belong here: data logic, SQL.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import dagster as dg
@@ -19,16 +20,29 @@ from regime_pipeline.catalogue.frames import ContractError
 from regime_pipeline.orchestration.metadata import write_metadata
 from regime_pipeline.orchestration.partitions import as_window, owed
 from regime_pipeline.orchestration.resources import Platform
+from regime_pipeline.settings import Settings
 from regime_pipeline.windows import Window, parse_lookback
 
 LOOKBACK = "lookback"
 """Input metadata: history before the window, as ``45d``; absent means none."""
 WHERE = "where"
-"""Input metadata: values that text columns must have."""
+"""Input metadata: values that text columns must have; a name out of :data:`CONFIGURED` stands for
+what the settings say at run time."""
 WHOLE_UNIVERSE = "whole_universe"
 """Input metadata: read all configured symbols even in a narrowed run."""
 FOR_TABLE = "for_table"
 """Input metadata: the table that the input is read for, which decides where the window ends."""
+
+
+CONFIGURED: dict[str, Callable[[Settings], list[str]]] = {
+    "settings:perp_venues": lambda s: sorted({s.perp_venue_of(x) for x in s.universe}),
+    "settings:candle_venues": lambda s: sorted(
+        {f(x) for x in s.universe for f in (s.spot_venue_of, s.perp_venue_of)}
+    ),
+    "settings:open_interest_source": lambda s: [s.open_interest_source],
+    "settings:liquidation_source": lambda s: [s.liquidation_source],
+}
+"""Values that an input may be narrowed to and that only the settings know."""
 
 
 class WarehouseIOManager(dg.IOManager):
@@ -63,7 +77,12 @@ class WarehouseIOManager(dg.IOManager):
             upstream.full_name,
             window.widened(lookback),
             symbols=symbols if upstream.symbol_columns else None,
-            where=declared.get(WHERE),
+            where={
+                column: configured(self._platform.settings)
+                if (configured := CONFIGURED.get(str(value)))
+                else value
+                for column, value in (declared.get(WHERE) or {}).items()
+            },
         )
 
     def handle_output(self, context: dg.OutputContext, obj: pd.DataFrame) -> None:

@@ -4,8 +4,9 @@ The same jobs as in the UI, on the same instance, in this process: the UI shows 
 A window's rows need history before it; how much follows from the lookbacks that the inputs declare.
 So a launch is: raw history from the primary sources, raw window from all sources, market history,
 then the derived chain over the window as one run, then the reports. What was fetched completely before
-is not asked for again. Each write is a transaction of its own, so an interrupted launch leaves whole
-rows and can simply be repeated. Does not belong here: what assets do, printing.
+is not asked for again, and what is up to date is not derived again. Each write is a transaction of its
+own, so an interrupted launch leaves whole rows and can simply be repeated. Does not belong here: what
+assets do, printing.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import contextlib
 import os
 import time
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -23,12 +24,12 @@ from typing import TYPE_CHECKING, Any, TextIO
 import dagster as dg
 
 from regime_pipeline.catalogue import TABLES, table
-from regime_pipeline.orchestration import history
+from regime_pipeline.orchestration import freshness, history
 from regime_pipeline.orchestration.assets.alerts import REPLAY_TAG
 from regime_pipeline.orchestration.assets.raw import open_calls
 from regime_pipeline.orchestration.build import all_assets, build_definitions
 from regime_pipeline.orchestration.instance import instance_for
-from regime_pipeline.orchestration.partitions import range_tags
+from regime_pipeline.orchestration.partitions import owed, range_tags
 from regime_pipeline.orchestration.resources import Platform, Progress, Scope, platform_resource
 from regime_pipeline.settings import Settings
 from regime_pipeline.windows import Clock, Window, floor_day, utc
@@ -131,8 +132,12 @@ def run_pipeline(
     sources: Sequence[str] | None = None,
     progress: Progress | None = None,
     replay: bool = True,
+    recompute: bool = False,
+    reports: bool = True,
 ) -> RunReport:
     """Fetch, derive and report a window, with all the history it needs.
+
+    Days that an earlier run derived from raw rows that still stand are not derived again.
 
     Args:
         settings: where data comes from and goes to; child processes see the environment, so what
@@ -143,6 +148,8 @@ def run_pipeline(
         sources: providers asked for the window; None is all configured.
         progress: told ``(what, done, total)``.
         replay: events found are history and are not sent.
+        recompute: derive every day again.
+        reports: build the reporting tables too.
 
     Returns:
         Runs, rows per table, and what each source gave. A failed run ends the launch.
@@ -151,14 +158,19 @@ def run_pipeline(
         ValueError: a symbol that is not configured.
     """
     with _Launch(settings, clock, window, symbols, progress, replay=replay) as launch:
-        targets = [n for n, t in TABLES.items() if t.schema in _DERIVED_SCHEMAS]
+        targets = [
+            n for n, t in TABLES.items() if t.schema in _DERIVED_SCHEMAS and n in launch.inputs
+        ]
         starts = history.required_starts(
             launch.inputs, targets, window.start, first=_first(settings)
         )
+        # raw tables that nothing is derived from are wanted all the same, for the window alone
+        unread = [n for n, t in TABLES.items() if t.schema == "raw" and n not in starts]
+        starts |= {n: floor_day(window.start) for n in unread if n in launch.inputs}
         launch.fetch(starts, sources=sources, refetch=False)
-        launch.derive_history(starts)
-        launch.run("derive", DERIVED, window)
-        launch.run("report", REPORTING, window)
+        launch.derive(starts, recompute=recompute)
+        if reports:
+            launch.run("report", REPORTING, window)
     return launch.report
 
 
@@ -193,7 +205,9 @@ def run_selection(
             starts = {f"raw.{name}": window.start for name in raw}
             launch.fetch(starts, sources=None, refetch=refetch)
         if derived is not None:
-            launch.run("derive", DERIVED, window, tables=derived or None)
+            by = freshness.fingerprint(settings, launch.symbols)
+            tags = {freshness.BY_TAG: by}  # by the same code, but perhaps without its history
+            launch.run("derive", DERIVED, window, tables=derived or None, tags=tags)
         if reporting:
             launch.run("report", REPORTING, window)
     return launch.report
@@ -276,7 +290,7 @@ class _Launch:
         names = [part.strip().replace("/", ".") for part in select.split(",") if part.strip()]
         unknown = [n for n in names if n not in self.inputs or not n.count(".")]
         if unknown or not names:
-            raise LaunchError(f"no such asset: {', '.join(unknown) or select!r}")
+            raise LaunchError("no such asset: " + (", ".join(unknown) or repr(select)))
         derived = [n for n in names if n.split(".")[0] in _DERIVED_SCHEMAS]
         return (
             [n.removeprefix("raw.") for n in names if n.startswith("raw.")],
@@ -309,15 +323,34 @@ class _Launch:
     ) -> None:
         scope = Scope(symbols=list(self.symbols), sources=sources, only_missing=not refetch)
         reach = window.clipped(self.platform.clock.now())
-        todo = [n for n in names if open_calls(self.platform, scope, table(n), reach)]
+        calls = {n: open_calls(self.platform, scope, table(n), reach) for n in names}
+        todo = [n for n in names if calls[n]]
         if todo:
-            self.run(title, RAW, window, tables=todo, scope=scope)
+            asked = [call.window for n in todo for call in calls[n]]
+            days = Window(min(w.start for w in asked), max(w.end for w in asked))
+            self.run(title, RAW, days, tables=todo, scope=scope)
 
-    def derive_history(self, starts: dict[str, datetime]) -> None:
-        """Derived tables before the window, each as far as the window's rows read it."""
-        derived = [n for n in starts if not n.startswith("raw.")]
-        for stretch, names in history.grouped(starts, floor_day(self.window.start), derived):
-            self.run("derive history", DERIVED, stretch, tables=names)
+    def derive(self, starts: dict[str, datetime], *, recompute: bool) -> None:
+        """The derived chain over the days that are not right yet, with the history they need."""
+        settings, now = self.platform.settings, self.platform.clock.now()
+        by = freshness.fingerprint(settings, self.symbols)
+        start = until = floor_day(self.window.start)
+        if not recompute:
+            told = freshness.story(
+                self._instance, self.platform.database, by, harmless=(RAW, REPORTING)
+            )
+            until = freshness.right_until(told, start)
+        todo = Window(min(floor_day(until), self.window.end), self.window.end)
+        if todo.is_empty:
+            return
+        tags = {freshness.BY_TAG: by}
+        if todo.start == start:  # later days find their history where earlier launches left it
+            derived = [n for n in starts if not n.startswith("raw.")]
+            for stretch, names in history.grouped(starts, start, derived):
+                self.run("derive history", DERIVED, stretch, tables=names, tags=tags)
+        tags[freshness.FROM_TAG] = todo.start.isoformat()
+        tags[freshness.TO_TAG] = owed(todo, now).end.isoformat()
+        self.run("derive", DERIVED, todo, tags=tags)
 
     # ---------------------------------------------------------------- one run
 
@@ -329,6 +362,7 @@ class _Launch:
         *,
         tables: Sequence[str] | None = None,
         scope: Scope | None = None,
+        tags: Mapping[str, str] | None = None,
     ) -> None:
         """Execute a job over the days of a window, in this process.
 
@@ -343,9 +377,9 @@ class _Launch:
             self.platform.progress(title, 0, len(self._expected))
         scope = scope or Scope(symbols=list(self.symbols))
         run_id = str(uuid.uuid4())
-        tags = {**range_tags(window), PROCESS_TAG: _process_id(os.getpid())}
+        run_tags = {**range_tags(window), PROCESS_TAG: _process_id(os.getpid()), **(tags or {})}
         if self._replay:
-            tags[REPLAY_TAG] = "true"
+            run_tags[REPLAY_TAG] = "true"
         began = time.monotonic()
         try:
             with contextlib.redirect_stdout(self._said):  # dbt's; stdout belongs to the caller
@@ -353,7 +387,7 @@ class _Launch:
                     instance=self._instance,
                     run_id=run_id,
                     asset_selection=keys,
-                    tags=tags,
+                    tags=run_tags,
                     run_config={
                         "resources": {"scope": {"config": scope.model_dump()}},
                         "loggers": _QUIET,
@@ -363,6 +397,8 @@ class _Launch:
         except BaseException:
             _end(self._instance, run_id)
             raise
+        if _was_interrupted(result.all_events):
+            raise KeyboardInterrupt
         error = None if result.success else _why(result.all_events)
         seconds = time.monotonic() - began
         self.report.runs.append(
@@ -436,6 +472,18 @@ def _why(events: Iterable[dg.DagsterEvent]) -> str:
             said = error.message if error is not None else event.message or ""
             return f"{event.step_key}: {' '.join(said.split())[:500]}"
     return "the run failed outside its steps; see the Dagster UI"
+
+
+def _was_interrupted(events: Iterable[dg.DagsterEvent]) -> bool:
+    """Whether Dagster turned a Ctrl-C into a failed run."""
+    for event in events:
+        if event.is_step_failure:
+            source = event.step_failure_data.error_source
+            if source is not None and source.name == "INTERRUPT":
+                return True
+        elif event.is_failure and "interrupted" in (event.message or ""):
+            return True
+    return False
 
 
 def _end(instance: dg.DagsterInstance, run_id: str) -> None:

@@ -19,7 +19,7 @@ import dagster as dg
 from pydantic import Field
 
 from regime_pipeline.settings import Settings
-from regime_pipeline.windows import Clock, clock_from_text
+from regime_pipeline.windows import Clock, FixedClock, clock_from_text
 
 if TYPE_CHECKING:
     from regime_pipeline.providers.http import HttpClient
@@ -95,6 +95,38 @@ class Platform:
         if unknown:
             raise ValueError(f"not among the configured symbols: {', '.join(unknown)}")
         return tuple(sorted(set(asked))) or self.settings.universe
+
+    def real_providers(self, sources: Sequence[str] = ()) -> list[str]:
+        """Sources that are not on this machine although the database holds no live data.
+
+        Whoever opens the UI on simulated or replayed data must not fill it with real prices.
+        """
+        if self.settings.origin == "live":
+            return []
+        from urllib.parse import urlsplit
+
+        from regime_pipeline.alerts.endpoints import is_loopback_host
+        from regime_pipeline.providers.fetch import base_url
+        from regime_pipeline.providers.registry import SOURCES
+
+        return [
+            name
+            for name in sources or self.settings.sources
+            if name in SOURCES
+            and not is_loopback_host(
+                urlsplit(base_url(self.settings, SOURCES[name])).hostname or ""
+            )
+        ]
+
+    def at_rest(self) -> str | None:
+        """Why nothing should be fetched by itself, or None where time goes on."""
+        if isinstance(self.clock, FixedClock):
+            return f"time stands still at {self.clock.now():%Y-%m-%d %H:%M} UTC"
+        if self.settings.origin == "tape":
+            return "this database holds replayed history"
+        if self.real_providers():
+            return "this database holds simulated data and no simulator is running"
+        return None
 
     def close(self) -> None:
         """Close the connections; the platform opens them again when used again."""

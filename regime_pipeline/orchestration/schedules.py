@@ -12,7 +12,7 @@ import dagster as dg
 from regime_pipeline.orchestration.jobs import hourly_tick
 from regime_pipeline.orchestration.partitions import range_tags, tick_window
 from regime_pipeline.orchestration.resources import Platform
-from regime_pipeline.windows import HOUR, FixedClock, floor_hour
+from regime_pipeline.windows import HOUR, floor_hour
 
 TICK_TAG = "regime/tick"
 
@@ -29,8 +29,9 @@ TICK_TAG = "regime/tick"
 def hourly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """One run request per tick; its key is the hour that has closed."""
     platform: Platform = context.resources.platform
-    if isinstance(platform.clock, FixedClock):
-        return dg.SkipReason(f"time stands still at {platform.clock.now()}: replayed data")
+    why = platform.at_rest()
+    if why is not None:
+        return dg.SkipReason(why)
     at = context.scheduled_execution_time
     hour = f"{floor_hour(at) - HOUR:%Y-%m-%dT%H}"
     return dg.RunRequest(run_key=hour, tags={**range_tags(tick_window(at)), TICK_TAG: hour})

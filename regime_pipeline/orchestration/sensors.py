@@ -2,7 +2,7 @@
 
 Each body reads the tables, asks a pure function what to do, and does that. All run by default: without
 configured webhooks the dispatcher has nothing to send, simulated data reaches receivers on this
-machine only, and where time stands still (a replayed tape) gaps are not looked for.
+machine only, and gaps of replayed history are not looked for.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from regime_pipeline.orchestration.derived import asset_key
 from regime_pipeline.orchestration.jobs import derived_chain, raw_fetch
 from regime_pipeline.orchestration.partitions import range_tags, run_window
 from regime_pipeline.orchestration.resources import Platform, process_platform
-from regime_pipeline.windows import DAY, FixedClock, Window, floor_day
+from regime_pipeline.windows import DAY, Window, floor_day
 
 GAP_TAG = "regime/gap"
 DISPATCH_SECONDS = 15
@@ -124,8 +124,9 @@ def look_for_gaps(platform: Platform) -> tuple[list[arithmetic.Gap], dict[str, i
 def gaps(context: dg.SensorEvaluationContext) -> Sequence[dg.RunRequest] | dg.SkipReason:
     """Raw runs over exactly the missing days, a few per tick."""
     platform: Platform = context.resources.platform
-    if isinstance(platform.clock, FixedClock):
-        return dg.SkipReason(f"time stands still at {platform.clock.now()}: replayed data")
+    why = platform.at_rest()
+    if why is not None:
+        return dg.SkipReason(why)
     found, absent = look_for_gaps(platform)
     wanted = arithmetic.refetches(found, platform.clock.now(), limit=REQUESTS_PER_TICK)
     if not wanted:

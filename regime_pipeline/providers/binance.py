@@ -41,7 +41,8 @@ def parse_klines(body: bytes, ctx: Context, provider: str = "binance") -> pd.Dat
     columns = Columns.arrays(rows_of(document(body, provider)), KLINE_FIELDS)
     ts = columns.time("open_time", ctx)
     # the close of the running bar may lie a whole bar ahead, which is no error of the row
-    close = columns.time("close_time", Context()) + timedelta(milliseconds=1)
+    # ends on its last millisecond, or microsecond where the reply is in those
+    close = columns.time("close_time", Context()).floor("ms") + timedelta(milliseconds=1)
     columns.fail_where(np.asarray(close <= ts), "close_time: not after the open")
     return columns.frame(
         {

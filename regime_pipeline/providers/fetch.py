@@ -50,7 +50,7 @@ from regime_pipeline.windows import HOUR, Clock, SystemClock, Window
 
 TIMEFRAME = "1h"
 INTERVAL = HOUR
-WALL_MARGIN = HOUR
+WALL_MARGIN = timedelta(minutes=10)
 OBSERVED_WITHIN = timedelta(hours=2)
 MINUTE = timedelta(minutes=1)
 INTERVALS = "intervals"
@@ -126,9 +126,10 @@ class _Stream:
     requests: int = 0
     seconds: float = 0.0
     error: ProviderError | None = None
-    wall: str | None = None
     off: str | None = None
-    ran_dry: bool = False
+    never_told: bool = False
+    at_wall: bool = False
+    too_old: bool = False
     started: datetime | None = None
     stored: int = 0
     quarantined: int = 0
@@ -256,6 +257,8 @@ class _SourceRun:
         self._clock = clock
         self._now = now
         self._base = base_url(settings, source)
+        # a replay stands for having recorded a series all along: it need not end at a live wall
+        self._walls = settings.origin == "live"
         self._headers: dict[str, str] = {}
         self._key_params: dict[str, str] = {}
         self._deadline: float | None = (
@@ -275,13 +278,11 @@ class _SourceRun:
 
     def plan(self, stream: _Stream) -> list[Window]:
         """Segments to fetch first; what lies before the provider's wall waits for a probe."""
-        if self.off is not None:
-            stream.off = self.off
+        stream.off = self.off
+        stream.never_told = stream.window.is_empty
+        if stream.off is not None or stream.never_told:
             return []
-        if stream.window.is_empty:
-            stream.wall = "the provider tells the present only; this was not recorded when it was"
-            return []
-        retention = stream.feed.retention
+        retention = stream.feed.retention if self._walls else None
         wall = None if retention is None else _ceil_hour(self._now - retention + WALL_MARGIN)
         stream.inside, stream.beyond = segments(stream.window, stream.feed.paging, wall)
         if stream.beyond:
@@ -289,7 +290,7 @@ class _SourceRun:
             return [*stream.inside, stream.beyond.pop(0)]
         return stream.inside
 
-    def run_segment(self, stream: _Stream, segment: Window, *, probe: bool) -> bool:
+    def run_segment(self, stream: _Stream, segment: Window) -> bool:
         """Fetches one segment; True when the older half of it has rows."""
         if stream.started is None:
             stream.started = self._clock.now()
@@ -301,8 +302,10 @@ class _SourceRun:
             self._walk(stream, segment, pages)
         except RetentionLimit as error:
             _incomplete(pages)
-            if not probe:
+            if stream.feed.retention is None:
                 self._failed(stream, error)
+            else:
+                stream.too_old = True
         except ProviderError as error:
             _incomplete(pages)
             self._failed(stream, error)
@@ -329,9 +332,8 @@ class _SourceRun:
                 page = self._ask(stream, {**fixed, **asked})
                 pages.append(page)
                 asked = steps.send(_span(page.frame))
-        except StopIteration as end:
-            with self._lock:
-                stream.ran_dry |= bool(end.value)
+        except StopIteration:
+            return
 
     def _ask(self, stream: _Stream, params: Mapping[str, str]) -> _Page:
         if self._stopped is not None:
@@ -434,7 +436,7 @@ def _run_all(
         counter.more(stream.source.name, len(parts))
         for part in parts:
             is_probe = part is probe
-            future = pools[stream.source.name].submit(run.run_segment, stream, part, probe=is_probe)
+            future = pools[stream.source.name].submit(run.run_segment, stream, part)
             waiting[future] = (stream, is_probe)
 
     try:
@@ -452,8 +454,7 @@ def _run_all(
                     rest, stream.beyond = stream.beyond, []
                     submit(stream, rest)
                 else:
-                    days = (stream.feed.retention or timedelta(0)) / timedelta(days=1)
-                    stream.wall = f"the provider keeps {days:g} days only"
+                    stream.at_wall = True
     finally:
         for run in runs.values():
             run.halted.set()
@@ -798,8 +799,11 @@ def _log_row(
         status, message = "skipped", stream.off
     elif stream.error is not None:
         status, message = "failed", redact(stream.error)
-    elif stream.wall is not None and (stream.gave_rows or not stream.inside):
-        status, message = "partial", stream.wall
+    elif stream.never_told:
+        status, message = "partial", "the provider tells the newest only; this was not recorded"
+    elif stream.too_old or (stream.at_wall and (stream.gave_rows or not stream.inside)):
+        days = (stream.feed.retention or timedelta(0)) / timedelta(days=1)
+        status, message = "partial", f"the provider keeps {days:g} days only"
     elif not stream.gave_rows:
         status = "empty"
     return {

@@ -111,6 +111,7 @@ def _style(salt: str) -> Iterator[None]:
             "axes.titleweight": "bold",
             "axes.titlelocation": "left",
             "axes.titlepad": 5,
+            "axes.xmargin": 0,
             "grid.color": COLOURS["grid"],
             "grid.linewidth": 0.6,
             "xtick.color": COLOURS["grid"],
@@ -143,9 +144,25 @@ def _svg(figure: Figure, label: str) -> str:
     text = re.sub(r"(\d+\.\d\d)\d+", r"\1", text)
     text = re.sub(r"\n\s*", "\n", text)
     text = re.sub(
+        r'<g id="[^"]*"', "<g", text
+    )  # would repeat from chart to chart; nothing refers to it
+    text = re.sub(
         r'<svg[^>]*viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" role="img">', text, count=1
     )
-    return text.replace(">", f"><title>{label}</title>", 1).replace(' role="img">', ' role="img">')
+    return text.replace(">", f"><title>{label}</title>", 1)
+
+
+def _margins(
+    figure: Figure, left: float = 0.52, right: float = 0.06, top: float = 0.2, bottom: float = 0.2
+) -> dict[str, float]:
+    """Margins in inches as a grid specification wants them."""
+    width, height = figure.get_size_inches()
+    return {
+        "left": left / width,
+        "right": 1 - right / width,
+        "bottom": bottom / height,
+        "top": 1 - top / height,
+    }
 
 
 def spells(values: pd.Series) -> list[tuple[pd.Timestamp, pd.Timestamp, str]]:
@@ -257,10 +274,17 @@ def symbol_chart(symbol: str, data: SymbolSeries, window: Window, params: dict[s
     from matplotlib.figure import Figure
 
     with _style(symbol):
-        figure = Figure(figsize=(10.4, 7.6), layout="constrained")
-        figure.get_layout_engine().set(h_pad=0.06, hspace=0.03)
+        # fixed margins: the panels of all symbols line up, and no layout has to be searched
+        figure = Figure(figsize=(10.4, 7.6))
         panels = figure.subplots(
-            4, 1, sharex=True, gridspec_kw={"height_ratios": [2.7, 1.3, 1.1, 1.3]}
+            4,
+            1,
+            sharex=True,
+            gridspec_kw={
+                "height_ratios": [2.7, 1.3, 1.1, 1.3],
+                **_margins(figure, top=0.26, bottom=0.28),
+                "hspace": 0.26,
+            },
         )
         _price_panel(panels[0], data)
         _ratio_panel(panels[1], data, params["borders"])
@@ -372,10 +396,23 @@ def score_chart(scores: dict[str, pd.Series], window: Window, bounds: tuple[floa
 
     columns = min(4, len(scores))
     lines = -(-len(scores) // columns)
+    known = pd.concat(list(scores.values())).dropna()
+    bottom = min(15.0, known.min() - 2) if len(known) else 15.0
+    top = max(85.0, known.max() + 2) if len(known) else 85.0
     with _style("scores"):
-        figure = Figure(figsize=(10.4, 1.75 * lines + 0.2), layout="constrained")
-        figure.get_layout_engine().set(w_pad=0.06, wspace=0.03, h_pad=0.06)
-        panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
+        figure = Figure(figsize=(10.4, 1.75 * lines + 0.2))
+        panels = figure.subplots(
+            lines,
+            columns,
+            sharex=True,
+            sharey=True,
+            squeeze=False,
+            gridspec_kw={
+                **_margins(figure, left=0.32, top=0.26, bottom=0.28),
+                "hspace": 0.22,
+                "wspace": 0.05,
+            },
+        )
         for panel in panels.flat[len(scores) :]:
             panel.set_visible(False)
         for panel, (symbol, values) in zip(panels.flat, scores.items(), strict=False):
@@ -388,7 +425,7 @@ def score_chart(scores: dict[str, pd.Series], window: Window, bounds: tuple[floa
             else:
                 panel.text(0.5, 0.5, "no score: coverage too low", transform=panel.transAxes,
                            ha="center", va="center", color=COLOURS["muted"], fontsize=8)  # fmt: skip
-            panel.set_ylim(15, 85)
+            panel.set_ylim(bottom, top)
             panel.set_yticks([low, 50, high])
             _dates(panel, window)
             panel.xaxis.get_major_locator().maxticks = dict.fromkeys(
@@ -402,8 +439,8 @@ def correlation_chart(mean: pd.Series, low: pd.Series, high: pd.Series, window: 
     from matplotlib.figure import Figure
 
     with _style("correlation"):
-        figure = Figure(figsize=(10.4, 2.3), layout="constrained")
-        axes = figure.subplots()
+        figure = Figure(figsize=(10.4, 2.3))
+        axes = figure.subplots(gridspec_kw=_margins(figure, left=0.36, top=0.26, bottom=0.28))
         axes.set_title(
             "Correlation of hourly returns over 7 days · mean, weakest and strongest pair"
         )
@@ -421,8 +458,8 @@ def event_chart(weekly: pd.DataFrame, window: Window) -> str:
     from matplotlib.ticker import MaxNLocator
 
     with _style("events"):
-        figure = Figure(figsize=(10.4, 1.9), layout="constrained")
-        axes = figure.subplots()
+        figure = Figure(figsize=(10.4, 1.9))
+        axes = figure.subplots(gridspec_kw=_margins(figure, left=0.36, top=0.26, bottom=0.28))
         step = weekly.attrs.get("days", 7)
         axes.set_title(f"Events per {'week' if step == 7 else 'day'} by severity")
         base = np.zeros(len(weekly))

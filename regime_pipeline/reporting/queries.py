@@ -5,6 +5,7 @@ Every function takes the database and returns plain rows or a frame; SQL counts,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -179,13 +180,14 @@ select
     count(*) filter (where open.failure) as failing,
     array_agg(distinct f.error_class) filter (where open.failure and f.error_class is not null) as classes,
     (array_agg(f.error_message order by f.fetched_at desc) filter (where open.failure))[1] as message,
-    (array_agg(f.fetch_status order by f.fetched_at desc))[1] as newest_status,
-    (array_agg(f.error_message order by f.fetched_at desc))[1] as newest_message
+    array_agg(distinct f.fetch_status) as statuses,
+    (array_agg(f.error_message order by f.fetched_at desc)
+        filter (where f.fetch_status in ('partial', 'skipped') and f.error_message is not null))[1] as note
 from ops.fetch_log as f
 cross join lateral (
     select f.fetch_status = 'failed' and not exists (
         select 1 from ops.fetch_log as g
-        where g.dataset = f.dataset and g.source = f.source and g.fetched_at > f.fetched_at
+        where g.dataset = f.dataset and g.source = f.source and g.fetched_at >= f.fetched_at
             and g.venue is not distinct from f.venue and g.market is not distinct from f.market
             and g.symbol is not distinct from f.symbol
             and g.endpoint_path is not distinct from f.endpoint_path
@@ -196,6 +198,17 @@ cross join lateral (
 where f.window_end > %(start)s and f.window_start < %(end)s
 group by f.dataset, f.source
 """
+
+
+def _state(failing: int, statuses: Sequence[str], has_rows: bool) -> str:
+    """One word for a source: the worst that still holds, and empty only when nothing came."""
+    if failing:
+        return "failing"
+    if "partial" in statuses:
+        return "partial"
+    if "ok" in statuses or has_rows:
+        return "ok"
+    return "skipped" if set(statuses) == {"skipped"} else "empty"
 
 
 def source_health(database: Database, window: Window, now: datetime) -> list[SourceHealth]:
@@ -233,8 +246,7 @@ def source_health(database: Database, window: Window, now: datetime) -> list[Sou
         log = asked.get((dataset, source), {})
         newest = kept.get("newest")
         failing = int(log.get("failing") or 0)
-        newest_status = log.get("newest_status") or ("ok" if kept else "empty")
-        state = "failing" if failing else ("ok" if newest_status == "failed" else newest_status)
+        state = _state(failing, log.get("statuses") or (), bool(kept))
         out.append(
             SourceHealth(
                 dataset=dataset,
@@ -245,8 +257,7 @@ def source_health(database: Database, window: Window, now: datetime) -> list[Sou
                 last_success=log.get("last_success"),
                 failing=failing,
                 error_classes=tuple(log.get("classes") or ()),
-                message=log.get("message")
-                or (log.get("newest_message") if state in ("partial", "skipped") else None),
+                message=log.get("message") or log.get("note"),
                 quarantined=int(refused.get((dataset, source), 0)),
                 state=state,
             )
@@ -276,12 +287,17 @@ def event_counts(database: Database, window: Window, symbols: tuple[str, ...]) -
     return {r["event_type"]: int(r["n"]) for r in found}
 
 
-def row_counts(database: Database, window: Window) -> dict[str, int]:
-    """Rows of the window in every table that is placed in time, and of the reporting tables."""
+def row_counts(database: Database, window: Window) -> tuple[dict[str, int], dict[str, int]]:
+    """Rows of every table that is placed in time and of the reporting tables.
+
+    Returns:
+        All rows by table, as ``count(*)`` gives them, and those of the window (a reporting table is
+        counted whole in both).
+    """
     parts = [
         sql.SQL(
-            "select {name}::text as name, count(*) as n from {table} "
-            "where {time} >= %(start)s and {time} < %(end)s"
+            "select {name}::text as name, count(*) as n, "
+            "count(*) filter (where {time} >= %(start)s and {time} < %(end)s) as inside from {table}"
         ).format(
             name=sql.Literal(t.full_name),
             table=sql.Identifier(t.schema, t.name),
@@ -292,13 +308,14 @@ def row_counts(database: Database, window: Window) -> dict[str, int]:
     ]
     found = rows(database, sql.SQL(" union all ").join(parts), start=window.start, end=window.end)
     out = {r["name"]: int(r["n"]) for r in found}
+    inside = {r["name"]: int(r["inside"]) for r in found}
     for name in (OVERVIEW, "reporting.regime_timeline"):
         if exists(database, name):
             counted = sql.SQL("select count(*) as n from {}").format(
                 sql.Identifier(*name.split("."))
             )
-            out[name] = int(rows(database, counted)[0]["n"])
-    return out
+            out[name] = inside[name] = int(rows(database, counted)[0]["n"])
+    return out, inside
 
 
 def newest_by_table(database: Database) -> dict[str, datetime | None]:

@@ -89,7 +89,8 @@ class Summary:
         missing_symbols: symbols asked for that the overview lacks.
         events: newest market events of the window.
         event_counts: events of the window by type.
-        row_counts: rows of the window by table.
+        row_counts: all rows by table.
+        window_row_counts: rows of the window by table.
         coverage: hours by table.
         sources: health by dataset and source.
         report: path of the HTML report, if one was written.
@@ -106,6 +107,7 @@ class Summary:
     events: list[dict[str, Any]]
     event_counts: dict[str, int]
     row_counts: dict[str, int]
+    window_row_counts: dict[str, int]
     coverage: list[TableCoverage]
     sources: list[SourceHealth]
     report: Path | None = None
@@ -143,6 +145,7 @@ def collect(
         ["owed", "ok", "partial", "unusable", "absent"]
     ].sum()
     as_of = max((r["ts"] for r in overview), default=None)
+    stored, inside = queries.row_counts(database, window)
     return Summary(
         origin=who["origin"],
         detail=who["detail"],
@@ -154,7 +157,8 @@ def collect(
         missing_symbols=tuple(s for s in wanted if s not in {r["symbol"] for r in overview}),
         events=queries.events(database, window, wanted, event_limit),
         event_counts=queries.event_counts(database, window, wanted),
-        row_counts=queries.row_counts(database, window),
+        row_counts=stored,
+        window_row_counts=inside,
         coverage=[
             TableCoverage(str(name), *(int(v) for v in row))
             for name, row in zip(totals.index, totals.to_numpy(), strict=True)
@@ -206,7 +210,7 @@ def print_summary(summary: Summary, console: Console) -> None:
     _print_events(summary, console)
     console.print(_source_table(summary.sources, console.width))
     for line in _failure_lines(summary.sources):
-        console.print(line, soft_wrap=True)
+        console.print(line)
     console.print(_coverage_line(summary))
     _print_next(summary, console)
 
@@ -360,7 +364,7 @@ def _print_events(summary: Summary, console: Console) -> None:
         )
     if summary.events:
         console.print(made)
-        console.print(f"[dim]in the window: {counts}[/]", soft_wrap=True)
+        console.print(f"[dim]in the window: {counts}[/]")
     else:
         console.print("[bold]Last events[/]  none in the window")
 

@@ -536,6 +536,13 @@ class EmbeddedServer:
         pid = self._postmaster(data)
         if pid is None:
             return
+        # a request that arrives while the server recovers from a killed child is forgotten (18.4):
+        # it would wait for ever, so the recovery comes first
+        port, deadline = int(_pid_file(data).get("port", 0)), time.monotonic() + STOP_SECONDS
+        while _alive(pid) and port and time.monotonic() < deadline:
+            if self._probe(port) in ("ready", "denied"):
+                break
+            time.sleep(0.05)
         for how, patience in ((signal.SIGINT, STOP_SECONDS), (signal.SIGQUIT, 10.0)):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, how)

@@ -121,7 +121,9 @@ def test_an_event_arrives_once_signed_over_the_exact_bytes(database, receiver, t
         signing.verify(signing.signing_secret(settings), body + b" ", headers)
 
 
-def test_a_failed_attempt_is_repeated_later_with_the_same_id_and_bytes(database, receiver, tmp_path):
+def test_a_failed_attempt_is_repeated_later_with_the_same_id_and_bytes(
+    database, receiver, tmp_path
+):
     receiver.statuses = [500, 503]
     settings = settings_for(receiver, tmp_path)
     put(database, settings, event())
@@ -133,7 +135,9 @@ def test_a_failed_attempt_is_repeated_later_with_the_same_id_and_bytes(database,
     assert len({(h["webhook-id"], b) for h, b in receiver.requests}) == 1
     assert len(receiver.requests) == 3
     with database.connect() as conn:
-        log = conn.execute("SELECT attempt, outcome FROM alerts.delivery_attempts ORDER BY 1").fetchall()
+        log = conn.execute(
+            "SELECT attempt, outcome FROM alerts.delivery_attempts ORDER BY 1"
+        ).fetchall()
     assert log == [(1, "failed"), (2, "failed"), (3, "delivered")]
 
 
@@ -168,7 +172,9 @@ def test_a_redirect_is_a_failure_and_is_not_followed(database, receiver, tmp_pat
     assert len(receiver.requests) == 1
 
 
-def test_a_slow_receiver_is_cut_at_the_total_deadline_and_recorded_as_unknown(database, receiver, tmp_path):
+def test_a_slow_receiver_is_cut_at_the_total_deadline_and_recorded_as_unknown(
+    database, receiver, tmp_path
+):
     receiver.drip_s = 3.0
     settings = settings_for(receiver, tmp_path, webhook_deadline_s=0.5)
     put(database, settings, event())
@@ -193,7 +199,8 @@ def test_two_dispatchers_at_once_send_each_message_once(database, receiver, tmp_
     frame = pd.concat([event(event_id=f"{i:064d}") for i in range(20)], ignore_index=True)
     put(database, settings, frame)
     threads = [
-        threading.Thread(target=dispatch_due, args=(database, settings, FixedClock(NOW))) for _ in range(3)
+        threading.Thread(target=dispatch_due, args=(database, settings, FixedClock(NOW)))
+        for _ in range(3)
     ]
     for t in threads:
         t.start()

@@ -134,9 +134,7 @@ def raw_funding(start: datetime, end: datetime) -> pd.DataFrame:
 
 def completed(name: str, frame: pd.DataFrame) -> pd.DataFrame:
     """The frame with the columns that every raw row carries."""
-    out = frame.assign(
-        source_tier=1, available_at=frame["ts"] + HOUR, pit_grade="assumed"
-    )
+    out = frame.assign(source_tier=1, available_at=frame["ts"] + HOUR, pit_grade="assumed")
     for column in table(name).content:
         if column not in out:
             out[column] = None

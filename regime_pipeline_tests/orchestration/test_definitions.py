@@ -17,6 +17,8 @@ from regime_pipeline.orchestration.instance import ROOT
 from regime_pipeline.orchestration.partitions import COMPUTE, DAILY, FETCH
 from regime_pipeline.windows import parse_lookback
 
+pytestmark = pytest.mark.xdist_group("definitions")  # one module fixture, not one a worker
+
 NOT_ASSETS = {"alerts.outbox", "alerts.delivery_attempts"}
 
 

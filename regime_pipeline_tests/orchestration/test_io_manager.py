@@ -108,7 +108,6 @@ def test_a_replaced_window_loses_rows_that_are_no_longer_owed(platform: Platform
     platform.warehouse.merge("raw.funding_rates", raw_funding(START, START + 10 * DAY))
     assets = [upstream(), probe([])]
     run_assets(platform, assets, days("2024-03-04", "2024-03-04"))
-    platform.warehouse.database  # noqa: B018
     with platform.database.connect() as connection:
         connection.execute("delete from raw.funding_rates where ts = '2024-03-04 08:00+00'")
     result = run_assets(platform, assets, days("2024-03-04", "2024-03-04"))
@@ -176,7 +175,9 @@ def test_one_range_equals_day_by_day_equals_hourly_ticks(
             else:
                 at = window.start
                 while at <= window.end:
-                    platform.warehouse.clock = platform.clock = FixedClock(at + timedelta(minutes=2))
+                    platform.warehouse.clock = platform.clock = FixedClock(
+                        at + timedelta(minutes=2)
+                    )
                     first = max(window.start, (at - HOUR).replace(hour=0))
                     if first < min(at, window.end):
                         run_assets(platform, assets, Window(first, min(at, window.end)))

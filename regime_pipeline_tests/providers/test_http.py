@@ -27,6 +27,7 @@ from regime_pipeline.providers.errors import (
 )
 from regime_pipeline.providers.http import Call, HttpClient
 from regime_pipeline.providers.landing import LandingStore
+from regime_pipeline.providers.registry import PARSERS
 from regime_pipeline.providers.wire import load
 from regime_pipeline_tests.providers.loopback import Asked, Loopback, http
 
@@ -234,6 +235,20 @@ def test_server_errors_are_retried_within_bounds(make_settings, make_client: Mak
         with pytest.raises(Transient) as caught:
             get(make_client(make_settings()), server.url)
         assert len(server.asked) == caught.value.attempts == 3
+
+
+def test_throttle_inside_status_200_is_waited_out(make_settings, make_client: Make) -> None:
+    """Row 8."""
+
+    def answer(asked: Asked, sock: socket.socket) -> bytes:
+        if len(server.asked) == 1:
+            return http(b'{"code":"50011","msg":"Too Many Requests","data":[]}')
+        return http(b'{"code":"0","data":[]}')
+
+    with Loopback(answer) as server:
+        client = make_client(make_settings())
+        reply = client.get("okx", server.url, "/x", {}, parse=PARSERS["okx/market_candles"])
+    assert (reply.attempts, len(reply.parsed)) == (2, 0)
 
 
 def test_refused_and_reset_connections_are_transient(make_settings, make_client: Make) -> None:

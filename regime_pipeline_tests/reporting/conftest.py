@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from regime_pipeline.catalogue import TABLES
 from regime_pipeline.reporting import dbt
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
@@ -36,6 +37,63 @@ def write(database: Database, frames: dict, now: FixedClock = CLOCK) -> None:
 def artefacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where dbt writes; shared, so that the project is parsed once."""
     return tmp_path_factory.mktemp("dbt")
+
+
+@pytest.fixture(scope="package")
+def _shared(postgres: TestServer) -> Iterator[Database]:
+    with postgres.database() as fresh:
+        yield fresh
+
+
+@pytest.fixture
+def database(_shared: Database) -> Database:
+    """An empty database, the same one for every test: what dbt parsed names its database."""
+    with _shared.connect() as connection:
+        stored = ", ".join(n for n in TABLES if n != "ops.database_identity")
+        revisions = ", ".join(f"{n}_revisions" for n, t in TABLES.items() if t.partitioned)
+        connection.execute(f"truncate {stored}, {revisions}")
+        for name in ("market_overview", "regime_timeline"):
+            connection.execute(f"drop table if exists reporting.{name}")
+    return _shared
+
+
+class Builder:
+    """dbt in this process: parsed once, then about a second a build."""
+
+    def __init__(self, artefacts: Path) -> None:
+        self.artefacts = artefacts
+        self.manifest = None
+
+    def __call__(
+        self,
+        database: Database,
+        window: Window | None = None,
+        *,
+        full_refresh: bool = False,
+        extra: dict[str, str] | None = None,
+    ) -> None:
+        from dbt.cli.main import dbtRunner
+
+        project = str(dbt.project_dir())
+        where = ["--project-dir", project, "--profiles-dir", project]
+        where += ["--target-path", str(self.artefacts / "target")]
+        where += ["--log-path", str(self.artefacts / "logs"), "--quiet"]
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in (dbt.environment(database, window) | (extra or {})).items():
+                patch.setenv(name, value)
+            if self.manifest is None:
+                self.manifest = dbtRunner().invoke(["parse", *where]).result
+            full = ["--full-refresh"] if full_refresh else []
+            done = dbtRunner(manifest=self.manifest.deepcopy()).invoke(["build", *where, *full])
+        if not done.success:
+            failed = [r.message for r in done.result or () if r.status not in ("pass", "success")]
+            raise dbt.DbtError(str(done.exception or failed))
+
+
+@pytest.fixture(scope="package")
+def build(artefacts: Path) -> Builder:
+    """Build the reports of a database, in this process."""
+    return Builder(artefacts)
 
 
 @pytest.fixture(scope="package")

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import secrets
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psycopg
 import pytest
+from psycopg import sql
 
 from regime_pipeline.reporting import dbt, queries
 from regime_pipeline.storage.database import Database
+from regime_pipeline.storage.roles import ensure_roles
 from regime_pipeline.windows import FixedClock, Window, hours_between, utc
-from regime_pipeline_tests.reporting.conftest import write
+from regime_pipeline_tests.reporting.conftest import Builder, write
 from regime_pipeline_tests.reporting.world import frame_of
 
 BTC = "BTC/USDT"
@@ -164,8 +168,8 @@ def planted(database: Database) -> Database:
     return database
 
 
-def test_overview_equals_numbers_computed_by_hand(planted: Database, artefacts: Path):
-    dbt.build(planted, target=artefacts)
+def test_overview_equals_numbers_computed_by_hand(planted: Database, build: Builder):
+    build(planted)
     found = {
         r["symbol"]: r for r in queries.rows(planted, "select * from reporting.market_overview")
     }
@@ -204,8 +208,8 @@ def test_overview_equals_numbers_computed_by_hand(planted: Database, artefacts: 
     assert eth["last_event_title"] == "pair"
 
 
-def test_unknown_stays_null_and_says_why_and_since_when(planted: Database, artefacts: Path):
-    dbt.build(planted, target=artefacts)
+def test_unknown_stays_null_and_says_why_and_since_when(planted: Database, build: Builder):
+    build(planted)
     found = {
         r["symbol"]: r for r in queries.rows(planted, "select * from reporting.market_overview")
     }
@@ -228,12 +232,12 @@ def test_unknown_stays_null_and_says_why_and_since_when(planted: Database, artef
     assert (btc["funding_rate_8h"], btc["funding_status"]) == (None, "missing")
 
 
-def test_timeline_spells_their_prices_and_their_gaps(database: Database, artefacts: Path):
+def test_timeline_spells_their_prices_and_their_gaps(database: Database, build: Builder):
     frames, now = regimes("SSSHH..HHH HHX")
     price = 100.0 + 10 * np.arange(14)
     price[5] = np.nan
     write(database, {"market.candles_1h": closes("spot", price), **frames}, now)
-    dbt.build(database, target=artefacts)
+    build(database)
     assert spells(database) == [
         (at(0), at(3), 3, "STABLE", None),
         (at(3), at(5), 2, "HIGH_VOL", "STABLE"),
@@ -250,24 +254,52 @@ def test_timeline_spells_their_prices_and_their_gaps(database: Database, artefac
     assert prices[6] == (230, 230, 0, "ok")  # open: up to the newest close
 
 
-def test_building_twice_writes_nothing(market: Database, artefacts: Path):
+def test_building_twice_writes_nothing(planted: Database, build: Builder):
     tables = ("reporting.market_overview", "reporting.regime_timeline")
-    before = [fingerprint(market, t) for t in tables]
+    build(planted)
+    before = [fingerprint(planted, t) for t in tables]
     assert all(before)
-    dbt.build(market, target=artefacts)
-    assert [fingerprint(market, t) for t in tables] == before
+    build(planted)
+    assert [fingerprint(planted, t) for t in tables] == before
+    build(planted, Window(at(100), at(124)))
+    assert [fingerprint(planted, t) for t in tables] == before
 
 
-def test_a_rebuilt_window_leaves_the_spells_outside_alone(database: Database, artefacts: Path):
+def test_least_roles_suffice_to_build_and_to_read(
+    database: Database, build: Builder, tmp_path: Path
+):
+    frames, now = regimes("SSHH")
+    write(database, {"market.candles_1h": closes("spot", np.full(4, 50.0)), **frames}, now)
+    prefix = f"t{secrets.token_hex(4)}"
+    roles = ensure_roles(database, tmp_path, prefix=prefix)
+    try:
+        build(Database(roles.urls["pipeline"]))
+        reader = Database(roles.urls["bi"])
+        assert len(queries.rows(reader, "select * from reporting.regime_timeline")) == 2
+        assert queries.rows(reader, "select price from reporting.market_overview") == [
+            {"price": 50}
+        ]
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            queries.rows(reader, "select * from market.candles_1h")
+    finally:
+        with database.connect() as connection:
+            for role in ("bi", "dispatcher", "pipeline", "owner"):
+                name = sql.Identifier(f"{prefix}_{role}")
+                connection.execute(sql.SQL("reassign owned by {} to current_user").format(name))
+                connection.execute(sql.SQL("drop owned by {}").format(name))
+                connection.execute(sql.SQL("drop role {}").format(name))
+
+
+def test_a_rebuilt_window_leaves_the_spells_outside_alone(database: Database, build: Builder):
     first, now = regimes("SSSSSHHHHHSSSSSHHHHHXXXXXSSSSS")
     write(database, {"market.candles_1h": closes("spot", np.full(30, 100.0)), **first}, now)
-    dbt.build(database, target=artefacts)
+    build(database)
     before = fingerprint(database, "reporting.regime_timeline")
 
     # the stored hours 11 and 12 become EXTREME; hour 2 changes too, but lies outside the window
     write(database, regimes("XX", 11)[0], now)
     write(database, regimes("X", 2)[0], now)
-    dbt.build(database, Window(at(11), at(13)), target=artefacts)
+    build(database, Window(at(11), at(13)))
 
     assert [(a, b, r) for a, b, _, r, _ in spells(database)] == [
         (at(0), at(5), "STABLE"),
@@ -284,29 +316,25 @@ def test_a_rebuilt_window_leaves_the_spells_outside_alone(database: Database, ar
     assert len(kept) == len(before) - 1  # only the spell that held the window was touched
 
 
-@pytest.mark.parametrize("cuts", [(7, 18), (18, 7)], ids=["in order", "newest first"])
-def test_windows_in_any_order_equal_one_build(database: Database, artefacts: Path, cuts):
+def test_windows_in_any_order_equal_one_build(database: Database, build: Builder):
     text = "SSHHHHHHHH..SSSS  SXXXHHS"
     price = closes("spot", 100.0 + np.arange(len(text)))
-    starts = {0: 7, 7: 18, 18: len(text)}
-    order = [0, *cuts] if cuts == (7, 18) else [18, 7, 0]
-    for start in order:
-        end = starts[start]
+    for start, end in ((18, len(text)), (0, 7), (7, 18)):
         frames, now = regimes(text[start:end], start)
         write(database, {"market.candles_1h": price.iloc[start:end], **frames}, now)
-        dbt.build(database, Window(at(start), at(end)), target=artefacts)
+        build(database, Window(at(start), at(end)))
     pieces = spells(database, "*")
-    dbt.build(database, full_refresh=True, target=artefacts)
+    build(database, full_refresh=True)
     assert pieces == spells(database, "*")
 
 
-def test_without_a_window_what_is_new_is_added(database: Database, artefacts: Path):
+def test_without_a_window_what_is_new_is_added(database: Database, build: Builder):
     price = closes("spot", np.full(14, 50.0))
     frames, now = regimes("SSSSHH")
     write(database, {"market.candles_1h": price, **frames}, now)
-    dbt.build(database, target=artefacts)
+    build(database)
     write(database, regimes("HHHX", 6)[0], now)
-    dbt.build(database, target=artefacts)
+    build(database)
     assert [(a, b, r) for a, b, _, r, _ in spells(database)] == [
         (at(0), at(4), "STABLE"),
         (at(4), at(9), "HIGH_VOL"),
@@ -314,17 +342,9 @@ def test_without_a_window_what_is_new_is_added(database: Database, artefacts: Pa
     ]
 
 
-def test_a_window_that_is_no_instant_is_refused(
-    database: Database, artefacts: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(
-        dbt, "environment", lambda *_: _environment(database) | {dbt.WINDOW_START: "now(); drop"}
-    )
+def test_a_window_that_is_no_instant_is_refused(database: Database, build: Builder):
     with pytest.raises(dbt.DbtError, match="REGIME_WINDOW_START is no ISO date"):
-        dbt.build(database, target=artefacts)
-
-
-_environment = dbt.environment
+        build(database, extra={dbt.WINDOW_START: "now(); drop"})
 
 
 def test_columns_are_described_in_the_database(market: Database):

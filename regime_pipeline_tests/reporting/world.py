@@ -208,7 +208,7 @@ def _scores(add, rng, symbol, hours, momentum) -> None:
                 ],
                 sort_keys=True,
                 separators=(",", ":"),
-            )  # fmt: skip
+            )
         )
     extra = {}
     for name in FACTORS:
@@ -285,7 +285,7 @@ def _events(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
                 known_at=rows["ts"].array + timedelta(hours=1),
                 title=(instrument + ": " + words + value).array,
                 details="{}",
-            )  # fmt: skip
+            )
         )
     return pd.concat(out, ignore_index=True)
 
@@ -321,7 +321,7 @@ def fetch_log(window: Window, now: datetime, symbols: tuple[str, ...]) -> pd.Dat
                     duration_s=0.4,
                     source_tier=1,
                     fetched_at=now - timedelta(minutes=5),
-                )  # fmt: skip
+                )
             )
     return frame_of("ops.fetch_log", **pd.DataFrame(rows).to_dict("list"))
 

@@ -33,6 +33,8 @@ from regime_pipeline.storage.errors import (
 )
 from regime_pipeline_tests._server import TestServer
 
+OWN_LOCKS = "select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()"
+
 
 def _settings(url: str, **others: object) -> Settings:
     return Settings(_env_file=None, database_url=SecretStr(url), **others)
@@ -252,7 +254,7 @@ def test_connections_are_reused_without_leaking_session_state(database: Database
         assert connection.info.backend_pid == first
         assert connection.execute("show statement_timeout").fetchone() == ("0",)
         assert connection.execute("select to_regclass('leftover')").fetchone() == (None,)
-        held = connection.execute("select count(*) from pg_locks where locktype = 'advisory'")
+        held = connection.execute(OWN_LOCKS)
         assert held.fetchone() == (0,)
 
 

@@ -32,6 +32,7 @@ from regime_pipeline_tests.storage.frames import (
 
 CANDLES = "raw.candles"
 LATER = FixedClock(utc("2024-06-02"))
+OWN_LOCKS = "select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()"
 
 
 def _content(frame: pd.DataFrame) -> pd.DataFrame:
@@ -315,7 +316,7 @@ def test_long_windows_lock_the_table_instead_of_thousands_of_days(
     held: list[int] = []
 
     def look(connection: psycopg.Connection, new: pd.DataFrame) -> None:
-        row = connection.execute("select count(*) from pg_locks where locktype = 'advisory'")
+        row = connection.execute(OWN_LOCKS)
         held.append(row.fetchone()[0])
 
     result = warehouse.merge("raw.fear_greed", frame, mode="replace", window=window, also=look)

@@ -12,6 +12,9 @@ EVENT_TYPES = (
     "CORRELATION_BREAK",
     "REGIME_CONFIRMED",
 )
+"""Types of market events."""
+SYSTEM_TYPE = "SYSTEM"
+"""Type of an operational alert, which has an outbox row and no market event."""
 
 FIELDS = (
     Field(
@@ -20,7 +23,7 @@ FIELDS = (
         "sha256 of event type, instrument or pair, episode start, kind, ordinal, level and "
         "method version: the same event always has the same id.",
     ),
-    Field("event_type", Kind.TEXT, "What happened.", allowed=EVENT_TYPES),
+    Field("event_type", Kind.TEXT, "What happened.", allowed=(*EVENT_TYPES, SYSTEM_TYPE)),
     Field("instrument", Kind.TEXT, "Symbol, or A|B for a pair."),
     Field(
         "kind",

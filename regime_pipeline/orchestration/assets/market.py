@@ -11,7 +11,11 @@ from regime_pipeline.market import candles, derivatives, funding, proxies, senti
 from regime_pipeline.orchestration.derived import Run, derived
 
 
-@derived("market.candles_1h", lookback=candles.LOOKBACK, where={"raw.candles": {"timeframe": "1h"}})
+@derived(
+    "market.candles_1h",
+    lookback=candles.LOOKBACK,
+    where={"raw.candles": {"timeframe": "1h", "venue": "settings:candle_venues"}},
+)
 def candles_1h(run: Run, raw__candles: pd.DataFrame) -> pd.DataFrame:
     """Hourly candles."""
     return candles.candles_1h(raw__candles, grid=run.grid, venues=run.candle_venues)
@@ -23,14 +27,25 @@ def candles_resampled(run: Run, market__candles_1h: pd.DataFrame) -> pd.DataFram
     return candles.resample(market__candles_1h, grid=run.grid)
 
 
-@derived("market.funding", lookback=funding.LOOKBACK)
+@derived(
+    "market.funding",
+    lookback=funding.LOOKBACK,
+    where={"raw.funding_rates": {"venue": "settings:perp_venues"}},
+)
 def funding_series(run: Run, raw__funding_rates: pd.DataFrame) -> pd.DataFrame:
     """Settled funding prints."""
     venues = {s: v for s, v in run.perp_venues.items() if s in run.symbols}
     return funding.funding(raw__funding_rates, window=run.window, venues=venues)
 
 
-@derived("market.open_interest", lookback=derivatives.OPEN_INTEREST_LOOKBACK)
+@derived(
+    "market.open_interest",
+    lookback=derivatives.OPEN_INTEREST_LOOKBACK,
+    where={
+        "raw.open_interest": {"source": "settings:open_interest_source"},
+        "market.candles_1h": {"market": "perp"},
+    },
+)
 def open_interest(
     run: Run, raw__open_interest: pd.DataFrame, market__candles_1h: pd.DataFrame
 ) -> pd.DataFrame:
@@ -44,7 +59,14 @@ def open_interest(
     )
 
 
-@derived("market.liquidations_1h", lookback=derivatives.LIQUIDATIONS_LOOKBACK)
+@derived(
+    "market.liquidations_1h",
+    lookback=derivatives.LIQUIDATIONS_LOOKBACK,
+    where={
+        "raw.liquidations": {"source": "settings:liquidation_source"},
+        "raw.open_interest": {"source": "settings:liquidation_source"},
+    },
+)
 def liquidations_1h(
     run: Run, raw__liquidations: pd.DataFrame, raw__open_interest: pd.DataFrame
 ) -> pd.DataFrame:
@@ -58,7 +80,11 @@ def liquidations_1h(
     )
 
 
-@derived("market.positioning_1h", lookback=derivatives.POSITIONING_LOOKBACK)
+@derived(
+    "market.positioning_1h",
+    lookback=derivatives.POSITIONING_LOOKBACK,
+    where={"raw.positioning": {"venue": "settings:perp_venues"}},
+)
 def positioning_1h(run: Run, raw__positioning: pd.DataFrame) -> pd.DataFrame:
     """Hourly long-short shares."""
     return derivatives.positioning_1h(raw__positioning, grid=run.grid, venues=run.perp_venues)

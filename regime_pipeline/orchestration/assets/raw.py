@@ -74,6 +74,13 @@ def _fetched(
     from regime_pipeline.providers.errors import NoSourceError
     from regime_pipeline.providers.fetch import fetch
 
+    real = platform.real_providers(scope.sources)
+    if real:
+        raise dg.Failure(
+            description=f"this database holds {platform.settings.origin} data; real prices of "
+            f"{', '.join(real)} have no place in it (start the simulator, or use live data)",
+            allow_retries=False,
+        )
     log = pd.DataFrame()
     sample = pd.DataFrame()
     counts = {"inserted": 0, "updated": 0, "unchanged": 0, "deleted": 0, "refused_lower_tier": 0}
@@ -133,17 +140,22 @@ def open_calls(platform: Platform, scope: Scope, item: Table, window: Window) ->
     asked = tuple(scope.sources)
     if not scope.only_missing:
         return [Demand(asked, symbols, window)]
-    from regime_pipeline.providers.fetch import effective_source
+    from regime_pipeline.providers.fetch import effective_source, off_reason
     from regime_pipeline.providers.registry import SOURCES, sources_of
 
-    configured = platform.settings.sources
+    settings = platform.settings
+    configured = settings.sources
     serving = [s for s in sources_of(item.name) if s in configured and s in (asked or configured)]
     if not serving:
         return [Demand(asked, symbols, window)]  # fetch says clearly that there is no source
     log = platform.warehouse.read("ops.fetch_log", None, where={"dataset": item.name})
     covered = covered_days(log, window)
+    # what a source said by being off stands until it is on
+    off = {s for s in serving if off_reason(settings, SOURCES[s]) is not None}
+    told_off = log[(log["fetch_status"] == "skipped") & log["source"].isin(off)]
+    covered |= covered_days(told_off.assign(fetch_status="ok"), window)
     for source in serving:  # rows carry the name of the source that really answered
-        real = effective_source(platform.settings, SOURCES[source]).name
+        real = effective_source(settings, SOURCES[source]).name
         covered |= {(source, symbol): days for (s, symbol), days in covered.items() if s == real}
     return demands(
         covered,

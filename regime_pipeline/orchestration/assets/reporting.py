@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DbtCliResource, dbt_assets
 from packaging.version import Version
-from sqlalchemy import make_url
 
 from regime_pipeline.orchestration.instance import ROOT, environment, venv_program
 from regime_pipeline.orchestration.metadata import OWNERS
 from regime_pipeline.orchestration.partitions import COMPUTE, DAILY, as_window, owed
+from regime_pipeline.reporting import dbt as reporting_dbt
 from regime_pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -138,16 +138,7 @@ class _QuickDbt(DbtCliResource):
 
 def dbt_environment(platform: Platform, window: Window) -> dict[str, str]:
     """What the dbt profile and the models read: the database and the window."""
-    url = make_url(platform.database.url)
-    return {
-        "REGIME_PG_HOST": url.host or str(url.query.get("host", "127.0.0.1")),
-        "REGIME_PG_PORT": str(url.port or 5432),
-        "REGIME_PG_USER": url.username or "",
-        "REGIME_PG_PASSWORD": str(url.password or ""),
-        "REGIME_PG_DATABASE": url.database or "",
-        "REGIME_WINDOW_START": window.start.isoformat(),
-        "REGIME_WINDOW_END": window.end.isoformat(),
-    }
+    return reporting_dbt.environment(platform.database, window)
 
 
 def reporting_assets() -> dg.AssetsDefinition:

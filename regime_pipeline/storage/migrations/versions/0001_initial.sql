@@ -74,7 +74,7 @@ CREATE TABLE alerts.market_events (
 	revision BIGINT,
 	run_id TEXT,
 	CONSTRAINT market_events_pk PRIMARY KEY (event_id, ts),
-	CONSTRAINT market_events_event_type_ck0 CHECK ("event_type" IN ('LIQUIDATION_CASCADE', 'FUNDING_ANOMALY', 'FUNDING_REVERSAL', 'VOLATILITY_REGIME_CHANGE', 'CORRELATION_BREAK', 'REGIME_CONFIRMED')),
+	CONSTRAINT market_events_event_type_ck0 CHECK ("event_type" IN ('LIQUIDATION_CASCADE', 'FUNDING_ANOMALY', 'FUNDING_REVERSAL', 'VOLATILITY_REGIME_CHANGE', 'CORRELATION_BREAK', 'REGIME_CONFIRMED', 'SYSTEM')),
 	CONSTRAINT market_events_kind_ck0 CHECK ("kind" IN ('start', 'escalation', 'end', 'change')),
 	CONSTRAINT market_events_ordinal_ck0 CHECK ("ordinal" >= 0),
 	CONSTRAINT market_events_alert_severity_ck0 CHECK ("alert_severity" IN ('INFO', 'WARNING', 'CRITICAL')),
@@ -163,7 +163,7 @@ CREATE TABLE alerts.outbox (
 	created_at TIMESTAMP WITH TIME ZONE NOT NULL,
 	finished_at TIMESTAMP WITH TIME ZONE,
 	CONSTRAINT outbox_pk PRIMARY KEY (event_id, endpoint),
-	CONSTRAINT outbox_event_type_ck0 CHECK ("event_type" IN ('LIQUIDATION_CASCADE', 'FUNDING_ANOMALY', 'FUNDING_REVERSAL', 'VOLATILITY_REGIME_CHANGE', 'CORRELATION_BREAK', 'REGIME_CONFIRMED')),
+	CONSTRAINT outbox_event_type_ck0 CHECK ("event_type" IN ('LIQUIDATION_CASCADE', 'FUNDING_ANOMALY', 'FUNDING_REVERSAL', 'VOLATILITY_REGIME_CHANGE', 'CORRELATION_BREAK', 'REGIME_CONFIRMED', 'SYSTEM')),
 	CONSTRAINT outbox_alert_severity_ck0 CHECK ("alert_severity" IN ('INFO', 'WARNING', 'CRITICAL')),
 	CONSTRAINT outbox_state_ck0 CHECK ("state" IN ('pending', 'sending', 'delivered', 'failed', 'expired', 'suppressed', 'dead')),
 	CONSTRAINT outbox_attempts_ck0 CHECK ("attempts" >= 0)

@@ -1,0 +1,90 @@
+"""What the benchmarks share: a line of output, medians, a filled database beside a simulator."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from regime_pipeline.settings import Settings
+from regime_pipeline.windows import DAY, FixedClock, Window, utc
+
+NOW = utc("2026-06-15T12:02:00Z")
+"""The instant at which the benchmarks' clock stands."""
+
+
+def line(name: str, case: str, **figures: Any) -> None:
+    """Print one figure."""
+    record = {"bench": name, "case": case} | {
+        k: round(v, 4) if isinstance(v, float) else v for k, v in figures.items()
+    }
+    sys.stdout.write(json.dumps(record) + "\n")
+    sys.stdout.flush()
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    """How long one call takes."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def paired(
+    ours: Callable[[], Any], other: Callable[[], Any], times: int
+) -> tuple[float, float, float]:
+    """Medians of two pieces of work run in turn, and the median of their ratios pair by pair."""
+    a, b = [], []
+    for _ in range(times):
+        a.append(seconds(ours))
+        b.append(seconds(other))
+    ratio = statistics.median(x / y for x, y in zip(a, b, strict=True))
+    return statistics.median(a), statistics.median(b), ratio
+
+
+@contextmanager
+def filled_pipeline(days: int) -> Iterator[tuple[Settings, FixedClock]]:
+    """Settings of a throw-away database that holds ``days`` derived days of a synthetic market.
+
+    The simulator that filled it keeps serving while the block runs.
+    """
+    from regime_pipeline.orchestration.launch import run_pipeline
+    from regime_pipeline.simulator.server import SimulatorServer
+    from regime_pipeline.simulator.tape import SyntheticTape
+    from regime_pipeline.storage.database import open_database
+    from regime_pipeline.storage.embedded import EmbeddedServer
+
+    clock = FixedClock(NOW)
+    before = dict(os.environ)
+    with tempfile.TemporaryDirectory(prefix="regime-bench-") as folder:
+        home = Path(folder) / "home"
+        try:
+            with SimulatorServer(SyntheticTape(), clock, isolation="process") as server:
+                os.environ.update(server.environment())
+                os.environ |= {
+                    "REGIME_HOME": str(home),
+                    "REGIME_ORIGIN": "simulated",
+                    "REGIME_CLOCK": NOW.isoformat(),
+                }
+                settings = Settings(_env_file=None)
+                open_database(settings, origin="simulated").close()
+                last = utc(NOW.date())
+                window = Window(last - (days - 1) * DAY, NOW)
+                report = run_pipeline(
+                    settings=settings, clock=clock, window=window, symbols=settings.universe
+                )
+                if not report.succeeded:
+                    raise RuntimeError(
+                        f"the benchmark's own data could not be made: {report.runs[-1]}"
+                    )
+                yield settings, clock
+        finally:
+            EmbeddedServer(home).stop()
+            os.environ.clear()
+            os.environ.update(before)

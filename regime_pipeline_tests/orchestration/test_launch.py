@@ -1,0 +1,235 @@
+"""The whole line through the simulator: fetch, derive, report; twice; interrupted; in the log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from regime_pipeline.orchestration import launch
+from regime_pipeline.orchestration.instance import environment, instance_for
+from regime_pipeline.settings import Settings
+from regime_pipeline.simulator.server import SimulatorServer
+from regime_pipeline.simulator.synthetic import SyntheticTape
+from regime_pipeline.storage.database import Database
+from regime_pipeline.storage.warehouse import Warehouse
+from regime_pipeline.windows import DAY, FixedClock, Window, utc
+from regime_pipeline_tests._server import TestServer
+from regime_pipeline_tests.orchestration.conftest import SYMBOLS, settings_for
+
+pytestmark = pytest.mark.xdist_group("launch")  # one module fixture, not one a worker
+
+END = utc("2024-03-10")
+CLOCK = FixedClock(END)
+WINDOW = Window(END - 3 * DAY, END)
+
+
+@pytest.fixture(scope="module")
+def world(
+    postgres: TestServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Settings, Database]]:
+    """A database that one launch has filled, with the simulator it came from still up."""
+    tape = SyntheticTape(start=END - 50 * DAY, end=END, symbols=SYMBOLS)
+    with SimulatorServer(tape, CLOCK) as server, postgres.database() as database:
+        settings = settings_for(
+            database,
+            tmp_path_factory.mktemp("home"),
+            start_date="2024-01-25",
+            clock=END.isoformat(),
+            **server.settings_overrides(),
+        )
+        yield settings, database
+
+
+def run(settings: Settings, **more) -> launch.RunReport:
+    return launch.run_pipeline(
+        settings=settings, clock=CLOCK, window=WINDOW, symbols=SYMBOLS, **more
+    )
+
+
+@pytest.fixture(scope="module")
+def first(world: tuple[Settings, Database]) -> launch.RunReport:
+    seen: dict[str, tuple[int, int]] = {}
+    report = run(world[0], progress=lambda name, done, total: seen.update({name: (done, total)}))
+    assert all(done == total for done, total in seen.values()), seen
+    return report
+
+
+def test_every_layer_is_filled(world: tuple[Settings, Database], first: launch.RunReport) -> None:
+    settings, database = world
+    assert first.succeeded, first.lines()
+    counts = Warehouse(database, CLOCK).counts()
+    hours = 72 * len(SYMBOLS)
+    for name in (
+        "features.volatility_regimes",
+        "features.liquidation_cascades",
+        "features.funding_anomalies",
+        "regimes.timeframe_regimes",
+        "correlation.asset_correlations",
+        "signals.components",
+        "signals.futures_scores",
+    ):
+        assert counts[name] == first.tables[name]["rows"] == hours, name
+    with database.connect() as connection:
+        reported = connection.execute("select count(*) from reporting.market_overview").fetchone()
+    assert reported == (len(SYMBOLS),)
+    assert {s["source"] for s in first.sources} == set(settings.sources)
+
+
+def test_market_history_reaches_back_and_the_derived_chain_is_one_run(
+    first: launch.RunReport,
+) -> None:
+    derive = [r for r in first.runs if r.title == "derive"]
+    assert len(derive) == 1
+    assert derive[0].window == WINDOW
+    history = [r for r in first.runs if r.title == "derive history"]
+    assert min(r.window.start for r in history) == utc("2024-01-25")
+    assert all(r.window.end == WINDOW.start for r in history)
+
+
+def test_the_ui_sees_the_runs_with_their_days(
+    world: tuple[Settings, Database], first: launch.RunReport
+) -> None:
+    settings, database = world
+    with instance_for(settings, database) as instance:
+        for outcome in first.runs:
+            run_ = instance.get_run_by_id(outcome.run_id)
+            assert run_.is_success
+            assert run_.tags["dagster/asset_partition_range_start"] == f"{outcome.window.start:%F}"
+        key = dg.AssetKey(["features", "volatility_regimes"])
+        assert sorted(instance.get_materialized_partitions(key)) == [
+            f"{d:%F}" for d in WINDOW.days()
+        ]
+
+
+def test_running_again_changes_no_row(
+    world: tuple[Settings, Database], first: launch.RunReport
+) -> None:
+    settings, database = world
+    warehouse = Warehouse(database, CLOCK)
+    tables = [n for n in warehouse.counts() if not n.startswith("ops.")]
+    before = {n: warehouse.content_hash(n) for n in tables}
+    again = run(settings, recompute=True, reports=False)
+    changed = {n: c for n, c in again.tables.items() if c["inserted"] + c["updated"] + c["deleted"]}
+    assert again.succeeded
+    assert changed == {}
+    assert {n: warehouse.content_hash(n) for n in tables} == before
+    assert not [r for r in again.runs if r.title == "fetch history" and r.window.end < WINDOW.start]
+
+
+def test_only_days_that_may_have_changed_are_derived_again(
+    world: tuple[Settings, Database], first: launch.RunReport
+) -> None:
+    settings, database = world
+    again = run(settings, reports=False)
+    assert again.succeeded
+    assert not [r for r in again.runs if r.job == launch.DERIVED], again.lines()
+    with database.connect() as connection:  # a row as a later fetch would leave it
+        touched = connection.execute(
+            "update raw.candles set close = low, run_id = %s where source = 'binance' "
+            "and symbol = 'BTC/USDT' and ts = '2024-03-08 05:00+00'",
+            (again.runs[0].run_id,),
+        ).rowcount
+    assert touched == 1
+    repaired = run(settings, reports=False)
+    (derive,) = [r for r in repaired.runs if r.job == launch.DERIVED]
+    assert derive.window == Window(utc("2024-03-08"), END)
+    assert repaired.tables["market.candles_1h"]["updated"] == 1
+    assert repaired.tables["features.volatility_regimes"]["updated"] > 0
+    whole = run(settings, recompute=True, reports=False)
+    assert whole.succeeded
+    assert not sum(t["inserted"] + t["updated"] + t["deleted"] for t in whole.tables.values())
+
+
+def test_events_found_in_a_replay_are_never_sent(
+    world: tuple[Settings, Database], first: launch.RunReport
+) -> None:
+    with world[1].connect() as connection:
+        states = connection.execute("select distinct state from alerts.outbox").fetchall()
+    assert set(states) <= {("suppressed",)}
+
+
+def test_an_unknown_selection_and_an_unknown_symbol_are_refused(
+    world: tuple[Settings, Database],
+) -> None:
+    settings, _ = world
+    with pytest.raises(launch.LaunchError, match=r"no such asset: features\.nothing"):
+        launch.run_selection(
+            settings=settings,
+            clock=CLOCK,
+            window=WINDOW,
+            symbols=SYMBOLS,
+            select="features/nothing",
+        )
+    with pytest.raises(ValueError, match="DOGE/USDT"):
+        launch.run_selection(settings=settings, clock=CLOCK, window=WINDOW, symbols=["DOGE/USDT"])
+
+
+def test_a_selection_computes_just_that(
+    world: tuple[Settings, Database], first: launch.RunReport
+) -> None:
+    report = launch.run_selection(
+        settings=world[0],
+        clock=CLOCK,
+        window=WINDOW,
+        symbols=["BTC/USDT"],
+        select="features/volatility_regimes, signals/components",
+    )
+    assert report.succeeded
+    assert set(report.tables) == {"features.volatility_regimes", "signals.components"}
+    assert all(c["rows"] == 72 for c in report.tables.values())
+
+
+def test_an_interrupted_launch_leaves_no_run_that_seems_to_go_on(
+    world: tuple[Settings, Database], first: launch.RunReport
+) -> None:
+    settings, database = world
+
+    def stop(name: str, done: int, total: int) -> None:
+        if name == "derive" and done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(settings, progress=stop, recompute=True)
+    with instance_for(settings, database) as instance:
+        newest = instance.get_runs(limit=1)[0]
+        assert newest.status in (dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.FAILURE)
+        assert not instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
+
+
+def test_a_run_whose_process_is_gone_is_marked_failed(
+    world: tuple[Settings, Database], first: launch.RunReport
+) -> None:
+    settings, database = world
+    with instance_for(settings, database) as instance:
+        for tag in ("0badb007:1", launch._process_id(2**22 + 1), launch._process_id(1)):
+            instance.add_run(
+                dg.DagsterRun(
+                    job_name="derived_chain",
+                    status=dg.DagsterRunStatus.STARTED,
+                    tags={launch.PROCESS_TAG: tag},
+                )
+            )
+        assert len(launch.settle_dead_runs(instance)) == 2
+        (alive,) = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
+        instance.report_run_canceled(alive)
+
+
+def test_environment_is_restored() -> None:
+    import os
+
+    with environment({"REGIME_TEST_X": "1"}):
+        assert os.environ["REGIME_TEST_X"] == "1"
+    assert "REGIME_TEST_X" not in os.environ
+
+
+def test_dbt_says_nothing_on_standard_output(
+    world: tuple[Settings, Database], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    report = launch.run_selection(
+        settings=world[0], clock=CLOCK, window=WINDOW, symbols=SYMBOLS, select="reporting"
+    )
+    assert report.succeeded
+    assert capsys.readouterr().out == ""

@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from datetime import timedelta
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from regime_pipeline.reporting import charts, queries
+from regime_pipeline.reporting.report import bucket_of, bucketed, write_report
+from regime_pipeline.settings import Settings
+from regime_pipeline.storage.database import Database
+from regime_pipeline.windows import Window, hours_between, utc
+from regime_pipeline_tests.reporting.conftest import CLOCK, SYMBOLS, WINDOW, write
+from regime_pipeline_tests.reporting.world import frame_of
+
+pytestmark = pytest.mark.xdist_group("dbt")
+VOID = {"meta", "link", "br", "img"}
+
+
+class Page(HTMLParser):
+    """Ids, links and unbalanced tags of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.targets: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        if tag not in VOID:
+            self.open.append(tag)
+        if given.get("id"):
+            self.ids.append(str(given["id"]))
+        self.targets += [str(given[k]) for k in ("href", "src", "xlink:href") if given.get(k)]
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+@pytest.fixture(scope="module")
+def written(market: Database, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    settings = Settings(_env_file=None, symbols=SYMBOLS)
+    path = tmp_path_factory.mktemp("report") / "deep" / "report.html"
+    assert write_report(path, market, settings, CLOCK, WINDOW, label="a made-up market") == path
+    assert [p.name for p in path.parent.iterdir()] == ["report.html"]
+    return path
+
+
+def test_page_holds_every_section_and_symbol(written: Path, market: Database):
+    text = written.read_text("utf-8")
+    page = Page(text)
+    assert page.open == []
+    for section in ("overview", "symbols", "correlation", "events", "futures", "health", "reading"):
+        assert section in page.ids
+    for symbol in SYMBOLS:
+        assert f"s-{symbol.replace('/', '-')}" in page.ids
+    titles = [r["title"] for r in queries.rows(market, "select title from alerts.market_events")]
+    assert all(t in text for t in titles)
+    assert "8 failed" not in text
+    assert "3 failed (RateLimited): 429 from the venue" in text
+    assert len(set(page.ids)) == len(page.ids)
+
+
+def test_page_needs_nothing_else(written: Path):
+    text = written.read_text("utf-8")
+    targets = Page(text).targets
+    assert {t for t in targets if not t.startswith("#")} == {"data:,"}
+    assert not re.search(r"https?://|@import|url\((?!#)|<script", text)
+    assert not set(charts.COLOURS.values()) & set(re.findall(r"#[0-9a-f]{6}", text))
+    assert written.stat().st_size < 3e6
+
+
+def test_same_data_give_the_same_bytes(written: Path, market: Database, tmp_path: Path):
+    settings = Settings(_env_file=None, symbols=SYMBOLS)
+    again = write_report(
+        tmp_path / "again.html", market, settings, CLOCK, WINDOW, label="a made-up market"
+    )
+    assert again.read_bytes() == written.read_bytes()
+
+
+def test_an_empty_database_gives_a_page_that_says_so(database: Database, tmp_path: Path):
+    settings = Settings(_env_file=None, symbols=SYMBOLS)
+    path = write_report(tmp_path / "r.html", database, settings, CLOCK, WINDOW)
+    text = path.read_text("utf-8")
+    assert Page(text).open == []
+    assert "has not been built" in text or "have not been built" in text
+    assert "no price in this window" in text
+    assert "No market event in this window" in text
+
+
+def test_texts_from_data_are_escaped(database: Database, tmp_path: Path):
+    event = frame_of(
+        "alerts.market_events",
+        event_id=["x"],
+        ts=[utc("2024-07-01")],
+        event_type="FUNDING_ANOMALY",
+        instrument="BTC/USDT",
+        kind="start",
+        alert_severity="WARNING",
+        level="HIGH",
+        episode_start=[utc("2024-07-01")],
+        known_at=[utc("2024-07-01")],
+        title="<script>alert(1)</script>",
+        details="{}",
+    )
+    write(database, {"alerts.market_events": event})
+    settings = Settings(_env_file=None, symbols=SYMBOLS)
+    text = write_report(tmp_path / "r.html", database, settings, CLOCK, WINDOW).read_text("utf-8")
+    assert "<script" not in text
+    assert "&lt;script&gt;alert(1)" in text
+
+
+def test_null_buckets_stay_null_and_sums_skip_no_zero():
+    at = hours_between(utc("2024-01-01"), utc("2024-01-02"))
+    values = pd.Series(np.arange(24.0), index=at)
+    values.iloc[4:8] = np.nan
+    values.iloc[9] = np.nan
+    window = Window(utc("2024-01-01"), utc("2024-01-02T04:00"))
+    assert bucketed(values, "4h", window, "last").tolist()[:1] == [3.0]
+    summed = bucketed(values, "4h", window, "sum")
+    assert np.isnan(summed.iloc[1])
+    assert summed.iloc[2] == 8 + 10 + 11
+    assert np.isnan(summed.iloc[6])  # a bucket beyond the data
+    assert bucketed(values.iloc[:0], "4h", window, "max").isna().all()
+
+
+def test_spells_end_at_unknown_and_absent_hours():
+    at = hours_between(utc("2024-01-01"), utc("2024-01-01T08:00")).delete(6)
+    found = charts.spells(pd.Series(["A", "A", None, "A", "B", "B", "B"], index=at, dtype=object))
+    hour = timedelta(hours=1)
+    assert [((a - at[0]) // hour, (b - at[0]) // hour, x) for a, b, x in found] == [
+        (0, 2, "A"),
+        (3, 4, "A"),
+        (4, 6, "B"),
+        (7, 8, "B"),
+    ]
+
+
+def test_longer_windows_get_longer_buckets():
+    start = utc("2024-01-01")
+    days = {d: bucket_of(Window(start, start + timedelta(days=d))) for d in (30, 300, 900)}
+    assert days == {30: "1h", 300: "4h", 900: "1d"}
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [480, 1240])
+def test_a_browser_lays_it_out_without_overflow_or_errors(
+    written: Path, tmp_path: Path, width: int
+):
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("no chromium on the path")
+    page = tmp_path / "measured.html"
+    # what the browser made of it, written where --dump-dom shows it
+    page.write_text(
+        written.read_text("utf-8").replace(
+            "</body>",
+            "<script>const b=document.body,d=document.documentElement;"
+            "const c=[...document.querySelectorAll('.chart svg')].map(s=>s.getBoundingClientRect());"
+            "b.dataset.out=JSON.stringify({over:d.scrollWidth-d.clientWidth,charts:c.length,"
+            "flat:c.filter(r=>r.height<80||r.width<200).length,"
+            "ink:getComputedStyle(document.querySelector('.chart path')).stroke})</script></body>",
+        ),
+        "utf-8",
+    )
+    shown = subprocess.run(
+        [
+            chromium,
+            *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+            *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+            f"--user-data-dir={tmp_path / 'profile'}",
+            f"--window-size={width},1400",
+            "--dump-dom",
+            page.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    ).stdout
+    found = re.search(r'data-out="([^"]*)"', shown)
+    assert found is not None
+    measured = found.group(1).replace("&quot;", '"')
+    assert '"over":0' in measured  # wide things scroll inside their own box
+    assert f'"charts":{len(SYMBOLS) + 4}' in measured
+    assert '"flat":0' in measured
