@@ -107,13 +107,13 @@ class Platform:
 
         from regime_pipeline.alerts.endpoints import is_loopback_host
         from regime_pipeline.providers.fetch import base_url
-        from regime_pipeline.providers.registry import SOURCES, is_off
+        from regime_pipeline.providers.registry import SOURCES
 
         return [
             name
             for name in sources or self.settings.sources
             if name in SOURCES
-            and not is_off(self.settings, name)
+            and base_url(self.settings, SOURCES[name])
             and not is_loopback_host(
                 urlsplit(base_url(self.settings, SOURCES[name])).hostname or ""
             )

@@ -111,7 +111,7 @@ PRICES = (
 COINS = ("volume_base", "taker_buy_base", "taker_sell_base", "open_interest_base", "quantity_base")
 MARKET_SYMBOL = "*"
 """Symbol of a row about the whole market in a dataset whose rows have symbols."""
-PRESENT_ONLY = "the provider tells the present only; this was not recorded when it was"
+NEWEST_ONLY = "the provider tells the newest only; this was not recorded"
 
 Progress = Callable[[str, int, int], None]
 
@@ -264,7 +264,7 @@ def _streams(
             begin = _last_hour(now) + HOUR - feed.reach
             reach = Window(max(reach.start, min(reach.end, begin)), reach.end)
             if reach.is_empty:
-                idle, note = True, PRESENT_ONLY
+                idle, note = True, NEWEST_ONLY
         if not feed.per_symbol:
             yield _Stream(source, feed, None, reach, feed.venue, idle=idle, note=note)
             continue
@@ -351,10 +351,8 @@ class _SourceRun:
 
     def plan(self, stream: _Stream) -> list[Window]:
         """Segments to fetch first; what lies before the provider's wall waits for a probe."""
-        if self.off is not None:
-            stream.off = self.off
-            return []
-        if stream.idle:
+        stream.off = self.off
+        if stream.off is not None or stream.idle:
             return []
         retention = stream.feed.retention if self._walls else None
         wall = None if retention is None else _ceil_hour(self._now - retention + WALL_MARGIN)

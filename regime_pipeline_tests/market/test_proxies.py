@@ -1,5 +1,7 @@
 """Substitutes under their own names."""
 
+# ruff: noqa: E501 - wire literals stay on one line
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Fetching from aggregators and services: against the simulator, and against servers that misbehave."""
 
+# ruff: noqa: E501 - wire literals stay on one line
+
 from __future__ import annotations
 
 import json
@@ -9,7 +11,6 @@ import traceback
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
-import pandas as pd
 import pytest
 from pydantic import SecretStr, ValidationError
 
@@ -131,7 +132,7 @@ def test_the_present_is_not_asked_for_in_past_windows(got, simulator) -> None:
         result = got(dataset, past)
         assert result.frame.empty
         assert set(result.log["fetch_status"]) == {"partial"}
-        assert result.log["error_message"].str.contains("present only").all()
+        assert result.log["error_message"].str.contains("newest only").all()
         assert result.log["request_count"].eq(0).all()
     assert dict(simulator.app.state.requests) == before
 

@@ -1,5 +1,7 @@
 """Aggregators and services: every recorded reply through its parser, and everything else refused."""
 
+# ruff: noqa: E501 - wire literals stay on one line
+
 from __future__ import annotations
 
 import json

@@ -1,5 +1,7 @@
 """The simulated aggregators and services: keys, plans, pages, and a past that does not change."""
 
+# ruff: noqa: E501 - wire literals stay on one line
+
 from __future__ import annotations
 
 import json

@@ -160,21 +160,26 @@ def open_calls(platform: Platform, scope: Scope, item: Table, window: Window) ->
     asked = tuple(scope.sources)
     if not scope.only_missing:
         return [Demand(asked, symbols, window)]
-    from regime_pipeline.providers.fetch import effective_source
+    from regime_pipeline.providers.fetch import effective_source, off_reason
     from regime_pipeline.providers.registry import ARCHIVE, SOURCES, is_left_out, sources_of
 
-    configured = platform.settings.sources
+    settings = platform.settings
+    configured = settings.sources
     serving = [
         s
         for s in sources_of(item.name)
-        if s in configured and s in (asked or configured) and not is_left_out(platform.settings, s)
+        if s in configured and s in (asked or configured) and not is_left_out(settings, s)
     ]
     if not serving:
         return [Demand(asked, symbols, window)]  # fetch says clearly that there is no source
     log = platform.warehouse.read("ops.fetch_log", None, where={"dataset": item.name})
     covered = covered_days(log, window)
+    # what a source said by being off stands until it is on
+    off = {s for s in serving if off_reason(settings, SOURCES[s]) is not None}
+    told_off = log[(log["fetch_status"] == "skipped") & log["source"].isin(off)]
+    covered |= covered_days(told_off.assign(fetch_status="ok"), window)
     for source in serving:  # rows carry the name of the source that really answered
-        real = effective_source(platform.settings, SOURCES[source]).name
+        real = effective_source(settings, SOURCES[source]).name
         covered |= {(source, symbol): days for (s, symbol), days in covered.items() if s == real}
     if ARCHIVE in serving:
         beyond = _not_in_archive(item, window, platform.clock.now())
