@@ -150,6 +150,7 @@ class Settings(BaseSettings):
         extra="ignore",
         frozen=True,
         populate_by_name=True,
+        hide_input_in_errors=True,  # a refused key must not be repeated in a traceback
     )
 
     # where things live

@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from regime_pipeline.catalogue import table
-from regime_pipeline.catalogue.fields.legacy import COMPONENTS
+from regime_pipeline.catalogue.fields.common import COMPONENTS
 from regime_pipeline.providers.files import UnreadableFileError, read_stable
 from regime_pipeline.providers.landing import Landed, LandingStore
 from regime_pipeline.providers.legacy import (

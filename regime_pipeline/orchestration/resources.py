@@ -22,6 +22,7 @@ from regime_pipeline.settings import Settings
 from regime_pipeline.windows import Clock, FixedClock, clock_from_text
 
 if TYPE_CHECKING:
+    from regime_pipeline.providers.gate import HostGate
     from regime_pipeline.providers.http import HttpClient
     from regime_pipeline.storage.database import Database
     from regime_pipeline.storage.warehouse import Warehouse, WriteResult
@@ -77,13 +78,20 @@ class Platform:
 
     @contextmanager
     def http(self) -> Iterator[HttpClient]:
-        """A client that keeps every response in the landing store."""
+        """A client that keeps every response in the landing store, behind the shared gate."""
         from regime_pipeline.providers.http import HttpClient
         from regime_pipeline.providers.landing import LandingStore
 
-        url = self.settings.landing_url or str(self.settings.home / "landing")
-        with HttpClient(self.settings, LandingStore(url), self.clock) as client:
+        store = LandingStore.of(self.settings)
+        with HttpClient(self.settings, store, self.clock, gate=self.gate) as client:
             yield client
+
+    @cached_property
+    def gate(self) -> HostGate:
+        """Rate budgets and breakers, shared by all processes with this database."""
+        from regime_pipeline.providers.gate import PostgresStore, gate_for
+
+        return gate_for(self.settings, PostgresStore(self.database.connect))
 
     def symbols(self, asked: Sequence[str]) -> tuple[str, ...]:
         """The symbols of a run: those asked for, or the configured universe.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from regime_pipeline.catalogue.fields.attention import COMPONENTS
+from regime_pipeline.catalogue.fields.common import COMPONENTS
 from regime_pipeline.providers.errors import ContractViolation
 from regime_pipeline.providers.plan import Endpoint, Feed, Paging
 from regime_pipeline.providers.symbols import VenueSymbol

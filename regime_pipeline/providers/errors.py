@@ -24,11 +24,17 @@ class ProviderError(Exception):
 
     retryable = False
     fatal_for_source = False
+    was_sent = True
+    """Whether a request was made at all."""
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
         self.attempts = 0
+
+    def again(self) -> ProviderError:
+        """The same failure for another request that it keeps from being made."""
+        return type(self)(str(self), retry_after=self.retry_after)
 
     @property
     def error_class(self) -> str:
@@ -52,6 +58,34 @@ class Banned(ProviderError):
     """The provider blocks this address for a while because limits were ignored."""
 
     fatal_for_source = True
+
+
+class BudgetSpent(RateLimited):
+    """Our own share of the provider's rate limit is used up for longer than anybody waits."""
+
+    was_sent = False
+
+
+class CircuitOpen(ProviderError):
+    """Not asked: the source failed before and is left alone for a while.
+
+    Attributes:
+        until: when a request may be tried again, tz-aware UTC.
+        reason: what opened the breaker, secrets removed.
+    """
+
+    fatal_for_source = True
+    was_sent = False
+
+    def __init__(self, until: datetime, reason: str, *, retry_after: float | None = None) -> None:
+        super().__init__(f"not asked before {until:%Y-%m-%d %H:%M:%S} UTC: {reason}")
+        self.until = until
+        self.reason = reason
+        self.retry_after = retry_after
+
+    def again(self) -> CircuitOpen:
+        """The same refusal for another request."""
+        return CircuitOpen(self.until, self.reason, retry_after=self.retry_after)
 
 
 class PlanLimit(ProviderError):

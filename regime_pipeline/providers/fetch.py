@@ -412,7 +412,7 @@ class _SourceRun:
 
     def _ask(self, stream: _Stream, params: Mapping[str, str]) -> _Page:
         if self._stopped is not None:
-            raise type(self._stopped)(str(self._stopped), retry_after=self._stopped.retry_after)
+            raise self._stopped.again()
         if self.halted.is_set():
             raise ProviderError("the run was stopped")
         context = replace(stream.feed.context, now=self._now)

@@ -51,6 +51,7 @@ ATTEMPTS_SPAN_S = 180.0
 """No attempt begins later than this after the first."""
 ERROR_BODY_BYTES = 64 * 1024
 _CHUNK = 64 * 1024
+_PIECE = 2**20
 _USER_AGENT = "regime-pipeline"
 
 
@@ -373,7 +374,7 @@ class HttpClient:
                     made += 1
                     return self._once(call, url, headers or {}, parse, made, deadline_s)
         except ProviderError as error:
-            error.attempts = made
+            error.attempts = made if error.was_sent else made - 1
             raise
         raise AssertionError("the retry loop ended without a result")  # pragma: no cover
 
@@ -413,11 +414,12 @@ class HttpClient:
                 failure = ContractViolation(f"the parser failed: {kind}")
                 failure.__cause__ = None
             finally:
+                if failure is not None:  # before anybody else sees the text
+                    where = f"{call.provider} {call.path}: "
+                    text = self._redactor.text(failure)
+                    failure.args = (text if text.startswith(where) else where + text,)
                 self._gate.observe(call, status=status, headers=got, error=failure)
         if failure is not None:
-            where = f"{call.provider} {call.path}: "
-            text = self._redactor.text(failure)
-            failure.args = (text if text.startswith(where) else where + text,)
             raise failure from None
         return Reply(
             parsed=parsed,
@@ -486,7 +488,8 @@ class HttpClient:
             pending = raw
             while pending:
                 try:
-                    part = inflate.decompress(pending, cap - total + 1) if inflate else pending
+                    most = min(_PIECE, cap - total + 1)
+                    part = inflate.decompress(pending, most) if inflate else pending
                 except zlib.error as broken:
                     raise Malformed(f"the compressed reply is damaged: {broken}") from None
                 pending = inflate.unconsumed_tail if inflate else b""

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from regime_pipeline.catalogue.fields.legacy import COMPONENTS
+from regime_pipeline.catalogue.fields.common import COMPONENTS
 from regime_pipeline.providers.files import barred
 from regime_pipeline.settings import SYMBOL_PATTERN
 from regime_pipeline.windows import utc

@@ -6,6 +6,7 @@ a URL. Does not belong here: deciding what is worth logging.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable
 from urllib.parse import quote, quote_plus
@@ -28,6 +29,7 @@ _HOOKS = (
     re.compile(r"(?i)(hooks\.slack\.com/(?:services|workflows)/)[\w/-]+"),
     re.compile(r"(?i)(/apikey-)[\w-]+"),
 )
+LONGEST = 2000
 _SHORTEST = 6  # a shorter "secret" would blank out ordinary words
 
 
@@ -41,6 +43,12 @@ def secrets_of(settings: BaseModel) -> tuple[str, ...]:
             # a list of endpoints in one variable: each of them is a secret of its own
             values.update(part for part in re.split(r"[\s,]+", value.get_secret_value()))
     return tuple(sorted((v for v in values if len(v) >= _SHORTEST), key=len, reverse=True))
+
+
+def fingerprint(secret: SecretStr | str | None) -> str:
+    """Eight hexadecimal digits that tell one key from another and give nothing away; "" for none."""
+    text = secret.get_secret_value() if isinstance(secret, SecretStr) else secret
+    return hashlib.sha256(f"regime:{text}".encode()).hexdigest()[:8] if text else ""
 
 
 class Redactor:
@@ -71,8 +79,17 @@ class Redactor:
         return cls(secrets_of(settings))
 
     def text(self, value: object) -> str:
-        """``str(value)`` without secrets, on one line."""
-        out = " ".join(str(value).split())
+        """``str(value)`` without secrets, on one printable line of at most :data:`LONGEST` characters.
+
+        What a provider sends can hold line breaks, terminal sequences or a megabyte of anything; none
+        of that may shape a log.
+        """
+        out = str(value)
+        if self._exact is not None:
+            out = self._exact.sub(MASK, out)  # before any cut could leave half a secret
+        out = out[: 4 * LONGEST]
+        out = "".join(c if c.isprintable() else " " for c in out)
+        out = " ".join(out.split())
         if self._exact is not None:
             out = self._exact.sub(MASK, out)
         out = _NAMED.sub(lambda m: f"{m['name']}{m['sep']}{MASK}", out)
@@ -80,4 +97,4 @@ class Redactor:
         out = _USERINFO.sub(rf"\g<1>{MASK}@", out)
         for hook in _HOOKS:
             out = hook.sub(rf"\g<1>{MASK}", out)
-        return out
+        return out if len(out) <= LONGEST else out[: LONGEST - 1] + "…"

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from regime_pipeline.catalogue.fields.legacy import COMPONENTS
+from regime_pipeline.catalogue.fields.common import COMPONENTS
 from regime_pipeline.windows import utc
 
 START = utc("2024-02-03 15:30")

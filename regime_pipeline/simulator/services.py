@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from regime_pipeline.catalogue.fields.attention import COMPONENTS
+from regime_pipeline.catalogue.fields.common import COMPONENTS
 from regime_pipeline.simulator.context import (
     NEVER_MS,
     BadParameterError,

@@ -69,7 +69,7 @@ def test_every_recorded_error_is_classified(payloads_dir: Path) -> None:
         ),
     ],
 )
-def test_error_envelope_in_status_200_is_an_error(
+def test_fault_08_error_envelope_in_status_200_is_an_error(
     provider: str, body: bytes, kind: type[ProviderError]
 ) -> None:
     """Row 8: never read as empty data."""
@@ -119,7 +119,7 @@ def test_status_and_body_together_decide(
     assert type(classify(status, {}, body, provider)) is kind
 
 
-def test_waits_are_read_from_seconds_and_dates() -> None:
+def test_fault_02_waits_are_read_from_seconds_and_dates() -> None:
     """Row 2: a date counts from the server's own clock; what has passed is no wait."""
     date = {"date": "Tue, 06 Aug 2024 00:00:00 GMT"}
     assert retry_after_seconds({"retry-after": "34"}) == 34

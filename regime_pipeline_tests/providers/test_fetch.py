@@ -108,7 +108,7 @@ def content(result: FetchResult) -> pd.DataFrame:
 
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 10**6), cap=st.sampled_from([3, 7, 1000]))
-def test_shuffled_repeated_and_overlapping_pages_give_the_same_rows(
+def test_fault_18_shuffled_repeated_and_overlapping_pages_give_the_same_rows(
     ask, seed: int, cap: int
 ) -> None:
     """Rows 18, 28 and 29: the result is that of one clean, sorted page."""
@@ -339,7 +339,7 @@ def test_failing_interval_list_costs_no_prints(ask) -> None:
 # --- failures ------------------------------------------------------------------------------------
 
 
-def test_geo_blocked_source_is_logged_once_asked_and_the_others_go_on(ask) -> None:
+def test_fault_05_geo_blocked_source_is_logged_once_asked_and_the_others_go_on(ask) -> None:
     """Row 5."""
     rows = [bar(h) for h in range(24)]
 
@@ -364,7 +364,7 @@ def test_geo_blocked_source_is_logged_once_asked_and_the_others_go_on(ask) -> No
     assert failed["request_count"].sum() == 1
 
 
-def test_missing_key_is_a_skipped_row_without_a_request(ask) -> None:
+def test_fault_90_missing_key_is_a_skipped_row_without_a_request(ask) -> None:
     """Row 90."""
     result = ask("liquidations", lambda a: [], sources=("coinglass",))
     assert set(result.log["fetch_status"]) == {"skipped"}
@@ -391,7 +391,7 @@ def test_plan_limit_fails_its_feed_only(ask) -> None:
     assert not any("12345678" in a.target for a in ask.asked)
 
 
-def test_long_throttle_defers_the_rest_of_the_source(ask) -> None:
+def test_fault_02_long_throttle_defers_the_rest_of_the_source(ask) -> None:
     """Rows 2 and 4: nothing more is asked of a provider that says to come back in two hours."""
     busy = http(b"{}", status="429 Too Many", headers={"Retry-After": "7200"})
     result = ask(
@@ -420,7 +420,7 @@ def test_unknown_symbol_fails_alone_and_is_not_zero(ask) -> None:
     assert states == {"BTC/USDT": "", "LUNA/USDT": "UnknownSymbol"}
 
 
-def test_provider_that_repeats_a_page_is_an_error_not_a_loop(ask) -> None:
+def test_fault_18_provider_that_repeats_a_page_is_an_error_not_a_loop(ask) -> None:
     """Row 18."""
     result = ask("candles", lambda a: [bar(h) for h in range(3)], sources=("binance",))
     assert result.log["error_class"].tolist() == ["ContractViolation"]
@@ -437,7 +437,7 @@ def test_renamed_field_fails_the_feed_and_stores_nothing(ask) -> None:
     assert "sumOpenInterest" in result.log["error_message"][0]
 
 
-def test_nothing_there_is_empty_not_failed(ask) -> None:
+def test_fault_14_nothing_there_is_empty_not_failed(ask) -> None:
     """Row 14."""
     result = ask("candles", lambda a: [], sources=("binance",))
     assert result.log["fetch_status"].tolist() == ["empty"]

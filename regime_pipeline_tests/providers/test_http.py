@@ -59,7 +59,9 @@ def test_gzip_is_decoded(make_settings, make_client: Make) -> None:
 
 
 @pytest.mark.parametrize("where", ["head", "body"])
-def test_drip_is_cut_at_the_total_deadline(where: str, make_settings, make_client: Make) -> None:
+def test_fault_10_drip_is_cut_at_the_total_deadline(
+    where: str, make_settings, make_client: Make
+) -> None:
     """Row 10: each byte comes in time, the whole reply does not."""
 
     def drip(asked: Asked, sock: socket.socket) -> None:
@@ -78,7 +80,9 @@ def test_drip_is_cut_at_the_total_deadline(where: str, make_settings, make_clien
         assert time.monotonic() - begun < 0.9
 
 
-def test_silence_after_accept_is_cut_at_the_deadline(make_settings, make_client: Make) -> None:
+def test_fault_11_silence_after_accept_is_cut_at_the_deadline(
+    make_settings, make_client: Make
+) -> None:
     """Row 11."""
     done = threading.Event()
     with Loopback(lambda a, s: done.wait(3) and None) as server:
@@ -90,7 +94,7 @@ def test_silence_after_accept_is_cut_at_the_deadline(make_settings, make_client:
 
 
 @pytest.mark.parametrize("fault", ["cut", "length_long", "length_short", "chunked_cut", "gzip_cut"])
-def test_incomplete_reply_is_rejected_whole_and_asked_for_again(
+def test_fault_12_incomplete_reply_is_rejected_whole_and_asked_for_again(
     fault: str, make_settings, make_client: Make, landing: LandingStore, tmp_path
 ) -> None:
     """Row 12: nothing of it is stored, the next attempt is, and the pool is not poisoned."""
@@ -124,7 +128,7 @@ def test_incomplete_reply_is_rejected_whole_and_asked_for_again(
     ]
 
 
-def test_html_with_status_200_is_never_data(make_settings, make_client: Make) -> None:
+def test_fault_13_html_with_status_200_is_never_data(make_settings, make_client: Make) -> None:
     """Row 13."""
     page = b"<!DOCTYPE html><title>Just a moment...</title>"
     with Loopback(lambda a, s: http(page)) as server, pytest.raises(Malformed, match="HTML"):
@@ -132,7 +136,7 @@ def test_html_with_status_200_is_never_data(make_settings, make_client: Make) ->
     assert len(server.asked) == 3
 
 
-def test_compressed_bomb_stops_at_the_cap(make_settings, make_client: Make) -> None:
+def test_fault_15_compressed_bomb_stops_at_the_cap(make_settings, make_client: Make) -> None:
     """Row 15: 50 MB behind 50 kB, with a cap of 1 MB."""
     bomb = gzip.compress(b" " * 50_000_000, compresslevel=9)
     with Loopback(lambda a, s: http(bomb, headers={"Content-Encoding": "gzip"})) as server:
@@ -141,7 +145,7 @@ def test_compressed_bomb_stops_at_the_cap(make_settings, make_client: Make) -> N
         assert len(server.asked) == 1
 
 
-def test_plain_flood_stops_at_the_cap(make_settings, make_client: Make) -> None:
+def test_fault_15_plain_flood_stops_at_the_cap(make_settings, make_client: Make) -> None:
     """Row 15: the announced half gigabyte is not read to its end."""
     sent = 0
 
@@ -156,7 +160,9 @@ def test_plain_flood_stops_at_the_cap(make_settings, make_client: Make) -> None:
     assert sent < 50_000_000
 
 
-def test_redirect_is_not_followed_and_no_key_travels(make_settings, make_client: Make) -> None:
+def test_fault_17_redirect_is_not_followed_and_no_key_travels(
+    make_settings, make_client: Make
+) -> None:
     """Row 17."""
     with Loopback(lambda a, s: http(GOOD)) as elsewhere:
         away = {"Location": f"{elsewhere.url}/y?k=1"}
@@ -167,7 +173,7 @@ def test_redirect_is_not_followed_and_no_key_travels(make_settings, make_client:
         assert elsewhere.asked == []
 
 
-def test_retry_after_is_waited_for(make_settings, make_client: Make) -> None:
+def test_fault_01_retry_after_is_waited_for(make_settings, make_client: Make) -> None:
     """Row 1."""
 
     def answer(asked: Asked, sock: socket.socket) -> bytes:
@@ -184,7 +190,9 @@ def test_retry_after_is_waited_for(make_settings, make_client: Make) -> None:
 @pytest.mark.parametrize(
     "wait", ["7200", format_datetime(datetime.now(UTC) + timedelta(hours=3), usegmt=True)]
 )
-def test_long_retry_after_is_deferred_at_once(wait: str, make_settings, make_client: Make) -> None:
+def test_fault_02_long_retry_after_is_deferred_at_once(
+    wait: str, make_settings, make_client: Make
+) -> None:
     """Row 2: no thread sleeps for hours; seconds and HTTP dates."""
     date = format_datetime(datetime.now(UTC), usegmt=True)
     headers = {"Retry-After": wait, "Date": date}
@@ -196,7 +204,7 @@ def test_long_retry_after_is_deferred_at_once(wait: str, make_settings, make_cli
 
 
 @pytest.mark.parametrize("wait", ["abc", "-5", "", "1e9", "Tue, 99 Foo 2024"])
-def test_nonsense_retry_after_falls_back_to_own_backoff(
+def test_fault_03_nonsense_retry_after_falls_back_to_own_backoff(
     wait: str, make_settings, make_client: Make
 ) -> None:
     """Rows 2 and 3: HTML in the body does not matter either."""
@@ -219,7 +227,7 @@ def test_nonsense_retry_after_falls_back_to_own_backoff(
         ("401 No", b"{}", AuthError),
     ],
 )
-def test_refusals_are_not_retried(
+def test_fault_05_refusals_are_not_retried(
     status: str, body: bytes, kind: type[ProviderError], make_settings, make_client: Make
 ) -> None:
     """Rows 4, 5 and 6: one request, then the typed refusal."""
@@ -229,7 +237,7 @@ def test_refusals_are_not_retried(
         assert len(server.asked) == 1
 
 
-def test_server_errors_are_retried_within_bounds(make_settings, make_client: Make) -> None:
+def test_fault_07_server_errors_are_retried_within_bounds(make_settings, make_client: Make) -> None:
     """Row 7."""
     with Loopback(lambda a, s: http(b"", status="503 Down")) as server:
         with pytest.raises(Transient) as caught:
@@ -237,7 +245,9 @@ def test_server_errors_are_retried_within_bounds(make_settings, make_client: Mak
         assert len(server.asked) == caught.value.attempts == 3
 
 
-def test_throttle_inside_status_200_is_waited_out(make_settings, make_client: Make) -> None:
+def test_fault_08_throttle_inside_status_200_is_waited_out(
+    make_settings, make_client: Make
+) -> None:
     """Row 8."""
 
     def answer(asked: Asked, sock: socket.socket) -> bytes:
@@ -251,7 +261,9 @@ def test_throttle_inside_status_200_is_waited_out(make_settings, make_client: Ma
     assert (reply.attempts, len(reply.parsed)) == (2, 0)
 
 
-def test_refused_and_reset_connections_are_transient(make_settings, make_client: Make) -> None:
+def test_fault_09_refused_and_reset_connections_are_transient(
+    make_settings, make_client: Make
+) -> None:
     """Row 9."""
     client = make_client(make_settings(http_attempts=1))
     with pytest.raises(Transient):
@@ -266,7 +278,9 @@ def test_refused_and_reset_connections_are_transient(make_settings, make_client:
         get(client, server.url)
 
 
-def test_no_secret_in_errors_tracebacks_or_logs(make_settings, make_client: Make, caplog) -> None:
+def test_fault_89_no_secret_in_errors_tracebacks_or_logs(
+    make_settings, make_client: Make, caplog
+) -> None:
     """Row 89: the key is in the header, in the body the provider echoes, and in a query."""
     canary = "canary-7f3a9c41d2"
     settings = make_settings(coinglass_api_key=SecretStr(canary))

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from regime_pipeline.catalogue.fields.legacy import COMPONENTS
+from regime_pipeline.catalogue.fields.common import COMPONENTS
 from regime_pipeline.providers import files, legacy
 from regime_pipeline.providers.files import UnreadableFileError, read_stable
 from regime_pipeline.providers.legacy import (

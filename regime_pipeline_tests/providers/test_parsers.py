@@ -99,7 +99,7 @@ def test_impossible_times_of_documentation_samples_are_refused_once_the_time_is_
         assert frame["ts"].isna().all()
 
 
-def test_recorded_errors_raise_from_the_parser_too(payloads_dir: Path) -> None:
+def test_fault_08_recorded_errors_raise_from_the_parser_too(payloads_dir: Path) -> None:
     """Row 8: an envelope with status 200 is never read as no rows."""
     for name, key in (
         ("okx_51001_unknown_instrument", "okx/market_candles"),
@@ -217,7 +217,7 @@ def rows_or_typed_error(key: str, body: bytes) -> None:
 
 @QUICK
 @given(key=st.sampled_from(KEYS), body=st.binary(max_size=300))
-def test_any_bytes_give_rows_or_a_typed_error(key: str, body: bytes) -> None:
+def test_fault_16_any_bytes_give_rows_or_a_typed_error(key: str, body: bytes) -> None:
     """Rows 14 and 16."""
     rows_or_typed_error(key, body)
 
@@ -282,21 +282,21 @@ def test_recorded_reply_with_one_mutated_value(
         b"{'a':1}",
     ],
 )
-def test_only_strict_json_is_read(body: bytes) -> None:
+def test_fault_16_only_strict_json_is_read(body: bytes) -> None:
     """Rows 12, 13, 14 and 16."""
     with pytest.raises(Malformed):
         load(body)
 
 
 @pytest.mark.parametrize("body", [b"null", b"{}", b"0", b'"x"', b"true"])
-def test_wrong_kind_of_document_breaks_the_contract(body: bytes) -> None:
+def test_fault_14_wrong_kind_of_document_breaks_the_contract(body: bytes) -> None:
     """Row 14: only a list can say that there is no data."""
     for key in KEYS:
         with pytest.raises(ContractViolation):
             PARSERS[key](body)
 
 
-def test_empty_list_is_no_data_only_where_the_provider_allows_it() -> None:
+def test_fault_14_empty_list_is_no_data_only_where_the_provider_allows_it() -> None:
     """Row 14."""
     assert len(PARSERS["binance/api_v3_klines"](b"[]")) == 0
     assert len(PARSERS["okx/market_candles"](okx())) == 0

@@ -45,7 +45,7 @@ def serve(paging: Paging, window: Window, have: list[int], cap: int) -> tuple[se
 @pytest.mark.parametrize(
     "have", [list(range(-5, 40)), [0, 1, 8, 9], [3], [9], [0], [], [-3, 25], list(range(4, 7))]
 )
-def test_every_row_comes_whatever_the_page_cap_and_the_gaps(
+def test_fault_18_every_row_comes_whatever_the_page_cap_and_the_gaps(
     paging: Paging, cap: int, have: list[int]
 ) -> None:
     """Row 18: a page shorter than asked for never ends a walk early."""
@@ -60,7 +60,7 @@ def test_full_page_needs_one_request() -> None:
 
 
 @pytest.mark.parametrize("paging", [FORWARD, BACKWARD])
-def test_repeated_page_is_an_error_not_a_loop(paging: Paging) -> None:
+def test_fault_18_repeated_page_is_an_error_not_a_loop(paging: Paging) -> None:
     """Row 18."""
     steps = walk(Window(at(0), at(10)), paging, at(99))
     next(steps)
@@ -70,7 +70,7 @@ def test_repeated_page_is_an_error_not_a_loop(paging: Paging) -> None:
         steps.send(same)
 
 
-def test_endless_pages_are_capped() -> None:
+def test_fault_18_endless_pages_are_capped() -> None:
     """Row 18: a cursor that creeps on for ever."""
     paging = Paging("forward", 10, start="s", step=8 * HOUR, least_step=HOUR)
     steps = walk(Window(at(0), at(10)), paging, at(99))

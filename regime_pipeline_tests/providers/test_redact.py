@@ -19,7 +19,7 @@ CANARY = "cAnArY+42/x="
         f"plain {CANARY} text",
     ],
 )
-def test_known_secret_is_removed_in_every_form(text: str) -> None:
+def test_fault_89_known_secret_is_removed_in_every_form(text: str) -> None:
     """Row 89."""
     out = Redactor([CANARY]).text(text)
     assert CANARY not in out

@@ -4,21 +4,6 @@ from __future__ import annotations
 
 from regime_pipeline.catalogue.model import Field, Kind
 
-COMPONENTS = (
-    "momentum",
-    "technical",
-    "volume",
-    "orderflow",
-    "orderbook",
-    "sentiment",
-    "price_action",
-    "beta_exp",
-    "confluence",
-    "whale_act",
-    "liquidation",
-)
-"""The eleven signal components by the names that signal services give them."""
-
 OWNER_TYPES = ("exchange", "unknown", "other")
 
 
@@ -147,12 +132,6 @@ FIELDS = (
     Field("social_dominance_frac", Kind.FLOAT, "Share of all crypto talk.", "fraction", 0, 1),
     Field("social_volume_24h", Kind.FLOAT, "Posts of the last 24 h.", "posts", 0),
     # ready-made signals
-    Field(
-        "component",
-        Kind.TEXT,
-        "Signal component that the service scores.",
-        allowed=COMPONENTS,
-    ),
     _percent("signal_score", "The service's own score; ours are in schema signals."),
     Field("signal_confidence", Kind.FLOAT, "The service's own confidence.", "fraction", 0, 1),
     Field(

@@ -4,23 +4,7 @@ from __future__ import annotations
 
 from regime_pipeline.catalogue.model import Field, Kind
 
-COMPONENTS = (
-    "momentum",
-    "technical",
-    "volume",
-    "orderflow",
-    "orderbook",
-    "sentiment",
-    "price_action",
-    "beta_exp",
-    "confluence",
-    "whale_act",
-    "liquidation",
-)
-"""The eleven signal components under their canonical names."""
-
 FIELDS = (
-    Field("component", Kind.TEXT, "Signal component that is scored.", allowed=COMPONENTS),
     Field(
         "legacy_score",
         Kind.FLOAT,

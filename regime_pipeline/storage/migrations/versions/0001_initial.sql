@@ -2720,6 +2720,61 @@ COMMENT ON TABLE market.whale_flow_1h_revisions IS 'Replaced versions of market.
 
 COMMENT ON COLUMN market.whale_flow_1h_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
 
+CREATE TABLE ops.breaker_state (
+	source TEXT NOT NULL,
+	host TEXT NOT NULL,
+	key_fingerprint TEXT NOT NULL,
+	breaker_state TEXT NOT NULL,
+	failure_count BIGINT NOT NULL,
+	success_count BIGINT NOT NULL,
+	opening_count BIGINT NOT NULL,
+	opened_at TIMESTAMP WITH TIME ZONE,
+	open_until TIMESTAMP WITH TIME ZONE,
+	paused_until TIMESTAMP WITH TIME ZONE,
+	error_class TEXT,
+	reason TEXT,
+	probe_token TEXT,
+	probe_until TIMESTAMP WITH TIME ZONE,
+	updated_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT breaker_state_pk PRIMARY KEY (source, host, key_fingerprint),
+	CONSTRAINT breaker_state_breaker_state_ck0 CHECK ("breaker_state" IN ('closed', 'open', 'half_open')),
+	CONSTRAINT breaker_state_failure_count_ck0 CHECK ("failure_count" >= 0),
+	CONSTRAINT breaker_state_success_count_ck0 CHECK ("success_count" >= 0),
+	CONSTRAINT breaker_state_opening_count_ck0 CHECK ("opening_count" >= 0)
+);
+
+COMMENT ON TABLE ops.breaker_state IS 'Whether a source is left alone, until when and why; shared by all processes.';
+
+COMMENT ON COLUMN ops.breaker_state.source IS 'Provider that told us.';
+
+COMMENT ON COLUMN ops.breaker_state.host IS 'Host and port that requests go to.';
+
+COMMENT ON COLUMN ops.breaker_state.key_fingerprint IS 'Digest of the key that the row is about; empty: the host as a whole.';
+
+COMMENT ON COLUMN ops.breaker_state.breaker_state IS 'closed: requests go; open: none until open_until; half_open: one at a time tries.';
+
+COMMENT ON COLUMN ops.breaker_state.failure_count IS 'Passing failures in a row.';
+
+COMMENT ON COLUMN ops.breaker_state.success_count IS 'Successful tries in a row while half open.';
+
+COMMENT ON COLUMN ops.breaker_state.opening_count IS 'Openings since it was last closed.';
+
+COMMENT ON COLUMN ops.breaker_state.opened_at IS 'When it last opened.';
+
+COMMENT ON COLUMN ops.breaker_state.open_until IS 'Nothing is asked before.';
+
+COMMENT ON COLUMN ops.breaker_state.paused_until IS 'Requests wait until then, as the provider asked.';
+
+COMMENT ON COLUMN ops.breaker_state.error_class IS 'Class of the failure.';
+
+COMMENT ON COLUMN ops.breaker_state.reason IS 'Why the status is not ok; null when it is.';
+
+COMMENT ON COLUMN ops.breaker_state.probe_token IS 'Who tries now, while half open.';
+
+COMMENT ON COLUMN ops.breaker_state.probe_until IS 'When the try is given up for lost.';
+
+COMMENT ON COLUMN ops.breaker_state.updated_at IS 'When the row last changed, by the database''s clock.';
+
 CREATE TABLE ops.database_identity (
 	identity BIGSERIAL NOT NULL,
 	origin TEXT NOT NULL,
@@ -2880,6 +2935,42 @@ COMMENT ON COLUMN ops.quarantine.payload_id IS 'Landing-store id (sha256) of the
 COMMENT ON COLUMN ops.quarantine.created_at IS 'When the row was made.';
 
 COMMENT ON COLUMN ops.quarantine.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE ops.rate_budgets (
+	source TEXT NOT NULL,
+	host TEXT NOT NULL,
+	key_fingerprint TEXT NOT NULL,
+	budget_scope TEXT NOT NULL,
+	budget_window_s FLOAT(53) NOT NULL,
+	budget_window_start TIMESTAMP WITH TIME ZONE NOT NULL,
+	budget_limit BIGINT NOT NULL,
+	budget_used BIGINT NOT NULL,
+	updated_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT rate_budgets_pk PRIMARY KEY (source, host, key_fingerprint, budget_scope),
+	CONSTRAINT rate_budgets_budget_window_s_ck0 CHECK ("budget_window_s" >= 0.0 AND "budget_window_s" < 'Infinity'),
+	CONSTRAINT rate_budgets_budget_limit_ck0 CHECK ("budget_limit" >= 0),
+	CONSTRAINT rate_budgets_budget_used_ck0 CHECK ("budget_used" >= 0)
+);
+
+COMMENT ON TABLE ops.rate_budgets IS 'How much of each provider''s rate limits all processes together have used.';
+
+COMMENT ON COLUMN ops.rate_budgets.source IS 'Provider that told us.';
+
+COMMENT ON COLUMN ops.rate_budgets.host IS 'Host and port that requests go to.';
+
+COMMENT ON COLUMN ops.rate_budgets.key_fingerprint IS 'Digest of the key that the row is about; empty: the host as a whole.';
+
+COMMENT ON COLUMN ops.rate_budgets.budget_scope IS 'Which of the provider''s limits: its name or a path.';
+
+COMMENT ON COLUMN ops.rate_budgets.budget_window_s IS 'Length of the window the limit counts in.';
+
+COMMENT ON COLUMN ops.rate_budgets.budget_window_start IS 'Start of the window that is counted.';
+
+COMMENT ON COLUMN ops.rate_budgets.budget_limit IS 'What the provider grants per window.';
+
+COMMENT ON COLUMN ops.rate_budgets.budget_used IS 'Reserved by any process or seen in the provider''s headers, in this window.';
+
+COMMENT ON COLUMN ops.rate_budgets.updated_at IS 'When the row last changed, by the database''s clock.';
 
 CREATE TABLE raw.candles (
 	source TEXT NOT NULL,
@@ -3182,7 +3273,7 @@ COMMENT ON COLUMN raw.dashboard_signals.source IS 'Provider that told us.';
 
 COMMENT ON COLUMN raw.dashboard_signals.symbol IS 'Canonical symbol, BASE/QUOTE.';
 
-COMMENT ON COLUMN raw.dashboard_signals.component IS 'Signal component that the service scores.';
+COMMENT ON COLUMN raw.dashboard_signals.component IS 'Signal component that is scored.';
 
 COMMENT ON COLUMN raw.dashboard_signals.ts IS 'UTC open of the bar, or the event time; see the table.';
 
@@ -3378,6 +3469,109 @@ CREATE TABLE raw.funding_rates_revisions (
 COMMENT ON TABLE raw.funding_rates_revisions IS 'Replaced versions of raw.funding_rates.';
 
 COMMENT ON COLUMN raw.funding_rates_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
+
+CREATE TABLE raw.legacy_signals (
+	source TEXT NOT NULL,
+	symbol TEXT NOT NULL,
+	component TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	legacy_score FLOAT(53) NOT NULL,
+	legacy_direction TEXT,
+	legacy_strength FLOAT(53),
+	legacy_confidence FLOAT(53),
+	legacy_price FLOAT(53),
+	cross_check TEXT NOT NULL,
+	is_repaired BOOLEAN NOT NULL,
+	file_name TEXT NOT NULL,
+	source_tier BIGINT NOT NULL,
+	payload_id TEXT,
+	available_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	pit_grade TEXT NOT NULL,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT,
+	run_id TEXT,
+	CONSTRAINT legacy_signals_pk PRIMARY KEY (source, symbol, component, ts),
+	CONSTRAINT legacy_signals_component_ck0 CHECK ("component" IN ('momentum', 'technical', 'volume', 'orderflow', 'orderbook', 'sentiment', 'price_action', 'beta_exp', 'confluence', 'whale_act', 'liquidation')),
+	CONSTRAINT legacy_signals_legacy_score_ck0 CHECK ("legacy_score" >= 0.0 AND "legacy_score" <= 100.0),
+	CONSTRAINT legacy_signals_legacy_direction_ck0 CHECK ("legacy_direction" IN ('BULLISH', 'NEUTRAL', 'BEARISH')),
+	CONSTRAINT legacy_signals_legacy_strength_ck0 CHECK ("legacy_strength" >= 0.0 AND "legacy_strength" <= 1.0),
+	CONSTRAINT legacy_signals_legacy_confidence_ck0 CHECK ("legacy_confidence" >= 0.0 AND "legacy_confidence" <= 1.0),
+	CONSTRAINT legacy_signals_legacy_price_ck0 CHECK ("legacy_price" > 0.0 AND "legacy_price" < 'Infinity'),
+	CONSTRAINT legacy_signals_cross_check_ck0 CHECK ("cross_check" IN ('agrees', 'differs', 'no_reference')),
+	CONSTRAINT legacy_signals_source_tier_ck0 CHECK ("source_tier" >= 1),
+	CONSTRAINT legacy_signals_source_tier_ck1 CHECK ("source_tier" <= 9),
+	CONSTRAINT legacy_signals_pit_grade_ck0 CHECK ("pit_grade" IN ('observed', 'assumed')),
+	CONSTRAINT legacy_signals_revision_ck0 CHECK ("revision" >= 0)
+)
+ PARTITION BY RANGE (ts);
+
+COMMENT ON TABLE raw.legacy_signals IS 'Signal scores of the replaced systems, migrated from their JSON files; filled by `regime migrate-signals`. ts is when the file says that the signal was made.';
+
+COMMENT ON COLUMN raw.legacy_signals.source IS 'Provider that told us.';
+
+COMMENT ON COLUMN raw.legacy_signals.symbol IS 'Canonical symbol, BASE/QUOTE.';
+
+COMMENT ON COLUMN raw.legacy_signals.component IS 'Signal component that is scored.';
+
+COMMENT ON COLUMN raw.legacy_signals.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN raw.legacy_signals.legacy_score IS 'Score as the replaced system computed it, by rules of its own; ours are in schema signals.';
+
+COMMENT ON COLUMN raw.legacy_signals.legacy_direction IS 'Direction as written in the file.';
+
+COMMENT ON COLUMN raw.legacy_signals.legacy_strength IS 'Strength as written; words are weak 0.25, moderate 0.5, strong 0.75, very strong 1.';
+
+COMMENT ON COLUMN raw.legacy_signals.legacy_confidence IS 'Confidence as written.';
+
+COMMENT ON COLUMN raw.legacy_signals.legacy_price IS 'Price that the record carries, in the quote currency; checked against stored candles.';
+
+COMMENT ON COLUMN raw.legacy_signals.cross_check IS 'Against the stored score of a better tier for the same component and hour: differs is more than 25 points away.';
+
+COMMENT ON COLUMN raw.legacy_signals.is_repaired IS 'The file could be read only after a repair.';
+
+COMMENT ON COLUMN raw.legacy_signals.file_name IS 'File below the folder that was migrated.';
+
+COMMENT ON COLUMN raw.legacy_signals.source_tier IS 'Worst origin among the inputs: 1 primary, 2 secondary, 3 derived proxy / repaired / historical file, 4 cache, 9 synthetic.';
+
+COMMENT ON COLUMN raw.legacy_signals.payload_id IS 'Landing-store id (sha256) of the response bytes.';
+
+COMMENT ON COLUMN raw.legacy_signals.available_at IS 'When the value could be known: arrival for rows seen live, else close + declared lag.';
+
+COMMENT ON COLUMN raw.legacy_signals.pit_grade IS 'Whether the arrival was seen or is assumed from a declared lag.';
+
+COMMENT ON COLUMN raw.legacy_signals.ingested_at IS 'When this version of the row was first stored.';
+
+COMMENT ON COLUMN raw.legacy_signals.revision IS '0 for the first version of a row, then 1, 2, ...';
+
+COMMENT ON COLUMN raw.legacy_signals.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE raw.legacy_signals_revisions (
+	source TEXT NOT NULL,
+	symbol TEXT NOT NULL,
+	component TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	legacy_score FLOAT(53),
+	legacy_direction TEXT,
+	legacy_strength FLOAT(53),
+	legacy_confidence FLOAT(53),
+	legacy_price FLOAT(53),
+	cross_check TEXT,
+	is_repaired BOOLEAN,
+	file_name TEXT,
+	source_tier BIGINT,
+	payload_id TEXT,
+	available_at TIMESTAMP WITH TIME ZONE,
+	pit_grade TEXT,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT NOT NULL,
+	run_id TEXT,
+	superseded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT legacy_signals_revisions_pk PRIMARY KEY (source, symbol, component, ts, revision)
+);
+
+COMMENT ON TABLE raw.legacy_signals_revisions IS 'Replaced versions of raw.legacy_signals.';
+
+COMMENT ON COLUMN raw.legacy_signals_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
 
 CREATE TABLE raw.liquidation_events (
 	source TEXT NOT NULL,
