@@ -117,6 +117,20 @@ _ENV = {
     "coinglass_api_url": "COINGLASS_API_URL",
     "coinglass_api_key": "COINGLASS_API_KEY",
     "alternative_me_api_url": "ALTERNATIVE_ME_API_URL",
+    "coinapi_api_url": "COINAPI_URL",
+    "coinapi_key": "COINAPI_KEY",
+    "lunarcrush_api_url": "LUNARCRUSH_API_URL",
+    "lunarcrush_api_key": "LUNARCRUSH_API_KEY",
+    "whale_alert_api_url": "WHALE_ALERT_API_URL",
+    "whale_alert_api_key": "WHALE_ALERT_API_KEY",
+    "sentiment_api_url": "SENTIMENT_API_URL",
+    "sentiment_api_key": "SENTIMENT_API_KEY",
+    "liquidation_api_url": "LIQUIDATION_API_URL",
+    "liquidation_api_key": "LIQUIDATION_API_KEY",
+    "news_api_url": "NEWS_API_URL",
+    "news_api_token": "NEWS_API_TOKEN",
+    "dashboard_url": "DASHBOARD_URL",
+    "dashboard_api_key": "DASHBOARD_API_KEY",
 }
 
 
@@ -380,6 +394,96 @@ def backfill(
                 out.print(line)
         if not done.succeeded:
             raise typer.Exit(1)
+
+
+@app.command("migrate-signals")
+def migrate_signals(
+    source_dir: Annotated[
+        Path, typer.Option("--source-dir", help="Folder of old signal files (*.json), any depth.")
+    ],
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Only read and report. Writes nothing, so it compares with nothing."
+        ),
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Every file, and every refused record.")
+    ] = False,
+    data: Annotated[
+        str, typer.Option("--data", help="Which database: live, simulated or tape.")
+    ] = "live",
+    as_json: JsonOption = False,
+) -> None:
+    """Migrate the signal files of a replaced system into raw.legacy_signals (tier 3).
+
+    Files are only read. Sound files are taken whole, broken ones as far as nothing has to be guessed,
+    the rest goes to ops.quarantine with its reason. Running it again adds nothing.
+    """
+    from regime_pipeline.orchestration.legacy import migrate
+    from regime_pipeline.providers.legacy import LegacyFileError
+
+    try:
+        if dry_run:
+            settings = Settings()
+            with _progress() as tell:
+                done = migrate(
+                    source_dir,
+                    settings=settings,
+                    clock=clock_from_text(settings.clock),
+                    warehouse=None,
+                    progress=tell,
+                )
+        else:
+            if not source_dir.is_dir():  # before a database is started for it
+                raise UsageError(f"--source-dir: {source_dir} is no folder")
+            from regime_pipeline.storage.warehouse import Warehouse
+
+            settings, database = _open(data)
+            clock = clock_from_text(settings.clock)
+            with _progress() as tell:
+                done = migrate(
+                    source_dir,
+                    settings=settings,
+                    clock=clock,
+                    warehouse=Warehouse(database, clock),
+                    progress=tell,
+                )
+    except LegacyFileError as error:
+        raise UsageError(f"--source-dir: {error}") from error
+    if as_json:
+        sys.stdout.write(json.dumps(done.to_json()) + "\n")
+    else:
+        _print_migration(done, verbose=verbose)
+
+
+def _print_migration(done: Any, *, verbose: bool) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    colours = {"ok": "green", "repaired": "yellow", "partial": "yellow", "quarantined": "red"}
+    report = Table("file", "outcome", "rows", "reason", box=None, pad_edge=False)
+    report.columns[2].justify = "right"
+    shown = [f for f in done.files if verbose or f.outcome != "ok"]
+    for f in shown:
+        outcome = Text(f.outcome, colours[f.outcome])
+        report.add_row(Text(f.path), outcome, str(len(f.rows)), Text(f.reason or ""))
+    if shown:
+        out.print(report)
+    refused = ((f.path, r["reason"], r["record"]) for f in done.files for r in f.refused)
+    for told in refused if verbose else ():
+        line = "  " + ": ".join(told)
+        out.print(Text(line, style="dim", overflow="ellipsis", no_wrap=True))
+    counts = ", ".join(f"{n} {what}" for what, n in done.outcomes().items())
+    out.print(f"{len(done.files)} files: {counts}")
+    if done.written is None:
+        out.print(f"dry run: {len(done.frame)} rows would be stored, {len(done.refused)} refused")
+    else:
+        w = done.written
+        out.print(
+            f"{len(done.frame)} rows: {w.inserted} new, {w.updated} changed, {w.unchanged} as before; "
+            f"{len(done.refused)} refused, {done.quarantined} of them new in ops.quarantine"
+        )
 
 
 @app.command()

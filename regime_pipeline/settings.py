@@ -29,7 +29,13 @@ DEFAULT_SYMBOLS = (
     "LINK/USDT",
 )
 SYMBOL_PATTERN = re.compile(r"^[A-Z0-9]{1,20}/[A-Z0-9]{2,10}$")
-_PLACEHOLDERS = {"changeme", "change_me", "none", "null", "todo", "xxx"}
+_PLACEHOLDERS = {
+    "changeme", "change_me", "change-me", "none", "null", "nil", "todo", "tbd", "xxx", "secret",
+    "undefined", "placeholder", "key", "token", "api_key", "apikey", "example", "test",
+}  # fmt: skip
+_PLACEHOLDER = re.compile(
+    r"(?i)^(<.*>|\$\{.*\}|\*+|x{3,}|\.{3,}|(your|insert|enter|replace)[-_ ].*|.*[-_]here)$"
+)
 
 
 class _Section(BaseModel):
@@ -155,6 +161,9 @@ class Settings(BaseSettings):
         None, description="any PostgreSQL 14+; unset: an embedded server under `home`"
     )
     landing_url: str | None = Field(None, description="fsspec URL; unset: `home`/landing")
+    legacy_dir: Path | None = Field(
+        None, description="folder of old signal files that the asset raw/legacy_signals reads"
+    )
     origin: Literal["live", "simulated", "tape"] = Field(
         "live", description="what kind of data this database holds"
     )
@@ -174,9 +183,34 @@ class Settings(BaseSettings):
     open_interest_source: str = Field(
         "coinglass", description="provider behind market.open_interest"
     )
+    whale_source: str = Field("whale_alert", description="provider behind market.whale_flow_1h")
+    sentiment_source_by_kind: dict[str, str] = Field(
+        default_factory=lambda: {
+            "social": "lunarcrush",
+            "news": "sentiment",
+            "trader": "sentiment",
+        },
+        description="the one provider behind each kind of sentiment in market.sentiment_1h",
+    )
     sources: Annotated[tuple[str, ...], NoDecode] = Field(
-        ("binance", "binance_futures", "okx", "bybit", "coinglass", "alternative_me"),
-        description="providers that are asked; leave one out to switch it off",
+        (
+            "binance",
+            "binance_futures",
+            "okx",
+            "bybit",
+            "coinglass",
+            "alternative_me",
+            "coinapi",
+            "lunarcrush",
+            "whale_alert",
+            "sentiment",
+            "liquidation_service",
+            "news",
+            "dashboard",
+            "binance_archive",
+        ),
+        description="providers that are asked; leave one out to switch it off. One whose key or "
+        "address is unset is off by itself, and the fetch log says so",
     )
     params: Params = Params()
 
@@ -200,6 +234,49 @@ class Settings(BaseSettings):
         "https://api.alternative.me", validation_alias=_env("ALTERNATIVE_ME_API_URL")
     )
     coinglass_api_key: SecretStr | None = Field(None, validation_alias=_env("COINGLASS_API_KEY"))
+    coinapi_api_url: str = Field(
+        "https://rest.coinapi.io", validation_alias=_env("COINAPI_URL", "COINAPI_API_URL")
+    )
+    coinapi_key: SecretStr | None = Field(
+        None, validation_alias=_env("COINAPI_KEY", "COINAPI_API_KEY")
+    )
+    lunarcrush_api_url: str = Field(
+        "https://lunarcrush.com/api4", validation_alias=_env("LUNARCRUSH_API_URL")
+    )
+    lunarcrush_api_key: SecretStr | None = Field(None, validation_alias=_env("LUNARCRUSH_API_KEY"))
+    whale_alert_api_url: str = Field(
+        "https://api.whale-alert.io", validation_alias=_env("WHALE_ALERT_API_URL")
+    )
+    whale_alert_api_key: SecretStr | None = Field(
+        None, validation_alias=_env("WHALE_ALERT_API_KEY")
+    )
+    sentiment_api_url: str | None = Field(None, validation_alias=_env("SENTIMENT_API_URL"))
+    sentiment_api_key: SecretStr | None = Field(None, validation_alias=_env("SENTIMENT_API_KEY"))
+    liquidation_api_url: str | None = Field(None, validation_alias=_env("LIQUIDATION_API_URL"))
+    liquidation_api_key: SecretStr | None = Field(
+        None, validation_alias=_env("LIQUIDATION_API_KEY")
+    )
+    news_api_url: str = Field(
+        "https://cryptopanic.com/api/developer/v2",
+        validation_alias=_env("NEWS_API_URL", "CRYPTOPANIC_API_URL"),
+    )
+    news_api_token: SecretStr | None = Field(
+        None, validation_alias=_env("NEWS_API_TOKEN", "CRYPTOPANIC_API_TOKEN")
+    )
+    dashboard_url: str | None = Field(None, validation_alias=_env("DASHBOARD_URL"))
+    dashboard_api_key: SecretStr | None = Field(None, validation_alias=_env("DASHBOARD_API_KEY"))
+    dashboard_timeout: float = Field(
+        30.0,
+        gt=0,
+        validation_alias=_env("DASHBOARD_TIMEOUT"),
+        description="total time of one dashboard request, s",
+    )
+
+    binance_archive_url: str | None = Field(
+        None,
+        description="Binance's bulk archive: https://data.binance.vision, or a folder laid out like "
+        "it; unset: not used",
+    )
 
     # transport
     http_deadline_s: float = Field(20.0, gt=0, description="total time of one request")
@@ -233,6 +310,11 @@ class Settings(BaseSettings):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
+    @field_validator("binance_archive_url")
+    @classmethod
+    def _blank_archive_is_none(cls, value: str | None) -> str | None:
+        return (value or "").strip() or None
+
     @field_validator("symbols")
     @classmethod
     def _canonical(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -241,15 +323,31 @@ class Settings(BaseSettings):
             raise ValueError(f"symbols are written BASE/QUOTE, as BTC/USDT; not understood: {bad}")
         return tuple(dict.fromkeys(value))
 
-    @field_validator("coinglass_api_key", "webhook_secret", mode="after")
+    @field_validator("sentiment_api_url", "liquidation_api_url", "dashboard_url", mode="after")
+    @classmethod
+    def _blank_is_unset(cls, value: str | None) -> str | None:
+        return value.strip() or None if value is not None else None
+
+    @field_validator(
+        "coinglass_api_key",
+        "coinapi_key",
+        "lunarcrush_api_key",
+        "whale_alert_api_key",
+        "sentiment_api_key",
+        "liquidation_api_key",
+        "news_api_token",
+        "dashboard_api_key",
+        "webhook_secret",
+        mode="after",
+    )
     @classmethod
     def _real_secret(cls, value: SecretStr | None) -> SecretStr | None:
         if value is None or not value.get_secret_value().strip():
             return None
         text = value.get_secret_value()
-        if text != text.strip() or not text.isprintable():
-            raise ValueError("a key has white space or control characters around it")
-        if text.lower() in _PLACEHOLDERS or text.lower().startswith("your_"):
+        if text != text.strip() or not (text.isprintable() and text.isascii()):
+            raise ValueError("a key has white space or characters that no key has")
+        if text.lower() in _PLACEHOLDERS or _PLACEHOLDER.match(text):
             raise ValueError("a key is still a placeholder; set the real one or leave it unset")
         return value
 

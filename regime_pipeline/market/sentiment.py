@@ -1,16 +1,23 @@
-"""Market-wide sentiment, daily.
+"""Sentiment: the daily Fear & Greed of the market, and the hourly mood of each coin.
 
-Belongs here: the one Fear & Greed series. Does not belong here: scores made from it (``signals``).
+Belongs here: choosing the one provider of a series, putting single posts together. Does not belong
+here: scores made from it (``signals``).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from regime_pipeline.catalogue.frames import conform
 from regime_pipeline.catalogue.registry import table
+from regime_pipeline.numerics.panel import from_panel, take_codes, to_panel
 from regime_pipeline.settings import method_version
-from regime_pipeline.windows import Window
+from regime_pipeline.windows import Grid, Window
 
 METHOD = "fear_greed/1"
 LOOKBACK: dict[str, str] = {"raw.fear_greed": "0h"}
@@ -53,3 +60,87 @@ def fear_greed(
     )
     which = table("market.fear_greed")
     return conform(frame, which)[list(which.content)]
+
+
+SENTIMENT_METHOD = "sentiment_1h/1"
+SENTIMENT_LOOKBACK: dict[str, str] = {"raw.sentiment": "3h"}
+"""A post counts in the hour in which it could first be read, which is not always its own."""
+
+KINDS = ("social", "news", "trader")
+AGGREGATE_ITEM = "aggregate"
+ENOUGH_KINDS = 2
+
+
+def sentiment_1h(
+    raw_sentiment: pd.DataFrame, *, grid: Grid, sources: Mapping[str, str]
+) -> pd.DataFrame:
+    """``market.sentiment_1h``: each coin's mood by kind, never a mix of kinds or of providers.
+
+    A reading over many posts belongs to the bucket or hour it is stamped with. Single posts of an
+    hour are put together: score = mean over those that have a verdict, mentions = their number; a
+    provider's reading goes before its posts. Nothing is carried to the next hour, and nothing about
+    the whole market stands in for a coin.
+
+    Args:
+        raw_sentiment: ``raw.sentiment`` with the lookback before the grid.
+        grid: rows owed.
+        sources: the one provider of each kind.
+
+    Returns:
+        Content columns. ok with two kinds of scores or more, partial with one
+        (``one_kind_only``), missing with none (``not_observed``).
+    """
+    panels: dict[str, npt.NDArray[Any]] = {}
+    present = np.zeros((len(grid.hours), len(grid.symbols)), dtype=np.int64)
+    tier = np.full(present.shape, np.nan)
+    scoped = raw_sentiment[raw_sentiment["sentiment_scope"] == "symbol"]
+    for kind in KINDS:
+        chosen = scoped["source"] == sources.get(kind, "")
+        own = scoped[chosen & (scoped["sentiment_kind"] == kind)]
+        one = to_panel(
+            _hourly_readings(own), grid, ["score", "mentions", "confidence", "source_tier"]
+        )
+        panels[f"{kind}_score"] = one["score"]
+        panels[f"{kind}_mentions"] = one["mentions"]
+        panels[f"{kind}_confidence"] = one["confidence"]
+        present += np.isfinite(one["score"])
+        tier = np.fmax(tier, one["source_tier"])
+    panels |= {
+        "kinds_present": present.astype(float),
+        "status": take_codes(np.minimum(present, ENOUGH_KINDS), ("missing", "partial", "ok")),
+        "reason": take_codes(
+            np.where(present == 0, 0, np.where(present < ENOUGH_KINDS, 1, -1)),
+            ("not_observed", "one_kind_only"),
+        ),
+        "source_tier": tier,
+    }
+    which = table("market.sentiment_1h")
+    frame = from_panel(grid, panels).assign(method_version=method_version(SENTIMENT_METHOD))
+    return conform(frame, which)[list(which.content)]
+
+
+def _hourly_readings(rows: pd.DataFrame) -> pd.DataFrame:
+    """One row per symbol and hour: the provider's reading where there is one, else its posts."""
+    whole = rows["item"] == AGGREGATE_ITEM
+    reading = rows[whole].assign(hour=lambda f: f["ts"].dt.floor("h"))
+    posts = rows[~whole].assign(hour=lambda f: usable_hour(f["available_at"]))
+    parts = []
+    for frame, count in ((reading, "last"), (posts, "sum")):
+        ordered = frame.sort_values(["symbol", "hour", "ts", "item"], kind="stable")
+        parts.append(
+            ordered.groupby(["symbol", "hour"], sort=True)
+            .agg(
+                score=("sentiment_score", "last" if count == "last" else "mean"),
+                mentions=("mention_count", count),
+                confidence=("source_confidence", "last" if count == "last" else "mean"),
+                source_tier=("source_tier", "max"),
+            )
+            .reset_index()
+        )
+    both = pd.concat([p for p in parts if len(p)] or parts[:1], ignore_index=True)
+    return both.drop_duplicates(["symbol", "hour"]).rename(columns={"hour": "ts"})
+
+
+def usable_hour(available_at: pd.Series) -> pd.Series:
+    """The first hour whose row may use a value that can be known at ``available_at``."""
+    return (available_at - pd.Timedelta(microseconds=1)).dt.floor("h")

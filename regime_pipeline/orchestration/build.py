@@ -35,13 +35,14 @@ def pipeline_assets() -> tuple[dg.AssetsDefinition, ...]:
         alerts,
         correlation,
         features,
+        legacy,
         market,
         raw,
         regimes,
         signals,
     )
 
-    layers = (raw, market, features, regimes, correlation, signals, alerts)
+    layers = (raw, legacy, market, features, regimes, correlation, signals, alerts)
     return tuple(asset for layer in layers for asset in layer.ASSETS)
 
 

@@ -91,7 +91,12 @@ def primary_sources(dataset: str, settings: Settings) -> tuple[str, ...]:
     }.get(dataset)
     if wanted is None:
         return settings.sources
-    return tuple(s for s in settings.sources if s in wanted) or settings.sources
+    chosen = tuple(s for s in settings.sources if s in wanted)
+    if any(s in wanted for s in _ARCHIVED):
+        chosen += tuple(s for s in settings.sources if s == "binance_archive")
+    return chosen or settings.sources
 
 
+_ARCHIVED = ("binance", "binance_futures")
+"""Sources that the bulk archive stands in for where they are missing."""
 _PERP_SOURCE = {"binance": "binance_futures"}

@@ -15,7 +15,11 @@ QUALITY = dg.AssetSelection.checks(
     dg.AssetCheckKey(dg.AssetKey(["features", "volatility_regimes"]), "volatility_stays_in_range"),
 )
 """Suites over stored tables: they look at a week, so they run daily and not with every tick."""
-RAW = dg.AssetSelection.groups("raw") - QUALITY
+RAW = (
+    dg.AssetSelection.groups("raw")
+    - dg.AssetSelection.assets(["raw", "legacy_signals"])  # filled by its own command
+    - QUALITY
+)
 REPORTING = dg.AssetSelection.groups("reporting")
 DERIVED = (
     dg.AssetSelection.groups("market", "features", "regimes", "correlation", "signals", "alerts")

@@ -26,7 +26,7 @@ import dagster as dg
 from regime_pipeline.catalogue import TABLES, table
 from regime_pipeline.orchestration import freshness, history
 from regime_pipeline.orchestration.assets.alerts import REPLAY_TAG
-from regime_pipeline.orchestration.assets.raw import open_calls
+from regime_pipeline.orchestration.assets.raw import FROM_FILES, open_calls
 from regime_pipeline.orchestration.build import all_assets, build_definitions
 from regime_pipeline.orchestration.instance import instance_for
 from regime_pipeline.orchestration.partitions import owed, range_tags
@@ -165,6 +165,9 @@ def run_pipeline(
         starts = history.required_starts(
             launch.inputs, targets, window.start, first=_first(settings)
         )
+        # raw tables that nothing is derived from are wanted all the same, for the window alone
+        unread = [n for n, t in TABLES.items() if t.schema == "raw" and n not in starts]
+        starts |= {n: floor_day(window.start) for n in unread if n in launch.inputs}
         launch.fetch(starts, sources=sources, refetch=False)
         launch.derive(starts, recompute=recompute)
         if reports:
@@ -285,7 +288,9 @@ class _Launch:
 
     def selected(self, select: str) -> tuple[list[str], list[str] | None, bool]:
         """Raw datasets, derived tables (None: none, empty: all) and whether to report."""
-        raws = [t.name for t in TABLES.values() if t.schema == "raw"]
+        raws = [
+            n.removeprefix("raw.") for n in TABLES if n.startswith("raw.") and n not in FROM_FILES
+        ]
         if select == "all":
             return raws, [], True
         if select in ("raw", "derived", "reporting"):
@@ -295,6 +300,9 @@ class _Launch:
                 select == "reporting",
             )
         names = [part.strip().replace("/", ".") for part in select.split(",") if part.strip()]
+        by_hand = [n for n in names if n in FROM_FILES]
+        if by_hand:
+            raise LaunchError(f"{by_hand[0]} is filled by `regime migrate-signals`, not by days")
         unknown = [n for n in names if n not in self.inputs or not n.count(".")]
         if unknown or not names:
             raise LaunchError("no such asset: " + (", ".join(unknown) or repr(select)))

@@ -121,6 +121,7 @@ class Platform:
             name
             for name in sources or self.settings.sources
             if name in SOURCES
+            and base_url(self.settings, SOURCES[name])
             and not is_loopback_host(
                 urlsplit(base_url(self.settings, SOURCES[name])).hostname or ""
             )

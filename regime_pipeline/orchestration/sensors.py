@@ -76,14 +76,15 @@ def run_failures(context: dg.RunFailureSensorContext) -> None:
 
 def _askable(platform: Platform, dataset: str) -> dict[str, str]:
     """Sources that can be asked for a dataset, each with the name under which its rows come."""
-    from regime_pipeline.providers.fetch import effective_source
-    from regime_pipeline.providers.registry import SOURCES, sources_of
+    from regime_pipeline.providers.fetch import effective_source, off_reason
+    from regime_pipeline.providers.registry import ARCHIVE, SOURCES, sources_of
 
     settings = platform.settings
     out = {}
     for name in sources_of(dataset):
-        key = SOURCES[name].key_setting
-        if name in settings.sources and (key is None or getattr(settings, key) is not None):
+        if name == ARCHIVE:
+            continue  # it has the days before the last ones, which are not looked at
+        if name in settings.sources and off_reason(settings, SOURCES[name]) is None:
             out[name] = effective_source(settings, SOURCES[name]).name
     return out
 

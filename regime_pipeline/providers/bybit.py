@@ -27,6 +27,7 @@ from regime_pipeline.providers.errors import ContractViolation
 from regime_pipeline.providers.plan import TRADE_REACH, Endpoint, Feed, Paging
 from regime_pipeline.providers.trades import side_words, trade_rows
 from regime_pipeline.providers.wire import (
+    CURSOR,
     MISSING,
     Columns,
     Context,
@@ -69,7 +70,7 @@ def _rows(result: dict[str, object]) -> list[object]:
 def _cursor(frame: pd.DataFrame, result: dict[str, object]) -> pd.DataFrame:
     found = result.get("nextPageCursor")
     if isinstance(found, str) and found:
-        frame.attrs["cursor"] = unquote(found)
+        frame.attrs[CURSOR] = unquote(found)
     return frame
 
 

@@ -1,4 +1,4 @@
-"""Coinglass v4: hourly liquidations and open interest, one exchange or several together.
+"""Coinglass v4: hourly liquidations and open interest, and which dataset each endpoint feeds.
 
 Source: ``coinglass-api/coinglass-api-docs``. Errors come in an envelope with HTTP 200, ``msg`` may
 be missing, numbers are texts or numbers by endpoint. Rows are labelled by the start of their bucket;
@@ -8,14 +8,17 @@ under 4h need a plan above the smallest one.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
 
+from regime_pipeline.providers import coinglass_lists as lists
 from regime_pipeline.providers.plan import Endpoint, Feed, Paging
 from regime_pipeline.providers.symbols import VenueSymbol
-from regime_pipeline.providers.wire import Columns, Context, Parser, document, member, rows_of
+from regime_pipeline.providers.wire import Columns, Context, Parser
+from regime_pipeline.windows import HOUR
 
 PROVIDER = "coinglass"
 KEY_HEADER = "CG-API-KEY"
@@ -26,12 +29,8 @@ AGGREGATED_EXCHANGES = "Binance,OKX,Bybit"
 """What ``aggregate`` sums over; another list would be another series."""
 
 
-def _rows(body: bytes) -> list[object]:
-    return rows_of(member(document(body, PROVIDER), "data"), what="data")
-
-
 def _liquidations(body: bytes, ctx: Context, long: str, short: str) -> pd.DataFrame:
-    columns = Columns.objects(_rows(body), ("time", long, short))
+    columns = Columns.objects(lists.rows(body), ("time", long, short))
     return columns.frame(
         {
             "ts": columns.time("time", ctx),
@@ -55,7 +54,7 @@ def parse_liquidation_aggregated(body: bytes, ctx: Context) -> pd.DataFrame:
 
 def parse_open_interest(body: bytes, ctx: Context) -> pd.DataFrame:
     """Open interest at the close of each bucket, in the unit asked for (``ctx.unit``, else USD)."""
-    columns = Columns.objects(_rows(body), ("time", "close"))
+    columns = Columns.objects(lists.rows(body), ("time", "close"))
     nulls = np.full(columns.count, np.nan)
     close = columns.number("close")
     coin = ctx.unit == "coin"
@@ -69,7 +68,7 @@ def parse_open_interest(body: bytes, ctx: Context) -> pd.DataFrame:
 
 
 def _endpoint(path: str, parse: Parser) -> Endpoint:
-    return Endpoint(PROVIDER, path.removeprefix("/api/").replace("/", "_"), path, parse)
+    return Endpoint(PROVIDER, path.removeprefix("/api").strip("/").replace("/", "_"), path, parse)
 
 
 LIQUIDATIONS = _endpoint("/api/futures/liquidation/history", parse_liquidation_history)
@@ -78,7 +77,14 @@ LIQUIDATIONS_ALL = _endpoint(
 )
 OPEN_INTEREST = _endpoint("/api/futures/open-interest/history", parse_open_interest)
 OPEN_INTEREST_ALL = _endpoint("/api/futures/open-interest/aggregated-history", parse_open_interest)
-ENDPOINTS = (LIQUIDATIONS, LIQUIDATIONS_ALL, OPEN_INTEREST, OPEN_INTEREST_ALL)
+_MORE = {path: _endpoint(path, parse) for path, parse in lists.PARSED.items()}
+ENDPOINTS = (
+    LIQUIDATIONS,
+    LIQUIDATIONS_ALL,
+    OPEN_INTEREST,
+    OPEN_INTEREST_ALL,
+    *_MORE.values(),
+)
 
 _PAGING = Paging("forward", 1000, start="start_time", end="end_time")
 
@@ -131,4 +137,51 @@ FEEDS = (
     ),
     _coin("open_interest", OPEN_INTEREST_ALL, "usd"),
     _coin("open_interest", OPEN_INTEREST_ALL, "coin"),
+    *(
+        _pair("positioning", _MORE[f"/api/futures/{name}/history"], venue)
+        for venue in EXCHANGES
+        for name in (
+            "global-long-short-account-ratio",
+            "top-long-short-account-ratio",
+            "top-long-short-position-ratio",
+        )
+    ),
+    Feed(
+        dataset="fear_greed",
+        endpoint=_MORE["/api/index/fear-greed-history"],
+        market="index",
+        venue=PROVIDER,
+        paging=Paging("single", step=timedelta(days=1)),
+        params=lambda _: {},
+        per_symbol=False,
+    ),
+    Feed(
+        dataset="coin_markets",
+        endpoint=_MORE["/api/futures/coins-markets"],
+        market="index",
+        venue=AGGREGATE,
+        paging=Paging("numbered", 100, limit_name="per_page"),
+        params=lambda _: {"exchange_list": AGGREGATED_EXCHANGES},
+        per_symbol=False,
+        reach=HOUR,
+        snapshot=True,
+        by_coin=True,
+    ),
+    Feed(
+        dataset="whale_transfers",
+        endpoint=_MORE["/api/chain/v2/whale-transfer"],
+        market="index",
+        venue=AGGREGATE,
+        paging=Paging(
+            "forward",
+            1000,
+            start="start_time",
+            end="end_time",
+            limit_name="",
+            least_step=timedelta(milliseconds=1),
+        ),
+        params=lambda _: {},
+        retention=timedelta(days=180),
+        per_symbol=False,
+    ),
 )

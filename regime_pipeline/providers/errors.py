@@ -138,6 +138,14 @@ class EmptyNotAllowed(ContractViolation):
     """The reply has no rows where the provider always has some."""
 
 
+class NotPublished(ProviderError):
+    """An archive has no such file, or not yet."""
+
+
+class ChecksumMismatch(Malformed):
+    """A file is not the one that its checksum file is about."""
+
+
 class NoSourceError(Exception):
     """No configured source can serve the dataset."""
 
@@ -231,7 +239,10 @@ _GEO_TEXT = re.compile(
     re.IGNORECASE,
 )
 _KEY_TEXT = re.compile(r"api[ _-]?key|unauthori[sz]ed|invalid token", re.IGNORECASE)
-_PLAN_TEXT = re.compile(r"upgrade|your plan|subscription|not included in", re.IGNORECASE)
+_PLAN_TEXT = re.compile(
+    r"upgrade|(your|current|this|free) (api )?plan|subscription|not included in|plan (does|limit)",
+    re.IGNORECASE,
+)
 _RATE_TEXT = re.compile(
     r"too (many|frequent)|rate ?limit|usage limit|limit exceeded|access too", re.IGNORECASE
 )
@@ -323,13 +334,34 @@ def _alternative_me(doc: Mapping[str, object]) -> ProviderError | None:
 
 
 def _generic(doc: Mapping[str, object]) -> ProviderError | None:
-    if doc.get("result") == "error" or isinstance(doc.get("error"), str):
-        text = _text(doc, "message", "error")
-        return _by_text(text)(text or "error without a text")
-    return None
+    """An ``error`` (text, object or list), ``result: error``, ``success: false``, an error status."""
+    said = doc.get("error") or doc.get("errors")
+    if isinstance(said, list):
+        said = said[0] if said else None
+    if isinstance(said, dict):
+        said = _text(said, "message", "detail") or True
+    marked = doc.get("result") == "error" or doc.get("success") is False
+    if not (marked or isinstance(said, str) or said is True or doc.get("status") in _BAD_STATUS):
+        return None
+    text = _text(doc, "message", "info", "detail", "msg")
+    text = text or (said[:EXCERPT] if isinstance(said, str) else "error without a text")
+    return _by_text(text)(text)
 
 
-ENVELOPES: dict[str, Callable[[Mapping[str, object]], ProviderError | None]] = {
+_BAD_STATUS = ("error", "fail", "failed", "api_error")
+_HISTORY_TEXT = re.compile(
+    r"(start|history|histor).{0,60}(old|before|past|range|limit|allow|plan)", re.IGNORECASE
+)
+
+
+def _whale_alert(doc: Mapping[str, object]) -> ProviderError | None:
+    error = _generic(doc)
+    if isinstance(error, BadRequest | PlanLimit) and _HISTORY_TEXT.search(str(error)):
+        return RetentionLimit(str(error))
+    return error
+
+
+_ENVELOPES: dict[str, Callable[[Mapping[str, object]], ProviderError | None]] = {
     "binance": _binance,
     "binance_us": _binance,
     "binance_futures": _binance,
@@ -337,23 +369,26 @@ ENVELOPES: dict[str, Callable[[Mapping[str, object]], ProviderError | None]] = {
     "bybit": _bybit,
     "coinglass": _coinglass,
     "alternative_me": _alternative_me,
-    "coinapi": _generic,
-    "lunarcrush": _generic,
-    "whale_alert": _generic,
+    "whale_alert": _whale_alert,
 }
-"""How each provider reports an error inside a reply."""
+"""How each provider reports an error inside a reply; the others do it generically."""
 
 
 def envelope(provider: str, document: object) -> ProviderError | None:
     """The error that a decoded reply reports inside itself, or None."""
     if not isinstance(document, dict):
         return None
-    return ENVELOPES.get(provider, _generic)(document)
+    return _ENVELOPES.get(provider, _generic)(document)
 
 
 # --- status --------------------------------------------------------------------------------------
 
-_PAID = {"coinglass", "coinapi", "lunarcrush", "whale_alert", "cryptopanic"}
+_ARCHIVES = {"binance_archive"}
+_PAID = {
+    "coinglass", "coinapi", "lunarcrush", "whale_alert", "sentiment", "liquidation_service",
+    "news", "dashboard",
+}  # fmt: skip
+_NO_DATA = {("coinapi", 550)}
 BYBIT_403_PAUSE_S = 600.0
 
 
@@ -403,6 +438,8 @@ def _by_status(
 ) -> ProviderError:
     said = str(inside) if inside is not None else text
     message = f"HTTP {status}: {said}"
+    if (provider, status) in _NO_DATA:
+        return UnknownSymbol(message)
     if status == 451:
         return GeoBlocked(message)
     if status == 418:
@@ -422,4 +459,6 @@ def _by_status(
         return ContractViolation(f"HTTP {status}: a redirect, which is not followed")
     if 200 <= status < 300:
         return ContractViolation(f"HTTP {status} instead of 200")
+    if status == 404 and provider in _ARCHIVES:
+        return NotPublished(message)
     return BadRequest(message)

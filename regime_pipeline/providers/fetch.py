@@ -30,8 +30,8 @@ from pydantic import SecretStr
 
 from regime_pipeline.catalogue.frames import DTYPES, empty, split
 from regime_pipeline.catalogue.registry import FIELDS, table
+from regime_pipeline.providers.archive import Harvest, collect
 from regime_pipeline.providers.errors import (
-    AuthError,
     BadRequest,
     ContractViolation,
     NoSourceError,
@@ -43,9 +43,18 @@ from regime_pipeline.providers.errors import (
 )
 from regime_pipeline.providers.http import MAX_WAIT_S, HttpClient, Reply
 from regime_pipeline.providers.plan import FORWARD_ONLY, Feed, PageSpan, segments, walk
-from regime_pipeline.providers.registry import SOURCES, Source, sources_of
+from regime_pipeline.providers.registry import (
+    ARCHIVE,
+    OPTIONAL,
+    SOURCES,
+    Source,
+    is_left_out,
+    sources_of,
+)
 from regime_pipeline.providers.symbols import VenueSymbol, to_venue
+from regime_pipeline.providers.symbols import split as split_symbol
 from regime_pipeline.providers.trades import hourly, whole_hours
+from regime_pipeline.providers.wire import CURSOR, ROWS
 from regime_pipeline.settings import Settings
 from regime_pipeline.windows import HOUR, Clock, SystemClock, Window, floor_hour
 
@@ -73,17 +82,36 @@ LAGS: Mapping[str, timedelta] = MappingProxyType(
         "order_book": timedelta(0),
         "trade_flow": INTERVAL,
         "liquidation_events": timedelta(0),
+        "sentiment": timedelta(minutes=5),
+        "whale_transfers": timedelta(minutes=10),
+        "reference_prices": INTERVAL + timedelta(minutes=5),
+        "coin_markets": timedelta(0),
+        "dashboard_signals": timedelta(minutes=5),
     }
 )
 """Declared time from a row's ts to when it can be known: the bucket plus the provider's delay."""
 
-BUCKETED = frozenset({"candles", "open_interest", "positioning", "liquidations", "trade_flow"})
+ARCHIVE_TIER = 3
+
+BUCKETED = frozenset(
+    {
+        "candles",
+        "open_interest",
+        "positioning",
+        "liquidations",
+        "trade_flow",
+        "reference_prices",
+    }
+)
 """Datasets whose rows are buckets of :data:`INTERVAL`; the others are instants."""
 
 PRICES = (
     "open", "high", "low", "close", "mark_price", "best_bid", "best_ask", "mid", "microprice", "price",
 )  # fmt: skip
 COINS = ("volume_base", "taker_buy_base", "taker_sell_base", "open_interest_base", "quantity_base")
+MARKET_SYMBOL = "*"
+"""Symbol of a row about the whole market in a dataset whose rows have symbols."""
+NEWEST_ONLY = "the provider tells the newest only; this was not recorded"
 
 Progress = Callable[[str, int, int], None]
 
@@ -109,6 +137,8 @@ class FetchResult:
 class _Page:
     frame: pd.DataFrame
     reply: Reply[pd.DataFrame]
+    complete: bool = True
+    """Whether the listing that the page is part of came to its end."""
 
 
 @dataclass
@@ -129,7 +159,10 @@ class _Stream:
     error: ProviderError | None = None
     at_wall: bool = False
     too_old: bool = False
+    off: str | None = None
     started: datetime | None = None
+    from_archive: bool = False
+    is_whole: bool = False
     stored: int = 0
     quarantined: int = 0
     idle: bool = False
@@ -148,8 +181,22 @@ _SUFFIX = re.compile(r"/(api/v\d+|fapi/v\d+|futures/data|fng|api|v\d+)/*$")
 
 
 def base_url(settings: Settings, source: Source) -> str:
-    """The base URL of a source, without the version suffix that older configurations carry."""
-    return _SUFFIX.sub("", str(getattr(settings, source.url_setting)).rstrip("/")).rstrip("/")
+    """The base URL of a source, without the version suffix that older configurations carry.
+
+    A service whose paths are ours to append to whatever its address is keeps the address whole.
+    Empty when no address is set.
+    """
+    address = str(getattr(settings, source.url_setting) or "").rstrip("/")
+    return address if source.whole_url else _SUFFIX.sub("", address).rstrip("/")
+
+
+def off_reason(settings: Settings, source: Source) -> str | None:
+    """Why a configured source cannot be asked: no address or no key; None when it can."""
+    if not getattr(settings, source.url_setting):
+        return f"off: no {source.url_setting.upper()} is set"
+    if source.key_setting is not None and getattr(settings, source.key_setting) is None:
+        return f"off: no {source.key_setting.upper()} is set"
+    return None
 
 
 def effective_source(settings: Settings, source: Source) -> Source:
@@ -168,9 +215,11 @@ def chosen_sources(
 ) -> tuple[Source, ...]:
     """The configured sources that serve a dataset.
 
+    Of an optional dataset nobody may be configured to serve it; then there are none.
+
     Raises:
         ValueError: an unknown dataset or source name.
-        NoSourceError: none of them serves it.
+        NoSourceError: none of them serves a dataset that is not optional.
     """
     unknown = [s for s in (*(sources or ()), *settings.sources) if s not in SOURCES]
     if unknown:
@@ -178,7 +227,13 @@ def chosen_sources(
     serving = sources_of(dataset)
     if not serving:
         raise ValueError(f"unknown dataset {dataset!r}")
-    wanted = [s for s in settings.sources if s in serving and (sources is None or s in sources)]
+    wanted = [
+        s
+        for s in settings.sources
+        if s in serving and (sources is None or s in sources) and not is_left_out(settings, s)
+    ]
+    if not wanted and dataset in OPTIONAL and sources is None:
+        return ()
     if not wanted:
         asked = "configured" if sources is None else "asked for and configured"
         raise NoSourceError(f"{dataset}: none of {list(serving)} is {asked}")
@@ -203,17 +258,21 @@ def _streams(
         reach, idle = _reach(feed, window, now)
         if reach.is_empty:
             continue
+        note = FORWARD_ONLY[dataset] if idle else None
+        if feed.reach is not None:
+            # nothing left means the feed has nothing about the window: said once, never asked
+            begin = _last_hour(now) + HOUR - feed.reach
+            reach = Window(max(reach.start, min(reach.end, begin)), reach.end)
+            if reach.is_empty:
+                idle, note = True, NEWEST_ONLY
         if not feed.per_symbol:
-            yield _Stream(source, feed, None, reach, feed.venue, idle=idle)
+            yield _Stream(source, feed, None, reach, feed.venue, idle=idle, note=note)
             continue
         for symbol in symbols:
             if feed.only_primary and _home(settings, feed.market, symbol) != feed.venue:
                 continue
             name = to_venue(symbol, feed.names or feed.venue, feed.market)
-            stream = _Stream(source, feed, name, reach, feed.venue, idle=idle)
-            if idle:
-                stream.note = FORWARD_ONLY[dataset]
-            yield stream
+            yield _Stream(source, feed, name, reach, feed.venue, idle=idle, note=note)
 
 
 def _reach(feed: Feed, window: Window, now: datetime) -> tuple[Window, bool]:
@@ -274,19 +333,26 @@ class _SourceRun:
         # a replay stands for having recorded a series all along: it need not end at a live wall
         self._walls = settings.origin == "live"
         self._headers: dict[str, str] = {}
+        self._key_params: dict[str, str] = {}
+        self._deadline: float | None = (
+            getattr(settings, source.deadline_setting) if source.deadline_setting else None
+        )
         self._stopped: ProviderError | None = None
         self.halted = threading.Event()
         self._lock = threading.Lock()
-        if source.key_setting is not None:
-            key: SecretStr | None = getattr(settings, source.key_setting)
-            if key is None:
-                self._stopped = AuthError(f"no {source.key_setting.upper()} is set")
-            else:
-                self._headers[source.key_header or ""] = key.get_secret_value()
+        self.off = off_reason(settings, source)
+        key: SecretStr | None = (
+            getattr(settings, source.key_setting) if source.key_setting else None
+        )
+        if key is not None and source.key_header is not None:
+            self._headers[source.key_header] = source.key_prefix + key.get_secret_value()
+        if key is not None and source.key_param is not None:
+            self._key_params[source.key_param] = key.get_secret_value()
 
     def plan(self, stream: _Stream) -> list[Window]:
         """Segments to fetch first; what lies before the provider's wall waits for a probe."""
-        if stream.idle:
+        stream.off = self.off
+        if stream.off is not None or stream.idle:
             return []
         retention = stream.feed.retention if self._walls else None
         wall = None if retention is None else _ceil_hour(self._now - retention + WALL_MARGIN)
@@ -307,11 +373,13 @@ class _SourceRun:
         try:
             self._walk(stream, segment, pages)
         except RetentionLimit as error:
+            _incomplete(pages)
             if stream.feed.retention is None:
                 self._failed(stream, error)
             else:
                 stream.too_old = True
         except ProviderError as error:
+            _incomplete(pages)
             self._failed(stream, error)
         with self._lock:
             stream.pages += pages
@@ -349,9 +417,7 @@ class _SourceRun:
             raise ProviderError("the run was stopped")
         context = replace(stream.feed.context, now=self._now)
         try:
-            reply = self.get(
-                stream.feed, params, lambda body: stream.feed.endpoint.parse(body, context)
-            )
+            reply = self.get(stream, params, lambda body: stream.feed.endpoint.parse(body, context))
         except ProviderError as error:
             with self._lock:
                 stream.requests += error.attempts
@@ -361,31 +427,45 @@ class _SourceRun:
         return _Page(reply.parsed, reply)
 
     def get(
-        self, feed: Feed, params: Mapping[str, str], parse: Callable[[bytes], pd.DataFrame]
+        self, stream: _Stream, params: Mapping[str, str], parse: Callable[[bytes], pd.DataFrame]
     ) -> Reply[pd.DataFrame]:
         """One reply of the source."""
+        feed = stream.feed
+        path = feed.path(stream.symbol) if feed.path and stream.symbol else feed.endpoint.path
         return self._client.get(
             self.source.name,
             self._base,
-            feed.endpoint.path,
-            params,
+            path,
+            {**params, **self._key_params},
             parse=parse,
             headers=self._headers,
             weight=feed.endpoint.weight,
             stop=self.halted.is_set,
+            deadline_s=self._deadline,
         )
 
 
+def _incomplete(pages: Iterable[_Page]) -> None:
+    for page in pages:
+        page.complete = False
+
+
 def _span(frame: pd.DataFrame) -> PageSpan:
-    cursor = frame.attrs.get("cursor")
+    cursor = frame.attrs.get(CURSOR)
     if not len(frame) or "ts" not in frame:
-        return PageSpan(len(frame))
+        return PageSpan(frame.attrs.get(ROWS, len(frame)), cursor=cursor)
     first, last = frame["ts"].min(), frame["ts"].max()
     if first is pd.NaT:
         raise ContractViolation("no row of the page has a readable time")
     # a dataset may make several rows of one provider row
     rows = frame["ts"].nunique() if "metric" in frame else len(frame)
+    rows = frame.attrs.get(ROWS, rows)
     return PageSpan(int(rows), first.to_pydatetime(), last.to_pydatetime(), cursor)
+
+
+def _last_hour(now: datetime) -> datetime:
+    """The hour that a snapshot at ``now`` is about: the running one, at its very end still it."""
+    return _ceil_hour(now) - HOUR
 
 
 def _ceil_hour(at: datetime) -> datetime:
@@ -410,6 +490,11 @@ class _Counter:
     def done(self, label: str) -> None:
         with self._lock:
             self._done[label] += 1
+            self._tell(label)
+
+    def set(self, label: str, done: int, total: int) -> None:
+        with self._lock:
+            self._done[label], self._total[label] = done, total
             self._tell(label)
 
     def _tell(self, label: str) -> None:
@@ -469,6 +554,7 @@ class _Stamping:
     window: Window
     now: datetime
     live_clock: bool
+    symbols: tuple[str, ...] = ()
 
 
 def _rows(
@@ -482,6 +568,7 @@ def _rows(
     if not pages:
         return pd.DataFrame()
     frame = pd.concat([p.frame for p in pages], ignore_index=True)
+    frame.attrs = {}
     page = np.repeat(np.arange(len(pages)), [len(p.frame) for p in pages])
     frame["payload_id"] = pd.array([p.reply.landed.payload_id for p in pages], dtype="str").take(
         page
@@ -489,20 +576,21 @@ def _rows(
     frame["fetched_at"] = (
         pd.DatetimeIndex([p.reply.fetched_at for p in pages]).as_unit("us").take(page)
     )
+    frame["listing_complete"] = pd.array([p.complete for p in pages], dtype="boolean").take(page)
+    if stream.feed.snapshot:
+        frame = _observed_now(frame, common)
+    if stream.feed.shape is not None:
+        _blame_other_symbols(frame, stream)
+        frame = stream.feed.shape(frame)
+    if stream.feed.by_coin:
+        frame = _of_wanted_coins(frame, common)
     if common.dataset == "funding_rates":
         frame["ts"] = frame["ts"].dt.round("min")
     if stream.feed.in_contracts:
         _to_coins(
             frame, contracts.get((stream.source.name, stream.symbol.name if stream.symbol else ""))
         )
-    if common.dataset == "order_book":
-        frame = _sampled(frame)
-    else:
-        if common.dataset == "trade_flow":
-            frame = _summed(frame, stream, common)
-        frame = _in_scope(frame, common)
-    if common.dataset == "liquidation_events":
-        frame = _identified(frame)
+    frame = _in_form(frame, stream, common)
     if frame.empty:
         return frame
     _judge_rows(frame, stream, common)
@@ -515,6 +603,16 @@ def _rows(
             frame.loc[coins, "value"] *= multiplier
     _stamp(frame, stream, common)
     return frame
+
+
+def _in_form(frame: pd.DataFrame, stream: _Stream, common: _Stamping) -> pd.DataFrame:
+    """The rows that the dataset is made of, those in scope: samples, sums or single events."""
+    if common.dataset == "order_book":
+        return _sampled(frame)
+    if common.dataset == "trade_flow":
+        frame = _summed(frame, stream, common)
+    frame = _in_scope(frame, stream, common)
+    return _identified(frame) if common.dataset == "liquidation_events" else frame
 
 
 def _to_coins(frame: pd.DataFrame, size: float | None) -> None:
@@ -583,10 +681,35 @@ def _identified(frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def _in_scope(frame: pd.DataFrame, common: _Stamping) -> pd.DataFrame:
+def _observed_now(frame: pd.DataFrame, common: _Stamping) -> pd.DataFrame:
+    """Rows of a reply about the present: under the hour in which it came.
+
+    A reply that says its own time must be of that hour or the one before: a cache that stands still
+    is no observation.
+    """
+    hour = pd.Timestamp(_last_hour(common.now)).as_unit("us")
+    if "ts" in frame:
+        told = frame["ts"]
+        old = told.notna() & (told < hour - HOUR)
+        _blame(frame, old, "ts: a stale reply, older than the hour before it was asked for")
+        frame["ts"] = told.dt.floor("h").where(told.notna() & ~old, hour)
+    else:
+        frame["ts"] = hour
+    return frame
+
+
+def _of_wanted_coins(frame: pd.DataFrame, common: _Stamping) -> pd.DataFrame:
+    """The rows of the wanted symbols' coins, one reply each; the rest was not asked for."""
+    symbols = {split_symbol(s)[0]: s for s in reversed(common.symbols)}
+    frame["symbol"] = frame["coin"].map(symbols).astype("str")
+    kept = frame.loc[frame["symbol"].notna()]
+    return kept.drop_duplicates(["symbol", "fetched_at"]).reset_index(drop=True)
+
+
+def _in_scope(frame: pd.DataFrame, stream: _Stream, common: _Stamping) -> pd.DataFrame:
     """Without rows outside the window, and without buckets that still run."""
     ts = frame["ts"]
-    length = INTERVAL if common.dataset in BUCKETED else timedelta(0)
+    length = INTERVAL if common.dataset in BUCKETED or stream.feed.bucketed else timedelta(0)
     outside = (ts < common.window.start) | (ts >= common.window.end)
     running = ts + length > common.now
     if "close_time" in frame:
@@ -600,16 +723,14 @@ def _in_scope(frame: pd.DataFrame, common: _Stamping) -> pd.DataFrame:
 def _judge_rows(frame: pd.DataFrame, stream: _Stream, common: _Stamping) -> None:
     """Adds reasons for rows off the grid, of another instrument or of another bar length."""
     ts = frame["ts"]
-    if common.dataset in BUCKETED:
+    if common.dataset in BUCKETED or stream.feed.bucketed:
         _blame(frame, (ts.dt.floor("1h") != ts) & ts.notna(), "ts: not on the hourly grid")
     elif common.dataset == "funding_rates":
         off = (ts - ts.dt.round("1h")).abs()
         _blame(frame, off > MINUTE, "ts: more than a minute off a full hour")
     elif common.dataset == "fear_greed":
         _blame(frame, (ts.dt.floor("1D") != ts) & ts.notna(), "ts: not a UTC midnight")
-    if "venue_symbol" in frame and stream.symbol is not None:
-        other = (frame["venue_symbol"] != stream.symbol.name).fillna(True)
-        _blame(frame, other, f"symbol: another one than {stream.symbol.name}")
+    _blame_other_symbols(frame, stream)
     if "close_time" in frame:
         length = frame["close_time"] - ts
         # a bar cut short by a halt of the venue is a bar; a series of short ones is another timeframe
@@ -619,6 +740,12 @@ def _judge_rows(frame: pd.DataFrame, stream: _Stream, common: _Stamping) -> None
             _blame(frame, short, "close_time: a shorter bar than asked for")
 
 
+def _blame_other_symbols(frame: pd.DataFrame, stream: _Stream) -> None:
+    if "venue_symbol" in frame and stream.symbol is not None:
+        other = (frame["venue_symbol"] != stream.symbol.name).fillna(True)
+        _blame(frame, other, f"symbol: another one than {stream.symbol.name}")
+
+
 def _blame(frame: pd.DataFrame, mask: pd.Series, why: str) -> None:
     bad = mask.fillna(False).to_numpy(bool)
     if bad.any():
@@ -626,16 +753,36 @@ def _blame(frame: pd.DataFrame, mask: pd.Series, why: str) -> None:
         frame.loc[bad, "reason"] = (old + "; " + why).where(old.notna(), why)
 
 
+RELAYED = frozenset({"candles", "positioning"})
+"""Datasets that an aggregator only relays from the venue, which tells them itself."""
+BY_VENUE = frozenset({"candles", "funding_rates", "open_interest", "positioning", "liquidations"})
+
+
+def _primary_source(stream: _Stream, common: _Stamping) -> str:
+    """The provider that is the primary one of a dataset without venues."""
+    if common.dataset == "sentiment":
+        return common.settings.sentiment_source_by_kind.get(stream.feed.kind, "")
+    return {
+        "fear_greed": "alternative_me",
+        "whale_transfers": common.settings.whale_source,
+        "coin_markets": "coinglass",
+    }.get(common.dataset, stream.source.name)
+
+
 def _tier(stream: _Stream, common: _Stamping) -> int:
-    """1 for the series that the settings make the primary one, else 2."""
+    """1 for the series that the settings make the primary one, 3 from the archive, else 2."""
+    if stream.from_archive:
+        return ARCHIVE_TIER
     settings, symbol, source, venue = (
         common.settings,
         stream.canonical or "",
         stream.source.name,
         stream.venue,
     )
-    if common.dataset == "fear_greed":
-        return 1
+    if stream.source.relays and common.dataset in RELAYED:
+        return 2
+    if common.dataset not in BY_VENUE:
+        return 1 if source == _primary_source(stream, common) else 2
     if common.dataset == "liquidations":
         primary = (settings.liquidation_source, settings.liquidation_venue)
         return 1 if (source, venue) == primary else 2
@@ -647,7 +794,11 @@ def _tier(stream: _Stream, common: _Stamping) -> int:
 
 def _stamp(frame: pd.DataFrame, stream: _Stream, common: _Stamping) -> None:
     """Adds keys, tier, and when each row could be known, in place."""
-    known = frame["ts"] + LAGS[common.dataset]
+    known = (
+        frame["ts"] + LAGS[common.dataset] + (INTERVAL if stream.feed.bucketed else timedelta(0))
+    )
+    if stream.feed.snapshot:
+        known = frame["fetched_at"]
     seen = pd.Series(False, index=frame.index)
     if common.live_clock:
         seen = ((frame["fetched_at"] - known).abs() <= OBSERVED_WITHIN).fillna(False)
@@ -659,8 +810,12 @@ def _stamp(frame: pd.DataFrame, stream: _Stream, common: _Stamping) -> None:
     frame["source_tier"] = _tier(stream, common)
     frame["venue"] = stream.venue
     frame["market"] = stream.feed.market
-    frame["symbol"] = stream.canonical
+    if not stream.feed.by_coin:
+        frame["symbol"] = stream.canonical or MARKET_SYMBOL
     frame["timeframe"] = TIMEFRAME
+    if common.dataset == "sentiment":
+        frame["sentiment_kind"] = stream.feed.kind
+        frame["sentiment_scope"] = "symbol" if stream.canonical else "market"
 
 
 def _unique(
@@ -738,7 +893,7 @@ def _assemble(
 
 def _nulls(column: str, index: pd.Index) -> pd.Series:
     dtype: Any = DTYPES[FIELDS[column].kind]
-    return pd.Series(pd.NA, index=index).astype(dtype)
+    return pd.Series(None, index=index, dtype=dtype)
 
 
 def _count(streams: Sequence[_Stream], frame: pd.DataFrame, what: str, sign: int = 1) -> None:
@@ -817,31 +972,40 @@ def _label_intervals(good: pd.DataFrame, lists: Sequence[_Stream]) -> pd.DataFra
 # --- records -------------------------------------------------------------------------------------
 
 
+def _class_of(stream: _Stream) -> str | None:
+    if stream.off is not None:
+        return "NotConfigured"
+    return stream.error.error_class if stream.error else None
+
+
 def _log_row(
     stream: _Stream, common: _Stamping, redact: Callable[[object], str]
 ) -> dict[str, object]:
     status, message = "ok", None
-    if stream.error is not None:
+    if stream.off is not None:
+        status, message = "skipped", stream.off
+    elif stream.error is not None:
         status, message = "failed", redact(stream.error)
     elif stream.too_old or (stream.at_wall and (stream.gave_rows or not stream.inside)):
         days = (stream.feed.retention or timedelta(0)) / timedelta(days=1)
         status, message = "partial", f"the provider keeps {days:g} days only"
     elif stream.note is not None:
         status, message = "partial", redact(stream.note)
-    elif not stream.gave_rows:
+    elif not stream.gave_rows and not stream.is_whole:
         status = "empty"
     return {
         "fetch_id": uuid.uuid4().hex,
         "dataset": common.dataset,
-        "source": stream.source.name,
+        "source": ARCHIVE if stream.from_archive else stream.source.name,
         "venue": stream.venue,
         "market": stream.feed.market,
         "symbol": stream.canonical,
         "endpoint_path": stream.feed.endpoint.path,
-        "window_start": common.window.start,
-        "window_end": common.window.end,
+        # the archive answers only for the days whose files should be there
+        "window_start": (stream.window if stream.from_archive else common.window).start,
+        "window_end": (stream.window if stream.from_archive else common.window).end,
         "fetch_status": status,
-        "error_class": stream.error.error_class if stream.error else None,
+        "error_class": _class_of(stream),
         "error_message": message,
         "rows_stored": stream.stored,
         "rows_quarantined": stream.quarantined,
@@ -862,7 +1026,7 @@ def _payload_rows(streams: Iterable[_Stream]) -> list[dict[str, object]]:
             reply = page.reply
             out[reply.landed.payload_id, reply.url] = {
                 "payload_id": reply.landed.payload_id,
-                "source": stream.source.name,
+                "source": ARCHIVE if stream.from_archive else stream.source.name,
                 "endpoint_path": stream.feed.endpoint.path,
                 "url": reply.url,
                 "http_status": reply.status,
@@ -883,6 +1047,48 @@ def _typed(rows: list[dict[str, object]], name: str) -> pd.DataFrame:
     return pd.DataFrame(data).sort_values(list(target.key), ignore_index=True)
 
 
+# --- the archive ---------------------------------------------------------------------------------
+
+
+def _archive_stream(harvest: Harvest) -> _Stream:
+    """A series of the archive in the shape of the others; its rows carry the venue's own source."""
+    series = harvest.series
+    return _Stream(
+        SOURCES[series.source],
+        series.feed,
+        harvest.symbol,
+        harvest.window,
+        series.feed.venue,
+        pages=[_Page(reply.parsed, reply) for reply in harvest.pages],
+        requests=harvest.requests,
+        seconds=harvest.seconds,
+        error=harvest.error,
+        started=harvest.started,
+        from_archive=True,
+        is_whole=harvest.is_whole,
+    )
+
+
+def _filled(
+    frame: pd.DataFrame,
+    quarantined: pd.DataFrame,
+    streams: Sequence[_Stream],
+    common: _Stamping,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows of the other sources, and those of the archive for keys that they lack."""
+    target = table(f"raw.{common.dataset}")
+    key = list(target.key)
+    rows, bad = _assemble(common.dataset, streams, common)
+    known = pd.MultiIndex.from_frame(frame[key])
+    rows = rows.loc[~pd.MultiIndex.from_frame(rows[key]).isin(known)]
+    both = [f for f in (frame, rows) if len(f)]
+    if len(both) == 2:
+        frame = pd.concat(both, ignore_index=True).sort_values(key, ignore_index=True)
+    elif both:
+        frame = both[0].reset_index(drop=True)
+    return frame, _quarantine([quarantined, bad], target.fields)
+
+
 # --- the way in ----------------------------------------------------------------------------------
 
 
@@ -895,6 +1101,7 @@ def fetch(
     clock: Clock,
     symbols: Sequence[str],
     sources: Sequence[str] | None = None,
+    stored: pd.DataFrame | None = None,
     progress: Progress | None = None,
 ) -> FetchResult:
     """Everything that the configured sources have of a raw dataset in a window.
@@ -909,21 +1116,23 @@ def fetch(
         clock: says what is closed; a row counts as seen live only under the system clock.
         symbols: canonical symbols.
         sources: asks only these of the configured sources.
+        stored: key columns of rows that are stored already: the archive is not asked for them.
         progress: is told ``(source, requests planned and done, planned)`` as it goes.
 
     Returns:
-        Rows, refused rows, log and payload index; see :class:`FetchResult`.
+        Rows, refused rows, log and payload index; see :class:`FetchResult`. A source without its key
+        or address is not asked; its log rows say ``skipped`` and why.
 
     Raises:
-        NoSourceError: no configured source serves the dataset.
+        NoSourceError: no configured source serves the dataset, and it is not an optional one.
         ValueError: an unknown dataset or source, or a symbol that is not canonical.
     """
     now = clock.now()
-    common = _Stamping(dataset, settings, window, now, isinstance(clock, SystemClock))
     universe = tuple(dict.fromkeys(symbols))
+    common = _Stamping(dataset, settings, window, now, isinstance(clock, SystemClock), universe)
+    chosen = chosen_sources(dataset, settings, sources)
     runs = {
-        s.name: _SourceRun(s, settings, client, clock, now)
-        for s in chosen_sources(dataset, settings, sources)
+        s.name: _SourceRun(s, settings, client, clock, now) for s in chosen if s.name != ARCHIVE
     }
     streams = _wanted(
         [
@@ -935,6 +1144,23 @@ def fetch(
     counter = _Counter(progress)
     _run_all(runs, streams, counter, client.concurrency_per_host)
     frame, quarantined = _assemble(dataset, streams, common)
+    if any(s.name == ARCHIVE for s in chosen):
+        known = frame if stored is None else pd.concat([frame[list(stored.columns)], stored])
+        filling = [
+            _archive_stream(harvest)
+            for harvest in collect(
+                dataset,
+                window,
+                settings=settings,
+                client=client,
+                clock=clock,
+                symbols=universe,
+                have=known,
+                progress=lambda done, total: counter.set(ARCHIVE, done, total),
+            )
+        ]
+        frame, quarantined = _filled(frame, quarantined, filling, common)
+        streams = [*streams, *filling]
     text = client.redactor.text
     return FetchResult(
         frame=frame,

@@ -306,6 +306,11 @@ class HttpClient:
         return self._redactor
 
     @property
+    def landing(self) -> LandingStore:
+        """Where accepted bodies are kept."""
+        return self._landing
+
+    @property
     def concurrency_per_host(self) -> int:
         """How many requests to one host run at once."""
         return self._per_host
@@ -321,6 +326,7 @@ class HttpClient:
         headers: Mapping[str, str] | None = None,
         weight: int = 1,
         stop: Callable[[], bool] | None = None,
+        deadline_s: float | None = None,
     ) -> Reply[T]:
         """One reply, parsed and landed; passing faults are tried again within bounds.
 
@@ -331,11 +337,13 @@ class HttpClient:
             provider: provider name, for reading its errors.
             base_url: scheme, host and an optional prefix.
             path: path of the endpoint.
-            params: query parameters; keys never belong here.
+            params: query parameters. A key belongs here only where the provider takes it in no
+                header; every text and stored URL made from them is redacted.
             parse: reads the body; its :class:`ProviderError` counts like any other failure.
             headers: further headers, the place for keys.
             weight: what the request costs, for the gate.
             stop: no further attempt is made once this is true.
+            deadline_s: total time of one attempt, instead of the configured one.
 
         Raises:
             ProviderError: the last failure, secrets removed, ``attempts`` set.
@@ -364,7 +372,7 @@ class HttpClient:
             ):
                 with attempt:
                     made += 1
-                    return self._once(call, url, headers or {}, parse, made)
+                    return self._once(call, url, headers or {}, parse, made, deadline_s)
         except ProviderError as error:
             error.attempts = made if error.was_sent else made - 1
             raise
@@ -381,6 +389,7 @@ class HttpClient:
         headers: Mapping[str, str],
         parse: Callable[[bytes], T],
         made: int,
+        deadline_s: float | None,
     ) -> Reply[T]:
         status: int | None = None
         got: Mapping[str, str] = {}
@@ -388,7 +397,9 @@ class HttpClient:
         with self._slot(call.host), self._gate.enter(call):
             sent_at = self._clock.now()
             try:
-                status, got, body, stream = self._exchange(url, headers)
+                status, got, body, stream = self._exchange(
+                    url, headers, deadline_s or self._deadline
+                )
                 failure = self._judge(status, got, body, call.provider)
                 if failure is None:
                     try:
@@ -412,7 +423,7 @@ class HttpClient:
             raise failure from None
         return Reply(
             parsed=parsed,
-            landed=self._landing.put(body),
+            landed=self._landing.put(self._redactor.body(body)),
             url=self._redactor.text(url),
             status=status or 0,
             fetched_at=sent_at,
@@ -428,13 +439,16 @@ class HttpClient:
         return classify(status, headers, body, provider, now=self._clock.now())
 
     def _exchange(
-        self, url: str, headers: Mapping[str, str]
+        self, url: str, headers: Mapping[str, str], deadline_s: float
     ) -> tuple[int, Mapping[str, str], bytes, httpcore.NetworkStream]:
         """Sends one request and reads the whole decoded body, within deadline and cap."""
-        _request.until = time.monotonic() + self._deadline
+        _request.until = time.monotonic() + deadline_s
         try:
             with self._client.stream(
-                "GET", url, headers={"Accept-Encoding": "gzip", **headers}
+                "GET",
+                url,
+                headers={"Accept-Encoding": "gzip", **headers},
+                timeout=httpx.Timeout(deadline_s),
             ) as response:
                 stream = response.extensions["network_stream"]
                 try:
@@ -445,7 +459,7 @@ class HttpClient:
                 return response.status_code, response.headers, body, stream
         except (httpcore.TimeoutException, httpx.TimeoutException) as error:
             if time.monotonic() >= _request.until - 0.01:
-                raise DeadlineExceeded(f"no whole reply within {self._deadline:g} s") from None
+                raise DeadlineExceeded(f"no whole reply within {deadline_s:g} s") from None
             raise Transient(f"{type(error).__name__} on the way to the provider") from None
         except (httpcore.RemoteProtocolError, httpx.RemoteProtocolError) as error:
             raise Malformed(f"the reply broke off: {error}") from None

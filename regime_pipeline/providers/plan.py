@@ -16,6 +16,8 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Literal
 
+import pandas as pd
+
 from regime_pipeline.providers.errors import ContractViolation
 from regime_pipeline.providers.symbols import VenueSymbol
 from regime_pipeline.providers.wire import Context, Parser
@@ -37,6 +39,7 @@ FORWARD_ONLY: Mapping[str, str] = MappingProxyType(
 """Raw datasets that can only be collected as time goes, with what coverage says about their past.
 
 What was not collected while it happened is not missed but gone; nothing asks for it again."""
+MAX_NUMBERED = 30
 _MS = timedelta(milliseconds=1)
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
@@ -46,11 +49,21 @@ def ms(at: datetime) -> str:
     return str((at - _EPOCH) // _MS)
 
 
+def seconds(at: datetime) -> str:
+    """Epoch seconds, cut."""
+    return str((at - _EPOCH) // timedelta(seconds=1))
+
+
+def iso(at: datetime) -> str:
+    """ISO 8601 in UTC with seven decimals."""
+    return f"{at:%Y-%m-%dT%H:%M:%S.%f}0Z"
+
+
 @dataclass(frozen=True, slots=True)
 class PageSpan:
     """How many rows a page had, its oldest and newest time (None without rows), and its cursor.
 
-    ``cursor`` is what the reply gives for the page behind it, None without one.
+    ``cursor`` is what the reply says about the page behind it; None: there is none.
     """
 
     rows: int
@@ -65,19 +78,25 @@ class Paging:
 
     Attributes:
         kind: ``forward`` from a start, ``backward`` from an end, ``single``: one reply, of the newest
-            rows if there is a limit (0 then means all), else whatever comes.
+            rows if there is a limit (0 then means all), else whatever comes; ``cursor``: on with the
+            cursor of the page before while pages are full; ``numbered``: page 1, 2, ... of rows that
+            run from new to old, until one reaches behind the start or says it is the last.
         limit: rows asked for per page, also the length of a segment in steps.
         start: parameter of the inclusive start (forward) or of the exclusive lower bound (backward).
         end: parameter of the inclusive end (forward) or of the exclusive cursor (backward).
         step: time from one row to the next.
         least_step: the smallest step that can occur, where it varies.
         inclusive: (backward) both bounds are inclusive.
-        cursor: (backward) parameter that takes the cursor of the page before; the bounds stay.
+        cursor: (cursor, backward) parameter that takes the cursor of the page before; the bounds
+            stay.
         overlap: several rows may share one time, so a page begins at the time of the last row of the
             page before, and the walk ends when a page brings nothing further.
+        stamp: how times are written.
+        limit_name: parameter of the limit; empty: the endpoint knows none.
+        page_name: (numbered) parameter of the page's number.
     """
 
-    kind: Literal["forward", "backward", "single"]
+    kind: Literal["forward", "backward", "single", "cursor", "numbered"]
     limit: int = 0
     start: str | None = None
     end: str | None = None
@@ -86,6 +105,13 @@ class Paging:
     inclusive: bool = False
     cursor: str | None = None
     overlap: bool = False
+    stamp: Callable[[datetime], str] = ms
+    limit_name: str = "limit"
+    page_name: str = "page"
+
+    def limits(self) -> dict[str, str]:
+        """The parameter of the page size."""
+        return {self.limit_name: str(self.limit)} if self.limit_name and self.limit else {}
 
     @property
     def shortest(self) -> timedelta:
@@ -103,7 +129,7 @@ def segments(
     """
     if window.is_empty:
         return [], []
-    if paging.kind == "single":
+    if paging.kind in ("single", "numbered"):
         return [window], []
 
     def cut(start: datetime, end: datetime) -> list[Window]:
@@ -140,7 +166,51 @@ def walk(segment: Window, paging: Paging, now: datetime) -> Walk:
         return _backward_overlapping(segment, paging)
     if paging.kind == "backward":
         return _backward(segment, paging)
+    if paging.kind == "cursor":
+        return _cursor(segment, paging)
+    if paging.kind == "numbered":
+        return _numbered(segment, paging)
     return _single(segment, paging, now)
+
+
+def _bounds(segment: Window, paging: Paging) -> dict[str, str]:
+    """The limit and the inclusive bounds of a segment, as far as the endpoint knows them."""
+    asked = paging.limits()
+    if paging.start:
+        asked[paging.start] = paging.stamp(segment.start)
+    if paging.end:
+        asked[paging.end] = paging.stamp(segment.end - _MS)
+    return asked
+
+
+def _cursor(segment: Window, paging: Paging) -> Walk:
+    fixed = _bounds(segment, paging)
+    asked, seen, total = fixed, set(), 0
+    for _ in range(MAX_PAGES):
+        span = yield asked
+        total += span.rows
+        if span.rows < paging.limit or span.cursor is None:
+            return total == 0
+        if span.cursor in seen:
+            raise ContractViolation("paging does not move: the provider repeats a cursor")
+        seen.add(span.cursor)
+        asked = {**fixed, paging.cursor or "cursor": span.cursor}
+    raise ContractViolation(f"paging does not end: {MAX_PAGES} pages of {paging.limit} rows")
+
+
+def _numbered(segment: Window, paging: Paging) -> Walk:
+    before: PageSpan | None = None
+    for number in range(1, MAX_NUMBERED + 1):
+        span = yield {**_bounds(segment, paging), paging.page_name: str(number)}
+        if span.rows == 0:
+            return number == 1
+        if span.first is not None and span == before:
+            raise ContractViolation(f"paging does not move: page {number} is page {number - 1}")
+        reached = span.first is not None and span.first < segment.start
+        if reached or span.cursor is None:
+            return False
+        before = span
+    raise ContractViolation(f"paging does not end: {MAX_NUMBERED} numbered pages")
 
 
 def _single(segment: Window, paging: Paging, now: datetime) -> Walk:
@@ -158,12 +228,7 @@ def _forward(segment: Window, paging: Paging) -> Walk:
     cursor = segment.start
     longest = paging.limit  # of the pages before; equal ones in a row look like an unsaid page cap
     for _ in range(MAX_PAGES):
-        asked = {"limit": str(paging.limit)}
-        if paging.start:
-            asked[paging.start] = ms(cursor)
-        if paging.end:
-            asked[paging.end] = ms(segment.end - _MS)
-        span = yield asked
+        span = yield _bounds(Window(cursor, segment.end), paging)
         if span.last is None:
             return True
         if paging.overlap and span.last == cursor and cursor > segment.start:
@@ -192,11 +257,12 @@ def _forward(segment: Window, paging: Paging) -> Walk:
 
 def _back_from(segment: Window, paging: Paging, cursor: datetime) -> dict[str, str]:
     """Parameters of the page that ends before ``cursor``."""
-    asked = {"limit": str(paging.limit)}
+    asked = paging.limits()
     if paging.start:
-        asked[paging.start] = ms(segment.start - (timedelta(0) if paging.inclusive else _MS))
+        lower = segment.start - (timedelta(0) if paging.inclusive else _MS)
+        asked[paging.start] = paging.stamp(lower)
     if paging.end:
-        asked[paging.end] = ms(cursor - (_MS if paging.inclusive else timedelta(0)))
+        asked[paging.end] = paging.stamp(cursor - (_MS if paging.inclusive else timedelta(0)))
     return asked
 
 
@@ -290,9 +356,17 @@ class Feed:
         retention: how far back the provider is said to keep rows (None: all of them).
         newest: reaches only this far back, an older stretch is served by another feed.
         older_than: serves only what is older than this.
+        kind: what the rows are one kind of, where a dataset keeps kinds apart (sentiment).
         part: feeds of one dataset whose columns complete each other carry different parts;
             ``intervals`` is no series but the funding intervals in force, ``contracts`` the coins
             behind a contract.
+        path: path of a symbol, where the endpoint has it in the path.
+        reach: asked only for the last stretch of this length; what is older was never to be had from
+            it and is logged so. With ``snapshot`` that is the present alone.
+        snapshot: a reply is about the present; its rows get the hour in which it came.
+        bucketed: rows are hourly buckets, whatever the dataset's other feeds give.
+        by_coin: rows name coins (``coin``); those of the wanted symbols are kept.
+        shape: turns all parsed rows of the stream into rows of the dataset.
         per_symbol: False for a series without symbols.
         names: venue whose symbol names the endpoint uses (``coin`` for the base coin).
         only_primary: asked only for symbols whose primary series of the market is on this venue.
@@ -318,3 +392,10 @@ class Feed:
     live_only: bool = False
     optional: bool = False
     in_contracts: bool = False
+    kind: str = ""
+    path: Callable[[VenueSymbol], str] | None = None
+    reach: timedelta | None = None
+    snapshot: bool = False
+    bucketed: bool = False
+    by_coin: bool = False
+    shape: Callable[[pd.DataFrame], pd.DataFrame] | None = None

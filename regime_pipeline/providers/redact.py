@@ -84,6 +84,13 @@ class Redactor:
             else None
         )
 
+        raw = sorted({f.encode() for f in forms}, key=len, reverse=True)
+        self._raw = re.compile(b"|".join(map(re.escape, raw))) if raw else None
+
+    def body(self, value: bytes) -> bytes:
+        """A reply without the secrets that its sender echoes (a next-page link with the token)."""
+        return value if self._raw is None else self._raw.sub(MASK.encode(), value)
+
     @classmethod
     def of(cls, settings: BaseModel) -> Redactor:
         """A redactor that knows every secret of the settings."""

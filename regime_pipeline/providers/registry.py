@@ -18,18 +18,28 @@ import pandas as pd
 from regime_pipeline.providers import (
     alternative_me,
     binance,
+    binance_archive,
     binance_futures,
     binance_streams,
     bybit,
     bybit_streams,
+    coinapi,
     coinglass,
+    dashboard,
+    error_bodies,
+    liquidation_service,
+    lunarcrush,
+    news,
     okx,
     okx_market,
     okx_streams,
+    sentiment_service,
+    whale_alert,
 )
-from regime_pipeline.providers.errors import ENVELOPES, ContractViolation
+from regime_pipeline.providers.errors import ContractViolation, ProviderError
 from regime_pipeline.providers.plan import Endpoint, Feed
-from regime_pipeline.providers.wire import Context, Parser, document
+from regime_pipeline.providers.wire import Context, Parser
+from regime_pipeline.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +53,11 @@ class Source:
         endpoints: every endpoint that has a parser.
         key_setting: field of the settings that holds its key, when it needs one.
         key_header: header that carries the key.
+        key_prefix: what stands before the key in the header.
+        key_param: query parameter that carries the key, for a provider that takes it nowhere else.
+        deadline_setting: field of the settings with the time its requests may take.
+        whole_url: its paths are appended to the address exactly as it is configured.
+        relays: passes on what venues say themselves, so that it is never their first teller.
     """
 
     name: str
@@ -51,11 +66,19 @@ class Source:
     endpoints: tuple[Endpoint, ...]
     key_setting: str | None = None
     key_header: str | None = None
+    key_prefix: str = ""
+    key_param: str | None = None
+    deadline_setting: str | None = None
+    whole_url: bool = False
+    relays: bool = False
 
 
 def _source(name: str, feeds: tuple[Feed, ...], endpoints: tuple[Endpoint, ...]) -> Source:
     return Source(name, f"{name}_api_url", feeds, endpoints)
 
+
+ARCHIVE = binance_archive.PROVIDER
+"""The bulk archive: asked after the others, for what they lack; its rows carry their names."""
 
 SOURCES = MappingProxyType(
     {
@@ -73,8 +96,82 @@ SOURCES = MappingProxyType(
                 coinglass.ENDPOINTS,
                 "coinglass_api_key",
                 coinglass.KEY_HEADER,
+                relays=True,
             ),
             _source("alternative_me", alternative_me.FEEDS, alternative_me.ENDPOINTS),
+            Source(
+                "coinapi",
+                "coinapi_api_url",
+                coinapi.FEEDS,
+                coinapi.ENDPOINTS,
+                "coinapi_key",
+                coinapi.KEY_HEADER,
+                relays=True,
+            ),
+            Source(
+                "lunarcrush",
+                "lunarcrush_api_url",
+                lunarcrush.FEEDS,
+                lunarcrush.ENDPOINTS,
+                "lunarcrush_api_key",
+                lunarcrush.KEY_HEADER,
+                key_prefix="Bearer ",
+                whole_url=True,
+            ),
+            Source(
+                "whale_alert",
+                "whale_alert_api_url",
+                whale_alert.FEEDS,
+                whale_alert.ENDPOINTS,
+                "whale_alert_api_key",
+                whale_alert.KEY_HEADER,
+            ),
+            Source(
+                "sentiment",
+                "sentiment_api_url",
+                sentiment_service.FEEDS,
+                sentiment_service.ENDPOINTS,
+                "sentiment_api_key",
+                sentiment_service.KEY_HEADER,
+                key_prefix="Bearer ",
+                whole_url=True,
+            ),
+            Source(
+                "liquidation_service",
+                "liquidation_api_url",
+                liquidation_service.FEEDS,
+                liquidation_service.ENDPOINTS,
+                "liquidation_api_key",
+                liquidation_service.KEY_HEADER,
+                key_prefix="Bearer ",
+                whole_url=True,
+            ),
+            Source(
+                "news",
+                "news_api_url",
+                news.FEEDS,
+                news.ENDPOINTS,
+                "news_api_token",
+                key_param=news.KEY_PARAM,
+                whole_url=True,
+            ),
+            Source(
+                "dashboard",
+                "dashboard_url",
+                dashboard.FEEDS,
+                dashboard.ENDPOINTS,
+                "dashboard_api_key",
+                dashboard.KEY_HEADER,
+                key_prefix="Bearer ",
+                deadline_setting="dashboard_timeout",
+                whole_url=True,
+            ),
+            Source(
+                ARCHIVE,
+                "binance_archive_url",
+                binance_archive.FEEDS,
+                binance_archive.ENDPOINTS,
+            ),
         )
     }
 )
@@ -85,6 +182,11 @@ ENDPOINTS = MappingProxyType(
 )
 """Every endpoint by ``provider/endpoint``."""
 
+
+OPTIONAL = frozenset(
+    {"sentiment", "whale_transfers", "reference_prices", "coin_markets", "dashboard_signals"}
+)
+"""Datasets that a run can do without: nobody configured to serve them is no failure."""
 
 _GROUPS: tuple[tuple[str, dict[str, Parser]], ...] = (
     *binance_streams.MESSAGES.items(),
@@ -99,9 +201,18 @@ MESSAGES: MappingProxyType[str, Parser] = MappingProxyType(
 """What is read without being asked for at a path: stream messages, and endpoints under other names."""
 
 
+_ERRORS = "errors/"
+
+
 def _parser(name: str, read: Parser) -> Callable[..., pd.DataFrame]:
     def parse(body: bytes, ctx: Context | None = None) -> pd.DataFrame:
-        return read(body, ctx or Context())
+        try:
+            return read(body, ctx or Context())
+        except ProviderError:
+            raise
+        except Exception as error:
+            kind = type(error).__name__
+            raise ContractViolation(f"the reply cannot be read: {kind}") from error
 
     parse.__name__ = name
     parse.__doc__ = read.__doc__
@@ -112,38 +223,35 @@ PARSERS: MappingProxyType[str, Callable[..., pd.DataFrame]] = MappingProxyType(
     {
         **{key: _parser(endpoint.name, endpoint.parse) for key, endpoint in ENDPOINTS.items()},
         **{key: _parser(key.split("/")[1], read) for key, read in MESSAGES.items()},
+        **{f"{_ERRORS}{name}": error_bodies.raiser(name) for name in error_bodies.NAMES},
     }
 )
-"""``provider/endpoint`` -> ``callable(bytes, ctx=None) -> DataFrame``."""
-
-_ERRORS = "errors/"
+"""``provider/endpoint`` -> ``callable(bytes, ctx=None) -> DataFrame``; ``errors/...`` only raise."""
 
 
 def parser_of(name: str) -> Callable[..., pd.DataFrame]:
-    """The parser of ``provider/endpoint``; ``errors/provider...`` reads an error body of it.
+    """The parser of ``provider/endpoint``; any ``errors/<provider>_...`` reads an error body of it.
 
     Raises:
         KeyError: there is none.
     """
-    if name.startswith(_ERRORS):
-        body_of = name.removeprefix(_ERRORS)
-        fitting = [s for s in ENVELOPES if body_of == s or body_of.startswith(f"{s}_")]
-        if fitting:
-            return _error_of(max(fitting, key=len))
+    if name not in PARSERS and name.startswith(_ERRORS):
+        return error_bodies.raiser(name.removeprefix(_ERRORS))
     return PARSERS[name]
-
-
-def _error_of(provider: str) -> Callable[..., pd.DataFrame]:
-    def parse(body: bytes, ctx: Context | None = None) -> pd.DataFrame:  # noqa: ARG001
-        document(body, provider)
-        raise ContractViolation("the body reports no error")
-
-    return parse
 
 
 def datasets() -> tuple[str, ...]:
     """Every dataset that some source serves."""
     return tuple(dict.fromkeys(f.dataset for s in SOURCES.values() for f in s.feeds))
+
+
+def is_left_out(settings: Settings, name: str) -> bool:
+    """Whether a source takes no part at all: the archive without an address.
+
+    It only fills what the others lack, so that nobody misses it; another source that cannot be
+    asked is off, and the fetch log says so.
+    """
+    return name == ARCHIVE and not getattr(settings, SOURCES[name].url_setting)
 
 
 def sources_of(dataset: str) -> tuple[str, ...]:

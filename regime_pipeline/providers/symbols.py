@@ -112,6 +112,7 @@ def _coin(symbol: str) -> VenueSymbol:
 
 _NAMING: dict[tuple[str, str], Callable[[str], VenueSymbol]] = {
     ("binance", "spot"): _binance_spot,
+    ("binance", "index"): _binance_spot,
     ("binance", "perp"): _binance_perp,
     ("binance_us", "spot"): _binance_spot,
     ("bybit", "spot"): _binance_spot,

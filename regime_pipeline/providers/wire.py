@@ -34,10 +34,16 @@ from regime_pipeline.providers.errors import (
 EARLIEST_S = 1_230_768_000  # 2009-01-01, before any coin traded
 LATEST_S = 4_102_444_800  # 2100-01-01, the limit where nobody says what time it is
 
+CURSOR: Final = "cursor"
+"""``frame.attrs``: what the reply says about the page after it; absent on the last one."""
+ROWS: Final = "rows"
+"""``frame.attrs``: rows that the provider counted in the page, where the frame has other ones."""
+
 _CHARSET = re.compile(r"[0-9.eE+-]*")
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 _DIGITS = re.compile(r"[0-9]*")
 _EPOCH = re.compile(r"[0-9]{9,17}")
+_ISO = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)", re.ASCII)
 
 
 class _Missing:
@@ -367,6 +373,62 @@ class Columns:
         stamps[~known | late] = np.datetime64("NaT")
         return pd.DatetimeIndex(stamps).tz_localize("UTC")
 
+    def iso(self, name: str, ctx: Context, *, optional: bool = False) -> pd.DatetimeIndex:
+        """A field of ISO-8601 texts with a zone as UTC times, whatever the number of decimals.
+
+        Epoch numbers are taken too, as :meth:`time` takes them. A text without a zone is refused:
+        it may be anybody's local time.
+        """
+        values = self._raw[name]
+        if any(map(_is_epoch, values)):
+            return self.time(name, ctx, optional=optional)
+        texts: list[str | None] = []
+        for i, value in enumerate(values):
+            good = isinstance(value, str) and _ISO.fullmatch(value) is not None
+            absent = value is None or value is MISSING or value == ""
+            told = i in self._reasons and value is MISSING
+            if not (good or told or (optional and absent)):
+                self.fail(i, f"{name}: {_show(value)} is no time with a zone")
+            texts.append(value if good else None)  # type: ignore[arg-type]
+        stamps = pd.DatetimeIndex(
+            pd.to_datetime(
+                pd.Series(texts, dtype="object"), format="ISO8601", utc=True, errors="coerce"
+            )
+        ).as_unit("us")
+        given = np.array([t is not None for t in texts], dtype=bool)
+        micros = np.array(stamps.asi8)
+        unreal = given & np.asarray(stamps.isna())
+        out = given & ~unreal
+        out &= (micros < EARLIEST_S * 1_000_000) | (micros >= ctx.latest_s * 1_000_000)
+        self.fail_where(unreal, f"{name}: no real date")
+        self.fail_where(out, f"{name}: before 2009 or in the future")
+        return pd.DatetimeIndex(stamps.where(~(out | unreal)))
+
+    def label(self, name: str, *, optional: bool = False, longest: int = 200) -> pd.Series:
+        """A field of short printable texts, as names and hashes are; whole numbers count as such.
+
+        A longer one is refused. ``optional``: absent, null and blank are a null without a reason.
+        """
+        out: list[str | None] = []
+        for i, value in enumerate(self._raw[name]):
+            text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+            if isinstance(text, str) and 0 < len(text) <= longest and text.isprintable():
+                out.append(text)
+                continue
+            out.append(None)
+            if optional and (text is None or text is MISSING or text == ""):
+                continue
+            if i not in self._reasons or value is not MISSING:
+                self.fail(i, f"{name}: {_show(value)} is no short text")
+        return pd.Series(out, dtype="str")
+
+    def prose(self, name: str, *, longest: int = 500) -> pd.Series:
+        """A field of free text for people: one printable line, cut; anything else is null."""
+        return pd.Series(
+            [one_line(v, longest) if isinstance(v, str) else None for v in self._raw[name]],
+            dtype="str",
+        )
+
     def text(self, name: str) -> pd.Series:
         """A field of texts; anything else is null."""
         values = [v if isinstance(v, str) else None for v in self._raw[name]]
@@ -380,6 +442,25 @@ class Columns:
             reasons[i] = "; ".join(why)
         out["reason"] = pd.array(reasons, dtype="str")
         return out
+
+
+def one_line(text: str, longest: int = 500) -> str | None:
+    """Text on one printable line of at most ``longest`` characters; null when nothing is left."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * longest]).split())
+    return line[:longest] or None
+
+
+def objects_in(rows: Sequence[object]) -> list[dict[str, object]]:
+    """The rows as objects; one that is none becomes an object without members."""
+    return [row if isinstance(row, dict) else {} for row in rows]
+
+
+def _is_epoch(value: object) -> bool:
+    if isinstance(value, bool):
+        return False
+    return isinstance(value, int | float) or (
+        isinstance(value, str) and _EPOCH.fullmatch(value) is not None
+    )
 
 
 def _names(names: Iterable[str | None]) -> str:

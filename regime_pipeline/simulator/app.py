@@ -4,8 +4,9 @@ Belongs here: putting the providers together, the control paths for scripting fa
 another process. Does not belong here: wire formats (one module per provider), serving (``server``).
 
 Prefixes: ``/binance``, ``/binance_us``, ``/binance_futures``, ``/okx``, ``/bybit``,
-``/coinglass``, ``/alternative_me``. A client cannot tell the server from the real provider but for
-the base URL.
+``/coinglass``, ``/alternative_me``, ``/coinapi``, ``/lunarcrush``, ``/whale_alert``,
+``/sentiment``, ``/liquidation_service``, ``/news``, ``/dashboard``, ``/archive`` (Binance's bulk
+files). A client cannot tell the server from the real provider but for the base URL.
 
 Retention walls (thirty days of Binance statistics, 1440 rows and 94 days at OKX) are off unless
 ``walls`` is set: a replay of history stands for having recorded those series forward all along,
@@ -24,7 +25,18 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 
-from regime_pipeline.simulator import alternative_me, binance, bybit, coinglass, okx
+from regime_pipeline.simulator import (
+    alternative_me,
+    archive,
+    binance,
+    bybit,
+    coinapi,
+    coinglass,
+    lunarcrush,
+    okx,
+    services,
+    whale_alert,
+)
 from regime_pipeline.simulator.context import World, reply
 from regime_pipeline.simulator.faults import Fault, FaultLayer
 from regime_pipeline.simulator.tape import Tape
@@ -58,6 +70,14 @@ def build_app(tape: Tape, clock: Clock, *, walls: bool = False) -> Starlette:
             Mount("/bybit", routes=bybit.routes(world)),
             Mount("/coinglass", routes=coinglass.routes(world)),
             Mount("/alternative_me", routes=alternative_me.routes(world)),
+            Mount("/coinapi", routes=coinapi.routes(world)),
+            Mount("/lunarcrush", routes=lunarcrush.routes(world)),
+            Mount("/whale_alert", routes=whale_alert.routes(world)),
+            Mount("/sentiment", routes=services.sentiment_routes(world)),
+            Mount("/liquidation_service", routes=services.liquidation_routes(world)),
+            Mount("/news", routes=services.news_routes(world)),
+            Mount("/dashboard", routes=services.dashboard_routes(world)),
+            Mount("/archive", routes=archive.routes(world)),
         ],
         middleware=[Middleware(FaultLayer)],
     )

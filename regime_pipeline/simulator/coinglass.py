@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from regime_pipeline.simulator.coinglass_lists import Lists, allowed, plan_of
 from regime_pipeline.simulator.context import (
     NEVER_MS,
     BadParameterError,
@@ -60,8 +61,9 @@ def routes(world: World) -> list[Route]:
         "/api/futures/open-interest/aggregated-history": desk.open_interest_of_all,
         "/api/futures/supported-coins": desk.coins,
         "/api/futures/supported-exchange-pairs": desk.pairs,
+        **Lists(world, desk).paths(),
     }
-    found = [Route(path, desk.endpoint(answer)) for path, answer in paths.items()]
+    found = [Route(path, desk.endpoint(answer, path)) for path, answer in paths.items()]
     return [*found, Route("/{rest:path}", _not_found)]
 
 
@@ -83,12 +85,26 @@ class Desk:
             for symbol in listed_pairs.values():
                 self._coins.setdefault(symbol.split("/")[0], symbol)
 
-    def endpoint(self, answer: Answer) -> Callable[[Request], Awaitable[Response]]:
+    @property
+    def coins_listed(self) -> dict[str, str]:
+        """Coin -> canonical symbol."""
+        return self._coins
+
+    @property
+    def exchanges(self) -> dict[str, str]:
+        """Exchange as the provider writes it -> venue."""
+        return dict(_EXCHANGES)
+
+    def endpoint(self, answer: Answer, path: str) -> Callable[[Request], Awaitable[Response]]:
         """An ASGI endpoint around an answer: checks the key, envelopes errors."""
 
         async def handle(request: Request) -> Response:
-            if not request.headers.get("cg-api-key", "").strip():
+            key = request.headers.get("cg-api-key", "").strip()
+            if not key:
                 return reply({"code": "400", "msg": "API key missing."})
+            step = INTERVALS_MS.get(Query.of(request).get("interval", ""))
+            if not allowed(plan_of(key), path, step):
+                return reply({"code": "401", "msg": "Upgrade plan"})
             headers = {
                 "api-key-max-limit": str(_PER_MINUTE),
                 "api-key-use-limit": str(self._world.used("coinglass", 1)),
@@ -126,7 +142,12 @@ class Desk:
             ]
         return orjson.dumps(told)
 
-    def _pair_of(self, query: Query) -> tuple[str, str]:
+    def pair_of(self, query: Query) -> tuple[str, str]:
+        """Venue and symbol of a request for one pair; empty ones where nothing is on the tape.
+
+        Raises:
+            Refused: no such exchange or pair.
+        """
         exchange, pair = query.needed("exchange"), query.needed("symbol")
         if exchange in _ALSO_KNOWN:
             return "", ""
@@ -136,23 +157,49 @@ class Desk:
             raise Refused("400", "The requested pair is not supported")
         return _EXCHANGES[exchange], self._pairs[exchange][pair]
 
-    def _coin_of(self, query: Query) -> str:
+    def coin_of(self, query: Query) -> str:
+        """The symbol of a request for one coin.
+
+        Raises:
+            Refused: no such coin.
+        """
         coin = query.needed("symbol")
         if coin not in self._coins:
             raise Refused("400", "The requested coin is not supported")
         return self._coins[coin]
 
-    def _rows(
-        self, query: Query, kind: str, venues: str, symbol: str, name: str, render: Render
-    ) -> bytes:
+    def any_of(self, query: Query) -> str:
+        """The symbol of a request for a pair of an exchange, or for a coin."""
+        return self.pair_of(query)[1] if "exchange" in query else self.coin_of(query)
+
+    def step_of(self, query: Query) -> int:
+        """Length of the asked interval, ms.
+
+        Raises:
+            BadParameterError: no interval of the provider.
+        """
         interval = query.needed("interval")
         if interval not in INTERVALS_MS:
             raise BadParameterError("interval")
-        step = INTERVALS_MS[interval]
+        return INTERVALS_MS[interval]
+
+    def rows(
+        self,
+        query: Query,
+        kind: str,
+        venues: str,
+        symbol: str,
+        name: str,
+        render: Render,
+        *,
+        detail: str = "",
+    ) -> bytes:
+        """A page of a series of the tape."""
+        step = self.step_of(query)
         offset = MONDAY_MS if step == 7 * DAY_MS else 0
         feed: Feed | None = None
         if venues:
-            feed = self._world.feed(kind, venues, "", symbol, step, offset)
+            feed = self._world.feed(kind, venues, detail, symbol, step, offset)
         if feed is None:
             return b"[]"
         limit = query.whole("limit", 1000)
@@ -172,7 +219,7 @@ class Desk:
 
     def liquidations(self, query: Query) -> bytes:
         """``liquidation/history``: one pair of one exchange, as texts."""
-        venue, symbol = self._pair_of(query)
+        venue, symbol = self.pair_of(query)
 
         def render(part: Liquidations) -> object:
             return rows_of(
@@ -180,11 +227,11 @@ class Desk:
                 '","short_liquidation_usd":"', fixed(part.short_usd, 5), '"},',
             )  # fmt: skip
 
-        return self._rows(query, "liquidations", venue, symbol, "liquidations", render)
+        return self.rows(query, "liquidations", venue, symbol, "liquidations", render)
 
     def liquidations_of_all(self, query: Query) -> bytes:
         """``liquidation/aggregated-history``: one coin over the named exchanges, as numbers."""
-        symbol = self._coin_of(query)
+        symbol = self.coin_of(query)
         wanted = [part.strip() for part in query.needed("exchange_list").split(",")]
         venues = "+".join(v for e, v in _EXCHANGES.items() if e in wanted)
 
@@ -195,16 +242,16 @@ class Desk:
                 shortest(part.short_usd.round(5)), "},",
             )  # fmt: skip
 
-        return self._rows(query, "liquidations", venues, symbol, "liquidations_of_all", render)
+        return self.rows(query, "liquidations", venues, symbol, "liquidations_of_all", render)
 
     def open_interest(self, query: Query) -> bytes:
         """``open-interest/history``: one pair of one exchange, USD or coins."""
-        venue, symbol = self._pair_of(query)
+        venue, symbol = self.pair_of(query)
         return self._open_interest(query, venue, symbol)
 
     def open_interest_of_all(self, query: Query) -> bytes:
         """``open-interest/aggregated-history``: one coin over all exchanges."""
-        return self._open_interest(query, "+".join(_EXCHANGES.values()), self._coin_of(query))
+        return self._open_interest(query, "+".join(_EXCHANGES.values()), self.coin_of(query))
 
     def _open_interest(self, query: Query, venues: str, symbol: str) -> bytes:
         unit = query.get("unit", "usd")
@@ -222,7 +269,7 @@ class Desk:
                 '","low":"', low, '","close":"', close, '"},',
             )  # fmt: skip
 
-        return self._rows(query, "open_interest", venues, symbol, f"open_interest_{unit}", render)
+        return self.rows(query, "open_interest", venues, symbol, f"open_interest_{unit}", render)
 
 
 def _pair(exchange: str, symbol: str) -> str:

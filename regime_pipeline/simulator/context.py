@@ -128,6 +128,8 @@ class World:
             return self.tape.positioning(venue, symbol, detail)
         if kind == "fear_greed":
             return self.tape.fear_greed()
+        if kind == "mood":
+            return self.tape.mood(symbol, detail)
         if "+" in venue:
             parts = [self._series(kind, one, detail, symbol) for one in venue.split("+")]
             return _summed([p for p in parts if p is not None])
@@ -246,6 +248,12 @@ def _joined(parts: list[Trades], which: slice) -> Trades | None:
         for n in ("ts", "number", "price", "size", "buy")
     ]
     return Trades(*columns, max(p.digits for p in parts))
+
+
+def bearer(request: Request) -> str:
+    """The key of an ``Authorization: Bearer`` header, empty without one."""
+    kind, _, key = request.headers.get("authorization", "").partition(" ")
+    return key.strip() if kind.lower() == "bearer" and key.strip().lower() != "none" else ""
 
 
 def _summed(parts: list[Any]) -> Any:

@@ -258,6 +258,12 @@ class ParquetTape:
     def closures(self, venue: str, symbol: str, hour_ms: int) -> None:
         """None: single closures are not read."""
 
+    def mood(self, symbol: str, kind: str) -> None:
+        """Nobody recorded moods."""
+
+    def transfers(self) -> None:
+        """Nobody recorded transfers."""
+
     def _derivative(self, venue: str, symbol: str, needed: tuple[str, ...]) -> Columns | None:
         columns = self._derivatives.get(symbol) if venue == "binance" else None
         if columns is None or any(name not in columns for name in needed):

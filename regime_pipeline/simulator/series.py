@@ -238,6 +238,48 @@ class FearGreed(Series):
     value: np.ndarray
 
 
+@dataclass(frozen=True)
+class Mood(Series):
+    """A mood 0..100 per hour, the posts behind it and the reactions to them."""
+
+    score: np.ndarray
+    posts: np.ndarray
+    interactions: np.ndarray
+
+    def bucketed(self, step_ms: int, offset_ms: int) -> Mood:
+        """Post-weighted moods and sums over longer buckets."""
+        starts, first = _buckets(self.ts, step_ms, offset_ms)
+        if not len(first):
+            return self
+        posts = np.add.reduceat(self.posts, first)
+        weighted = np.add.reduceat(self.score * self.posts, first)
+        score = np.divide(weighted, posts, out=np.full(len(posts), 50.0), where=posts > 0)
+        return Mood(starts, score.round(), posts, np.add.reduceat(self.interactions, first))
+
+    def begun(self, fraction: float) -> Mood:
+        """The rows as they look when only ``fraction`` of each hour has passed."""
+        return replace(
+            self,
+            posts=np.floor(self.posts * fraction),
+            interactions=np.floor(self.interactions * fraction),
+        )
+
+
+@dataclass(frozen=True)
+class Transfers(Series):
+    """Large transfers on chain; ``ts`` is the block's time, to the second.
+
+    ``sender`` and ``receiver`` say what stands at the ends: the name of an exchange, or empty.
+    """
+
+    number: np.ndarray
+    coin: np.ndarray
+    amount: np.ndarray
+    usd: np.ndarray
+    sender: np.ndarray
+    receiver: np.ndarray
+
+
 def _part(start: np.ndarray, end: np.ndarray, fraction: float) -> np.ndarray:
     return start + (end - start) * fraction
 

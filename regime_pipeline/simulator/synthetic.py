@@ -43,9 +43,11 @@ from regime_pipeline.simulator.series import (
     FearGreed,
     Funding,
     Liquidations,
+    Mood,
     OpenInterest,
     Series,
     Shares,
+    Transfers,
     contract_size,
 )
 from regime_pipeline.windows import Window, floor_hour
@@ -418,6 +420,16 @@ class SyntheticTape:
             return None
         return series.rows(slice(place, place + 1))
 
+    def mood(self, symbol: str, kind: str) -> Mood | None:
+        """Hourly mood, which follows the price and talks more when it moves."""
+        if symbol not in self._symbols or kind not in _MOODS:
+            return None
+        return self._cut(_mood(self._seed, symbol, kind, self._to))
+
+    def transfers(self) -> Transfers | None:
+        """Large transfers; coins go to exchanges before falls a little more often."""
+        return self._cut(_transfers(self._seed, self._to))
+
     def _cut(self, series: _AnySeries) -> _AnySeries:
         first = _EPOCH_MS + self._from * HOUR_MS
         last = _EPOCH_MS + self._to * HOUR_MS
@@ -700,3 +712,64 @@ def _fear_greed(seed: int, hours: int) -> FearGreed:
     value = 50.0 + 110.0 * (total - month_ago)[:days] + noise
     ts = _EPOCH_MS + np.arange(days, dtype=np.int64) * DAY_MS
     return FearGreed(ts, np.round(np.clip(value, 5.0, 95.0)))
+
+
+# kind -> (level, how much it moves, how strongly it follows a day's return, posts per hour)
+_MOODS = {
+    "social": (68.0, 5.0, 90.0, 900.0),
+    "news": (58.0, 6.0, 60.0, 9.0),
+    "trader": (55.0, 7.0, 130.0, 60.0),
+}
+
+
+@lru_cache(maxsize=64)
+def _mood(seed: int, symbol: str, kind: str, hours: int) -> Mood:
+    level, sd, follows, posts_per_hour = _MOODS[kind]
+    path = _path(seed, symbol, hours)
+    own = _ar1(_rng(seed, symbol, "mood", kind).standard_normal(hours), 18, sd)
+    past = path.log_close - np.concatenate((np.full(24, path.log_close[0]), path.log_close))[:hours]
+    noise = _ar1(_rng(seed, symbol, "talk", kind).standard_normal(hours), 6, 0.3)
+    busy = (path.volume_usd / (_coin(symbol).volume_usd + 1.0)) ** 0.6
+    size = (_coin(symbol).volume_usd / 1.0e8) ** 0.5
+    posts = np.floor(posts_per_hour * size * busy * np.exp(noise))
+    score = np.round(np.clip(level + own + follows * past, 1.0, 99.0))
+    return Mood(_ts(hours), score, posts, np.floor(posts * (60.0 + 40.0 * np.exp(noise))))
+
+
+_SLOTS = 6  # transfers that an hour can hold
+_MOVED = (*_COINS, "USDT", "USDC")
+_EXCHANGE_NAMES = ("binance", "coinbase", "okx", "bybit", "kraken", "bitfinex")
+
+
+@lru_cache(maxsize=4)
+def _transfers(seed: int, hours: int) -> Transfers:
+    draws = _rng(seed, "*", "transfers").random((hours, _SLOTS, 7))
+    factor, _ = _factor(seed, hours)
+    day = np.convolve(factor, np.ones(24))[:hours] / (_FACTOR_SIGMA * 5.0)
+    lean = np.clip(0.5 - 0.12 * day, 0.2, 0.8)  # share of inflow among the exchange flows
+    hour, slot = np.nonzero(draws[:, :, 0] < 0.55)
+    u = draws[hour, slot]
+    second = np.floor(u[:, 1] * 3600).astype(np.int64)
+    order = np.lexsort((slot, second, hour))
+    hour, slot, second, u = hour[order], slot[order], second[order], u[order]
+    coin = np.array(_MOVED)[np.minimum((u[:, 2] * len(_MOVED)).astype(int), len(_MOVED) - 1)]
+    usd = np.round(np.minimum(1.0e6 * (1.0 - u[:, 3]) ** -0.9, 4.0e8), 2)
+    price = np.ones(len(hour))
+    for base in _COINS:
+        mine = coin == base
+        price[mine] = np.exp(_path(seed, f"{base}/USDT", hours).log_close[hour[mine]])
+    named = np.array(_EXCHANGE_NAMES)[(u[:, 4] * len(_EXCHANGE_NAMES)).astype(int)]
+    other = np.array(_EXCHANGE_NAMES)[(u[:, 6] * len(_EXCHANGE_NAMES)).astype(int)]
+    kind, nobody = u[:, 5], np.full(len(hour), "", dtype=named.dtype)
+    inward = kind < 0.6 * lean[hour]
+    outward = ~inward & (kind < 0.6)
+    between = (kind >= 0.6) & (kind < 0.75)
+    return Transfers(
+        ts=_EPOCH_MS + hour * HOUR_MS + second * 1000,
+        number=hour.astype(np.int64) * 10 + slot,
+        coin=coin,
+        amount=np.round(usd / price, 4),
+        usd=usd,
+        sender=np.where(outward | between, named, nobody),
+        receiver=np.where(inward, named, np.where(between, other, nobody)),
+    )

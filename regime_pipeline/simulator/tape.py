@@ -17,8 +17,10 @@ from regime_pipeline.simulator.series import (
     FearGreed,
     Funding,
     Liquidations,
+    Mood,
     OpenInterest,
     Shares,
+    Transfers,
 )
 from regime_pipeline.simulator.synthetic import PlantedEvent, SyntheticTape
 from regime_pipeline.windows import Window, utc
@@ -28,6 +30,7 @@ __all__ = [
     "FearGreed",
     "Funding",
     "Liquidations",
+    "Mood",
     "NotATapeError",
     "OpenInterest",
     "ParquetTape",
@@ -35,6 +38,7 @@ __all__ = [
     "Shares",
     "SyntheticTape",
     "Tape",
+    "Transfers",
     "tape_from_text",
 ]
 
@@ -108,6 +112,14 @@ class Tape(Protocol):
 
     def closures(self, venue: str, symbol: str, hour_ms: int) -> Closures | None:
         """All forced closures of the hour that starts at ``hour_ms``."""
+        ...
+
+    def mood(self, symbol: str, kind: str) -> Mood | None:
+        """Hourly mood of a coin; kind ``social``, ``news`` or ``trader``."""
+        ...
+
+    def transfers(self) -> Transfers | None:
+        """Large transfers of all coins, stablecoins among them."""
         ...
 
 

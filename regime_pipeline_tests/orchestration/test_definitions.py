@@ -40,6 +40,9 @@ def test_every_data_table_has_exactly_one_asset_and_every_asset_a_table() -> Non
 
 def test_the_chain_shares_one_partitions_object_and_one_policy() -> None:
     for asset in pipeline_assets():
+        if asset.keys == {dg.AssetKey(["raw", "legacy_signals"])}:
+            assert asset.partitions_def is None  # files are about any time
+            continue
         raw = next(iter(asset.keys)).path[0] == "raw"
         assert asset.partitions_def is DAILY, asset.key
         assert asset.backfill_policy is (FETCH if raw else COMPUTE), asset.keys

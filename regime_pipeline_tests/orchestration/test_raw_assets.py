@@ -8,6 +8,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from regime_pipeline.catalogue import TABLES
 from regime_pipeline.orchestration.assets import raw
 from regime_pipeline.orchestration.resources import Platform, Scope
 from regime_pipeline.simulator.server import SimulatorServer
@@ -76,7 +77,11 @@ def test_a_dead_source_fails_the_check_and_not_the_asset(
     assert not check.passed
     assert check.severity is dg.AssetCheckSeverity.WARN
     assert "okx" in check.description
-    assert set(platform.warehouse.read("raw.candles")["source"]) == {"binance", "binance_futures", "bybit"}
+    assert set(platform.warehouse.read("raw.candles")["source"]) == {
+        "binance",
+        "binance_futures",
+        "bybit",
+    }
 
 
 def test_a_dataset_without_any_source_fails_clearly(
@@ -109,6 +114,77 @@ def test_a_run_narrowed_to_sources_and_symbols_asks_only_those(platform: Platfor
     log = platform.warehouse.read("ops.fetch_log")
     assert set(log["source"]) == {"okx"}
     assert set(log["symbol"]) == {"ETH/USDT"}
+
+
+# --- the bulk archive -----------------------------------------------------------------------------
+
+LATER = utc("2024-03-08 06:10")
+ARCHIVED = Window(START, utc("2024-03-05"))
+
+
+def archive_platform(
+    database: Database, tmp_path: Path, simulator: SimulatorServer, **more: object
+) -> Platform:
+    overrides = {**simulator.settings_overrides(), "http_attempts": 1, **more}
+    settings = settings_for(database, tmp_path / "home", **overrides)
+    return Platform(settings, FixedClock(LATER), database)
+
+
+@pytest.fixture(scope="module")
+def later() -> Iterator[SimulatorServer]:
+    tape = SyntheticTape(start=START - 5 * DAY, end=START + 10 * DAY, symbols=SYMBOLS)
+    with SimulatorServer(tape, FixedClock(LATER)) as server:
+        yield server
+
+
+def test_an_archive_named_later_fills_only_what_the_api_could_not_give(
+    database: Database, tmp_path: Path, later: SimulatorServer
+) -> None:
+    scope = Scope(only_missing=True)
+    dead = archive_platform(
+        database, tmp_path, later, binance_api_url="http://127.0.0.1:9", binance_archive_url=None
+    )
+    run_assets(dead, [ASSETS["candles"]], ARCHIVED, scope=scope)
+    assert "binance" not in set(dead.warehouse.read("raw.candles")["source"])
+    later.app.state.requests.clear()
+    named = archive_platform(database, tmp_path, later, binance_api_url="http://127.0.0.1:9")
+    run_assets(named, [ASSETS["candles"]], ARCHIVED, scope=scope)
+    asked = [p for p in later.app.state.requests if p.startswith("/archive")]
+    assert asked
+    assert not [p for p in asked if "futures" in p]
+    stored = named.warehouse.read("raw.candles", where={"source": "binance"})
+    assert len(stored) == 3 * 4 * 24
+    assert set(stored["source_tier"]) == {3}
+
+
+def test_the_api_replaces_the_archive_and_never_the_other_way_round(
+    database: Database, tmp_path: Path, later: SimulatorServer
+) -> None:
+    platform = archive_platform(database, tmp_path, later)
+    for sources, tiers in (
+        (["binance_archive"], {3}),
+        (["binance"], {1}),
+        (["binance_archive"], {1}),
+    ):
+        run_assets(platform, [ASSETS["candles"]], ARCHIVED, scope=Scope(sources=sources))
+        stored = platform.warehouse.read(
+            "raw.candles", where={"source": "binance", "market": "spot"}
+        )
+        assert set(stored["source_tier"]) == tiers
+
+
+def test_what_the_archive_answered_for_is_not_asked_again(
+    database: Database, tmp_path: Path, later: SimulatorServer
+) -> None:
+    platform = archive_platform(database, tmp_path, later)
+    item = TABLES["raw.candles"]
+    scope = Scope(only_missing=True)
+    assert raw.open_calls(platform, scope, item, ARCHIVED)
+    run_assets(platform, [ASSETS["candles"]], ARCHIVED, scope=scope)
+    assert raw.open_calls(platform, scope, item, ARCHIVED) == []
+    # days whose files are not out yet belong to the API alone
+    (call,) = raw.open_calls(platform, scope, item, Window(utc("2024-03-08"), LATER))
+    assert "binance_archive" not in call.sources
 
 
 def test_real_prices_are_refused_by_a_database_of_other_data(

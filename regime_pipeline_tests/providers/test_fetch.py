@@ -364,10 +364,11 @@ def test_fault_05_geo_blocked_source_is_logged_once_asked_and_the_others_go_on(a
     assert failed["request_count"].sum() == 1
 
 
-def test_fault_90_missing_key_is_a_failed_row_without_a_request(ask) -> None:
+def test_fault_90_missing_key_is_a_skipped_row_without_a_request(ask) -> None:
     """Row 90."""
     result = ask("liquidations", lambda a: [], sources=("coinglass",))
-    assert set(result.log["error_class"]) == {"AuthError"}
+    assert set(result.log["fetch_status"]) == {"skipped"}
+    assert set(result.log["error_class"]) == {"NotConfigured"}
     assert result.log["error_message"].str.contains("COINGLASS_API_KEY").all()
     assert ask.asked == []
 

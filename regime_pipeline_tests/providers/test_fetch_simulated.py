@@ -143,7 +143,10 @@ def test_open_interest_of_every_source(desk: Desk) -> None:
 def test_positioning_has_every_metric_of_both_venues(desk: Desk) -> None:
     frame = sound(desk.fetch("positioning"), "positioning")
     series = frame.groupby(["source", "symbol", "metric"]).size()
+    relayed = series["coinglass"]
+    series = series.drop("coinglass", level="source")
     assert len(series) == 2 * 2 * 5
+    assert len(relayed) == 2 * 3  # shares of the primary venue; no taker volumes in coins
     assert (series == HOURS).all()
     shares = frame[frame["metric"].str.endswith("_frac")]["value"]
     assert shares.between(0.02, 0.98).all()
@@ -161,7 +164,7 @@ def test_liquidations_leave_quiet_hours_out(desk: Desk) -> None:
 
 def test_fear_greed_is_known_an_hour_into_its_day(desk: Desk) -> None:
     frame = sound(desk.fetch("fear_greed"), "fear_greed")
-    assert len(frame) == 7
+    assert frame["source"].value_counts().to_dict() == {"alternative_me": 7, "coinglass": 7}
     assert (frame["available_at"] - frame["ts"] == timedelta(hours=1)).all()
 
 

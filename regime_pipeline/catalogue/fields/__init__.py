@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from regime_pipeline.catalogue.fields import (
     alerts,
+    attention,
     common,
     correlation,
     features,
+    legacy,
     market,
     microstructure,
     ops,
@@ -18,10 +20,12 @@ GROUPS = (
     common.FIELDS,
     market.FIELDS,
     microstructure.FIELDS,
+    attention.FIELDS,
     features.FIELDS,
     regimes.FIELDS,
     correlation.FIELDS,
     signals.FIELDS,
+    legacy.FIELDS,
     alerts.FIELDS,
     ops.FIELDS,
 )

@@ -4,6 +4,21 @@ from __future__ import annotations
 
 from regime_pipeline.catalogue.model import Field, Kind
 
+COMPONENTS = (
+    "momentum",
+    "technical",
+    "volume",
+    "orderflow",
+    "orderbook",
+    "sentiment",
+    "price_action",
+    "beta_exp",
+    "confluence",
+    "whale_act",
+    "liquidation",
+)
+"""The eleven signal components under their canonical names."""
+
 STATUSES = (
     "ok",
     "partial",
@@ -78,4 +93,5 @@ FIELDS = (
         "event_ordinal", Kind.INTEGER, "Ordinal of the announcement within its episode.", minimum=0
     ),
     Field("episode_start", Kind.TIMESTAMP, "First row of the episode that the row belongs to."),
+    Field("component", Kind.TEXT, "Signal component that is scored.", allowed=COMPONENTS),
 )

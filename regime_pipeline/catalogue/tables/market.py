@@ -161,4 +161,56 @@ TABLES = (
             "large_share",
         ),
     ),
+    derived(
+        "market",
+        "sentiment_1h",
+        "Hourly mood of each coin, one column set per kind, each kind from the one provider that the "
+        "settings name for it. Fear & Greed is market wide and stays in market.fear_greed.",
+        ("symbol", "ts"),
+        (
+            "social_score",
+            "social_mentions",
+            "social_confidence",
+            "news_score",
+            "news_mentions",
+            "news_confidence",
+            "trader_score",
+            "trader_mentions",
+            "trader_confidence",
+            "kinds_present",
+        ),
+        ("kinds_present",),
+    ),
+    derived(
+        "market",
+        "whale_flow_1h",
+        "Large transfers onto and off exchanges over the 24 h that end with the hour. Moves between "
+        "exchanges, inside one, and mints or burns are left out; a listing that was cut short makes "
+        "the row partial.",
+        ("symbol", "ts"),
+        (
+            "source",
+            "inflow_usd",
+            "outflow_usd",
+            "net_flow_usd",
+            "transfer_count",
+            "stablecoin_net_flow_usd",
+            "stablecoin_transfer_count",
+            "coverage",
+        ),
+    ),
+    derived(
+        "market",
+        "proxies_1h",
+        "Substitutes under their own names, all of tier 3: no column of another table is ever "
+        "filled from here.",
+        ("symbol", "ts"),
+        (
+            "volume_spike_ratio",
+            "funding_crowding_z",
+            "estimated_long_liquidations_usd",
+            "estimated_short_liquidations_usd",
+            "market_fear_greed",
+        ),
+    ),
 )

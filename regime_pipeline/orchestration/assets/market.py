@@ -12,8 +12,10 @@ from regime_pipeline.market import (
     derivatives,
     funding,
     order_book,
+    proxies,
     sentiment,
     trade_flow,
+    whales,
 )
 from regime_pipeline.orchestration.derived import Run, derived
 
@@ -123,6 +125,44 @@ def trade_flow_1h(
     )
 
 
+@derived(
+    "market.sentiment_1h",
+    lookback=sentiment.SENTIMENT_LOOKBACK,
+    where={"raw.sentiment": {"sentiment_scope": "symbol"}},
+)
+def sentiment_1h(run: Run, raw__sentiment: pd.DataFrame) -> pd.DataFrame:
+    """Hourly mood of each coin."""
+    return sentiment.sentiment_1h(
+        raw__sentiment, grid=run.grid, sources=run.settings.sentiment_source_by_kind
+    )
+
+
+@derived("market.whale_flow_1h", lookback=whales.LOOKBACK)
+def whale_flow_1h(run: Run, raw__whale_transfers: pd.DataFrame) -> pd.DataFrame:
+    """Flows of large holders onto and off exchanges."""
+    return whales.whale_flow_1h(
+        raw__whale_transfers, grid=run.grid, source=run.settings.whale_source
+    )
+
+
+@derived("market.proxies_1h", lookback=proxies.LOOKBACK)
+def proxies_1h(
+    run: Run,
+    market__candles_1h: pd.DataFrame,
+    market__funding: pd.DataFrame,
+    market__open_interest: pd.DataFrame,
+    market__fear_greed: pd.DataFrame,
+) -> pd.DataFrame:
+    """Substitutes under their own names."""
+    return proxies.proxies_1h(
+        market__candles_1h,
+        market__funding,
+        market__open_interest,
+        market__fear_greed,
+        grid=run.grid,
+    )
+
+
 ASSETS = (
     candles_1h,
     candles_resampled,
@@ -133,4 +173,7 @@ ASSETS = (
     fear_greed,
     order_book_1h,
     trade_flow_1h,
+    sentiment_1h,
+    whale_flow_1h,
+    proxies_1h,
 )

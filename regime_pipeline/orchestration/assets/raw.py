@@ -7,6 +7,7 @@ fails the run. Rows are stored before their log row is, so the log never promise
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
@@ -14,7 +15,7 @@ import pandas as pd
 
 from regime_pipeline.catalogue import TABLES, Table
 from regime_pipeline.orchestration.coverage import (
-    FAILED,
+    MARKET_WIDE,
     Demand,
     covered_days,
     demands,
@@ -24,9 +25,11 @@ from regime_pipeline.orchestration.derived import IO_MANAGER, asset_key, common
 from regime_pipeline.orchestration.metadata import fetch_rows, sparkline
 from regime_pipeline.orchestration.partitions import DAILY, FETCH, as_window
 from regime_pipeline.orchestration.resources import Platform, Progress, Scope
-from regime_pipeline.windows import Window
+from regime_pipeline.windows import Window, floor_day
 
 CHECK = "sources_answered"
+FROM_FILES = frozenset({"raw.legacy_signals"})
+"""Raw tables that are filled from a folder and never asked for (``assets.legacy``)."""
 PIECE_DAYS = 124
 """Days fetched before they are stored; a page of most providers is 20 to 60 days of hours."""
 SHOWN_FAILURES = 20
@@ -99,6 +102,7 @@ def _fetched(
                     clock=platform.clock,
                     symbols=call.symbols,
                     sources=call.sources or None,
+                    stored=_stored(platform, scope, item, call, piece),
                     progress=_Bar(platform.progress, f"fetch {item.name}", done, len(todo)),
                 )
             except NoSourceError as error:
@@ -133,6 +137,21 @@ class _Bar:
         self._tell(self._label, round(100 * (self._done + share)), 100 * self._pieces)
 
 
+def _stored(
+    platform: Platform, scope: Scope, item: Table, call: Demand, piece: Window
+) -> pd.DataFrame | None:
+    """Keys of what is stored, for an archive that is to be asked for the rest; else None."""
+    from regime_pipeline.providers.registry import ARCHIVE, is_left_out
+
+    asked = call.sources or platform.settings.sources
+    if not scope.only_missing or ARCHIVE not in asked or is_left_out(platform.settings, ARCHIVE):
+        return None
+    return platform.warehouse.read(
+        item.full_name, piece, symbols=call.symbols if item.symbol_columns else None,
+        columns=list(item.key),
+    )  # fmt: skip
+
+
 def open_calls(platform: Platform, scope: Scope, item: Table, window: Window) -> list[Demand]:
     """What to ask for: everything in the window, or only what the log does not cover yet."""
     if window.is_empty:
@@ -141,18 +160,31 @@ def open_calls(platform: Platform, scope: Scope, item: Table, window: Window) ->
     asked = tuple(scope.sources)
     if not scope.only_missing:
         return [Demand(asked, symbols, window)]
-    from regime_pipeline.providers.fetch import effective_source
-    from regime_pipeline.providers.registry import SOURCES, sources_of
+    from regime_pipeline.providers.fetch import effective_source, off_reason
+    from regime_pipeline.providers.registry import ARCHIVE, SOURCES, is_left_out, sources_of
 
-    configured = platform.settings.sources
-    serving = [s for s in sources_of(item.name) if s in configured and s in (asked or configured)]
+    settings = platform.settings
+    configured = settings.sources
+    serving = [
+        s
+        for s in sources_of(item.name)
+        if s in configured and s in (asked or configured) and not is_left_out(settings, s)
+    ]
     if not serving:
         return [Demand(asked, symbols, window)]  # fetch says clearly that there is no source
     log = platform.warehouse.read("ops.fetch_log", None, where={"dataset": item.name})
     covered = covered_days(log, window)
+    # what a source said by being off stands until it is on
+    off = {s for s in serving if off_reason(settings, SOURCES[s]) is not None}
+    told_off = log[(log["fetch_status"] == "skipped") & log["source"].isin(off)]
+    covered |= covered_days(told_off.assign(fetch_status="ok"), window)
     for source in serving:  # rows carry the name of the source that really answered
-        real = effective_source(platform.settings, SOURCES[source]).name
+        real = effective_source(settings, SOURCES[source]).name
         covered |= {(source, symbol): days for (s, symbol), days in covered.items() if s == real}
+    if ARCHIVE in serving:
+        beyond = _not_in_archive(item, window, platform.clock.now())
+        for symbol in symbols if item.symbol_columns else (MARKET_WIDE,):
+            covered[ARCHIVE, symbol] = covered.get((ARCHIVE, symbol), set()) | beyond
     return demands(
         covered,
         window,
@@ -160,6 +192,16 @@ def open_calls(platform: Platform, scope: Scope, item: Table, window: Window) ->
         symbols=symbols,
         per_symbol=bool(item.symbol_columns),
     )
+
+
+def _not_in_archive(item: Table, window: Window, now: datetime) -> set[datetime]:
+    """Days of a window for which no archive file can be there: too early, or not published yet."""
+    from regime_pipeline.providers.binance_archive import reach
+
+    inside = reach(item.name, window, now)
+    return {
+        d for d in window.days() if inside is None or d < floor_day(inside.start) or d >= inside.end
+    }
 
 
 def _result(
@@ -170,7 +212,8 @@ def _result(
     counts: dict[str, int],
     quarantined: int,
 ) -> dg.MaterializeResult:
-    failed = log[log["fetch_status"].isin(FAILED)] if len(log) else log
+    failed = log[log["fetch_status"] == "failed"] if len(log) else log
+    off = log[log["fetch_status"] == "skipped"] if len(log) else log
     names = sorted(failed["source"].unique()) if len(failed) else []
     metadata: dict[str, Any] = {
         "window": f"{window.start:%Y-%m-%d %H:%M} .. {window.end:%Y-%m-%d %H:%M} UTC",
@@ -181,6 +224,7 @@ def _result(
         "rows quarantined": quarantined,
         "requests": int(log["request_count"].fillna(0).sum()) if len(log) else 0,
         "failed sources": ", ".join(names) or "none",
+        "sources that are off": "; ".join(_told_off(off)) or "none",
     }
     table = fetch_rows(log)
     if table is not None:
@@ -213,4 +257,14 @@ def _result(
     )
 
 
-ASSETS = tuple(raw_asset(t) for t in TABLES.values() if t.schema == "raw")
+def _told_off(log: pd.DataFrame) -> list[str]:
+    """``source (why)`` of every source that was not asked."""
+    if not len(log):
+        return []
+    pairs = log[["source", "error_message"]].drop_duplicates().sort_values("source")
+    return [f"{source} ({why})" for source, why in pairs.itertuples(index=False)]
+
+
+ASSETS = tuple(
+    raw_asset(t) for t in TABLES.values() if t.schema == "raw" and t.full_name not in FROM_FILES
+)

@@ -2327,6 +2327,194 @@ COMMENT ON TABLE market.positioning_1h_revisions IS 'Replaced versions of market
 
 COMMENT ON COLUMN market.positioning_1h_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
 
+CREATE TABLE market.proxies_1h (
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	volume_spike_ratio FLOAT(53),
+	funding_crowding_z FLOAT(53),
+	estimated_long_liquidations_usd FLOAT(53),
+	estimated_short_liquidations_usd FLOAT(53),
+	market_fear_greed FLOAT(53),
+	status TEXT NOT NULL,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT NOT NULL,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT,
+	run_id TEXT,
+	CONSTRAINT proxies_1h_pk PRIMARY KEY (symbol, ts),
+	CONSTRAINT proxies_1h_volume_spike_ratio_ck0 CHECK ("volume_spike_ratio" >= 0.0 AND "volume_spike_ratio" < 'Infinity'),
+	CONSTRAINT proxies_1h_funding_crowding_z_ck0 CHECK ("funding_crowding_z" > '-Infinity' AND "funding_crowding_z" < 'Infinity'),
+	CONSTRAINT proxies_1h_estimated_long_liquidations_usd_ck0 CHECK ("estimated_long_liquidations_usd" >= 0.0 AND "estimated_long_liquidations_usd" < 'Infinity'),
+	CONSTRAINT proxies_1h_estimated_short_liquidations_usd_ck0 CHECK ("estimated_short_liquidations_usd" >= 0.0 AND "estimated_short_liquidations_usd" < 'Infinity'),
+	CONSTRAINT proxies_1h_market_fear_greed_ck0 CHECK ("market_fear_greed" >= 0.0 AND "market_fear_greed" <= 100.0),
+	CONSTRAINT proxies_1h_status_ck0 CHECK ("status" IN ('ok', 'partial', 'stale', 'missing', 'insufficient_history', 'not_applicable', 'quarantined')),
+	CONSTRAINT proxies_1h_source_tier_ck0 CHECK ("source_tier" >= 1),
+	CONSTRAINT proxies_1h_source_tier_ck1 CHECK ("source_tier" <= 9),
+	CONSTRAINT proxies_1h_revision_ck0 CHECK ("revision" >= 0)
+)
+ PARTITION BY RANGE (ts);
+
+COMMENT ON TABLE market.proxies_1h IS 'Substitutes under their own names, all of tier 3: no column of another table is ever filled from here.';
+
+COMMENT ON COLUMN market.proxies_1h.symbol IS 'Canonical symbol, BASE/QUOTE.';
+
+COMMENT ON COLUMN market.proxies_1h.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN market.proxies_1h.volume_spike_ratio IS 'Volume of the hour over the median of the same hour of day in the 28 days before. A proxy for large-holder activity without a direction; not whale data.';
+
+COMMENT ON COLUMN market.proxies_1h.funding_crowding_z IS 'Last settled 8 h funding against its own prior 30 days: median and scaled MAD, floored.';
+
+COMMENT ON COLUMN market.proxies_1h.estimated_long_liquidations_usd IS 'What crowded longs lose on a falling hour: open interest x fall x Phi(crowding z). An estimate from funding, not observed liquidations.';
+
+COMMENT ON COLUMN market.proxies_1h.estimated_short_liquidations_usd IS 'What crowded shorts lose on a rising hour: open interest x rise x Phi(-crowding z). An estimate from funding, not observed liquidations.';
+
+COMMENT ON COLUMN market.proxies_1h.market_fear_greed IS 'The market-wide index usable in the hour, to stand beside a coin''s sentiment.';
+
+COMMENT ON COLUMN market.proxies_1h.status IS 'Whether the row''s main value can be used; anything but ok or partial means null.';
+
+COMMENT ON COLUMN market.proxies_1h.reason IS 'Why the status is not ok; null when it is.';
+
+COMMENT ON COLUMN market.proxies_1h.source_tier IS 'Worst origin among the inputs: 1 primary, 2 secondary, 3 derived proxy / repaired / historical file, 4 cache, 9 synthetic.';
+
+COMMENT ON COLUMN market.proxies_1h.method_version IS 'Definition and thresholds behind the value: code version + digest of the parameters.';
+
+COMMENT ON COLUMN market.proxies_1h.ingested_at IS 'When this version of the row was first stored.';
+
+COMMENT ON COLUMN market.proxies_1h.revision IS '0 for the first version of a row, then 1, 2, ...';
+
+COMMENT ON COLUMN market.proxies_1h.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE market.proxies_1h_revisions (
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	volume_spike_ratio FLOAT(53),
+	funding_crowding_z FLOAT(53),
+	estimated_long_liquidations_usd FLOAT(53),
+	estimated_short_liquidations_usd FLOAT(53),
+	market_fear_greed FLOAT(53),
+	status TEXT,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT NOT NULL,
+	run_id TEXT,
+	superseded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT proxies_1h_revisions_pk PRIMARY KEY (symbol, ts, revision)
+);
+
+COMMENT ON TABLE market.proxies_1h_revisions IS 'Replaced versions of market.proxies_1h.';
+
+COMMENT ON COLUMN market.proxies_1h_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
+
+CREATE TABLE market.sentiment_1h (
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	social_score FLOAT(53),
+	social_mentions FLOAT(53),
+	social_confidence FLOAT(53),
+	news_score FLOAT(53),
+	news_mentions FLOAT(53),
+	news_confidence FLOAT(53),
+	trader_score FLOAT(53),
+	trader_mentions FLOAT(53),
+	trader_confidence FLOAT(53),
+	kinds_present BIGINT NOT NULL,
+	status TEXT NOT NULL,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT NOT NULL,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT,
+	run_id TEXT,
+	CONSTRAINT sentiment_1h_pk PRIMARY KEY (symbol, ts),
+	CONSTRAINT sentiment_1h_social_score_ck0 CHECK ("social_score" >= 0.0 AND "social_score" <= 100.0),
+	CONSTRAINT sentiment_1h_social_mentions_ck0 CHECK ("social_mentions" >= 0.0 AND "social_mentions" < 'Infinity'),
+	CONSTRAINT sentiment_1h_social_confidence_ck0 CHECK ("social_confidence" >= 0.0 AND "social_confidence" <= 1.0),
+	CONSTRAINT sentiment_1h_news_score_ck0 CHECK ("news_score" >= 0.0 AND "news_score" <= 100.0),
+	CONSTRAINT sentiment_1h_news_mentions_ck0 CHECK ("news_mentions" >= 0.0 AND "news_mentions" < 'Infinity'),
+	CONSTRAINT sentiment_1h_news_confidence_ck0 CHECK ("news_confidence" >= 0.0 AND "news_confidence" <= 1.0),
+	CONSTRAINT sentiment_1h_trader_score_ck0 CHECK ("trader_score" >= 0.0 AND "trader_score" <= 100.0),
+	CONSTRAINT sentiment_1h_trader_mentions_ck0 CHECK ("trader_mentions" >= 0.0 AND "trader_mentions" < 'Infinity'),
+	CONSTRAINT sentiment_1h_trader_confidence_ck0 CHECK ("trader_confidence" >= 0.0 AND "trader_confidence" <= 1.0),
+	CONSTRAINT sentiment_1h_kinds_present_ck0 CHECK ("kinds_present" >= 0),
+	CONSTRAINT sentiment_1h_kinds_present_ck1 CHECK ("kinds_present" <= 3),
+	CONSTRAINT sentiment_1h_status_ck0 CHECK ("status" IN ('ok', 'partial', 'stale', 'missing', 'insufficient_history', 'not_applicable', 'quarantined')),
+	CONSTRAINT sentiment_1h_source_tier_ck0 CHECK ("source_tier" >= 1),
+	CONSTRAINT sentiment_1h_source_tier_ck1 CHECK ("source_tier" <= 9),
+	CONSTRAINT sentiment_1h_revision_ck0 CHECK ("revision" >= 0)
+)
+ PARTITION BY RANGE (ts);
+
+COMMENT ON TABLE market.sentiment_1h IS 'Hourly mood of each coin, one column set per kind, each kind from the one provider that the settings name for it. Fear & Greed is market wide and stays in market.fear_greed.';
+
+COMMENT ON COLUMN market.sentiment_1h.symbol IS 'Canonical symbol, BASE/QUOTE.';
+
+COMMENT ON COLUMN market.sentiment_1h.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN market.sentiment_1h.social_score IS 'Mood of social sources, from the one provider named for them.';
+
+COMMENT ON COLUMN market.sentiment_1h.social_mentions IS 'Posts behind the social score.';
+
+COMMENT ON COLUMN market.sentiment_1h.social_confidence IS 'The provider''s trust in the social score.';
+
+COMMENT ON COLUMN market.sentiment_1h.news_score IS 'Mood of news sources, from the one provider named for them.';
+
+COMMENT ON COLUMN market.sentiment_1h.news_mentions IS 'Posts behind the news score.';
+
+COMMENT ON COLUMN market.sentiment_1h.news_confidence IS 'The provider''s trust in the news score.';
+
+COMMENT ON COLUMN market.sentiment_1h.trader_score IS 'Mood of trader sources, from the one provider named for them.';
+
+COMMENT ON COLUMN market.sentiment_1h.trader_mentions IS 'Posts behind the trader score.';
+
+COMMENT ON COLUMN market.sentiment_1h.trader_confidence IS 'The provider''s trust in the trader score.';
+
+COMMENT ON COLUMN market.sentiment_1h.kinds_present IS 'Kinds of sentiment with a score.';
+
+COMMENT ON COLUMN market.sentiment_1h.status IS 'Whether the row''s main value can be used; anything but ok or partial means null.';
+
+COMMENT ON COLUMN market.sentiment_1h.reason IS 'Why the status is not ok; null when it is.';
+
+COMMENT ON COLUMN market.sentiment_1h.source_tier IS 'Worst origin among the inputs: 1 primary, 2 secondary, 3 derived proxy / repaired / historical file, 4 cache, 9 synthetic.';
+
+COMMENT ON COLUMN market.sentiment_1h.method_version IS 'Definition and thresholds behind the value: code version + digest of the parameters.';
+
+COMMENT ON COLUMN market.sentiment_1h.ingested_at IS 'When this version of the row was first stored.';
+
+COMMENT ON COLUMN market.sentiment_1h.revision IS '0 for the first version of a row, then 1, 2, ...';
+
+COMMENT ON COLUMN market.sentiment_1h.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE market.sentiment_1h_revisions (
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	social_score FLOAT(53),
+	social_mentions FLOAT(53),
+	social_confidence FLOAT(53),
+	news_score FLOAT(53),
+	news_mentions FLOAT(53),
+	news_confidence FLOAT(53),
+	trader_score FLOAT(53),
+	trader_mentions FLOAT(53),
+	trader_confidence FLOAT(53),
+	kinds_present BIGINT,
+	status TEXT,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT NOT NULL,
+	run_id TEXT,
+	superseded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT sentiment_1h_revisions_pk PRIMARY KEY (symbol, ts, revision)
+);
+
+COMMENT ON TABLE market.sentiment_1h_revisions IS 'Replaced versions of market.sentiment_1h.';
+
+COMMENT ON COLUMN market.sentiment_1h_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
+
 CREATE TABLE market.trade_flow_1h (
 	market TEXT NOT NULL,
 	symbol TEXT NOT NULL,
@@ -2436,6 +2624,101 @@ CREATE TABLE market.trade_flow_1h_revisions (
 COMMENT ON TABLE market.trade_flow_1h_revisions IS 'Replaced versions of market.trade_flow_1h.';
 
 COMMENT ON COLUMN market.trade_flow_1h_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
+
+CREATE TABLE market.whale_flow_1h (
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	source TEXT,
+	inflow_usd FLOAT(53),
+	outflow_usd FLOAT(53),
+	net_flow_usd FLOAT(53),
+	transfer_count BIGINT,
+	stablecoin_net_flow_usd FLOAT(53),
+	stablecoin_transfer_count BIGINT,
+	coverage FLOAT(53),
+	status TEXT NOT NULL,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT NOT NULL,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT,
+	run_id TEXT,
+	CONSTRAINT whale_flow_1h_pk PRIMARY KEY (symbol, ts),
+	CONSTRAINT whale_flow_1h_inflow_usd_ck0 CHECK ("inflow_usd" >= 0.0 AND "inflow_usd" < 'Infinity'),
+	CONSTRAINT whale_flow_1h_outflow_usd_ck0 CHECK ("outflow_usd" >= 0.0 AND "outflow_usd" < 'Infinity'),
+	CONSTRAINT whale_flow_1h_net_flow_usd_ck0 CHECK ("net_flow_usd" > '-Infinity' AND "net_flow_usd" < 'Infinity'),
+	CONSTRAINT whale_flow_1h_transfer_count_ck0 CHECK ("transfer_count" >= 0),
+	CONSTRAINT whale_flow_1h_stablecoin_net_flow_usd_ck0 CHECK ("stablecoin_net_flow_usd" > '-Infinity' AND "stablecoin_net_flow_usd" < 'Infinity'),
+	CONSTRAINT whale_flow_1h_stablecoin_transfer_count_ck0 CHECK ("stablecoin_transfer_count" >= 0),
+	CONSTRAINT whale_flow_1h_coverage_ck0 CHECK ("coverage" >= 0.0 AND "coverage" <= 1.0),
+	CONSTRAINT whale_flow_1h_status_ck0 CHECK ("status" IN ('ok', 'partial', 'stale', 'missing', 'insufficient_history', 'not_applicable', 'quarantined')),
+	CONSTRAINT whale_flow_1h_source_tier_ck0 CHECK ("source_tier" >= 1),
+	CONSTRAINT whale_flow_1h_source_tier_ck1 CHECK ("source_tier" <= 9),
+	CONSTRAINT whale_flow_1h_revision_ck0 CHECK ("revision" >= 0)
+)
+ PARTITION BY RANGE (ts);
+
+COMMENT ON TABLE market.whale_flow_1h IS 'Large transfers onto and off exchanges over the 24 h that end with the hour. Moves between exchanges, inside one, and mints or burns are left out; a listing that was cut short makes the row partial.';
+
+COMMENT ON COLUMN market.whale_flow_1h.symbol IS 'Canonical symbol, BASE/QUOTE.';
+
+COMMENT ON COLUMN market.whale_flow_1h.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN market.whale_flow_1h.source IS 'Provider that told us.';
+
+COMMENT ON COLUMN market.whale_flow_1h.inflow_usd IS 'Coins moved onto exchanges in the last 24 h.';
+
+COMMENT ON COLUMN market.whale_flow_1h.outflow_usd IS 'Coins taken off exchanges in the last 24 h.';
+
+COMMENT ON COLUMN market.whale_flow_1h.net_flow_usd IS 'Inflow less outflow of the last 24 h: above 0 is coins offered for sale.';
+
+COMMENT ON COLUMN market.whale_flow_1h.transfer_count IS 'Transfers in inflow and outflow.';
+
+COMMENT ON COLUMN market.whale_flow_1h.stablecoin_net_flow_usd IS 'Outflow less inflow of all stablecoins in the last 24 h. The sign is the reverse of the coin''s, because stablecoins on exchanges buy: above 0 is buying power withdrawn.';
+
+COMMENT ON COLUMN market.whale_flow_1h.stablecoin_transfer_count IS 'Stablecoin transfers in the stablecoin flow.';
+
+COMMENT ON COLUMN market.whale_flow_1h.coverage IS 'Share of the expected inputs that was present.';
+
+COMMENT ON COLUMN market.whale_flow_1h.status IS 'Whether the row''s main value can be used; anything but ok or partial means null.';
+
+COMMENT ON COLUMN market.whale_flow_1h.reason IS 'Why the status is not ok; null when it is.';
+
+COMMENT ON COLUMN market.whale_flow_1h.source_tier IS 'Worst origin among the inputs: 1 primary, 2 secondary, 3 derived proxy / repaired / historical file, 4 cache, 9 synthetic.';
+
+COMMENT ON COLUMN market.whale_flow_1h.method_version IS 'Definition and thresholds behind the value: code version + digest of the parameters.';
+
+COMMENT ON COLUMN market.whale_flow_1h.ingested_at IS 'When this version of the row was first stored.';
+
+COMMENT ON COLUMN market.whale_flow_1h.revision IS '0 for the first version of a row, then 1, 2, ...';
+
+COMMENT ON COLUMN market.whale_flow_1h.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE market.whale_flow_1h_revisions (
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	source TEXT,
+	inflow_usd FLOAT(53),
+	outflow_usd FLOAT(53),
+	net_flow_usd FLOAT(53),
+	transfer_count BIGINT,
+	stablecoin_net_flow_usd FLOAT(53),
+	stablecoin_transfer_count BIGINT,
+	coverage FLOAT(53),
+	status TEXT,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT NOT NULL,
+	run_id TEXT,
+	superseded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT whale_flow_1h_revisions_pk PRIMARY KEY (symbol, ts, revision)
+);
+
+COMMENT ON TABLE market.whale_flow_1h_revisions IS 'Replaced versions of market.whale_flow_1h.';
+
+COMMENT ON COLUMN market.whale_flow_1h_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
 
 CREATE TABLE ops.breaker_state (
 	source TEXT NOT NULL,
@@ -2812,6 +3095,231 @@ COMMENT ON TABLE raw.candles_revisions IS 'Replaced versions of raw.candles.';
 
 COMMENT ON COLUMN raw.candles_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
 
+CREATE TABLE raw.coin_markets (
+	source TEXT NOT NULL,
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	price_usd FLOAT(53),
+	market_cap_usd FLOAT(53),
+	market_cap_rank BIGINT,
+	volume_24h_usd FLOAT(53),
+	price_change_24h_frac FLOAT(53),
+	open_interest_usd FLOAT(53),
+	open_interest_base FLOAT(53),
+	funding_rate_oi_weighted FLOAT(53),
+	long_short_ratio_24h FLOAT(53),
+	long_liquidations_24h_usd FLOAT(53),
+	short_liquidations_24h_usd FLOAT(53),
+	sentiment_score FLOAT(53),
+	galaxy_score FLOAT(53),
+	alt_rank BIGINT,
+	social_dominance_frac FLOAT(53),
+	social_volume_24h FLOAT(53),
+	interaction_count FLOAT(53),
+	source_tier BIGINT NOT NULL,
+	payload_id TEXT,
+	available_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	pit_grade TEXT NOT NULL,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT,
+	run_id TEXT,
+	CONSTRAINT coin_markets_pk PRIMARY KEY (source, symbol, ts),
+	CONSTRAINT coin_markets_price_usd_ck0 CHECK ("price_usd" > 0.0 AND "price_usd" < 'Infinity'),
+	CONSTRAINT coin_markets_market_cap_usd_ck0 CHECK ("market_cap_usd" >= 0.0 AND "market_cap_usd" < 'Infinity'),
+	CONSTRAINT coin_markets_market_cap_rank_ck0 CHECK ("market_cap_rank" >= 1),
+	CONSTRAINT coin_markets_volume_24h_usd_ck0 CHECK ("volume_24h_usd" >= 0.0 AND "volume_24h_usd" < 'Infinity'),
+	CONSTRAINT coin_markets_price_change_24h_frac_ck0 CHECK ("price_change_24h_frac" >= -1.0 AND "price_change_24h_frac" < 'Infinity'),
+	CONSTRAINT coin_markets_open_interest_usd_ck0 CHECK ("open_interest_usd" >= 0.0 AND "open_interest_usd" < 'Infinity'),
+	CONSTRAINT coin_markets_open_interest_base_ck0 CHECK ("open_interest_base" >= 0.0 AND "open_interest_base" < 'Infinity'),
+	CONSTRAINT coin_markets_funding_rate_oi_weighted_ck0 CHECK ("funding_rate_oi_weighted" >= -1.0 AND "funding_rate_oi_weighted" <= 1.0),
+	CONSTRAINT coin_markets_long_short_ratio_24h_ck0 CHECK ("long_short_ratio_24h" >= 0.0 AND "long_short_ratio_24h" < 'Infinity'),
+	CONSTRAINT coin_markets_long_liquidations_24h_usd_ck0 CHECK ("long_liquidations_24h_usd" >= 0.0 AND "long_liquidations_24h_usd" < 'Infinity'),
+	CONSTRAINT coin_markets_short_liquidations_24h_usd_ck0 CHECK ("short_liquidations_24h_usd" >= 0.0 AND "short_liquidations_24h_usd" < 'Infinity'),
+	CONSTRAINT coin_markets_sentiment_score_ck0 CHECK ("sentiment_score" >= 0.0 AND "sentiment_score" <= 100.0),
+	CONSTRAINT coin_markets_galaxy_score_ck0 CHECK ("galaxy_score" >= 0.0 AND "galaxy_score" <= 100.0),
+	CONSTRAINT coin_markets_alt_rank_ck0 CHECK ("alt_rank" >= 1),
+	CONSTRAINT coin_markets_social_dominance_frac_ck0 CHECK ("social_dominance_frac" >= 0.0 AND "social_dominance_frac" <= 1.0),
+	CONSTRAINT coin_markets_social_volume_24h_ck0 CHECK ("social_volume_24h" >= 0.0 AND "social_volume_24h" < 'Infinity'),
+	CONSTRAINT coin_markets_interaction_count_ck0 CHECK ("interaction_count" >= 0.0 AND "interaction_count" < 'Infinity'),
+	CONSTRAINT coin_markets_source_tier_ck0 CHECK ("source_tier" >= 1),
+	CONSTRAINT coin_markets_source_tier_ck1 CHECK ("source_tier" <= 9),
+	CONSTRAINT coin_markets_pit_grade_ck0 CHECK ("pit_grade" IN ('observed', 'assumed')),
+	CONSTRAINT coin_markets_revision_ck0 CHECK ("revision" >= 0)
+)
+ PARTITION BY RANGE (ts);
+
+COMMENT ON TABLE raw.coin_markets IS 'What aggregators show about a coin at the moment of asking, stamped with that hour. Forward only: a past hour cannot be asked for.';
+
+COMMENT ON COLUMN raw.coin_markets.source IS 'Provider that told us.';
+
+COMMENT ON COLUMN raw.coin_markets.symbol IS 'Canonical symbol, BASE/QUOTE.';
+
+COMMENT ON COLUMN raw.coin_markets.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN raw.coin_markets.price_usd IS 'Price shown.';
+
+COMMENT ON COLUMN raw.coin_markets.market_cap_usd IS 'Market capitalisation.';
+
+COMMENT ON COLUMN raw.coin_markets.market_cap_rank IS 'Rank by capitalisation.';
+
+COMMENT ON COLUMN raw.coin_markets.volume_24h_usd IS 'Volume of the last 24 h.';
+
+COMMENT ON COLUMN raw.coin_markets.price_change_24h_frac IS 'Price change over 24 h.';
+
+COMMENT ON COLUMN raw.coin_markets.open_interest_usd IS 'One-sided open interest in US dollars.';
+
+COMMENT ON COLUMN raw.coin_markets.open_interest_base IS 'One-sided open interest in coins.';
+
+COMMENT ON COLUMN raw.coin_markets.funding_rate_oi_weighted IS 'Running funding rate over exchanges, weighted by open interest.';
+
+COMMENT ON COLUMN raw.coin_markets.long_short_ratio_24h IS 'Longs over shorts of 24 h taker volume.';
+
+COMMENT ON COLUMN raw.coin_markets.long_liquidations_24h_usd IS 'Longs closed by force in 24 h.';
+
+COMMENT ON COLUMN raw.coin_markets.short_liquidations_24h_usd IS 'Shorts closed by force in 24 h.';
+
+COMMENT ON COLUMN raw.coin_markets.sentiment_score IS 'Mood, 50 is neutral; null when the provider gives no verdict.';
+
+COMMENT ON COLUMN raw.coin_markets.galaxy_score IS 'LunarCrush Galaxy Score.';
+
+COMMENT ON COLUMN raw.coin_markets.alt_rank IS 'LunarCrush AltRank, 1 is best.';
+
+COMMENT ON COLUMN raw.coin_markets.social_dominance_frac IS 'Share of all crypto talk.';
+
+COMMENT ON COLUMN raw.coin_markets.social_volume_24h IS 'Posts of the last 24 h.';
+
+COMMENT ON COLUMN raw.coin_markets.interaction_count IS 'Reactions to those posts.';
+
+COMMENT ON COLUMN raw.coin_markets.source_tier IS 'Worst origin among the inputs: 1 primary, 2 secondary, 3 derived proxy / repaired / historical file, 4 cache, 9 synthetic.';
+
+COMMENT ON COLUMN raw.coin_markets.payload_id IS 'Landing-store id (sha256) of the response bytes.';
+
+COMMENT ON COLUMN raw.coin_markets.available_at IS 'When the value could be known: arrival for rows seen live, else close + declared lag.';
+
+COMMENT ON COLUMN raw.coin_markets.pit_grade IS 'Whether the arrival was seen or is assumed from a declared lag.';
+
+COMMENT ON COLUMN raw.coin_markets.ingested_at IS 'When this version of the row was first stored.';
+
+COMMENT ON COLUMN raw.coin_markets.revision IS '0 for the first version of a row, then 1, 2, ...';
+
+COMMENT ON COLUMN raw.coin_markets.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE raw.coin_markets_revisions (
+	source TEXT NOT NULL,
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	price_usd FLOAT(53),
+	market_cap_usd FLOAT(53),
+	market_cap_rank BIGINT,
+	volume_24h_usd FLOAT(53),
+	price_change_24h_frac FLOAT(53),
+	open_interest_usd FLOAT(53),
+	open_interest_base FLOAT(53),
+	funding_rate_oi_weighted FLOAT(53),
+	long_short_ratio_24h FLOAT(53),
+	long_liquidations_24h_usd FLOAT(53),
+	short_liquidations_24h_usd FLOAT(53),
+	sentiment_score FLOAT(53),
+	galaxy_score FLOAT(53),
+	alt_rank BIGINT,
+	social_dominance_frac FLOAT(53),
+	social_volume_24h FLOAT(53),
+	interaction_count FLOAT(53),
+	source_tier BIGINT,
+	payload_id TEXT,
+	available_at TIMESTAMP WITH TIME ZONE,
+	pit_grade TEXT,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT NOT NULL,
+	run_id TEXT,
+	superseded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT coin_markets_revisions_pk PRIMARY KEY (source, symbol, ts, revision)
+);
+
+COMMENT ON TABLE raw.coin_markets_revisions IS 'Replaced versions of raw.coin_markets.';
+
+COMMENT ON COLUMN raw.coin_markets_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
+
+CREATE TABLE raw.dashboard_signals (
+	source TEXT NOT NULL,
+	symbol TEXT NOT NULL,
+	component TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	signal_score FLOAT(53) NOT NULL,
+	signal_confidence FLOAT(53),
+	signal_direction TEXT,
+	source_tier BIGINT NOT NULL,
+	payload_id TEXT,
+	available_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	pit_grade TEXT NOT NULL,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT,
+	run_id TEXT,
+	CONSTRAINT dashboard_signals_pk PRIMARY KEY (source, symbol, component, ts),
+	CONSTRAINT dashboard_signals_component_ck0 CHECK ("component" IN ('momentum', 'technical', 'volume', 'orderflow', 'orderbook', 'sentiment', 'price_action', 'beta_exp', 'confluence', 'whale_act', 'liquidation')),
+	CONSTRAINT dashboard_signals_signal_score_ck0 CHECK ("signal_score" >= 0.0 AND "signal_score" <= 100.0),
+	CONSTRAINT dashboard_signals_signal_confidence_ck0 CHECK ("signal_confidence" >= 0.0 AND "signal_confidence" <= 1.0),
+	CONSTRAINT dashboard_signals_signal_direction_ck0 CHECK ("signal_direction" IN ('bullish', 'bearish', 'neutral')),
+	CONSTRAINT dashboard_signals_source_tier_ck0 CHECK ("source_tier" >= 1),
+	CONSTRAINT dashboard_signals_source_tier_ck1 CHECK ("source_tier" <= 9),
+	CONSTRAINT dashboard_signals_pit_grade_ck0 CHECK ("pit_grade" IN ('observed', 'assumed')),
+	CONSTRAINT dashboard_signals_revision_ck0 CHECK ("revision" >= 0)
+)
+ PARTITION BY RANGE (ts);
+
+COMMENT ON TABLE raw.dashboard_signals IS 'Ready-made scores of an outside signal service, beside ours and never mixed with them. ts is the hour they are about. Forward only.';
+
+COMMENT ON COLUMN raw.dashboard_signals.source IS 'Provider that told us.';
+
+COMMENT ON COLUMN raw.dashboard_signals.symbol IS 'Canonical symbol, BASE/QUOTE.';
+
+COMMENT ON COLUMN raw.dashboard_signals.component IS 'Signal component that is scored.';
+
+COMMENT ON COLUMN raw.dashboard_signals.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN raw.dashboard_signals.signal_score IS 'The service''s own score; ours are in schema signals.';
+
+COMMENT ON COLUMN raw.dashboard_signals.signal_confidence IS 'The service''s own confidence.';
+
+COMMENT ON COLUMN raw.dashboard_signals.signal_direction IS 'The service''s own verdict.';
+
+COMMENT ON COLUMN raw.dashboard_signals.source_tier IS 'Worst origin among the inputs: 1 primary, 2 secondary, 3 derived proxy / repaired / historical file, 4 cache, 9 synthetic.';
+
+COMMENT ON COLUMN raw.dashboard_signals.payload_id IS 'Landing-store id (sha256) of the response bytes.';
+
+COMMENT ON COLUMN raw.dashboard_signals.available_at IS 'When the value could be known: arrival for rows seen live, else close + declared lag.';
+
+COMMENT ON COLUMN raw.dashboard_signals.pit_grade IS 'Whether the arrival was seen or is assumed from a declared lag.';
+
+COMMENT ON COLUMN raw.dashboard_signals.ingested_at IS 'When this version of the row was first stored.';
+
+COMMENT ON COLUMN raw.dashboard_signals.revision IS '0 for the first version of a row, then 1, 2, ...';
+
+COMMENT ON COLUMN raw.dashboard_signals.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE raw.dashboard_signals_revisions (
+	source TEXT NOT NULL,
+	symbol TEXT NOT NULL,
+	component TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	signal_score FLOAT(53),
+	signal_confidence FLOAT(53),
+	signal_direction TEXT,
+	source_tier BIGINT,
+	payload_id TEXT,
+	available_at TIMESTAMP WITH TIME ZONE,
+	pit_grade TEXT,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT NOT NULL,
+	run_id TEXT,
+	superseded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT dashboard_signals_revisions_pk PRIMARY KEY (source, symbol, component, ts, revision)
+);
+
+COMMENT ON TABLE raw.dashboard_signals_revisions IS 'Replaced versions of raw.dashboard_signals.';
+
+COMMENT ON COLUMN raw.dashboard_signals_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
+
 CREATE TABLE raw.fear_greed (
 	source TEXT NOT NULL,
 	ts TIMESTAMP WITH TIME ZONE NOT NULL,
@@ -2961,6 +3469,109 @@ CREATE TABLE raw.funding_rates_revisions (
 COMMENT ON TABLE raw.funding_rates_revisions IS 'Replaced versions of raw.funding_rates.';
 
 COMMENT ON COLUMN raw.funding_rates_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
+
+CREATE TABLE raw.legacy_signals (
+	source TEXT NOT NULL,
+	symbol TEXT NOT NULL,
+	component TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	legacy_score FLOAT(53) NOT NULL,
+	legacy_direction TEXT,
+	legacy_strength FLOAT(53),
+	legacy_confidence FLOAT(53),
+	legacy_price FLOAT(53),
+	cross_check TEXT NOT NULL,
+	is_repaired BOOLEAN NOT NULL,
+	file_name TEXT NOT NULL,
+	source_tier BIGINT NOT NULL,
+	payload_id TEXT,
+	available_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	pit_grade TEXT NOT NULL,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT,
+	run_id TEXT,
+	CONSTRAINT legacy_signals_pk PRIMARY KEY (source, symbol, component, ts),
+	CONSTRAINT legacy_signals_component_ck0 CHECK ("component" IN ('momentum', 'technical', 'volume', 'orderflow', 'orderbook', 'sentiment', 'price_action', 'beta_exp', 'confluence', 'whale_act', 'liquidation')),
+	CONSTRAINT legacy_signals_legacy_score_ck0 CHECK ("legacy_score" >= 0.0 AND "legacy_score" <= 100.0),
+	CONSTRAINT legacy_signals_legacy_direction_ck0 CHECK ("legacy_direction" IN ('BULLISH', 'NEUTRAL', 'BEARISH')),
+	CONSTRAINT legacy_signals_legacy_strength_ck0 CHECK ("legacy_strength" >= 0.0 AND "legacy_strength" <= 1.0),
+	CONSTRAINT legacy_signals_legacy_confidence_ck0 CHECK ("legacy_confidence" >= 0.0 AND "legacy_confidence" <= 1.0),
+	CONSTRAINT legacy_signals_legacy_price_ck0 CHECK ("legacy_price" > 0.0 AND "legacy_price" < 'Infinity'),
+	CONSTRAINT legacy_signals_cross_check_ck0 CHECK ("cross_check" IN ('agrees', 'differs', 'no_reference')),
+	CONSTRAINT legacy_signals_source_tier_ck0 CHECK ("source_tier" >= 1),
+	CONSTRAINT legacy_signals_source_tier_ck1 CHECK ("source_tier" <= 9),
+	CONSTRAINT legacy_signals_pit_grade_ck0 CHECK ("pit_grade" IN ('observed', 'assumed')),
+	CONSTRAINT legacy_signals_revision_ck0 CHECK ("revision" >= 0)
+)
+ PARTITION BY RANGE (ts);
+
+COMMENT ON TABLE raw.legacy_signals IS 'Signal scores of the replaced systems, migrated from their JSON files; filled by `regime migrate-signals`. ts is when the file says that the signal was made.';
+
+COMMENT ON COLUMN raw.legacy_signals.source IS 'Provider that told us.';
+
+COMMENT ON COLUMN raw.legacy_signals.symbol IS 'Canonical symbol, BASE/QUOTE.';
+
+COMMENT ON COLUMN raw.legacy_signals.component IS 'Signal component that is scored.';
+
+COMMENT ON COLUMN raw.legacy_signals.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN raw.legacy_signals.legacy_score IS 'Score as the replaced system computed it, by rules of its own; ours are in schema signals.';
+
+COMMENT ON COLUMN raw.legacy_signals.legacy_direction IS 'Direction as written in the file.';
+
+COMMENT ON COLUMN raw.legacy_signals.legacy_strength IS 'Strength as written; words are weak 0.25, moderate 0.5, strong 0.75, very strong 1.';
+
+COMMENT ON COLUMN raw.legacy_signals.legacy_confidence IS 'Confidence as written.';
+
+COMMENT ON COLUMN raw.legacy_signals.legacy_price IS 'Price that the record carries, in the quote currency; checked against stored candles.';
+
+COMMENT ON COLUMN raw.legacy_signals.cross_check IS 'Against the stored score of a better tier for the same component and hour: differs is more than 25 points away.';
+
+COMMENT ON COLUMN raw.legacy_signals.is_repaired IS 'The file could be read only after a repair.';
+
+COMMENT ON COLUMN raw.legacy_signals.file_name IS 'File below the folder that was migrated.';
+
+COMMENT ON COLUMN raw.legacy_signals.source_tier IS 'Worst origin among the inputs: 1 primary, 2 secondary, 3 derived proxy / repaired / historical file, 4 cache, 9 synthetic.';
+
+COMMENT ON COLUMN raw.legacy_signals.payload_id IS 'Landing-store id (sha256) of the response bytes.';
+
+COMMENT ON COLUMN raw.legacy_signals.available_at IS 'When the value could be known: arrival for rows seen live, else close + declared lag.';
+
+COMMENT ON COLUMN raw.legacy_signals.pit_grade IS 'Whether the arrival was seen or is assumed from a declared lag.';
+
+COMMENT ON COLUMN raw.legacy_signals.ingested_at IS 'When this version of the row was first stored.';
+
+COMMENT ON COLUMN raw.legacy_signals.revision IS '0 for the first version of a row, then 1, 2, ...';
+
+COMMENT ON COLUMN raw.legacy_signals.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE raw.legacy_signals_revisions (
+	source TEXT NOT NULL,
+	symbol TEXT NOT NULL,
+	component TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	legacy_score FLOAT(53),
+	legacy_direction TEXT,
+	legacy_strength FLOAT(53),
+	legacy_confidence FLOAT(53),
+	legacy_price FLOAT(53),
+	cross_check TEXT,
+	is_repaired BOOLEAN,
+	file_name TEXT,
+	source_tier BIGINT,
+	payload_id TEXT,
+	available_at TIMESTAMP WITH TIME ZONE,
+	pit_grade TEXT,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT NOT NULL,
+	run_id TEXT,
+	superseded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT legacy_signals_revisions_pk PRIMARY KEY (source, symbol, component, ts, revision)
+);
+
+COMMENT ON TABLE raw.legacy_signals_revisions IS 'Replaced versions of raw.legacy_signals.';
+
+COMMENT ON COLUMN raw.legacy_signals_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
 
 CREATE TABLE raw.liquidation_events (
 	source TEXT NOT NULL,
@@ -3454,6 +4065,169 @@ COMMENT ON TABLE raw.positioning_revisions IS 'Replaced versions of raw.position
 
 COMMENT ON COLUMN raw.positioning_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
 
+CREATE TABLE raw.reference_prices (
+	source TEXT NOT NULL,
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	reference_price FLOAT(53) NOT NULL,
+	source_tier BIGINT NOT NULL,
+	payload_id TEXT,
+	available_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	pit_grade TEXT NOT NULL,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT,
+	run_id TEXT,
+	CONSTRAINT reference_prices_pk PRIMARY KEY (source, symbol, ts),
+	CONSTRAINT reference_prices_reference_price_ck0 CHECK ("reference_price" > 0.0 AND "reference_price" < 'Infinity'),
+	CONSTRAINT reference_prices_source_tier_ck0 CHECK ("source_tier" >= 1),
+	CONSTRAINT reference_prices_source_tier_ck1 CHECK ("source_tier" <= 9),
+	CONSTRAINT reference_prices_pit_grade_ck0 CHECK ("pit_grade" IN ('observed', 'assumed')),
+	CONSTRAINT reference_prices_revision_ck0 CHECK ("revision" >= 0)
+)
+ PARTITION BY RANGE (ts);
+
+COMMENT ON TABLE raw.reference_prices IS 'Hourly reference rates, a 24 h volume-weighted mean over venues: for comparison, never a last price. ts is the bucket''s start.';
+
+COMMENT ON COLUMN raw.reference_prices.source IS 'Provider that told us.';
+
+COMMENT ON COLUMN raw.reference_prices.symbol IS 'Canonical symbol, BASE/QUOTE.';
+
+COMMENT ON COLUMN raw.reference_prices.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN raw.reference_prices.reference_price IS 'Volume-weighted rate over many venues and 24 h at the bucket''s end: it lags the last price.';
+
+COMMENT ON COLUMN raw.reference_prices.source_tier IS 'Worst origin among the inputs: 1 primary, 2 secondary, 3 derived proxy / repaired / historical file, 4 cache, 9 synthetic.';
+
+COMMENT ON COLUMN raw.reference_prices.payload_id IS 'Landing-store id (sha256) of the response bytes.';
+
+COMMENT ON COLUMN raw.reference_prices.available_at IS 'When the value could be known: arrival for rows seen live, else close + declared lag.';
+
+COMMENT ON COLUMN raw.reference_prices.pit_grade IS 'Whether the arrival was seen or is assumed from a declared lag.';
+
+COMMENT ON COLUMN raw.reference_prices.ingested_at IS 'When this version of the row was first stored.';
+
+COMMENT ON COLUMN raw.reference_prices.revision IS '0 for the first version of a row, then 1, 2, ...';
+
+COMMENT ON COLUMN raw.reference_prices.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE raw.reference_prices_revisions (
+	source TEXT NOT NULL,
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	reference_price FLOAT(53),
+	source_tier BIGINT,
+	payload_id TEXT,
+	available_at TIMESTAMP WITH TIME ZONE,
+	pit_grade TEXT,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT NOT NULL,
+	run_id TEXT,
+	superseded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT reference_prices_revisions_pk PRIMARY KEY (source, symbol, ts, revision)
+);
+
+COMMENT ON TABLE raw.reference_prices_revisions IS 'Replaced versions of raw.reference_prices.';
+
+COMMENT ON COLUMN raw.reference_prices_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
+
+CREATE TABLE raw.sentiment (
+	source TEXT NOT NULL,
+	sentiment_scope TEXT NOT NULL,
+	sentiment_kind TEXT NOT NULL,
+	symbol TEXT NOT NULL,
+	item TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	sentiment_score FLOAT(53),
+	mention_count FLOAT(53),
+	interaction_count FLOAT(53),
+	source_confidence FLOAT(53),
+	headline TEXT,
+	source_tier BIGINT NOT NULL,
+	payload_id TEXT,
+	available_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	pit_grade TEXT NOT NULL,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT,
+	run_id TEXT,
+	CONSTRAINT sentiment_pk PRIMARY KEY (source, sentiment_scope, sentiment_kind, symbol, item, ts),
+	CONSTRAINT sentiment_sentiment_scope_ck0 CHECK ("sentiment_scope" IN ('symbol', 'market')),
+	CONSTRAINT sentiment_sentiment_kind_ck0 CHECK ("sentiment_kind" IN ('social', 'news', 'trader')),
+	CONSTRAINT sentiment_sentiment_score_ck0 CHECK ("sentiment_score" >= 0.0 AND "sentiment_score" <= 100.0),
+	CONSTRAINT sentiment_mention_count_ck0 CHECK ("mention_count" >= 0.0 AND "mention_count" < 'Infinity'),
+	CONSTRAINT sentiment_interaction_count_ck0 CHECK ("interaction_count" >= 0.0 AND "interaction_count" < 'Infinity'),
+	CONSTRAINT sentiment_source_confidence_ck0 CHECK ("source_confidence" >= 0.0 AND "source_confidence" <= 1.0),
+	CONSTRAINT sentiment_source_tier_ck0 CHECK ("source_tier" >= 1),
+	CONSTRAINT sentiment_source_tier_ck1 CHECK ("source_tier" <= 9),
+	CONSTRAINT sentiment_pit_grade_ck0 CHECK ("pit_grade" IN ('observed', 'assumed')),
+	CONSTRAINT sentiment_revision_ck0 CHECK ("revision" >= 0)
+)
+ PARTITION BY RANGE (ts);
+
+COMMENT ON TABLE raw.sentiment IS 'Mood by source, kind and scope. ts is the start of an hourly bucket, the hour a reading was taken in, or a post''s publication. The Fear & Greed index has a table of its own.';
+
+COMMENT ON COLUMN raw.sentiment.source IS 'Provider that told us.';
+
+COMMENT ON COLUMN raw.sentiment.sentiment_scope IS 'What the reading is about: one coin, or the market as a whole (symbol is then `*`).';
+
+COMMENT ON COLUMN raw.sentiment.sentiment_kind IS 'Whose mood it is.';
+
+COMMENT ON COLUMN raw.sentiment.symbol IS 'Canonical symbol, BASE/QUOTE.';
+
+COMMENT ON COLUMN raw.sentiment.item IS '`aggregate` for a reading over many posts, else the provider''s id of the one post.';
+
+COMMENT ON COLUMN raw.sentiment.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN raw.sentiment.sentiment_score IS 'Mood, 50 is neutral; null when the provider gives no verdict.';
+
+COMMENT ON COLUMN raw.sentiment.mention_count IS 'Posts behind the reading.';
+
+COMMENT ON COLUMN raw.sentiment.interaction_count IS 'Reactions to those posts.';
+
+COMMENT ON COLUMN raw.sentiment.source_confidence IS 'The provider''s own trust in its reading.';
+
+COMMENT ON COLUMN raw.sentiment.headline IS 'Title of a single post, one line.';
+
+COMMENT ON COLUMN raw.sentiment.source_tier IS 'Worst origin among the inputs: 1 primary, 2 secondary, 3 derived proxy / repaired / historical file, 4 cache, 9 synthetic.';
+
+COMMENT ON COLUMN raw.sentiment.payload_id IS 'Landing-store id (sha256) of the response bytes.';
+
+COMMENT ON COLUMN raw.sentiment.available_at IS 'When the value could be known: arrival for rows seen live, else close + declared lag.';
+
+COMMENT ON COLUMN raw.sentiment.pit_grade IS 'Whether the arrival was seen or is assumed from a declared lag.';
+
+COMMENT ON COLUMN raw.sentiment.ingested_at IS 'When this version of the row was first stored.';
+
+COMMENT ON COLUMN raw.sentiment.revision IS '0 for the first version of a row, then 1, 2, ...';
+
+COMMENT ON COLUMN raw.sentiment.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE raw.sentiment_revisions (
+	source TEXT NOT NULL,
+	sentiment_scope TEXT NOT NULL,
+	sentiment_kind TEXT NOT NULL,
+	symbol TEXT NOT NULL,
+	item TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	sentiment_score FLOAT(53),
+	mention_count FLOAT(53),
+	interaction_count FLOAT(53),
+	source_confidence FLOAT(53),
+	headline TEXT,
+	source_tier BIGINT,
+	payload_id TEXT,
+	available_at TIMESTAMP WITH TIME ZONE,
+	pit_grade TEXT,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT NOT NULL,
+	run_id TEXT,
+	superseded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT sentiment_revisions_pk PRIMARY KEY (source, sentiment_scope, sentiment_kind, symbol, item, ts, revision)
+);
+
+COMMENT ON TABLE raw.sentiment_revisions IS 'Replaced versions of raw.sentiment.';
+
+COMMENT ON COLUMN raw.sentiment_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
+
 CREATE TABLE raw.trade_flow (
 	source TEXT NOT NULL,
 	venue TEXT NOT NULL,
@@ -3560,6 +4334,122 @@ CREATE TABLE raw.trade_flow_revisions (
 COMMENT ON TABLE raw.trade_flow_revisions IS 'Replaced versions of raw.trade_flow.';
 
 COMMENT ON COLUMN raw.trade_flow_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
+
+CREATE TABLE raw.whale_transfers (
+	source TEXT NOT NULL,
+	blockchain TEXT NOT NULL,
+	transaction_hash TEXT NOT NULL,
+	transfer_id TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	coin TEXT NOT NULL,
+	transaction_type TEXT,
+	transfer_amount FLOAT(53),
+	transfer_usd FLOAT(53) NOT NULL,
+	from_address TEXT,
+	from_owner TEXT,
+	from_owner_type TEXT NOT NULL,
+	to_address TEXT,
+	to_owner TEXT,
+	to_owner_type TEXT NOT NULL,
+	listing_complete BOOLEAN NOT NULL,
+	source_tier BIGINT NOT NULL,
+	payload_id TEXT,
+	available_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	pit_grade TEXT NOT NULL,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT,
+	run_id TEXT,
+	CONSTRAINT whale_transfers_pk PRIMARY KEY (source, blockchain, transaction_hash, transfer_id, ts),
+	CONSTRAINT whale_transfers_transfer_amount_ck0 CHECK ("transfer_amount" >= 0.0 AND "transfer_amount" < 'Infinity'),
+	CONSTRAINT whale_transfers_transfer_usd_ck0 CHECK ("transfer_usd" >= 0.0 AND "transfer_usd" <= 1000000000000.0),
+	CONSTRAINT whale_transfers_from_owner_type_ck0 CHECK ("from_owner_type" IN ('exchange', 'unknown', 'other')),
+	CONSTRAINT whale_transfers_to_owner_type_ck0 CHECK ("to_owner_type" IN ('exchange', 'unknown', 'other')),
+	CONSTRAINT whale_transfers_source_tier_ck0 CHECK ("source_tier" >= 1),
+	CONSTRAINT whale_transfers_source_tier_ck1 CHECK ("source_tier" <= 9),
+	CONSTRAINT whale_transfers_pit_grade_ck0 CHECK ("pit_grade" IN ('observed', 'assumed')),
+	CONSTRAINT whale_transfers_revision_ck0 CHECK ("revision" >= 0)
+)
+ PARTITION BY RANGE (ts);
+
+COMMENT ON TABLE raw.whale_transfers IS 'Large transfers on chain. ts is the block''s time. Owner labels are corrected by providers later; the label of any past moment is in the revisions.';
+
+COMMENT ON COLUMN raw.whale_transfers.source IS 'Provider that told us.';
+
+COMMENT ON COLUMN raw.whale_transfers.blockchain IS 'Chain that the transfer is on.';
+
+COMMENT ON COLUMN raw.whale_transfers.transaction_hash IS 'Hash of the transaction; it may hold several transfers.';
+
+COMMENT ON COLUMN raw.whale_transfers.transfer_id IS 'The provider''s id of the transfer; where it gives none, a digest of its ends and amount.';
+
+COMMENT ON COLUMN raw.whale_transfers.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN raw.whale_transfers.coin IS 'Coin moved, upper case, as the provider names it.';
+
+COMMENT ON COLUMN raw.whale_transfers.transaction_type IS 'transfer, mint, burn, lock ... as the provider says.';
+
+COMMENT ON COLUMN raw.whale_transfers.transfer_amount IS 'Amount moved.';
+
+COMMENT ON COLUMN raw.whale_transfers.transfer_usd IS 'Value moved at the time.';
+
+COMMENT ON COLUMN raw.whale_transfers.from_address IS 'Sending address.';
+
+COMMENT ON COLUMN raw.whale_transfers.from_owner IS 'Whose address it is, as labelled now; labels are corrected.';
+
+COMMENT ON COLUMN raw.whale_transfers.from_owner_type IS 'Kind of the sender.';
+
+COMMENT ON COLUMN raw.whale_transfers.to_address IS 'Receiving address.';
+
+COMMENT ON COLUMN raw.whale_transfers.to_owner IS 'Whose address it is, as labelled now; labels are corrected.';
+
+COMMENT ON COLUMN raw.whale_transfers.to_owner_type IS 'Kind of the receiver.';
+
+COMMENT ON COLUMN raw.whale_transfers.listing_complete IS 'Whether the listing that the row is from was read to its end.';
+
+COMMENT ON COLUMN raw.whale_transfers.source_tier IS 'Worst origin among the inputs: 1 primary, 2 secondary, 3 derived proxy / repaired / historical file, 4 cache, 9 synthetic.';
+
+COMMENT ON COLUMN raw.whale_transfers.payload_id IS 'Landing-store id (sha256) of the response bytes.';
+
+COMMENT ON COLUMN raw.whale_transfers.available_at IS 'When the value could be known: arrival for rows seen live, else close + declared lag.';
+
+COMMENT ON COLUMN raw.whale_transfers.pit_grade IS 'Whether the arrival was seen or is assumed from a declared lag.';
+
+COMMENT ON COLUMN raw.whale_transfers.ingested_at IS 'When this version of the row was first stored.';
+
+COMMENT ON COLUMN raw.whale_transfers.revision IS '0 for the first version of a row, then 1, 2, ...';
+
+COMMENT ON COLUMN raw.whale_transfers.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE raw.whale_transfers_revisions (
+	source TEXT NOT NULL,
+	blockchain TEXT NOT NULL,
+	transaction_hash TEXT NOT NULL,
+	transfer_id TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	coin TEXT,
+	transaction_type TEXT,
+	transfer_amount FLOAT(53),
+	transfer_usd FLOAT(53),
+	from_address TEXT,
+	from_owner TEXT,
+	from_owner_type TEXT,
+	to_address TEXT,
+	to_owner TEXT,
+	to_owner_type TEXT,
+	listing_complete BOOLEAN,
+	source_tier BIGINT,
+	payload_id TEXT,
+	available_at TIMESTAMP WITH TIME ZONE,
+	pit_grade TEXT,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT NOT NULL,
+	run_id TEXT,
+	superseded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT whale_transfers_revisions_pk PRIMARY KEY (source, blockchain, transaction_hash, transfer_id, ts, revision)
+);
+
+COMMENT ON TABLE raw.whale_transfers_revisions IS 'Replaced versions of raw.whale_transfers.';
+
+COMMENT ON COLUMN raw.whale_transfers_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
 
 CREATE TABLE regimes.timeframe_regimes (
 	symbol TEXT NOT NULL,
