@@ -14,7 +14,6 @@ from regime_pipeline.catalogue.frames import conform
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.numerics.normal import phi
 from regime_pipeline.numerics.panel import FloatPanel, from_panel, take_codes, to_panel
-from regime_pipeline.numerics.rolling import lagged_mad_z
 from regime_pipeline.settings import method_version
 from regime_pipeline.windows import DAY, HOUR, Grid
 
@@ -132,6 +131,8 @@ def _spike(volume: FloatPanel) -> FloatPanel:
 
 def _crowding(funding: pd.DataFrame, grid: Grid) -> FloatPanel:
     """The z of the last print of at most 24 hours ago."""
+    from regime_pipeline.numerics.rolling import lagged_mad_z  # imports numba
+
     wide = grid.widened(CROWDING_HOURS * HOUR + PRINT_HELD_H * HOUR)
     prints = funding[funding["rate_8h"].notna()].assign(ts=lambda f: f["ts"].dt.floor("h"))
     prints = prints.sort_values(["symbol", "ts"], kind="stable")

@@ -165,9 +165,6 @@ def run_pipeline(
         starts = history.required_starts(
             launch.inputs, targets, window.start, first=_first(settings)
         )
-        # raw tables that nothing is derived from are wanted all the same, for the window alone
-        unread = [n for n, t in TABLES.items() if t.schema == "raw" and n not in starts]
-        starts |= {n: floor_day(window.start) for n in unread if n in launch.inputs}
         launch.fetch(starts, sources=sources, refetch=False)
         launch.derive(starts, recompute=recompute)
         if reports:

@@ -81,6 +81,7 @@ def test_a_dead_source_fails_the_check_and_not_the_asset(
         "binance",
         "binance_futures",
         "bybit",
+        "coinapi",
     }
 
 
