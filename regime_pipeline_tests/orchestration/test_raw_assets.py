@@ -11,6 +11,8 @@ import pytest
 from regime_pipeline.catalogue import TABLES
 from regime_pipeline.orchestration.assets import raw
 from regime_pipeline.orchestration.resources import Platform, Scope
+from regime_pipeline.providers.redact import fingerprint
+from regime_pipeline.simulator.faults import Fault
 from regime_pipeline.simulator.server import SimulatorServer
 from regime_pipeline.simulator.synthetic import SyntheticTape
 from regime_pipeline.storage.database import Database
@@ -196,3 +198,30 @@ def test_real_prices_are_refused_by_a_database_of_other_data(
     failure = next(e for e in result.all_events if e.is_step_failure)
     assert "holds tape data" in failure.step_failure_data.user_failure_data.description
     assert platform.warehouse.read("ops.fetch_log").empty
+
+
+def test_fault_06_refused_key_is_told_once_a_day_by_its_fingerprint(
+    database: Database, tmp_path: Path, simulator: SimulatorServer
+) -> None:
+    key = "canary-3b9f60d2aa"
+    settings = settings_for(
+        database,
+        tmp_path / "home",
+        **{**simulator.settings_overrides(), "coinglass_api_key": key},
+        webhooks_all="http://127.0.0.1:9/",
+    )
+    platform = Platform(settings, FixedClock(NOW), database)
+    simulator.app.state.faults["/coinglass/"] = Fault(status=401, body=f'{{"msg":"bad key {key}"}}')
+    try:
+        for _ in range(2):
+            run_assets(platform, [ASSETS["liquidations"]], WINDOW)
+    finally:
+        simulator.app.state.faults.clear()
+    with database.connect() as connection:
+        told = [r[0] for r in connection.execute("select body from alerts.outbox").fetchall()]
+    assert len(told) == 1
+    assert "coinglass refuses us: AuthError" in str(told[0])
+    assert fingerprint(key) in str(told[0])
+    assert key not in str(told[0])
+    log = platform.warehouse.read("ops.fetch_log")
+    assert {"AuthError", "CircuitOpen"} <= set(log["error_class"].dropna())
