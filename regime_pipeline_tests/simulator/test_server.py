@@ -126,9 +126,10 @@ def test_the_foreground_program_tells_what_to_export(tape: SyntheticTape) -> Non
     program = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert program.stdout is not None
-        lines = [program.stdout.readline().strip() for _ in range(8)]
+        owed = environment_for("http://x", FixedClock(NOW))
+        lines = [program.stdout.readline().strip() for _ in owed]
         exported = dict(line.removeprefix("export ").split("=", 1) for line in lines)
-        assert set(exported) == set(environment_for("http://x", FixedClock(NOW)))
+        assert set(exported) == set(owed)
         assert httpx.get(exported["BINANCE_API_URL"] + "/api/v3/ping").status_code == 200
     finally:
         program.send_signal(signal.SIGINT)
