@@ -176,6 +176,20 @@ def test_the_api_replaces_the_archive_and_never_the_other_way_round(
         assert set(stored["source_tier"]) == tiers
 
 
+@pytest.mark.parametrize("dataset", ["funding_rates", "positioning"])
+def test_up_to_now_the_archive_waits_for_the_others_and_is_asked_for_nothing_they_gave(
+    database: Database, tmp_path: Path, later: SimulatorServer, dataset: str
+) -> None:
+    later.app.state.requests.clear()
+    platform = archive_platform(database, tmp_path, later)
+    window = Window(utc("2024-02-25"), utc("2024-03-09"))
+    run_assets(platform, [ASSETS[dataset]], window, scope=Scope(only_missing=True))
+    log = platform.warehouse.read("ops.fetch_log", where={"source": "binance_archive"})
+    assert len(log)
+    assert set(log["fetch_status"]) == {"ok"}
+    assert [p for p in later.app.state.requests if p.startswith("/archive")] == []
+
+
 def test_what_the_archive_answered_for_is_not_asked_again(
     database: Database, tmp_path: Path, later: SimulatorServer
 ) -> None:

@@ -219,13 +219,15 @@ def open_calls(platform: Platform, scope: Scope, item: Table, window: Window) ->
         beyond = _not_in_archive(item, window, platform.clock.now())
         for symbol in symbols if item.symbol_columns else (MARKET_WIDE,):
             covered[ARCHIVE, symbol] = covered.get((ARCHIVE, symbol), set()) | beyond
-    return demands(
+    calls = demands(
         covered,
         window,
         sources=serving,
         symbols=symbols,
         per_symbol=bool(item.symbol_columns),
     )
+    # what the archive is to fill is known only when the others have answered
+    return sorted(calls, key=lambda call: call.sources == (ARCHIVE,))
 
 
 def _not_in_archive(item: Table, window: Window, now: datetime) -> set[datetime]:
