@@ -12,9 +12,7 @@ import pandas as pd
 
 from regime_pipeline.catalogue.frames import conform
 from regime_pipeline.catalogue.registry import table
-from regime_pipeline.numerics.normal import phi
 from regime_pipeline.numerics.panel import FloatPanel, from_panel, take_codes, to_panel
-from regime_pipeline.numerics.rolling import lagged_mad_z
 from regime_pipeline.settings import method_version
 from regime_pipeline.windows import DAY, HOUR, Grid
 
@@ -70,6 +68,8 @@ def proxies_1h(
     Returns:
         Content columns; partial names what is absent (``without_<column>``), missing has nothing.
     """
+    from regime_pipeline.numerics.normal import phi
+
     days = grid.widened(SPIKE_DAYS * DAY)
     lead = SPIKE_DAYS * 24
     bars = to_panel(
@@ -132,6 +132,8 @@ def _spike(volume: FloatPanel) -> FloatPanel:
 
 def _crowding(funding: pd.DataFrame, grid: Grid) -> FloatPanel:
     """The z of the last print of at most 24 hours ago."""
+    from regime_pipeline.numerics.rolling import lagged_mad_z  # compiles: where it is used
+
     wide = grid.widened(CROWDING_HOURS * HOUR + PRINT_HELD_H * HOUR)
     prints = funding[funding["rate_8h"].notna()].assign(ts=lambda f: f["ts"].dt.floor("h"))
     prints = prints.sort_values(["symbol", "ts"], kind="stable")

@@ -13,7 +13,6 @@ from regime_pipeline.catalogue.frames import conform
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.market.sentiment import usable_hour
 from regime_pipeline.numerics.panel import FloatPanel, from_panel, take_codes, to_panel
-from regime_pipeline.numerics.rolling import rolling_max, rolling_sum
 from regime_pipeline.settings import method_version
 from regime_pipeline.windows import HOUR, Grid
 
@@ -66,6 +65,8 @@ def whale_flow_1h(raw_whale_transfers: pd.DataFrame, *, grid: Grid, source: str)
         was cut short (``truncated_listing``) or under half of the hours were observed
         (``few_hours_observed``); else ok.
     """
+    from regime_pipeline.numerics.rolling import rolling_max  # compiles: where it is used
+
     wide = grid.widened((WINDOW_H - 1) * HOUR)
     rows = raw_whale_transfers[raw_whale_transfers["source"] == source]
     hour = usable_hour(rows["available_at"])
@@ -156,4 +157,6 @@ def _sums(rows: pd.DataFrame, grid: Grid) -> dict[str, FloatPanel]:
 
 def _daily(panel: FloatPanel) -> FloatPanel:
     """24 h sums, each reduced afresh, for the rows after the lookback."""
+    from regime_pipeline.numerics.rolling import rolling_sum
+
     return rolling_sum(panel, WINDOW_H, 1)[WINDOW_H - 1 :]

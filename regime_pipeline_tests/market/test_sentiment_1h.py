@@ -96,7 +96,9 @@ def test_rows_do_not_depend_on_where_the_computation_began() -> None:
     ]  # fmt: skip
     whole = sentiment_1h(raw(*rows), grid=grid(end="2024-01-01 06:00"), sources=SOURCES)
     parts = [
-        sentiment_1h(raw(*rows), grid=grid(f"2024-01-01 {a:02d}:00", f"2024-01-01 {b:02d}:00"), sources=SOURCES)
+        sentiment_1h(
+            raw(*rows), grid=grid(f"2024-01-01 {a:02d}:00", f"2024-01-01 {b:02d}:00"), sources=SOURCES
+        )
         for a, b in ((0, 1), (1, 4), (4, 6))
     ]  # fmt: skip
     joined = pd.concat(parts).sort_values(["symbol", "ts"], ignore_index=True)

@@ -76,7 +76,11 @@ def test_a_dead_source_fails_the_check_and_not_the_asset(
     assert not check.passed
     assert check.severity is dg.AssetCheckSeverity.WARN
     assert "okx" in check.description
-    assert set(platform.warehouse.read("raw.candles")["source"]) == {"binance", "binance_futures"}
+    assert set(platform.warehouse.read("raw.candles")["source"]) == {
+        "binance",
+        "binance_futures",
+        "coinapi",
+    }
 
 
 def test_a_dataset_without_any_source_fails_clearly(

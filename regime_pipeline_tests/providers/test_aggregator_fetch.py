@@ -1,7 +1,5 @@
 """Fetching from aggregators and services: against the simulator, and against servers that misbehave."""
 
-# ruff: noqa: E501 - wire literals stay on one line
-
 from __future__ import annotations
 
 import json
