@@ -12,7 +12,6 @@ import pandas as pd
 
 from regime_pipeline.catalogue.frames import conform
 from regime_pipeline.catalogue.registry import table
-from regime_pipeline.numerics.normal import phi
 from regime_pipeline.numerics.panel import FloatPanel, from_panel, take_codes, to_panel
 from regime_pipeline.settings import method_version
 from regime_pipeline.windows import DAY, HOUR, Grid
@@ -69,6 +68,8 @@ def proxies_1h(
     Returns:
         Content columns; partial names what is absent (``without_<column>``), missing has nothing.
     """
+    from regime_pipeline.numerics.normal import phi
+
     days = grid.widened(SPIKE_DAYS * DAY)
     lead = SPIKE_DAYS * 24
     bars = to_panel(

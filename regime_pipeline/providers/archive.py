@@ -133,17 +133,21 @@ def collect(
                 harvest.error = type(down)(str(down))
             elif wanted:
                 down = _gather(harvest, wanted, shop, pool, clock, tell)
+    tell.end()
     return [h for h, _ in todo]
 
 
 class _Progress:
     def __init__(self, told: Callable[[int, int], None] | None, total: int) -> None:
-        self._told, self._total, self._done = told, total, 0
+        self._told, self._total, self._done = told, max(1, total), 0
 
     def more(self, count: int) -> None:
         self._done += count
         if self._told is not None:
             self._told(self._done, self._total)
+
+    def end(self) -> None:
+        self.more(self._total - self._done)
 
 
 def _gather(
@@ -172,7 +176,6 @@ def _gather(
                     down = got.error
         tell.more(len(batch))
         if down is not None or absent >= STOP_AFTER:
-            tell.more(len(wanted) - first - len(batch))
             break
     harvest.seconds = time.monotonic() - begun
     return down

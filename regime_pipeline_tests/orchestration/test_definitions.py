@@ -23,6 +23,9 @@ pytestmark = pytest.mark.xdist_group("definitions")  # one module fixture, not o
 NOT_ASSETS = {"alerts.outbox", "alerts.delivery_attempts"}
 
 
+RAW_TABLES = sum(t.schema == "raw" for t in TABLES.values())
+
+
 @pytest.fixture(scope="module")
 def definitions() -> dg.Definitions:
     return build_definitions()

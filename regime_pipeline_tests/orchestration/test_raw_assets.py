@@ -11,6 +11,8 @@ import pytest
 from regime_pipeline.catalogue import TABLES
 from regime_pipeline.orchestration.assets import raw
 from regime_pipeline.orchestration.resources import Platform, Scope
+from regime_pipeline.providers.redact import fingerprint
+from regime_pipeline.simulator.faults import Fault
 from regime_pipeline.simulator.server import SimulatorServer
 from regime_pipeline.simulator.synthetic import SyntheticTape
 from regime_pipeline.storage.database import Database
@@ -174,6 +176,20 @@ def test_the_api_replaces_the_archive_and_never_the_other_way_round(
         assert set(stored["source_tier"]) == tiers
 
 
+@pytest.mark.parametrize("dataset", ["funding_rates", "positioning"])
+def test_up_to_now_the_archive_waits_for_the_others_and_is_asked_for_nothing_they_gave(
+    database: Database, tmp_path: Path, later: SimulatorServer, dataset: str
+) -> None:
+    later.app.state.requests.clear()
+    platform = archive_platform(database, tmp_path, later)
+    window = Window(utc("2024-02-25"), utc("2024-03-09"))
+    run_assets(platform, [ASSETS[dataset]], window, scope=Scope(only_missing=True))
+    log = platform.warehouse.read("ops.fetch_log", where={"source": "binance_archive"})
+    assert len(log)
+    assert set(log["fetch_status"]) == {"ok"}
+    assert [p for p in later.app.state.requests if p.startswith("/archive")] == []
+
+
 def test_what_the_archive_answered_for_is_not_asked_again(
     database: Database, tmp_path: Path, later: SimulatorServer
 ) -> None:
@@ -196,3 +212,30 @@ def test_real_prices_are_refused_by_a_database_of_other_data(
     failure = next(e for e in result.all_events if e.is_step_failure)
     assert "holds tape data" in failure.step_failure_data.user_failure_data.description
     assert platform.warehouse.read("ops.fetch_log").empty
+
+
+def test_fault_06_refused_key_is_told_once_a_day_by_its_fingerprint(
+    database: Database, tmp_path: Path, simulator: SimulatorServer
+) -> None:
+    key = "canary-3b9f60d2aa"
+    settings = settings_for(
+        database,
+        tmp_path / "home",
+        **{**simulator.settings_overrides(), "coinglass_api_key": key},
+        webhooks_all="http://127.0.0.1:9/",
+    )
+    platform = Platform(settings, FixedClock(NOW), database)
+    simulator.app.state.faults["/coinglass/"] = Fault(status=401, body=f'{{"msg":"bad key {key}"}}')
+    try:
+        for _ in range(2):
+            run_assets(platform, [ASSETS["liquidations"]], WINDOW)
+    finally:
+        simulator.app.state.faults.clear()
+    with database.connect() as connection:
+        told = [r[0] for r in connection.execute("select body from alerts.outbox").fetchall()]
+    assert len(told) == 1
+    assert "coinglass refuses us: AuthError" in str(told[0])
+    assert fingerprint(key) in str(told[0])
+    assert key not in str(told[0])
+    log = platform.warehouse.read("ops.fetch_log")
+    assert {"AuthError", "CircuitOpen"} <= set(log["error_class"].dropna())

@@ -190,7 +190,7 @@ def test_fault_01_retry_after_is_waited_for(make_settings, make_client: Make) ->
 @pytest.mark.parametrize(
     "wait",
     ["7200", format_datetime(datetime.now(UTC) + timedelta(hours=3), usegmt=True)],
-    ids=["seconds", "date"],  # workers must collect the same names
+    ids=["seconds", "date"],
 )
 def test_fault_02_long_retry_after_is_deferred_at_once(
     wait: str, make_settings, make_client: Make

@@ -121,7 +121,41 @@ def _fetched(
             platform.warehouse.record("ops.fetch_log", got.log, run_id=context.run_id)
             log = got.log if log.empty else pd.concat([log, got.log], ignore_index=True)
             sample = got.frame if len(got.frame) else sample
+    _tell_refusals(platform, log)
     return _result(item, window, log, sample, counts, quarantined)
+
+
+REFUSALS = ("AuthError", "Banned", "GeoBlocked")
+"""Failures that stay until a person does something or a ban ends."""
+
+
+def _tell_refusals(platform: Platform, log: pd.DataFrame) -> None:
+    """One system alert a day per source that shut us out; a key is named by its fingerprint only."""
+    if log.empty:
+        return
+    asked = log["error_class"].isin(REFUSALS) & (log["request_count"].fillna(0) > 0)
+    if not asked.any():
+        return
+    from regime_pipeline.alerts.outbox import enqueue_system
+    from regime_pipeline.providers.gate import key_fingerprints
+
+    keys = key_fingerprints(platform.settings)
+    for source, kind in sorted(
+        set(log.loc[asked, ["source", "error_class"]].itertuples(index=False))
+    ):
+        enqueue_system(
+            platform.database,
+            settings=platform.settings,
+            clock=platform.clock,
+            title=f"{source} refuses us: {kind}",
+            details={
+                "source": source,
+                "error_class": kind,
+                "key_fingerprint": keys.get(source) if kind == "AuthError" else None,
+                "day": platform.clock.now().date().isoformat(),
+                "next": "regime doctor",
+            },
+        )
 
 
 class _Bar:
@@ -185,13 +219,15 @@ def open_calls(platform: Platform, scope: Scope, item: Table, window: Window) ->
         beyond = _not_in_archive(item, window, platform.clock.now())
         for symbol in symbols if item.symbol_columns else (MARKET_WIDE,):
             covered[ARCHIVE, symbol] = covered.get((ARCHIVE, symbol), set()) | beyond
-    return demands(
+    calls = demands(
         covered,
         window,
         sources=serving,
         symbols=symbols,
         per_symbol=bool(item.symbol_columns),
     )
+    # what the archive is to fill is known only when the others have answered
+    return sorted(calls, key=lambda call: call.sources == (ARCHIVE,))
 
 
 def _not_in_archive(item: Table, window: Window, now: datetime) -> set[datetime]:
