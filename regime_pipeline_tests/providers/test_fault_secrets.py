@@ -209,7 +209,7 @@ def test_fault_90_blank_key_is_no_key_and_nothing_is_sent(
         clock=FixedClock(NOW),
         symbols=("BTC/USDT",),
     )
-    assert set(got.log["error_class"]) == {"AuthError"}
+    assert set(got.log["error_class"]) == {"NotConfigured"}
     assert "COINGLASS_API_KEY" in got.log["error_message"].iloc[0]
     assert server.seen == []
 
