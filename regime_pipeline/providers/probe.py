@@ -58,7 +58,7 @@ PROBES: Mapping[str, Probe] = MappingProxyType(
         "okx": Probe("/api/v5/public/time"),
         "coinglass": Probe("/api/futures/supported-coins"),
         "alternative_me": Probe("/fng/", (("limit", "1"),)),
-        "coinapi": Probe("/v1/exchangerate/BTC/USD"),
+        "coinapi": Probe("/v1/exchangerate/BTC/USDT"),
         "lunarcrush": Probe("/public/coins/BTC/v1"),
         "whale_alert": Probe("/v1/status"),
     }
@@ -180,7 +180,9 @@ def _request(source: Source, address: str, key: SecretStr | None, client: HttpCl
         if error is not None:
             raise error
 
-    headers = {source.key_header or "": key.get_secret_value()} if key else {}
+    headers = {}
+    if key is not None and source.key_header is not None:
+        headers[source.key_header] = source.key_prefix + key.get_secret_value()
     client.get(source.name, address, probe.path, dict(probe.params), parse=parse, headers=headers)
 
 

@@ -29,7 +29,14 @@ def routes(world: World) -> list[Route]:
     async def one(request: Request) -> Response:
         return _guarded(world, request, _one)
 
-    return [Route("/v1/transactions", listed), Route("/v1/transaction/{blockchain}/{hash}", one)]
+    async def status(request: Request) -> Response:
+        return _guarded(world, request, _status)
+
+    return [
+        Route("/v1/status", status),
+        Route("/v1/transactions", listed),
+        Route("/v1/transaction/{blockchain}/{hash}", one),
+    ]
 
 
 def _error(message: str, status: int) -> Response:
@@ -111,6 +118,10 @@ def _place(cursor: str) -> int:
         return int(cursor.split("-")[0], 16)
     except ValueError:
         raise BadParameterError("cursor") from None
+
+
+def _status(_world: World, _request: Request, _query: Query) -> Response:
+    return reply({"result": "success", "blockchain_count": 2})
 
 
 def _one(world: World, request: Request, _: Query) -> Response:
