@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from regime_pipeline.catalogue.fields.common import STATUSES
 from regime_pipeline.catalogue.model import Field, Kind
 
 FACTORS = (
@@ -27,20 +28,9 @@ def _component(name: str, what: str) -> list[Field]:
         Field(
             f"{name}_confidence", Kind.FLOAT, "Data coverage x sample adequacy.", "fraction", 0, 1
         ),
-        Field(f"{name}_status", Kind.TEXT, f"Status of {name}_score.", allowed=_STATUSES),
+        Field(f"{name}_status", Kind.TEXT, f"Status of {name}_score.", allowed=STATUSES),
         Field(f"{name}_reason", Kind.TEXT, f"Why {name}_status is not ok."),
     ]
-
-
-_STATUSES = (
-    "ok",
-    "partial",
-    "stale",
-    "missing",
-    "insufficient_history",
-    "not_applicable",
-    "quarantined",
-)
 
 
 def _factor(name: str) -> list[Field]:
@@ -50,7 +40,7 @@ def _factor(name: str) -> list[Field]:
             f"{name}_factor_status",
             Kind.TEXT,
             f"Status of the {name} factor.",
-            allowed=_STATUSES,
+            allowed=STATUSES,
         ),
         Field(f"{name}_factor_reason", Kind.TEXT, f"Why the {name} factor is not ok."),
     ]
