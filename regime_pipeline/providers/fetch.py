@@ -557,81 +557,130 @@ class _Stamping:
     symbols: tuple[str, ...] = ()
 
 
+def _alike(streams: Sequence[_Stream]) -> list[tuple[int, ...]]:
+    """Numbers of the streams in groups whose rows are made alike, in one go.
+
+    A frame costs the same for eight rows as for one: the symbols of a feed go together. Trades are
+    summed over the hours that a stream reached, and a feed with a shape of its own sees one reply's
+    rows: those go alone.
+    """
+    groups: dict[tuple[object, ...], list[int]] = defaultdict(list)
+    for number, stream in enumerate(streams):
+        feed = stream.feed
+        if feed.part in NO_SERIES or not stream.gave_rows:
+            continue
+        alone = number if feed.shape is not None or feed.dataset == "trade_flow" else None
+        key = (stream.source.name, id(feed), stream.venue, stream.from_archive, alone)
+        groups[(*key, stream.symbol is None)].append(number)
+    return [tuple(numbers) for numbers in groups.values()]
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Streams of one feed whose rows are made together; their numbers are the rows' ``stream``."""
+
+    streams: Mapping[int, _Stream]
+
+    @property
+    def one(self) -> _Stream:
+        """Any of them, for what they have in common: source, feed, venue."""
+        return next(iter(self.streams.values()))
+
+    def per_row(self, frame: pd.DataFrame, tell: Callable[[_Stream], Any]) -> pd.Series:
+        """What a stream says of itself, at each of its rows."""
+        told = {number: tell(stream) for number, stream in self.streams.items()}
+        return frame["stream"].map(told)
+
+
 def _rows(
-    stream: _Stream, common: _Stamping, contracts: Mapping[tuple[str, str], float]
+    batch: _Batch, common: _Stamping, contracts: Mapping[tuple[str, str], float]
 ) -> pd.DataFrame:
-    """All pages of a stream as one frame with the table's columns and ``reason``.
+    """All pages of a batch as one frame with the table's columns, ``reason`` and ``stream``.
 
     ``contracts``: coins behind one contract by source and instrument.
     """
-    pages = [p for p in stream.pages if len(p.frame)]
-    if not pages:
-        return pd.DataFrame()
-    frame = pd.concat([p.frame for p in pages], ignore_index=True)
+    pages = [(n, p) for n, s in batch.streams.items() for p in s.pages if len(p.frame)]
+    one = batch.one
+    frame = pd.concat([p.frame for _, p in pages], ignore_index=True)
     frame.attrs = {}
-    page = np.repeat(np.arange(len(pages)), [len(p.frame) for p in pages])
-    frame["payload_id"] = pd.array([p.reply.landed.payload_id for p in pages], dtype="str").take(
+    page = np.repeat(np.arange(len(pages)), [len(p.frame) for _, p in pages])
+    frame["payload_id"] = pd.array([p.reply.landed.payload_id for _, p in pages], dtype="str").take(
         page
     )
     frame["fetched_at"] = (
-        pd.DatetimeIndex([p.reply.fetched_at for p in pages]).as_unit("us").take(page)
+        pd.DatetimeIndex([p.reply.fetched_at for _, p in pages]).as_unit("us").take(page)
     )
-    frame["listing_complete"] = pd.array([p.complete for p in pages], dtype="boolean").take(page)
-    if stream.feed.snapshot:
+    frame["listing_complete"] = pd.array([p.complete for _, p in pages], dtype="boolean").take(page)
+    frame["stream"] = np.array([n for n, _ in pages], dtype="int64").take(page)
+    if one.feed.snapshot:
         frame = _observed_now(frame, common)
-    if stream.feed.shape is not None:
-        _blame_other_symbols(frame, stream)
-        frame = stream.feed.shape(frame)
-    if stream.feed.by_coin:
+    if one.feed.shape is not None:
+        _blame_other_symbols(frame, batch)
+        frame = one.feed.shape(frame).assign(stream=next(iter(batch.streams)))
+    if one.feed.by_coin:
         frame = _of_wanted_coins(frame, common)
     if common.dataset == "funding_rates":
         frame["ts"] = frame["ts"].dt.round("min")
-    if stream.feed.in_contracts:
-        _to_coins(
-            frame, contracts.get((stream.source.name, stream.symbol.name if stream.symbol else ""))
+    if one.feed.in_contracts:
+        named = one.symbol is not None
+        sizes = batch.per_row(
+            frame,
+            lambda s: contracts.get((s.source.name, s.symbol.name if named and s.symbol else "")),
         )
-    frame = _in_form(frame, stream, common)
+        _to_coins(frame, sizes.astype("float64"))
+    frame = _in_form(frame, batch, common)
     if frame.empty:
         return frame
-    _judge_rows(frame, stream, common)
-    multiplier = stream.symbol.multiplier if stream.symbol else 1
-    if multiplier != 1:
-        frame[[c for c in PRICES if c in frame]] /= multiplier
-        frame[[c for c in COINS if c in frame]] *= multiplier
-        if "metric" in frame:
-            coins = frame["metric"].str.endswith("_base")
-            frame.loc[coins, "value"] *= multiplier
-    _stamp(frame, stream, common)
+    _judge_rows(frame, batch, common)
+    _one_coin_each(frame, batch)
+    _stamp(frame, batch, common)
     return frame
 
 
-def _in_form(frame: pd.DataFrame, stream: _Stream, common: _Stamping) -> pd.DataFrame:
+def _one_coin_each(frame: pd.DataFrame, batch: _Batch) -> None:
+    """Prices and amounts of multiplied contracts (1000PEPE) per coin, in place."""
+    if all(s.symbol is None or s.symbol.multiplier == 1 for s in batch.streams.values()):
+        return
+    multiplier = batch.per_row(frame, lambda s: s.symbol.multiplier if s.symbol else 1)
+    for column in PRICES:
+        if column in frame:
+            frame[column] /= multiplier
+    for column in COINS:
+        if column in frame:
+            frame[column] *= multiplier
+    if "metric" in frame:
+        coins = frame["metric"].str.endswith("_base")
+        frame["value"] = frame["value"].where(~coins, frame["value"] * multiplier)
+
+
+def _in_form(frame: pd.DataFrame, batch: _Batch, common: _Stamping) -> pd.DataFrame:
     """The rows that the dataset is made of, those in scope: samples, sums or single events."""
     if common.dataset == "order_book":
-        return _sampled(frame)
+        return _sampled(frame, batch)
     if common.dataset == "trade_flow":
-        frame = _summed(frame, stream, common)
-    frame = _in_scope(frame, stream, common)
+        ((number, stream),) = batch.streams.items()
+        frame = _summed(frame, stream, common).assign(stream=number)
+    frame = _in_scope(frame, batch.one.feed, common)
     return _identified(frame) if common.dataset == "liquidation_events" else frame
 
 
-def _to_coins(frame: pd.DataFrame, size: float | None) -> None:
-    """Amounts in contracts as coins and USD, in place; without the size no row can be used."""
-    if size is None:
-        _blame(frame, pd.Series(True, index=frame.index), "the size of a contract is not known")
-        return
+def _to_coins(frame: pd.DataFrame, sizes: pd.Series) -> None:
+    """Amounts in contracts as coins and USD, in place; without the size a row can't be used."""
+    _blame(frame, sizes.isna(), "the size of a contract is not known")
+    known = sizes.notna()
     depths = [str(c) for c in frame.columns if str(c).startswith("depth_")]
-    frame[depths] *= size
+    for column in depths:
+        frame[column] = frame[column].where(~known, frame[column] * sizes)
     if "quantity_contracts" not in frame:
         return
-    coins = frame["quantity_contracts"] * size
+    coins = frame["quantity_contracts"] * sizes
     frame["quantity_base"] = frame["quantity_base"].where(coins.isna(), coins)
     for value in ("value_quote", "liquidation_usd"):
         if value in frame:
             frame[value] = frame[value].where(coins.isna(), coins * frame["price"])
 
 
-def _sampled(frame: pd.DataFrame) -> pd.DataFrame:
+def _sampled(frame: pd.DataFrame, batch: _Batch) -> pd.DataFrame:
     """Snapshots stamped with the instant of sampling, with their age then."""
     frame["ts"] = frame["fetched_at"]
     age = (frame["fetched_at"] - frame["book_ts"]).dt.total_seconds()
@@ -639,12 +688,11 @@ def _sampled(frame: pd.DataFrame) -> pd.DataFrame:
     frame["book_age_s"] = age.fillna(0.0).clip(lower=0.0)
     reach = frame["book_reach_bps"]
     frame["is_lower_bound"] = (reach < WIDEST_BAND_BPS).astype("boolean").mask(reach.isna())
-    return _without_unsaid_symbol(frame)
-
-
-def _without_unsaid_symbol(frame: pd.DataFrame) -> pd.DataFrame:
-    """Without the instrument's name where the venue does not repeat it."""
-    return frame.drop(columns="venue_symbol") if frame["venue_symbol"].isna().all() else frame
+    # a venue that doesn't repeat the instrument's name told of the one that it was asked for
+    told = frame["venue_symbol"].notna().groupby(frame["stream"]).transform("any")
+    asked = batch.per_row(frame, lambda s: s.symbol.name if s.symbol else None).astype("str")
+    frame["venue_symbol"] = frame["venue_symbol"].astype("str").where(told, asked)
+    return frame
 
 
 def _summed(frame: pd.DataFrame, stream: _Stream, common: _Stamping) -> pd.DataFrame:
@@ -706,10 +754,10 @@ def _of_wanted_coins(frame: pd.DataFrame, common: _Stamping) -> pd.DataFrame:
     return kept.drop_duplicates(["symbol", "fetched_at"]).reset_index(drop=True)
 
 
-def _in_scope(frame: pd.DataFrame, stream: _Stream, common: _Stamping) -> pd.DataFrame:
+def _in_scope(frame: pd.DataFrame, feed: Feed, common: _Stamping) -> pd.DataFrame:
     """Without rows outside the window, and without buckets that still run."""
     ts = frame["ts"]
-    length = INTERVAL if common.dataset in BUCKETED or stream.feed.bucketed else timedelta(0)
+    length = INTERVAL if common.dataset in BUCKETED or feed.bucketed else timedelta(0)
     outside = (ts < common.window.start) | (ts >= common.window.end)
     running = ts + length > common.now
     if "close_time" in frame:
@@ -720,37 +768,39 @@ def _in_scope(frame: pd.DataFrame, stream: _Stream, common: _Stamping) -> pd.Dat
     return frame.loc[~(outside | running).fillna(False).to_numpy(bool)].reset_index(drop=True)
 
 
-def _judge_rows(frame: pd.DataFrame, stream: _Stream, common: _Stamping) -> None:
+def _judge_rows(frame: pd.DataFrame, batch: _Batch, common: _Stamping) -> None:
     """Adds reasons for rows off the grid, of another instrument or of another bar length."""
     ts = frame["ts"]
-    if common.dataset in BUCKETED or stream.feed.bucketed:
+    if common.dataset in BUCKETED or batch.one.feed.bucketed:
         _blame(frame, (ts.dt.floor("1h") != ts) & ts.notna(), "ts: not on the hourly grid")
     elif common.dataset == "funding_rates":
         off = (ts - ts.dt.round("1h")).abs()
         _blame(frame, off > MINUTE, "ts: more than a minute off a full hour")
     elif common.dataset == "fear_greed":
         _blame(frame, (ts.dt.floor("1D") != ts) & ts.notna(), "ts: not a UTC midnight")
-    _blame_other_symbols(frame, stream)
+    _blame_other_symbols(frame, batch)
     if "close_time" in frame:
         length = frame["close_time"] - ts
         # a bar cut short by a halt of the venue is a bar; a series of short ones is another timeframe
         short = length * 2 <= INTERVAL
         _blame(frame, length > INTERVAL, "close_time: a longer bar than asked for")
-        if short.mean() > 0.5:
-            _blame(frame, short, "close_time: a shorter bar than asked for")
+        most = short.groupby(frame["stream"]).transform("mean") > 0.5
+        _blame(frame, short & most, "close_time: a shorter bar than asked for")
 
 
-def _blame_other_symbols(frame: pd.DataFrame, stream: _Stream) -> None:
-    if "venue_symbol" in frame and stream.symbol is not None:
-        other = (frame["venue_symbol"] != stream.symbol.name).fillna(True)
-        _blame(frame, other, f"symbol: another one than {stream.symbol.name}")
+def _blame_other_symbols(frame: pd.DataFrame, batch: _Batch) -> None:
+    if "venue_symbol" in frame and batch.one.symbol is not None:
+        asked = batch.per_row(frame, lambda s: s.symbol.name if s.symbol else None).astype("str")
+        other = (frame["venue_symbol"] != asked).fillna(True)
+        _blame(frame, other, "symbol: another one than " + asked)
 
 
-def _blame(frame: pd.DataFrame, mask: pd.Series, why: str) -> None:
+def _blame(frame: pd.DataFrame, mask: pd.Series, why: str | pd.Series) -> None:
     bad = mask.fillna(False).to_numpy(bool)
     if bad.any():
         old = frame.loc[bad, "reason"]
-        frame.loc[bad, "reason"] = (old + "; " + why).where(old.notna(), why)
+        new = why if isinstance(why, str) else why[bad]
+        frame.loc[bad, "reason"] = (old + "; " + new).where(old.notna(), new)
 
 
 RELAYED = frozenset({"candles", "positioning"})
@@ -792,12 +842,11 @@ def _tier(stream: _Stream, common: _Stamping) -> int:
     return 1 if venue == home else 2
 
 
-def _stamp(frame: pd.DataFrame, stream: _Stream, common: _Stamping) -> None:
+def _stamp(frame: pd.DataFrame, batch: _Batch, common: _Stamping) -> None:
     """Adds keys, tier, and when each row could be known, in place."""
-    known = (
-        frame["ts"] + LAGS[common.dataset] + (INTERVAL if stream.feed.bucketed else timedelta(0))
-    )
-    if stream.feed.snapshot:
+    one = batch.one
+    known = frame["ts"] + LAGS[common.dataset] + (INTERVAL if one.feed.bucketed else timedelta(0))
+    if one.feed.snapshot:
         known = frame["fetched_at"]
     seen = pd.Series(False, index=frame.index)
     if common.live_clock:
@@ -806,16 +855,16 @@ def _stamp(frame: pd.DataFrame, stream: _Stream, common: _Stamping) -> None:
     frame["pit_grade"] = pd.Series(
         np.where(seen, "observed", "assumed"), index=frame.index, dtype="str"
     )
-    frame["source"] = stream.source.name
-    frame["source_tier"] = _tier(stream, common)
-    frame["venue"] = stream.venue
-    frame["market"] = stream.feed.market
-    if not stream.feed.by_coin:
-        frame["symbol"] = stream.canonical or MARKET_SYMBOL
+    frame["source"] = one.source.name
+    frame["source_tier"] = batch.per_row(frame, lambda s: _tier(s, common))
+    frame["venue"] = one.venue
+    frame["market"] = one.feed.market
+    if not one.feed.by_coin:
+        frame["symbol"] = batch.per_row(frame, lambda s: s.canonical or MARKET_SYMBOL).astype("str")
     frame["timeframe"] = TIMEFRAME
     if common.dataset == "sentiment":
-        frame["sentiment_kind"] = stream.feed.kind
-        frame["sentiment_scope"] = "symbol" if stream.canonical else "market"
+        frame["sentiment_kind"] = one.feed.kind
+        frame["sentiment_scope"] = "market" if one.symbol is None else "symbol"
 
 
 def _unique(
@@ -850,19 +899,18 @@ def _assemble(
     parts: dict[str, list[pd.DataFrame]] = defaultdict(list)
     bad: list[pd.DataFrame] = []
     contracts = _contract_sizes(streams)
-    for number, stream in enumerate(streams):
-        series = stream.feed.part not in NO_SERIES
-        rows = _rows(stream, common, contracts) if series else pd.DataFrame()
+    for numbers in _alike(streams):
+        batch = _Batch({number: streams[number] for number in numbers})
+        rows = _rows(batch, common, contracts)
         if rows.empty:
             continue
         for column in [*target.fields, "reason"]:
             if column not in rows:
                 rows[column] = _nulls(column, rows.index)
-        rows["stream"] = number
         rows = rows[[*target.fields, "reason", "fetched_at", "stream"]]
         broken = rows["reason"].notna() | rows["ts"].isna()
         bad.append(rows.loc[broken])
-        parts[stream.feed.part].append(rows.loc[~broken])
+        parts[batch.one.feed.part].append(rows.loc[~broken])
     finished: list[pd.DataFrame] = []
     halves: dict[str, pd.DataFrame] = {}
     for part, pieces in parts.items():
