@@ -71,7 +71,7 @@ def _after_a_clean_run(postgres: TestServer, *, before: bool) -> str:
         return clean.content_hash(CANDLES)
 
 
-def test_writer_killed_at_any_point_leaves_all_or_nothing_and_a_rerun_completes_it(
+def test_fault_47_writer_killed_at_any_point_leaves_all_or_nothing_and_a_rerun_completes_it(
     postgres: TestServer,
 ) -> None:
     wanted = _after_a_clean_run(postgres, before=True)
@@ -110,7 +110,7 @@ def test_writer_killed_at_any_point_leaves_all_or_nothing_and_a_rerun_completes_
             context.__exit__(None, None, None)
 
 
-def test_killed_first_write_into_an_empty_table_is_completed_by_a_rerun(
+def test_fault_47_killed_first_write_into_an_empty_table_is_completed_by_a_rerun(
     postgres: TestServer, database: Database
 ) -> None:
     wanted = _after_a_clean_run(postgres, before=False)
@@ -128,7 +128,7 @@ def test_killed_first_write_into_an_empty_table_is_completed_by_a_rerun(
 
 
 @pytest.mark.parametrize("opposite", [False, True], ids=["same order", "opposite order"])
-def test_writers_of_the_same_days_at_once_end_like_one_after_the_other(
+def test_fault_53_writers_of_the_same_days_at_once_end_like_one_after_the_other(
     database: Database, opposite: bool
 ) -> None:
     days = [DAY_1, DAY_2, Window(DAY_2.end, DAY_2.end + timedelta(days=1))]
@@ -159,7 +159,7 @@ def test_writers_of_the_same_days_at_once_end_like_one_after_the_other(
         assert connection.execute(deadlocks).fetchone() == before
 
 
-def test_no_update_is_lost_when_two_writers_change_the_same_rows(database: Database) -> None:
+def test_fault_53_no_update_is_lost_when_two_writers_change_the_same_rows(database: Database) -> None:
     rounds = 5
     Warehouse(database).merge(CANDLES, raw_candles(price=1.0))
 
@@ -177,7 +177,7 @@ def test_no_update_is_lost_when_two_writers_change_the_same_rows(database: Datab
     assert kept == (48 * rounds * 2,)
 
 
-def test_backfill_against_live_ingest_at_the_edge_keeps_the_better_source(
+def test_fault_54_backfill_against_live_ingest_at_the_edge_keeps_the_better_source(
     database: Database,
 ) -> None:
     live = raw_candles(DAY_2, tier=1, price=200.0)
@@ -242,7 +242,7 @@ def _kill(server: EmbeddedServer) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
-def test_writes_go_on_over_killed_servers_and_lose_nothing(
+def test_fault_48_writes_go_on_over_killed_servers_and_lose_nothing(
     own_server: tuple[EmbeddedServer, Database],
 ) -> None:
     server, database = own_server
