@@ -21,6 +21,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from regime_pipeline.numerics.rolling import reciprocals
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.int8]
@@ -281,15 +283,6 @@ def all_pairs(symbols: int) -> Ints:
 
 
 @njit(cache=True, nogil=True)
-def _reciprocals(count: int) -> Floats:
-    """1 / n for n = 1 .. count, and 0 for none."""
-    out = np.zeros(count + 1)
-    for n in range(1, count + 1):
-        out[n] = 1.0 / n
-    return out
-
-
-@njit(cache=True, nogil=True)
 def _part(x: Floats, inverse: Floats, out: Floats) -> None:
     """Running moments of a part without holes, from the border outwards (Welford 1962).
 
@@ -470,7 +463,7 @@ def pearson_rows(
     symbols, length = x.shape
     out = np.full((pairs.shape[0], length - first), np.nan)
     codes = np.ones((pairs.shape[0], length - first), np.int8)
-    inverse = _reciprocals(window)
+    inverse = reciprocals(window)
     used = np.zeros(symbols, np.bool_)
     for p in range(pairs.shape[0]):
         used[pairs[p, 0]] = True

@@ -10,8 +10,8 @@ slots that do not count; a result under ``min_obs`` counting slots is NaN.
 No statistic is updated from its neighbour by floating arithmetic, so a value is the same wherever the
 array starts, and one spike of 1e16 leaves no trace once it has left the window. Two ways lead there:
 
-* order statistics slide a sorted buffer, which moves values without arithmetic; counts are whole
-  numbers; minima and maxima are exact in any grouping;
+* order statistics move values without arithmetic; counts are whole numbers; minima and maxima are
+  exact in any grouping;
 * sums and moments cut time into blocks as long as the window (van Herk 1992, Gil & Werman 1993):
   every window is the end of one block and the beginning of the next, so it is put together from a sum
   that runs backwards to the border and one that runs forwards from it, in constant time a row. The
@@ -100,6 +100,15 @@ def _each_afresh(x, window, min_obs, lag, what, out):  # type: ignore[no-untyped
 
 
 @numba.njit(cache=True, nogil=True)
+def reciprocals(count):  # type: ignore[no-untyped-def]
+    """1 / n for n = 1 .. count, and 0 for none."""
+    out = np.zeros(count + 1)
+    for n in range(1, count + 1):
+        out[n] = 1.0 / n
+    return out
+
+
+@numba.njit(cache=True, nogil=True)
 def _run(x, first, step, count, n, total, square):  # type: ignore[no-untyped-def]
     """Running count, sum and sum of squares of ``x[first], x[first + step], ..``, ``count`` of them.
 
@@ -128,22 +137,18 @@ def _run(x, first, step, count, n, total, square):  # type: ignore[no-untyped-de
 
 
 @numba.njit(cache=True, nogil=True)
-def _merge(n_a, centre_a, total_a, square_a, n_b, centre_b, total_b, square_b):  # type: ignore[no-untyped-def]
-    """Count, mean and squares about the mean of two parts together."""
-    if n_a == 0 and n_b == 0:
-        return 0, 0.0, 0.0
+def _merge(n_a, centre_a, total_a, square_a, n_b, centre_b, total_b, square_b, inverse):  # type: ignore[no-untyped-def]
+    """Count, mean and squares about the mean of two parts together; ``inverse`` holds 1 / n."""
+    m_a = total_a * inverse[n_a]
+    m_b = total_b * inverse[n_b]
     if n_a == 0:
-        m = total_b / n_b
-        return n_b, centre_b + m, max(0.0, square_b - total_b * m)
+        return n_b, centre_b + m_b, max(0.0, square_b - total_b * m_b)
     if n_b == 0:
-        m = total_a / n_a
-        return n_a, centre_a + m, max(0.0, square_a - total_a * m)
+        return n_a, centre_a + m_a, max(0.0, square_a - total_a * m_a)
     n = n_a + n_b
-    m_a = total_a / n_a
-    m_b = total_b / n_b
     apart = (centre_a - centre_b) + (m_a - m_b)
     squares = max(0.0, square_a - total_a * m_a) + max(0.0, square_b - total_b * m_b)
-    share = n_b / n
+    share = n_b * inverse[n]
     return n, (centre_a + m_a) - apart * share, squares + apart * apart * (n_a * share)
 
 
@@ -153,6 +158,7 @@ def _block_moments(x, window, anchor, lag, n, mean, squares):  # type: ignore[no
     length = x.size
     count_b, total_b, square_b = np.zeros(length, np.int64), np.empty(length), np.empty(length)
     count_a, total_a, square_a = np.zeros(length, np.int64), np.empty(length), np.empty(length)
+    inverse = reciprocals(window)
     for h in range(min(lag, length)):
         n[h] = 0
     border = -(anchor % window)
@@ -173,10 +179,19 @@ def _block_moments(x, window, anchor, lag, n, mean, squares):  # type: ignore[no
                     centre_b,
                     total_b[last],
                     square_b[last],
+                    inverse,
                 )
             else:
                 n[h], mean[h], squares[h] = _merge(
-                    0, 0.0, 0.0, 0.0, count_b[last], centre_b, total_b[last], square_b[last]
+                    0,
+                    0.0,
+                    0.0,
+                    0.0,
+                    count_b[last],
+                    centre_b,
+                    total_b[last],
+                    square_b[last],
+                    inverse,
                 )
         centre_a = _run(x, high - 1, -1, high - low, count_a, total_a, square_a)
         border += window
@@ -269,81 +284,162 @@ def _maxima(x, window, min_obs, lag, sign, out):  # type: ignore[no-untyped-def]
 def _position(buffer, n, v):  # type: ignore[no-untyped-def]
     """First index of ``buffer[:n]`` (ascending) whose value is not below ``v``."""
     low = 0
-    high = n
-    while low < high:
-        middle = (low + high) // 2
-        if buffer[middle] < v:
-            low = middle + 1
-        else:
-            high = middle
+    while n > 0:
+        half = (n + 1) // 2
+        low += half if buffer[low + half - 1] < v else 0
+        n -= half
     return low
 
 
 @numba.njit(cache=True, nogil=True)
-def _slide(buffer, n, leaves, enters):  # type: ignore[no-untyped-def]
+def slide(buffer, n, leaves, enters):  # type: ignore[no-untyped-def]
     """The sorted buffer after one value left and one entered (non-finite: none); its new size."""
-    if math.isfinite(leaves):
-        at = _position(buffer, n, leaves)
-        for i in range(at, n - 1):
+    out, into = math.isfinite(leaves), math.isfinite(enters)
+    enters += 0.0  # a negative zero would make equal windows differ in a byte
+    if out and into:
+        # only what lies between the two moves
+        if leaves < enters:
+            at = _position(buffer, n, leaves)
+            to = _position(buffer, n, enters) - 1
+            for i in range(at, to):
+                buffer[i] = buffer[i + 1]
+            buffer[to] = enters
+        elif leaves > enters:
+            at = _position(buffer, n, leaves)
+            to = _position(buffer, n, enters)
+            for i in range(at, to, -1):
+                buffer[i] = buffer[i - 1]
+            buffer[to] = enters
+        return n
+    if out:
+        for i in range(_position(buffer, n, leaves), n - 1):
             buffer[i] = buffer[i + 1]
-        n -= 1
-    if math.isfinite(enters):
-        at = _position(buffer, n, enters)
-        for i in range(n, at, -1):
+        return n - 1
+    if into:
+        to = _position(buffer, n, enters)
+        for i in range(n, to, -1):
             buffer[i] = buffer[i - 1]
-        buffer[at] = enters + 0.0  # a negative zero would make equal windows differ in a byte
-        n += 1
+        buffer[to] = enters
+        return n + 1
     return n
 
 
 @numba.njit(cache=True, nogil=True)
-def _type7(buffer, n, q):  # type: ignore[no-untyped-def]
-    """Quantile ``q`` of ``buffer[:n]`` (ascending), interpolated between its neighbours."""
-    position = (n - 1) * q
-    low = math.floor(position)
-    share = position - low
-    if share == 0.0 or low + 1 >= n or buffer[low] == buffer[low + 1]:
-        return buffer[low]
-    return buffer[low] * (1.0 - share) + buffer[low + 1] * share
+def _between(lower, upper, share):  # type: ignore[no-untyped-def]
+    return lower if lower == upper else lower * (1.0 - share) + upper * share
+
+
+@numba.njit(cache=True, nogil=True)
+def _median_of(buffer, n):  # type: ignore[no-untyped-def]
+    """Median of ``buffer[:n]``, ascending."""
+    half = n // 2
+    return buffer[half] if n % 2 == 1 else _between(buffer[half - 1], buffer[half], 0.5)
+
+
+@numba.njit(cache=True, nogil=True)
+def _merge_order(x, left, right, order_left, order_right, ranks, ordered):  # type: ignore[no-untyped-def]
+    """Ranks of two neighbouring blocks of ``x`` together, and the values in that order."""
+    i, j = 0, 0
+    n, m = order_left.size, order_right.size
+    for rank in range(n + m):
+        # a NaN sorts last within its block and never counts
+        take_left = i < n and (j == m or not x[right + order_right[j]] < x[left + order_left[i]])
+        at = left + order_left[i] if take_left else right + order_right[j]
+        i += 1 if take_left else 0
+        j += 0 if take_left else 1
+        ranks[at - left] = rank
+        ordered[rank] = x[at] + 0.0  # a negative zero would make equal windows differ in a byte
+
+
+@numba.njit(cache=True, nogil=True)
+def _walk(present, at, below, k):  # type: ignore[no-untyped-def]
+    """Move to the rank that is present with ``k`` present ones below it; rank and count below."""
+    while below > k:
+        at -= 1
+        below -= 1 if present[at] else 0
+    while below < k or not present[at]:
+        below += 1 if present[at] else 0
+        at += 1
+    return at, below
 
 
 @numba.njit(cache=True, nogil=True)
 def _quantile(x, window, min_obs, lag, q, out):  # type: ignore[no-untyped-def]
+    """Two neighbouring blocks are ranked once; a pointer then walks over the ranks present."""
     columns, length = x.shape
-    buffer = np.empty(window + 1)
+    ranks = np.empty(2 * window, np.int64)
+    ordered = np.empty(2 * window)
+    present = np.zeros(2 * window + 1, np.bool_)
+    nothing = np.empty(0, np.int64)
     for s in range(columns):
-        n = 0
-        for h in range(length):
-            last = h - lag
-            enters = x[s, last] if last >= 0 else np.nan
-            leaves = x[s, last - window] if last - window >= 0 else np.nan
-            n = _slide(buffer, n, leaves, enters)
-            out[s, h] = _type7(buffer, n, q) if n >= min_obs and n > 0 else np.nan
+        out[s, : min(lag, length)] = np.nan
+        before = nothing
+        for border in range(0, length - lag, window):
+            high = min(border + window, length)
+            left = border - before.size
+            order = np.argsort(x[s, border:high])
+            _merge_order(x[s], left, border, before, order, ranks, ordered)
+            n = 0
+            present[:] = False
+            for i in range(left, border):
+                if math.isfinite(x[s, i]):
+                    present[ranks[i - left]] = True
+                    n += 1
+            at, below = 0, 0  # values present before the pointer
+            for last in range(border, min(high, length - lag)):
+                if last - window >= 0 and math.isfinite(x[s, last - window]):
+                    rank = ranks[last - window - left]
+                    present[rank] = False
+                    below -= 1 if rank < at else 0
+                    n -= 1
+                if math.isfinite(x[s, last]):
+                    rank = ranks[last - left]
+                    present[rank] = True
+                    below += 1 if rank < at else 0
+                    n += 1
+                if n < min_obs or n == 0:
+                    out[s, last + lag] = np.nan
+                    continue
+                position = (n - 1) * q
+                k = math.floor(position)
+                at, below = _walk(present, at, below, k)
+                value, share = ordered[at], position - k
+                if share > 0.0 and k + 1 < n:
+                    upper = at + 1
+                    while not present[upper]:
+                        upper += 1
+                    value = _between(value, ordered[upper], share)
+                out[s, last + lag] = value
+            before = order
 
 
 @numba.njit(cache=True, nogil=True)
 def _mad(buffer, n, centre):  # type: ignore[no-untyped-def]
-    """Median of |v - centre| over an ascending buffer: merge the two sides outwards."""
+    """Median of |v - centre| over an ascending buffer.
+
+    The k nearest values lie together, so the k-th smallest distance is found by halving.
+    """
+    most = n // 2  # rank of the upper middle
     right = _position(buffer, n, centre)
-    left = right - 1
-    upper = n // 2
-    before = 0.0
-    current = 0.0
-    for _ in range(upper + 1):
-        before = current
-        if right >= n:
-            take_left = True
-        elif left < 0:
-            take_left = False
+    low, high = max(0, right - most - 1), min(right, n - most - 1)
+    # the first start of most + 1 neighbours that no later start improves on
+    while low < high:
+        at = (low + high) // 2
+        if centre - buffer[at] > buffer[at + most + 1] - centre:
+            low = at + 1
         else:
-            take_left = centre - buffer[left] < buffer[right] - centre
-        if take_left:
-            current = centre - buffer[left]
-            left -= 1
-        else:
-            current = buffer[right] - centre
-            right += 1
-    return current if n % 2 == 1 else 0.5 * (before + current)
+            high = at
+    last = low + most
+    left_away, right_away = abs(centre - buffer[low]), abs(buffer[last] - centre)
+    upper = max(left_away, right_away)
+    if n % 2 == 1:
+        return upper
+    # without the farther end, the nearest ``most`` values are left
+    if left_away >= right_away:
+        lower = max(abs(centre - buffer[low + 1]), right_away) if most > 1 else right_away
+    else:
+        lower = max(left_away, abs(buffer[last - 1] - centre)) if most > 1 else left_away
+    return 0.5 * (lower + upper)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -366,8 +462,8 @@ def _median(x, first, last):  # type: ignore[no-untyped-def]
     ordered = np.empty(last - first + 2)
     n = 0
     for i in range(first, last + 1):
-        n = _slide(ordered, n, np.nan, x[i])
-    return _type7(ordered, n, 0.5)
+        n = slide(ordered, n, np.nan, x[i])
+    return _median_of(ordered, n)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -409,7 +505,7 @@ def _lagged_mad_z(x, reference, window, min_obs, floor, z, median, scale, code):
         for h in range(length):
             enters = reference[s, h - 1] if h >= 1 else np.nan
             leaves = reference[s, h - 1 - window] if h - 1 - window >= 0 else np.nan
-            n = _slide(buffer, n, leaves, enters)
+            n = slide(buffer, n, leaves, enters)
             value = x[s, h] if math.isfinite(x[s, h]) else np.nan
             if n < min_obs or n == 0:
                 z[s, h] = np.nan
@@ -417,7 +513,7 @@ def _lagged_mad_z(x, reference, window, min_obs, floor, z, median, scale, code):
                 scale[s, h] = np.nan
                 code[s, h] = 3 if math.isnan(value) else 1
                 continue
-            centre = _type7(buffer, n, 0.5)
+            centre = _median_of(buffer, n)
             spread = MAD_TO_SD * _mad(buffer, n, centre)
             if spread <= RELATIVE_DISPERSION * max(abs(centre), RELATIVE_DISPERSION):
                 total = 0.0

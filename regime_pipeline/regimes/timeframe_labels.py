@@ -66,12 +66,16 @@ def shifted(x: FloatPanel, by: int) -> FloatPanel:
     return out
 
 
-def trend_z(close: FloatPanel, windows: FrameWindows) -> FloatPanel:
-    """Log return over k bars against the lagged sd of one-bar returns times root k."""
+def trend_z(close: FloatPanel, first_bar: int, windows: FrameWindows) -> FloatPanel:
+    """Log return over k bars against the lagged sd of one-bar returns times root k.
+
+    ``first_bar`` counts the bars from 1970 to the first row.
+    """
     from regime_pipeline.numerics.rolling import RELATIVE_DISPERSION, lagged_z
 
     log_close = np.log(close)
-    _, mean, sd, _ = lagged_z(log_close - shifted(log_close, 1), windows.window, windows.min_obs)
+    step = log_close - shifted(log_close, 1)
+    _, mean, sd, _ = lagged_z(step, windows.window, windows.min_obs, anchor=first_bar)
     tiny = RELATIVE_DISPERSION * np.maximum(np.abs(mean), RELATIVE_DISPERSION)
     scale = np.where(sd > tiny, sd, np.nan) * np.sqrt(windows.k)
     return (log_close - shifted(log_close, windows.k)) / scale
@@ -186,8 +190,9 @@ def frame_state(bars: Bars, params: TimeframeParams) -> FrameState:
     from regime_pipeline.numerics.rolling import lagged_z, rolling_quantile
 
     windows = WINDOWS[bars.timeframe]
-    price = lagged_z(np.log(bars.close), windows.window, windows.min_obs)[0]
-    trend = trend_z(bars.close, windows)
+    first_bar = bars.first // bars.hours
+    price = lagged_z(np.log(bars.close), windows.window, windows.min_obs, anchor=first_bar)[0]
+    trend = trend_z(bars.close, first_bar, windows)
     volume = volume_z(bars.volume_base, bars.first, bars.timeframe)
     warm = heat(trend, volume)
     ratio = efficiency(bars.close, windows.k)
