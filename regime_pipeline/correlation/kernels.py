@@ -368,29 +368,42 @@ def _whole_pair(
     late_b: Floats,
     side_a: Floats,
     side_b: Floats,
-    cross: Floats,
+    product: Floats,
     out: Floats,
     codes: Codes,
 ) -> None:
-    """Coefficients of a pair without holes."""
+    """Coefficients of a pair without holes; ``product`` is room for a window's products."""
     count, most = out.size, early_a.shape[1]
     skip = late_a.shape[1] - count
-    total = 0.0
+    before, after = early_a[0], early_b[1]
     for i in range(most):
-        total += early_a[0, i] * early_b[1, i]
-        cross[most - 1 - i] = total
-    cross[most:count] = 0.0
+        product[i] = before[i] * after[i]
+    total = 0.0
+    both = min(most, count)  # windows that reach before the border
+    for i in range(most - both):
+        total += product[i]
+    for i in range(both):
+        total += product[most - both + i]
+        out[both - 1 - i] = total
+    out[both:] = 0.0
+    before, after = late_a[0], late_b[1]
+    for i in range(skip + count):
+        product[i] = before[i] * after[i]
     total = 0.0
     for i in range(skip):
-        total += late_a[0, i] * late_b[1, i]
+        total += product[i]
+    recent = product[skip:]
     for j in range(count):
-        total += late_a[0, skip + j] * late_b[1, skip + j]
-        cross[j] += total
+        total += recent[j]
+        recent[j] = total
+    root_a, root_b, weight, between = side_a[0], side_b[0], side_a[2], side_b[1]
     for j in range(count):
-        r = (cross[j] + side_a[2, j] * side_b[1, j]) * (side_a[0, j] * side_b[0, j])
-        constant = math.isnan(side_a[0, j]) or math.isnan(side_b[0, j])
-        codes[j] = 2 if constant else 0
-        out[j] = math.nan if constant else min(1.0, max(-1.0, r))
+        r = ((out[j] + recent[j]) + weight[j] * between[j]) * (root_a[j] * root_b[j])
+        # a root that is NaN (constant) compares false and stays
+        r = 1.0 if r > 1.0 else r
+        out[j] = -1.0 if r < -1.0 else r
+    for j in range(count):
+        codes[j] = 2 if math.isnan(out[j]) else 0
 
 
 @njit(cache=True, nogil=True)
@@ -474,7 +487,7 @@ def pearson_rows(
     side = np.empty((symbols, 3, window))
     early_pair = np.empty((6, window))
     late_pair = np.empty((6, window))
-    cross = np.empty(window)
+    product = np.empty(window)
     low = max(first, window - 1)
     while low < length:
         border = low - (low + anchor) % window
@@ -512,7 +525,7 @@ def pearson_rows(
                         late[b, :, :n_late],
                         side[a],
                         side[b],
-                        cross,
+                        product,
                         found,
                         code,
                     )
@@ -539,29 +552,59 @@ def pearson_rows(
 
 @njit(cache=True, nogil=True)
 def _decayed(
-    x: Floats, anchor: int, window: int, decay: Floats, forward: Floats, backward: Floats
+    x: Floats, window: int, anchor: int, decay: Floats, backward: Floats, out: Floats
 ) -> None:
-    """Sums inside the blocks: up to each row (weight 1 on it), and from it to the block's end."""
+    """Exponentially weighted sums of the windows that end at the last ``out.size`` rows.
+
+    Put together, like the Pearson moments, from a part before a border of absolute time and one from
+    it on. ``x`` holds 0 for null.
+    """
     length = x.size
-    total = 0.0
-    for t in range(length):
-        total = x[t] if (t + anchor) % window == 0 else decay[1] * total + x[t]
-        forward[t] = total
-    total = 0.0
-    for t in range(length - 1, -1, -1):
-        left = window - 1 - (t + anchor) % window
-        total = x[t] if left == 0 else total + decay[left] * x[t]
-        backward[t] = total
+    first = length - out.size
+    border = -(anchor % window)
+    while border < length:
+        low, high = max(0, border), min(border + window, length)
+        total = 0.0
+        start = max(low, first)
+        for t in range(low, start):
+            total = decay[1] * total + x[t]
+        skip, lag = start - border + 1, start - window + 1
+        for i in range(high - start):
+            total = decay[1] * total + x[start + i]
+            out[start - first + i] = total
+        if border > 0:
+            for i in range(min(high - start, border - lag)):
+                out[start - first + i] += decay[skip + i] * backward[lag + i]
+        total = 0.0
+        left = border + window - high
+        for i in range(high - low):
+            total += decay[left + i] * x[high - 1 - i]
+            backward[high - 1 - i] = total
+        border += window
 
 
 @njit(cache=True, nogil=True)
-def _decayed_sum(
-    t: int, window: int, anchor: int, decay: Floats, forward: Floats, backward: Floats
-) -> float:
-    place = (t + anchor) % window
-    if place == window - 1:
-        return forward[t]
-    return decay[place + 1] * backward[t - window + 1] + forward[t]
+def _decayed_squares(
+    x: Floats,
+    counts: npt.NDArray[np.bool_],
+    window: int,
+    anchor: int,
+    decay: Floats,
+    min_obs: int,
+    work: Floats,
+    out: Floats,
+) -> None:
+    """Reciprocal roots of the decayed sums of squares; NaN under ``min_obs`` or without any."""
+    product, backward = work[0], work[1]
+    seen = np.zeros(x.size + 1, np.int64)
+    for t in range(x.size):
+        product[t] = x[t] * x[t] if counts[t] else 0.0
+        seen[t + 1] = seen[t] + int(counts[t])
+    _decayed(product, window, anchor, decay, backward, out)
+    first = x.size - out.size
+    for i in range(out.size):
+        enough = seen[first + i + 1] - seen[first + i - window + 1] >= min_obs
+        out[i] = 1.0 / math.sqrt(out[i]) if enough and out[i] > 0.0 else math.nan
 
 
 @njit(cache=True, nogil=True)
@@ -589,60 +632,35 @@ def ewma_correlation(
     pairs = symbols * (symbols - 1) // 2
     out = np.full((pairs, length - first), np.nan)
     there = ~np.isnan(x)
+    filled = np.where(there, x, 0.0)
     product = np.empty(length)
-    seen = np.zeros(length + 1, np.int64)
     work = np.empty((2, length))
     own = np.empty((symbols, length - first))
-    squares = np.empty((2, length - first))
+    roots = np.empty((2, length - first))
     for s in range(symbols):
-        _decayed_squares(x[s], there[s], window, anchor, decay, product, work, own[s])
+        _decayed_squares(filled[s], there[s], window, anchor, decay, min_obs, work, own[s])
     p = -1
     for a in range(symbols):
         for b in range(a + 1, symbols):
             p += 1
-            both = there[a] & there[b]
+            one, other, found = filled[a], filled[b], out[p]
             for t in range(length):
-                seen[t + 1] = seen[t] + int(both[t])
-                product[t] = x[a, t] * x[b, t] if both[t] else 0.0
-            _decayed(product, anchor, window, decay, work[0], work[1])
-            for t in range(first, length):
-                out[p, t - first] = _decayed_sum(t, window, anchor, decay, work[0], work[1])
+                product[t] = one[t] * other[t]
+            _decayed(product, window, anchor, decay, work[0], found)
             # where the two lack the same rows, each side's own squares serve; the zeros are the same
-            square_a, square_b = own[a], own[b]
+            root_a, root_b = own[a], own[b]
             if not np.array_equal(there[a], there[b]):
-                _decayed_squares(x[a], both, window, anchor, decay, product, work, squares[0])
-                _decayed_squares(x[b], both, window, anchor, decay, product, work, squares[1])
-                square_a, square_b = squares[0], squares[1]
-            for t in range(first, length):
-                i = t - first
-                known = usable[a, t] and usable[b, t]
-                known = known and seen[t + 1] - seen[t - window + 1] >= min_obs
-                if known and square_a[i] > 0.0 and square_b[i] > 0.0:
-                    r = out[p, i] / (math.sqrt(square_a[i]) * math.sqrt(square_b[i]))
-                    out[p, i] = min(1.0, max(-1.0, r))
-                else:
-                    out[p, i] = np.nan
+                both = there[a] & there[b]
+                _decayed_squares(one, both, window, anchor, decay, min_obs, work, roots[0])
+                _decayed_squares(other, both, window, anchor, decay, min_obs, work, roots[1])
+                root_a, root_b = roots[0], roots[1]
+            usable_a, usable_b = usable[a, first:], usable[b, first:]
+            for i in range(length - first):
+                r = found[i] * (root_a[i] * root_b[i])
+                r = 1.0 if r > 1.0 else r
+                r = -1.0 if r < -1.0 else r
+                found[i] = r if usable_a[i] and usable_b[i] else math.nan
     return out
-
-
-@njit(cache=True, nogil=True)
-def _decayed_squares(
-    x: Floats,
-    counts: npt.NDArray[np.bool_],
-    window: int,
-    anchor: int,
-    decay: Floats,
-    product: Floats,
-    work: Floats,
-    out: Floats,
-) -> None:
-    """Decayed sums of the squares of the rows that count, for the last ``out.size`` rows."""
-    for t in range(x.size):
-        product[t] = x[t] * x[t] if counts[t] else 0.0
-    _decayed(product, anchor, window, decay, work[0], work[1])
-    first = x.size - out.size
-    for i in range(out.size):
-        out[i] = _decayed_sum(first + i, window, anchor, decay, work[0], work[1])
 
 
 @njit(cache=True, nogil=True)

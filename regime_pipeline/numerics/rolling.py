@@ -414,7 +414,7 @@ def _quantile(x, window, min_obs, lag, q, out):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _mad(buffer, n, centre):  # type: ignore[no-untyped-def]
+def mad(buffer, n, centre):  # type: ignore[no-untyped-def]
     """Median of |v - centre| over an ascending buffer.
 
     The k nearest values lie together, so the k-th smallest distance is found by halving.
@@ -514,7 +514,7 @@ def _lagged_mad_z(x, reference, window, min_obs, floor, z, median, scale, code):
                 code[s, h] = 3 if math.isnan(value) else 1
                 continue
             centre = _median_of(buffer, n)
-            spread = MAD_TO_SD * _mad(buffer, n, centre)
+            spread = MAD_TO_SD * mad(buffer, n, centre)
             if spread <= RELATIVE_DISPERSION * max(abs(centre), RELATIVE_DISPERSION):
                 total = 0.0
                 for i in range(n):
@@ -692,3 +692,37 @@ def lagged_mad_z(
     code = np.empty(columns.shape, dtype=np.int8)
     _lagged_mad_z(columns, judge, window, min_obs, _floor(floor), z, median, scale, code)
     return _back(z, shape), _back(median, shape), _back(scale, shape), _back(code, shape)
+
+
+@numba.njit(cache=True, nogil=True)
+def _efficiency(x, k, least, out):  # type: ignore[no-untyped-def]
+    columns, length = x.shape
+    for s in range(columns):
+        out[s, : min(k, length)] = np.nan
+        for h in range(k, length):
+            out[s, h] = np.nan
+            start, end = x[s, h - k], x[s, h]
+            if not (math.isfinite(start) and math.isfinite(end)):
+                continue
+            path, last, present = 0.0, start, 0
+            for i in range(h - k + 1, h + 1):
+                v = x[s, i]
+                if math.isfinite(v):
+                    path += abs(v - last)
+                    last = v
+                    present += 1
+            if present >= least and path > 0.0:
+                out[s, h] = min(abs(end - start) / path, 1.0)
+
+
+def efficiency_ratio(x: npt.ArrayLike, k: int, min_obs: int) -> FloatPanel:
+    """Net move over the path of ``k`` steps (Kaufman 1995), over the slots that count.
+
+    NaN without both ends, with fewer than ``min_obs`` of the k slots after the first, or on a path of
+    0.
+    """
+    _check(k, min_obs, 0)
+    columns, shape = _columns(x)
+    out = np.empty_like(columns)
+    _efficiency(columns, k, min_obs, out)
+    return _back(out, shape)

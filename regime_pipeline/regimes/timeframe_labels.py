@@ -105,20 +105,9 @@ def efficiency(close: FloatPanel, k: int) -> FloatPanel:
 
     Null without both end closes, with more than two of the k bars missing, or on a path of 0.
     """
-    start = shifted(close, k)
-    last = start.copy()
-    path = np.zeros_like(close)
-    present = np.zeros_like(close)
-    for step in range(k - 1, -1, -1):
-        here = shifted(close, step)
-        seen = np.isfinite(here)
-        path += np.where(seen, np.abs(here - last), 0.0)
-        last = np.where(seen, here, last)
-        present += seen
-    usable = np.isfinite(start) & np.isfinite(close) & (present >= k - ALLOWED_GAPS) & (path > 0.0)
-    net = np.abs(close - start)
-    ratio = np.divide(net, path, out=np.full_like(close, np.nan), where=usable)
-    return np.minimum(ratio, 1.0)
+    from regime_pipeline.numerics.rolling import efficiency_ratio
+
+    return efficiency_ratio(close, k, k - ALLOWED_GAPS)
 
 
 def log_range(high: FloatPanel, low: FloatPanel, k: int) -> FloatPanel:
