@@ -289,17 +289,24 @@ def _part(x: Floats, inverse: Floats, out: Floats) -> None:
     ``x`` begins at the border. Values count from the first one, so that the level of the series costs
     no digits. Rows of ``out``: deviation from the mean before, from the mean after, mean, squares.
     """
-    mean, square = 0.0, 0.0
-    for i in range(x.size):
+    size = x.size
+    before, after, mean, square = out[0], out[1], out[2], out[3]
+    total = 0.0
+    for i in range(size):
+        total += x[i] - x[0]
+        mean[i] = total
+    last = 0.0
+    for i in range(size):
+        mean[i] *= inverse[i + 1]
         r = x[i] - x[0]
-        before = r - mean
-        mean += before * inverse[i + 1]
-        after = r - mean
-        square += before * after
-        out[0, i] = before
-        out[1, i] = after
-        out[2, i] = mean
-        out[3, i] = square
+        before[i] = r - last
+        after[i] = r - mean[i]
+        square[i] = before[i] * after[i]
+        last = mean[i]
+    total = 0.0
+    for i in range(size):
+        total += square[i]
+        square[i] = total
 
 
 @njit(cache=True, nogil=True)
@@ -309,19 +316,21 @@ def _part_of_pair(a: Floats, b: Floats, inverse: Floats, out: Floats) -> tuple[f
     Rows of ``out``: count, mean a, mean b, squares a, squares b, cross.
     """
     n = 0
-    first_a, first_b, mean_a, mean_b = 0.0, 0.0, 0.0, 0.0
+    first_a, first_b, total_a, total_b, mean_a, mean_b = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     square_a, square_b, cross = 0.0, 0.0, 0.0
     for i in range(a.size):
         if not (math.isnan(a[i]) or math.isnan(b[i])):
             if n == 0:
                 first_a, first_b = a[i], b[i]
             n += 1
-            before_a = (a[i] - first_a) - mean_a
-            before_b = (b[i] - first_b) - mean_b
-            mean_a += before_a * inverse[n]
-            mean_b += before_b * inverse[n]
-            after_b = (b[i] - first_b) - mean_b
-            square_a += before_a * ((a[i] - first_a) - mean_a)
+            r_a, r_b = a[i] - first_a, b[i] - first_b
+            before_a, before_b = r_a - mean_a, r_b - mean_b
+            total_a += r_a
+            total_b += r_b
+            mean_a = total_a * inverse[n]
+            mean_b = total_b * inverse[n]
+            after_b = r_b - mean_b
+            square_a += before_a * (r_a - mean_a)
             square_b += before_b * after_b
             cross += before_a * after_b
         out[0, i] = n
@@ -368,37 +377,42 @@ def _whole_pair(
     late_b: Floats,
     side_a: Floats,
     side_b: Floats,
+    most: int,
+    skip: int,
     product: Floats,
     out: Floats,
     codes: Codes,
 ) -> None:
-    """Coefficients of a pair without holes; ``product`` is room for a window's products."""
-    count, most = out.size, early_a.shape[1]
-    skip = late_a.shape[1] - count
-    before, after = early_a[0], early_b[1]
-    for i in range(most):
-        product[i] = before[i] * after[i]
-    total = 0.0
+    """Coefficients of a pair without holes, whose first window has ``most`` early rows.
+
+    ``skip`` late rows lie before the first window's last one; ``product`` is room for two windows.
+    """
+    count = out.size
     both = min(most, count)  # windows that reach before the border
-    for i in range(most - both):
-        total += product[i]
-    for i in range(both):
-        total += product[most - both + i]
-        out[both - 1 - i] = total
-    out[both:] = 0.0
-    before, after = late_a[0], late_b[1]
+    before, after, before_late, after_late = early_a[0], early_b[1], late_a[0], late_b[1]
+    earlier, later = product[0], product[1]
+    for i in range(most):
+        earlier[i] = before[i] * after[i]
     for i in range(skip + count):
-        product[i] = before[i] * after[i]
-    total = 0.0
+        later[i] = before_late[i] * after_late[i]
+    total, total_late = 0.0, 0.0
+    for i in range(most - both):
+        total += earlier[i]
     for i in range(skip):
-        total += product[i]
-    recent = product[skip:]
-    for j in range(count):
-        total += recent[j]
-        recent[j] = total
+        total_late += later[i]
+    earlier, later = earlier[most - both : most], later[skip : skip + count]
+    for i in range(both):
+        total += earlier[i]
+        out[both - 1 - i] = total
+        total_late += later[i]
+        later[i] = total_late
+    for i in range(both, count):
+        out[i] = 0.0
+        total_late += later[i]
+        later[i] = total_late
     root_a, root_b, weight, between = side_a[0], side_b[0], side_a[2], side_b[1]
     for j in range(count):
-        r = ((out[j] + recent[j]) + weight[j] * between[j]) * (root_a[j] * root_b[j])
+        r = ((out[j] + later[j]) + weight[j] * between[j]) * (root_a[j] * root_b[j])
         # a root that is NaN (constant) compares false and stays
         r = 1.0 if r > 1.0 else r
         out[j] = -1.0 if r < -1.0 else r
@@ -487,7 +501,7 @@ def pearson_rows(
     side = np.empty((symbols, 3, window))
     early_pair = np.empty((6, window))
     late_pair = np.empty((6, window))
-    product = np.empty(window)
+    product = np.empty((2, window))
     low = max(first, window - 1)
     while low < length:
         border = low - (low + anchor) % window
@@ -519,12 +533,14 @@ def pearson_rows(
             if whole[a] and whole[b]:
                 if window >= max(min_obs, 2):
                     _whole_pair(
-                        early[a, :, :n_early],
-                        early[b, :, :n_early],
-                        late[a, :, :n_late],
-                        late[b, :, :n_late],
+                        early[a],
+                        early[b],
+                        late[a],
+                        late[b],
                         side[a],
                         side[b],
+                        n_early,
+                        low - border,
                         product,
                         found,
                         code,
