@@ -1,4 +1,4 @@
-"""``python -m benchmarks [NAME ...]``: one JSON object per figure on standard output."""
+"""``python -m benchmarks [--quick] [NAME ...]``: one JSON object per figure on standard output."""
 
 from __future__ import annotations
 
@@ -6,20 +6,25 @@ import argparse
 import importlib
 import sys
 
-NAMES = ("imports", "correlations", "tick", "backfill")
+NAMES = ("imports", "features", "correlations", "tick", "backfill")
+SIZED = ("features",)
+"""Benchmarks with a smaller size of their own."""
 
 
 def main() -> int:
     """Run the named benchmarks, by default all."""
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}")
-    names = parser.parse_args().names or NAMES
+    parser.add_argument("--quick", action="store_true", help=f"small sizes of {', '.join(SIZED)}")
+    chosen = parser.parse_args()
+    names = chosen.names or NAMES
     unknown = sorted(set(names) - set(NAMES))
     if unknown:
         sys.stderr.write(f"no such benchmark: {', '.join(unknown)}; there are {', '.join(NAMES)}\n")
         return 2
     for name in names:
-        importlib.import_module(f"benchmarks.{name}").run()
+        options = {"quick": chosen.quick} if name in SIZED else {}
+        importlib.import_module(f"benchmarks.{name}").run(**options)
     return 0
 
 

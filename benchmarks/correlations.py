@@ -73,8 +73,8 @@ def candles_of(symbols: int, hours: int, *, decoupled: int = 0) -> tuple[pd.Data
 def ours(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Both coefficients, (P, T - CURRENT - BASE + 1)."""
     first = CURRENT + BASE - 1
-    now, _ = kernels.rolling_pearson(x, CURRENT, CURRENT_MIN, first)
-    base, _ = kernels.rolling_pearson(x[:, :-CURRENT], BASE, BASE_MIN, first - CURRENT)
+    now, _ = kernels.rolling_pearson(x, CURRENT, CURRENT_MIN, 0, first)
+    base, _ = kernels.rolling_pearson(x[:, :-CURRENT], BASE, BASE_MIN, 0, first - CURRENT)
     return now, base
 
 

@@ -25,7 +25,7 @@ from regime_pipeline.numerics.panel import grid_start_us, to_panel
 from regime_pipeline.settings import CorrelationParams, method_version
 from regime_pipeline.windows import Grid, parse_lookback
 
-METHOD = "correlation/1"
+METHOD = "correlation/2"
 
 CURRENT, CURRENT_MIN = 168, 140
 BASE, BASE_MIN = 720, 480
@@ -149,9 +149,9 @@ def _statistics(
     first = length - owed
     ranks = _rank_tests(returns, np.arange(first, length))
     p_break = kernels.benjamini_hochberg(ranks["p_raw"])
-    pearson, code = kernels.rolling_pearson(returns, CURRENT, CURRENT_MIN, first)
+    pearson, code = kernels.rolling_pearson(returns, CURRENT, CURRENT_MIN, anchor, first)
     pearson_base, code_base = kernels.rolling_pearson(
-        returns[:, : length - CURRENT], BASE, BASE_MIN, first - CURRENT
+        returns[:, : length - CURRENT], BASE, BASE_MIN, anchor, first - CURRENT
     )
     start = first - EWMA_SLOTS + 1
     recent = np.ascontiguousarray(close[:, start:])
@@ -181,14 +181,14 @@ def _statistics(
         "corr_ewma": ewma,
         **judge(pearson, pearson_base, p_break, params),
     }
-    past_drop, candidates = _past_drops(returns, first, params)
+    past_drop, candidates = _past_drops(returns, anchor, first, params)
     stats["past_fires"] = _past_fires(returns, first, candidates, params)
     stats["past_drop"] = past_drop
     return stats
 
 
 def _past_drops(
-    returns: Floats, first: int, params: CorrelationParams
+    returns: Floats, anchor: int, first: int, params: CorrelationParams
 ) -> tuple[Floats, npt.NDArray[np.bool_]]:
     """Relative drops of the MACHINE - 1 rows before ``first``, and where they may be breaks.
 
@@ -209,10 +209,15 @@ def _past_drops(
             continue  # a calm hour may fire: nothing is surely quiet
         t = first - width
         now, _ = kernels.pearson_rows(
-            returns[:, : t + high], CURRENT, CURRENT_MIN, t + low, pairs[open_]
+            returns[:, : t + high], CURRENT, CURRENT_MIN, anchor, t + low, pairs[open_]
         )
         base, _ = kernels.pearson_rows(
-            returns[:, : t + high - CURRENT], BASE, BASE_MIN, t + low - CURRENT, pairs[open_]
+            returns[:, : t + high - CURRENT],
+            BASE,
+            BASE_MIN,
+            anchor,
+            t + low - CURRENT,
+            pairs[open_],
         )
         said = judge(now, base, np.zeros(now.shape), params)
         drop[open_, low:high] = said["rel_drop"]

@@ -5,8 +5,9 @@ names of columns.
 
 Every kernel is exact about *where a computation began*: a value depends only on the rows of its own
 window. Ranks slide by whole-number updates, so the sums behind a Spearman coefficient are integers
-without rounding; Pearson sums are reduced afresh in time order for every window; the exponential
-sums are assembled from blocks that are anchored in absolute time. No fast-math anywhere.
+without rounding; Pearson moments and exponential sums are put together from two parts, one up to a
+border of absolute time and one from it on (``numerics.rolling``), in constant time a row. No fast-math
+anywhere.
 
 Layout: inputs are symbol-major (S, T), outputs pair-major (P, N), pairs in the order (0,1), (0,2),
 .. (1,2) ... which is the alphabetical order of the pairs. NaN is null.
@@ -20,18 +21,16 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from regime_pipeline.numerics.rolling import reciprocals
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.int8]
 Shorts = npt.NDArray[np.int16]
 
 CONSTANT_RTOL = 1e-12
-BLOCK = 256
-"""Hours handled at once by the Pearson kernel; only speed depends on it."""
 RANK_GAP = 8
 """Ranks slide over at most a RANK_GAP-th of a window; only speed depends on it."""
-EWMA_BLOCK = 64
-"""Hours of an anchored block of the exponential sums; the last bits depend on it."""
 
 
 @njit(cache=True, nogil=True)
@@ -263,15 +262,11 @@ def _is_constant(mean: float, square: float, n: float) -> bool:
 
 
 @njit(cache=True, nogil=True)
-def _ratio(cross: float, square_a: float, square_b: float) -> float:
-    r = cross / (math.sqrt(square_a) * math.sqrt(square_b))
-    return min(1.0, max(-1.0, r))
-
-
-@njit(cache=True, nogil=True)
-def rolling_pearson(x: Floats, window: int, min_obs: int, first: int) -> tuple[Floats, Codes]:
+def rolling_pearson(
+    x: Floats, window: int, min_obs: int, anchor: int, first: int
+) -> tuple[Floats, Codes]:
     """:func:`pearson_rows` of all pairs, from row ``first`` to the last."""
-    return pearson_rows(x, window, min_obs, first, all_pairs(x.shape[0]))
+    return pearson_rows(x, window, min_obs, anchor, first, all_pairs(x.shape[0]))
 
 
 @njit(cache=True, nogil=True)
@@ -288,14 +283,206 @@ def all_pairs(symbols: int) -> Ints:
 
 
 @njit(cache=True, nogil=True)
-def pearson_rows(
-    x: Floats, window: int, min_obs: int, first: int, pairs: Ints
-) -> tuple[Floats, Codes]:
-    """Pearson correlation of the given pairs over rows t-window+1 .. t, two-pass.
+def _part(x: Floats, inverse: Floats, out: Floats) -> None:
+    """Running moments of a part without holes, from the border outwards (Welford 1962).
 
-    Pairwise complete. The inner loops run over neighbouring windows, so each window's sums still go
-    through its own rows in time order. Null slots add an exact zero: the quick path for blocks
-    without holes and the general one agree to the bit.
+    ``x`` begins at the border. Values count from the first one, so that the level of the series costs
+    no digits. Rows of ``out``: deviation from the mean before, from the mean after, mean, squares.
+    """
+    size = x.size
+    before, after, mean, square = out[0], out[1], out[2], out[3]
+    total = 0.0
+    for i in range(size):
+        total += x[i] - x[0]
+        mean[i] = total
+    last = 0.0
+    for i in range(size):
+        mean[i] *= inverse[i + 1]
+        r = x[i] - x[0]
+        before[i] = r - last
+        after[i] = r - mean[i]
+        square[i] = before[i] * after[i]
+        last = mean[i]
+    total = 0.0
+    for i in range(size):
+        total += square[i]
+        square[i] = total
+
+
+@njit(cache=True, nogil=True)
+def _part_of_pair(a: Floats, b: Floats, inverse: Floats, out: Floats) -> tuple[float, float]:
+    """:func:`_part` over the rows that both have; returns the values that both count from.
+
+    Rows of ``out``: count, mean a, mean b, squares a, squares b, cross.
+    """
+    n = 0
+    first_a, first_b, total_a, total_b, mean_a, mean_b = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    square_a, square_b, cross = 0.0, 0.0, 0.0
+    for i in range(a.size):
+        if not (math.isnan(a[i]) or math.isnan(b[i])):
+            if n == 0:
+                first_a, first_b = a[i], b[i]
+            n += 1
+            r_a, r_b = a[i] - first_a, b[i] - first_b
+            before_a, before_b = r_a - mean_a, r_b - mean_b
+            total_a += r_a
+            total_b += r_b
+            mean_a = total_a * inverse[n]
+            mean_b = total_b * inverse[n]
+            after_b = r_b - mean_b
+            square_a += before_a * (r_a - mean_a)
+            square_b += before_b * after_b
+            cross += before_a * after_b
+        out[0, i] = n
+        out[1, i] = mean_a
+        out[2, i] = mean_b
+        out[3, i] = square_a
+        out[4, i] = square_b
+        out[5, i] = cross
+    return first_a, first_b
+
+
+@njit(cache=True, nogil=True)
+def _whole_side(
+    early: Floats, late: Floats, apart: float, base: float, skip: int, inverse: Floats, out: Floats
+) -> None:
+    """What a symbol without holes brings into its pairs, per window.
+
+    ``early`` and ``late`` are its two parts (``early`` from the border backwards), ``apart`` the
+    distance of the values that they count from, ``base`` that of the late one, ``skip`` the late rows
+    before the first window. Rows of ``out``: reciprocal root of the squares (NaN: constant), distance
+    of the means, the same times n_early n_late / n.
+    """
+    most = early.shape[1]
+    n = most + skip + 1
+    for j in range(out.shape[1]):
+        n_early, n_late = most - j, skip + j + 1
+        mean, square, between = late[2, skip + j], late[3, skip + j], 0.0
+        weight = 0.0
+        if n_early > 0:
+            between = apart + (early[2, n_early - 1] - mean)
+            weight = between * (n_early * n_late * inverse[n])
+            square += early[3, n_early - 1] + between * weight
+            mean += between * (n_early * inverse[n])
+        out[0, j] = math.nan if _is_constant(base + mean, square, n) else 1.0 / math.sqrt(square)
+        out[1, j] = between
+        out[2, j] = weight
+
+
+@njit(cache=True, nogil=True)
+def _whole_pair(
+    early_a: Floats,
+    early_b: Floats,
+    late_a: Floats,
+    late_b: Floats,
+    side_a: Floats,
+    side_b: Floats,
+    most: int,
+    skip: int,
+    product: Floats,
+    out: Floats,
+    codes: Codes,
+) -> None:
+    """Coefficients of a pair without holes, whose first window has ``most`` early rows.
+
+    ``skip`` late rows lie before the first window's last one; ``product`` is room for two windows.
+    """
+    count = out.size
+    both = min(most, count)  # windows that reach before the border
+    before, after, before_late, after_late = early_a[0], early_b[1], late_a[0], late_b[1]
+    earlier, later = product[0], product[1]
+    for i in range(most):
+        earlier[i] = before[i] * after[i]
+    for i in range(skip + count):
+        later[i] = before_late[i] * after_late[i]
+    total, total_late = 0.0, 0.0
+    for i in range(most - both):
+        total += earlier[i]
+    for i in range(skip):
+        total_late += later[i]
+    earlier, later = earlier[most - both : most], later[skip : skip + count]
+    for i in range(both):
+        total += earlier[i]
+        out[both - 1 - i] = total
+        total_late += later[i]
+        later[i] = total_late
+    for i in range(both, count):
+        out[i] = 0.0
+        total_late += later[i]
+        later[i] = total_late
+    root_a, root_b, weight, between = side_a[0], side_b[0], side_a[2], side_b[1]
+    for j in range(count):
+        r = ((out[j] + later[j]) + weight[j] * between[j]) * (root_a[j] * root_b[j])
+        # a root that is NaN (constant) compares false and stays
+        r = 1.0 if r > 1.0 else r
+        out[j] = -1.0 if r < -1.0 else r
+    for j in range(count):
+        codes[j] = 2 if math.isnan(out[j]) else 0
+
+
+@njit(cache=True, nogil=True)
+def _holed_pair(
+    early: Floats,
+    late: Floats,
+    early_from: tuple[float, float],
+    late_from: tuple[float, float],
+    min_obs: int,
+    inverse: Floats,
+    out: Floats,
+    codes: Codes,
+) -> None:
+    """Coefficients of a pair some of whose rows are missing, with the arithmetic of whole ones."""
+    count, most = out.size, early.shape[1]
+    skip = late.shape[1] - count
+    for j in range(count):
+        n_late = late[0, skip + j]
+        n_early = early[0, most - 1 - j] if j < most else 0.0
+        n = n_early + n_late
+        if n < min_obs or n < 2.0:
+            continue
+        base_a, base_b = late_from
+        mean_a, mean_b = late[1, skip + j], late[2, skip + j]
+        square_a, square_b, cross = late[3, skip + j], late[4, skip + j], late[5, skip + j]
+        if n_early > 0.0:
+            i = most - 1 - j
+            if n_late == 0.0:
+                base_a, base_b = early_from
+            between_a = (early_from[0] - base_a) + (early[1, i] - mean_a)
+            between_b = (early_from[1] - base_b) + (early[2, i] - mean_b)
+            weight_a = between_a * (n_early * n_late * inverse[int(n)])
+            weight_b = between_b * (n_early * n_late * inverse[int(n)])
+            square_a += early[3, i] + between_a * weight_a
+            square_b += early[4, i] + between_b * weight_b
+            mean_a += between_a * (n_early * inverse[int(n)])
+            mean_b += between_b * (n_early * inverse[int(n)])
+            cross = (early[5, i] + cross) + weight_a * between_b
+        if _is_constant(base_a + mean_a, square_a, n) or _is_constant(base_b + mean_b, square_b, n):
+            codes[j] = 2
+            continue
+        codes[j] = 0
+        r = cross * ((1.0 / math.sqrt(square_a)) * (1.0 / math.sqrt(square_b)))
+        out[j] = min(1.0, max(-1.0, r))
+
+
+@njit(cache=True, nogil=True)
+def pearson_rows(
+    x: Floats, window: int, min_obs: int, anchor: int, first: int, pairs: Ints
+) -> tuple[Floats, Codes]:
+    """Pearson correlation of the given pairs over rows t-window+1 .. t, pairwise complete.
+
+    Time is cut into blocks of the window's length; each window is the end of one and the beginning of
+    the next, and its moments are merged from those two parts (Chan, Golub & LeVeque 1983), running
+    from the border outwards. A value therefore depends on its window alone, to the byte, and costs
+    the same whatever the window. Symbols without holes around the border share their moments among
+    all their pairs; the general way does the same arithmetic, so both agree to the bit.
+
+    Args:
+        x: (S, T), NaN null.
+        window: rows of the window, holes included.
+        min_obs: fewer common rows give null.
+        anchor: whole hours since 1970 of row 0, which places the blocks in absolute time.
+        first: first row that is put out; rows before ``window - 1`` are null.
+        pairs: (P, 2) the two symbols of each pair.
 
     Returns:
         Coefficients (P, T-first) and codes: 0 ok, 1 too few rows, 2 one side is constant.
@@ -303,144 +490,137 @@ def pearson_rows(
     symbols, length = x.shape
     out = np.full((pairs.shape[0], length - first), np.nan)
     codes = np.ones((pairs.shape[0], length - first), np.int8)
-    filled, mask = _fill(x[:, max(0, first - window + 1) :])
-    skipped = length - filled.shape[1]
-    mean = np.empty((symbols, BLOCK))
-    square = np.empty((symbols, BLOCK))
-    whole = np.empty(symbols, np.bool_)
+    inverse = reciprocals(window)
     used = np.zeros(symbols, np.bool_)
     for p in range(pairs.shape[0]):
         used[pairs[p, 0]] = True
         used[pairs[p, 1]] = True
-    work = np.empty((6, BLOCK))
-    for start in range(max(first, window - 1), length, BLOCK):
-        size = min(BLOCK, length - start)
-        low, high = start - window + 1 - skipped, start + size - skipped
-        at = start - first
+    whole = np.zeros(symbols, np.bool_)
+    early = np.empty((symbols, 4, window))
+    late = np.empty((symbols, 4, window))
+    side = np.empty((symbols, 3, window))
+    early_pair = np.empty((6, window))
+    late_pair = np.empty((6, window))
+    product = np.empty((2, window))
+    low = max(first, window - 1)
+    while low < length:
+        border = low - (low + anchor) % window
+        high = min(border + window, length)
+        begin = low - window + 1
+        n_early, n_late, count = border - begin, high - border, high - low
         for s in range(symbols):
             if not used[s]:
                 continue
-            whole[s] = mask[s, low:high].min() > 0.0
+            whole[s] = not np.isnan(x[s, begin:high]).any()
             if whole[s]:
-                _moments(filled[s, low:high], window, size, mean[s], square[s])
+                backwards = x[s, begin:border][::-1]
+                _part(backwards, inverse, early[s, :, :n_early])
+                _part(x[s, border:high], inverse, late[s, :, :n_late])
+                apart = x[s, border - 1] - x[s, border] if n_early > 0 else 0.0
+                _whole_side(
+                    early[s, :, :n_early],
+                    late[s, :, :n_late],
+                    apart,
+                    x[s, border],
+                    low - border,
+                    inverse,
+                    side[s, :, :count],
+                )
+        at = low - first
         for p in range(pairs.shape[0]):
             a, b = pairs[p, 0], pairs[p, 1]
-            xa, xb = filled[a, low:high], filled[b, low:high]
+            found, code = out[p, at : at + count], codes[p, at : at + count]
             if whole[a] and whole[b]:
-                _cross(xa, xb, window, size, mean[a], mean[b], work[5])
-                work[0, :] = window
-                work[1], work[2], work[3], work[4] = mean[a], mean[b], square[a], square[b]
-            else:
-                both = mask[a, low:high] * mask[b, low:high]
-                _masked(xa * both, xb * both, both, window, size, work)
-            _conclude(work, size, min_obs, out[p, at : at + size], codes[p, at : at + size])
+                if window >= max(min_obs, 2):
+                    _whole_pair(
+                        early[a],
+                        early[b],
+                        late[a],
+                        late[b],
+                        side[a],
+                        side[b],
+                        n_early,
+                        low - border,
+                        product,
+                        found,
+                        code,
+                    )
+                continue
+            early_from = _part_of_pair(
+                x[a, begin:border][::-1], x[b, begin:border][::-1], inverse, early_pair[:, :n_early]
+            )
+            late_from = _part_of_pair(
+                x[a, border:high], x[b, border:high], inverse, late_pair[:, :n_late]
+            )
+            _holed_pair(
+                early_pair[:, :n_early],
+                late_pair[:, :n_late],
+                early_from,
+                late_from,
+                min_obs,
+                inverse,
+                found,
+                code,
+            )
+        low = high
     return out, codes
 
 
 @njit(cache=True, nogil=True)
-def _fill(x: Floats) -> tuple[Floats, Floats]:
-    """The values with 0 for null, and 1 where a value is."""
-    filled = np.zeros(x.shape)
-    mask = np.zeros(x.shape)
-    for s in range(x.shape[0]):
-        for t in range(x.shape[1]):
-            if not math.isnan(x[s, t]):
-                filled[s, t] = x[s, t]
-                mask[s, t] = 1.0
-    return filled, mask
-
-
-@njit(cache=True, nogil=True)
-def _conclude(work: Floats, size: int, min_obs: int, out: Floats, codes: Codes) -> None:
-    """Coefficients from count, means, squares and cross sums (the rows of ``work``)."""
-    n, mean_a, mean_b = work[0], work[1], work[2]
-    square_a, square_b, cross = work[3], work[4], work[5]
-    for i in range(size):
-        if n[i] < min_obs or n[i] < 2.0:
-            continue
-        if _is_constant(mean_a[i], square_a[i], n[i]) or _is_constant(mean_b[i], square_b[i], n[i]):
-            codes[i] = 2
-            continue
-        codes[i] = 0
-        out[i] = _ratio(cross[i], square_a[i], square_b[i])
-
-
-@njit(cache=True, nogil=True)
-def _moments(x: Floats, window: int, size: int, mean: Floats, square: Floats) -> None:
-    mean[:size] = 0.0
-    square[:size] = 0.0
-    for k in range(window):
-        for i in range(size):
-            mean[i] += x[i + k]
-    for i in range(size):
-        mean[i] /= window
-    for k in range(window):
-        for i in range(size):
-            d = x[i + k] - mean[i]
-            square[i] += d * d
-
-
-@njit(cache=True, nogil=True)
-def _cross(
-    a: Floats, b: Floats, window: int, size: int, mean_a: Floats, mean_b: Floats, out: Floats
+def _decayed(
+    x: Floats, window: int, anchor: int, decay: Floats, backward: Floats, out: Floats
 ) -> None:
-    out[:size] = 0.0
-    for k in range(window):
-        for i in range(size):
-            out[i] += (a[i + k] - mean_a[i]) * (b[i + k] - mean_b[i])
+    """Exponentially weighted sums of the windows that end at the last ``out.size`` rows.
 
-
-@njit(cache=True, nogil=True)
-def _masked(a: Floats, b: Floats, mask: Floats, window: int, size: int, work: Floats) -> None:
-    n, mean_a, mean_b = work[0], work[1], work[2]
-    square_a, square_b, cross = work[3], work[4], work[5]
-    work[:] = 0.0
-    for k in range(window):
-        for i in range(size):
-            n[i] += mask[i + k]
-            mean_a[i] += a[i + k]
-            mean_b[i] += b[i + k]
-    for i in range(size):
-        if n[i] > 0.0:
-            mean_a[i] /= n[i]
-            mean_b[i] /= n[i]
-    for k in range(window):
-        for i in range(size):
-            da = (a[i + k] - mean_a[i]) * mask[i + k]
-            db = (b[i + k] - mean_b[i]) * mask[i + k]
-            square_a[i] += da * da
-            square_b[i] += db * db
-            cross[i] += da * db
-
-
-@njit(cache=True, nogil=True)
-def _ewma_blocks(x: Floats, anchor: int, decay: Floats, forward: Floats, suffix: Floats) -> None:
-    """Sums inside the blocks: up to each row (weight 1 on it), and from it to the block's end."""
+    Put together, like the Pearson moments, from a part before a border of absolute time and one from
+    it on. ``x`` holds 0 for null.
+    """
     length = x.size
-    total = 0.0
-    for t in range(length):
-        total = x[t] if (t + anchor) % EWMA_BLOCK == 0 else decay[1] * total + x[t]
-        forward[t] = total
-    total = 0.0
-    for t in range(length - 1, -1, -1):
-        place = (t + anchor) % EWMA_BLOCK
-        weight = decay[EWMA_BLOCK - 1 - place]
-        total = weight * x[t] if place == EWMA_BLOCK - 1 else total + weight * x[t]
-        suffix[t] = total
+    first = length - out.size
+    border = -(anchor % window)
+    while border < length:
+        low, high = max(0, border), min(border + window, length)
+        total = 0.0
+        start = max(low, first)
+        for t in range(low, start):
+            total = decay[1] * total + x[t]
+        skip, lag = start - border + 1, start - window + 1
+        for i in range(high - start):
+            total = decay[1] * total + x[start + i]
+            out[start - first + i] = total
+        if border > 0:
+            for i in range(min(high - start, border - lag)):
+                out[start - first + i] += decay[skip + i] * backward[lag + i]
+        total = 0.0
+        left = border + window - high
+        for i in range(high - low):
+            total += decay[left + i] * x[high - 1 - i]
+            backward[high - 1 - i] = total
+        border += window
 
 
 @njit(cache=True, nogil=True)
-def _ewma_sum(
-    t: int, window: int, anchor: int, decay: Floats, forward: Floats, suffix: Floats
-) -> float:
-    start = t - window + 1
-    stop = t - (t + anchor) % EWMA_BLOCK  # first row of the block that t lies in
-    total = 0.0
-    while start < stop:
-        end = start - (start + anchor) % EWMA_BLOCK + EWMA_BLOCK - 1
-        total += decay[t - end] * suffix[start]
-        start = end + 1
-    return total + forward[t]
+def _decayed_squares(
+    x: Floats,
+    counts: npt.NDArray[np.bool_],
+    window: int,
+    anchor: int,
+    decay: Floats,
+    min_obs: int,
+    work: Floats,
+    out: Floats,
+) -> None:
+    """Reciprocal roots of the decayed sums of squares; NaN under ``min_obs`` or without any."""
+    product, backward = work[0], work[1]
+    seen = np.zeros(x.size + 1, np.int64)
+    for t in range(x.size):
+        product[t] = x[t] * x[t] if counts[t] else 0.0
+        seen[t + 1] = seen[t] + int(counts[t])
+    _decayed(product, window, anchor, decay, backward, out)
+    first = x.size - out.size
+    for i in range(out.size):
+        enough = seen[first + i + 1] - seen[first + i - window + 1] >= min_obs
+        out[i] = 1.0 / math.sqrt(out[i]) if enough and out[i] > 0.0 else math.nan
 
 
 @njit(cache=True, nogil=True)
@@ -458,7 +638,7 @@ def ewma_correlation(
     Args:
         x: (S, T) returns; null ones leave numerator and denominator.
         usable: (S, T) whether a symbol's closes in the window allow a value at the row.
-        window: rows of the fixed lookback; must exceed the block length.
+        window: rows of the fixed lookback, and of the blocks that the sums are put together from.
         min_obs: fewer common rows give null.
         anchor: whole hours since 1970 of row 0, which places the blocks in absolute time.
         first: first row that is put out, at least window - 1.
@@ -467,34 +647,35 @@ def ewma_correlation(
     symbols, length = x.shape
     pairs = symbols * (symbols - 1) // 2
     out = np.full((pairs, length - first), np.nan)
-    ab = np.empty(length)
-    aa = np.empty(length)
-    bb = np.empty(length)
-    seen = np.zeros(length + 1, np.int64)
-    work = np.empty((6, length))
-    p = 0
+    there = ~np.isnan(x)
+    filled = np.where(there, x, 0.0)
+    product = np.empty(length)
+    work = np.empty((2, length))
+    own = np.empty((symbols, length - first))
+    roots = np.empty((2, length - first))
+    for s in range(symbols):
+        _decayed_squares(filled[s], there[s], window, anchor, decay, min_obs, work, own[s])
+    p = -1
     for a in range(symbols):
         for b in range(a + 1, symbols):
-            for t in range(length):
-                here = not (math.isnan(x[a, t]) or math.isnan(x[b, t]))
-                seen[t + 1] = seen[t] + int(here)
-                ab[t] = x[a, t] * x[b, t] if here else 0.0
-                aa[t] = x[a, t] * x[a, t] if here else 0.0
-                bb[t] = x[b, t] * x[b, t] if here else 0.0
-            _ewma_blocks(ab, anchor, decay, work[0], work[1])
-            _ewma_blocks(aa, anchor, decay, work[2], work[3])
-            _ewma_blocks(bb, anchor, decay, work[4], work[5])
-            for t in range(first, length):
-                if not (usable[a, t] and usable[b, t]):
-                    continue
-                if seen[t + 1] - seen[t - window + 1] < min_obs:
-                    continue
-                cross = _ewma_sum(t, window, anchor, decay, work[0], work[1])
-                square_a = _ewma_sum(t, window, anchor, decay, work[2], work[3])
-                square_b = _ewma_sum(t, window, anchor, decay, work[4], work[5])
-                if square_a > 0.0 and square_b > 0.0:
-                    out[p, t - first] = _ratio(cross, square_a, square_b)
             p += 1
+            one, other, found = filled[a], filled[b], out[p]
+            for t in range(length):
+                product[t] = one[t] * other[t]
+            _decayed(product, window, anchor, decay, work[0], found)
+            # where the two lack the same rows, each side's own squares serve; the zeros are the same
+            root_a, root_b = own[a], own[b]
+            if not np.array_equal(there[a], there[b]):
+                both = there[a] & there[b]
+                _decayed_squares(one, both, window, anchor, decay, min_obs, work, roots[0])
+                _decayed_squares(other, both, window, anchor, decay, min_obs, work, roots[1])
+                root_a, root_b = roots[0], roots[1]
+            usable_a, usable_b = usable[a, first:], usable[b, first:]
+            for i in range(length - first):
+                r = found[i] * (root_a[i] * root_b[i])
+                r = 1.0 if r > 1.0 else r
+                r = -1.0 if r < -1.0 else r
+                found[i] = r if usable_a[i] and usable_b[i] else math.nan
     return out
 
 

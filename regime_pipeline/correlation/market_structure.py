@@ -97,14 +97,16 @@ def structures(
     return _frames(days, grid, hours.take(owed))
 
 
-def _day(returns: Floats, seed: int) -> Columns:
-    """Everything about one row; ``returns`` are its baseline and its current window."""
+def _day(returns: Floats, hour: int) -> Columns:
+    """Everything about one row, ``hour`` hours since 1970; ``returns`` are its two windows."""
     from regime_pipeline.correlation import kernels
 
     symbols = returns.shape[0]
     pairs = kernels.all_pairs(symbols)
     now = np.ascontiguousarray(returns[:, BASE:])
-    found, codes = kernels.pearson_rows(now, CURRENT, CURRENT_MIN, CURRENT - 1, pairs)
+    found, codes = kernels.pearson_rows(
+        now, CURRENT, CURRENT_MIN, hour - CURRENT + 1, CURRENT - 1, pairs
+    )
     corr, code = found[:, 0], codes[:, 0]
     there = ~np.isnan(now)
     common = there.astype(np.int64) @ there.T.astype(np.int64)
@@ -124,7 +126,7 @@ def _day(returns: Floats, seed: int) -> Columns:
         "members": chosen,
     }
     day.update(_matrix(day, now, there, pairs, chosen))
-    day.update(_leads(now, there, pairs, chosen, seed))
+    day.update(_leads(now, there, pairs, chosen, hour))
     return day
 
 

@@ -15,6 +15,8 @@ import math
 import numba
 import numpy as np
 
+from regime_pipeline.numerics.rolling import mad, slide
+
 WINDOW_H = 720
 MIN_COVERED_H = 480
 RANK_WINDOW_H = 8760
@@ -47,13 +49,12 @@ def _spread(window, n, mean):  # type: ignore[no-untyped-def]
 @numba.njit(cache=True, nogil=True)
 def _robust_spread(ordered, n, median):  # type: ignore[no-untyped-def]
     """1.4826 MAD; where that is 0, 1.2533 mean absolute deviation around the median."""
-    away = np.abs(ordered[:n] - median)
-    mad = _middle(np.sort(away), n)
-    if mad > 0.0:
-        return 1.4826 * mad
+    distance = mad(ordered, n, median)
+    if distance > 0.0:
+        return 1.4826 * distance
     total = 0.0
     for i in range(n):
-        total += away[i]
+        total += abs(ordered[i] - median)
     return 1.2533 * (total / n)
 
 
@@ -76,8 +77,13 @@ def judge(hour, rate, weight, tier, first, last, floor, z, robust, median, n_obs
     for s in range(len(first)):
         begin = first[s]
         window = np.empty(last[s] - first[s])
+        ordered = np.empty(last[s] - first[s] + 1)
+        size = 0
         for p in range(first[s], last[s]):
+            if p > first[s]:
+                size = slide(ordered, size, np.nan, rate[p - 1])
             while hour[begin] < hour[p] - WINDOW_H:
+                size = slide(ordered, size, rate[begin], np.nan)
                 begin += 1
             n = 0
             hours = 0.0
@@ -94,7 +100,6 @@ def judge(hour, rate, weight, tier, first, last, floor, z, robust, median, n_obs
             n_obs[p] = n
             if hours < MIN_COVERED_H or n < 2:
                 continue
-            ordered = np.sort(window[:n])
             flat = ordered[0] == ordered[n - 1]
             mid = _middle(ordered, n)
             median[p] = mid

@@ -12,6 +12,7 @@ import math
 import numba
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 SIDE = 3
 """Bars on either side that a swing bar must exceed; it is confirmed, and used, that much later."""
@@ -114,10 +115,21 @@ def swing_levels(high, low, close, first, support, resistance, known):  # type: 
 
 
 def texts(levels: Floats, known: npt.NDArray[np.bool_]) -> npt.NDArray[np.object_]:
-    """Levels (rows x 3, NaN where there is none) as canonical JSON lists; null where not known."""
+    """Levels (rows x 3, NaN where there is none) as canonical JSON lists; null where not known.
+
+    A level stays near the price for hours: every number, and every list of them, is spelt once.
+    """
     out = np.full(len(levels), None, dtype=object)
-    rows = levels[known].tolist()
-    out[known] = ["[" + ",".join([repr(v) for v in row if v == v]) + "]" for row in rows]
+    codes, found = pd.factorize(levels[known].reshape(-1))
+    lists, rows = codes.reshape(-1, LEVELS) + 1, np.zeros(int(known.sum()), np.int64)
+    for k in range(LEVELS):
+        rows = pd.factorize(rows * (len(found) + 1) + lists[:, k])[0]
+    _, first = np.unique(rows, return_index=True)
+    names = [*map(repr, found.tolist())]
+    spelt = [
+        "[" + ",".join([names[c - 1] for c in row if c]) + "]" for row in lists[first].tolist()
+    ]
+    out[known] = np.array(spelt, dtype=object)[rows]
     return out
 
 

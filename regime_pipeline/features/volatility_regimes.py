@@ -26,7 +26,7 @@ from regime_pipeline.numerics.panel import (
 from regime_pipeline.settings import VolatilityParams, method_version
 from regime_pipeline.windows import Grid, parse_lookback
 
-METHOD = "volatility/2"
+METHOD = "volatility/3"
 LOOKBACK: dict[str, str] = {"market.candles_1h": "405d"}
 """A year of confirmed classes, of which the first needs 168 h of machine + 24 h of null count + 743 h
 of baseline + 24 h of returns: 8760 + 959 h. The skill's 241 days lie inside."""
@@ -64,8 +64,10 @@ def garman_klass(panels: dict[str, FloatPanel]) -> FloatPanel:
     return 0.5 * spread * spread - _GK_CLOSE * body * body
 
 
-def volatility_24h(variances: FloatPanel) -> tuple[FloatPanel, FloatPanel]:
+def volatility_24h(variances: FloatPanel, first_hour: int) -> tuple[FloatPanel, FloatPanel]:
     """Root of the summed variances of the last 24 bars, scaled by 24 / n; null under 20 bars.
+
+    ``first_hour`` is the hour since 1970 of the first row.
 
     Returns:
         The volatility, a fraction per 24 h, and the number of bars present.
@@ -73,7 +75,7 @@ def volatility_24h(variances: FloatPanel) -> tuple[FloatPanel, FloatPanel]:
     from regime_pipeline.numerics.rolling import rolling_count, rolling_sum
 
     present = rolling_count(variances, DAY_BARS)
-    total = rolling_sum(variances, DAY_BARS, MIN_BARS)
+    total = rolling_sum(variances, DAY_BARS, MIN_BARS, anchor=first_hour)
     return np.sqrt(DAY_BARS / np.maximum(present, 1.0) * total), present
 
 
@@ -122,7 +124,7 @@ def volatility_regimes(
         COLUMNS["market.candles_1h"][3:],
     )
     keep = grid_length(wide) - grid_length(grid)
-    full = _statistics(panels, keep)
+    full = _statistics(panels, grid_start_us(wide) // HOUR_US, keep)
     columns = _regimes(full, params, grid_start_us(wide), keep)
     columns |= _outlook(full["volatility_24h"], grid_start_us(wide) // HOUR_US, keep)
     columns |= {
@@ -152,7 +154,9 @@ def volatility_regimes(
     return conform(long, spec)[list(spec.content)]
 
 
-def _statistics(panels: dict[str, FloatPanel], keep: int) -> dict[str, npt.NDArray]:
+def _statistics(
+    panels: dict[str, FloatPanel], first_hour: int, keep: int
+) -> dict[str, npt.NDArray]:
     """Volatilities and the ratio behind the classes of all rows, the rest of the owed ones only.
 
     A year of history is read for its classes; what only describes a row isn't made for it.
@@ -160,11 +164,12 @@ def _statistics(panels: dict[str, FloatPanel], keep: int) -> dict[str, npt.NDArr
     from regime_pipeline.numerics.rolling import rolling_count, rolling_mean, rolling_median
 
     returns = log_returns(panels["close"])
-    volatility, present = volatility_24h(returns * returns)
-    volatility_gk, bars = volatility_24h(garman_klass(panels))
+    volatility, present = volatility_24h(returns * returns, first_hour)
+    volatility_gk, bars = volatility_24h(garman_klass(panels), first_hour)
     since = max(0, keep - BASELINE - DAY_BARS)
     recent = volatility[since:]
-    mean = rolling_mean(recent, BASELINE, MIN_BASELINE, lag=DAY_BARS)[keep - since :]
+    mean = rolling_mean(recent, BASELINE, MIN_BASELINE, lag=DAY_BARS, anchor=first_hour + since)
+    mean = mean[keep - since :]
     median = rolling_median(volatility_gk, BASELINE, MIN_BASELINE, lag=DAY_BARS)
     return {
         "volatility_24h": volatility,

@@ -105,6 +105,8 @@ def from_panel(
 ) -> pd.DataFrame:
     """Panels of any dtype as one long frame sorted by (symbol, ts), those two columns first.
 
+    Texts (object panels of str and None, as :func:`take_codes` makes them) become ``str`` columns.
+
     Raises:
         ValueError: a panel has another shape than the grid.
     """
@@ -117,8 +119,17 @@ def from_panel(
     for name, panel in columns.items():
         if panel.shape != (length, width):
             raise ValueError(f"{name}: a panel of {panel.shape}, the grid has {(length, width)}")
-        data[name] = panel.T.reshape(-1)
+        values = panel.T.reshape(-1)
+        data[name] = _text(values) if values.dtype == object else values
     return pd.DataFrame(data)
+
+
+def _text(values: npt.NDArray[np.object_]) -> pd.Series | npt.NDArray[np.object_]:
+    """Repeating texts as a ``str`` column, each converted once; other objects as they are."""
+    codes, found = pd.factorize(values)
+    if not all(isinstance(text, str) for text in found):
+        return values
+    return pd.Series(pd.array(found, dtype="str").take(codes, allow_fill=True, fill_value=pd.NA))
 
 
 def take_codes(codes: npt.NDArray[np.integer], names: Sequence[str]) -> npt.NDArray[np.object_]:

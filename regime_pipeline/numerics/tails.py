@@ -18,6 +18,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from regime_pipeline.numerics.rolling import slide
+
 Floats = npt.NDArray[np.float64]
 
 MIN_EXCEEDANCES = 10
@@ -118,19 +120,7 @@ def tail_bands(
             if n >= min_obs and positive >= min_positive and n > 0:
                 _bands(ordered, n, levels, tail_from, out[t, s])
             new = x[t, s]
-            if not math.isnan(new):
-                at = np.searchsorted(ordered[:n], new)
-                for i in range(n, at, -1):
-                    ordered[i] = ordered[i - 1]
-                ordered[at] = new
-                n += 1
-                positive += int(new > 0.0)
-            if t >= window:
-                old = x[t - window, s]
-                if not math.isnan(old):
-                    at = np.searchsorted(ordered[:n], old)
-                    for i in range(at, n - 1):
-                        ordered[i] = ordered[i + 1]
-                    n -= 1
-                    positive -= int(old > 0.0)
+            old = x[t - window, s] if t >= window else math.nan
+            n = slide(ordered, n, old, new)
+            positive += int(new > 0.0) - int(old > 0.0)
     return out

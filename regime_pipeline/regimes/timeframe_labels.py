@@ -66,12 +66,16 @@ def shifted(x: FloatPanel, by: int) -> FloatPanel:
     return out
 
 
-def trend_z(close: FloatPanel, windows: FrameWindows) -> FloatPanel:
-    """Log return over k bars against the lagged sd of one-bar returns times root k."""
+def trend_z(close: FloatPanel, first_bar: int, windows: FrameWindows) -> FloatPanel:
+    """Log return over k bars against the lagged sd of one-bar returns times root k.
+
+    ``first_bar`` counts the bars from 1970 to the first row.
+    """
     from regime_pipeline.numerics.rolling import RELATIVE_DISPERSION, lagged_z
 
     log_close = np.log(close)
-    _, mean, sd, _ = lagged_z(log_close - shifted(log_close, 1), windows.window, windows.min_obs)
+    step = log_close - shifted(log_close, 1)
+    _, mean, sd, _ = lagged_z(step, windows.window, windows.min_obs, anchor=first_bar)
     tiny = RELATIVE_DISPERSION * np.maximum(np.abs(mean), RELATIVE_DISPERSION)
     scale = np.where(sd > tiny, sd, np.nan) * np.sqrt(windows.k)
     return (log_close - shifted(log_close, windows.k)) / scale
@@ -101,20 +105,9 @@ def efficiency(close: FloatPanel, k: int) -> FloatPanel:
 
     Null without both end closes, with more than two of the k bars missing, or on a path of 0.
     """
-    start = shifted(close, k)
-    last = start.copy()
-    path = np.zeros_like(close)
-    present = np.zeros_like(close)
-    for step in range(k - 1, -1, -1):
-        here = shifted(close, step)
-        seen = np.isfinite(here)
-        path += np.where(seen, np.abs(here - last), 0.0)
-        last = np.where(seen, here, last)
-        present += seen
-    usable = np.isfinite(start) & np.isfinite(close) & (present >= k - ALLOWED_GAPS) & (path > 0.0)
-    net = np.abs(close - start)
-    ratio = np.divide(net, path, out=np.full_like(close, np.nan), where=usable)
-    return np.minimum(ratio, 1.0)
+    from regime_pipeline.numerics.rolling import efficiency_ratio
+
+    return efficiency_ratio(close, k, k - ALLOWED_GAPS)
 
 
 def log_range(high: FloatPanel, low: FloatPanel, k: int) -> FloatPanel:
@@ -186,8 +179,9 @@ def frame_state(bars: Bars, params: TimeframeParams) -> FrameState:
     from regime_pipeline.numerics.rolling import lagged_z, rolling_quantile
 
     windows = WINDOWS[bars.timeframe]
-    price = lagged_z(np.log(bars.close), windows.window, windows.min_obs)[0]
-    trend = trend_z(bars.close, windows)
+    first_bar = bars.first // bars.hours
+    price = lagged_z(np.log(bars.close), windows.window, windows.min_obs, anchor=first_bar)[0]
+    trend = trend_z(bars.close, first_bar, windows)
     volume = volume_z(bars.volume_base, bars.first, bars.timeframe)
     warm = heat(trend, volume)
     ratio = efficiency(bars.close, windows.k)

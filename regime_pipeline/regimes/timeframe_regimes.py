@@ -36,7 +36,7 @@ from regime_pipeline.regimes.timeframe_labels import (
 from regime_pipeline.settings import TimeframeParams, method_version
 from regime_pipeline.windows import Grid, parse_lookback
 
-METHOD = "timeframes/2"
+METHOD = "timeframes/3"
 LOOKBACK: dict[str, str] = {"market.candles_1h": "48w"}
 """90 d of machine, then a weekly bar up to two weeks old, 33 weekly bars before it: 8038 of 8064 h."""
 COLUMNS: dict[str, tuple[str, ...]] = {"market.candles_1h": ("market", "symbol", "ts", *BAR_INPUTS)}

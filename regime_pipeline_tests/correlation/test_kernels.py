@@ -55,7 +55,7 @@ def test_spearman_is_scipys_pairwise_complete(holes: float) -> None:
 def test_pearson_is_numpys_pairwise_complete(holes: float) -> None:
     x = _returns(700, seed=2, holes=holes)
     window, min_obs, first = 60, 45, 70
-    rho, codes = kernels.rolling_pearson(x, window, min_obs, first)
+    rho, codes = kernels.rolling_pearson(x, window, min_obs, 3, first)
     for p, pair in enumerate(PAIRS):
         for t in range(first, x.shape[1], 7):
             a, b = _window(x, pair, t, window)
@@ -71,7 +71,7 @@ def test_pearson_of_a_constant_side_is_null_however_the_constant_rounds() -> Non
     x = _returns(200, seed=3, holes=0.0)
     x[1, :] = 0.1 + 0.2  # not representable: its computed sd is rounding noise, not zero
     x[2, :] = 0.0
-    rho, codes = kernels.rolling_pearson(x, 60, 45, 190)
+    rho, codes = kernels.rolling_pearson(x, 60, 45, 3, 190)
     touched = [p for p, pair in enumerate(PAIRS) if 1 in pair or 2 in pair]
     assert np.isnan(rho[touched]).all()
     assert (codes[touched] == 2).all()
@@ -176,16 +176,18 @@ def test_values_do_not_depend_on_where_the_array_begins(skip: int, holes: float)
     late = np.ascontiguousarray(x[:, skip:])
 
     def spearman(
-        x: np.ndarray, window: int, min_obs: int, first: int
+        x: np.ndarray, window: int, min_obs: int, _: int, first: int
     ) -> tuple[np.ndarray, np.ndarray]:
         return kernels.rolling_spearman(x, window, min_obs, first, x.shape[1])
 
     for kernel in (spearman, kernels.rolling_pearson):
-        whole = kernel(x, window, 100, first)
-        part = kernel(late, window, 100, first - skip)
+        whole = kernel(x, window, 100, 1000, first)
+        part = kernel(late, window, 100, 1000 + skip, first - skip)
         for one, other in zip(whole, part, strict=True):
             assert one.tobytes() == other.tobytes()
-        tail = kernel(np.ascontiguousarray(x[:, first - window : first + 60]), window, 100, window)
+        begin = first - window
+        alone = np.ascontiguousarray(x[:, begin : first + 60])
+        tail = kernel(alone, window, 100, 1000 + begin, window)
         assert np.ascontiguousarray(whole[0][:, :60]).tobytes() == tail[0].tobytes()
     usable, decay = np.ones(x.shape, bool), _decay(window, 20)
     whole_ewma = kernels.ewma_correlation(x, usable, window, 50, 1000, first, decay)
@@ -282,8 +284,8 @@ def test_chosen_rows_have_the_numbers_of_the_whole_sweep(holes: float) -> None:
     assert np.array_equal(n[wanted], counts[:, rows - 95][wanted])
     assert np.isnan(some[~wanted]).all()
     chosen = kernels.all_pairs(SYMBOLS)[[1, 4]]
-    part, codes = kernels.pearson_rows(x, 96, 70, 300, chosen)
-    whole, all_codes = kernels.rolling_pearson(x, 96, 70, 300)
+    part, codes = kernels.pearson_rows(x, 96, 70, 3, 300, chosen)
+    whole, all_codes = kernels.rolling_pearson(x, 96, 70, 3, 300)
     assert part.tobytes() == whole[[1, 4]].tobytes()
     assert codes.tobytes() == all_codes[[1, 4]].tobytes()
 
