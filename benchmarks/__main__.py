@@ -6,7 +6,7 @@ import argparse
 import importlib
 import sys
 
-NAMES = ("imports", "correlations", "tick", "backfill")
+NAMES = ("imports", "correlations", "tick", "backfill", "requests", "ingest")
 
 
 def main() -> int:
