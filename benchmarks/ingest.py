@@ -40,15 +40,18 @@ class Kept:
 
     @property
     def redactor(self) -> Any:
+        """The client's own."""
         return self.client.redactor
 
     @property
     def concurrency_per_host(self) -> int:
+        """The client's own; without a network threads gain nothing."""
         return 1 if self.replaying else self.client.concurrency_per_host
 
     def get(
         self, provider: str, base: str, path: str, params: Mapping[str, str], **more: Any
     ) -> Any:
+        """Makes the request and keeps its body, or reads the kept body again."""
         key = (provider + path, tuple(sorted(params.items())))
         if self.replaying:
             body, reply = self.replies[key]

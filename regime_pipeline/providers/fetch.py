@@ -866,6 +866,7 @@ def _assemble(
     target = table(f"raw.{dataset}")
     key = list(target.key)
     values = [f for f in target.content if f not in target.key and f != "source_tier"]
+    wanted = tuple(dict.fromkeys([*target.fields, "reason", "fetched_at"]))
     parts: dict[str, list[pd.DataFrame]] = defaultdict(list)
     bad: list[pd.DataFrame] = []
     contracts = _contract_sizes(streams)
@@ -874,14 +875,15 @@ def _assemble(
         rows = _rows(stream, common, contracts) if series else pd.DataFrame()
         if rows.empty:
             continue
-        for column in [*target.fields, "reason"]:
-            if column not in rows:
-                rows[column] = _nulls(column, rows.index)
-        rows["stream"] = number
-        rows = rows[[*target.fields, "reason", "fetched_at", "stream"]]
+        rows = pd.DataFrame(
+            {c: rows[c] if c in rows else _nulls(c, rows.index) for c in wanted}
+            | {"stream": number}
+        )
         broken = rows["reason"].notna() | rows["ts"].isna()
-        bad.append(rows.loc[broken])
-        parts[stream.feed.part].append(rows.loc[~broken])
+        if broken.any():
+            bad.append(rows.loc[broken])
+            rows = rows.loc[~broken]
+        parts[stream.feed.part].append(rows)
     finished: list[pd.DataFrame] = []
     halves: dict[str, pd.DataFrame] = {}
     for part, pieces in parts.items():
