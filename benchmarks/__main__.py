@@ -6,7 +6,7 @@ import argparse
 import importlib
 import sys
 
-NAMES = ("imports", "features", "correlations", "tick", "backfill")
+NAMES = ("imports", "features", "correlations", "tick", "backfill", "requests", "ingest")
 SIZED = ("features",)
 """Benchmarks with a smaller size of their own."""
 

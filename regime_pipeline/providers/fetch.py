@@ -16,10 +16,11 @@ import time
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import reduce
+from queue import SimpleQueue
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
@@ -363,7 +364,7 @@ class _SourceRun:
         return stream.inside
 
     def run_segment(self, stream: _Stream, segment: Window) -> bool:
-        """Fetches one segment; True when the older half of it has rows."""
+        """Fetches one segment; of a stream that looks for a wall, whether its older half has rows."""
         if stream.started is None:
             stream.started = self._clock.now()
         begun = time.monotonic()
@@ -385,8 +386,11 @@ class _SourceRun:
             stream.pages += pages
             stream.seconds += time.monotonic() - begun
         # the wall is not exact to the hour, so rows next to it do not tell that there are more
+        if not stream.probing:
+            return bool(pages)
         middle = segment.start + (segment.end - segment.start) / 2
-        return any("ts" in p.frame and (p.frame["ts"] <= middle).any() for p in pages)
+        firsts = (_extent(p.frame)[0] for p in pages if "ts" in p.frame)
+        return any(first is not None and first <= middle for first in firsts)
 
     def _failed(self, stream: _Stream, error: ProviderError) -> None:
         with self._lock:
@@ -454,13 +458,23 @@ def _span(frame: pd.DataFrame) -> PageSpan:
     cursor = frame.attrs.get(CURSOR)
     if not len(frame) or "ts" not in frame:
         return PageSpan(frame.attrs.get(ROWS, len(frame)), cursor=cursor)
-    first, last = frame["ts"].min(), frame["ts"].max()
-    if first is pd.NaT:
+    first, last = _extent(frame)
+    if first is None:
         raise ContractViolation("no row of the page has a readable time")
     # a dataset may make several rows of one provider row
     rows = frame["ts"].nunique() if "metric" in frame else len(frame)
     rows = frame.attrs.get(ROWS, rows)
-    return PageSpan(int(rows), first.to_pydatetime(), last.to_pydatetime(), cursor)
+    return PageSpan(int(rows), first, last, cursor)
+
+
+def _extent(frame: pd.DataFrame) -> tuple[datetime, datetime] | tuple[None, None]:
+    """Oldest and newest time of a page, null without a readable one (numpy: pages are many)."""
+    stamps = frame["ts"].to_numpy("M8[us]")
+    stamps = stamps[~np.isnat(stamps)]
+    if not len(stamps):
+        return None, None
+    first, last = stamps.min().item(), stamps.max().item()
+    return first.replace(tzinfo=UTC), last.replace(tzinfo=UTC)
 
 
 def _last_hour(now: datetime) -> datetime:
@@ -510,6 +524,8 @@ def _run_all(
         name: ThreadPoolExecutor(per_host, thread_name_prefix=f"fetch-{name}") for name in runs
     }
     waiting: dict[Future[bool], tuple[_Stream, bool]] = {}
+    # asking every waiting future after each reply would cost the square of their number
+    finished: SimpleQueue[Future[bool]] = SimpleQueue()
 
     def submit(stream: _Stream, parts: Sequence[Window], probe: Window | None = None) -> None:
         run = runs[stream.source.name]
@@ -518,23 +534,24 @@ def _run_all(
             is_probe = part is probe
             future = pools[stream.source.name].submit(run.run_segment, stream, part)
             waiting[future] = (stream, is_probe)
+            future.add_done_callback(finished.put)
 
     try:
         for stream in streams:
             first = runs[stream.source.name].plan(stream)
             submit(stream, first, first[-1] if stream.probing else None)
         while waiting:
-            for future in wait(waiting, return_when=FIRST_COMPLETED).done:
-                stream, probe = waiting.pop(future)
-                gave_rows = future.result()
-                counter.done(stream.source.name)
-                if not probe or stream.error is not None:
-                    continue
-                if gave_rows:  # the wall is not where it was said to be: take what there is
-                    rest, stream.beyond = stream.beyond, []
-                    submit(stream, rest)
-                else:
-                    stream.at_wall = True
+            future = finished.get()
+            stream, probe = waiting.pop(future)
+            gave_rows = future.result()
+            counter.done(stream.source.name)
+            if not probe or stream.error is not None:
+                continue
+            if gave_rows:  # the wall is not where it was said to be: take what there is
+                rest, stream.beyond = stream.beyond, []
+                submit(stream, rest)
+            else:
+                stream.at_wall = True
     finally:
         for run in runs.values():
             run.halted.set()
@@ -875,6 +892,8 @@ def _unique(
     The later reply wins; within equal times the larger values do, so that the order of pages and
     rows never decides. Exact repeats vanish.
     """
+    if not frame.duplicated(key).any():
+        return frame.sort_values(key, ignore_index=True), frame.head(0)
     order = [*key, "fetched_at", *values, "payload_id"]
     frame = frame.sort_values(order, kind="stable", na_position="first", ignore_index=True)
     lost = frame.duplicated(key, keep="last").to_numpy()
@@ -896,6 +915,7 @@ def _assemble(
     target = table(f"raw.{dataset}")
     key = list(target.key)
     values = [f for f in target.content if f not in target.key and f != "source_tier"]
+    wanted = tuple(dict.fromkeys([*target.fields, "reason", "fetched_at", "stream"]))
     parts: dict[str, list[pd.DataFrame]] = defaultdict(list)
     bad: list[pd.DataFrame] = []
     contracts = _contract_sizes(streams)
@@ -904,13 +924,12 @@ def _assemble(
         rows = _rows(batch, common, contracts)
         if rows.empty:
             continue
-        for column in [*target.fields, "reason"]:
-            if column not in rows:
-                rows[column] = _nulls(column, rows.index)
-        rows = rows[[*target.fields, "reason", "fetched_at", "stream"]]
+        rows = pd.DataFrame({c: rows[c] if c in rows else _nulls(c, rows.index) for c in wanted})
         broken = rows["reason"].notna() | rows["ts"].isna()
-        bad.append(rows.loc[broken])
-        parts[batch.one.feed.part].append(rows.loc[~broken])
+        if broken.any():
+            bad.append(rows.loc[broken])
+            rows = rows.loc[~broken]
+        parts[batch.one.feed.part].append(rows)
     finished: list[pd.DataFrame] = []
     halves: dict[str, pd.DataFrame] = {}
     for part, pieces in parts.items():

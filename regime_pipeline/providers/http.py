@@ -400,6 +400,8 @@ class HttpClient:
                 status, got, body, stream = self._exchange(
                     url, headers, deadline_s or self._deadline
                 )
+                # first of all: texts quote and cut, and half a key is no longer found by anybody
+                body = self._redactor.body(body)
                 failure = self._judge(status, got, body, call.provider)
                 if failure is None:
                     try:
@@ -423,7 +425,7 @@ class HttpClient:
             raise failure from None
         return Reply(
             parsed=parsed,
-            landed=self._landing.put(self._redactor.body(body)),
+            landed=self._landing.put(body),
             url=self._redactor.text(url),
             status=status or 0,
             fetched_at=sent_at,
@@ -480,7 +482,8 @@ class HttpClient:
         cap = min(self._cap, ERROR_BODY_BYTES) if error else self._cap
         coding = response.headers.get("content-encoding", "identity").strip().lower()
         if coding not in ("identity", "", "gzip", "x-gzip"):
-            raise ContractViolation(f"content encoding {coding[:20]!r} was not asked for")
+            coding = self._redactor.text(coding)[:20]
+            raise ContractViolation(f"content encoding {coding!r} was not asked for")
         inflate = zlib.decompressobj(31) if "gzip" in coding else None
         parts: list[bytes] = []
         total = 0

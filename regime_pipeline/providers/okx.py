@@ -62,10 +62,10 @@ def candle_rows(rows: list[object], ctx: Context) -> pd.DataFrame:
     columns = Columns.arrays(rows, CANDLE_FIELDS)
     nulls = np.full(columns.count, np.nan)
     base = {"spot": "vol", "perp": "volCcy"}.get(ctx.market or "")
-    confirm = list(columns.raw("confirm"))
-    for i, flag in enumerate(confirm):
-        if flag not in ("0", "1"):
-            columns.fail(i, "confirm: neither 0 nor 1")
+    confirm = columns.raw("confirm")
+    known = [flag in ("0", "1") for flag in confirm]
+    if not all(known):
+        columns.fail_where(~np.array(known), "confirm: neither 0 nor 1")
     return columns.frame(
         {
             "ts": columns.time("ts", ctx),
@@ -78,7 +78,10 @@ def candle_rows(rows: list[object], ctx: Context) -> pd.DataFrame:
             "taker_buy_base": nulls,
             "taker_buy_quote": nulls,
             "trade_count": nulls,
-            "is_closed": pd.Series([flag != "0" for flag in confirm], dtype="boolean"),
+            "is_closed": pd.arrays.BooleanArray(
+                np.array([flag != "0" for flag in confirm], dtype=bool),
+                np.zeros(columns.count, dtype=bool),
+            ),
         }
     )
 

@@ -7,6 +7,8 @@ a URL. Does not belong here: deciding what is worth logging.
 from __future__ import annotations
 
 import hashlib
+import html
+import json
 import re
 from collections.abc import Iterable
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
@@ -34,6 +36,7 @@ _SHORTEST = 6  # a shorter "secret" would blank out ordinary words
 
 
 _TOKEN = 16  # segments of a path that are shorter are words
+_WORD = re.compile(rf"[A-Za-z_ -]{{1,{_TOKEN - 1}}}|[0-9.]{{1,{_TOKEN - 1}}}")
 
 
 def secrets_of(settings: BaseModel) -> tuple[str, ...]:
@@ -63,6 +66,19 @@ def _parts_of_url(text: str) -> set[str]:
     return found | {password, unquote(password)} if password else found
 
 
+def _written(secret: str) -> set[str]:
+    """The ways in which a reply can spell a secret: as it is, in a URL, in JSON, in HTML."""
+    in_json = json.dumps(secret)[1:-1]
+    return {
+        secret,
+        quote(secret, safe=""),
+        quote_plus(secret),
+        in_json,
+        in_json.replace("/", "\\/"),
+        html.escape(secret),
+    }
+
+
 def fingerprint(secret: SecretStr | str | None) -> str:
     """Eight hexadecimal digits that tell one key from another and give nothing away; "" for none."""
     text = secret.get_secret_value() if isinstance(secret, SecretStr) else secret
@@ -77,18 +93,25 @@ class Redactor:
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        forms = {f for s in secrets if s for f in (s, quote(s, safe=""), quote_plus(s))}
+        secrets = tuple(s for s in secrets if s)
+        forms = {f for s in secrets for f in (s, quote(s, safe=""), quote_plus(s))}
         self._exact = (
             re.compile("|".join(re.escape(f) for f in sorted(forms, key=len, reverse=True)))
             if forms
             else None
         )
 
-        raw = sorted({f.encode() for f in forms}, key=len, reverse=True)
+        in_bodies = {f.encode() for s in secrets if not _WORD.fullmatch(s) for f in _written(s)}
+        raw = sorted(in_bodies, key=len, reverse=True)
         self._raw = re.compile(b"|".join(map(re.escape, raw))) if raw else None
 
     def body(self, value: bytes) -> bytes:
-        """A reply without the secrets that its sender echoes (a next-page link with the token)."""
+        """A reply without the secrets that its sender echoes (a next-page link with the token).
+
+        To be applied before anything reads the reply: whatever is then quoted from it, and wherever
+        the quotation is cut, holds no part of a key. A secret that could be an ordinary word or
+        number of a reply (:data:`_WORD`) stays, for it would break what it stands in.
+        """
         return value if self._raw is None else self._raw.sub(MASK.encode(), value)
 
     @classmethod

@@ -16,6 +16,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from operator import itemgetter
 from typing import Final, cast
 
@@ -436,12 +437,30 @@ class Columns:
 
     def frame(self, columns: Mapping[str, object]) -> pd.DataFrame:
         """The frame of the given columns plus ``reason`` (null for a good row)."""
-        out = pd.DataFrame(dict(columns), index=pd.RangeIndex(self.count))
+        values = dict(enumerate([*columns.values(), self._reason_texts()]))
+        out = pd.DataFrame(values, index=pd.RangeIndex(self.count))
+        out.columns = _header((*columns, "reason"))
+        return out
+
+    def _reason_texts(self) -> pd.api.extensions.ExtensionArray:
+        if not self._reasons:
+            return _no_texts(self.count)
         reasons = np.full(self.count, None, dtype=object)
         for i, why in self._reasons.items():
             reasons[i] = "; ".join(why)
-        out["reason"] = pd.array(reasons, dtype="str")
-        return out
+        return pd.array(reasons, dtype="str")
+
+
+@lru_cache(maxsize=256)
+def _header(names: tuple[str, ...]) -> pd.Index:
+    """Column names as one index for all pages: looking a name up builds a table of it once."""
+    return pd.Index(names)
+
+
+@lru_cache(maxsize=64)
+def _no_texts(count: int) -> pd.api.extensions.ExtensionArray:
+    """So many null texts; frames copy it. Pages are small and many, and this is most of a frame."""
+    return pd.array(np.full(count, None, dtype=object), dtype="str")
 
 
 def one_line(text: str, longest: int = 500) -> str | None:

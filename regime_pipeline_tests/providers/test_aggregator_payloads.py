@@ -261,14 +261,14 @@ def test_empty_page_of_transfers_has_no_list_and_a_counted_one_must() -> None:
         parse(key, {"transactions": []})
 
 
-def test_one_hash_may_hold_several_transfers_and_each_counts_once() -> None:
+def test_fault_44_one_hash_may_hold_several_transfers_and_each_counts_once() -> None:
     rows = [whale(), whale(id="8"), whale(), whale(id=9)]
     frame = parse("whale_alert/v1_transactions", {"result": "success", "transactions": rows})
     assert frame["transfer_id"].tolist() == ["7", "8", "9"]
     assert frame.attrs[ROWS] == 4  # what decides whether the page was full
 
 
-def test_relabelled_transfer_without_an_id_keeps_its_key() -> None:
+def test_fault_44_relabelled_transfer_without_an_id_keeps_its_key() -> None:
     """Row 44: a corrected owner is a revision of the row, not another transfer."""
     before = whale(to={"address": "a1", "owner_type": "unknown"})
     after = whale(to={"address": "a1", "owner_type": "exchange", "owner": "okx"})
@@ -282,7 +282,7 @@ def test_relabelled_transfer_without_an_id_keeps_its_key() -> None:
 
 
 @pytest.mark.parametrize("usd", [-1, 2e12, "NaN", None])
-def test_absurd_transfer_spoils_itself_only(usd: object) -> None:
+def test_fault_44_absurd_transfer_spoils_itself_only(usd: object) -> None:
     """Row 44."""
     rows = [whale(), whale(id="8", amount_usd=usd)]
     frame = parse("whale_alert/v1_transactions", {"result": "success", "transactions": rows})

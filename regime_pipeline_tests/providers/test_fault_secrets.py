@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Callable, Iterator
+from html import escape as html_escape
 from pathlib import Path
+from urllib.parse import quote
 
 import orjson
 import pytest
@@ -178,6 +180,69 @@ def test_fault_89_crashing_parser_tells_no_body(
     with pytest.raises(ProviderError) as caught:
         make_client(make_settings(**SECRETS)).get("okx", server.url, "/x", {}, parse=parse)
     assert hits("".join(traceback.format_exception(caught.value))) == []
+
+
+LONG_KEY = "q7Rw/9xKd+2mZt5LbV8s<Yh3Nc6Jf1Pg4Au0EoXi"
+
+
+def fragments(text: str, length: int = 8) -> list[str]:
+    """Pieces of the key that a text shows."""
+    return [p for i in range(len(LONG_KEY) - length + 1) if (p := LONG_KEY[i : i + length]) in text]
+
+
+SPELLINGS: dict[str, Callable[[str], Fault]] = {
+    "message of an envelope": lambda pad: Fault(200, _json({"code": "400", "msg": pad + LONG_KEY})),
+    "message with escapes": lambda pad: Fault(
+        200, _json({"code": "400", "msg": pad + LONG_KEY}).replace(b"/", b"\\/")
+    ),
+    "web page": lambda pad: Fault(200, f"<html>{pad}{html_escape(LONG_KEY)}".encode()),
+    "plain text of a status": lambda pad: Fault(500, f"{pad}{LONG_KEY}".encode()),
+    "link of a status": lambda pad: Fault(403, f"{pad}/x?k={quote(LONG_KEY, safe='')}".encode()),
+    "where a number belongs": lambda pad: Fault(
+        200, _row(pad[:-170] + LONG_KEY if len(pad) > 170 else LONG_KEY)
+    ),
+    "name of a coding": lambda pad: Fault(200, b"[]", {"Content-Encoding": pad[:8] + LONG_KEY}),
+}
+
+
+def _json(said: object) -> bytes:
+    return orjson.dumps(said)
+
+
+def _row(value: str) -> bytes:
+    row = {"time": int(NOW.timestamp() * 1000) - 7_200_000, "long_liquidation_usd": value}
+    return orjson.dumps({"code": "0", "data": [{**row, "short_liquidation_usd": "1"}]})
+
+
+@pytest.mark.parametrize("pad", [160, 180, 195])
+@pytest.mark.parametrize("where", SPELLINGS)
+def test_fault_89_a_key_across_the_cut_of_a_message_shows_no_part_of_itself(
+    where: str, pad: int, server: FaultServer, make_settings, make_client
+) -> None:
+    server.scripts["/"] = SPELLINGS[where]("." * pad)
+    settings = make_settings(
+        sources=("coinglass",),
+        coinglass_api_url=server.url,
+        coinglass_api_key=SecretStr(LONG_KEY),
+        http_attempts=1,
+    )
+    got = fetch(
+        "liquidations",
+        WINDOW,
+        settings=settings,
+        client=make_client(settings),
+        clock=FixedClock(NOW),
+        symbols=("BTC/USDT",),
+    )
+    told = got.log.to_json() + got.quarantined.to_json() + got.payloads.to_json()
+    assert fragments(told) == []
+    assert len(got.quarantined) or got.log["error_message"].notna().all(), "it was told"
+
+
+def test_fault_89_a_short_word_for_a_key_does_not_break_replies(make_settings) -> None:
+    redactor = Redactor.of(make_settings(coinglass_api_key=SecretStr("volume")))
+    assert redactor.body(b'{"volume": 1}') == b'{"volume": 1}'
+    assert "volume" not in redactor.text("the key volume was refused")
 
 
 @pytest.mark.parametrize(

@@ -130,7 +130,7 @@ def test_fault_18_shuffled_repeated_and_overlapping_pages_give_the_same_rows(
     assert len(result.quarantined) == 0
 
 
-def test_running_and_future_bars_are_not_stored(ask) -> None:
+def test_fault_30_running_and_future_bars_are_not_stored(ask) -> None:
     """Row 30: the clock stands at 00:30 of the next day."""
     rows = [bar(h) for h in range(27)]
     window = Window(START + 22 * HOUR, START + 27 * HOUR)
@@ -144,14 +144,14 @@ def test_running_and_future_bars_are_not_stored(ask) -> None:
     assert len(result.quarantined) == 0
 
 
-def test_bar_that_its_own_close_time_calls_running_is_not_stored(ask) -> None:
+def test_fault_30_bar_that_its_own_close_time_calls_running_is_not_stored(ask) -> None:
     """Row 30."""
     late = bar(23, end=ms(NOW) + 60_000)
     result = ask("candles", lambda a: [bar(22), late], sources=("binance",))
     assert result.frame["ts"].dt.hour.tolist() == [22]
 
 
-def test_okx_bar_without_confirmation_is_not_stored(ask) -> None:
+def test_fault_30_okx_bar_without_confirmation_is_not_stored(ask) -> None:
     """Row 30."""
 
     def answer(asked: Asked) -> object:
@@ -178,7 +178,7 @@ def test_rows_outside_the_window_are_clipped(ask) -> None:
     assert result.frame["ts"].dt.hour.tolist() == [5, 6]
 
 
-def test_same_key_with_other_values_is_one_row_and_the_other_is_kept_aside(ask) -> None:
+def test_fault_28_same_key_with_other_values_is_one_row_and_the_other_is_kept_aside(ask) -> None:
     """Row 28: whichever came first in the page."""
     fuller, thinner = bar(3, volume="9"), bar(3, volume="8")
     for page in ([fuller, thinner], [thinner, fuller]):
@@ -199,7 +199,9 @@ def test_same_key_with_other_values_is_one_row_and_the_other_is_kept_aside(ask) 
         {"low": "106"}, {"n": "1.5"}, {"n": -1}, {"end": ms(START) + 9 * HOUR_MS},
     ],
 )  # fmt: skip
-def test_bad_row_is_quarantined_and_its_neighbours_stay(ask, changes: dict[str, object]) -> None:
+def test_fault_24_bad_row_is_quarantined_and_its_neighbours_stay(
+    ask, changes: dict[str, object]
+) -> None:
     """Rows 23 and 24."""
     rows = [bar(4), bar(5, **changes), bar(6)]
     result = ask("candles", lambda a: between(rows, a), sources=("binance",))
@@ -213,7 +215,7 @@ def test_bad_row_is_quarantined_and_its_neighbours_stay(ask, changes: dict[str, 
     assert (log["rows_stored"], log["rows_quarantined"], log["fetch_status"]) == (2, 1, "ok")
 
 
-def test_off_grid_rows_are_quarantined_never_floored(ask) -> None:
+def test_fault_33_off_grid_rows_are_quarantined_never_floored(ask) -> None:
     """Row 33: after a maintenance the hours begin at :28."""
     shift = 28 * 60_000
     rows = [bar(4), *(bar(h, ts=ms(START) + h * HOUR_MS + shift) for h in (5, 6)), bar(8)]
@@ -223,7 +225,7 @@ def test_off_grid_rows_are_quarantined_never_floored(ask) -> None:
     assert result.quarantined["reason"].str.contains("grid").all()
 
 
-def test_unreadable_time_is_quarantined(ask) -> None:
+def test_fault_34_unreadable_time_is_quarantined(ask) -> None:
     """Row 34."""
     rows = [bar(4), bar(5, ts="2024-08-05T05:00:00Z"), bar(6)]
     first = str(ms(START))
@@ -234,7 +236,7 @@ def test_unreadable_time_is_quarantined(ask) -> None:
     assert result.quarantined["ts"].isna().tolist() == [True]
 
 
-def test_microseconds_are_read_as_what_they_are(ask) -> None:
+def test_fault_34_microseconds_are_read_as_what_they_are(ask) -> None:
     """Row 34."""
     rows = [bar(h) for h in range(24)]
     micro = [[r[0] * 1000, *r[1:6], r[6] * 1000 + 999, *r[7:]] for r in rows]  # type: ignore[operator]
@@ -255,7 +257,7 @@ def test_another_timeframe_than_asked_for_is_refused_whole(ask) -> None:
     assert result.quarantined["reason"].str.contains("shorter bar").all()
 
 
-def test_rows_of_another_symbol_are_quarantined(ask) -> None:
+def test_fault_40_rows_of_another_symbol_are_quarantined(ask) -> None:
     """Row 40."""
 
     def answer(asked: Asked) -> object:
@@ -271,7 +273,7 @@ def test_rows_of_another_symbol_are_quarantined(ask) -> None:
     assert result.quarantined["reason"].str.contains("another one than BTCUSDT").all()
 
 
-def test_multiplied_contract_is_told_per_coin(ask) -> None:
+def test_fault_40_multiplied_contract_is_told_per_coin(ask) -> None:
     """Row 40: 1000PEPE is PEPE."""
     rows = [bar(h) for h in range(24)]
     result = ask(
@@ -287,7 +289,7 @@ def test_multiplied_contract_is_told_per_coin(ask) -> None:
 # --- funding -------------------------------------------------------------------------------------
 
 
-def test_funding_jitter_is_rounded_and_odd_prints_are_quarantined(ask) -> None:
+def test_fault_33_funding_jitter_is_rounded_and_odd_prints_are_quarantined(ask) -> None:
     """Row 33: 45 ms late is on time, 2 minutes is not."""
 
     def answer(asked: Asked) -> object:
@@ -405,7 +407,7 @@ def test_fault_02_long_throttle_defers_the_rest_of_the_source(ask) -> None:
     assert result.log["error_class"].tolist() == ["RateLimited"] * 3
 
 
-def test_unknown_symbol_fails_alone_and_is_not_zero(ask) -> None:
+def test_fault_40_unknown_symbol_fails_alone_and_is_not_zero(ask) -> None:
     """Row 40."""
     rows = [bar(h) for h in range(24)]
 
@@ -428,7 +430,7 @@ def test_fault_18_provider_that_repeats_a_page_is_an_error_not_a_loop(ask) -> No
     assert len(result.frame) == 3  # what came before the fault is sound
 
 
-def test_renamed_field_fails_the_feed_and_stores_nothing(ask) -> None:
+def test_fault_39_renamed_field_fails_the_feed_and_stores_nothing(ask) -> None:
     """Row 39."""
     row = {"symbol": "BTCUSDT", "openInterest": "5", "timestamp": ms(START)}
     result = ask("open_interest", lambda a: [row], sources=("binance_futures",))

@@ -88,7 +88,7 @@ def test_recorded_payload_gives_typed_rows(key: str, payloads_dir: Path) -> None
     assert not np.isinf(numbers.to_numpy()).any()
 
 
-def test_impossible_times_of_documentation_samples_are_refused_once_the_time_is_known(
+def test_fault_34_impossible_times_of_documentation_samples_are_refused_once_the_time_is_known(
     payloads_dir: Path,
 ) -> None:
     """Row 34: samples that lie in 2052 have no place before that."""
@@ -337,7 +337,7 @@ def test_fault_14_empty_list_is_no_data_only_where_the_provider_allows_it() -> N
         "1e-5e",
     ],
 )
-def test_unreadable_number_spoils_its_row_and_no_other(value: object) -> None:
+def test_fault_23_unreadable_number_spoils_its_row_and_no_other(value: object) -> None:
     """Rows 23 and 25."""
     frame = PARSERS["binance/api_v3_klines"](klines(KLINE, kline(close=value), KLINE))
     assert frame["reason"].isna().tolist() == [True, False, True]
@@ -362,7 +362,7 @@ def test_unreadable_number_spoils_its_row_and_no_other(value: object) -> None:
         (2, 2.0),
     ],
 )
-def test_decimal_texts_and_numbers_are_read_exactly(text: object, value: float) -> None:
+def test_fault_25_decimal_texts_and_numbers_are_read_exactly(text: object, value: float) -> None:
     """Row 25: thirty digits and exponents included."""
     for rows in ([kline(close=text)], [kline(close=text), kline(close="x")]):
         assert PARSERS["binance/api_v3_klines"](klines(*rows))["close"][0] == value
@@ -374,7 +374,7 @@ def test_minus_zero_is_zero() -> None:
 
 
 @pytest.mark.parametrize("shape", [int, str])
-def test_seconds_milliseconds_and_microseconds_are_told_apart(shape: type) -> None:
+def test_fault_34_seconds_milliseconds_and_microseconds_are_told_apart(shape: type) -> None:
     """Row 34."""
     for stamp in (1722816000, 1722816000000, 1722816000000000):
         frame = PARSERS["binance/api_v3_klines"](klines(kline(ts=shape(stamp))))
@@ -403,14 +403,14 @@ def test_seconds_milliseconds_and_microseconds_are_told_apart(shape: type) -> No
         915148800,
     ],
 )
-def test_time_that_is_no_epoch_in_range_spoils_its_row(stamp: object) -> None:
+def test_fault_34_time_that_is_no_epoch_in_range_spoils_its_row(stamp: object) -> None:
     """Rows 34 and 37: local times, dates, 1970, nanoseconds."""
     frame = PARSERS["binance/api_v3_klines"](klines(KLINE, kline(ts=stamp)))
     assert frame["reason"].isna().tolist() == [True, False]
     assert frame["ts"].isna().tolist() == [False, True]
 
 
-def test_future_is_refused_when_the_time_is_known() -> None:
+def test_fault_34_future_is_refused_when_the_time_is_known() -> None:
     """Row 34: a day of grace, no more."""
     now = Context(now=datetime(2024, 8, 4, tzinfo=UTC))
     rows = klines(kline(), kline(ts=1722819600000, end=1722823199999))
@@ -420,14 +420,14 @@ def test_future_is_refused_when_the_time_is_known() -> None:
     assert ok["reason"].isna().all()
 
 
-def test_renamed_field_names_the_field_and_gives_no_rows() -> None:
+def test_fault_39_renamed_field_names_the_field_and_gives_no_rows() -> None:
     """Row 39: no null column is ever made of it."""
     rows = [{"symbol": "BTCUSDT", "funding_rate": "0.0001", "fundingTime": 1722816000000}]
     with pytest.raises(ContractViolation, match="'fundingRate'"):
         PARSERS["binance_futures/fapi_v1_fundingRate"](orjson.dumps(rows))
 
 
-def test_missing_field_in_one_row_spoils_that_row() -> None:
+def test_fault_39_missing_field_in_one_row_spoils_that_row() -> None:
     """Row 39."""
     good = {"symbol": "B", "fundingRate": "0.0001", "fundingTime": 1722816000000}
     bad = {"symbol": "B", "fundingTime": 1722844800000}
@@ -436,7 +436,7 @@ def test_missing_field_in_one_row_spoils_that_row() -> None:
     assert "fundingRate" in frame["reason"][1]
 
 
-def test_short_rows_break_the_contract_and_one_short_row_spoils_itself() -> None:
+def test_fault_39_short_rows_break_the_contract_and_one_short_row_spoils_itself() -> None:
     """Row 39."""
     with pytest.raises(ContractViolation, match="12 were expected"):
         PARSERS["binance/api_v3_klines"](klines(KLINE[:11], KLINE[:6]))
@@ -459,7 +459,7 @@ def test_additional_fields_are_harmless() -> None:
     assert frame["reason"].isna().all()
 
 
-def test_swapped_columns_do_not_pass() -> None:
+def test_fault_39_swapped_columns_do_not_pass() -> None:
     """Row 39: open time and close time changed places."""
     swapped = kline(ts=KLINE[6], end=KLINE[0])
     frame = PARSERS["binance/api_v3_klines"](klines(swapped))

@@ -20,7 +20,7 @@ from regime_pipeline.providers.symbols import to_canonical, to_venue
         ("BTC/USDT", "binance_us", "spot", "BTCUSDT", 1),
     ],
 )
-def test_names_go_there_and_back(
+def test_fault_40_names_go_there_and_back(
     symbol: str, venue: str, market: str, name: str, times: int
 ) -> None:
     """Row 40: multiplied contracts are the same coin."""
