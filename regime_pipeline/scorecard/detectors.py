@@ -62,9 +62,7 @@ def funding_rows(world: World, params: Params) -> Rows:
 
 def volatility_rows(world: World, params: Params) -> Rows:
     """``features.volatility_regimes`` of the world."""
-    rows = volatility_regimes(
-        world.frames["candles_1h"], grid=world.grid, params=params.volatility
-    )
+    rows = volatility_regimes(world.frames["candles_1h"], grid=world.grid, params=params.volatility)
     return {"volatility_regimes": rows}
 
 

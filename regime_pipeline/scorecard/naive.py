@@ -36,14 +36,14 @@ DROP = 0.5
 AGREE = 3
 
 
-def cascades(world: World, rows: Rows) -> pd.DataFrame:
+def cascades(_world: World, rows: Rows) -> pd.DataFrame:
     """An hour of at least USD 500,000, whatever the coin."""
     own = rows["liquidation_cascades"]
     large = own["total_liquidation_usd"].to_numpy(dtype="float64", na_value=np.nan)
     return risings(own["symbol"], own["ts"], large >= THRESHOLD_USD)
 
 
-def funding(world: World, rows: Rows) -> pd.DataFrame:
+def funding(world: World, _rows: Rows) -> pd.DataFrame:
     """|z| above 2 of the rate carried forward to hours, in a month that holds the current hour."""
     grid = world.grid
     prints = world.frames["funding"]
@@ -58,7 +58,7 @@ def funding(world: World, rows: Rows) -> pd.DataFrame:
     return _risings(wide, np.abs(z) > Z, level, known_after=0)
 
 
-def reversals(world: World, rows: Rows) -> pd.DataFrame:
+def reversals(world: World, _rows: Rows) -> pd.DataFrame:
     """The funding rate changes its sign from one print to the next."""
     prints = world.frames["funding"]
     sign = np.sign(prints["rate_8h"].to_numpy(dtype="float64"))
@@ -70,7 +70,7 @@ def reversals(world: World, rows: Rows) -> pd.DataFrame:
     )
 
 
-def volatility(world: World, rows: Rows) -> pd.DataFrame:
+def volatility(_world: World, rows: Rows) -> pd.DataFrame:
     """Every crossing of the borders 1, 1.5, 2.5 by the close-to-close ratio."""
     return changes(rows["volatility_regimes"], "vol_regime")
 
@@ -113,7 +113,7 @@ def _rolling_sum(x: Floats) -> Floats:
     return total[MONTH:] - total[:-MONTH]
 
 
-def regimes(world: World, rows: Rows) -> pd.DataFrame:
+def regimes(_world: World, rows: Rows) -> pd.DataFrame:
     """Three frames with one label, NEUTRAL counted like any other."""
     own = rows["timeframe_regimes"]
     labels = np.stack([own[f"regime_{f}"].to_numpy(dtype=object) for f in FRAMES])

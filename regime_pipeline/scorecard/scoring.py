@@ -98,9 +98,7 @@ def alarm_table(
     return frame.assign(begins=begins)[list(ALARMS)]
 
 
-def match(
-    alarms: pd.DataFrame, truth: pd.DataFrame, *, grid: Grid, instruments: int
-) -> Tally:
+def match(alarms: pd.DataFrame, truth: pd.DataFrame, *, grid: Grid, instruments: int) -> Tally:
     """Count one table of announcements against the truth of its world.
 
     Args:
@@ -132,9 +130,7 @@ def match(
     began = truth["start"].take(hits.index)
     delays = (hits.to_numpy() - began.to_numpy()) / np.timedelta64(1, "h")
     length = (grid.end - grid.start) / timedelta(days=1)
-    acted = (
-        (truth["settled"].clip(upper=closes) - truth["start"]).dt.total_seconds().sum() / 86_400
-    )
+    acted = (truth["settled"].clip(upper=closes) - truth["start"]).dt.total_seconds().sum() / 86_400
     return Tally(
         planted=len(truth),
         found=len(hits),

@@ -261,9 +261,7 @@ def trends(rng: np.random.Generator, width: int, weeks: int) -> World:
     for s in planted:
         drift[s.start : s.end, s.symbol] = s.size * hourly_sd
         volume[s.start : s.end, s.symbol] = 2.0
-    candles = walk_candles(
-        rng, symbols, START, hours, fat_tails=True, drift=drift, volume=volume
-    )
+    candles = walk_candles(rng, symbols, START, hours, fat_tails=True, drift=drift, volume=volume)
     rows = [
         _row(
             symbols[s.symbol],
@@ -384,9 +382,7 @@ def ar1(shocks: Floats, phi: float) -> Floats:
     from scipy.signal import lfilter
 
     start = shocks[:1]
-    rest, _ = lfilter(
-        [np.sqrt(1.0 - phi * phi)], [1.0, -phi], shocks[1:], axis=0, zi=phi * start
-    )
+    rest, _ = lfilter([np.sqrt(1.0 - phi * phi)], [1.0, -phi], shocks[1:], axis=0, zi=phi * start)
     return np.concatenate([start, rest])
 
 
@@ -508,9 +504,7 @@ def funding_swings(rng: np.random.Generator, width: int, days: int) -> World:
         rate[begin:end, s.symbol] += s.size * RATE_SD
         if rng.random() < 0.5:
             rate[end : end + 3, s.symbol] -= np.sign(s.size) * 4.0 * RATE_SD
-            rows.append(
-                _row(symbols[s.symbol], s.end, s.end + 23, s.end + 72, None, known_after=0)
-            )
+            rows.append(_row(symbols[s.symbol], s.end, s.end + 23, s.end + 72, None, known_after=0))
         else:
             fading = s.size * RATE_SD * 0.6 ** np.arange(1, 10)
             rate[end : end + 9, s.symbol] += fading
