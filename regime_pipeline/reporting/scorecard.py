@@ -235,7 +235,9 @@ def print_scorecard(results: Sequence[Result], console: Console) -> None:
         planted.add_column(name, justify="left" if name == "detector" else "right")
     for r in results:
         if r.ours.planted:
-            planted.add_row(_short(r.detector), f"{r.ours.planted:,}", _three(r.ours), _three(r.naive))
+            planted.add_row(
+                _short(r.detector), f"{r.ours.planted:,}", _three(r.ours), _three(r.naive)
+            )
             continue
         theirs = r.naive.false_per_day if r.naive else None
         null.add_row(

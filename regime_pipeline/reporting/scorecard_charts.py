@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 OURS, NAIVE = "accent", "longs"
+FLOOR_EXPONENT = -5
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 SHOWN = {
     "LIQUIDATION_CASCADE": ("liquidation_cascades", "total_liquidation_usd", "USD in the hour", 3),
@@ -40,7 +42,7 @@ def rate_chart(results: Sequence[Result]) -> str:
         figure = Figure(figsize=(10.4, 0.36 * len(rows) + 0.75))
         axes = figure.subplots(gridspec_kw=_margins(figure, left=3.7, top=0.3, bottom=0.34))
         axes.set_title("False alarms per symbol-day (pair-day: correlations) · log scale")
-        floor = 1e-5
+        floor = 10.0**FLOOR_EXPONENT
         for y, r in enumerate(rows):
             rate, days = r.ours.false_per_day or 0.0, r.ours.quiet_days
             low, high = interval(r.ours.wrong, days)
@@ -54,7 +56,7 @@ def rate_chart(results: Sequence[Result]) -> str:
                           color=COLOURS["ink"], linestyle="none")  # fmt: skip
         axes.set_xscale("log")
         axes.set_xlim(floor / 1.6, 12)
-        axes.xaxis.set_major_formatter(lambda v, _: "none" if v <= floor * 1.01 else f"{v:g}")
+        axes.xaxis.set_major_formatter(_power)
         _names(axes, [f"{r.detector} · {r.scene.world.removeprefix('null_')}" for r in rows])
         return _svg(figure, "False alarms on null worlds")
 
@@ -66,7 +68,7 @@ def found_chart(results: Sequence[Result]) -> str:
     rows = [r for r in results if r.ours.planted]
     with _style("found"):
         figure = Figure(figsize=(10.4, 0.4 * len(rows) + 0.75))
-        grid = {**_margins(figure, left=2.75, top=0.3, bottom=0.28), "wspace": 0.1}
+        grid = {**_margins(figure, left=2.75, top=0.3, bottom=0.28), "wspace": 0.16}
         panels = figure.subplots(1, 3, sharey=True, gridspec_kw=grid)
         for axes, (name, title) in zip(
             panels,
@@ -89,6 +91,7 @@ def found_chart(results: Sequence[Result]) -> str:
                     _dot(axes, ours, y, OURS)
             if name != "delay_hours":
                 axes.set_xlim(-0.03, 1.03)
+                axes.set_xticks([0.0, 0.5, 1.0])
                 axes.xaxis.set_major_formatter(lambda v, _: f"{100 * v:.0f} %")
             else:
                 axes.set_xlim(-2, max([*(r.ours.delay_hours or 0 for r in rows), 8]) * 1.1)
@@ -105,8 +108,11 @@ def example_chart(result: Result) -> str:
         raise ValueError(f"{result.detector} in {result.scene.world} kept no sample")
     table, column, name, days = SHOWN[result.detector]
     truth = sample.world.truth
-    event = truth.iloc[len(truth) // 2]
     pad = pd.Timedelta(days=days)
+    grid = sample.world.grid
+    whole = truth[(truth["start"] - pad >= grid.start) & (truth["settled"] + pad <= grid.end)]
+    shown = whole if len(whole) else truth
+    event = shown.iloc[len(shown) // 2]
     left, right = event["start"] - pad, event["settled"] + pad
     with _style(f"example-{result.detector}"):
         figure = Figure(figsize=(10.4, 1.75))
@@ -176,4 +182,12 @@ def _days(axes: Axes) -> None:
 
     locator = AutoDateLocator(maxticks=8)
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))
+
+
+def _power(value: float, _position: int) -> str:
+    """A power of ten as text; the leftmost one stands for none at all."""
+    exponent = round(float(np.log10(value)))
+    if exponent <= FLOOR_EXPONENT:
+        return "none"
+    return f"{value:g}" if exponent >= -2 else f"10{str(exponent).translate(_SUPERSCRIPT)}"
