@@ -66,7 +66,13 @@ ADVERTISED: tuple[FalseAlarms, ...] = (
     FalseAlarms("vol_regime_confirmed", "volatility", "null_constant_normal", 0.422, 6076, 14_400),
     FalseAlarms("vol_regime_confirmed", "volatility", "null_constant_t4", 0.487, 7013, 14_400),
     FalseAlarms(
-        "CORRELATION_BREAK", "correlation", "null_one_factor_036", 0.00118, 580, 490_560, pairs=True
+        "CORRELATION_BREAK",
+        "correlation",
+        "null_one_factor_036",
+        0.00122,
+        1992,
+        1_635_200,
+        pairs=True,
     ),
     FalseAlarms(
         "CORRELATION_BREAK", "correlation", "null_one_factor_060", 0.000092, 30, 327_040, pairs=True
@@ -78,4 +84,4 @@ ADVERTISED: tuple[FalseAlarms, ...] = (
 )
 """The first line of an event type is its main one. Alarms of one world come in bunches (weekly labels
 stay for weeks, the pairs of a universe share its factor), so a count scatters more than a Poisson one:
-its variance is about four times its mean for correlations and regimes, at most the mean elsewhere."""
+its variance is three to four times its mean for correlations and regimes, at most the mean elsewhere."""

@@ -318,7 +318,7 @@ def run(
     seed: int,
     params: Params,
     quick: bool = False,
-    scenes: Sequence[Scene] = SCENES,
+    scenes: Sequence[Scene] | None = None,
     progress: Progress | None = None,
 ) -> list[Result]:
     """The whole scorecard: every scene, counts of its parts added up.
@@ -327,7 +327,7 @@ def run(
         seed: names all random numbers; the same seed gives the same scorecard.
         params: thresholds of the detectors.
         quick: fewer parts.
-        scenes: what to judge.
+        scenes: what to judge; None takes all.
         progress: told (scene, parts done, parts).
 
     Returns:
@@ -335,7 +335,7 @@ def run(
         of each planted scene.
     """
     out: list[Result] = []
-    for scene in scenes:
+    for scene in SCENES if scenes is None else scenes:
         parts = range(scene.quick if quick else scene.parts)
         if progress is not None:
             progress(scene.world, 0, len(parts))

@@ -13,6 +13,7 @@ from regime_pipeline.scorecard.scoring import Tally, interval
 from regime_pipeline.settings import Params, VolatilityParams
 
 SEED = 20
+pytestmark = pytest.mark.xdist_group("scorecard-null")  # counted worlds are kept by process
 MAIN = {a.detector: a for a in reversed(ADVERTISED)}
 BUNCHED = {"CORRELATION_BREAK": 4.0, "REGIME_CONFIRMED": 4.0}
 """Variance of a count over its mean, where that is more than 1."""
