@@ -15,10 +15,10 @@ import pandas as pd
 from regime_pipeline.market.candles import candles_1h
 from regime_pipeline.market.derivatives import liquidations_1h, open_interest
 from regime_pipeline.market.funding import funding
+from regime_pipeline.scorecard.worlds import symbols_of, walk_candles
 from regime_pipeline.windows import Grid, Window, utc
 
 RECORDED = Window(utc("2023-01-01"), utc("2025-01-01"))
-SUBSTEPS = 12
 
 
 @dataclass(frozen=True)
@@ -79,34 +79,6 @@ def _named(frame: pd.DataFrame) -> pd.DataFrame:
 def null_candles(
     symbols: int, start: datetime, hours: int, *, seed: int = 7, fat_tails: bool = True
 ) -> pd.DataFrame:
-    """Spot bars of random walks without direction: t4 (or normal) steps of constant variance.
-
-    Volume is log-normal and knows nothing of the price; bars have twelve steps each.
-    """
+    """Spot bars of random walks without direction: t4 (or normal) steps of constant variance."""
     rng = np.random.default_rng(seed)
-    names = tuple(f"N{i:03d}/USDT" for i in range(symbols))
-    stamps = Grid(start, start + timedelta(hours=hours), names).hours
-    parts = []
-    for name in names:
-        size = (hours, SUBSTEPS)
-        steps = (rng.standard_t(4, size) if fat_tails else rng.standard_normal(size)) * 0.0015
-        path = np.exp(np.cumsum(steps.reshape(-1))).reshape(hours, SUBSTEPS) * 100.0
-        first = np.append(100.0, path[:-1, -1])
-        corners = np.column_stack([first, path])
-        parts.append(
-            pd.DataFrame(
-                {
-                    "market": "spot",
-                    "symbol": pd.Series([name] * hours, dtype="str"),
-                    "ts": stamps,
-                    "open": first,
-                    "high": corners.max(axis=1),
-                    "low": corners.min(axis=1),
-                    "close": path[:, -1],
-                    "volume_base": rng.lognormal(3.0, 0.7, size=hours),
-                    "source_tier": 9,
-                }
-            )
-        )
-    frame = pd.concat(parts, ignore_index=True)
-    return frame.assign(volume_quote=frame["volume_base"] * frame["close"])
+    return walk_candles(rng, symbols_of(symbols), start, hours, fat_tails=fat_tails)

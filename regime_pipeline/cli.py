@@ -603,6 +603,43 @@ def report(
 
 
 @app.command()
+def scorecard(
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object a detector and world.")
+    ] = False,
+    folder: Annotated[
+        Path | None, typer.Option("--out", help="Folder of the page. Default: that of the reports.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Names the made worlds.")] = 1,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Fewer symbol-days, under a minute.")
+    ] = False,
+) -> None:
+    """Judge every detector where the truth is known: planted events, and worlds where nothing happens.
+
+    False alarms are per symbol-day (correlations: per pair-day) beside the advertised rate, and beside
+    the naive rules that the detectors replace. No database is needed. Prints the path of a page.
+    """
+    from regime_pipeline.reporting.scorecard import print_scorecard, write_scorecard
+    from regime_pipeline.scorecard.scenes import run as judge_all
+
+    settings = Settings()
+    target = (folder or settings.home / "reports") / "scorecard.html"
+    if target.parent.exists() and not target.parent.is_dir():
+        raise UsageError(f"--out {target.parent} is a file; name a folder")
+    with _progress() as tell:
+        results = judge_all(seed=seed, params=settings.params, quick=quick, progress=tell)
+    page = write_scorecard(target, results, seed=seed, quick=quick).resolve()
+    if as_json:
+        for result in results:
+            sys.stdout.write(json.dumps(result.to_json()) + "\n")
+        err.print(str(page), soft_wrap=True)
+        return
+    print_scorecard(results, out)
+    out.print(str(page), soft_wrap=True)
+
+
+@app.command()
 def parse(
     endpoint: Annotated[
         str,

@@ -8,19 +8,32 @@ from pathlib import Path
 import pytest
 
 from benchmarks import methods_tables as measured
+from regime_pipeline.catalogue.false_alarms import ADVERTISED
+from regime_pipeline.reporting.scorecard import rate_text
 
 
 def test_every_table_has_its_place_in_the_page(tmp_path: Path) -> None:
     page = tmp_path / "methods.md"
     text = measured.PAGE.read_text(encoding="utf-8")
     page.write_text(text, encoding="utf-8")
-    names = ("base-rates", "null-flips", "known-events", "history-flips", "reversal-check")
+    names = (
+        "base-rates", "null-flips", "known-events", "history-flips", "reversal-check",
+        "null-rates", "planted-events",
+    )  # fmt: skip
     measured.write({name: f"| {name} |" for name in names}, page)
     written = page.read_text(encoding="utf-8")
     assert all(written.count(f"| {name} |") == 1 for name in names)
     assert written.split("<!-- /base-rates -->")[1:] and len(written) < len(text)
     with pytest.raises(ValueError, match="no place"):
         measured.write({"something-else": ""}, page)
+
+
+def test_the_page_states_every_advertised_false_alarm_rate() -> None:
+    page = measured.PAGE.read_text(encoding="utf-8")
+    for stated in ADVERTISED:
+        if stated.detector not in measured.QUIET:
+            cells = f"| `{stated.detector}` | `{stated.world}` | {rate_text(stated.per_day)} |"
+            assert cells in page
 
 
 @pytest.mark.slow

@@ -40,7 +40,6 @@ CHANGED_PAIRS = 10
 
 def render(data: ReportData) -> str:
     """The whole page."""
-    css = (files("regime_pipeline.reporting") / "templates" / "report.css").read_text("utf-8")
     sections = [
         ("overview", "Overview", _overview(data)),
         ("symbols", "Symbols", _symbols(data)),
@@ -50,19 +49,28 @@ def render(data: ReportData) -> str:
         ("health", "Data health", _health(data)),
         ("reading", "How to read this", _legend(data)),
     ]
+    return document(
+        f"Market regimes, {data.window.start:%Y-%m-%d} to {data.window.end - HOUR:%Y-%m-%d}",
+        _top(data),
+        sections,
+        f"Written {_stamp(data.summary.generated_at)} UTC from the tables of this run. "
+        "All times are UTC; an hour is named by its open.",
+    )
+
+
+def document(title: str, top: str, sections: list[tuple[str, str, str]], footer: str) -> str:
+    """One HTML file that needs nothing else: a header, sections (anchor, name, HTML), a footer."""
+    css = (files("regime_pipeline.reporting") / "templates" / "report.css").read_text("utf-8")
     links = "".join(f'<a href="#{key}">{escape(name)}</a>' for key, name, _ in sections)
     body = "".join(
         f'<section id="{key}"><h2>{escape(name)}</h2>{html}</section>'
         for key, name, html in sections
     )
-    title = f"Market regimes, {data.window.start:%Y-%m-%d} to {data.window.end - HOUR:%Y-%m-%d}"
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<link rel="icon" href="data:,"><title>{escape(title)}</title><style>{css}</style></head>'
-        f"<body><main>{_top(data)}<nav>{links}</nav>{body}"
-        f"<footer>Written {_stamp(data.summary.generated_at)} UTC from the tables of this run. "
-        "All times are UTC; an hour is named by its open.</footer></main></body></html>\n"
+        f"<body><main>{top}<nav>{links}</nav>{body}<footer>{footer}</footer></main></body></html>\n"
     )
 
 

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,6 +14,7 @@ from regime_pipeline.reporting.report import bucket_of, bucketed, write_report
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
 from regime_pipeline.windows import Window, hours_between, utc
+from regime_pipeline_tests.browser import laid_out
 from regime_pipeline_tests.reporting.conftest import CLOCK, SYMBOLS, WINDOW, write
 from regime_pipeline_tests.reporting.world import frame_of
 
@@ -160,40 +159,8 @@ def test_longer_windows_get_longer_buckets():
 def test_a_browser_lays_it_out_without_overflow_or_errors(
     written: Path, tmp_path: Path, width: int
 ):
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        pytest.skip("no chromium on the path")
-    page = tmp_path / "measured.html"
-    # what the browser made of it, written where --dump-dom shows it
-    page.write_text(
-        written.read_text("utf-8").replace(
-            "</body>",
-            "<script>const b=document.body,d=document.documentElement;"
-            "const c=[...document.querySelectorAll('.chart svg')].map(s=>s.getBoundingClientRect());"
-            "b.dataset.out=JSON.stringify({over:d.scrollWidth-d.clientWidth,charts:c.length,"
-            "flat:c.filter(r=>r.height<80||r.width<200).length,"
-            "ink:getComputedStyle(document.querySelector('.chart path')).stroke})</script></body>",
-        ),
-        "utf-8",
-    )
-    shown = subprocess.run(
-        [
-            chromium,
-            *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-            *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-            f"--user-data-dir={tmp_path / 'profile'}",
-            f"--window-size={width},1400",
-            "--dump-dom",
-            page.as_uri(),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    ).stdout
-    found = re.search(r'data-out="([^"]*)"', shown)
-    assert found is not None
-    measured = found.group(1).replace("&quot;", '"')
-    assert '"over":0' in measured  # wide things scroll inside their own box
-    assert f'"charts":{len(SYMBOLS) + 4}' in measured
-    assert '"flat":0' in measured
+    assert laid_out(written, tmp_path, width) == {
+        "over": 0,  # wide things scroll inside their own box
+        "charts": len(SYMBOLS) + 4,
+        "flat": 0,
+    }
