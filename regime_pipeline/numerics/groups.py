@@ -14,8 +14,8 @@ Floats = npt.NDArray[np.float64]
 
 
 def sums(
-    values: npt.ArrayLike, group: npt.NDArray[np.int64], count: int
-) -> tuple[Floats, npt.NDArray[np.int64]]:
+    values: npt.ArrayLike, group: npt.NDArray[np.integer], count: int
+) -> tuple[Floats, Floats]:
     """Sum of the finite values of each group, and how many they are.
 
     Args:
@@ -29,10 +29,11 @@ def sums(
     numbers = np.asarray(values, dtype=np.float64)
     there = np.isfinite(numbers)
     total = np.bincount(group[there], weights=numbers[there], minlength=count)
-    return total, np.bincount(group[there], minlength=count)
+    known = np.bincount(group[there], minlength=count)
+    return total.astype(np.float64), known.astype(np.float64)
 
 
-def means(values: npt.ArrayLike, group: npt.NDArray[np.int64], count: int) -> Floats:
+def means(values: npt.ArrayLike, group: npt.NDArray[np.integer], count: int) -> Floats:
     """Mean of the finite values of each group; NaN for a group without one. See :func:`sums`."""
     total, known = sums(values, group, count)
     return np.divide(total, known, out=np.full(count, np.nan), where=known > 0)
