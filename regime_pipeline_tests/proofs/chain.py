@@ -25,7 +25,7 @@ from regime_pipeline.catalogue.frames import conform, empty, validate
 from regime_pipeline.orchestration.build import pipeline_assets
 from regime_pipeline.orchestration.io_manager import LOOKBACK, WarehouseIOManager, trimmed
 from regime_pipeline.orchestration.partitions import as_window, owed
-from regime_pipeline.orchestration.resources import Platform
+from regime_pipeline.orchestration.resources import Platform, Scope
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.arrow import digest, sorted_by, to_arrow
 from regime_pipeline.storage.warehouse import WriteResult
@@ -65,13 +65,29 @@ class MemoryWarehouse:
         out = frame[keep].reset_index(drop=True)
         return out if columns is None else out[list(columns)]
 
-    def merge(self, name: str, frame: pd.DataFrame, *, window: Window, **_: Any) -> WriteResult:
+    def merge(
+        self,
+        name: str,
+        frame: pd.DataFrame,
+        *,
+        window: Window,
+        mode: str = "replace",
+        symbols: Sequence[str] | None = None,
+        **_: Any,
+    ) -> WriteResult:
         item = table(name)
         new = conform(frame, item)
         old = self.frames.get(name)
         if old is not None and len(old):
             stamps = old[item.time_column]
-            outside = old[~((stamps >= window.start) & (stamps < window.end))]
+            replaced = (stamps >= window.start) & (stamps < window.end)
+            for column in item.symbol_columns if symbols is not None else ():
+                replaced &= old[column].isin(symbols)
+            if mode == "insert":  # what is stored stays
+                replaced &= False
+                stored = old.set_index(list(item.key)).index
+                new = new[~new.set_index(list(item.key)).index.isin(stored)]
+            outside = old[~replaced]
             new = pd.concat([outside, new], ignore_index=True) if len(outside) else new
         self.frames[name] = new.sort_values(list(item.key), ignore_index=True)
         return WriteResult(inserted=len(frame), updated=0, unchanged=0, deleted=0)
@@ -167,6 +183,7 @@ def run(
     only: Collection[str] | None = None,
     checked: bool = False,
     tamper: Mapping[str, Tamper] | None = None,
+    symbols: Sequence[str] = (),
 ) -> Frames:
     """All frames after one run over the days of a window.
 
@@ -178,18 +195,21 @@ def run(
         only: tables to compute; others stay as they are.
         checked: whether every frame is held against the contract of its table.
         tamper: by table, or by ``table<-input``, what to do to the frame made or read.
+        symbols: what the run is narrowed to; empty is everything configured.
     """
     platform = MemoryPlatform(settings, frames, now or window.end)
-    manager = WarehouseIOManager(platform, [])
+    manager = WarehouseIOManager(platform, list(symbols))
+    scope = Scope(symbols=list(symbols))
     for step in steps():
         if only is None or set(only) & set(step.tables):
-            _step(step, platform, manager, window, checked, tamper or {})
+            _step(step, platform, scope, manager, window, checked, tamper or {})
     return platform.warehouse.frames
 
 
 def _step(
     step: Step,
     platform: Platform,
+    scope: Scope,
     manager: WarehouseIOManager,
     window: Window,
     checked: bool,
@@ -211,7 +231,7 @@ def _step(
         loaded[name] = change(loaded[name]) if change else loaded[name]
     context = SimpleNamespace(
         partition_time_window=span,
-        resources=SimpleNamespace(platform=platform, scope=SimpleNamespace(symbols=[])),
+        resources=SimpleNamespace(platform=platform, scope=scope),
         run=SimpleNamespace(tags={}),
         run_id="proof",
         log=logging.getLogger(__name__),
@@ -223,9 +243,14 @@ def _step(
         item = table(name)
         stretch = owed(as_window(span), platform.clock.now(), full_table_name=name)
         rows = trimmed(tamper.get(name, _as_it_is)(frame), item, stretch)
+        own = platform.symbols(scope.symbols)
+        for column in item.symbol_columns:
+            rows = rows[rows[column].isin(own)]
         if checked:
             rows = validate(rows, item)
-        platform.warehouse.merge(name, rows, mode="replace", window=stretch)
+        platform.warehouse.merge(
+            name, rows, window=stretch, symbols=own if item.symbol_columns else None
+        )
 
 
 def _as_it_is(frame: pd.DataFrame) -> pd.DataFrame:

@@ -17,11 +17,11 @@ pytestmark = [
 
 TRIPLES = 200
 EDGES = (
-    "2024-09-26 16:00",  # a print settles, a 4h bar closes
-    "2024-09-27 13:00",
-    "2024-09-28 00:00",  # a print, a day closes, the index of the day comes out at 00:15
-    "2024-09-29 15:30",  # off the grid: the newest decided row is that of 14:00
-    "2024-09-30 00:00",  # the week closes
+    "2024-09-28 16:00",  # a print settles, a 4h bar closes
+    "2024-09-29 13:00",
+    "2024-09-30 00:00",  # the week closes, a print settles; the index of the day comes out at 00:15
+    "2024-10-02 00:00",  # inside a break of correlations
+    "2024-10-02 15:30",  # off the grid: the newest decided row is that of 14:00
 )
 """Instants at which something happens at exactly t, and one within an hour."""
 

@@ -36,7 +36,7 @@ pytestmark = [
 ]
 
 Patch = Callable[[pytest.MonkeyPatch], None]
-TIMES = ("2024-09-28 08:00", "2024-09-26 13:00", "2024-09-30 00:00")
+TIMES = ("2024-10-01 08:00", "2024-09-28 13:00", "2024-09-30 00:00")
 """Tried in turn until one shows the leak: a print at t, a plain hour, the end of a week; last an
 hour after one that nobody observed."""
 

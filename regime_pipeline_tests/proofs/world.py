@@ -25,7 +25,7 @@ from regime_pipeline.simulator.synthetic import SyntheticTape
 from regime_pipeline.windows import DAY, HOUR, Window, utc
 
 SYMBOLS = ("BTC/USDT", "ETH/USDT", "SOL/USDT")
-END = utc("2024-10-02")  # a Wednesday: the running week is open
+END = utc("2024-10-04")  # a Friday: the running week is open
 START = END - 440 * DAY
 """The longest lookback is 405 days; the rest are the days that tests look at."""
 RECENT = END - 14 * DAY
