@@ -15,6 +15,7 @@ import pandas as pd
 
 from regime_pipeline.catalogue.frames import conform
 from regime_pipeline.catalogue.registry import table
+from regime_pipeline.numerics.groups import means
 from regime_pipeline.numerics.panel import from_panel, take_codes, to_panel
 from regime_pipeline.settings import method_version
 from regime_pipeline.windows import Grid
@@ -110,24 +111,14 @@ def _one_source(valid: pd.DataFrame) -> pd.DataFrame:
 def hourly_means(rows: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame:
     """Means per symbol and hour, summed in the order of time, one row after the other.
 
-    The sums never depend on what other hours hold: they run along a padded block column by column.
+    The sums never depend on what other hours hold.
     """
     rows = rows.sort_values(["symbol", "hour", "ts"], kind="stable", ignore_index=True)
     group = rows.groupby(["symbol", "hour"], sort=True)
-    cells = group.size().rename("n_snapshots").reset_index()
-    cell, place = group.ngroup().to_numpy(), group.cumcount().to_numpy()
-    width = int(place.max()) + 1 if len(rows) else 0
-    out = cells.copy()
+    out = group.size().rename("n_snapshots").reset_index()
+    cell = group.ngroup().to_numpy()
     for name in names:
-        block = np.full((len(cells), width), np.nan)
-        block[cell, place] = rows[name].to_numpy("float64", na_value=np.nan)
-        total, known = np.zeros(len(cells)), np.zeros(len(cells))
-        for column in block.T:
-            there = np.isfinite(column)
-            total += np.where(there, column, 0.0)
-            known += there
-        with np.errstate(invalid="ignore"):
-            out[name] = np.where(known > 0, total / known, np.nan)
+        out[name] = means(rows[name].to_numpy("float64", na_value=np.nan), cell, len(out))
     out["is_lower_bound"] = group["is_lower_bound"].max().to_numpy(dtype="float64", na_value=np.nan)
     out["source_tier"] = group["source_tier"].max().to_numpy(dtype="float64", na_value=np.nan)
     return out

@@ -15,6 +15,7 @@ import pandas as pd
 
 from regime_pipeline.catalogue.frames import conform
 from regime_pipeline.catalogue.registry import table
+from regime_pipeline.numerics.groups import means, sums
 from regime_pipeline.numerics.panel import from_panel, take_codes, to_panel
 from regime_pipeline.settings import method_version
 from regime_pipeline.windows import Grid, Window
@@ -62,7 +63,7 @@ def fear_greed(
     return conform(frame, which)[list(which.content)]
 
 
-SENTIMENT_METHOD = "sentiment_1h/1"
+SENTIMENT_METHOD = "sentiment_1h/2"
 SENTIMENT_LOOKBACK: dict[str, str] = {"raw.sentiment": "3h"}
 """A post counts in the hour in which it could first be read, which is not always its own."""
 
@@ -124,21 +125,36 @@ def _hourly_readings(rows: pd.DataFrame) -> pd.DataFrame:
     whole = rows["item"] == AGGREGATE_ITEM
     reading = rows[whole].assign(hour=lambda f: f["ts"].dt.floor("h"))
     posts = rows[~whole].assign(hour=lambda f: usable_hour(f["available_at"]))
-    parts = []
-    for frame, count in ((reading, "last"), (posts, "sum")):
-        ordered = frame.sort_values(["symbol", "hour", "ts", "item"], kind="stable")
-        parts.append(
-            ordered.groupby(["symbol", "hour"], sort=True)
-            .agg(
-                score=("sentiment_score", "last" if count == "last" else "mean"),
-                mentions=("mention_count", count),
-                confidence=("source_confidence", "last" if count == "last" else "mean"),
-                source_tier=("source_tier", "max"),
-            )
-            .reset_index()
-        )
+    parts = [_last_reading(reading), _mean_of_posts(posts)]
     both = pd.concat([p for p in parts if len(p)] or parts[:1], ignore_index=True)
     return both.drop_duplicates(["symbol", "hour"]).rename(columns={"hour": "ts"})
+
+
+def _last_reading(rows: pd.DataFrame) -> pd.DataFrame:
+    ordered = rows.sort_values(["symbol", "hour", "ts", "item"], kind="stable")
+    group = ordered.groupby(["symbol", "hour"], sort=True)
+    return group.agg(
+        score=("sentiment_score", "last"),
+        mentions=("mention_count", "last"),
+        confidence=("source_confidence", "last"),
+        source_tier=("source_tier", "max"),
+    ).reset_index()
+
+
+def _mean_of_posts(rows: pd.DataFrame) -> pd.DataFrame:
+    ordered = rows.sort_values(["symbol", "hour", "ts", "item"], kind="stable")
+    group = ordered.groupby(["symbol", "hour"], sort=True)
+    cell = group.ngroup().to_numpy()
+    out = group.agg(source_tier=("source_tier", "max")).reset_index()
+
+    def numbers(name: str) -> npt.NDArray[np.float64]:
+        return ordered[name].to_numpy("float64", na_value=np.nan)
+
+    return out.assign(
+        score=means(numbers("sentiment_score"), cell, len(out)),
+        mentions=sums(numbers("mention_count"), cell, len(out))[0],
+        confidence=means(numbers("source_confidence"), cell, len(out)),
+    )
 
 
 def usable_hour(available_at: pd.Series) -> pd.Series:

@@ -12,11 +12,12 @@ import pandas as pd
 from regime_pipeline.catalogue.frames import conform
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.market.sentiment import usable_hour
+from regime_pipeline.numerics.groups import sums
 from regime_pipeline.numerics.panel import FloatPanel, from_panel, take_codes, to_panel
 from regime_pipeline.settings import method_version
 from regime_pipeline.windows import HOUR, Grid
 
-METHOD = "whale_flow/1"
+METHOD = "whale_flow/2"
 LOOKBACK: dict[str, str] = {"raw.whale_transfers": "27h"}
 """24 h of flow, and the longest time between a transfer and its arrival when it was seen live."""
 
@@ -139,19 +140,14 @@ def _only(grid: Grid, name: str) -> Grid:
 def _sums(rows: pd.DataFrame, grid: Grid) -> dict[str, FloatPanel]:
     """Hourly sums per symbol of the grid, 0 where nothing moved; ``tier`` NaN there."""
     kept = rows[rows["symbol"].isin(grid.symbols)]
-    sums = (
-        kept.groupby(["symbol", "ts"], sort=True)
-        .agg(
-            inflow=("inflow", "sum"),
-            outflow=("outflow", "sum"),
-            moves=("moves", "sum"),
-            seen=("seen", "max"),
-            cut=("cut", "max"),
-            tier=("source_tier", "max"),
-        )
-        .reset_index()
-    )
-    panels = to_panel(sums, grid, ["inflow", "outflow", "moves", "seen", "cut", "tier"])
+    group = kept.groupby(["symbol", "ts"], sort=True)
+    cell = group.ngroup().to_numpy()
+    hourly = group.agg(
+        seen=("seen", "max"), cut=("cut", "max"), tier=("source_tier", "max")
+    ).reset_index()
+    for name in ("inflow", "outflow", "moves"):
+        hourly[name] = sums(kept[name].to_numpy("float64"), cell, len(hourly))[0]
+    panels = to_panel(hourly, grid, ["inflow", "outflow", "moves", "seen", "cut", "tier"])
     return {n: p if n == "tier" else np.nan_to_num(p, nan=0.0) for n, p in panels.items()}
 
 
