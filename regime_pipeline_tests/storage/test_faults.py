@@ -159,7 +159,9 @@ def test_fault_53_writers_of_the_same_days_at_once_end_like_one_after_the_other(
         assert connection.execute(deadlocks).fetchone() == before
 
 
-def test_fault_53_no_update_is_lost_when_two_writers_change_the_same_rows(database: Database) -> None:
+def test_fault_53_no_update_is_lost_when_two_writers_change_the_same_rows(
+    database: Database,
+) -> None:
     rounds = 5
     Warehouse(database).merge(CANDLES, raw_candles(price=1.0))
 

@@ -153,7 +153,9 @@ def test_lower_tier_never_overwrites_a_higher_one(warehouse: Warehouse, database
     assert len(_revisions(database)) == 96
 
 
-def test_fault_56_same_key_in_one_batch_is_settled_by_tier_then_by_arrival(warehouse: Warehouse) -> None:
+def test_fault_56_same_key_in_one_batch_is_settled_by_tier_then_by_arrival(
+    warehouse: Warehouse,
+) -> None:
     cheap = raw_candles(tier=3, price=1.0)
     early = raw_candles(tier=1, price=2.0)
     late = raw_candles(tier=1, price=3.0)
