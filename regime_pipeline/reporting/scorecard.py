@@ -35,7 +35,7 @@ def rate_text(rate: float | None) -> str:
         return UNKNOWN
     if rate == 0.0:
         return "0"
-    return f"{rate:.2f}" if rate >= 0.1 else f"{rate:.2g}" if rate >= 1e-4 else f"{rate:.0e}"
+    return f"{rate:.2f}" if rate >= 0.1 else f"{rate:.2g}" if rate >= 1e-4 else f"{rate:.5f}"
 
 
 def share_text(share: float | None) -> str:
@@ -65,7 +65,7 @@ def render(results: Sequence[Result], *, seed: int, quick: bool) -> str:
         ("planted", "Where something was planted", _planted(results)),
         ("examples", "One planted event of each type", _examples(results)),
         ("worlds", "The worlds", _worlds(results)),
-        ("seeds", "The rules of the seeds", _rules()),
+        ("naive", "The naive rules", _rules()),
     ]
     size = "the quick size" if quick else "the full size"
     return document(
@@ -91,12 +91,12 @@ def _top(results: Sequence[Result]) -> str:
         _card(
             "Planted events found",
             share_text(planted.recall),
-            f"{planted.found:,} of {planted.planted:,}; the seeds' rules {share_text(theirs.recall)}",
+            f"{planted.found:,} of {planted.planted:,}; the naive rules {share_text(theirs.recall)}",
         ),
         _card(
             "Announcements that were right",
             share_text(planted.precision),
-            f"the seeds' rules {share_text(theirs.precision)}",
+            f"the naive rules {share_text(theirs.precision)}",
         ),
         _card(
             "Instrument-days judged",
@@ -106,7 +106,7 @@ def _top(results: Sequence[Result]) -> str:
     ]
     return (
         '<header class="top"><h1>Scorecard of the detectors</h1><p class="muted">Every detector on made '
-        "worlds whose truth is known, beside the rules of the seeds.</p>"
+        "worlds whose truth is known, beside the naive rules of the specification that it replaces.</p>"
         '<div class="banner" role="alert"><strong>Made worlds</strong>Planted events are drawn to be '
         "clear and independent; a market is neither. These numbers compare rules, they promise nothing "
         f'about returns.</div><div class="cards">{"".join(cards)}</div></header>'
@@ -129,9 +129,9 @@ def _null(results: Sequence[Result]) -> str:
         for r in rows
     )
     head = _head(
-        "detector", "world", ">judged", ">false alarms", ">a day", ">advertised", ">seeds' rule"
+        "detector", "world", ">judged", ">false alarms", ">a day", ">advertised", ">naive rule"
     )
-    legend = _legend_line(("ours, 95 % interval of the count", OURS), ("seeds' rule", THEIRS),
+    legend = _legend_line(("ours, 95 % Poisson interval", OURS), ("naive rule", THEIRS),
                           ("advertised (bar)", "ink"))  # fmt: skip
     return (
         f'<div class="panel"><p class="small muted">{UNITS}</p>{legend}'
@@ -161,9 +161,9 @@ def _planted(results: Sequence[Result]) -> str:
     )  # fmt: skip
     head = _head(
         "detector", "world", ">planted", ">found", ">right", ">delay", ">false a day",
-        ">seeds: found", ">right", ">delay", ">false a day",
+        ">naive: found", ">right", ">delay", ">false a day",
     )  # fmt: skip
-    legend = _legend_line(("ours", OURS), ("seeds' rule", THEIRS))
+    legend = _legend_line(("ours", OURS), ("naive rule", THEIRS))
     return (
         '<div class="panel"><p class="small muted">Found: planted events with right news in time. '
         "Right: share of the announcements that were about a planted event; it depends on how rare the "
@@ -180,7 +180,7 @@ def _examples(results: Sequence[Result]) -> str:
     legend = _legend_line(
         ("planted event", "highvol"),
         ("our announcements (top)", OURS),
-        ("seeds' rule (bottom)", THEIRS),
+        ("naive rule (bottom)", THEIRS),
     )
     shown = [r for r in results if r.sample is not None and r.detector in SHOWN]
     return legend + "".join(
@@ -228,10 +228,10 @@ def print_scorecard(results: Sequence[Result], console: Console) -> None:
 
     look: dict[str, Any] = {"title_justify": "left", "box": None, "pad_edge": False}
     null = Table(title="Null worlds: false alarms a day", **look)
-    for name in ("detector", "world", "per", "ours", "advertised", "seeds"):
+    for name in ("detector", "world", "per", "ours", "advertised", "naive"):
         null.add_column(name, justify="left" if name in ("detector", "world", "per") else "right")
     planted = Table(title="Planted worlds: found / right / delay", **look)
-    for name in ("detector", "planted", "ours", "seeds"):
+    for name in ("detector", "planted", "ours", "naive"):
         planted.add_column(name, justify="left" if name == "detector" else "right")
     for r in results:
         if r.ours.planted:

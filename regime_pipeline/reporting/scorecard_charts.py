@@ -34,7 +34,7 @@ SHOWN = {
 
 
 def rate_chart(results: Sequence[Result]) -> str:
-    """False alarms a day on null worlds, ours beside the seeds' and the advertised rate, log scale."""
+    """False alarms a day on null worlds, ours beside the naive and the advertised rate, log scale."""
     from matplotlib.figure import Figure
 
     rows = [r for r in results if not r.ours.planted]
@@ -62,7 +62,7 @@ def rate_chart(results: Sequence[Result]) -> str:
 
 
 def found_chart(results: Sequence[Result]) -> str:
-    """Share found, share right and delay on the planted worlds, ours beside the seeds'."""
+    """Share found, share right and delay on the planted worlds, ours beside the naive rules."""
     from matplotlib.figure import Figure
 
     rows = [r for r in results if r.ours.planted]
@@ -86,15 +86,16 @@ def found_chart(results: Sequence[Result]) -> str:
                 if ours is not None and theirs is not None:
                     axes.plot([ours, theirs], [y, y], color=COLOURS["grid"], linewidth=2.4)
                 if theirs is not None:
-                    _dot(axes, theirs, y, NAIVE)
+                    _dot(axes, theirs, y + 0.1, NAIVE)
                 if ours is not None:
-                    _dot(axes, ours, y, OURS)
+                    _dot(axes, ours, y - 0.1, OURS)
             if name != "delay_hours":
                 axes.set_xlim(-0.03, 1.03)
                 axes.set_xticks([0.0, 0.5, 1.0])
                 axes.xaxis.set_major_formatter(lambda v, _: f"{100 * v:.0f} %")
             else:
-                axes.set_xlim(-2, max([*(r.ours.delay_hours or 0 for r in rows), 8]) * 1.1)
+                top = max([*(r.ours.delay_hours or 0 for r in rows), 8]) * 1.1
+                axes.set_xlim(-0.04 * top, top)
             _names(axes, [r.detector for r in rows])
         return _svg(figure, "What was found of the planted events")
 

@@ -115,7 +115,12 @@ def announced(detector: str, rows: Rows, told: pd.DataFrame) -> pd.DataFrame:
         return risings(pair_names(pairs), pairs["ts"], flag)
     mine = told[(told["event_type"] == detector.split("/")[0]) & (told["kind"] != "end")]
     if detector == DELIVERED_VOLATILITY:
-        mine = mine[[should_deliver(e) for e in mine.to_dict("records")]]
+        severity, kind = mine["alert_severity"], mine["event_type"]
+        sent = [
+            should_deliver({"alert_severity": s, "event_type": t})
+            for s, t in zip(severity, kind, strict=True)
+        ]
+        mine = mine[np.array(sent, dtype=bool)]
     return alarm_table(
         mine["instrument"], mine["known_at"], mine["level"], mine["kind"] != "escalation"
     )

@@ -191,7 +191,7 @@ SCENES: tuple[Scene, ...] = (
         "Every pair at 0.45; every 60 days the seven pairs of one symbol fall to 0.15 for ten days.",
         partial(worlds.decouplings, days=730, rho=0.45),
         parts=4,
-        quick=1,
+        quick=2,
         pairs=True,
     ),
     Scene(

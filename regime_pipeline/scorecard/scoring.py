@@ -127,10 +127,11 @@ def match(alarms: pd.DataFrame, truth: pd.DataFrame, *, grid: Grid, instruments:
         right = about & in_time.to_numpy() & np.array(fits, dtype=bool)
     begins = told["begins"].to_numpy(dtype=bool)
     hits = pd.DataFrame({"event": event[right], "at": known[right]}).groupby("event")["at"].min()
-    began = truth["start"].take(hits.index)
+    began = truth["start"].take(hits.index.to_numpy())
     delays = (hits.to_numpy() - began.to_numpy()) / np.timedelta64(1, "h")
     length = (grid.end - grid.start) / timedelta(days=1)
-    acted = (truth["settled"].clip(upper=closes) - truth["start"]).dt.total_seconds().sum() / 86_400
+    over = truth["settled"].where(truth["settled"] < closes, closes)
+    acted = (over - truth["start"]).dt.total_seconds().sum() / 86_400
     return Tally(
         planted=len(truth),
         found=len(hits),

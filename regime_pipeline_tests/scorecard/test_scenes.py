@@ -24,6 +24,8 @@ def scene_of(world: str) -> Scene:
     given = dict(scene.build.keywords)
     if "width" in given:
         given["width"] = max(10, given["width"] // 3)
+    elif "rho" in given:
+        given["days"] = 365
     return replace(scene, build=partial(scene.build.func, **given))
 
 
