@@ -1,8 +1,8 @@
 """The measured tables of ``docs/methods.md``: base rates, flips, what was said at the big events.
 
 ``python -m benchmarks.methods_tables`` prints them, ``--write`` puts them into the page between their
-markers. Recorded history is looked for in ``REGIME_MARKET_HISTORY``; without it only the tables of
-null worlds are made.
+markers, ``--recount`` counts the advertised false-alarm rates again instead. Recorded history is looked
+for in ``REGIME_MARKET_HISTORY``; without it only the tables of made worlds are made.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import pandas as pd
 
 from benchmarks.worlds import RECORDED, History, null_candles, recorded
 from regime_pipeline.alerts.events import market_events
+from regime_pipeline.catalogue.false_alarms import ADVERTISED, CALIBRATION_SEED
 from regime_pipeline.catalogue.fields.regimes import FRAMES, LABELS
 from regime_pipeline.correlation.asset_correlations import correlations
 from regime_pipeline.features.funding_anomalies import funding_anomalies, funding_prints
@@ -27,7 +28,7 @@ from regime_pipeline.features.liquidation_cascades import liquidation_cascades
 from regime_pipeline.features.volatility_regimes import volatility_regimes
 from regime_pipeline.regimes.timeframe_regimes import timeframe_regimes
 from regime_pipeline.reporting.scorecard import hours_text, rate_text, share_text
-from regime_pipeline.scorecard.scenes import Result, run
+from regime_pipeline.scorecard.scenes import Result, count, run
 from regime_pipeline.scorecard.scoring import Tally
 from regime_pipeline.settings import Params
 from regime_pipeline.windows import Grid, Window, utc
@@ -123,6 +124,27 @@ def null_rates(results: Sequence[Result]) -> str:
     worlds = {r.scene.world: r.scene.what for r in shown}
     listed = "\n".join(f"- `{name}`: {what}" for name, what in worlds.items())
     return f"{markdown(pd.DataFrame(rows))}\n\n{listed}"
+
+
+def recounted() -> str:
+    """The advertised rates counted again on the worlds that they were counted on."""
+    days: dict[str, int] = {}
+    for stated in ADVERTISED:
+        days[stated.world] = max(days.get(stated.world, 0), stated.days)
+    again = {w: count(w, seed=CALIBRATION_SEED, days=d) for w, d in days.items()}
+    rows = []
+    for stated in ADVERTISED:
+        tally = again[stated.world][stated.detector]
+        rows.append(
+            {
+                "detector": stated.detector,
+                "null world": stated.world,
+                "advertised": f"{stated.per_day:g}",
+                "counted": f"{tally.wrong:,} in {tally.quiet_days:,.0f}",
+                "a day": f"{tally.false_per_day:.3g}",
+            }
+        )
+    return markdown(pd.DataFrame(rows))
 
 
 def planted_events(results: Sequence[Result]) -> str:
@@ -360,8 +382,12 @@ def main() -> int:
     """Make the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true", help="put them into docs/methods.md")
+    parser.add_argument("--recount", action="store_true", help="count the advertised rates again")
     where = os.environ.get("REGIME_MARKET_HISTORY")
     arguments = parser.parse_args()
+    if arguments.recount:
+        print(recounted())
+        return 0
     found = tables(Path(where) if where else None)
     if arguments.write:
         write(found)
