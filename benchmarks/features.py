@@ -71,6 +71,13 @@ SAMPLE = 97
 LEAD = 405 * 24
 """Hours before the owed ones that the whole functions may read."""
 LIBRARIES = {"pandas": "pandas", "polars": "polars", "talib": "talib"}
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "cascades": ("high", "low", "close"),
+    "volatility": ("open", "high", "low", "close"),
+    "timeframes": ("high", "low", "close", "volume_base"),
+    "correlations": ("close",),
+}
+"""What each feature reads of the bars."""
 FEATURES = ("cascades", "funding", "volatility", "timeframes", "correlations")
 
 Flat = np.ndarray
@@ -117,8 +124,8 @@ def world(symbols: int, hours: int, lead: int = 0) -> World:
 class _Ours:
     """Panels of the long frames; each made once, inside the measured time."""
 
-    def __init__(self, given: World) -> None:
-        self.given, self.grid = given, given.grid
+    def __init__(self, given: World, feature: str) -> None:
+        self.given, self.grid, self.feature = given, given.grid, feature
         self.anchor = grid_start_us(given.grid) // HOUR_US
 
     def flat(self, values: Any) -> Flat:
@@ -129,8 +136,7 @@ class _Ours:
 
     @cached_property
     def bars(self) -> dict[str, FloatPanel]:
-        names = ["open", "high", "low", "close", "volume_base"]
-        return to_panel(self.given.candles, self.grid, names)
+        return to_panel(self.given.candles, self.grid, COLUMNS[self.feature])
 
     @cached_property
     def total(self) -> FloatPanel:
@@ -318,7 +324,7 @@ def _bands(x: np.ndarray) -> np.ndarray:
 class _Pandas:
     """The same by groupby and rolling on long frames."""
 
-    def __init__(self, given: World) -> None:
+    def __init__(self, given: World, _: str) -> None:
         self.frame, self.symbol = given.candles, given.candles["symbol"]
         self.given = given
 
@@ -467,12 +473,11 @@ class _Pandas:
 class _Polars:
     """The same by rolling expressions over symbols."""
 
-    def __init__(self, given: World) -> None:
+    def __init__(self, given: World, feature: str) -> None:
         import polars as pl
 
         self.pl = pl
-        names = ["symbol", "ts", "open", "high", "low", "close", "volume_base"]
-        frame = {n: given.candles[n].to_numpy() for n in names[2:]}
+        frame = {n: given.candles[n].to_numpy() for n in COLUMNS.get(feature, ())}
         frame |= {"total": given.liquidations["total_liquidation_usd"].to_numpy()}
         codes = pd.factorize(given.candles["symbol"])[0].astype(np.int32)
         stamps = given.candles["ts"].dt.tz_localize(None).to_numpy()
@@ -632,13 +637,12 @@ class _Polars:
 class _Talib:
     """The indicators that TA-Lib shares with us, symbol by symbol."""
 
-    def __init__(self, given: World) -> None:
+    def __init__(self, given: World, feature: str) -> None:
         import talib
 
         self.talib = talib
         shape = (len(given.grid.symbols), -1)
-        names = ("open", "high", "low", "close")
-        self.bars = {n: given.candles[n].to_numpy().reshape(shape) for n in names}
+        self.bars = {n: given.candles[n].to_numpy().reshape(shape) for n in COLUMNS[feature]}
 
     def flat(self, values: Flat) -> Flat:
         """Symbol by symbol."""
@@ -787,7 +791,7 @@ def named(feature: str, other: str) -> list[str]:
 
 def compute(side: str, feature: str, names: list[str], given: World) -> dict[str, Flat]:
     """The named statistics, each a flat array, symbol by symbol."""
-    inputs = SIDES[side](given)
+    inputs = SIDES[side](given, feature)
     return _evaluate(inputs, side, feature, names)
 
 
@@ -880,10 +884,10 @@ def _job(
     """What is measured; ``aligned``: from arrays of hours x symbols that are already there."""
     if side != "ours" or not aligned:
         return lambda: compute(side, feature, names, given)
-    bars = _Ours(given).bars
+    bars = _Ours(given, feature).bars
 
     def work() -> dict[str, Flat]:
-        inputs = _Ours(given)
+        inputs = _Ours(given, feature)
         inputs.__dict__["bars"] = bars
         return _evaluate(inputs, side, feature, names)
 
