@@ -14,12 +14,11 @@ takes longer than two seconds). Lines are JSON objects:
   scales and fitted tails go through a Python function in pandas and are left out of polars. TA-Lib
   knows no missing values and no minimum: it is compared where it has a value, and both sides begin
   with aligned arrays, since it can't align.
-* ``whole`` lines run the public function, frame in, frame out, with everything: ``other_s`` is what
-  pandas needs for the statistics alone. Correlations of 100 symbols go in stretches of 30 days, since a
-  year of 4950 pairs is 43 million rows; the line covers one stretch and the statistics of that many
-  hours, in proportion.
+* ``whole`` lines run the public function, frame in, frame out, with its state machines, rank tests,
+  texts and statuses; nothing else does that, so they have no other side. Correlations of 100 symbols go
+  in stretches of 30 days, since a year of 4950 pairs is 43 million rows; the line is one stretch.
 * ``total`` and ``scaling`` lines sum the former up. Cost per symbol and hour (per pair and hour for
-  correlations) of 100 symbols over that of 8: at most about 1 means linear.
+  correlations), lookback included, of 100 symbols over that of 8: at most about 1 means linear.
 
 polars and TA-Lib are no dependencies (``pip install -e '.[bench]'``); where one is absent its lines
 say that they were skipped. Rank correlations are compared in ``benchmarks.correlations``.
@@ -262,8 +261,8 @@ class _Ours:
         x = self.by_symbol[:, : self.by_symbol.shape[1] - lag]
         pairs = kernels.all_pairs(len(x))
         kept = []
-        for begin in range(0, len(pairs), 495):
-            part = pairs[begin : begin + 495]
+        for begin in range(0, len(pairs), 1_650):
+            part = pairs[begin : begin + 1_650]
             found, _ = kernels.pearson_rows(x, window, least, self.anchor, window, part)
             kept.append(found[:, ::SAMPLE].copy())
         return np.concatenate(kept).reshape(-1)
@@ -276,7 +275,7 @@ class _Ours:
         usable = np.ones(x.shape, bool)
         decay = np.exp2(-np.arange(slots + 1) / correlation.HALF_LIFE)
         kept = []
-        stretch = max(STRETCH, 4_000_000 // len(x) ** 2)
+        stretch = max(STRETCH, 28_000_000 // len(x) ** 2)
         for first in range(slots, x.shape[1], stretch):
             begin, stop = first - slots + 1, min(first + stretch, x.shape[1])
             found = kernels.ewma_correlation(
@@ -864,7 +863,7 @@ def child(task: dict[str, Any], out: Path) -> None:
     symbols, hours, feature, side = (task[k] for k in ("symbols", "hours", "feature", "side"))
     small = world(2, 1_800)  # compiles kernels, imports libraries
     if side == "whole":
-        whole(feature, small)
+        whole(feature, world(3, 240, LEAD))
         given = world(symbols, owed(feature, symbols, hours), LEAD)
         spent, _ = _best(lambda: whole(feature, given))
     else:
@@ -949,7 +948,6 @@ def run_size(symbols: int, hours: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory(prefix="regime-bench-") as name:
         folder = Path(name)
         for feature in FEATURES:
-            slow = np.nan
             for other in LIBRARIES:
                 if not named(feature, other):
                     continue
@@ -962,7 +960,6 @@ def run_size(symbols: int, hours: int) -> dict[str, float]:
                 pair = totals.setdefault(other, [0.0, 0.0])
                 pair[0] += found["ours_s"]
                 pair[1] += found["other_s"]
-                slow = found["other_s"] if other == "pandas" else slow
             stretch = owed(feature, symbols, hours)
             task = {"symbols": symbols, "hours": hours, "feature": feature, "side": "whole"}
             found, _ = measure(folder, **task)
@@ -970,8 +967,7 @@ def run_size(symbols: int, hours: int) -> dict[str, float]:
                 NAME,
                 f"whole {feature}, {symbols} symbols x {stretch} h",
                 ours_s=found["seconds"],
-                other_s=slow * stretch / hours,
-                ratio=slow * stretch / hours / found["seconds"],
+                ours_cpu_s=found["cpu"],
                 ours_rss_mb=found["rss_mb"],
             )
             columns = symbols * (symbols - 1) // 2 if feature == "correlations" else symbols
