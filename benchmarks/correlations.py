@@ -5,11 +5,12 @@ the other benchmarks. Both sides agree within ``TOLERANCE`` or the benchmark fai
 a process of its own, so that its memory is its own.
 
 ``pearson`` compares corr_7d and corr_30d_base over the whole stretch with the libraries' rolling
-correlation, which update running sums in time O(hours); ours reduce every window afresh, which is
-what makes a value independent of where a computation began. ``spearman`` compares the two rank
-coefficients, ranks within each window, which no library rolls: pandas correlates the rows of every
-window, polars aggregates them by ``rolling().agg(corr(method="spearman"))``; a sample of hours, since
-a year of it takes hours. ``tick`` lines have no other side: what one hour costs for 8 and 100 symbols.
+correlation, which update running sums; ours put every window together from two parts around a border
+of absolute time, which makes a value independent of where a computation began. ``spearman`` compares
+the two rank coefficients, ranks within each window, which no library rolls: pandas correlates the rows
+of every window, polars aggregates them by ``rolling().agg(corr(method="spearman"))``; a sample of
+hours, since a year of it takes hours. ``tick`` lines have no other side: what one hour costs for 8 and
+100 symbols.
 
 Polars is not a dependency; where it is absent its lines say that they were skipped.
 """

@@ -25,7 +25,7 @@ from regime_pipeline.numerics.panel import grid_start_us, to_panel
 from regime_pipeline.settings import method_version
 from regime_pipeline.windows import Grid, parse_lookback
 
-METHOD = "market_structure/1"
+METHOD = "market_structure/2"
 HOUR_OF_DAY = 23
 CLIP_ABOVE = 20
 """Eigenvalues are clipped from more symbols than this."""

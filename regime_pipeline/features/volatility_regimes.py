@@ -148,6 +148,7 @@ def volatility_regimes(
     spec = table("features.volatility_regimes")
     names = [n for n in spec.content if n in columns]
     long = from_panel(grid, {name: columns[name] for name in names})
+    long["regime_since"] = long["regime_since"].dt.tz_localize("UTC")
     long["event_ordinal"] = np.where(long["event_kind"].notna(), 0.0, np.nan)
     long["episode_start"] = long["ts"].where(long["event_kind"].notna())
     long["method_version"] = method_version(METHOD, params)

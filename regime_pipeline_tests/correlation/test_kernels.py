@@ -7,6 +7,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
 
 from regime_pipeline.correlation import kernels
@@ -195,6 +197,53 @@ def test_values_do_not_depend_on_where_the_array_begins(skip: int, holes: float)
         late, usable[:, skip:].copy(), window, 50, 1000 + skip, first - skip, decay
     )
     assert whole_ewma.tobytes() == part_ewma.tobytes()
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(
+    seed=st.integers(0, 10_000),
+    anchor=st.integers(0, 600_000),
+    start=st.integers(0, 60),
+    holes=st.sampled_from([0.0, 0.01, 0.2]),
+    spike=st.sampled_from([1e16, -1e150, 0.0]),
+)
+def test_pearson_and_ewma_know_only_their_window(
+    seed: int, anchor: int, start: int, holes: float, spike: float
+) -> None:
+    window, first = 50, 50
+    x = _returns(200, seed=seed, holes=holes)
+    x[:, 90:160][seed % SYMBOLS] = 0.3  # a constant side
+    late = np.ascontiguousarray(x[:, start:])
+    other = x.copy()
+    other[:, : first + start - window + 1] = spike  # gone from every window compared
+    usable, decay = np.ones(x.shape, bool), _decay(window, 9)
+
+    def both(x: np.ndarray, anchor: int) -> tuple[np.ndarray, ...]:
+        ewma = kernels.ewma_correlation(
+            x, usable[:, : x.shape[1]], window, 20, anchor, first, decay
+        )
+        return (*kernels.rolling_pearson(x, window, 20, anchor, first), ewma)
+
+    for whole, part, spiked in zip(
+        both(x, anchor), both(late, anchor + start), both(other, anchor), strict=True
+    ):
+        expected = np.ascontiguousarray(whole[:, start:]).tobytes()
+        assert expected == part.tobytes()
+        assert expected == np.ascontiguousarray(spiked[:, start:]).tobytes()
+
+
+def test_pearson_shares_moments_between_whole_symbols_without_a_change_of_bits() -> None:
+    x = _returns(400, seed=11, holes=0.0)
+    holed = x.copy()
+    holed[:, 250] = (
+        np.nan
+    )  # the general way from here on, for windows that do not hold the hole too
+    one, codes = kernels.rolling_pearson(x, 100, 70, 17, 150)
+    other, other_codes = kernels.rolling_pearson(holed, 100, 70, 17, 150)
+    clear = np.r_[0:100, 200 : one.shape[1]]
+    assert np.ascontiguousarray(one[:, clear]).tobytes() == other[:, clear].tobytes()
+    assert np.array_equal(codes[:, clear], other_codes[:, clear])
+    assert not np.array_equal(one, other)
 
 
 # -- the episode machine ------------------------------------------------------------------------

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from regime_pipeline.numerics import rolling
 from regime_pipeline.numerics.normal import phi
@@ -34,11 +36,16 @@ SLOW = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(SLOW))
+ANCHORED = ("rolling_sum", "rolling_mean", "rolling_std")
+CASES = [*((n, None) for n in sorted(SLOW)), *((n, a) for n in ANCHORED for a in (0, 491_007))]
+
+
+@pytest.mark.parametrize(("name", "anchor"), CASES)
 @pytest.mark.parametrize("lag", [0, 1, 5])
-def test_windows_equal_a_slow_reference(name: str, lag: int) -> None:
+def test_windows_equal_a_slow_reference(name: str, anchor: int | None, lag: int) -> None:
     x = panel(1)
-    got = getattr(rolling, name)(x, W, MIN, lag=lag)
+    options = {} if anchor is None else {"anchor": anchor}
+    got = getattr(rolling, name)(x, W, MIN, lag=lag, **options)
     for h in range(x.shape[0]):
         for s in range(x.shape[1]):
             values = window_of(x, h, s, lag)
@@ -46,6 +53,114 @@ def test_windows_equal_a_slow_reference(name: str, lag: int) -> None:
                 assert np.isnan(got[h, s])
             else:
                 assert got[h, s] == pytest.approx(SLOW[name](values), rel=1e-12, abs=1e-15)
+
+
+# -- windows put together at borders of absolute time ------------------------------------------------
+
+BLOCKS = {
+    **{n: (lambda x, a, n=n: getattr(rolling, n)(x, W, 5, lag=2, anchor=a)) for n in ANCHORED},
+    "lagged_z": lambda x, a: np.stack(rolling.lagged_z(x, W, 5, anchor=a)),
+    "lagged_z_floor": lambda x, a: np.stack(rolling.lagged_z(x, W, 5, floor=0.25, anchor=a)),
+    # no anchor needed: exact in any grouping
+    "max": lambda x, a: rolling.rolling_max(x, W, 5),
+    "min": lambda x, a: rolling.rolling_min(x, W, 5, lag=1),
+    "count": lambda x, a: rolling.rolling_count(x, W, 5),
+    "quantile": lambda x, a: rolling.rolling_quantile(x, W, 5, 0.3, lag=1),
+    "efficiency": lambda x, a: rolling.efficiency_ratio(x, W, 5),
+}
+REACH = W + 2
+"""No window above reads further back."""
+SERIES = st.lists(
+    st.one_of(
+        st.floats(-1e6, 1e6),
+        st.sampled_from([0.0, -0.0, 0.1, 0.1, 11.52, np.nan, np.inf, 1e-200]),
+    ),
+    min_size=REACH + 2,
+    max_size=90,
+)
+QUICKLY = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+)
+
+
+@pytest.mark.parametrize("name", sorted(BLOCKS))
+@QUICKLY
+@given(series=SERIES, anchor=st.integers(0, 600_000), data=st.data())
+def test_blocks_do_not_depend_on_where_the_array_starts(
+    name: str, series: list[float], anchor: int, data: st.DataObject
+) -> None:
+    x = np.array(series)
+    start = data.draw(st.integers(0, len(x) - REACH - 1))
+    whole = BLOCKS[name](x, anchor)[..., start + REACH :]
+    part = BLOCKS[name](np.ascontiguousarray(x[start:]), anchor + start)[..., REACH:]
+    assert np.ascontiguousarray(whole).tobytes() == np.ascontiguousarray(part).tobytes()
+
+
+@pytest.mark.parametrize("name", sorted(BLOCKS))
+@QUICKLY
+@given(series=SERIES, anchor=st.integers(0, 600_000), data=st.data())
+def test_a_spike_that_left_the_window_leaves_no_trace(
+    name: str, series: list[float], anchor: int, data: st.DataObject
+) -> None:
+    x = np.array(series)
+    at = data.draw(st.integers(0, len(x) - REACH - 1))
+    calm, spiked = x.copy(), x.copy()
+    calm[at], spiked[at] = 0.0, data.draw(st.sampled_from([1e16, -1e16, 1e150]))
+    after, before = slice(at + REACH + 1, None), slice(0, at)
+    one, other = BLOCKS[name](calm, anchor), BLOCKS[name](spiked, anchor)
+    for where in (before, after):
+        assert one[..., where].tobytes() == other[..., where].tobytes()
+
+
+@pytest.mark.parametrize("level", [0.0, 11.5, 1e5])
+def test_blocks_keep_twelve_digits_at_any_level(level: float) -> None:
+    rng = np.random.default_rng(3)
+    x = level + np.cumsum(rng.standard_t(4, size=(2_200, 1)) * 0.01, axis=0)
+    x[rng.random(x.shape) < 0.05] = np.nan
+    x[1_300] += 5.0
+    got = {name: getattr(rolling, name)(x, 720, 480, anchor=77)[:, 0] for name in ANCHORED}
+    z, mean, sd, _ = (part[:, 0] for part in rolling.lagged_z(x, 720, 480, anchor=77))
+    for h in range(700, 2_200, 13):
+        values = x[max(0, h - 719) : h + 1, 0].astype(np.longdouble)
+        values = values[np.isfinite(values)]
+        size = float(1e-13 * np.abs(values).max())
+        assert got["rolling_sum"][h] == pytest.approx(float(values.sum()), abs=720 * size)
+        assert got["rolling_mean"][h] == pytest.approx(float(values.mean()), abs=size)
+        assert got["rolling_std"][h] == pytest.approx(float(values.std(ddof=1)), rel=1e-12)
+        if h + 1 < len(x):
+            assert (mean[h + 1], sd[h + 1]) == (got["rolling_mean"][h], got["rolling_std"][h])
+    known = np.isfinite(z)
+    assert z[known] == pytest.approx(((x[:, 0] - mean) / sd)[known], rel=1e-15)
+
+
+def test_a_constant_window_is_exact_wherever_the_border_lies() -> None:
+    x = np.full((60, 1), 0.1 + 0.2)
+    x[::7] = np.nan
+    for anchor in range(W):
+        assert np.nanmax(rolling.rolling_std(x, W, 5, anchor=anchor)) == 0.0
+        means = rolling.rolling_mean(x, W, 5, anchor=anchor)
+        assert (means[np.isfinite(means)] == 0.1 + 0.2).all()
+        z, _, _, code = rolling.lagged_z(x, W, 5, anchor=anchor)
+        assert np.isnan(z).all() and (code[W:][np.isfinite(x[W:])] == 2).all()
+        assert np.nanmax(np.abs(rolling.lagged_z(x, W, 5, floor=1.0, anchor=anchor)[0])) == 0.0
+
+
+def test_efficiency_is_the_net_move_over_the_path_of_the_closes_that_are_there() -> None:
+    x = panel(9, holes=0.08)
+    got = rolling.efficiency_ratio(x, 10, 8)
+    seen = 0
+    for h in range(10, x.shape[0]):
+        for s in range(x.shape[1]):
+            steps = x[h - 10 : h + 1, s]
+            there = steps[np.isfinite(steps)]
+            path = np.abs(np.diff(there)).sum()
+            ends = np.isfinite(steps[[0, -1]]).all()
+            if ends and np.isfinite(steps[1:]).sum() >= 8 and path > 0.0:
+                assert got[h, s] == pytest.approx(abs(steps[-1] - steps[0]) / path, rel=1e-12)
+                seen += 1
+            else:
+                assert np.isnan(got[h, s])
+    assert seen > 20 and np.isnan(got[:10]).all()
 
 
 @pytest.mark.parametrize("q", [0.0, 0.05, 0.3, 0.77, 1.0])

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+
+from benchmarks import features as bench
+
+pytestmark = pytest.mark.slow
+CASES = [(f, other) for f in bench.FEATURES for other in bench.LIBRARIES if bench.named(f, other)]
+HOURS = 3_700
+"""Past the first value of every statistic; the exponential window is 3349 hours long."""
+
+
+@cache
+def small() -> bench.World:
+    return bench.world(2, HOURS)
+
+
+@pytest.mark.parametrize(("feature", "other"), CASES)
+def test_the_libraries_give_the_same_numbers(feature: str, other: str) -> None:
+    pytest.importorskip(other)
+    names = bench.named(feature, other)
+    ours = bench.compute("ours", feature, names, small())
+    theirs = bench.compute(other, feature, names, small())
+    for name in names:
+        gap = bench.difference(ours[name], theirs[name], same_nulls=other != "talib")
+        assert gap <= bench.TOLERANCE, name
+
+
+def test_a_difference_or_another_null_is_noticed() -> None:
+    x = bench.compute("ours", "volatility", ["volatility_24h"], small())["volatility_24h"]
+    assert bench.difference(x, x, same_nulls=True) == 0.0
+    y = x.copy()
+    y[1_000] *= 1.0 + 1e-5
+    assert bench.difference(y, x, same_nulls=True) > bench.TOLERANCE
+    y[1_000] = float("nan")
+    assert bench.difference(y, x, same_nulls=True) == float("inf")
+
+
+@pytest.mark.parametrize("feature", bench.FEATURES)
+def test_every_whole_feature_runs_on_the_benchmark_world(feature: str) -> None:
+    assert (
+        len(bench.whole(feature, bench.world(2, 48, 9_000))) == 2 * 48 or feature == "correlations"
+    )
