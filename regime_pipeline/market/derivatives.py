@@ -24,7 +24,7 @@ from regime_pipeline.settings import method_version
 from regime_pipeline.windows import HOUR, Grid
 
 OPEN_INTEREST_METHOD = "open_interest/1"
-LIQUIDATIONS_METHOD = "liquidations/1"
+LIQUIDATIONS_METHOD = "liquidations/2"
 POSITIONING_METHOD = "positioning/1"
 
 OPEN_INTEREST_LOOKBACK: dict[str, str] = {"raw.open_interest": "1h", "market.candles_1h": "1h"}
@@ -118,16 +118,19 @@ def liquidations_1h(
 ) -> pd.DataFrame:
     """``market.liquidations_1h``: forced closures by side, one source and venue.
 
-    Aggregators leave quiet hours out. Such an hour is 0 when the same provider has open interest of
-    the symbol (of the same venue, unless the venue is ``aggregate``) for that very hour, so it was
-    observing; otherwise it is null, ``not_observed``. Buckets longer than an hour are no part of it:
-    they are known too late to say anything about one of their hours.
+    Aggregators leave quiet hours out. Such an hour is 0 when the same provider was observing it: it
+    has open interest of the symbol (of the same venue, unless the venue is ``aggregate``) for that
+    very hour, and liquidations of some coin. Otherwise it is null: ``not_observed``, or
+    ``no_coin_reported`` where only the latter is wanting, because one coin is quiet for an hour or
+    three while an hour without any forced closure of any coin is an outage. Buckets longer than an
+    hour are no part of it: they are known too late to say anything about one of their hours.
 
     ``coverage`` is 1 for an observed hour, 0 for a missing one. ``is_lower_bound`` is true for
     venues that publish only part of the events, null in missing hours.
 
     Args:
-        raw_liquidations: ``raw.liquidations`` of the grid; rows of timeframe 1h are used.
+        raw_liquidations: ``raw.liquidations`` of the grid's hours and of all coins that are watched,
+            also of those outside the grid; rows of timeframe 1h are used.
         raw_oi: ``raw.open_interest`` of the grid.
         grid: rows owed.
         source: provider of the hourly sums.
@@ -138,15 +141,14 @@ def liquidations_1h(
         & (raw_liquidations["source"] == source)
         & (raw_liquidations["venue"] == venue)
     ]
-    panel = to_panel(
-        own[own["timeframe"] == "1h"],
-        grid,
-        ["long_liquidations_usd", "short_liquidations_usd", "source_tier"],
-    )
+    own = own[own["timeframe"] == "1h"]
+    panel = to_panel(own, grid, ["long_liquidations_usd", "short_liquidations_usd", "source_tier"])
+    both = own["long_liquidations_usd"].notna() & own["short_liquidations_usd"].notna()
+    heard = grid.hours.isin(own.loc[both, "ts"])[:, None]
     seen, seen_tier = _observed(raw_oi, grid, source, venue)
     longs, shorts = panel["long_liquidations_usd"], panel["short_liquidations_usd"]
     told = ~(np.isnan(longs) | np.isnan(shorts))
-    silent = ~told & seen
+    silent = ~told & seen & heard
     known = told | silent
     longs, shorts = (np.where(silent, 0.0, np.where(told, x, np.nan)) for x in (longs, shorts))
     frame = from_panel(
@@ -158,7 +160,9 @@ def liquidations_1h(
             "coverage": known.astype(float),
             "is_lower_bound": np.where(known, float(venue in PARTLY_PUBLISHED), np.nan),
             "status": take_codes(np.where(known, 0, 1), ("ok", "missing")),
-            "reason": take_codes(np.where(known, -1, 0), ("not_observed",)),
+            "reason": take_codes(
+                np.where(known, -1, np.where(seen, 1, 0)), ("not_observed", "no_coin_reported")
+            ),
             "source_tier": np.where(
                 silent, seen_tier, np.where(told, panel["source_tier"], np.nan)
             ),

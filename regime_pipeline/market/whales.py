@@ -22,7 +22,8 @@ LOOKBACK: dict[str, str] = {"raw.whale_transfers": "27h"}
 """24 h of flow, and the longest time between a transfer and its arrival when it was seen live."""
 
 WINDOW_H = 24
-ENOUGH_COVERAGE = 0.5
+MIN_HOURS = 20
+"""Observed hours of the 24 that a sum needs; it is scaled for the missing ones."""
 STABLECOINS = frozenset(
     {
         "USDT",
@@ -54,7 +55,8 @@ def whale_flow_1h(raw_whale_transfers: pd.DataFrame, *, grid: Grid, source: str)
     flow is market wide, the same in every symbol's row, with the sign reversed.
 
     Zero means that the provider was watching: an hour is observed when it listed any transfer of any
-    coin in it. ``coverage`` is the observed share of the 24 hours.
+    coin in it. ``coverage`` is the observed share n / 24 of the hours. Flows need n >= 20 and are
+    scaled by 24 / n; counts are of what was seen.
 
     Args:
         raw_whale_transfers: ``raw.whale_transfers`` with the lookback before the grid.
@@ -62,9 +64,9 @@ def whale_flow_1h(raw_whale_transfers: pd.DataFrame, *, grid: Grid, source: str)
         source: the provider behind the series.
 
     Returns:
-        Content columns. missing (``not_observed``) without an observed hour; partial when a listing
-        was cut short (``truncated_listing``) or under half of the hours were observed
-        (``few_hours_observed``); else ok.
+        Content columns. missing, all null, under 20 observed hours (``few_hours_observed``; without
+        any ``not_observed``); partial when a listing was cut short (``truncated_listing``) or an hour
+        was not observed (``hours_not_observed``); else ok.
     """
     from regime_pipeline.numerics.rolling import rolling_max  # imports numba
 
@@ -101,8 +103,10 @@ def whale_flow_1h(raw_whale_transfers: pd.DataFrame, *, grid: Grid, source: str)
     observed = _daily(np.minimum(every["seen"], 1.0))
     cut = rolling_max(every["cut"], WINDOW_H, 1)[WINDOW_H - 1 :] > 0
     coverage = np.broadcast_to(observed / WINDOW_H, (len(grid.hours), len(grid.symbols)))
-    known = coverage > 0
-    reason = np.where(~known, 0, np.where(cut, 1, np.where(coverage < ENOUGH_COVERAGE, 2, -1)))
+    hours = np.broadcast_to(observed, coverage.shape)
+    known = hours >= MIN_HOURS
+    reason = np.select([hours == 0, ~known, cut, hours < WINDOW_H], [0, 2, 1, 3], -1)
+    scale = WINDOW_H / np.maximum(hours, 1.0)
     inflow, outflow, moves = (_daily(own[n]) for n in ("inflow", "outflow", "moves"))
     stable_flow = _daily(stables["outflow"]) - _daily(stables["inflow"])
     tier = rolling_max(every["tier"], WINDOW_H, 1)[WINDOW_H - 1 :]
@@ -113,17 +117,18 @@ def whale_flow_1h(raw_whale_transfers: pd.DataFrame, *, grid: Grid, source: str)
     frame = from_panel(
         grid,
         {
-            "inflow_usd": shown(inflow),
-            "outflow_usd": shown(outflow),
-            "net_flow_usd": shown(inflow - outflow),
+            "inflow_usd": shown(inflow * scale),
+            "outflow_usd": shown(outflow * scale),
+            "net_flow_usd": shown((inflow - outflow) * scale),
             "transfer_count": shown(moves),
-            "stablecoin_net_flow_usd": shown(stable_flow),
+            "stablecoin_net_flow_usd": shown(stable_flow * scale),
             "stablecoin_transfer_count": shown(_daily(stables["moves"])),
             "coverage": np.array(coverage),
             "status": take_codes(np.where(~known, 2, np.where(reason >= 0, 1, 0)),
                                  ("ok", "partial", "missing")),
             "reason": take_codes(
-                reason, ("not_observed", "truncated_listing", "few_hours_observed")
+                reason,
+                ("not_observed", "truncated_listing", "few_hours_observed", "hours_not_observed"),
             ),
             "source_tier": shown(tier),
         },

@@ -82,23 +82,25 @@ def inputs(
     lookback: Mapping[str, str],
     where: Mapping[str, Mapping[str, Any]] | None = None,
     *,
-    whole_universe: bool = False,
+    whole_universe: bool | Collection[str] = False,
     all_stored: Collection[str] = (),
     columns: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, dg.AssetIn]:
     """Asset inputs as the IO manager understands them, one per table of ``lookback``.
 
-    Tables of ``all_stored`` are read from their first row on and of every configured symbol; their
-    lookback is what a run sees to being there. ``columns`` names all that is looked at of a table.
+    ``whole_universe``: all tables, or those named, are read of every configured symbol. Tables of
+    ``all_stored`` are too, and from their first row on; their lookback is what a run sees to being
+    there. ``columns`` names all that is looked at of a table.
     """
     out = {}
+    everyone = lookback if whole_universe is True else whole_universe or ()
     for name, text in lookback.items():
         metadata: dict[str, Any] = {io.LOOKBACK: text, io.FOR_TABLE: target}
         if where and name in where:
             metadata[io.WHERE] = dict(where[name])
         if columns and name in columns:
             metadata[io.COLUMNS] = list(columns[name])
-        if whole_universe or name in all_stored:
+        if name in everyone or name in all_stored:
             metadata[io.WHOLE_UNIVERSE] = True
         if name in all_stored:
             metadata[io.ALL_STORED] = True
@@ -141,6 +143,7 @@ def derived(
     *,
     lookback: Mapping[str, str],
     where: Mapping[str, Mapping[str, Any]] | None = None,
+    whole_universe: Collection[str] = (),
     all_stored: Collection[str] = (),
     columns: Mapping[str, Sequence[str]] | None = None,
 ) -> Callable[[Body], dg.AssetsDefinition]:
@@ -150,6 +153,7 @@ def derived(
         full_name: ``schema.name`` of the table.
         lookback: input tables and the history before the window, as the pure module declares it.
         where: per input table, values that text columns must have; reads less, changes nothing.
+        whole_universe: input tables read of every configured symbol even in a narrowed run.
         all_stored: input tables read from their first row on, of the whole universe.
         columns: per input table, the columns that the function looks at; absent means all. A long
             lookback costs a quarter of the time without the others.
@@ -159,7 +163,14 @@ def derived(
     def wrap(body: Body) -> dg.AssetsDefinition:
         @dg.asset(
             key=asset_key(full_name),
-            ins=inputs(full_name, lookback, where, all_stored=all_stored, columns=columns),
+            ins=inputs(
+                full_name,
+                lookback,
+                where,
+                whole_universe=whole_universe,
+                all_stored=all_stored,
+                columns=columns,
+            ),
             io_manager_key=IO_MANAGER,
             required_resource_keys={"platform", "scope"},
             partitions_def=DAILY,

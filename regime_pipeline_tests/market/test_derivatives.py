@@ -129,12 +129,23 @@ def _forced(raw: pd.DataFrame, oi: pd.DataFrame, venue: str = "binance") -> pd.D
 
 def test_an_omitted_hour_is_zero_only_where_the_provider_was_watching() -> None:
     oi = _rows([*_oi([0, 1]), *_oi([2], source="binance_futures"), *_oi([3], symbol="ETH/USDT")])
-    btc = _forced(_rows(_liq([0, 5])), oi)
+    other = _liq([1, 2, 3, 4], symbol="SOL/USDT")  # outside the grid, but heard of
+    btc = _forced(_rows([*_liq([0, 5]), *other]), oi)
     assert btc["total_liquidation_usd"].iloc[[0, 1, 5]].tolist() == [150.0, 0.0, 150.0]
     assert btc.loc[1, ["long_liquidations_usd", "short_liquidations_usd"]].tolist() == [0.0, 0.0]
     assert btc["status"].tolist() == ["ok", "ok", "missing", "missing", "missing", "ok"]
     assert btc["reason"].dropna().unique().tolist() == ["not_observed"]
     assert btc["coverage"].tolist() == [1.0, 1.0, 0.0, 0.0, 0.0, 1.0]
+    assert btc.loc[2:4, "total_liquidation_usd"].isna().all()
+
+
+def test_an_hour_in_which_no_coin_was_reported_is_an_outage_and_not_silence() -> None:
+    oi = _rows(_oi(list(range(6))))
+    eth = _liq([1], symbol="ETH/USDT")
+    btc = _forced(_rows([*_liq([0, 5]), *eth]), oi)
+    assert btc["status"].tolist() == ["ok", "ok", "missing", "missing", "missing", "ok"]
+    assert btc["reason"].dropna().unique().tolist() == ["no_coin_reported"]
+    assert btc.loc[1, "total_liquidation_usd"] == 0.0
     assert btc.loc[2:4, "total_liquidation_usd"].isna().all()
 
 
@@ -146,7 +157,8 @@ def test_a_row_of_open_interest_without_a_number_proves_nothing() -> None:
 def test_open_interest_of_another_venue_proves_only_aggregates() -> None:
     oi = _rows(_oi([0], venue="okx"))
     assert _forced(_rows(_liq([5])), oi).loc[0, "status"] == "missing"
-    whole = _forced(_rows(_liq([5], venue="aggregate")), oi, venue="aggregate")
+    heard = [*_liq([5], venue="aggregate"), *_liq([0], venue="aggregate", symbol="SOL/USDT")]
+    whole = _forced(_rows(heard), oi, venue="aggregate")
     assert whole.loc[0, "total_liquidation_usd"] == 0.0
 
 
@@ -154,7 +166,8 @@ def test_open_interest_of_another_venue_proves_only_aggregates() -> None:
     ("venue", "lower"), [("binance", True), ("aggregate", True), ("bybit", False)]
 )
 def test_venues_that_publish_a_part_give_lower_bounds(venue: str, lower: bool) -> None:
-    btc = _forced(_rows(_liq([0], venue=venue)), _rows(_oi([3], venue=venue)), venue=venue)
+    heard = [*_liq([0], venue=venue), *_liq([3], venue=venue, symbol="SOL/USDT")]
+    btc = _forced(_rows(heard), _rows(_oi([3], venue=venue)), venue=venue)
     assert btc.loc[0, "is_lower_bound"] == lower
     assert btc.loc[3, "is_lower_bound"] == lower
     assert pd.isna(btc.loc[1, "is_lower_bound"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -94,7 +95,7 @@ def test_wrapped_coins_count_as_the_coin() -> None:
 
 
 def test_flow_leaves_the_window_after_24_hours() -> None:
-    rows = [*watching(range(-1, 48)), move(3, 5e6)]
+    rows = [*watching(range(-24, 48)), move(3, 5e6)]
     frame = flow(rows, grid(48))
     btc = frame[frame["symbol"] == "BTC/USDT"]["inflow_usd"].to_numpy()
     assert btc[2:4].tolist() == [0, 5e6]
@@ -103,7 +104,7 @@ def test_flow_leaves_the_window_after_24_hours() -> None:
 
 def test_transfer_counts_from_the_hour_in_which_it_could_be_known() -> None:
     """Two minutes before the hour ends it was not listed yet."""
-    frame = flow([*ALL_DAY, move(3 + 58 / 60, 5e6)])
+    frame = flow([*watching(range(-24, 24)), move(3 + 58 / 60, 5e6)])
     assert frame[frame["symbol"] == "BTC/USDT"]["inflow_usd"].to_numpy()[3:5].tolist() == [0, 5e6]
 
 
@@ -117,12 +118,18 @@ def test_nobody_watching_is_null_and_not_zero() -> None:
     found = last([])
     assert (found["status"], found["reason"], found["coverage"]) == ("missing", "not_observed", 0)
     assert np.isnan(found["net_flow_usd"])
-    few = last(watching(range(20, 24)))
-    assert (few["status"], few["reason"], few["net_flow_usd"]) == (
-        "partial",
-        "few_hours_observed",
-        0,
+    few = last(watching(range(5, 24)))
+    assert (few["status"], few["reason"]) == ("missing", "few_hours_observed")
+    assert np.isnan(few["net_flow_usd"]) and pd.isna(few["transfer_count"])
+
+
+def test_up_to_four_lost_hours_are_partial_and_scaled_for() -> None:
+    found = last([*watching(range(4, 24)), move(5, 5e6), move(6, 2e6, "exchange>unknown")])
+    assert (found["status"], found["reason"]) == ("partial", "hours_not_observed")
+    assert found[["inflow_usd", "outflow_usd", "net_flow_usd"]].tolist() == pytest.approx(
+        [6e6, 2.4e6, 3.6e6]
     )
+    assert (found["transfer_count"], found["coverage"]) == (2, pytest.approx(20 / 24))
 
 
 def test_another_provider_is_not_mixed_in() -> None:

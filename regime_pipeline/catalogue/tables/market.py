@@ -90,7 +90,8 @@ TABLES = (
         "market",
         "liquidations_1h",
         "Hourly forced closures by side. An hour the aggregator omits is 0 where the same "
-        "provider's open interest shows that it was observing, else null.",
+        "provider's open interest and liquidations of another coin show that it was observing, "
+        "else null.",
         ("symbol", "ts"),
         (
             "venue",
@@ -185,8 +186,8 @@ TABLES = (
         "market",
         "whale_flow_1h",
         "Large transfers onto and off exchanges over the 24 h that end with the hour. Moves between "
-        "exchanges, inside one, and mints or burns are left out; a listing that was cut short makes "
-        "the row partial.",
+        "exchanges, inside one, and mints or burns are left out; a listing that was cut short or "
+        "an hour without one makes the row partial, more than four such hours null.",
         ("symbol", "ts"),
         (
             "source",

@@ -75,6 +75,7 @@ def open_interest(
         "raw.liquidations": {"source": "settings:liquidation_source"},
         "raw.open_interest": {"source": "settings:liquidation_source"},
     },
+    whole_universe=("raw.liquidations",),  # an hour without any coin's is no silence
 )
 def liquidations_1h(
     run: Run, raw__liquidations: pd.DataFrame, raw__open_interest: pd.DataFrame

@@ -1981,7 +1981,7 @@ CREATE TABLE market.liquidations_1h (
 )
  PARTITION BY RANGE (ts);
 
-COMMENT ON TABLE market.liquidations_1h IS 'Hourly forced closures by side. An hour the aggregator omits is 0 where the same provider''s open interest shows that it was observing, else null.';
+COMMENT ON TABLE market.liquidations_1h IS 'Hourly forced closures by side. An hour the aggregator omits is 0 where the same provider''s open interest and liquidations of another coin show that it was observing, else null.';
 
 COMMENT ON COLUMN market.liquidations_1h.symbol IS 'Canonical symbol, BASE/QUOTE.';
 
@@ -2658,7 +2658,7 @@ CREATE TABLE market.whale_flow_1h (
 )
  PARTITION BY RANGE (ts);
 
-COMMENT ON TABLE market.whale_flow_1h IS 'Large transfers onto and off exchanges over the 24 h that end with the hour. Moves between exchanges, inside one, and mints or burns are left out; a listing that was cut short makes the row partial.';
+COMMENT ON TABLE market.whale_flow_1h IS 'Large transfers onto and off exchanges over the 24 h that end with the hour. Moves between exchanges, inside one, and mints or burns are left out; a listing that was cut short or an hour without one makes the row partial, more than four such hours null.';
 
 COMMENT ON COLUMN market.whale_flow_1h.symbol IS 'Canonical symbol, BASE/QUOTE.';
 
