@@ -25,10 +25,11 @@ METHOD = "funding_anomalies/1"
 LOOKBACK: dict[str, str] = {"market.funding": "365d"}
 """Of ``funding_prints``: the percentile looks back 365 days; runs 90 days, their z 30 more."""
 
-HOURLY_METHOD = "funding_anomalies/2"
+HOURLY_METHOD = "funding_anomalies/3"
 HOURLY_LOOKBACK: dict[str, str] = {
     "features.funding_prints": "3d",
     "features.funding_outcomes": "365d",
+    "market.funding_predicted_1h": "0h",
 }
 """Of ``funding_anomalies``: an older print is not shown at all; a year of outcomes is asked for, and
 more is used where it is stored (``HOURLY_ALL_STORED``)."""
@@ -49,6 +50,7 @@ _STATISTICS = (
     "extreme_level",
     "persistence_score",
 )
+_ESTIMATES = ("predicted_rate", "predicted_rate_8h", "predicted_for", "predicted_asof")
 
 
 def extreme_level(z: npt.NDArray[np.float64], *, params: FundingParams) -> npt.NDArray[np.object_]:
@@ -188,6 +190,7 @@ def funding_prints(
 def funding_anomalies(
     funding_prints: pd.DataFrame,
     funding_outcomes: pd.DataFrame | None = None,
+    funding_predicted: pd.DataFrame | None = None,
     *,
     grid: Grid,
     params: FundingParams,
@@ -203,10 +206,16 @@ def funding_anomalies(
     They rest on all that is stored, so a row that is computed again after older history was added
     can differ. Under 30 past events of its kind they are null beside their count.
 
+    ``predicted_rate`` and its kin show the running estimate of the coming settlement as it had been
+    seen by the row's decision time; ``predicted_reason`` says why there is none. It takes no part in
+    any statistic here.
+
     Args:
         funding_prints: rows of ``features.funding_prints`` with the lookback before the grid.
         funding_outcomes: rows of ``features.funding_outcomes`` of all symbols, as many as there are;
             without them there are no odds.
+        funding_predicted: rows of ``market.funding_predicted_1h`` of the grid; without them there is
+            no estimate (``no_estimate_seen``).
         grid: rows owed.
         params: thresholds (part of the method version only).
 
@@ -233,11 +242,25 @@ def funding_anomalies(
         method_version=method_version(HOURLY_METHOD, params),
         **chances,
     )
+    out = _with_estimates(out, funding_predicted)
     for name in (*_STATISTICS, *chances):
         out[name] = out[name].mask(stale)
     out["status"] = out["status"].mask(stale, "stale").mask(~found, "missing")
     out["reason"] = out["reason"].mask(stale, "print_overdue").mask(~found, "no_print_in_72h")
     return conform(out[columns], target)[columns]
+
+
+def _with_estimates(out: pd.DataFrame, predicted: pd.DataFrame | None) -> pd.DataFrame:
+    """Adds the estimate columns; an hour without a row of estimates says that none was seen."""
+    spec = table("market.funding_predicted_1h")
+    found = empty(spec) if predicted is None else predicted
+    kept = found[["symbol", "ts", *_ESTIMATES, "reason"]].rename(
+        columns={"reason": "predicted_reason"}
+    )
+    out = out.merge(kept.assign(_told=True), on=["symbol", "ts"], how="left", validate="1:1")
+    told = out.pop("_told").notna()
+    out["predicted_reason"] = out["predicted_reason"].astype("str").where(told, "no_estimate_seen")
+    return out
 
 
 def _odds(

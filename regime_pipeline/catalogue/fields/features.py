@@ -111,6 +111,11 @@ FIELDS = (
     # funding
     Field("rate_8h", Kind.FLOAT, "Funding rate per 8 hours.", "fraction per 8 h"),
     Field("rate_annual", Kind.FLOAT, "rate_8h times 1095.", "fraction per year"),
+    Field(
+        "predicted_reason",
+        Kind.TEXT,
+        "Why there is no predicted_rate; the row's status is about the settled print.",
+    ),
     Field("print_ts", Kind.TIMESTAMP, "Settlement behind the row."),
     Field(
         "z_score",

@@ -104,6 +104,11 @@ TABLES = (
             "price_reversal_probability",
             "price_reversal_n",
             "n_obs",
+            "predicted_rate",
+            "predicted_rate_8h",
+            "predicted_for",
+            "predicted_asof",
+            "predicted_reason",
         ),
     ),
     derived(

@@ -68,12 +68,16 @@ def funding_outcomes(
     all_stored=funding.HOURLY_ALL_STORED,
 )
 def funding_anomalies(
-    run: Run, features__funding_prints: pd.DataFrame, features__funding_outcomes: pd.DataFrame
+    run: Run,
+    features__funding_prints: pd.DataFrame,
+    features__funding_outcomes: pd.DataFrame,
+    market__funding_predicted_1h: pd.DataFrame,
 ) -> pd.DataFrame:
     """The newest print at each hour."""
     return funding.funding_anomalies(
         features__funding_prints,
         features__funding_outcomes,
+        market__funding_predicted_1h,
         grid=run.grid,
         params=run.params.funding,
     )

@@ -879,6 +879,11 @@ CREATE TABLE features.funding_anomalies (
 	price_reversal_probability FLOAT(53),
 	price_reversal_n BIGINT,
 	n_obs BIGINT,
+	predicted_rate FLOAT(53),
+	predicted_rate_8h FLOAT(53),
+	predicted_for TIMESTAMP WITH TIME ZONE,
+	predicted_asof TIMESTAMP WITH TIME ZONE,
+	predicted_reason TEXT,
 	status TEXT NOT NULL,
 	reason TEXT,
 	source_tier BIGINT,
@@ -904,6 +909,8 @@ CREATE TABLE features.funding_anomalies (
 	CONSTRAINT funding_anomalies_price_reversal_probability_ck0 CHECK ("price_reversal_probability" >= 0.0 AND "price_reversal_probability" <= 1.0),
 	CONSTRAINT funding_anomalies_price_reversal_n_ck0 CHECK ("price_reversal_n" >= 0),
 	CONSTRAINT funding_anomalies_n_obs_ck0 CHECK ("n_obs" >= 0),
+	CONSTRAINT funding_anomalies_predicted_rate_ck0 CHECK ("predicted_rate" >= -1.0 AND "predicted_rate" <= 1.0),
+	CONSTRAINT funding_anomalies_predicted_rate_8h_ck0 CHECK ("predicted_rate_8h" > '-Infinity' AND "predicted_rate_8h" < 'Infinity'),
 	CONSTRAINT funding_anomalies_status_ck0 CHECK ("status" IN ('ok', 'partial', 'stale', 'missing', 'insufficient_history', 'not_applicable', 'quarantined')),
 	CONSTRAINT funding_anomalies_source_tier_ck0 CHECK ("source_tier" >= 1),
 	CONSTRAINT funding_anomalies_source_tier_ck1 CHECK ("source_tier" <= 9),
@@ -953,6 +960,16 @@ COMMENT ON COLUMN features.funding_anomalies.price_reversal_n IS 'Past events be
 
 COMMENT ON COLUMN features.funding_anomalies.n_obs IS 'Observations behind the statistic.';
 
+COMMENT ON COLUMN features.funding_anomalies.predicted_rate IS 'The venue''s running estimate of the coming settlement; not a settled rate.';
+
+COMMENT ON COLUMN features.funding_anomalies.predicted_rate_8h IS 'predicted_rate per 8 hours, by the interval in force; null without one.';
+
+COMMENT ON COLUMN features.funding_anomalies.predicted_for IS 'Settlement that the estimate is about.';
+
+COMMENT ON COLUMN features.funding_anomalies.predicted_asof IS 'When the estimate was seen.';
+
+COMMENT ON COLUMN features.funding_anomalies.predicted_reason IS 'Why there is no predicted_rate; the row''s status is about the settled print.';
+
 COMMENT ON COLUMN features.funding_anomalies.status IS 'Whether the row''s main value can be used; anything but ok or partial means null.';
 
 COMMENT ON COLUMN features.funding_anomalies.reason IS 'Why the status is not ok; null when it is.';
@@ -988,6 +1005,11 @@ CREATE TABLE features.funding_anomalies_revisions (
 	price_reversal_probability FLOAT(53),
 	price_reversal_n BIGINT,
 	n_obs BIGINT,
+	predicted_rate FLOAT(53),
+	predicted_rate_8h FLOAT(53),
+	predicted_for TIMESTAMP WITH TIME ZONE,
+	predicted_asof TIMESTAMP WITH TIME ZONE,
+	predicted_reason TEXT,
 	status TEXT,
 	reason TEXT,
 	source_tier BIGINT,
@@ -1927,6 +1949,94 @@ COMMENT ON COLUMN market.funding.ingested_at IS 'When this version of the row wa
 COMMENT ON COLUMN market.funding.revision IS '0 for the first version of a row, then 1, 2, ...';
 
 COMMENT ON COLUMN market.funding.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE market.funding_predicted_1h (
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	venue TEXT,
+	source TEXT,
+	predicted_rate FLOAT(53),
+	predicted_rate_8h FLOAT(53),
+	interval_hours BIGINT,
+	predicted_for TIMESTAMP WITH TIME ZONE,
+	predicted_asof TIMESTAMP WITH TIME ZONE,
+	status TEXT NOT NULL,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT NOT NULL,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT,
+	run_id TEXT,
+	CONSTRAINT funding_predicted_1h_pk PRIMARY KEY (symbol, ts),
+	CONSTRAINT funding_predicted_1h_predicted_rate_ck0 CHECK ("predicted_rate" >= -1.0 AND "predicted_rate" <= 1.0),
+	CONSTRAINT funding_predicted_1h_predicted_rate_8h_ck0 CHECK ("predicted_rate_8h" > '-Infinity' AND "predicted_rate_8h" < 'Infinity'),
+	CONSTRAINT funding_predicted_1h_interval_hours_ck0 CHECK ("interval_hours" >= 1),
+	CONSTRAINT funding_predicted_1h_interval_hours_ck1 CHECK ("interval_hours" <= 24),
+	CONSTRAINT funding_predicted_1h_status_ck0 CHECK ("status" IN ('ok', 'partial', 'stale', 'missing', 'insufficient_history', 'not_applicable', 'quarantined')),
+	CONSTRAINT funding_predicted_1h_source_tier_ck0 CHECK ("source_tier" >= 1),
+	CONSTRAINT funding_predicted_1h_source_tier_ck1 CHECK ("source_tier" <= 9),
+	CONSTRAINT funding_predicted_1h_revision_ck0 CHECK ("revision" >= 0)
+)
+ PARTITION BY RANGE (ts);
+
+COMMENT ON TABLE market.funding_predicted_1h IS 'The newest running estimate of the coming settlement that was seen before ts + 1h, of the primary perpetual''s venue; null when none was seen for two hours or its settlement is past. Never an input of a settled statistic.';
+
+COMMENT ON COLUMN market.funding_predicted_1h.symbol IS 'Canonical symbol, BASE/QUOTE.';
+
+COMMENT ON COLUMN market.funding_predicted_1h.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN market.funding_predicted_1h.venue IS 'Exchange the observation is about; `aggregate` over several.';
+
+COMMENT ON COLUMN market.funding_predicted_1h.source IS 'Provider that told us.';
+
+COMMENT ON COLUMN market.funding_predicted_1h.predicted_rate IS 'The venue''s running estimate of the coming settlement; not a settled rate.';
+
+COMMENT ON COLUMN market.funding_predicted_1h.predicted_rate_8h IS 'predicted_rate per 8 hours, by the interval in force; null without one.';
+
+COMMENT ON COLUMN market.funding_predicted_1h.interval_hours IS 'Hours between settlements in force.';
+
+COMMENT ON COLUMN market.funding_predicted_1h.predicted_for IS 'Settlement that the estimate is about.';
+
+COMMENT ON COLUMN market.funding_predicted_1h.predicted_asof IS 'When the estimate was seen.';
+
+COMMENT ON COLUMN market.funding_predicted_1h.status IS 'Whether the row''s main value can be used; anything but ok or partial means null.';
+
+COMMENT ON COLUMN market.funding_predicted_1h.reason IS 'Why the status is not ok; null when it is.';
+
+COMMENT ON COLUMN market.funding_predicted_1h.source_tier IS 'Worst origin among the inputs: 1 primary, 2 secondary, 3 derived proxy / repaired / historical file, 4 cache, 9 synthetic.';
+
+COMMENT ON COLUMN market.funding_predicted_1h.method_version IS 'Definition and thresholds behind the value: code version + digest of the parameters.';
+
+COMMENT ON COLUMN market.funding_predicted_1h.ingested_at IS 'When this version of the row was first stored.';
+
+COMMENT ON COLUMN market.funding_predicted_1h.revision IS '0 for the first version of a row, then 1, 2, ...';
+
+COMMENT ON COLUMN market.funding_predicted_1h.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE market.funding_predicted_1h_revisions (
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	venue TEXT,
+	source TEXT,
+	predicted_rate FLOAT(53),
+	predicted_rate_8h FLOAT(53),
+	interval_hours BIGINT,
+	predicted_for TIMESTAMP WITH TIME ZONE,
+	predicted_asof TIMESTAMP WITH TIME ZONE,
+	status TEXT,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT NOT NULL,
+	run_id TEXT,
+	superseded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT funding_predicted_1h_revisions_pk PRIMARY KEY (symbol, ts, revision)
+);
+
+COMMENT ON TABLE market.funding_predicted_1h_revisions IS 'Replaced versions of market.funding_predicted_1h.';
+
+COMMENT ON COLUMN market.funding_predicted_1h_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
 
 CREATE TABLE market.funding_revisions (
 	symbol TEXT NOT NULL,
@@ -3384,6 +3494,90 @@ CREATE TABLE raw.fear_greed_revisions (
 COMMENT ON TABLE raw.fear_greed_revisions IS 'Replaced versions of raw.fear_greed.';
 
 COMMENT ON COLUMN raw.fear_greed_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
+
+CREATE TABLE raw.funding_predictions (
+	source TEXT NOT NULL,
+	venue TEXT NOT NULL,
+	market TEXT NOT NULL,
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	predicted_rate FLOAT(53) NOT NULL,
+	predicted_for TIMESTAMP WITH TIME ZONE,
+	interval_hours BIGINT,
+	source_tier BIGINT NOT NULL,
+	payload_id TEXT,
+	available_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	pit_grade TEXT NOT NULL,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT,
+	run_id TEXT,
+	CONSTRAINT funding_predictions_pk PRIMARY KEY (source, venue, market, symbol, ts),
+	CONSTRAINT funding_predictions_market_ck0 CHECK ("market" IN ('spot', 'perp', 'index')),
+	CONSTRAINT funding_predictions_predicted_rate_ck0 CHECK ("predicted_rate" >= -1.0 AND "predicted_rate" <= 1.0),
+	CONSTRAINT funding_predictions_interval_hours_ck0 CHECK ("interval_hours" >= 1),
+	CONSTRAINT funding_predictions_interval_hours_ck1 CHECK ("interval_hours" <= 24),
+	CONSTRAINT funding_predictions_source_tier_ck0 CHECK ("source_tier" >= 1),
+	CONSTRAINT funding_predictions_source_tier_ck1 CHECK ("source_tier" <= 9),
+	CONSTRAINT funding_predictions_pit_grade_ck0 CHECK ("pit_grade" IN ('observed', 'assumed')),
+	CONSTRAINT funding_predictions_revision_ck0 CHECK ("revision" >= 0)
+)
+ PARTITION BY RANGE (ts);
+
+COMMENT ON TABLE raw.funding_predictions IS 'The venue''s running estimate of the coming settlement, stamped with the hour it was asked in; available_at says when it was seen. Forward only: a past estimate cannot be asked for.';
+
+COMMENT ON COLUMN raw.funding_predictions.source IS 'Provider that told us.';
+
+COMMENT ON COLUMN raw.funding_predictions.venue IS 'Exchange the observation is about; `aggregate` over several.';
+
+COMMENT ON COLUMN raw.funding_predictions.market IS 'Market type.';
+
+COMMENT ON COLUMN raw.funding_predictions.symbol IS 'Canonical symbol, BASE/QUOTE.';
+
+COMMENT ON COLUMN raw.funding_predictions.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN raw.funding_predictions.predicted_rate IS 'The venue''s running estimate of the coming settlement; not a settled rate.';
+
+COMMENT ON COLUMN raw.funding_predictions.predicted_for IS 'Settlement that the estimate is about.';
+
+COMMENT ON COLUMN raw.funding_predictions.interval_hours IS 'Hours between settlements in force.';
+
+COMMENT ON COLUMN raw.funding_predictions.source_tier IS 'Worst origin among the inputs: 1 primary, 2 secondary, 3 derived proxy / repaired / historical file, 4 cache, 9 synthetic.';
+
+COMMENT ON COLUMN raw.funding_predictions.payload_id IS 'Landing-store id (sha256) of the response bytes.';
+
+COMMENT ON COLUMN raw.funding_predictions.available_at IS 'When the value could be known: arrival for rows seen live, else close + declared lag.';
+
+COMMENT ON COLUMN raw.funding_predictions.pit_grade IS 'Whether the arrival was seen or is assumed from a declared lag.';
+
+COMMENT ON COLUMN raw.funding_predictions.ingested_at IS 'When this version of the row was first stored.';
+
+COMMENT ON COLUMN raw.funding_predictions.revision IS '0 for the first version of a row, then 1, 2, ...';
+
+COMMENT ON COLUMN raw.funding_predictions.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE raw.funding_predictions_revisions (
+	source TEXT NOT NULL,
+	venue TEXT NOT NULL,
+	market TEXT NOT NULL,
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	predicted_rate FLOAT(53),
+	predicted_for TIMESTAMP WITH TIME ZONE,
+	interval_hours BIGINT,
+	source_tier BIGINT,
+	payload_id TEXT,
+	available_at TIMESTAMP WITH TIME ZONE,
+	pit_grade TEXT,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT NOT NULL,
+	run_id TEXT,
+	superseded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT funding_predictions_revisions_pk PRIMARY KEY (source, venue, market, symbol, ts, revision)
+);
+
+COMMENT ON TABLE raw.funding_predictions_revisions IS 'Replaced versions of raw.funding_predictions.';
+
+COMMENT ON COLUMN raw.funding_predictions_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
 
 CREATE TABLE raw.funding_rates (
 	source TEXT NOT NULL,
