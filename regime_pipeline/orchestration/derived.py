@@ -84,12 +84,14 @@ def inputs(
     *,
     whole_universe: bool = False,
     all_stored: Collection[str] = (),
+    of_universe: Collection[str] = (),
     columns: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, dg.AssetIn]:
     """Asset inputs as the IO manager understands them, one per table of ``lookback``.
 
     Tables of ``all_stored`` are read from their first row on and of every configured symbol; their
-    lookback is what a run sees to being there. ``columns`` names all that is looked at of a table.
+    lookback is what a run sees to being there. Tables of ``of_universe`` are read of every configured
+    symbol, even in a narrowed run. ``columns`` names all that is looked at of a table.
     """
     out = {}
     for name, text in lookback.items():
@@ -98,7 +100,7 @@ def inputs(
             metadata[io.WHERE] = dict(where[name])
         if columns and name in columns:
             metadata[io.COLUMNS] = list(columns[name])
-        if whole_universe or name in all_stored:
+        if whole_universe or name in all_stored or name in of_universe:
             metadata[io.WHOLE_UNIVERSE] = True
         if name in all_stored:
             metadata[io.ALL_STORED] = True
@@ -142,6 +144,7 @@ def derived(
     lookback: Mapping[str, str],
     where: Mapping[str, Mapping[str, Any]] | None = None,
     all_stored: Collection[str] = (),
+    of_universe: Collection[str] = (),
     columns: Mapping[str, Sequence[str]] | None = None,
 ) -> Callable[[Body], dg.AssetsDefinition]:
     """Make the asset of one derived table out of ``body(run, *, schema__table=frame, ...)``.
@@ -151,6 +154,7 @@ def derived(
         lookback: input tables and the history before the window, as the pure module declares it.
         where: per input table, values that text columns must have; reads less, changes nothing.
         all_stored: input tables read from their first row on, of the whole universe.
+        of_universe: input tables read of the whole universe.
         columns: per input table, the columns that the function looks at; absent means all. A long
             lookback costs a quarter of the time without the others.
     """
@@ -159,7 +163,14 @@ def derived(
     def wrap(body: Body) -> dg.AssetsDefinition:
         @dg.asset(
             key=asset_key(full_name),
-            ins=inputs(full_name, lookback, where, all_stored=all_stored, columns=columns),
+            ins=inputs(
+                full_name,
+                lookback,
+                where,
+                all_stored=all_stored,
+                of_universe=of_universe,
+                columns=columns,
+            ),
             io_manager_key=IO_MANAGER,
             required_resource_keys={"platform", "scope"},
             partitions_def=DAILY,

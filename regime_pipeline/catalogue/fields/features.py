@@ -47,14 +47,15 @@ FIELDS = (
     Field(
         "event_count",
         Kind.INTEGER,
-        "Liquidation orders in the hour; null where the source sums them up.",
+        "Liquidation orders of order_source in the hour, a lower bound; null in an hour in which it "
+        "told of no coin's.",
         "orders",
         0,
     ),
     Field(
         "dominance_ci_low",
         Kind.FLOAT,
-        "Lower end of the 95 % interval of the longs' share of the orders; null for buckets.",
+        "Lower end of the 95 % interval of the longs' share of the hour's orders.",
         "fraction",
         0,
         1,
@@ -63,7 +64,7 @@ FIELDS = (
     Field(
         "dominance_ci_high",
         Kind.FLOAT,
-        "Upper end of the 95 % interval of the longs' share of the orders; null for buckets.",
+        "Upper end of the 95 % interval of the longs' share of the hour's orders.",
         "fraction",
         0,
         1,
@@ -88,6 +89,66 @@ FIELDS = (
         source="Hawkes 1971; Kirchner 2016",
     ),
     Field(
+        "order_source", Kind.TEXT, "Provider of the single orders behind the row's order columns."
+    ),
+    Field(
+        "velocity_15m_usd_per_hour",
+        Kind.FLOAT,
+        "USD of the orders in the hour's last 15 minutes, times four; a lower bound.",
+        "USD/h",
+        0,
+    ),
+    Field(
+        "velocity_15m_peak_usd_per_hour",
+        Kind.FLOAT,
+        "The same for the heaviest quarter of the hour.",
+        "USD/h",
+        0,
+    ),
+    Field(
+        "hawkes_branching_long",
+        Kind.FLOAT,
+        "Share of the longs' liquidation orders that earlier ones set off, refitted daily on the "
+        "orders of the 30 d before; null under 500.",
+        "fraction",
+        0,
+        1,
+        source="Hawkes 1971; Ogata 1988",
+    ),
+    Field(
+        "hawkes_intensity_ratio_long",
+        Kind.FLOAT,
+        "Rate of the longs' liquidation orders at ts + 1h over the background rate of the same fit.",
+        None,
+        1,
+        source="Hawkes 1971; Ogata 1988",
+    ),
+    Field(
+        "hawkes_branching_short",
+        Kind.FLOAT,
+        "Share of the shorts' liquidation orders that earlier ones set off, refitted daily on the "
+        "orders of the 30 d before; null under 500.",
+        "fraction",
+        0,
+        1,
+        source="Hawkes 1971; Ogata 1988",
+    ),
+    Field(
+        "hawkes_intensity_ratio_short",
+        Kind.FLOAT,
+        "Rate of the shorts' liquidation orders at ts + 1h over the background rate of the same fit.",
+        None,
+        1,
+        source="Hawkes 1971; Ogata 1988",
+    ),
+    Field(
+        "excitation_source",
+        Kind.TEXT,
+        "Best measure of self-excitation that the row has: fits of single orders (hawkes_*), or the "
+        "proxies from buckets alone.",
+        allowed=("orders", "buckets"),
+    ),
+    Field(
         "cascade_state",
         Kind.TEXT,
         "By intensity_ratio: BUILDING from 2, ACTIVE from 4, DECAYING after it below 2, NONE below "
@@ -100,14 +161,22 @@ FIELDS = (
         "Up to three prices below the perpetual's close, nearest first.",
         "quote",
     ),
-    Field("support_level_sources", Kind.JSON, "Origin of each support level: swing."),
+    Field(
+        "support_level_sources",
+        Kind.JSON,
+        "Origin of each support level: swing or liquidation_cluster.",
+    ),
     Field(
         "resistance_levels",
         Kind.FLOATS,
         "Up to three prices above the perpetual's close, nearest first.",
         "quote",
     ),
-    Field("resistance_level_sources", Kind.JSON, "Origin of each resistance level: swing."),
+    Field(
+        "resistance_level_sources",
+        Kind.JSON,
+        "Origin of each resistance level: swing or liquidation_cluster.",
+    ),
     # funding
     Field("rate_8h", Kind.FLOAT, "Funding rate per 8 hours.", "fraction per 8 h"),
     Field("rate_annual", Kind.FLOAT, "rate_8h times 1095.", "fraction per year"),

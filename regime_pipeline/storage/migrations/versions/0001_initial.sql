@@ -1273,9 +1273,17 @@ CREATE TABLE features.liquidation_cascades (
 	event_count BIGINT,
 	dominance_ci_low FLOAT(53),
 	dominance_ci_high FLOAT(53),
+	order_source TEXT,
+	velocity_15m_usd_per_hour FLOAT(53),
+	velocity_15m_peak_usd_per_hour FLOAT(53),
 	branching_ratio FLOAT(53),
 	intensity_ratio FLOAT(53),
 	cascade_state TEXT,
+	hawkes_branching_long FLOAT(53),
+	hawkes_branching_short FLOAT(53),
+	hawkes_intensity_ratio_long FLOAT(53),
+	hawkes_intensity_ratio_short FLOAT(53),
+	excitation_source TEXT,
 	support_levels JSONB,
 	support_level_sources JSONB,
 	resistance_levels JSONB,
@@ -1308,9 +1316,16 @@ CREATE TABLE features.liquidation_cascades (
 	CONSTRAINT liquidation_cascades_event_count_ck0 CHECK ("event_count" >= 0),
 	CONSTRAINT liquidation_cascades_dominance_ci_low_ck0 CHECK ("dominance_ci_low" >= 0.0 AND "dominance_ci_low" <= 1.0),
 	CONSTRAINT liquidation_cascades_dominance_ci_high_ck0 CHECK ("dominance_ci_high" >= 0.0 AND "dominance_ci_high" <= 1.0),
+	CONSTRAINT liquidation_cascades_velocity_15m_usd_per_hour_ck0 CHECK ("velocity_15m_usd_per_hour" >= 0.0 AND "velocity_15m_usd_per_hour" < 'Infinity'),
+	CONSTRAINT liquidation_cascades_velocity_15m_peak_usd_per_hour_ck0 CHECK ("velocity_15m_peak_usd_per_hour" >= 0.0 AND "velocity_15m_peak_usd_per_hour" < 'Infinity'),
 	CONSTRAINT liquidation_cascades_branching_ratio_ck0 CHECK ("branching_ratio" >= 0.0 AND "branching_ratio" <= 1.0),
 	CONSTRAINT liquidation_cascades_intensity_ratio_ck0 CHECK ("intensity_ratio" >= 0.0 AND "intensity_ratio" < 'Infinity'),
 	CONSTRAINT liquidation_cascades_cascade_state_ck0 CHECK ("cascade_state" IN ('NONE', 'BUILDING', 'ACTIVE', 'DECAYING')),
+	CONSTRAINT liquidation_cascades_hawkes_branching_long_ck0 CHECK ("hawkes_branching_long" >= 0.0 AND "hawkes_branching_long" <= 1.0),
+	CONSTRAINT liquidation_cascades_hawkes_branching_short_ck0 CHECK ("hawkes_branching_short" >= 0.0 AND "hawkes_branching_short" <= 1.0),
+	CONSTRAINT liquidation_cascades_hawkes_intensity_ratio_long_ck0 CHECK ("hawkes_intensity_ratio_long" >= 1.0 AND "hawkes_intensity_ratio_long" < 'Infinity'),
+	CONSTRAINT liquidation_cascades_hawkes_intensity_ratio_short_ck0 CHECK ("hawkes_intensity_ratio_short" >= 1.0 AND "hawkes_intensity_ratio_short" < 'Infinity'),
+	CONSTRAINT liquidation_cascades_excitation_source_ck0 CHECK ("excitation_source" IN ('orders', 'buckets')),
 	CONSTRAINT liquidation_cascades_coverage_ck0 CHECK ("coverage" >= 0.0 AND "coverage" <= 1.0),
 	CONSTRAINT liquidation_cascades_event_kind_ck0 CHECK ("event_kind" IN ('start', 'escalation', 'end', 'change')),
 	CONSTRAINT liquidation_cascades_event_severity_ck0 CHECK ("event_severity" IN ('INFO', 'WARNING', 'CRITICAL')),
@@ -1348,11 +1363,17 @@ COMMENT ON COLUMN features.liquidation_cascades.long_share_frac IS 'Longs'' shar
 
 COMMENT ON COLUMN features.liquidation_cascades.dominance IS 'Side that was liquidated, by USD share; null when too little was.';
 
-COMMENT ON COLUMN features.liquidation_cascades.event_count IS 'Liquidation orders in the hour; null where the source sums them up.';
+COMMENT ON COLUMN features.liquidation_cascades.event_count IS 'Liquidation orders of order_source in the hour, a lower bound; null in an hour in which it told of no coin''s.';
 
-COMMENT ON COLUMN features.liquidation_cascades.dominance_ci_low IS 'Lower end of the 95 % interval of the longs'' share of the orders; null for buckets.';
+COMMENT ON COLUMN features.liquidation_cascades.dominance_ci_low IS 'Lower end of the 95 % interval of the longs'' share of the hour''s orders.';
 
-COMMENT ON COLUMN features.liquidation_cascades.dominance_ci_high IS 'Upper end of the 95 % interval of the longs'' share of the orders; null for buckets.';
+COMMENT ON COLUMN features.liquidation_cascades.dominance_ci_high IS 'Upper end of the 95 % interval of the longs'' share of the hour''s orders.';
+
+COMMENT ON COLUMN features.liquidation_cascades.order_source IS 'Provider of the single orders behind the row''s order columns.';
+
+COMMENT ON COLUMN features.liquidation_cascades.velocity_15m_usd_per_hour IS 'USD of the orders in the hour''s last 15 minutes, times four; a lower bound.';
+
+COMMENT ON COLUMN features.liquidation_cascades.velocity_15m_peak_usd_per_hour IS 'The same for the heaviest quarter of the hour.';
 
 COMMENT ON COLUMN features.liquidation_cascades.branching_ratio IS 'Share of the liquidated amount that follows from earlier ones, refitted daily on the 30 d before. From hourly buckets: a proxy, tier 3; slow swings of activity raise it.';
 
@@ -1360,13 +1381,23 @@ COMMENT ON COLUMN features.liquidation_cascades.intensity_ratio IS 'Decay-weight
 
 COMMENT ON COLUMN features.liquidation_cascades.cascade_state IS 'By intensity_ratio: BUILDING from 2, ACTIVE from 4, DECAYING after it below 2, NONE below 1.';
 
+COMMENT ON COLUMN features.liquidation_cascades.hawkes_branching_long IS 'Share of the longs'' liquidation orders that earlier ones set off, refitted daily on the orders of the 30 d before; null under 500.';
+
+COMMENT ON COLUMN features.liquidation_cascades.hawkes_branching_short IS 'Share of the shorts'' liquidation orders that earlier ones set off, refitted daily on the orders of the 30 d before; null under 500.';
+
+COMMENT ON COLUMN features.liquidation_cascades.hawkes_intensity_ratio_long IS 'Rate of the longs'' liquidation orders at ts + 1h over the background rate of the same fit.';
+
+COMMENT ON COLUMN features.liquidation_cascades.hawkes_intensity_ratio_short IS 'Rate of the shorts'' liquidation orders at ts + 1h over the background rate of the same fit.';
+
+COMMENT ON COLUMN features.liquidation_cascades.excitation_source IS 'Best measure of self-excitation that the row has: fits of single orders (hawkes_*), or the proxies from buckets alone.';
+
 COMMENT ON COLUMN features.liquidation_cascades.support_levels IS 'Up to three prices below the perpetual''s close, nearest first.';
 
-COMMENT ON COLUMN features.liquidation_cascades.support_level_sources IS 'Origin of each support level: swing.';
+COMMENT ON COLUMN features.liquidation_cascades.support_level_sources IS 'Origin of each support level: swing or liquidation_cluster.';
 
 COMMENT ON COLUMN features.liquidation_cascades.resistance_levels IS 'Up to three prices above the perpetual''s close, nearest first.';
 
-COMMENT ON COLUMN features.liquidation_cascades.resistance_level_sources IS 'Origin of each resistance level: swing.';
+COMMENT ON COLUMN features.liquidation_cascades.resistance_level_sources IS 'Origin of each resistance level: swing or liquidation_cluster.';
 
 COMMENT ON COLUMN features.liquidation_cascades.coverage IS 'Share of the expected inputs that was present.';
 
@@ -1410,9 +1441,17 @@ CREATE TABLE features.liquidation_cascades_revisions (
 	event_count BIGINT,
 	dominance_ci_low FLOAT(53),
 	dominance_ci_high FLOAT(53),
+	order_source TEXT,
+	velocity_15m_usd_per_hour FLOAT(53),
+	velocity_15m_peak_usd_per_hour FLOAT(53),
 	branching_ratio FLOAT(53),
 	intensity_ratio FLOAT(53),
 	cascade_state TEXT,
+	hawkes_branching_long FLOAT(53),
+	hawkes_branching_short FLOAT(53),
+	hawkes_intensity_ratio_long FLOAT(53),
+	hawkes_intensity_ratio_short FLOAT(53),
+	excitation_source TEXT,
 	support_levels JSONB,
 	support_level_sources JSONB,
 	resistance_levels JSONB,
