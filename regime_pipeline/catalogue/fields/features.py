@@ -339,6 +339,28 @@ FIELDS = (
     ),
     Field("clustering_n", Kind.INTEGER, "Rows behind clustering_probability.", "rows", 0),
     Field(
+        "vol_regime_sjm",
+        Kind.TEXT,
+        "State of a jump model of log volatilities, by rank of its four volatilities; never revised. "
+        "The names are those of vol_regime, the borders are not: a rank says nothing of a ratio.",
+        allowed=VOL_REGIMES,
+        source="Bemporad et al. 2018; Nystrup et al. 2020",
+    ),
+    Field(
+        "sjm_penalty",
+        Kind.FLOAT,
+        "Cost of a change of state that the week's fit was given.",
+        None,
+        0,
+    ),
+    Field("sjm_fitted_at", Kind.TIMESTAMP, "Monday 00:00 UTC before which the model was fitted."),
+    Field(
+        "sjm_reason",
+        Kind.TEXT,
+        "Why there is no vol_regime_sjm.",
+        allowed=("no_observation", "insufficient_history", "zero_dispersion"),
+    ),
+    Field(
         "har_skill",
         Kind.FLOAT,
         "1 - QLIKE loss of the daily HAR forecast over that of the 30 d mean, last 90 forecasts, "

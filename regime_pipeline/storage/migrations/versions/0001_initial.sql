@@ -1497,6 +1497,10 @@ CREATE TABLE features.volatility_regimes (
 	regime_age_h BIGINT,
 	clustering_probability FLOAT(53),
 	clustering_n BIGINT,
+	vol_regime_sjm TEXT,
+	sjm_penalty FLOAT(53),
+	sjm_fitted_at TIMESTAMP WITH TIME ZONE,
+	sjm_reason TEXT,
 	har_skill FLOAT(53),
 	predictability TEXT,
 	n_bars BIGINT,
@@ -1527,6 +1531,9 @@ CREATE TABLE features.volatility_regimes (
 	CONSTRAINT volatility_regimes_regime_age_h_ck0 CHECK ("regime_age_h" >= 0),
 	CONSTRAINT volatility_regimes_clustering_probability_ck0 CHECK ("clustering_probability" >= 0.0 AND "clustering_probability" <= 1.0),
 	CONSTRAINT volatility_regimes_clustering_n_ck0 CHECK ("clustering_n" >= 0),
+	CONSTRAINT volatility_regimes_vol_regime_sjm_ck0 CHECK ("vol_regime_sjm" IN ('STABLE', 'HIGH_VOL', 'EXPLOSIVE', 'EXTREME')),
+	CONSTRAINT volatility_regimes_sjm_penalty_ck0 CHECK ("sjm_penalty" >= 0.0 AND "sjm_penalty" < 'Infinity'),
+	CONSTRAINT volatility_regimes_sjm_reason_ck0 CHECK ("sjm_reason" IN ('no_observation', 'insufficient_history', 'zero_dispersion')),
 	CONSTRAINT volatility_regimes_har_skill_ck0 CHECK ("har_skill" > '-Infinity' AND "har_skill" <= 1.0),
 	CONSTRAINT volatility_regimes_predictability_ck0 CHECK ("predictability" IN ('HIGH', 'MEDIUM', 'LOW')),
 	CONSTRAINT volatility_regimes_n_bars_ck0 CHECK ("n_bars" >= 0),
@@ -1581,6 +1588,14 @@ COMMENT ON COLUMN features.volatility_regimes.clustering_probability IS 'Share o
 
 COMMENT ON COLUMN features.volatility_regimes.clustering_n IS 'Rows behind clustering_probability.';
 
+COMMENT ON COLUMN features.volatility_regimes.vol_regime_sjm IS 'State of a jump model of log volatilities, by rank of its four volatilities; never revised. The names are those of vol_regime, the borders are not: a rank says nothing of a ratio.';
+
+COMMENT ON COLUMN features.volatility_regimes.sjm_penalty IS 'Cost of a change of state that the week''s fit was given.';
+
+COMMENT ON COLUMN features.volatility_regimes.sjm_fitted_at IS 'Monday 00:00 UTC before which the model was fitted.';
+
+COMMENT ON COLUMN features.volatility_regimes.sjm_reason IS 'Why there is no vol_regime_sjm.';
+
 COMMENT ON COLUMN features.volatility_regimes.har_skill IS '1 - QLIKE loss of the daily HAR forecast over that of the 30 d mean, last 90 forecasts, held from one 23:00 row to the next.';
 
 COMMENT ON COLUMN features.volatility_regimes.predictability IS 'Class of har_skill: HIGH from 0.20, MEDIUM from 0.05, else LOW.';
@@ -1629,6 +1644,10 @@ CREATE TABLE features.volatility_regimes_revisions (
 	regime_age_h BIGINT,
 	clustering_probability FLOAT(53),
 	clustering_n BIGINT,
+	vol_regime_sjm TEXT,
+	sjm_penalty FLOAT(53),
+	sjm_fitted_at TIMESTAMP WITH TIME ZONE,
+	sjm_reason TEXT,
 	har_skill FLOAT(53),
 	predictability TEXT,
 	n_bars BIGINT,
