@@ -4703,6 +4703,192 @@ COMMENT ON TABLE raw.whale_transfers_revisions IS 'Replaced versions of raw.whal
 
 COMMENT ON COLUMN raw.whale_transfers_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
 
+CREATE TABLE regimes.timeframe_confidence (
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	primary_regime TEXT,
+	agreement_count BIGINT,
+	confidence FLOAT(53),
+	confidence_kind TEXT,
+	confidence_lo FLOAT(53),
+	confidence_hi FLOAT(53),
+	confidence_n BIGINT,
+	confidence_base FLOAT(53),
+	confidence_base_n BIGINT,
+	status TEXT NOT NULL,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT NOT NULL,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT,
+	run_id TEXT,
+	CONSTRAINT timeframe_confidence_pk PRIMARY KEY (symbol, ts),
+	CONSTRAINT timeframe_confidence_primary_regime_ck0 CHECK ("primary_regime" IN ('SPOT_IGNITION', 'SPOT_COOLING', 'SPOT_CHOP', 'SPOT_NEUTRAL')),
+	CONSTRAINT timeframe_confidence_agreement_count_ck0 CHECK ("agreement_count" >= 0),
+	CONSTRAINT timeframe_confidence_agreement_count_ck1 CHECK ("agreement_count" <= 4),
+	CONSTRAINT timeframe_confidence_confidence_ck0 CHECK ("confidence" >= 0.0 AND "confidence" <= 1.0),
+	CONSTRAINT timeframe_confidence_confidence_kind_ck0 CHECK ("confidence_kind" IN ('heuristic', 'calibrated')),
+	CONSTRAINT timeframe_confidence_confidence_lo_ck0 CHECK ("confidence_lo" >= 0.0 AND "confidence_lo" <= 1.0),
+	CONSTRAINT timeframe_confidence_confidence_hi_ck0 CHECK ("confidence_hi" >= 0.0 AND "confidence_hi" <= 1.0),
+	CONSTRAINT timeframe_confidence_confidence_n_ck0 CHECK ("confidence_n" >= 0),
+	CONSTRAINT timeframe_confidence_confidence_base_ck0 CHECK ("confidence_base" >= 0.0 AND "confidence_base" <= 1.0),
+	CONSTRAINT timeframe_confidence_confidence_base_n_ck0 CHECK ("confidence_base_n" >= 0),
+	CONSTRAINT timeframe_confidence_status_ck0 CHECK ("status" IN ('ok', 'partial', 'stale', 'missing', 'insufficient_history', 'not_applicable', 'quarantined')),
+	CONSTRAINT timeframe_confidence_source_tier_ck0 CHECK ("source_tier" >= 1),
+	CONSTRAINT timeframe_confidence_source_tier_ck1 CHECK ("source_tier" <= 9),
+	CONSTRAINT timeframe_confidence_revision_ck0 CHECK ("revision" >= 0)
+)
+ PARTITION BY RANGE (ts);
+
+COMMENT ON TABLE regimes.timeframe_confidence IS 'Confidence in each hour''s primary regime: the share of earlier cases of the same pattern that held for a day, all symbols together; the agreement score until there are 200 cases.';
+
+COMMENT ON COLUMN regimes.timeframe_confidence.symbol IS 'Canonical symbol, BASE/QUOTE.';
+
+COMMENT ON COLUMN regimes.timeframe_confidence.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN regimes.timeframe_confidence.primary_regime IS 'primary_raw once it held for three consecutive rows. Without any direction: IGNITION 1.1 %, COOLING 14.6 %, CHOP 22.9 %, NEUTRAL 61.4 %.';
+
+COMMENT ON COLUMN regimes.timeframe_confidence.agreement_count IS 'Size of the largest group of equal labels, NEUTRAL left out. Without any direction: 2 or more in 41.5 %, 3 or more in 8.0 % of the rows.';
+
+COMMENT ON COLUMN regimes.timeframe_confidence.confidence IS 'Reliability of the row''s main value.';
+
+COMMENT ON COLUMN regimes.timeframe_confidence.confidence_kind IS 'heuristic: the agreement score; calibrated: the share of earlier cases that held (regimes.timeframe_confidence).';
+
+COMMENT ON COLUMN regimes.timeframe_confidence.confidence_lo IS '2.5 % point of the Beta distribution.';
+
+COMMENT ON COLUMN regimes.timeframe_confidence.confidence_hi IS '97.5 % point of the Beta distribution.';
+
+COMMENT ON COLUMN regimes.timeframe_confidence.confidence_n IS 'Earlier cases with the row''s pattern.';
+
+COMMENT ON COLUMN regimes.timeframe_confidence.confidence_base IS 'Share of all earlier cases that held, which small patterns are drawn to.';
+
+COMMENT ON COLUMN regimes.timeframe_confidence.confidence_base_n IS 'All earlier cases.';
+
+COMMENT ON COLUMN regimes.timeframe_confidence.status IS 'Whether the row''s main value can be used; anything but ok or partial means null.';
+
+COMMENT ON COLUMN regimes.timeframe_confidence.reason IS 'Why the status is not ok; null when it is.';
+
+COMMENT ON COLUMN regimes.timeframe_confidence.source_tier IS 'Worst origin among the inputs: 1 primary, 2 secondary, 3 derived proxy / repaired / historical file, 4 cache, 9 synthetic.';
+
+COMMENT ON COLUMN regimes.timeframe_confidence.method_version IS 'Definition and thresholds behind the value: code version + digest of the parameters.';
+
+COMMENT ON COLUMN regimes.timeframe_confidence.ingested_at IS 'When this version of the row was first stored.';
+
+COMMENT ON COLUMN regimes.timeframe_confidence.revision IS '0 for the first version of a row, then 1, 2, ...';
+
+COMMENT ON COLUMN regimes.timeframe_confidence.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE regimes.timeframe_confidence_revisions (
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	primary_regime TEXT,
+	agreement_count BIGINT,
+	confidence FLOAT(53),
+	confidence_kind TEXT,
+	confidence_lo FLOAT(53),
+	confidence_hi FLOAT(53),
+	confidence_n BIGINT,
+	confidence_base FLOAT(53),
+	confidence_base_n BIGINT,
+	status TEXT,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT NOT NULL,
+	run_id TEXT,
+	superseded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT timeframe_confidence_revisions_pk PRIMARY KEY (symbol, ts, revision)
+);
+
+COMMENT ON TABLE regimes.timeframe_confidence_revisions IS 'Replaced versions of regimes.timeframe_confidence.';
+
+COMMENT ON COLUMN regimes.timeframe_confidence_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
+
+CREATE TABLE regimes.timeframe_outcomes (
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	case_ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	primary_regime TEXT,
+	agreement_count BIGINT,
+	persisted_24h BOOLEAN,
+	return_24h FLOAT(53),
+	held_24h BOOLEAN,
+	status TEXT NOT NULL,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT NOT NULL,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT,
+	run_id TEXT,
+	CONSTRAINT timeframe_outcomes_pk PRIMARY KEY (symbol, ts),
+	CONSTRAINT timeframe_outcomes_primary_regime_ck0 CHECK ("primary_regime" IN ('SPOT_IGNITION', 'SPOT_COOLING', 'SPOT_CHOP', 'SPOT_NEUTRAL')),
+	CONSTRAINT timeframe_outcomes_agreement_count_ck0 CHECK ("agreement_count" >= 0),
+	CONSTRAINT timeframe_outcomes_agreement_count_ck1 CHECK ("agreement_count" <= 4),
+	CONSTRAINT timeframe_outcomes_return_24h_ck0 CHECK ("return_24h" > '-Infinity' AND "return_24h" < 'Infinity'),
+	CONSTRAINT timeframe_outcomes_status_ck0 CHECK ("status" IN ('ok', 'partial', 'stale', 'missing', 'insufficient_history', 'not_applicable', 'quarantined')),
+	CONSTRAINT timeframe_outcomes_source_tier_ck0 CHECK ("source_tier" >= 1),
+	CONSTRAINT timeframe_outcomes_source_tier_ck1 CHECK ("source_tier" <= 9),
+	CONSTRAINT timeframe_outcomes_revision_ck0 CHECK ("revision" >= 0)
+)
+ PARTITION BY RANGE (ts);
+
+COMMENT ON TABLE regimes.timeframe_outcomes IS 'What became of the directed primaries of the 23:00 rows a day later; ts is the later row, at whose end it is known.';
+
+COMMENT ON COLUMN regimes.timeframe_outcomes.symbol IS 'Canonical symbol, BASE/QUOTE.';
+
+COMMENT ON COLUMN regimes.timeframe_outcomes.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN regimes.timeframe_outcomes.case_ts IS 'Row whose primary regime is the case.';
+
+COMMENT ON COLUMN regimes.timeframe_outcomes.primary_regime IS 'primary_raw once it held for three consecutive rows. Without any direction: IGNITION 1.1 %, COOLING 14.6 %, CHOP 22.9 %, NEUTRAL 61.4 %.';
+
+COMMENT ON COLUMN regimes.timeframe_outcomes.agreement_count IS 'Size of the largest group of equal labels, NEUTRAL left out. Without any direction: 2 or more in 41.5 %, 3 or more in 8.0 % of the rows.';
+
+COMMENT ON COLUMN regimes.timeframe_outcomes.persisted_24h IS 'The primary regime was the same a day later.';
+
+COMMENT ON COLUMN regimes.timeframe_outcomes.return_24h IS 'Log return of the perpetual from the close before the print to the close 24 h later.';
+
+COMMENT ON COLUMN regimes.timeframe_outcomes.held_24h IS 'The primary persisted, or the spot close moved with its sign; null when neither is so and one is unknown.';
+
+COMMENT ON COLUMN regimes.timeframe_outcomes.status IS 'Whether the row''s main value can be used; anything but ok or partial means null.';
+
+COMMENT ON COLUMN regimes.timeframe_outcomes.reason IS 'Why the status is not ok; null when it is.';
+
+COMMENT ON COLUMN regimes.timeframe_outcomes.source_tier IS 'Worst origin among the inputs: 1 primary, 2 secondary, 3 derived proxy / repaired / historical file, 4 cache, 9 synthetic.';
+
+COMMENT ON COLUMN regimes.timeframe_outcomes.method_version IS 'Definition and thresholds behind the value: code version + digest of the parameters.';
+
+COMMENT ON COLUMN regimes.timeframe_outcomes.ingested_at IS 'When this version of the row was first stored.';
+
+COMMENT ON COLUMN regimes.timeframe_outcomes.revision IS '0 for the first version of a row, then 1, 2, ...';
+
+COMMENT ON COLUMN regimes.timeframe_outcomes.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE regimes.timeframe_outcomes_revisions (
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	case_ts TIMESTAMP WITH TIME ZONE,
+	primary_regime TEXT,
+	agreement_count BIGINT,
+	persisted_24h BOOLEAN,
+	return_24h FLOAT(53),
+	held_24h BOOLEAN,
+	status TEXT,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT NOT NULL,
+	run_id TEXT,
+	superseded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT timeframe_outcomes_revisions_pk PRIMARY KEY (symbol, ts, revision)
+);
+
+COMMENT ON TABLE regimes.timeframe_outcomes_revisions IS 'Replaced versions of regimes.timeframe_outcomes.';
+
+COMMENT ON COLUMN regimes.timeframe_outcomes_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
+
 CREATE TABLE regimes.timeframe_regimes (
 	symbol TEXT NOT NULL,
 	ts TIMESTAMP WITH TIME ZONE NOT NULL,
@@ -4719,6 +4905,8 @@ CREATE TABLE regimes.timeframe_regimes (
 	agreement_score FLOAT(53),
 	confidence FLOAT(53),
 	confidence_kind TEXT,
+	n_eff_votes FLOAT(53),
+	agreement_legacy BIGINT,
 	is_confirmed BOOLEAN,
 	cooling_kind TEXT,
 	regime_symmetric_1h TEXT,
@@ -4773,6 +4961,9 @@ CREATE TABLE regimes.timeframe_regimes (
 	CONSTRAINT timeframe_regimes_agreement_score_ck0 CHECK ("agreement_score" >= 0.0 AND "agreement_score" <= 1.0),
 	CONSTRAINT timeframe_regimes_confidence_ck0 CHECK ("confidence" >= 0.0 AND "confidence" <= 1.0),
 	CONSTRAINT timeframe_regimes_confidence_kind_ck0 CHECK ("confidence_kind" IN ('heuristic', 'calibrated')),
+	CONSTRAINT timeframe_regimes_n_eff_votes_ck0 CHECK ("n_eff_votes" >= 1.0 AND "n_eff_votes" <= 4.0),
+	CONSTRAINT timeframe_regimes_agreement_legacy_ck0 CHECK ("agreement_legacy" >= 0),
+	CONSTRAINT timeframe_regimes_agreement_legacy_ck1 CHECK ("agreement_legacy" <= 4),
 	CONSTRAINT timeframe_regimes_cooling_kind_ck0 CHECK ("cooling_kind" IN ('FADE', 'CAPITULATION')),
 	CONSTRAINT timeframe_regimes_regime_symmetric_1h_ck0 CHECK ("regime_symmetric_1h" IN ('SPOT_IGNITION', 'SPOT_COOLING', 'SPOT_CHOP', 'SPOT_NEUTRAL')),
 	CONSTRAINT timeframe_regimes_regime_symmetric_4h_ck0 CHECK ("regime_symmetric_4h" IN ('SPOT_IGNITION', 'SPOT_COOLING', 'SPOT_CHOP', 'SPOT_NEUTRAL')),
@@ -4838,7 +5029,11 @@ COMMENT ON COLUMN regimes.timeframe_regimes.agreement_score IS 'Mean agreement w
 
 COMMENT ON COLUMN regimes.timeframe_regimes.confidence IS 'Reliability of the row''s main value.';
 
-COMMENT ON COLUMN regimes.timeframe_regimes.confidence_kind IS 'Whether confidence is calibrated.';
+COMMENT ON COLUMN regimes.timeframe_regimes.confidence_kind IS 'heuristic: the agreement score; calibrated: the share of earlier cases that held (regimes.timeframe_confidence).';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.n_eff_votes IS 'Independent votes that the available frames amount to, by the correlation of their signed labels over the 90 d before: the number of frames at most.';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.agreement_legacy IS 'The seed''s count: frames not opposed to the 1h label, NEUTRAL and CHOP counted as agreeing; null without all four. Its sample of two equal labels, one opposed, one NEUTRAL reads 3.';
 
 COMMENT ON COLUMN regimes.timeframe_regimes.is_confirmed IS 'The confirmation rule holds at this row.';
 
@@ -4930,6 +5125,8 @@ CREATE TABLE regimes.timeframe_regimes_revisions (
 	agreement_score FLOAT(53),
 	confidence FLOAT(53),
 	confidence_kind TEXT,
+	n_eff_votes FLOAT(53),
+	agreement_legacy BIGINT,
 	is_confirmed BOOLEAN,
 	cooling_kind TEXT,
 	regime_symmetric_1h TEXT,
