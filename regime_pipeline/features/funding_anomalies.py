@@ -20,12 +20,12 @@ from regime_pipeline.numerics.panel import HOUR_US, grid_length, grid_start_us, 
 from regime_pipeline.settings import FundingParams, method_version
 from regime_pipeline.windows import Grid, Window
 
-METHOD = "funding_anomalies/1"
+METHOD = "funding_anomalies/2"
 
 LOOKBACK: dict[str, str] = {"market.funding": "365d"}
 """Of ``funding_prints``: the percentile looks back 365 days; runs 90 days, their z 30 more."""
 
-HOURLY_METHOD = "funding_anomalies/3"
+HOURLY_METHOD = "funding_anomalies/4"
 HOURLY_LOOKBACK: dict[str, str] = {
     "features.funding_prints": "3d",
     "features.funding_outcomes": "365d",
@@ -49,6 +49,9 @@ _STATISTICS = (
     "is_anomaly",
     "extreme_level",
     "persistence_score",
+    "z_score_legacy",
+    "is_anomaly_legacy",
+    "persistence_legacy",
 )
 _ESTIMATES = ("predicted_rate", "predicted_rate_8h", "predicted_for", "predicted_asof")
 
@@ -82,6 +85,10 @@ def funding_prints(
     * ``pctl_365d``: mid-rank among the prints of 365 days, at least 60.
     * ``persistence_score``: share of the judged hours of ``(print - 7 d, print]`` that were anomalous
       on the print's side; null under 112 h.
+
+    ``*_legacy`` are the seed's own statistics of ``funding_rate``: prints held forward to 720 hourly
+    values that contain the judged one, sd with ddof 0, persistence the share of those hours beyond
+    the threshold. Null where the 720 hours are not filled or nothing varies.
 
     A run opens at an anomaly and closes at the first print with ``|z|`` under ``params.rearm_z`` or
     with an anomaly on the other side (which opens the next run). It reversed when the closing rate
@@ -135,6 +142,16 @@ def funding_prints(
     )
     kernels.rank(hour, rate, first, last, owed, pctl)
     kernels.persistence(hour, z, weight, first, last, params.anomaly_z_threshold, persists)
+    seed_z, seed_persists = np.full(count, np.nan), np.full(count, np.nan)
+    kernels.seed_statistics(
+        hour,
+        rows["funding_rate"].to_numpy(dtype="float64", na_value=np.nan),
+        first,
+        last,
+        params.anomaly_z_threshold,
+        seed_z,
+        seed_persists,
+    )
     sign, start, event, back = (np.full(count, -1, dtype=np.int64) for _ in range(4))
     kernels.runs(
         hour,
@@ -171,6 +188,11 @@ def funding_prints(
         is_anomaly=_nullable(np.abs(z) > params.anomaly_z_threshold, judged, "boolean"),
         extreme_level=level,
         persistence_score=persists,
+        z_score_legacy=seed_z,
+        is_anomaly_legacy=_nullable(
+            np.abs(seed_z) > params.anomaly_z_threshold, np.isfinite(seed_z), "boolean"
+        ),
+        persistence_legacy=seed_persists,
         run_sign=_nullable(sign, judged, "Int64"),
         is_reversal=_nullable(back >= 0, judged, "boolean"),
         reversal_run_start=_at(rows["ts"], back),

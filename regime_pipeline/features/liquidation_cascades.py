@@ -226,6 +226,7 @@ def _order_columns(
         "dominance_ci_high": ci_high,
         "velocity_15m_usd_per_hour": seen["last_15m"],
         "velocity_15m_peak_usd_per_hour": seen["peak_15m"],
+        "velocity_legacy_usd_per_hour": seen["between"],
         "hawkes_branching_long": excited["branching_long"],
         "hawkes_branching_short": excited["branching_short"],
         "hawkes_intensity_ratio_long": excited["intensity_long"],

@@ -95,14 +95,16 @@ def orders_of(frame: pd.DataFrame | None, grid: Grid, *, source: str) -> Orders:
 
 
 def counts_and_speed(orders: Orders, grid: Grid) -> dict[str, FloatPanel]:
-    """Hourly panels: ``longs`` and ``shorts`` (orders), ``last_15m`` and ``peak_15m`` (USD per hour).
+    """Hourly panels: ``longs`` and ``shorts`` (orders), and speeds in USD per hour.
 
-    ``last_15m`` is the hour's last quarter, ``peak_15m`` its heaviest, each times four. NaN in an
-    hour in which nothing was heard of the source.
+    ``last_15m`` is the hour's last quarter, ``peak_15m`` its heaviest, each times four;
+    ``between`` the hour's value over the time between its first and last order, as the seed has it
+    (NaN where that is 0). NaN in an hour in which nothing was heard of the source.
     """
     length, width = grid_length(grid), len(grid.symbols)
     longs, shorts = np.zeros((length, width)), np.zeros((length, width))
     quarters = np.zeros((length, 4, width))
+    between = np.full((length, width), np.nan)
     for s in range(width):
         one = slice(orders.first[s], orders.last[s])
         quarter = (orders.us[one] - grid_start_us(grid)) // _QUARTER_US
@@ -111,12 +113,18 @@ def counts_and_speed(orders: Orders, grid: Grid) -> dict[str, FloatPanel]:
         usd, long = orders.usd[one][inside], orders.is_long[one][inside]
         longs[:, s] = np.bincount(quarter[long] // 4, minlength=length)
         shorts[:, s] = np.bincount(quarter[~long] // 4, minlength=length)
+        row, place = np.unique(quarter // 4, return_index=True)
+        us = orders.us[one][inside]
+        lasting = us[np.append(place[1:], len(us))[: len(row)] - 1] - us[place]
+        value = np.bincount(quarter // 4, usd, minlength=length)[row]
+        between[row, s] = np.where(lasting > 0, value * HOUR_US / np.maximum(lasting, 1), np.nan)
         quarters[:, :, s] = np.bincount(quarter, usd, minlength=4 * length).reshape(length, 4)
     known = orders.heard[:, None]
     return {
         "longs": np.where(known, longs, np.nan),
         "shorts": np.where(known, shorts, np.nan),
         "last_15m": np.where(known, 4.0 * quarters[:, 3], np.nan),
+        "between": between,
         "peak_15m": np.where(known, 4.0 * quarters.max(axis=1), np.nan),
     }
 

@@ -135,6 +135,7 @@ ORDER_COLUMNS = [
     "dominance_ci_high",
     "velocity_15m_usd_per_hour",
     "velocity_15m_peak_usd_per_hour",
+    "velocity_legacy_usd_per_hour",
     "hawkes_branching_long",
     "hawkes_branching_short",
     "hawkes_intensity_ratio_long",
@@ -239,6 +240,8 @@ def test_counts_speed_and_interval_of_an_hour() -> None:
     assert (row["event_count"], row["order_source"]) == (5, "okx")
     assert row["velocity_15m_usd_per_hour"] == 4 * 6e4
     assert row["velocity_15m_peak_usd_per_hour"] == 4 * 9e4
+    # 160,000 USD between minutes 1 and 59
+    assert row["velocity_legacy_usd_per_hour"] == pytest.approx(16e4 * 60 / 58)
     # 4 of 5: Wilson's interval
     assert row["dominance_ci_low"] == pytest.approx(0.3755, abs=1e-4)
     assert row["dominance_ci_high"] == pytest.approx(0.9638, abs=1e-4)
@@ -249,6 +252,12 @@ def test_counts_speed_and_interval_of_an_hour() -> None:
     # a thousand dollars are no dominance, unless the counted orders are of the same venue
     assert pd.isna(row["dominance"])
     assert at(run(pd.concat([frame, rows]), venue="okx"), "BTC/USDT", FIRST)["dominance"] == "LONG"
+
+
+def test_the_speed_of_the_seed_is_null_for_a_single_time() -> None:
+    one = orders_frame().head(1).assign(ts=pd.Timestamp(FIRST), symbol="BTC/USDT")
+    row = at(run(one), "BTC/USDT", FIRST)
+    assert row["event_count"] == 1 and pd.isna(row["velocity_legacy_usd_per_hour"])
 
 
 def test_only_the_configured_source_counts() -> None:

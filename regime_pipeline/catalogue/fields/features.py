@@ -106,6 +106,14 @@ FIELDS = (
         0,
     ),
     Field(
+        "velocity_legacy_usd_per_hour",
+        Kind.FLOAT,
+        "The seed's speed: USD of the hour's orders over the time between the first and the last of "
+        "them, without bound as they crowd; null under two times.",
+        "USD/h",
+        0,
+    ),
+    Field(
         "hawkes_branching_long",
         Kind.FLOAT,
         "Share of the longs' liquidation orders that earlier ones set off, refitted daily on the "
@@ -219,6 +227,23 @@ FIELDS = (
         "persistence_score",
         Kind.FLOAT,
         "Duration-weighted share of the last 7 days that was anomalous on the present side.",
+        "fraction",
+        0,
+        1,
+    ),
+    Field(
+        "z_score_legacy",
+        Kind.FLOAT,
+        "The seed's z of funding_rate: over 30 d of prints held forward to hours, its own value "
+        "inside, which hides anomalies. Beside z_score for comparison only.",
+        "sd",
+    ),
+    Field("is_anomaly_legacy", Kind.BOOLEAN, "|z_score_legacy| above the threshold."),
+    Field(
+        "persistence_legacy",
+        Kind.FLOAT,
+        "The seed's persistence: share of those 720 hours beyond the threshold; by Chebyshev never "
+        "above 0.25 at 2 sd.",
         "fraction",
         0,
         1,

@@ -220,6 +220,8 @@ CREATE TABLE correlation.asset_correlations (
 	is_break BOOLEAN,
 	is_rise BOOLEAN,
 	break_kind TEXT,
+	corr_30d_legacy FLOAT(53),
+	is_break_legacy BOOLEAN,
 	status TEXT NOT NULL,
 	reason TEXT,
 	source_tier BIGINT,
@@ -243,6 +245,7 @@ CREATE TABLE correlation.asset_correlations (
 	CONSTRAINT asset_correlations_break_z_sd_ck0 CHECK ("break_z_sd" >= 0.0 AND "break_z_sd" < 'Infinity'),
 	CONSTRAINT asset_correlations_p_break_ck0 CHECK ("p_break" >= 0.0 AND "p_break" <= 1.0),
 	CONSTRAINT asset_correlations_break_kind_ck0 CHECK ("break_kind" IN ('DROP', 'RISE', 'SIGN_FLIP')),
+	CONSTRAINT asset_correlations_corr_30d_legacy_ck0 CHECK ("corr_30d_legacy" >= -1.0 AND "corr_30d_legacy" <= 1.0),
 	CONSTRAINT asset_correlations_status_ck0 CHECK ("status" IN ('ok', 'partial', 'stale', 'missing', 'insufficient_history', 'not_applicable', 'quarantined')),
 	CONSTRAINT asset_correlations_source_tier_ck0 CHECK ("source_tier" >= 1),
 	CONSTRAINT asset_correlations_source_tier_ck1 CHECK ("source_tier" <= 9),
@@ -288,6 +291,10 @@ COMMENT ON COLUMN correlation.asset_correlations.is_rise IS 'Rise by 0.3 or more
 
 COMMENT ON COLUMN correlation.asset_correlations.break_kind IS 'What kind of change.';
 
+COMMENT ON COLUMN correlation.asset_correlations.corr_30d_legacy IS 'The seed''s normal: Pearson correlation of rows h-719..h, which contain the week judged.';
+
+COMMENT ON COLUMN correlation.asset_correlations.is_break_legacy IS 'The seed''s break: corr_7d more than 50 % under corr_30d_legacy, without a least base or a test; without any change it fires in 37 % of samples around 0.05.';
+
 COMMENT ON COLUMN correlation.asset_correlations.status IS 'Whether the row''s main value can be used; anything but ok or partial means null.';
 
 COMMENT ON COLUMN correlation.asset_correlations.reason IS 'Why the status is not ok; null when it is.';
@@ -321,6 +328,8 @@ CREATE TABLE correlation.asset_correlations_revisions (
 	is_break BOOLEAN,
 	is_rise BOOLEAN,
 	break_kind TEXT,
+	corr_30d_legacy FLOAT(53),
+	is_break_legacy BOOLEAN,
 	status TEXT,
 	reason TEXT,
 	source_tier BIGINT,
@@ -872,6 +881,9 @@ CREATE TABLE features.funding_anomalies (
 	is_anomaly BOOLEAN,
 	extreme_level TEXT,
 	persistence_score FLOAT(53),
+	z_score_legacy FLOAT(53),
+	is_anomaly_legacy BOOLEAN,
+	persistence_legacy FLOAT(53),
 	reversal_probability FLOAT(53),
 	reversal_n BIGINT,
 	reversal_lo FLOAT(53),
@@ -902,6 +914,8 @@ CREATE TABLE features.funding_anomalies (
 	CONSTRAINT funding_anomalies_pctl_365d_ck0 CHECK ("pctl_365d" >= 0.0 AND "pctl_365d" <= 1.0),
 	CONSTRAINT funding_anomalies_extreme_level_ck0 CHECK ("extreme_level" IN ('NORMAL', 'HIGH', 'LOW', 'EXTREME_HIGH', 'EXTREME_LOW')),
 	CONSTRAINT funding_anomalies_persistence_score_ck0 CHECK ("persistence_score" >= 0.0 AND "persistence_score" <= 1.0),
+	CONSTRAINT funding_anomalies_z_score_legacy_ck0 CHECK ("z_score_legacy" > '-Infinity' AND "z_score_legacy" < 'Infinity'),
+	CONSTRAINT funding_anomalies_persistence_legacy_ck0 CHECK ("persistence_legacy" >= 0.0 AND "persistence_legacy" <= 1.0),
 	CONSTRAINT funding_anomalies_reversal_probability_ck0 CHECK ("reversal_probability" >= 0.0 AND "reversal_probability" <= 1.0),
 	CONSTRAINT funding_anomalies_reversal_n_ck0 CHECK ("reversal_n" >= 0),
 	CONSTRAINT funding_anomalies_reversal_lo_ck0 CHECK ("reversal_lo" >= 0.0 AND "reversal_lo" <= 1.0),
@@ -945,6 +959,12 @@ COMMENT ON COLUMN features.funding_anomalies.is_anomaly IS '|z_score| above the 
 COMMENT ON COLUMN features.funding_anomalies.extreme_level IS 'Level of z_score.';
 
 COMMENT ON COLUMN features.funding_anomalies.persistence_score IS 'Duration-weighted share of the last 7 days that was anomalous on the present side.';
+
+COMMENT ON COLUMN features.funding_anomalies.z_score_legacy IS 'The seed''s z of funding_rate: over 30 d of prints held forward to hours, its own value inside, which hides anomalies. Beside z_score for comparison only.';
+
+COMMENT ON COLUMN features.funding_anomalies.is_anomaly_legacy IS '|z_score_legacy| above the threshold.';
+
+COMMENT ON COLUMN features.funding_anomalies.persistence_legacy IS 'The seed''s persistence: share of those 720 hours beyond the threshold; by Chebyshev never above 0.25 at 2 sd.';
 
 COMMENT ON COLUMN features.funding_anomalies.reversal_probability IS 'Odds that the anomalous z_score re-enters |z| < 1 within 24 h: past events of all symbols in the same state, shrunk to their base rate by ten events; null under 30.';
 
@@ -998,6 +1018,9 @@ CREATE TABLE features.funding_anomalies_revisions (
 	is_anomaly BOOLEAN,
 	extreme_level TEXT,
 	persistence_score FLOAT(53),
+	z_score_legacy FLOAT(53),
+	is_anomaly_legacy BOOLEAN,
+	persistence_legacy FLOAT(53),
 	reversal_probability FLOAT(53),
 	reversal_n BIGINT,
 	reversal_lo FLOAT(53),
@@ -1122,6 +1145,9 @@ CREATE TABLE features.funding_prints (
 	is_anomaly BOOLEAN,
 	extreme_level TEXT,
 	persistence_score FLOAT(53),
+	z_score_legacy FLOAT(53),
+	is_anomaly_legacy BOOLEAN,
+	persistence_legacy FLOAT(53),
 	run_sign BIGINT,
 	is_reversal BOOLEAN,
 	reversal_run_start TIMESTAMP WITH TIME ZONE,
@@ -1149,6 +1175,8 @@ CREATE TABLE features.funding_prints (
 	CONSTRAINT funding_prints_pctl_365d_ck0 CHECK ("pctl_365d" >= 0.0 AND "pctl_365d" <= 1.0),
 	CONSTRAINT funding_prints_extreme_level_ck0 CHECK ("extreme_level" IN ('NORMAL', 'HIGH', 'LOW', 'EXTREME_HIGH', 'EXTREME_LOW')),
 	CONSTRAINT funding_prints_persistence_score_ck0 CHECK ("persistence_score" >= 0.0 AND "persistence_score" <= 1.0),
+	CONSTRAINT funding_prints_z_score_legacy_ck0 CHECK ("z_score_legacy" > '-Infinity' AND "z_score_legacy" < 'Infinity'),
+	CONSTRAINT funding_prints_persistence_legacy_ck0 CHECK ("persistence_legacy" >= 0.0 AND "persistence_legacy" <= 1.0),
 	CONSTRAINT funding_prints_run_sign_ck0 CHECK ("run_sign" >= -1),
 	CONSTRAINT funding_prints_run_sign_ck1 CHECK ("run_sign" <= 1),
 	CONSTRAINT funding_prints_n_obs_ck0 CHECK ("n_obs" >= 0),
@@ -1189,6 +1217,12 @@ COMMENT ON COLUMN features.funding_prints.is_anomaly IS '|z_score| above the thr
 COMMENT ON COLUMN features.funding_prints.extreme_level IS 'Level of z_score.';
 
 COMMENT ON COLUMN features.funding_prints.persistence_score IS 'Duration-weighted share of the last 7 days that was anomalous on the present side.';
+
+COMMENT ON COLUMN features.funding_prints.z_score_legacy IS 'The seed''s z of funding_rate: over 30 d of prints held forward to hours, its own value inside, which hides anomalies. Beside z_score for comparison only.';
+
+COMMENT ON COLUMN features.funding_prints.is_anomaly_legacy IS '|z_score_legacy| above the threshold.';
+
+COMMENT ON COLUMN features.funding_prints.persistence_legacy IS 'The seed''s persistence: share of those 720 hours beyond the threshold; by Chebyshev never above 0.25 at 2 sd.';
 
 COMMENT ON COLUMN features.funding_prints.run_sign IS 'Side of the open anomaly run: +1, -1; 0 with none.';
 
@@ -1234,6 +1268,9 @@ CREATE TABLE features.funding_prints_revisions (
 	is_anomaly BOOLEAN,
 	extreme_level TEXT,
 	persistence_score FLOAT(53),
+	z_score_legacy FLOAT(53),
+	is_anomaly_legacy BOOLEAN,
+	persistence_legacy FLOAT(53),
 	run_sign BIGINT,
 	is_reversal BOOLEAN,
 	reversal_run_start TIMESTAMP WITH TIME ZONE,
@@ -1276,6 +1313,7 @@ CREATE TABLE features.liquidation_cascades (
 	order_source TEXT,
 	velocity_15m_usd_per_hour FLOAT(53),
 	velocity_15m_peak_usd_per_hour FLOAT(53),
+	velocity_legacy_usd_per_hour FLOAT(53),
 	branching_ratio FLOAT(53),
 	intensity_ratio FLOAT(53),
 	cascade_state TEXT,
@@ -1318,6 +1356,7 @@ CREATE TABLE features.liquidation_cascades (
 	CONSTRAINT liquidation_cascades_dominance_ci_high_ck0 CHECK ("dominance_ci_high" >= 0.0 AND "dominance_ci_high" <= 1.0),
 	CONSTRAINT liquidation_cascades_velocity_15m_usd_per_hour_ck0 CHECK ("velocity_15m_usd_per_hour" >= 0.0 AND "velocity_15m_usd_per_hour" < 'Infinity'),
 	CONSTRAINT liquidation_cascades_velocity_15m_peak_usd_per_hour_ck0 CHECK ("velocity_15m_peak_usd_per_hour" >= 0.0 AND "velocity_15m_peak_usd_per_hour" < 'Infinity'),
+	CONSTRAINT liquidation_cascades_velocity_legacy_usd_per_hour_ck0 CHECK ("velocity_legacy_usd_per_hour" >= 0.0 AND "velocity_legacy_usd_per_hour" < 'Infinity'),
 	CONSTRAINT liquidation_cascades_branching_ratio_ck0 CHECK ("branching_ratio" >= 0.0 AND "branching_ratio" <= 1.0),
 	CONSTRAINT liquidation_cascades_intensity_ratio_ck0 CHECK ("intensity_ratio" >= 0.0 AND "intensity_ratio" < 'Infinity'),
 	CONSTRAINT liquidation_cascades_cascade_state_ck0 CHECK ("cascade_state" IN ('NONE', 'BUILDING', 'ACTIVE', 'DECAYING')),
@@ -1374,6 +1413,8 @@ COMMENT ON COLUMN features.liquidation_cascades.order_source IS 'Provider of the
 COMMENT ON COLUMN features.liquidation_cascades.velocity_15m_usd_per_hour IS 'USD of the orders in the hour''s last 15 minutes, times four; a lower bound.';
 
 COMMENT ON COLUMN features.liquidation_cascades.velocity_15m_peak_usd_per_hour IS 'The same for the heaviest quarter of the hour.';
+
+COMMENT ON COLUMN features.liquidation_cascades.velocity_legacy_usd_per_hour IS 'The seed''s speed: USD of the hour''s orders over the time between the first and the last of them, without bound as they crowd; null under two times.';
 
 COMMENT ON COLUMN features.liquidation_cascades.branching_ratio IS 'Share of the liquidated amount that follows from earlier ones, refitted daily on the 30 d before. From hourly buckets: a proxy, tier 3; slow swings of activity raise it.';
 
@@ -1444,6 +1485,7 @@ CREATE TABLE features.liquidation_cascades_revisions (
 	order_source TEXT,
 	velocity_15m_usd_per_hour FLOAT(53),
 	velocity_15m_peak_usd_per_hour FLOAT(53),
+	velocity_legacy_usd_per_hour FLOAT(53),
 	branching_ratio FLOAT(53),
 	intensity_ratio FLOAT(53),
 	cascade_state TEXT,
