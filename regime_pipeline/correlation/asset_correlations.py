@@ -154,7 +154,7 @@ def _statistics(
         returns[:, : length - CURRENT], BASE, BASE_MIN, anchor, first - CURRENT
     )
     # the seed's own: a month that contains the week, a relative drop alone
-    seed_base, _ = kernels.rolling_pearson(returns, BASE, BASE_MIN, first)
+    seed_base, _ = kernels.rolling_pearson(returns, BASE, BASE_MIN, anchor, first)
     with np.errstate(invalid="ignore", divide="ignore"):
         seed_drop = np.where(
             np.abs(seed_base) > BASE_TINY, (seed_base - pearson) / np.abs(seed_base), np.nan

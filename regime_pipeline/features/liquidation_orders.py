@@ -73,7 +73,8 @@ def orders_of(frame: pd.DataFrame | None, grid: Grid, *, source: str) -> Orders:
             np.zeros(length, bool),
         )
     own = frame[(frame["source"] == source) & (frame["market"] == "perp")]
-    own = own[(own["ts"] < grid.end).to_numpy(bool)]
+    stated = np.isfinite(own[["price", "liquidation_usd"]].to_numpy("float64", na_value=np.nan))
+    own = own[stated.all(axis=1) & (own["ts"] < grid.end).to_numpy(bool)]
     hour = (microseconds(own["ts"]) - grid_start_us(grid)) // HOUR_US
     heard = np.zeros(length, bool)
     heard[hour[(hour >= 0) & (hour < length)]] = True
