@@ -180,6 +180,9 @@ class Settings(BaseSettings):
     perp_venue_by_symbol: dict[str, str] = Field(default_factory=dict)
     liquidation_source: str = Field("coinglass", description="provider of hourly liquidations")
     liquidation_venue: str = Field("binance", description="exchange, or `aggregate` over several")
+    liquidation_order_source: str = Field(
+        "okx", description="provider of the single liquidation orders behind the order columns"
+    )
     open_interest_source: str = Field(
         "coinglass", description="provider behind market.open_interest"
     )

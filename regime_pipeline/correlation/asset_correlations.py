@@ -153,6 +153,12 @@ def _statistics(
     pearson_base, code_base = kernels.rolling_pearson(
         returns[:, : length - CURRENT], BASE, BASE_MIN, anchor, first - CURRENT
     )
+    # the seed's own: a month that contains the week, a relative drop alone
+    seed_base, _ = kernels.rolling_pearson(returns, BASE, BASE_MIN, anchor, first)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        seed_drop = np.where(
+            np.abs(seed_base) > BASE_TINY, (seed_base - pearson) / np.abs(seed_base), np.nan
+        )
     start = first - EWMA_SLOTS + 1
     recent = np.ascontiguousarray(close[:, start:])
     usable = kernels.ewma_usable(recent, EWMA_SLOTS, EWMA_MAX_MISSING, EWMA_LAST, first - start)
@@ -179,6 +185,9 @@ def _statistics(
         "break_z": ranks["z"],
         "break_z_sd": ranks["sd"],
         "corr_ewma": ewma,
+        "corr_30d_legacy": seed_base,
+        "legacy_known": np.isfinite(seed_drop),
+        "is_break_legacy": seed_drop > params.break_rel_drop,
         **judge(pearson, pearson_base, p_break, params),
     }
     past_drop, candidates = _past_drops(returns, anchor, first, params)
@@ -374,6 +383,7 @@ def _correlation_frame(
         "spearman_7d",
         "spearman_30d_base",
         "corr_ewma",
+        "corr_30d_legacy",
         "rel_drop",
         "abs_change",
         "break_z",
@@ -385,6 +395,7 @@ def _correlation_frame(
         columns[name] = integers(stats[name])
     for name in ("is_break", "is_rise"):
         columns[name] = flags(stats[name], stats["known"])
+    columns["is_break_legacy"] = flags(stats["is_break_legacy"], stats["legacy_known"])
     columns["break_kind"] = texts(stats["kind"], _BREAK_KINDS)
     return shape(columns, table("correlation.asset_correlations"))
 

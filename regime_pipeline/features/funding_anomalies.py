@@ -20,15 +20,16 @@ from regime_pipeline.numerics.panel import HOUR_US, grid_length, grid_start_us, 
 from regime_pipeline.settings import FundingParams, method_version
 from regime_pipeline.windows import Grid, Window
 
-METHOD = "funding_anomalies/1"
+METHOD = "funding_anomalies/2"
 
 LOOKBACK: dict[str, str] = {"market.funding": "365d"}
 """Of ``funding_prints``: the percentile looks back 365 days; runs 90 days, their z 30 more."""
 
-HOURLY_METHOD = "funding_anomalies/2"
+HOURLY_METHOD = "funding_anomalies/4"
 HOURLY_LOOKBACK: dict[str, str] = {
     "features.funding_prints": "3d",
     "features.funding_outcomes": "365d",
+    "market.funding_predicted_1h": "0h",
 }
 """Of ``funding_anomalies``: an older print is not shown at all; a year of outcomes is asked for, and
 more is used where it is stored (``HOURLY_ALL_STORED``)."""
@@ -48,7 +49,11 @@ _STATISTICS = (
     "is_anomaly",
     "extreme_level",
     "persistence_score",
+    "z_score_legacy",
+    "is_anomaly_legacy",
+    "persistence_legacy",
 )
+_ESTIMATES = ("predicted_rate", "predicted_rate_8h", "predicted_for", "predicted_asof")
 
 
 def extreme_level(z: npt.NDArray[np.float64], *, params: FundingParams) -> npt.NDArray[np.object_]:
@@ -80,6 +85,10 @@ def funding_prints(
     * ``pctl_365d``: mid-rank among the prints of 365 days, at least 60.
     * ``persistence_score``: share of the judged hours of ``(print - 7 d, print]`` that were anomalous
       on the print's side; null under 112 h.
+
+    ``*_legacy`` are the seed's own statistics of ``funding_rate``: prints held forward to 720 hourly
+    values that contain the judged one, sd with ddof 0, persistence the share of those hours beyond
+    the threshold. Null where the 720 hours are not filled or nothing varies.
 
     A run opens at an anomaly and closes at the first print with ``|z|`` under ``params.rearm_z`` or
     with an anomaly on the other side (which opens the next run). It reversed when the closing rate
@@ -133,6 +142,16 @@ def funding_prints(
     )
     kernels.rank(hour, rate, first, last, owed, pctl)
     kernels.persistence(hour, z, weight, first, last, params.anomaly_z_threshold, persists)
+    seed_z, seed_persists = np.full(count, np.nan), np.full(count, np.nan)
+    kernels.seed_statistics(
+        hour,
+        rows["funding_rate"].to_numpy(dtype="float64", na_value=np.nan),
+        first,
+        last,
+        params.anomaly_z_threshold,
+        seed_z,
+        seed_persists,
+    )
     sign, start, event, back = (np.full(count, -1, dtype=np.int64) for _ in range(4))
     kernels.runs(
         hour,
@@ -169,6 +188,11 @@ def funding_prints(
         is_anomaly=_nullable(np.abs(z) > params.anomaly_z_threshold, judged, "boolean"),
         extreme_level=level,
         persistence_score=persists,
+        z_score_legacy=seed_z,
+        is_anomaly_legacy=_nullable(
+            np.abs(seed_z) > params.anomaly_z_threshold, np.isfinite(seed_z), "boolean"
+        ),
+        persistence_legacy=seed_persists,
         run_sign=_nullable(sign, judged, "Int64"),
         is_reversal=_nullable(back >= 0, judged, "boolean"),
         reversal_run_start=_at(rows["ts"], back),
@@ -188,6 +212,7 @@ def funding_prints(
 def funding_anomalies(
     funding_prints: pd.DataFrame,
     funding_outcomes: pd.DataFrame | None = None,
+    funding_predicted: pd.DataFrame | None = None,
     *,
     grid: Grid,
     params: FundingParams,
@@ -203,10 +228,16 @@ def funding_anomalies(
     They rest on all that is stored, so a row that is computed again after older history was added
     can differ. Under 30 past events of its kind they are null beside their count.
 
+    ``predicted_rate`` and its kin show the running estimate of the coming settlement as it had been
+    seen by the row's decision time; ``predicted_reason`` says why there is none. It takes no part in
+    any statistic here.
+
     Args:
         funding_prints: rows of ``features.funding_prints`` with the lookback before the grid.
         funding_outcomes: rows of ``features.funding_outcomes`` of all symbols, as many as there are;
             without them there are no odds.
+        funding_predicted: rows of ``market.funding_predicted_1h`` of the grid; without them there is
+            no estimate (``no_estimate_seen``).
         grid: rows owed.
         params: thresholds (part of the method version only).
 
@@ -233,11 +264,25 @@ def funding_anomalies(
         method_version=method_version(HOURLY_METHOD, params),
         **chances,
     )
+    out = _with_estimates(out, funding_predicted)
     for name in (*_STATISTICS, *chances):
         out[name] = out[name].mask(stale)
     out["status"] = out["status"].mask(stale, "stale").mask(~found, "missing")
     out["reason"] = out["reason"].mask(stale, "print_overdue").mask(~found, "no_print_in_72h")
     return conform(out[columns], target)[columns]
+
+
+def _with_estimates(out: pd.DataFrame, predicted: pd.DataFrame | None) -> pd.DataFrame:
+    """Adds the estimate columns; an hour without a row of estimates says that none was seen."""
+    spec = table("market.funding_predicted_1h")
+    found = empty(spec) if predicted is None else predicted
+    kept = found[["symbol", "ts", *_ESTIMATES, "reason"]].rename(
+        columns={"reason": "predicted_reason"}
+    )
+    out = out.merge(kept.assign(_told=True), on=["symbol", "ts"], how="left", validate="1:1")
+    told = out.pop("_told").notna()
+    out["predicted_reason"] = out["predicted_reason"].astype("str").where(told, "no_estimate_seen")
+    return out
 
 
 def _odds(

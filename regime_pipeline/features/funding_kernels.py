@@ -220,3 +220,46 @@ def runs(  # type: ignore[no-untyped-def]
             )
             if long[0] == 0:
                 idle = p + 1
+
+
+@numba.njit(cache=True, nogil=True)
+def seed_statistics(hour, rate, first, last, threshold, z, persistence):  # type: ignore[no-untyped-def]
+    """The seed's own z and persistence at every print, faults and all.
+
+    Prints are held forward to hours; the sample is the 720 hours that end with the print's own, which
+    it contains; sd with ddof 0. ``persistence`` is the share of those hours beyond ``threshold`` sd.
+    NaN where the 720 hours are not all filled (a print is held for 72 h at most) or nothing varies.
+    """
+    for s in range(len(first)):
+        begin = first[s]
+        for p in range(first[s], last[s]):
+            z[p] = np.nan
+            persistence[p] = np.nan
+            start = hour[p] - WINDOW_H + 1
+            while begin < p and hour[begin + 1] <= start:
+                begin += 1
+            if hour[begin] > start:
+                continue
+            usable, mean = True, 0.0
+            for i in range(begin, p + 1):
+                until = hour[i + 1] if i < p else hour[p] + 1
+                if until - hour[i] > RESTART_H or not math.isfinite(rate[i]):
+                    usable = False
+                mean += rate[i] * (until - max(hour[i], start))
+            if not usable:
+                continue
+            mean /= WINDOW_H
+            squares = 0.0
+            for i in range(begin, p + 1):
+                until = hour[i + 1] if i < p else hour[p] + 1
+                squares += (rate[i] - mean) ** 2 * (until - max(hour[i], start))
+            spread = math.sqrt(squares / WINDOW_H)
+            if spread <= 1e-12 * max(abs(mean), 1e-12):
+                continue
+            z[p] = (rate[p] - mean) / spread
+            beyond = 0
+            for i in range(begin, p + 1):
+                until = hour[i + 1] if i < p else hour[p] + 1
+                if abs(rate[i] - mean) > threshold * spread:
+                    beyond += until - max(hour[i], start)
+            persistence[p] = beyond / WINDOW_H

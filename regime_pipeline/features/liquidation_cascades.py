@@ -3,10 +3,10 @@
 Belongs here: ``features.liquidation_cascades``. Does not belong here: filling omitted hours
 (``market.derivatives``), wording of alerts (``alerts.events``).
 
-Hourly buckets are what providers keep, so velocity is the bucket's total per hour, self-excitation is
-measured on buckets, and levels come from prices, not from liquidation orders. Counts of orders are
-used where the frame carries them (``EVENT_COUNTS``). Sums of venues that publish part of their events
-are minimums (``is_lower_bound``).
+Hourly buckets are what providers keep, so severity, velocity and state come from buckets. Where single
+orders are stored too (``liquidation_orders``), what they say stands in columns of its own, from the
+one source that the settings name, beside the bucket figures and never mixed with them. Sums of venues
+that publish part of their events are minimums (``is_lower_bound``).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import pandas as pd
 
 from regime_pipeline.catalogue.frames import conform
 from regime_pipeline.catalogue.registry import table
+from regime_pipeline.features.liquidation_orders import Orders
 from regime_pipeline.numerics.panel import (
     HOUR_US,
     from_panel,
@@ -31,22 +32,35 @@ from regime_pipeline.numerics.panel import (
 from regime_pipeline.settings import CascadeParams, method_version
 from regime_pipeline.windows import HOUR, Grid, parse_lookback
 
-METHOD = "liquidation_cascades/2"
+METHOD = "liquidation_cascades/3"
 
 LOOKBACK: dict[str, str] = {
     "market.liquidations_1h": "121d",
     "market.open_interest": "1h",
     "market.candles_1h": "8d",
+    "raw.liquidation_events": "31d",
 }
-"""90 d of machines, each row judged by the 30 d before its day; a week of bars behind the levels."""
+"""90 d of machines, each row judged by the 30 d before its day; a week of bars behind the levels. Orders:
+30 d before the row's day."""
+
+OF_UNIVERSE = ("raw.liquidation_events",)
+"""Read of every configured symbol: another coin's orders tell that the feed was listening."""
 
 COLUMNS: dict[str, tuple[str, ...]] = {
-    "market.candles_1h": ("market", "symbol", "ts", "high", "low", "close", "source_tier")
+    "market.candles_1h": ("market", "symbol", "ts", "high", "low", "close", "source_tier"),
+    "raw.liquidation_events": (
+        "source",
+        "venue",
+        "market",
+        "symbol",
+        "ts",
+        "closure_id",
+        "position_side",
+        "price",
+        "liquidation_usd",
+    ),
 }
-"""All that is read of the bars."""
-
-EVENT_COUNTS = ("long_event_count", "short_event_count")
-"""Columns that a source of single orders adds; buckets of an aggregator have none."""
+"""All that is read of the bars and orders."""
 
 SAMPLE, SAMPLE_MIN, SAMPLE_MIN_POSITIVE = 720, 336, 100
 LEVELS = (0.90, 0.97, 0.99, 0.997, 0.9995)
@@ -72,9 +86,11 @@ def liquidation_cascades(
     liquidations_1h: pd.DataFrame,
     open_interest: pd.DataFrame,
     candles_1h: pd.DataFrame | None = None,
+    orders: pd.DataFrame | None = None,
     *,
     grid: Grid,
     params: CascadeParams,
+    order_source: str = "okx",
 ) -> pd.DataFrame:
     """Severity, dominance and cascade episodes, one row per symbol and hour.
 
@@ -95,16 +111,23 @@ def liquidation_cascades(
     BUILDING from 2, ACTIVE from 4, DECAYING once an active one falls below 2, NONE below 1.
 
     support_levels and resistance_levels are up to three confirmed swing points of the perpetual
-    within a week, nearest first. dominance_ci_low and dominance_ci_high bound the longs' share of the
-    orders, where orders are counted.
+    within a week, or price clusters of its liquidation orders, nearest first.
+
+    Where orders of ``order_source`` were heard: event_count, the interval of the longs' share of
+    them, velocity_15m_usd_per_hour (the hour's last quarter) and its peak. hawkes_* are a Hawkes
+    process with an exponential kernel per side, fitted once a day on the orders of the 30 d before
+    (500 needed); excitation_source says whether the row has them or only the proxies. The count
+    decides about dominance only where the hourly sums are of the orders' venue.
 
     Args:
         liquidations_1h: ``market.liquidations_1h`` with ``LOOKBACK`` before ``grid.start``.
         open_interest: ``market.open_interest`` with one hour before ``grid.start``.
         candles_1h: ``market.candles_1h`` (the perpetual is selected here) with a week before
             ``grid.start``; without it there are no levels.
+        orders: ``raw.liquidation_events`` of the whole universe with 31 d before ``grid.start``.
         grid: rows owed.
         params: threshold and dominance borders.
+        order_source: the provider of ``orders`` that counts.
 
     Returns:
         Content columns of ``features.liquidation_cascades``. Without a total everything is null and
@@ -112,8 +135,9 @@ def liquidation_cascades(
         interest only what needs them is, and status is partial. The statistics of self-excitation
         need the same history and don't change the status.
 
-    Sources: McNeil & Frey 2000; Hosking & Wallis 1987; Hawkes 1971; Kirchner 2016; Wilson 1927.
+    Sources: Ogata 1988; McNeil & Frey 2000; Hosking & Wallis 1987; Hawkes 1971; Kirchner 2016; Wilson 1927.
     """
+    from regime_pipeline.features import liquidation_orders as events_of
     from regime_pipeline.features.cascade_kernels import cascade_episodes
     from regime_pipeline.numerics.rolling import rolling_max
     from regime_pipeline.numerics.tails import tail_bands
@@ -132,7 +156,7 @@ def liquidation_cascades(
             "source_tier",
         ],
     )
-    counts = _event_counts(liquidations_1h, grid)
+    single = events_of.orders_of(orders, grid, source=order_source)
     oi = to_panel(open_interest, grid.widened(HOUR), ["open_interest_usd", "source_tier"])
     total = liq["total_liquidation_usd"]
     severity = _level(total[..., None], np.array(SEVERITY_STEPS) * params.cascade_threshold_usd)
@@ -149,12 +173,19 @@ def liquidation_cascades(
         rolling_max(liq["source_tier"], SAMPLE + 1, 1)[len(total) - owed :], oi["source_tier"][:-1]
     )
     now = {name: panel[len(total) - owed :] for name, panel in liq.items()}
-    columns = _measures(
-        now, severity[-owed:], pct[-owed:], oi["open_interest_usd"][:-1], counts, params
-    )
+    columns = _measures(now, severity[-owed:], pct[-owed:], oi["open_interest_usd"][:-1], params)
     columns |= _announcements(events, grid)
     columns |= _excitation(total, grid_start_us(wide) // HOUR_US % 24, owed)
-    levels, level_tier = _levels(candles_1h, grid)
+    same_venue = order_source in set(liquidations_1h.get("venue", pd.Series(dtype="str")))
+    columns |= _order_columns(
+        events_of.counts_and_speed(single, grid),
+        events_of.excitation(single, grid),
+        columns,
+        params,
+        order_source if len(single.hours) else None,
+        decides=same_venue,
+    )
+    levels, level_tier = _levels(candles_1h, single, grid)
     columns |= levels
     tier = np.fmax(tier, level_tier)
     columns["source_tier"] = np.where(np.isnan(now["total_liquidation_usd"]), np.nan, tier)
@@ -172,12 +203,55 @@ def _level(total: Floats, bands: Floats) -> Ints:
     return np.where(null, -1, reached).astype(np.int64)
 
 
-def _event_counts(liquidations_1h: pd.DataFrame, grid: Grid) -> tuple[Floats, Floats]:
-    """Liquidated long and short orders of every hour, NaN where they are not counted."""
-    if not set(EVENT_COUNTS) <= set(liquidations_1h.columns):
-        return (np.full((grid_length(grid), len(grid.symbols)), np.nan),) * 2
-    panels = to_panel(liquidations_1h, grid, EVENT_COUNTS)
-    return panels[EVENT_COUNTS[0]], panels[EVENT_COUNTS[1]]
+def _order_columns(
+    seen: dict[str, Floats],
+    excited: dict[str, Floats],
+    columns: dict[str, npt.NDArray[Any]],
+    params: CascadeParams,
+    source: str | None,
+    *,
+    decides: bool,
+) -> dict[str, npt.NDArray[Any]]:
+    """What single orders say; ``decides``: their count may open the dominance of the sums."""
+    from regime_pipeline.numerics.proportions import wilson
+
+    events = seen["longs"] + seen["shorts"]
+    ci_low, ci_high = wilson(seen["longs"], events)
+    fitted = np.isfinite(excited["branching_long"]) | np.isfinite(excited["branching_short"])
+    proxied = np.isfinite(columns["branching_ratio"]) | np.isfinite(columns["intensity_ratio"])
+    out = {
+        "order_source": np.where(np.isfinite(events), source, None),
+        "event_count": events,
+        "dominance_ci_low": ci_low,
+        "dominance_ci_high": ci_high,
+        "velocity_15m_usd_per_hour": seen["last_15m"],
+        "velocity_15m_peak_usd_per_hour": seen["peak_15m"],
+        "velocity_legacy_usd_per_hour": seen["between"],
+        "hawkes_branching_long": excited["branching_long"],
+        "hawkes_branching_short": excited["branching_short"],
+        "hawkes_intensity_ratio_long": excited["intensity_long"],
+        "hawkes_intensity_ratio_short": excited["intensity_short"],
+        "excitation_source": take_codes(
+            np.where(fitted, 0, np.where(proxied, 1, -1)), ("orders", "buckets")
+        ),
+    }
+    if decides:
+        share = columns["long_share_frac"]
+        many = (events >= params.min_events_for_dominance) & np.isfinite(share)
+        out["dominance"] = np.where(
+            many, take_codes(_side(share, params), _DOMINANCE), columns["dominance"]
+        )
+    return out
+
+
+def _side(share: Floats, params: CascadeParams) -> Ints:
+    """Place in ``_DOMINANCE`` of a share of longs."""
+    with np.errstate(invalid="ignore"):
+        return np.where(
+            share >= params.long_dominance_frac,
+            0,
+            np.where(share <= params.short_dominance_frac, 1, 2),
+        )
 
 
 def _excitation(total: Floats, day_offset: int, owed: int) -> dict[str, npt.NDArray[Any]]:
@@ -197,9 +271,10 @@ def _excitation(total: Floats, day_offset: int, owed: int) -> dict[str, npt.NDAr
 
 
 def _levels(
-    candles_1h: pd.DataFrame | None, grid: Grid
+    candles_1h: pd.DataFrame | None, single: Orders, grid: Grid
 ) -> tuple[dict[str, npt.NDArray[Any]], Floats]:
     """Level texts of the owed rows, and the worst tier of the bars behind them."""
+    from regime_pipeline.features import liquidation_orders as events_of
     from regime_pipeline.features import price_levels as levels
     from regime_pipeline.numerics.rolling import rolling_max
 
@@ -218,12 +293,18 @@ def _levels(
     high, low, close = (np.ascontiguousarray(bars[n].T) for n in ("high", "low", "close"))
     below, above = (np.full((*shape[::-1], levels.LEVELS), np.nan) for _ in range(2))
     known = np.zeros(shape[::-1], bool)
-    levels.swing_levels(high, low, close, close.shape[1] - shape[0], below, above, known)
+    first = close.shape[1] - shape[0]
+    width = np.empty(shape[::-1])
+    levels.bin_widths(high, low, close, first, width)
+    grouped = events_of.clusters(single, grid, close[:, first:], width)
+    origin = np.zeros((2, *shape[::-1], levels.LEVELS), np.int8)
+    levels.find_levels(high, low, close, first, *grouped, below, above, origin, known)
     flat = known.reshape(-1)
     parts = []
-    for side in (below, above):
+    for side, kinds in zip((below, above), origin, strict=True):
         rows = side.reshape(-1, levels.LEVELS)
-        parts += [levels.texts(rows, flat), levels.source_texts(rows, flat)]
+        told = kinds.reshape(-1, levels.LEVELS)
+        parts += [levels.texts(rows, flat), levels.source_texts(rows, told, flat)]
     columns = {n: p.reshape(shape[::-1]).T for n, p in zip(names, parts, strict=True)}
     tier = rolling_max(bars["source_tier"], levels.WINDOW, 1)[-shape[0] :]
     return columns, np.where(known.T, tier, np.nan)
@@ -234,27 +315,15 @@ def _measures(
     severity: Ints,
     pct: Ints,
     oi_before: Floats,
-    counts: tuple[Floats, Floats],
     params: CascadeParams,
 ) -> dict[str, npt.NDArray[Any]]:
-    from regime_pipeline.numerics.proportions import wilson
-
-    events = np.where(np.isnan(now["total_liquidation_usd"]), np.nan, counts[0] + counts[1])
-    ci_low, ci_high = wilson(counts[0], events)
     total, longs = now["total_liquidation_usd"], now["long_liquidations_usd"]
     known = ~np.isnan(total)
     with np.errstate(invalid="ignore", divide="ignore"):
         share = np.where(total > 0, longs / total, np.nan)
         bps = np.where(oi_before > 0, 1e4 * total / oi_before, np.nan)
-        dominance = np.where(
-            share >= params.long_dominance_frac,
-            0,
-            np.where(share <= params.short_dominance_frac, 1, 2),
-        )
-        enough = (total >= DOMINANCE_MIN * params.cascade_threshold_usd) | (
-            events >= params.min_events_for_dominance
-        )
-        dominance = np.where(enough & np.isfinite(share), dominance, -1)
+        enough = total >= DOMINANCE_MIN * params.cascade_threshold_usd
+        dominance = np.where(enough & np.isfinite(share), _side(share, params), -1)
     lacking = np.where(pct < 0, 1, 0) + np.where(np.isnan(bps), 2, 0)
     status = np.where(known, np.where(lacking > 0, 1, 0), 2)
     reason = np.where(known, lacking - 1, len(_REASONS))
@@ -269,9 +338,6 @@ def _measures(
         "liq_to_oi_bps": bps,
         "long_share_frac": share,
         "dominance": take_codes(dominance, _DOMINANCE),
-        "event_count": events,
-        "dominance_ci_low": ci_low,
-        "dominance_ci_high": ci_high,
         "coverage": now["coverage"],
         "is_lower_bound": now["is_lower_bound"],
         "status": take_codes(status, ("ok", "partial", "missing")),

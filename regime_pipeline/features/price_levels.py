@@ -1,8 +1,8 @@
-"""Support and resistance: confirmed swing points near the price.
+"""Support and resistance: confirmed swing points and liquidation clusters near the price.
 
-Belongs here: levels from hourly bars, and their text. Does not belong here: liquidation clusters by
-price (no source stores the price of single liquidations) and resting orders. Importing the kernel
-imports numba.
+Belongs here: levels from hourly bars, their choice together with clusters, and their text. Does not
+belong here: making clusters (``order_kernels``) and resting orders (stored books are sums by band, so
+that no wall has a price). Importing the kernel imports numba.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ATR_BARS, MIN_ATR_BARS = 14, 12
 LEVELS = 3
 MERGE_ATR = 0.25
 """A level within this many ATR of a nearer one is the same level."""
-SOURCE = "swing"
+SOURCES = ("swing", "liquidation_cluster")
 
 Floats = npt.NDArray[np.float64]
 
@@ -47,7 +47,7 @@ def _atr(high, low, close, h):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _nearest(candidates, n, price, least, out):  # type: ignore[no-untyped-def]
+def _nearest(candidates, kinds, n, price, least, out, origin):  # type: ignore[no-untyped-def]
     """The nearest candidates to the price that are ``least`` apart, nearest first."""
     found = 0
     while found < LEVELS:
@@ -62,12 +62,23 @@ def _nearest(candidates, n, price, least, out):  # type: ignore[no-untyped-def]
         if best < 0:
             return
         out[found] = candidates[best]
+        origin[found] = kinds[best]
         found += 1
 
 
 @numba.njit(cache=True, nogil=True)
-def swing_levels(high, low, close, first, support, resistance, known):  # type: ignore[no-untyped-def]
-    """Up to three confirmed swing lows below and swing highs above the close of every row.
+def bin_widths(high, low, close, first, out):  # type: ignore[no-untyped-def]
+    """A quarter of the mean true range of 14 bars of every row from ``first`` on, NaN without one."""
+    for s in range(close.shape[0]):
+        for h in range(first, close.shape[1]):
+            out[s, h - first] = MERGE_ATR * _atr(high[s], low[s], close[s], h)
+
+
+@numba.njit(cache=True, nogil=True)
+def find_levels(  # type: ignore[no-untyped-def]
+    high, low, close, first, below_clusters, above_clusters, support, resistance, sources, known
+):
+    """Up to three levels below and above the close of every row: swings and clusters.
 
     A swing low lies strictly below the three lows on either side; all seven bars lie in the 168 rows
     that end at the row. Levels nearer to each other than a quarter of the mean true range of 14 bars
@@ -78,14 +89,19 @@ def swing_levels(high, low, close, first, support, resistance, known):  # type: 
         low: lows.
         close: closes.
         first: first row wanted.
+        below_clusters: columns x (hours - first) x 3 liquidation clusters below the close, NaN none.
+        above_clusters: the same above it.
         support: columns x (hours - first) x 3, filled from the nearest; the rest stays as it is.
         resistance: the same above the close.
+        sources: 2 x columns x (hours - first) x 3, filled with the place in ``SOURCES`` of each level
+            (supports first); the rest stays.
         known: columns x (hours - first): whether the row has a close, 140 of 168 bars and the range.
     """
     columns, length = close.shape
     lows = np.zeros(length, np.bool_)
     highs = np.zeros(length, np.bool_)
-    candidates = np.empty(WINDOW)
+    candidates = np.empty(WINDOW + LEVELS)
+    kinds = np.empty(WINDOW + LEVELS, np.int64)
     for s in range(columns):
         for i in range(length):
             inside = i >= SIDE and i + SIDE < length
@@ -106,12 +122,21 @@ def swing_levels(high, low, close, first, support, resistance, known):  # type: 
                 for i in range(begin + SIDE, h - SIDE + 1):
                     if below and lows[i] and low[s, i] < price:
                         candidates[n] = low[s, i]
+                        kinds[n] = 0
                         n += 1
                     elif not below and highs[i] and high[s, i] > price:
                         candidates[n] = high[s, i]
+                        kinds[n] = 0
+                        n += 1
+                grouped = below_clusters if below else above_clusters
+                for i in range(LEVELS):
+                    if math.isfinite(grouped[s, h - first, i]):
+                        candidates[n] = grouped[s, h - first, i]
+                        kinds[n] = 1
                         n += 1
                 out = support if below else resistance
-                _nearest(candidates, n, price, MERGE_ATR * atr, out[s, h - first])
+                origin = sources[0 if below else 1, s, h - first]
+                _nearest(candidates, kinds, n, price, MERGE_ATR * atr, out[s, h - first], origin)
 
 
 def texts(levels: Floats, known: npt.NDArray[np.bool_]) -> npt.NDArray[np.object_]:
@@ -133,11 +158,18 @@ def texts(levels: Floats, known: npt.NDArray[np.bool_]) -> npt.NDArray[np.object
     return out
 
 
-def source_texts(levels: Floats, known: npt.NDArray[np.bool_]) -> npt.NDArray[np.object_]:
+def source_texts(
+    levels: Floats, sources: npt.NDArray[np.int8], known: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.object_]:
     """Where each level comes from, in the same order, as canonical JSON lists."""
-    names = ["[" + ",".join([f'"{SOURCE}"'] * n) + "]" for n in range(LEVELS + 1)]
+    kinds = len(SOURCES) + 1  # 0: no level
+    code = np.where(np.isfinite(levels), sources + 1, 0) @ kinds ** np.arange(LEVELS)
+    names = []
+    for value in range(kinds**LEVELS):
+        digits = [value // kinds**i % kinds for i in range(LEVELS)]
+        names.append("[" + ",".join(f'"{SOURCES[d - 1]}"' for d in digits if d) + "]")
     lookup = np.array([*names, None], dtype=object)
-    return lookup[np.where(known, np.isfinite(levels).sum(axis=1), LEVELS + 1)]
+    return lookup[np.where(known, code, len(names))]
 
 
-__all__ = ["source_texts", "swing_levels", "texts"]
+__all__ = ["bin_widths", "find_levels", "source_texts", "texts"]

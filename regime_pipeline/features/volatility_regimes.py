@@ -29,7 +29,8 @@ from regime_pipeline.windows import Grid, parse_lookback
 METHOD = "volatility/3"
 LOOKBACK: dict[str, str] = {"market.candles_1h": "405d"}
 """A year of confirmed classes, of which the first needs 168 h of machine + 24 h of null count + 743 h
-of baseline + 24 h of returns: 8760 + 959 h. The skill's 241 days lie inside."""
+of baseline + 24 h of returns: 8760 + 959 h. The skill's 241 days lie inside, and so do a week, a year and
+672 h of the jump model: 9599 h."""
 COLUMNS: dict[str, tuple[str, ...]] = {
     "market.candles_1h": ("market", "symbol", "ts", "open", "high", "low", "close", "source_tier")
 }
@@ -46,6 +47,7 @@ _NO_SCALE = 1e-12
 
 _SEVERITY = ("INFO", "WARNING", "CRITICAL")
 PREDICTABILITY = ("LOW", "MEDIUM", "HIGH")
+_NO_JUMP_STATE = ("no_observation", "insufficient_history", "zero_dispersion")
 SKILL_STEPS = (0.05, 0.20)
 """Lower ends of MEDIUM and HIGH."""
 
@@ -105,6 +107,11 @@ def volatility_regimes(
     hold until the next one: see ``volatility_outlook.har_skill``. Both are null where the history is
     too short; the row's status is about the confirmed regime and doesn't change for them.
 
+    ``vol_regime_sjm`` is the state of a statistical jump model on the Garman-Klass volatilities of
+    6 h, 24 h and an exponentially weighted week, refitted every Monday 00:00 UTC on the 365 days
+    before it (nine tenths of them known) and read online: see ``volatility_jumps.jump_regimes``. It
+    takes no part in anything else; ``sjm_reason`` says why it is null.
+
     Args:
         candles_1h: rows of ``market.candles_1h`` (spot is selected here) from ``LOOKBACK`` before
             ``grid.start``; rows may be absent.
@@ -126,6 +133,7 @@ def volatility_regimes(
     keep = grid_length(wide) - grid_length(grid)
     full = _statistics(panels, grid_start_us(wide) // HOUR_US, keep)
     columns = _regimes(full, params, grid_start_us(wide), keep)
+    columns |= _jumps(panels, grid_start_us(wide) // HOUR_US, keep)
     columns |= _outlook(full["volatility_24h"], grid_start_us(wide) // HOUR_US, keep)
     columns |= {
         name: panel if len(panel) == grid_length(grid) else panel[keep:]
@@ -204,6 +212,22 @@ def _outlook(volatility: FloatPanel, first_hour: int, keep: int) -> dict[str, np
     return {
         "har_skill": out,
         "predictability": take_codes(np.where(np.isfinite(out), code, -1), PREDICTABILITY),
+    }
+
+
+def _jumps(panels: dict[str, FloatPanel], first_hour: int, keep: int) -> dict[str, npt.NDArray]:
+    """States of the jump model at every owed row."""
+    from regime_pipeline.features.volatility_jumps import jump_regimes
+
+    variance = np.ascontiguousarray(garman_klass(panels).T)
+    state, penalty, monday, why = (x.T for x in jump_regimes(variance, first_hour, keep))
+    fitted = np.isfinite(penalty)
+    stamps = (monday * HOUR_US).astype("datetime64[us]")
+    return {
+        "vol_regime_sjm": take_codes(state, VOL_REGIMES),
+        "sjm_penalty": penalty,
+        "sjm_fitted_at": np.where(fitted, stamps, np.datetime64("NaT", "us")),
+        "sjm_reason": take_codes(why.astype(np.int64) - 1, _NO_JUMP_STATE),
     }
 
 

@@ -1,7 +1,7 @@
-"""Settled funding prints of the one configured venue, normalised to a common interval.
+"""Funding of the one configured venue: settled prints, and the running estimate of the coming one.
 
-Belongs here: choosing the venue's prints, the hour they settle at, the interval in force, units. Does
-not belong here: judging a print (``features.funding_anomalies``).
+Belongs here: choosing the venue's prints, the hour they settle at, the interval in force, units; which
+estimate was known at an hour. Does not belong here: judging a print (``features.funding_anomalies``).
 """
 
 from __future__ import annotations
@@ -15,13 +15,21 @@ import pandas as pd
 
 from regime_pipeline.catalogue.frames import conform, empty
 from regime_pipeline.catalogue.registry import table
+from regime_pipeline.numerics.panel import from_panel, take_codes
 from regime_pipeline.settings import method_version
-from regime_pipeline.windows import Window
+from regime_pipeline.windows import HOUR, Grid, Window
 
 METHOD = "funding/1"
+PREDICTED_METHOD = "funding_predicted/1"
 
 LOOKBACK: dict[str, str] = {"raw.funding_rates": "4d"}
 """Three days of earlier prints tell the interval; the rest is slack for rounding to the hour."""
+
+PREDICTED_LOOKBACK: dict[str, str] = {"raw.funding_predictions": "2h", "market.funding": "3d"}
+"""Estimates seen in the two hours before a row's decision; prints of three days for the interval."""
+
+PREDICTED_REACH = timedelta(hours=2)
+"""An estimate that was seen longer ago is not shown: hourly collection has missed a round then."""
 
 LEGAL_INTERVALS = (1, 2, 4, 6, 8)
 """Hours between settlements that a gap between prints may stand for."""
@@ -74,6 +82,113 @@ def funding(
     owed = (out["ts"] >= window.start) & (out["ts"] < window.end)
     return conform(out.loc[owed, list(target.content)], target)[list(target.content)].reset_index(
         drop=True
+    )
+
+
+def funding_predicted_1h(
+    raw_predictions: pd.DataFrame,
+    funding_prints: pd.DataFrame,
+    *,
+    grid: Grid,
+    venues: Mapping[str, str],
+) -> pd.DataFrame:
+    """``market.funding_predicted_1h``: the newest estimate seen before each hour's end.
+
+    A row decides at ``ts + 1h`` and shows what had been *seen* by then (``available_at``, shown as
+    ``predicted_asof``), wherever the observation was stamped. It is null when nothing was seen in
+    the two hours before (``no_estimate_seen``), and when the settlement that the newest estimate is
+    about has passed (``settled_since``). ``predicted_rate_8h`` uses the interval told beside the
+    estimate, else that of the newest settled print of 72 h; without one it is null (partial,
+    ``interval_unknown``).
+
+    Args:
+        raw_predictions: ``raw.funding_predictions`` with the lookback before the grid.
+        funding_prints: ``market.funding`` with three days before the grid.
+        grid: rows owed.
+        venues: symbol -> the one venue whose perpetual it is. Where several providers relay it, the
+            lowest tier counts, then the provider's name.
+    """
+    spec = table("market.funding_predicted_1h")
+    rows = from_panel(grid, {}).assign(decides=lambda f: f["ts"] + HOUR)
+    seen = _predictions(raw_predictions, venues)
+    found = _newest_before(rows, seen, PREDICTED_REACH).sort_values(["symbol", "ts"])
+    prints = funding_prints[["symbol", "ts", "interval_hours", "source_tier"]].rename(
+        columns={
+            "ts": "seen_at",
+            "interval_hours": "in_force",
+            "source_tier": "print_tier",
+        }
+    )
+    prints = prints[prints["in_force"].notna()]
+    prints = prints.sort_values(["seen_at", "symbol"], kind="stable")
+    force = _newest_before(rows, prints, timedelta(hours=_REACH_H)).sort_values(["symbol", "ts"])
+    numbers = {
+        n: pd.to_numeric(f[n]).to_numpy(dtype="float64", na_value=np.nan)
+        for f in (found, force)
+        for n in ("predicted_rate", "interval_hours", "source_tier", "in_force", "print_tier")
+        if n in f
+    }
+    nothing = np.isnan(numbers["predicted_rate"])
+    past = ~nothing & (found["predicted_for"] < found["decides"]).fillna(False).to_numpy(bool)
+    known = ~(nothing | past)
+    borrowed = known & np.isnan(numbers["interval_hours"])
+    interval = np.where(borrowed, numbers["in_force"], numbers["interval_hours"])
+    rate = np.where(known, numbers["predicted_rate"], np.nan)
+    unknown = known & np.isnan(interval)
+    tier = np.where(
+        borrowed, np.fmax(numbers["source_tier"], numbers["print_tier"]), numbers["source_tier"]
+    )
+    out = found[["symbol", "ts"]].assign(
+        venue=found["symbol"].map(dict(venues)),
+        source=found["source"].where(known),
+        predicted_rate=rate,
+        predicted_rate_8h=rate * 8.0 / interval,
+        interval_hours=pd.array(np.where(known, interval, np.nan), dtype="Float64").astype("Int64"),
+        predicted_for=found["predicted_for"].where(known),
+        predicted_asof=found["seen_at"].where(known),
+        status=np.select([~known, unknown], ["missing", "partial"], "ok"),
+        reason=take_codes(
+            np.select([nothing, past, unknown], [0, 1, 2], -1),
+            ("no_estimate_seen", "settled_since", "interval_unknown"),
+        ),
+        source_tier=np.where(known, tier, np.nan),
+        method_version=method_version(PREDICTED_METHOD),
+    )
+    return conform(out[list(spec.content)], spec)[list(spec.content)].reset_index(drop=True)
+
+
+def _predictions(raw: pd.DataFrame, venues: Mapping[str, str]) -> pd.DataFrame:
+    """Estimates of the configured venues in the order in which they were seen, one provider each."""
+    venue = raw["symbol"].map(dict(venues))
+    own = raw.loc[
+        (raw["market"] == "perp") & (raw["venue"] == venue) & raw["predicted_rate"].notna(),
+        [
+            "symbol",
+            "ts",
+            "available_at",
+            "source",
+            "predicted_rate",
+            "predicted_for",
+            "interval_hours",
+            "source_tier",
+        ],
+    ]
+    own = own.sort_values(["symbol", "ts", "source_tier", "source"], kind="stable")
+    own = own.drop_duplicates(["symbol", "ts"])
+    own = own.rename(columns={"available_at": "seen_at"}).drop(columns="ts")
+    return own.sort_values(["seen_at", "symbol"], kind="stable")
+
+
+def _newest_before(rows: pd.DataFrame, seen: pd.DataFrame, reach: timedelta) -> pd.DataFrame:
+    """Beside every row the newest of its symbol in ``[decides - reach, decides)``, else nulls."""
+    return pd.merge_asof(
+        rows.sort_values(["decides", "symbol"], kind="stable"),
+        seen,
+        left_on="decides",
+        right_on="seen_at",
+        by="symbol",
+        tolerance=pd.Timedelta(reach),
+        allow_exact_matches=False,
     )
 
 

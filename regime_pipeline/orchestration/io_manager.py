@@ -45,6 +45,7 @@ CONFIGURED: dict[str, Callable[[Settings], list[str]]] = {
     ),
     "settings:open_interest_source": lambda s: [s.open_interest_source],
     "settings:liquidation_source": lambda s: [s.liquidation_source],
+    "settings:liquidation_order_source": lambda s: [s.liquidation_order_source],
 }
 """Values that an input may be narrowed to and that only the settings know."""
 

@@ -17,6 +17,8 @@ from regime_pipeline.providers import binance_market as market
 from regime_pipeline.providers.binance import book_and_trades
 from regime_pipeline.providers.binance import parse_klines as _spot_klines
 from regime_pipeline.providers.plan import Endpoint, Feed, Paging
+from regime_pipeline.providers.predictions import DATASET as PREDICTIONS
+from regime_pipeline.providers.predictions import running_estimates
 from regime_pipeline.providers.wire import (
     Columns,
     Context,
@@ -265,12 +267,12 @@ POSITIONING = tuple(
 )
 DEPTH = _endpoint("fapi_v1_depth", "/fapi/v1/depth", market.depth(PROVIDER), 20)
 AGG_TRADES = _endpoint("fapi_v1_aggTrades", "/fapi/v1/aggTrades", market.agg_trades(PROVIDER), 20)
+PREMIUM_INDEX = _endpoint("fapi_v1_premiumIndex", "/fapi/v1/premiumIndex", parse_premium_index, 1)
 STATE = tuple(
     _endpoint(path.strip("/").replace("/", "_"), path, parse, weight)
     for path, parse, weight in (
         ("/fapi/v1/trades", market.trades(PROVIDER), 5),
         ("/fapi/v1/historicalTrades", market.trades(PROVIDER), 20),
-        ("/fapi/v1/premiumIndex", parse_premium_index, 1),
         ("/fapi/v1/openInterest", parse_open_interest, 1),
         ("/fapi/v1/markPriceKlines", parse_reference_klines, 5),
         ("/fapi/v1/indexPriceKlines", parse_reference_klines, 5),
@@ -290,6 +292,7 @@ ENDPOINTS = (
     *POSITIONING,
     DEPTH,
     AGG_TRADES,
+    PREMIUM_INDEX,
     *STATE,
 )
 
@@ -335,6 +338,17 @@ FEEDS = (
         params=lambda _: {},
         part="intervals",
         per_symbol=False,
+    ),
+    Feed(
+        dataset=PREDICTIONS,
+        endpoint=PREMIUM_INDEX,
+        market="perp",
+        venue="binance",
+        paging=Paging("single"),
+        params=lambda symbol: {"symbol": symbol.name},
+        live_only=True,
+        snapshot=True,
+        shape=running_estimates,
     ),
     _data_feed("open_interest", OPEN_INTEREST),
     *(_data_feed("positioning", endpoint) for endpoint in POSITIONING),

@@ -95,6 +95,7 @@ BUDGETS: Mapping[str, tuple[Budget, ...]] = MappingProxyType(
             _okx(100, f"{_OKX_MARKET}/trades"),
             _okx(20, f"{_OKX_MARKET}/history-trades"),
             _okx(10, f"{_OKX_PUBLIC}/funding-rate-history"),
+            _okx(10, f"{_OKX_PUBLIC}/funding-rate"),
             _okx(20, f"{_OKX_PUBLIC}/open-interest"),
             _okx(10, f"{_OKX_RATIOS}/open-interest-history"),
             _okx(5, "/api/v5/rubik/"),

@@ -25,6 +25,8 @@ import pandas as pd
 from regime_pipeline.providers.books import snapshot, text_or_none
 from regime_pipeline.providers.errors import ContractViolation
 from regime_pipeline.providers.plan import TRADE_REACH, Endpoint, Feed, Paging
+from regime_pipeline.providers.predictions import DATASET as PREDICTIONS
+from regime_pipeline.providers.predictions import running_estimates
 from regime_pipeline.providers.trades import side_words, trade_rows
 from regime_pipeline.providers.wire import (
     CURSOR,
@@ -277,15 +279,15 @@ OPEN_INTEREST = _endpoint("/v5/market/open-interest", parse_open_interest)
 ACCOUNTS = _endpoint("/v5/market/account-ratio", parse_account_ratio)
 ORDER_BOOK = _endpoint("/v5/market/orderbook", parse_order_book)
 TRADES = _endpoint("/v5/market/recent-trade", parse_recent_trades)
+TICKERS = _endpoint("/v5/market/tickers", parse_tickers)
 STATE = (
     _endpoint("/v5/market/mark-price-kline", parse_price_klines),
     _endpoint("/v5/market/index-price-kline", parse_price_klines),
     _endpoint("/v5/market/premium-index-price-kline", parse_price_klines),
-    _endpoint("/v5/market/tickers", parse_tickers),
     _endpoint("/v5/market/time", parse_time),
 )
 """Endpoints that are read on request; no dataset is made of them."""
-ENDPOINTS = (KLINES, FUNDING, OPEN_INTEREST, ACCOUNTS, ORDER_BOOK, TRADES, *STATE)
+ENDPOINTS = (KLINES, FUNDING, OPEN_INTEREST, ACCOUNTS, ORDER_BOOK, TRADES, TICKERS, *STATE)
 
 
 def _feed(dataset: str, endpoint: Endpoint, market: str, paging: Paging, **params: str) -> Feed:
@@ -331,6 +333,12 @@ FEEDS = (
         FUNDING,
         "perp",
         _bounded(200, step=8 * HOUR, least_step=HOUR),
+    ),
+    replace(
+        _feed(PREDICTIONS, TICKERS, "perp", Paging("single")),
+        live_only=True,
+        snapshot=True,
+        shape=running_estimates,
     ),
     _feed(
         "open_interest", OPEN_INTEREST, "perp", _bounded(200, cursor="cursor"), intervalTime="1h"

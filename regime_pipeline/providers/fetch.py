@@ -76,6 +76,7 @@ LAGS: Mapping[str, timedelta] = MappingProxyType(
     {
         "candles": INTERVAL,
         "funding_rates": timedelta(0),
+        "funding_predictions": timedelta(0),
         "open_interest": INTERVAL + timedelta(minutes=5),
         "positioning": INTERVAL + timedelta(minutes=5),
         "liquidations": INTERVAL + timedelta(minutes=5),
@@ -753,8 +754,8 @@ def _observed_now(frame: pd.DataFrame, common: _Stamping) -> pd.DataFrame:
     is no observation.
     """
     hour = pd.Timestamp(_last_hour(common.now)).as_unit("us")
-    if "ts" in frame:
-        told = frame["ts"]
+    if "ts" in frame or "told_at" in frame:
+        told = frame["ts" if "ts" in frame else "told_at"]
         old = told.notna() & (told < hour - HOUR)
         _blame(frame, old, "ts: a stale reply, older than the hour before it was asked for")
         frame["ts"] = told.dt.floor("h").where(told.notna() & ~old, hour)
@@ -822,7 +823,16 @@ def _blame(frame: pd.DataFrame, mask: pd.Series, why: str | pd.Series) -> None:
 
 RELAYED = frozenset({"candles", "positioning"})
 """Datasets that an aggregator only relays from the venue, which tells them itself."""
-BY_VENUE = frozenset({"candles", "funding_rates", "open_interest", "positioning", "liquidations"})
+BY_VENUE = frozenset(
+    {
+        "candles",
+        "funding_rates",
+        "funding_predictions",
+        "open_interest",
+        "positioning",
+        "liquidations",
+    }
+)
 
 
 def _primary_source(stream: _Stream, common: _Stamping) -> str:

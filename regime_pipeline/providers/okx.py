@@ -21,6 +21,8 @@ from regime_pipeline.providers import okx_market as market
 from regime_pipeline.providers.binance_futures import two_metrics
 from regime_pipeline.providers.okx_market import data_of as _rows
 from regime_pipeline.providers.plan import TRADE_REACH, Endpoint, Feed, Paging
+from regime_pipeline.providers.predictions import DATASET as PREDICTIONS
+from regime_pipeline.providers.predictions import running_estimates
 from regime_pipeline.providers.wire import Columns, Context, Parser
 from regime_pipeline.windows import HOUR
 
@@ -173,13 +175,13 @@ TAKER_VOLUME = _endpoint(f"{_RUBIK}/taker-volume-contract", parse_taker_volume)
 BOOKS = _endpoint("/api/v5/market/books", market.parse_books)
 HISTORY_TRADES = _endpoint("/api/v5/market/history-trades", market.parse_trades)
 INSTRUMENTS = _endpoint("/api/v5/public/instruments", market.parse_instruments)
+RUNNING_RATE = _endpoint("/api/v5/public/funding-rate", market.parse_funding_rate)
 LIQUIDATIONS = _endpoint("/api/v5/public/liquidation-orders", market.parse_liquidation_orders)
 STATE = (
     _endpoint("/api/v5/market/trades", market.parse_trades),
     _endpoint("/api/v5/market/ticker", market.parse_tickers),
     _endpoint("/api/v5/market/tickers", market.parse_tickers),
     _endpoint("/api/v5/market/index-tickers", market.parse_index_tickers),
-    _endpoint("/api/v5/public/funding-rate", market.parse_funding_rate),
     _endpoint("/api/v5/public/open-interest", market.parse_open_interest),
     _endpoint("/api/v5/public/mark-price", market.parse_mark_price),
     *(
@@ -201,6 +203,7 @@ ENDPOINTS = (
     HISTORY_TRADES,
     INSTRUMENTS,
     LIQUIDATIONS,
+    RUNNING_RATE,
     *STATE,
 )
 
@@ -286,6 +289,17 @@ FEEDS = (
         paging=Paging("backward", 100, end="after", step=8 * HOUR, least_step=HOUR),
         params=lambda symbol: {"instId": symbol.name},
         retention=FUNDING_RETENTION,
+    ),
+    Feed(
+        dataset=PREDICTIONS,
+        endpoint=RUNNING_RATE,
+        market="perp",
+        venue="okx",
+        paging=Paging("single"),
+        params=lambda symbol: {"instId": symbol.name},
+        live_only=True,
+        snapshot=True,
+        shape=running_estimates,
     ),
     _rubik_feed("open_interest", OPEN_INTEREST),
     _rubik_feed("positioning", ACCOUNTS),

@@ -32,6 +32,7 @@ and the candles' taker volumes cover what is older."""
 FORWARD_ONLY: Mapping[str, str] = MappingProxyType(
     {
         "order_book": "forward only: a venue sells no book of the past",
+        "funding_predictions": "forward only: an estimate is gone once its rate is settled",
         "liquidation_events": "forward only: a venue keeps forced closures for a day at most",
         "trade_flow": "forward only: single trades are asked for the newest 3 hours",
     }

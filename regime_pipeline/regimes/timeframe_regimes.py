@@ -46,6 +46,8 @@ MACHINE_HOURS = 90 * 24
 RESTART_AFTER = 24
 CONFIRMATIONS = 3
 MIN_FRAMES = 3
+VOTES_WINDOW, MIN_VOTES = 90 * 24, 60 * 24
+"""Rows behind n_eff_votes: the 90 d before the row, two thirds of them known to both frames."""
 
 _STATISTICS = ("price_z", "trend_z", "volume_z", "heat", "efficiency")
 _OPPOSED = {IGNITION: COOLING, COOLING: IGNITION}
@@ -102,6 +104,8 @@ def timeframe_regimes(
     codes, primary, confirmed = codes[:, keep:], primary[keep:], confirmed[keep:]
     votes = {name: panel[keep:] for name, panel in votes.items()}
     columns |= _vote_columns(codes, votes, primary, columns["volume_z_1h"], params)
+    columns |= _legacy_columns(codes)
+    columns["n_eff_votes"] = effective_votes(np.stack(labels), keep)
     columns |= _event_columns(primary, confirmed)
     columns |= _status_columns(codes, primary, np.isfinite(panels["close"])[keep:])
     worst = np.fmax.reduce(tiers)
@@ -157,6 +161,55 @@ def agreement_with(labels: Codes, primary: Codes) -> tuple[FloatPanel, FloatPane
     compatible = np.where(directed, available - opposed, np.nan)
     score = (same + 0.5 * (available - same - opposed)) / np.maximum(available, 1)
     return compatible, np.where(directed, score, np.nan)
+
+
+def effective_votes(labels: Codes, first: int) -> FloatPanel:
+    """How many independent votes the available frames of every row amount to.
+
+    ``k^2 / sum_ij rho_ij^2`` over the k frames that have a label, rho the correlation of two frames'
+    signed labels (IGNITION 1, COOLING -1, else 0) over the rows h-2160..h-1: k for frames that know
+    nothing of each other, 1 for frames that always say the same. NaN under three frames, and where
+    two of them lack 1440 common rows or one never changed.
+
+    Args:
+        labels: label codes, frames x rows x columns, -1 null, with 2160 rows before ``first``.
+        first: first row wanted.
+    """
+    sign = np.where(labels == IGNITION, 1, np.where(labels == COOLING, -1, 0))
+    known = labels >= 0
+    rows = labels.shape[1] - first
+    squares = np.zeros((rows, labels.shape[2]))
+    available = known[:, first:].sum(axis=0).astype("float64")
+    for i in range(len(labels)):
+        for j in range(i):
+            both = (known[i] & known[j]).astype(np.int64)
+            a, b = sign[i] * both, sign[j] * both
+            n, sa, sb, saa, sbb, sab = (
+                _window_sum(x, first) for x in (both, a, b, a * a, b * b, a * b)
+            )
+            spread = (n * saa - sa * sa) * (n * sbb - sb * sb)
+            cross = n * sab - sa * sb
+            usable = (n >= MIN_VOTES) & (spread > 0)
+            rho2 = np.where(usable, cross.astype("float64") ** 2 / np.maximum(spread, 1), np.nan)
+            squares += np.where(both[first:] > 0, 2.0 * rho2, 0.0)
+    voted = np.where(available >= MIN_FRAMES, available, np.nan)
+    return voted**2 / (voted + squares)
+
+
+def _window_sum(values: npt.NDArray[np.int64], first: int) -> npt.NDArray[np.int64]:
+    """Sum over the window before every row from ``first`` on; whole numbers, so exact."""
+    total = np.concatenate([np.zeros((1, values.shape[1]), np.int64), np.cumsum(values, axis=0)])
+    end = np.arange(first, len(values))
+    return np.asarray(total[end] - total[np.maximum(end - VOTES_WINDOW, 0)])
+
+
+def _legacy_columns(codes: Codes) -> dict[str, npt.NDArray]:
+    """The seed's count of agreeing frames: those not opposed to the 1h label, NEUTRAL included."""
+    hourly = codes[0]
+    opposite = np.select([hourly == label for label in _OPPOSED], list(_OPPOSED.values()), -2)
+    whole = (codes >= 0).all(axis=0)
+    agreeing = len(codes) - (codes == opposite).sum(axis=0)
+    return {"agreement_legacy": np.where(whole, agreeing, np.nan)}
 
 
 def _newest_bar(bars: Bars, first_hour: int, length: int) -> npt.NDArray[np.int64]:

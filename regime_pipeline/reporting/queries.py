@@ -73,7 +73,13 @@ def events(
 
 def hourly_tables() -> list[Table]:
     """Derived tables that owe a row per symbol and hour."""
-    irregular = {"market.funding", "market.candles_resampled", "features.funding_prints"}
+    irregular = {
+        "market.funding",
+        "market.candles_resampled",
+        "features.funding_prints",
+        "features.funding_outcomes",
+        "regimes.timeframe_outcomes",
+    }
     return [
         t
         for t in TABLES.values()

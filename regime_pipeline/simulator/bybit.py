@@ -337,13 +337,27 @@ class Desk:
         text = f"{price:.8f}"
         row = {"symbol": query["symbol"], "lastPrice": text, "bid1Price": text, "ask1Price": text}
         if market == "perp":
+            rate, at = self._coming_funding(symbol)
             row |= {
                 "markPrice": text,
                 "indexPrice": text,
-                "fundingRate": "",
-                "nextFundingTime": "0",
+                "fundingRate": rate,
+                "nextFundingTime": at,
             }
         return {"category": query.get("category", "linear"), "list": [row]}
+
+    def _coming_funding(self, symbol: str) -> tuple[str, str]:
+        """The estimate of the coming settlement and its time; blank and 0 where none comes."""
+        feed = self._world.feed("funding", "bybit", "", symbol, 0)
+        if feed is None:
+            return "", "0"
+        series = feed.closed
+        place = int(np.searchsorted(series.ts, self._world.now_ms(), side="right"))
+        if place >= len(series):
+            return "", "0"
+        guess = series.predicted[place]
+        rate = float(guess if np.isfinite(guess) else series.rate[place])
+        return f"{rate:.10f}", str(int(series.ts[place]) // HOUR_MS * HOUR_MS)
 
 
 def _levels(price: np.ndarray, size: np.ndarray, digits: int, limit: int) -> list[list[str]]:

@@ -141,12 +141,28 @@ def test_every_statistic_of_an_hour_matches_a_slow_reference() -> None:
             "abs_change": corr - base,
             "break_z": z,
             "break_z_sd": sd,
+            "corr_30d_legacy": both.iloc[now - 719 : now + 1].corr().iloc[0, 1],
         }
         for name, value in expected.items():
             assert row[name] == pytest.approx(value, rel=1e-10), name
     adjusted = stats.false_discovery_control(list(raw.values()))
     for pair, value in zip(raw, adjusted, strict=True):
         assert frame.loc[pair, "p_break"] == pytest.approx(value, rel=1e-10)
+
+
+def test_the_break_of_the_seed_is_a_relative_drop_alone() -> None:
+    closes = _decoupled()
+    frame, _ = _run(closes, FIRST, FIRST + timedelta(days=14))
+    drop = (frame["corr_30d_legacy"] - frame["corr_7d"]) / frame["corr_30d_legacy"].abs()
+    assert frame["is_break_legacy"].notna().all()
+    assert frame["is_break_legacy"].eq(drop > 0.5).all()
+    assert frame["is_break_legacy"].any() and not frame["is_break_legacy"].all()
+    returns = np.log(closes / closes.shift(1))
+    at = FIRST + timedelta(days=9)
+    place = closes.index.get_loc(pd.Timestamp(at))
+    pair = frame[(frame["ts"] == at)].iloc[0]
+    month = returns.iloc[place - 719 : place + 1][[pair["symbol_a"], pair["symbol_b"]]].corr()
+    assert pair["corr_30d_legacy"] == pytest.approx(month.iloc[0, 1], rel=1e-9)
 
 
 def test_corr_ewma_weighs_by_an_84_hour_half_life() -> None:

@@ -314,6 +314,51 @@ def test_every_column_equals_the_slow_reference(seed: int) -> None:
     assert nulls(out.loc[known, "episode_start"]) == nulls(expected.loc[known.to_numpy(), "start"])
 
 
+def slow_seed(prints: pd.DataFrame) -> pd.DataFrame:
+    """The seed's z and persistence from an hourly series that holds every print forward."""
+    rows = []
+    for symbol, group in prints.groupby("symbol"):
+        rate = group.set_index("ts")["funding_rate"].astype(float)
+        for at in rate.index:
+            known = rate[:at]
+            hours = pd.date_range(at - pd.Timedelta(hours=719), at, freq="1h")
+            filled = known.reindex(known.index.union(hours)).ffill(limit=None).reindex(hours)
+            gaps = known[hours[0] :].index.to_series().diff()
+            before = known[: hours[0]].index
+            start = before[-1] if len(before) else None
+            inside = [t for t in known.index if start is not None and t >= start]
+            longest = (
+                max(np.diff(inside), default=pd.Timedelta(0)) if len(inside) > 1 else gaps.max()
+            )
+            if filled.isna().any() or start is None or longest > pd.Timedelta(hours=72):
+                rows.append((symbol, at, math.nan, math.nan))
+                continue
+            sd = filled.std(ddof=0)
+            z = (filled - filled.mean()) / sd
+            rows.append((symbol, at, z.iloc[-1], (z.abs() > 2).mean()))
+    return pd.DataFrame(rows, columns=["symbol", "ts", "z", "persistence"])
+
+
+def test_the_statistics_of_the_seed_equal_their_slow_reading() -> None:
+    prints = wild_prints(6, symbols=("ADA/USDT",))
+    out = funding_prints(prints, window=ALL, symbols=["ADA/USDT"], params=PARAMS)
+    expected = slow_seed(prints)
+    np.testing.assert_allclose(out["z_score_legacy"].to_numpy(float), expected["z"], rtol=1e-9)
+    np.testing.assert_allclose(
+        out["persistence_legacy"].to_numpy(float), expected["persistence"], rtol=1e-9
+    )
+    known = out["z_score_legacy"].notna()
+    assert 100 < known.sum() < len(out)
+    assert out.loc[known, "is_anomaly_legacy"].eq(out.loc[known, "z_score_legacy"].abs() > 2).all()
+    assert out.loc[~known, "is_anomaly_legacy"].isna().all()
+    assert out["persistence_legacy"].max() <= 0.25  # Chebyshev
+
+
+def test_a_rate_that_never_moves_has_no_z_of_the_seed() -> None:
+    out = judged([1e-4] * 100)
+    assert out["z_score_legacy"].isna().all() and out["z_score"].iloc[-1] == 0.0
+
+
 def test_prints_never_depend_on_where_the_computation_began_nor_on_the_future() -> None:
     prints = wild_prints(5)
     symbols = ["ADA/USDT", "BTC/USDT"]

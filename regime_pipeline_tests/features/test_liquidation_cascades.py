@@ -324,25 +324,6 @@ def test_missing_hours_and_bars_cost_only_what_needs_them() -> None:
     assert without[NEW[3:]].isna().all(axis=None)
 
 
-def test_counted_orders_give_an_interval_and_buckets_give_none() -> None:
-    longs, shorts = _world()
-    grid = Grid.of(Window(FIRST, FIRST + timedelta(hours=3)), SYMBOLS)
-    liquidations = _liquidations(longs, shorts)
-    at = liquidations["ts"] == pd.Timestamp(FIRST)
-    liquidations.loc[at, ["long_liquidations_usd", "short_liquidations_usd"]] = [700.0, 300.0]
-    liquidations.loc[at, "total_liquidation_usd"] = 1000.0
-    interest = _interest(longs.index)
-    few = liquidation_cascades(liquidations, interest, grid=grid, params=PARAMS).iloc[0]
-    assert few[["event_count", "dominance_ci_low", "dominance_ci_high", "dominance"]].isna().all()
-    counted = liquidations.assign(long_event_count=18, short_event_count=7)
-    row = liquidation_cascades(counted, interest, grid=grid, params=PARAMS).iloc[0]
-    assert row["event_count"] == 25 and row["dominance"] == "LONG"
-    assert (round(row["dominance_ci_low"], 2), round(row["dominance_ci_high"], 2)) == (0.52, 0.86)
-    four = liquidations.assign(long_event_count=4, short_event_count=0)
-    row = liquidation_cascades(four, interest, grid=grid, params=PARAMS).iloc[0]
-    assert pd.isna(row["dominance"])  # four orders of a thousand dollars say nothing
-
-
 # -- episodes -----------------------------------------------------------------------------------
 
 

@@ -19,7 +19,9 @@ def found(
     shape = (len(close), close.shape[1] - first)
     below, above = np.full((*shape, 3), NAN), np.full((*shape, 3), NAN)
     known = np.zeros(shape, bool)
-    levels.swing_levels(high, low, close, first, below, above, known)
+    none = np.full((*shape, 3), NAN)
+    sources = np.zeros((2, *shape, 3), np.int8)
+    levels.find_levels(high, low, close, first, none, none, below, above, sources, known)
     return below, above, known
 
 
@@ -105,9 +107,10 @@ def test_texts_are_canonical_json_and_null_where_nothing_is_known() -> None:
     texts = levels.texts(rows, known)
     assert texts.tolist() == ["[2.5,0.1,1e-07]", "[3.0]", "[]", None]
     assert json.dumps(json.loads(texts[0]), separators=(",", ":")) == texts[0]
-    assert levels.source_texts(rows, known).tolist() == [
-        '["swing","swing","swing"]',
-        '["swing"]',
+    sources = np.array([[0, 1, 0], [1, 0, 0], [0, 0, 0], [0, 0, 0]], np.int8)
+    assert levels.source_texts(rows, sources, known).tolist() == [
+        '["swing","liquidation_cluster","swing"]',
+        '["liquidation_cluster"]',
         "[]",
         None,
     ]

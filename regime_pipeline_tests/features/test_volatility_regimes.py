@@ -444,3 +444,13 @@ def test_on_recorded_history_every_change_of_the_published_regime_is_a_machine_c
     assert (known.loc[changed, "regime_age_h"] == 0).all()
     assert known.loc[changed, "regime_since"].eq(known.loc[changed, "ts"]).all()
     assert (known["event_kind"].notna() & ~changed).sum() <= 0.02 * changed.sum()  # held ones
+
+
+@pytest.mark.history
+def test_the_jump_model_holds_the_crash_of_august_2024_in_its_highest_state(
+    history: pd.DataFrame,
+) -> None:
+    own = history[history["symbol"] == "BTC/USDT"].set_index("ts")["vol_regime_sjm"]
+    assert own["2024-08-05 06:00":"2024-08-06 00:00"].eq("EXTREME").all()
+    assert own["2024-07-08":"2024-08-31"].notna().all()
+    assert own[:"2024-04-01"].isna().all()  # not a year yet

@@ -26,11 +26,10 @@ EDGES = (
 """Instants at which something happens at exactly t, and one within an hour."""
 
 NEVER_FILLED = {
-    "features.liquidation_cascades": {"event_count", "dominance_ci_low", "dominance_ci_high"},
     "correlation.correlation_matrices": {"corr_clipped"},
     "signals.futures_scores": {"social_factor"},
 }
-"""Columns that are null in this world: no source of single orders, under 20 coins, no such factor."""
+"""Columns that are null in this world: under 20 coins, no such factor."""
 
 
 def instants(count: int, seed: int) -> list[pd.Timestamp]:

@@ -51,10 +51,13 @@ def clean(seed: int = 8, start: datetime = START, end: datetime = END) -> Frames
     """
     tape = SyntheticTape(seed, start, end, SYMBOLS)
     rng = np.random.default_rng(seed)
+    rng_more = np.random.default_rng(seed + 2)
     recent = Window(max(RECENT, start), end)
     made = {
         "raw.candles": _candles(tape),
         "raw.funding_rates": _funding(tape),
+        "raw.funding_predictions": _predictions(recent, rng_more),
+        "raw.liquidation_events": _orders(recent, rng_more),
         "raw.open_interest": _open_interest(tape),
         "raw.liquidations": _liquidations(tape),
         "raw.positioning": _positioning(tape, rng),
@@ -131,6 +134,51 @@ def _funding(tape: SyntheticTape) -> pd.DataFrame:
         rows.loc[own[6 + 3 * number :: 27], "funding_rate"] = 0.003
         rows.loc[own[7 + 3 * number :: 27], "funding_rate"] = -0.0005
     return rows.assign(available_at=rows["ts"])
+
+
+def _predictions(window: Window, rng: np.random.Generator) -> pd.DataFrame:
+    """Running estimates, asked a few minutes past every hour, some exactly on it."""
+    hours = pd.date_range(window.start, window.end, freq="h", inclusive="left").as_unit("us")
+    parts = []
+    for symbol in SYMBOLS:
+        minutes = np.where(rng.uniform(size=len(hours)) < 0.1, 0, rng.integers(1, 9, len(hours)))
+        seen = hours + pd.to_timedelta(minutes, unit="min")
+        parts.append(
+            pd.DataFrame(
+                {
+                    "source": "binance_futures", "venue": "binance", "market": "perp",
+                    "symbol": symbol, "ts": hours, "available_at": seen.as_unit("us"),
+                    "predicted_rate": rng.normal(1e-4, 1e-4, len(hours)),
+                    "predicted_for": (hours.floor("8h") + 8 * HOUR).as_unit("us"),
+                }
+            )
+        )  # fmt: skip
+    return pd.concat(parts, ignore_index=True)
+
+
+def _orders(window: Window, rng: np.random.Generator) -> pd.DataFrame:
+    """Single liquidation orders in bursts, enough of them for a fit within the two weeks."""
+    seconds = (window.end - window.start).total_seconds()
+    parts = []
+    for symbol in SYMBOLS:
+        for side in ("long", "short"):
+            bursts = rng.uniform(0, seconds, 700)
+            at = np.sort(np.concatenate([bursts, bursts[:500] + rng.exponential(120, 500)]))
+            at = at[at < seconds]
+            at[::30] -= at[::30] % 3600  # some exactly on the hour
+            stamps = window.start + pd.to_timedelta(at.round(3), unit="s")
+            parts.append(
+                pd.DataFrame(
+                    {
+                        "source": "okx", "venue": "okx", "market": "perp", "symbol": symbol,
+                        "ts": pd.DatetimeIndex(stamps).as_unit("us"),
+                        "closure_id": [f"{side}{i:05d}" for i in range(len(at))],
+                        "position_side": side, "price": rng.uniform(99, 101, len(at)).round(1),
+                        "quantity_base": 1.0, "liquidation_usd": rng.exponential(2e4, len(at)),
+                    }
+                )
+            )  # fmt: skip
+    return pd.concat(parts, ignore_index=True)
 
 
 def _open_interest(tape: SyntheticTape) -> pd.DataFrame:
@@ -325,6 +373,8 @@ def _mood(rows: pd.DataFrame, t: pd.Timestamp) -> pd.Series:
 AFTER: dict[str, Mask] = {
     "raw.candles": _bucket,
     "raw.funding_rates": _event,
+    "raw.funding_predictions": _told,
+    "raw.liquidation_events": _event,
     "raw.open_interest": _bucket,
     "raw.liquidations": _bucket,
     "raw.positioning": _bucket,

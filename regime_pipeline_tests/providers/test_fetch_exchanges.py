@@ -266,3 +266,39 @@ def test_trouble_inside_http_200_is_classified(
     found = get("candles", sources=("bybit",))
     assert found.frame.empty
     assert set(found.log["error_class"]) == {"UnknownSymbol"}
+
+
+# --- running funding estimates ---------------------------------------------------------------------
+
+
+def test_every_venue_tells_its_running_estimate_of_the_coming_settlement(
+    get: Callable[..., FetchResult], tape: SyntheticTape
+) -> None:
+    found = get("funding_predictions")
+    assert failures(found) == []
+    assert found.quarantined.empty
+    frame = found.frame.set_index(["venue", "symbol"]).sort_index()
+    assert set(frame.index) == {(v, s) for v in ("binance", "okx", "bybit") for s in SYMBOLS}
+    assert set(frame["ts"]) == {pd.Timestamp("2024-03-05T10:00Z")}
+    assert set(frame["predicted_for"]) == {pd.Timestamp("2024-03-05T16:00Z")}
+    assert (frame["available_at"] == pd.Timestamp(NOW)).all()
+    assert frame.loc["okx", "interval_hours"].eq(8).all()
+    assert frame.loc["binance", "interval_hours"].isna().all()
+    assert frame.loc["binance", "source_tier"].eq(1).all()
+    assert frame.loc["okx", "source_tier"].eq(2).all()
+    for venue in ("binance", "okx", "bybit"):
+        series = tape.funding(venue, "BTC/USDT")
+        assert series is not None
+        coming = int(np.searchsorted(series.ts, NOW.timestamp() * 1000, side="right"))
+        shown = frame.loc[(venue, "BTC/USDT"), "predicted_rate"]
+        assert shown == pytest.approx(series.predicted[coming], abs=1e-9)
+
+
+def test_an_estimate_of_the_past_is_never_asked_for(
+    get: Callable[..., FetchResult], server: SimulatorServer
+) -> None:
+    before = sum(server.app.state.requests.values())
+    found = get("funding_predictions", Window(DAY.start - 48 * HOUR, DAY.start))
+    assert sum(server.app.state.requests.values()) == before
+    assert found.frame.empty
+    assert found.log["error_message"].str.startswith("forward only").all()

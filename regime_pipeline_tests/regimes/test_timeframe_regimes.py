@@ -25,6 +25,7 @@ from regime_pipeline.regimes.timeframe_labels import (
 )
 from regime_pipeline.regimes.timeframe_regimes import (
     LOOKBACK,
+    _legacy_columns,
     agreement_with,
     timeframe_regimes,
     vote,
@@ -439,6 +440,14 @@ def test_primary_confirmation_and_announcement_equal_a_slow_machine(
     assert told["event_kind"].eq("start").all() and told["event_severity"].eq("INFO").all()
     assert told["event_ordinal"].eq(0).all() and told["episode_start"].eq(told["ts"]).all()
     assert got.drop(events)["episode_start"].isna().all()
+
+
+def test_the_count_of_the_seed_has_its_sample_as_three() -> None:
+    labels = np.array([IGNITION, IGNITION, COOLING, NEUTRAL]).reshape(4, 1, 1)
+    assert _legacy_columns(labels)["agreement_legacy"].tolist() == [[3.0]]
+    assert _legacy_columns(np.full((4, 1, 1), CHOP))["agreement_legacy"].tolist() == [[4.0]]
+    labels[3] = -1
+    assert np.isnan(_legacy_columns(labels)["agreement_legacy"]).all()
 
 
 def test_the_columns_beside_the_primary_follow_it(whole: pd.DataFrame) -> None:

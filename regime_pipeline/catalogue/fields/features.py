@@ -47,14 +47,15 @@ FIELDS = (
     Field(
         "event_count",
         Kind.INTEGER,
-        "Liquidation orders in the hour; null where the source sums them up.",
+        "Liquidation orders of order_source in the hour, a lower bound; null in an hour in which it "
+        "told of no coin's.",
         "orders",
         0,
     ),
     Field(
         "dominance_ci_low",
         Kind.FLOAT,
-        "Lower end of the 95 % interval of the longs' share of the orders; null for buckets.",
+        "Lower end of the 95 % interval of the longs' share of the hour's orders.",
         "fraction",
         0,
         1,
@@ -63,7 +64,7 @@ FIELDS = (
     Field(
         "dominance_ci_high",
         Kind.FLOAT,
-        "Upper end of the 95 % interval of the longs' share of the orders; null for buckets.",
+        "Upper end of the 95 % interval of the longs' share of the hour's orders.",
         "fraction",
         0,
         1,
@@ -88,6 +89,74 @@ FIELDS = (
         source="Hawkes 1971; Kirchner 2016",
     ),
     Field(
+        "order_source", Kind.TEXT, "Provider of the single orders behind the row's order columns."
+    ),
+    Field(
+        "velocity_15m_usd_per_hour",
+        Kind.FLOAT,
+        "USD of the orders in the hour's last 15 minutes, times four; a lower bound.",
+        "USD/h",
+        0,
+    ),
+    Field(
+        "velocity_15m_peak_usd_per_hour",
+        Kind.FLOAT,
+        "The same for the heaviest quarter of the hour.",
+        "USD/h",
+        0,
+    ),
+    Field(
+        "velocity_legacy_usd_per_hour",
+        Kind.FLOAT,
+        "The seed's speed: USD of the hour's orders over the time between the first and the last of "
+        "them, without bound as they crowd; null under two times.",
+        "USD/h",
+        0,
+    ),
+    Field(
+        "hawkes_branching_long",
+        Kind.FLOAT,
+        "Share of the longs' liquidation orders that earlier ones set off, refitted daily on the "
+        "orders of the 30 d before; null under 500.",
+        "fraction",
+        0,
+        1,
+        source="Hawkes 1971; Ogata 1988",
+    ),
+    Field(
+        "hawkes_intensity_ratio_long",
+        Kind.FLOAT,
+        "Rate of the longs' liquidation orders at ts + 1h over the background rate of the same fit.",
+        None,
+        1,
+        source="Hawkes 1971; Ogata 1988",
+    ),
+    Field(
+        "hawkes_branching_short",
+        Kind.FLOAT,
+        "Share of the shorts' liquidation orders that earlier ones set off, refitted daily on the "
+        "orders of the 30 d before; null under 500.",
+        "fraction",
+        0,
+        1,
+        source="Hawkes 1971; Ogata 1988",
+    ),
+    Field(
+        "hawkes_intensity_ratio_short",
+        Kind.FLOAT,
+        "Rate of the shorts' liquidation orders at ts + 1h over the background rate of the same fit.",
+        None,
+        1,
+        source="Hawkes 1971; Ogata 1988",
+    ),
+    Field(
+        "excitation_source",
+        Kind.TEXT,
+        "Best measure of self-excitation that the row has: fits of single orders (hawkes_*), or the "
+        "proxies from buckets alone.",
+        allowed=("orders", "buckets"),
+    ),
+    Field(
         "cascade_state",
         Kind.TEXT,
         "By intensity_ratio: BUILDING from 2, ACTIVE from 4, DECAYING after it below 2, NONE below "
@@ -100,17 +169,30 @@ FIELDS = (
         "Up to three prices below the perpetual's close, nearest first.",
         "quote",
     ),
-    Field("support_level_sources", Kind.JSON, "Origin of each support level: swing."),
+    Field(
+        "support_level_sources",
+        Kind.JSON,
+        "Origin of each support level: swing or liquidation_cluster.",
+    ),
     Field(
         "resistance_levels",
         Kind.FLOATS,
         "Up to three prices above the perpetual's close, nearest first.",
         "quote",
     ),
-    Field("resistance_level_sources", Kind.JSON, "Origin of each resistance level: swing."),
+    Field(
+        "resistance_level_sources",
+        Kind.JSON,
+        "Origin of each resistance level: swing or liquidation_cluster.",
+    ),
     # funding
     Field("rate_8h", Kind.FLOAT, "Funding rate per 8 hours.", "fraction per 8 h"),
     Field("rate_annual", Kind.FLOAT, "rate_8h times 1095.", "fraction per year"),
+    Field(
+        "predicted_reason",
+        Kind.TEXT,
+        "Why there is no predicted_rate; the row's status is about the settled print.",
+    ),
     Field("print_ts", Kind.TIMESTAMP, "Settlement behind the row."),
     Field(
         "z_score",
@@ -145,6 +227,23 @@ FIELDS = (
         "persistence_score",
         Kind.FLOAT,
         "Duration-weighted share of the last 7 days that was anomalous on the present side.",
+        "fraction",
+        0,
+        1,
+    ),
+    Field(
+        "z_score_legacy",
+        Kind.FLOAT,
+        "The seed's z of funding_rate: over 30 d of prints held forward to hours, its own value "
+        "inside, which hides anomalies. Beside z_score for comparison only.",
+        "sd",
+    ),
+    Field("is_anomaly_legacy", Kind.BOOLEAN, "|z_score_legacy| above the threshold."),
+    Field(
+        "persistence_legacy",
+        Kind.FLOAT,
+        "The seed's persistence: share of those 720 hours beyond the threshold; by Chebyshev never "
+        "above 0.25 at 2 sd.",
         "fraction",
         0,
         1,
@@ -264,6 +363,28 @@ FIELDS = (
         1,
     ),
     Field("clustering_n", Kind.INTEGER, "Rows behind clustering_probability.", "rows", 0),
+    Field(
+        "vol_regime_sjm",
+        Kind.TEXT,
+        "State of a jump model of log volatilities, by rank of its four volatilities; never revised. "
+        "The names are those of vol_regime, the borders are not: a rank says nothing of a ratio.",
+        allowed=VOL_REGIMES,
+        source="Bemporad et al. 2018; Nystrup et al. 2020",
+    ),
+    Field(
+        "sjm_penalty",
+        Kind.FLOAT,
+        "Cost of a change of state that the week's fit was given.",
+        None,
+        0,
+    ),
+    Field("sjm_fitted_at", Kind.TIMESTAMP, "Monday 00:00 UTC before which the model was fitted."),
+    Field(
+        "sjm_reason",
+        Kind.TEXT,
+        "Why there is no vol_regime_sjm.",
+        allowed=("no_observation", "insufficient_history", "zero_dispersion"),
+    ),
     Field(
         "har_skill",
         Kind.FLOAT,

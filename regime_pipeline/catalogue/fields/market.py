@@ -24,6 +24,22 @@ FIELDS = (
         -1,
         1,
     ),
+    Field(
+        "predicted_rate",
+        Kind.FLOAT,
+        "The venue's running estimate of the coming settlement; not a settled rate.",
+        "fraction per interval",
+        -1,
+        1,
+    ),
+    Field(
+        "predicted_rate_8h",
+        Kind.FLOAT,
+        "predicted_rate per 8 hours, by the interval in force; null without one.",
+        "fraction per 8 h",
+    ),
+    Field("predicted_for", Kind.TIMESTAMP, "Settlement that the estimate is about."),
+    Field("predicted_asof", Kind.TIMESTAMP, "When the estimate was seen."),
     Field("interval_hours", Kind.INTEGER, "Hours between settlements in force.", "h", 1, 24),
     Field(
         "mark_price", Kind.FLOAT, "Mark price at settlement.", "quote", 0, exclusive_minimum=True

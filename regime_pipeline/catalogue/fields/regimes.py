@@ -124,8 +124,51 @@ FIELDS = (
     Field(
         "confidence_kind",
         Kind.TEXT,
-        "Whether confidence is calibrated.",
+        "heuristic: the agreement score; calibrated: the share of earlier cases that held "
+        "(regimes.timeframe_confidence).",
         allowed=("heuristic", "calibrated"),
     ),
+    Field(
+        "n_eff_votes",
+        Kind.FLOAT,
+        "Independent votes that the available frames amount to, by the correlation of their signed "
+        "labels over the 90 d before: the number of frames at most.",
+        "votes",
+        1,
+        4,
+    ),
+    Field(
+        "agreement_legacy",
+        Kind.INTEGER,
+        "The seed's count: frames not opposed to the 1h label, NEUTRAL and CHOP counted as agreeing; "
+        "null without all four. Its sample of two equal labels, one opposed, one NEUTRAL reads 3.",
+        "frames",
+        0,
+        4,
+    ),
+    Field("case_ts", Kind.TIMESTAMP, "Row whose primary regime is the case."),
+    Field("persisted_24h", Kind.BOOLEAN, "The primary regime was the same a day later."),
+    Field(
+        "held_24h",
+        Kind.BOOLEAN,
+        "The primary persisted, or the spot close moved with its sign; null when neither is so and "
+        "one is unknown.",
+    ),
+    Field(
+        "confidence_lo", Kind.FLOAT, "2.5 % point of the Beta distribution.", "probability", 0, 1
+    ),
+    Field(
+        "confidence_hi", Kind.FLOAT, "97.5 % point of the Beta distribution.", "probability", 0, 1
+    ),
+    Field("confidence_n", Kind.INTEGER, "Earlier cases with the row's pattern.", "cases", 0),
+    Field(
+        "confidence_base",
+        Kind.FLOAT,
+        "Share of all earlier cases that held, which small patterns are drawn to.",
+        "probability",
+        0,
+        1,
+    ),
+    Field("confidence_base_n", Kind.INTEGER, "All earlier cases.", "cases", 0),
     Field("is_confirmed", Kind.BOOLEAN, "The confirmation rule holds at this row."),
 )

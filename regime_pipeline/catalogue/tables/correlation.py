@@ -30,6 +30,8 @@ TABLES = (
             "is_break",
             "is_rise",
             "break_kind",
+            "corr_30d_legacy",
+            "is_break_legacy",
         ),
         symbol_columns=PAIR,
     ),

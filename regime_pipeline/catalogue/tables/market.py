@@ -80,6 +80,23 @@ TABLES = (
     ),
     derived(
         "market",
+        "funding_predicted_1h",
+        "The newest running estimate of the coming settlement that was seen before ts + 1h, of the "
+        "primary perpetual's venue; null when none was seen for two hours or its settlement is past. "
+        "Never an input of a settled statistic.",
+        ("symbol", "ts"),
+        (
+            "venue",
+            "source",
+            "predicted_rate",
+            "predicted_rate_8h",
+            "interval_hours",
+            "predicted_for",
+            "predicted_asof",
+        ),
+    ),
+    derived(
+        "market",
         "open_interest",
         "Hourly one-sided open interest of the primary perpetual, in coins and USD, at the close "
         "of the bucket that starts at ts.",

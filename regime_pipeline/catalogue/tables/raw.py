@@ -60,6 +60,14 @@ TABLES = (
         ("funding_rate",),
     ),
     _raw(
+        "funding_predictions",
+        "The venue's running estimate of the coming settlement, stamped with the hour it was asked "
+        "in; available_at says when it was seen. Forward only: a past estimate cannot be asked for.",
+        ("source", "venue", "market", "symbol", "ts"),
+        ("predicted_rate", "predicted_for", "interval_hours"),
+        ("predicted_rate",),
+    ),
+    _raw(
         "open_interest",
         "Open interest by hourly bucket, one-sided. ts is the bucket's start; the value is its close.",
         ("source", "venue", "market", "symbol", "ts"),

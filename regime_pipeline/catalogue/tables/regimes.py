@@ -24,6 +24,8 @@ TABLES = (
             "agreement_score",
             "confidence",
             "confidence_kind",
+            "n_eff_votes",
+            "agreement_legacy",
             "is_confirmed",
             "cooling_kind",
             *(f"regime_symmetric_{f}" for f in FRAMES),
@@ -33,6 +35,40 @@ TABLES = (
                 for v in ("price_z", "trend_z", "volume_z", "heat", "efficiency")
             ),
             *EVENT,
+        ),
+    ),
+    derived(
+        "regimes",
+        "timeframe_outcomes",
+        "What became of the directed primaries of the 23:00 rows a day later; ts is the later row, at "
+        "whose end it is known.",
+        ("symbol", "ts"),
+        (
+            "case_ts",
+            "primary_regime",
+            "agreement_count",
+            "persisted_24h",
+            "return_24h",
+            "held_24h",
+        ),
+        ("case_ts",),
+    ),
+    derived(
+        "regimes",
+        "timeframe_confidence",
+        "Confidence in each hour's primary regime: the share of earlier cases of the same pattern that "
+        "held for a day, all symbols together; the agreement score until there are 200 cases.",
+        ("symbol", "ts"),
+        (
+            "primary_regime",
+            "agreement_count",
+            "confidence",
+            "confidence_kind",
+            "confidence_lo",
+            "confidence_hi",
+            "confidence_n",
+            "confidence_base",
+            "confidence_base_n",
         ),
     ),
 )

@@ -17,7 +17,11 @@ from regime_pipeline.orchestration.derived import Run, derived
 @derived(
     "features.liquidation_cascades",
     lookback=cascades.LOOKBACK,
-    where={"market.candles_1h": {"market": "perp"}},
+    where={
+        "market.candles_1h": {"market": "perp"},
+        "raw.liquidation_events": {"source": "settings:liquidation_order_source"},
+    },
+    whole_universe=cascades.OF_UNIVERSE,
     columns=cascades.COLUMNS,
 )
 def liquidation_cascades(
@@ -25,14 +29,17 @@ def liquidation_cascades(
     market__liquidations_1h: pd.DataFrame,
     market__open_interest: pd.DataFrame,
     market__candles_1h: pd.DataFrame,
+    raw__liquidation_events: pd.DataFrame,
 ) -> pd.DataFrame:
     """Liquidation cascades."""
     return cascades.liquidation_cascades(
         market__liquidations_1h,
         market__open_interest,
         market__candles_1h,
+        raw__liquidation_events,
         grid=run.grid,
         params=run.params.cascades,
+        order_source=run.settings.liquidation_order_source,
     )
 
 
@@ -68,12 +75,16 @@ def funding_outcomes(
     all_stored=funding.HOURLY_ALL_STORED,
 )
 def funding_anomalies(
-    run: Run, features__funding_prints: pd.DataFrame, features__funding_outcomes: pd.DataFrame
+    run: Run,
+    features__funding_prints: pd.DataFrame,
+    features__funding_outcomes: pd.DataFrame,
+    market__funding_predicted_1h: pd.DataFrame,
 ) -> pd.DataFrame:
     """The newest print at each hour."""
     return funding.funding_anomalies(
         features__funding_prints,
         features__funding_outcomes,
+        market__funding_predicted_1h,
         grid=run.grid,
         params=run.params.funding,
     )

@@ -48,6 +48,20 @@ def funding_series(run: Run, raw__funding_rates: pd.DataFrame) -> pd.DataFrame:
 
 
 @derived(
+    "market.funding_predicted_1h",
+    lookback=funding.PREDICTED_LOOKBACK,
+    where={"raw.funding_predictions": {"venue": "settings:perp_venues"}},
+)
+def funding_predicted_1h(
+    run: Run, raw__funding_predictions: pd.DataFrame, market__funding: pd.DataFrame
+) -> pd.DataFrame:
+    """The running estimate of the coming settlement."""
+    return funding.funding_predicted_1h(
+        raw__funding_predictions, market__funding, grid=run.grid, venues=run.perp_venues
+    )
+
+
+@derived(
     "market.open_interest",
     lookback=derivatives.OPEN_INTEREST_LOOKBACK,
     where={
@@ -168,6 +182,7 @@ ASSETS = (
     candles_1h,
     candles_resampled,
     funding_series,
+    funding_predicted_1h,
     open_interest,
     liquidations_1h,
     positioning_1h,

@@ -220,6 +220,8 @@ CREATE TABLE correlation.asset_correlations (
 	is_break BOOLEAN,
 	is_rise BOOLEAN,
 	break_kind TEXT,
+	corr_30d_legacy FLOAT(53),
+	is_break_legacy BOOLEAN,
 	status TEXT NOT NULL,
 	reason TEXT,
 	source_tier BIGINT,
@@ -243,6 +245,7 @@ CREATE TABLE correlation.asset_correlations (
 	CONSTRAINT asset_correlations_break_z_sd_ck0 CHECK ("break_z_sd" >= 0.0 AND "break_z_sd" < 'Infinity'),
 	CONSTRAINT asset_correlations_p_break_ck0 CHECK ("p_break" >= 0.0 AND "p_break" <= 1.0),
 	CONSTRAINT asset_correlations_break_kind_ck0 CHECK ("break_kind" IN ('DROP', 'RISE', 'SIGN_FLIP')),
+	CONSTRAINT asset_correlations_corr_30d_legacy_ck0 CHECK ("corr_30d_legacy" >= -1.0 AND "corr_30d_legacy" <= 1.0),
 	CONSTRAINT asset_correlations_status_ck0 CHECK ("status" IN ('ok', 'partial', 'stale', 'missing', 'insufficient_history', 'not_applicable', 'quarantined')),
 	CONSTRAINT asset_correlations_source_tier_ck0 CHECK ("source_tier" >= 1),
 	CONSTRAINT asset_correlations_source_tier_ck1 CHECK ("source_tier" <= 9),
@@ -288,6 +291,10 @@ COMMENT ON COLUMN correlation.asset_correlations.is_rise IS 'Rise by 0.3 or more
 
 COMMENT ON COLUMN correlation.asset_correlations.break_kind IS 'What kind of change.';
 
+COMMENT ON COLUMN correlation.asset_correlations.corr_30d_legacy IS 'The seed''s normal: Pearson correlation of rows h-719..h, which contain the week judged.';
+
+COMMENT ON COLUMN correlation.asset_correlations.is_break_legacy IS 'The seed''s break: corr_7d more than 50 % under corr_30d_legacy, without a least base or a test; without any change it fires in 37 % of samples around 0.05.';
+
 COMMENT ON COLUMN correlation.asset_correlations.status IS 'Whether the row''s main value can be used; anything but ok or partial means null.';
 
 COMMENT ON COLUMN correlation.asset_correlations.reason IS 'Why the status is not ok; null when it is.';
@@ -321,6 +328,8 @@ CREATE TABLE correlation.asset_correlations_revisions (
 	is_break BOOLEAN,
 	is_rise BOOLEAN,
 	break_kind TEXT,
+	corr_30d_legacy FLOAT(53),
+	is_break_legacy BOOLEAN,
 	status TEXT,
 	reason TEXT,
 	source_tier BIGINT,
@@ -872,6 +881,9 @@ CREATE TABLE features.funding_anomalies (
 	is_anomaly BOOLEAN,
 	extreme_level TEXT,
 	persistence_score FLOAT(53),
+	z_score_legacy FLOAT(53),
+	is_anomaly_legacy BOOLEAN,
+	persistence_legacy FLOAT(53),
 	reversal_probability FLOAT(53),
 	reversal_n BIGINT,
 	reversal_lo FLOAT(53),
@@ -879,6 +891,11 @@ CREATE TABLE features.funding_anomalies (
 	price_reversal_probability FLOAT(53),
 	price_reversal_n BIGINT,
 	n_obs BIGINT,
+	predicted_rate FLOAT(53),
+	predicted_rate_8h FLOAT(53),
+	predicted_for TIMESTAMP WITH TIME ZONE,
+	predicted_asof TIMESTAMP WITH TIME ZONE,
+	predicted_reason TEXT,
 	status TEXT NOT NULL,
 	reason TEXT,
 	source_tier BIGINT,
@@ -897,6 +914,8 @@ CREATE TABLE features.funding_anomalies (
 	CONSTRAINT funding_anomalies_pctl_365d_ck0 CHECK ("pctl_365d" >= 0.0 AND "pctl_365d" <= 1.0),
 	CONSTRAINT funding_anomalies_extreme_level_ck0 CHECK ("extreme_level" IN ('NORMAL', 'HIGH', 'LOW', 'EXTREME_HIGH', 'EXTREME_LOW')),
 	CONSTRAINT funding_anomalies_persistence_score_ck0 CHECK ("persistence_score" >= 0.0 AND "persistence_score" <= 1.0),
+	CONSTRAINT funding_anomalies_z_score_legacy_ck0 CHECK ("z_score_legacy" > '-Infinity' AND "z_score_legacy" < 'Infinity'),
+	CONSTRAINT funding_anomalies_persistence_legacy_ck0 CHECK ("persistence_legacy" >= 0.0 AND "persistence_legacy" <= 1.0),
 	CONSTRAINT funding_anomalies_reversal_probability_ck0 CHECK ("reversal_probability" >= 0.0 AND "reversal_probability" <= 1.0),
 	CONSTRAINT funding_anomalies_reversal_n_ck0 CHECK ("reversal_n" >= 0),
 	CONSTRAINT funding_anomalies_reversal_lo_ck0 CHECK ("reversal_lo" >= 0.0 AND "reversal_lo" <= 1.0),
@@ -904,6 +923,8 @@ CREATE TABLE features.funding_anomalies (
 	CONSTRAINT funding_anomalies_price_reversal_probability_ck0 CHECK ("price_reversal_probability" >= 0.0 AND "price_reversal_probability" <= 1.0),
 	CONSTRAINT funding_anomalies_price_reversal_n_ck0 CHECK ("price_reversal_n" >= 0),
 	CONSTRAINT funding_anomalies_n_obs_ck0 CHECK ("n_obs" >= 0),
+	CONSTRAINT funding_anomalies_predicted_rate_ck0 CHECK ("predicted_rate" >= -1.0 AND "predicted_rate" <= 1.0),
+	CONSTRAINT funding_anomalies_predicted_rate_8h_ck0 CHECK ("predicted_rate_8h" > '-Infinity' AND "predicted_rate_8h" < 'Infinity'),
 	CONSTRAINT funding_anomalies_status_ck0 CHECK ("status" IN ('ok', 'partial', 'stale', 'missing', 'insufficient_history', 'not_applicable', 'quarantined')),
 	CONSTRAINT funding_anomalies_source_tier_ck0 CHECK ("source_tier" >= 1),
 	CONSTRAINT funding_anomalies_source_tier_ck1 CHECK ("source_tier" <= 9),
@@ -939,6 +960,12 @@ COMMENT ON COLUMN features.funding_anomalies.extreme_level IS 'Level of z_score.
 
 COMMENT ON COLUMN features.funding_anomalies.persistence_score IS 'Duration-weighted share of the last 7 days that was anomalous on the present side.';
 
+COMMENT ON COLUMN features.funding_anomalies.z_score_legacy IS 'The seed''s z of funding_rate: over 30 d of prints held forward to hours, its own value inside, which hides anomalies. Beside z_score for comparison only.';
+
+COMMENT ON COLUMN features.funding_anomalies.is_anomaly_legacy IS '|z_score_legacy| above the threshold.';
+
+COMMENT ON COLUMN features.funding_anomalies.persistence_legacy IS 'The seed''s persistence: share of those 720 hours beyond the threshold; by Chebyshev never above 0.25 at 2 sd.';
+
 COMMENT ON COLUMN features.funding_anomalies.reversal_probability IS 'Odds that the anomalous z_score re-enters |z| < 1 within 24 h: past events of all symbols in the same state, shrunk to their base rate by ten events; null under 30.';
 
 COMMENT ON COLUMN features.funding_anomalies.reversal_n IS 'Past events behind reversal_probability.';
@@ -952,6 +979,16 @@ COMMENT ON COLUMN features.funding_anomalies.price_reversal_probability IS 'Odds
 COMMENT ON COLUMN features.funding_anomalies.price_reversal_n IS 'Past events behind price_reversal_probability.';
 
 COMMENT ON COLUMN features.funding_anomalies.n_obs IS 'Observations behind the statistic.';
+
+COMMENT ON COLUMN features.funding_anomalies.predicted_rate IS 'The venue''s running estimate of the coming settlement; not a settled rate.';
+
+COMMENT ON COLUMN features.funding_anomalies.predicted_rate_8h IS 'predicted_rate per 8 hours, by the interval in force; null without one.';
+
+COMMENT ON COLUMN features.funding_anomalies.predicted_for IS 'Settlement that the estimate is about.';
+
+COMMENT ON COLUMN features.funding_anomalies.predicted_asof IS 'When the estimate was seen.';
+
+COMMENT ON COLUMN features.funding_anomalies.predicted_reason IS 'Why there is no predicted_rate; the row''s status is about the settled print.';
 
 COMMENT ON COLUMN features.funding_anomalies.status IS 'Whether the row''s main value can be used; anything but ok or partial means null.';
 
@@ -981,6 +1018,9 @@ CREATE TABLE features.funding_anomalies_revisions (
 	is_anomaly BOOLEAN,
 	extreme_level TEXT,
 	persistence_score FLOAT(53),
+	z_score_legacy FLOAT(53),
+	is_anomaly_legacy BOOLEAN,
+	persistence_legacy FLOAT(53),
 	reversal_probability FLOAT(53),
 	reversal_n BIGINT,
 	reversal_lo FLOAT(53),
@@ -988,6 +1028,11 @@ CREATE TABLE features.funding_anomalies_revisions (
 	price_reversal_probability FLOAT(53),
 	price_reversal_n BIGINT,
 	n_obs BIGINT,
+	predicted_rate FLOAT(53),
+	predicted_rate_8h FLOAT(53),
+	predicted_for TIMESTAMP WITH TIME ZONE,
+	predicted_asof TIMESTAMP WITH TIME ZONE,
+	predicted_reason TEXT,
 	status TEXT,
 	reason TEXT,
 	source_tier BIGINT,
@@ -1100,6 +1145,9 @@ CREATE TABLE features.funding_prints (
 	is_anomaly BOOLEAN,
 	extreme_level TEXT,
 	persistence_score FLOAT(53),
+	z_score_legacy FLOAT(53),
+	is_anomaly_legacy BOOLEAN,
+	persistence_legacy FLOAT(53),
 	run_sign BIGINT,
 	is_reversal BOOLEAN,
 	reversal_run_start TIMESTAMP WITH TIME ZONE,
@@ -1127,6 +1175,8 @@ CREATE TABLE features.funding_prints (
 	CONSTRAINT funding_prints_pctl_365d_ck0 CHECK ("pctl_365d" >= 0.0 AND "pctl_365d" <= 1.0),
 	CONSTRAINT funding_prints_extreme_level_ck0 CHECK ("extreme_level" IN ('NORMAL', 'HIGH', 'LOW', 'EXTREME_HIGH', 'EXTREME_LOW')),
 	CONSTRAINT funding_prints_persistence_score_ck0 CHECK ("persistence_score" >= 0.0 AND "persistence_score" <= 1.0),
+	CONSTRAINT funding_prints_z_score_legacy_ck0 CHECK ("z_score_legacy" > '-Infinity' AND "z_score_legacy" < 'Infinity'),
+	CONSTRAINT funding_prints_persistence_legacy_ck0 CHECK ("persistence_legacy" >= 0.0 AND "persistence_legacy" <= 1.0),
 	CONSTRAINT funding_prints_run_sign_ck0 CHECK ("run_sign" >= -1),
 	CONSTRAINT funding_prints_run_sign_ck1 CHECK ("run_sign" <= 1),
 	CONSTRAINT funding_prints_n_obs_ck0 CHECK ("n_obs" >= 0),
@@ -1167,6 +1217,12 @@ COMMENT ON COLUMN features.funding_prints.is_anomaly IS '|z_score| above the thr
 COMMENT ON COLUMN features.funding_prints.extreme_level IS 'Level of z_score.';
 
 COMMENT ON COLUMN features.funding_prints.persistence_score IS 'Duration-weighted share of the last 7 days that was anomalous on the present side.';
+
+COMMENT ON COLUMN features.funding_prints.z_score_legacy IS 'The seed''s z of funding_rate: over 30 d of prints held forward to hours, its own value inside, which hides anomalies. Beside z_score for comparison only.';
+
+COMMENT ON COLUMN features.funding_prints.is_anomaly_legacy IS '|z_score_legacy| above the threshold.';
+
+COMMENT ON COLUMN features.funding_prints.persistence_legacy IS 'The seed''s persistence: share of those 720 hours beyond the threshold; by Chebyshev never above 0.25 at 2 sd.';
 
 COMMENT ON COLUMN features.funding_prints.run_sign IS 'Side of the open anomaly run: +1, -1; 0 with none.';
 
@@ -1212,6 +1268,9 @@ CREATE TABLE features.funding_prints_revisions (
 	is_anomaly BOOLEAN,
 	extreme_level TEXT,
 	persistence_score FLOAT(53),
+	z_score_legacy FLOAT(53),
+	is_anomaly_legacy BOOLEAN,
+	persistence_legacy FLOAT(53),
 	run_sign BIGINT,
 	is_reversal BOOLEAN,
 	reversal_run_start TIMESTAMP WITH TIME ZONE,
@@ -1251,9 +1310,18 @@ CREATE TABLE features.liquidation_cascades (
 	event_count BIGINT,
 	dominance_ci_low FLOAT(53),
 	dominance_ci_high FLOAT(53),
+	order_source TEXT,
+	velocity_15m_usd_per_hour FLOAT(53),
+	velocity_15m_peak_usd_per_hour FLOAT(53),
+	velocity_legacy_usd_per_hour FLOAT(53),
 	branching_ratio FLOAT(53),
 	intensity_ratio FLOAT(53),
 	cascade_state TEXT,
+	hawkes_branching_long FLOAT(53),
+	hawkes_branching_short FLOAT(53),
+	hawkes_intensity_ratio_long FLOAT(53),
+	hawkes_intensity_ratio_short FLOAT(53),
+	excitation_source TEXT,
 	support_levels JSONB,
 	support_level_sources JSONB,
 	resistance_levels JSONB,
@@ -1286,9 +1354,17 @@ CREATE TABLE features.liquidation_cascades (
 	CONSTRAINT liquidation_cascades_event_count_ck0 CHECK ("event_count" >= 0),
 	CONSTRAINT liquidation_cascades_dominance_ci_low_ck0 CHECK ("dominance_ci_low" >= 0.0 AND "dominance_ci_low" <= 1.0),
 	CONSTRAINT liquidation_cascades_dominance_ci_high_ck0 CHECK ("dominance_ci_high" >= 0.0 AND "dominance_ci_high" <= 1.0),
+	CONSTRAINT liquidation_cascades_velocity_15m_usd_per_hour_ck0 CHECK ("velocity_15m_usd_per_hour" >= 0.0 AND "velocity_15m_usd_per_hour" < 'Infinity'),
+	CONSTRAINT liquidation_cascades_velocity_15m_peak_usd_per_hour_ck0 CHECK ("velocity_15m_peak_usd_per_hour" >= 0.0 AND "velocity_15m_peak_usd_per_hour" < 'Infinity'),
+	CONSTRAINT liquidation_cascades_velocity_legacy_usd_per_hour_ck0 CHECK ("velocity_legacy_usd_per_hour" >= 0.0 AND "velocity_legacy_usd_per_hour" < 'Infinity'),
 	CONSTRAINT liquidation_cascades_branching_ratio_ck0 CHECK ("branching_ratio" >= 0.0 AND "branching_ratio" <= 1.0),
 	CONSTRAINT liquidation_cascades_intensity_ratio_ck0 CHECK ("intensity_ratio" >= 0.0 AND "intensity_ratio" < 'Infinity'),
 	CONSTRAINT liquidation_cascades_cascade_state_ck0 CHECK ("cascade_state" IN ('NONE', 'BUILDING', 'ACTIVE', 'DECAYING')),
+	CONSTRAINT liquidation_cascades_hawkes_branching_long_ck0 CHECK ("hawkes_branching_long" >= 0.0 AND "hawkes_branching_long" <= 1.0),
+	CONSTRAINT liquidation_cascades_hawkes_branching_short_ck0 CHECK ("hawkes_branching_short" >= 0.0 AND "hawkes_branching_short" <= 1.0),
+	CONSTRAINT liquidation_cascades_hawkes_intensity_ratio_long_ck0 CHECK ("hawkes_intensity_ratio_long" >= 1.0 AND "hawkes_intensity_ratio_long" < 'Infinity'),
+	CONSTRAINT liquidation_cascades_hawkes_intensity_ratio_short_ck0 CHECK ("hawkes_intensity_ratio_short" >= 1.0 AND "hawkes_intensity_ratio_short" < 'Infinity'),
+	CONSTRAINT liquidation_cascades_excitation_source_ck0 CHECK ("excitation_source" IN ('orders', 'buckets')),
 	CONSTRAINT liquidation_cascades_coverage_ck0 CHECK ("coverage" >= 0.0 AND "coverage" <= 1.0),
 	CONSTRAINT liquidation_cascades_event_kind_ck0 CHECK ("event_kind" IN ('start', 'escalation', 'end', 'change')),
 	CONSTRAINT liquidation_cascades_event_severity_ck0 CHECK ("event_severity" IN ('INFO', 'WARNING', 'CRITICAL')),
@@ -1326,11 +1402,19 @@ COMMENT ON COLUMN features.liquidation_cascades.long_share_frac IS 'Longs'' shar
 
 COMMENT ON COLUMN features.liquidation_cascades.dominance IS 'Side that was liquidated, by USD share; null when too little was.';
 
-COMMENT ON COLUMN features.liquidation_cascades.event_count IS 'Liquidation orders in the hour; null where the source sums them up.';
+COMMENT ON COLUMN features.liquidation_cascades.event_count IS 'Liquidation orders of order_source in the hour, a lower bound; null in an hour in which it told of no coin''s.';
 
-COMMENT ON COLUMN features.liquidation_cascades.dominance_ci_low IS 'Lower end of the 95 % interval of the longs'' share of the orders; null for buckets.';
+COMMENT ON COLUMN features.liquidation_cascades.dominance_ci_low IS 'Lower end of the 95 % interval of the longs'' share of the hour''s orders.';
 
-COMMENT ON COLUMN features.liquidation_cascades.dominance_ci_high IS 'Upper end of the 95 % interval of the longs'' share of the orders; null for buckets.';
+COMMENT ON COLUMN features.liquidation_cascades.dominance_ci_high IS 'Upper end of the 95 % interval of the longs'' share of the hour''s orders.';
+
+COMMENT ON COLUMN features.liquidation_cascades.order_source IS 'Provider of the single orders behind the row''s order columns.';
+
+COMMENT ON COLUMN features.liquidation_cascades.velocity_15m_usd_per_hour IS 'USD of the orders in the hour''s last 15 minutes, times four; a lower bound.';
+
+COMMENT ON COLUMN features.liquidation_cascades.velocity_15m_peak_usd_per_hour IS 'The same for the heaviest quarter of the hour.';
+
+COMMENT ON COLUMN features.liquidation_cascades.velocity_legacy_usd_per_hour IS 'The seed''s speed: USD of the hour''s orders over the time between the first and the last of them, without bound as they crowd; null under two times.';
 
 COMMENT ON COLUMN features.liquidation_cascades.branching_ratio IS 'Share of the liquidated amount that follows from earlier ones, refitted daily on the 30 d before. From hourly buckets: a proxy, tier 3; slow swings of activity raise it.';
 
@@ -1338,13 +1422,23 @@ COMMENT ON COLUMN features.liquidation_cascades.intensity_ratio IS 'Decay-weight
 
 COMMENT ON COLUMN features.liquidation_cascades.cascade_state IS 'By intensity_ratio: BUILDING from 2, ACTIVE from 4, DECAYING after it below 2, NONE below 1.';
 
+COMMENT ON COLUMN features.liquidation_cascades.hawkes_branching_long IS 'Share of the longs'' liquidation orders that earlier ones set off, refitted daily on the orders of the 30 d before; null under 500.';
+
+COMMENT ON COLUMN features.liquidation_cascades.hawkes_branching_short IS 'Share of the shorts'' liquidation orders that earlier ones set off, refitted daily on the orders of the 30 d before; null under 500.';
+
+COMMENT ON COLUMN features.liquidation_cascades.hawkes_intensity_ratio_long IS 'Rate of the longs'' liquidation orders at ts + 1h over the background rate of the same fit.';
+
+COMMENT ON COLUMN features.liquidation_cascades.hawkes_intensity_ratio_short IS 'Rate of the shorts'' liquidation orders at ts + 1h over the background rate of the same fit.';
+
+COMMENT ON COLUMN features.liquidation_cascades.excitation_source IS 'Best measure of self-excitation that the row has: fits of single orders (hawkes_*), or the proxies from buckets alone.';
+
 COMMENT ON COLUMN features.liquidation_cascades.support_levels IS 'Up to three prices below the perpetual''s close, nearest first.';
 
-COMMENT ON COLUMN features.liquidation_cascades.support_level_sources IS 'Origin of each support level: swing.';
+COMMENT ON COLUMN features.liquidation_cascades.support_level_sources IS 'Origin of each support level: swing or liquidation_cluster.';
 
 COMMENT ON COLUMN features.liquidation_cascades.resistance_levels IS 'Up to three prices above the perpetual''s close, nearest first.';
 
-COMMENT ON COLUMN features.liquidation_cascades.resistance_level_sources IS 'Origin of each resistance level: swing.';
+COMMENT ON COLUMN features.liquidation_cascades.resistance_level_sources IS 'Origin of each resistance level: swing or liquidation_cluster.';
 
 COMMENT ON COLUMN features.liquidation_cascades.coverage IS 'Share of the expected inputs that was present.';
 
@@ -1388,9 +1482,18 @@ CREATE TABLE features.liquidation_cascades_revisions (
 	event_count BIGINT,
 	dominance_ci_low FLOAT(53),
 	dominance_ci_high FLOAT(53),
+	order_source TEXT,
+	velocity_15m_usd_per_hour FLOAT(53),
+	velocity_15m_peak_usd_per_hour FLOAT(53),
+	velocity_legacy_usd_per_hour FLOAT(53),
 	branching_ratio FLOAT(53),
 	intensity_ratio FLOAT(53),
 	cascade_state TEXT,
+	hawkes_branching_long FLOAT(53),
+	hawkes_branching_short FLOAT(53),
+	hawkes_intensity_ratio_long FLOAT(53),
+	hawkes_intensity_ratio_short FLOAT(53),
+	excitation_source TEXT,
 	support_levels JSONB,
 	support_level_sources JSONB,
 	resistance_levels JSONB,
@@ -1436,6 +1539,10 @@ CREATE TABLE features.volatility_regimes (
 	regime_age_h BIGINT,
 	clustering_probability FLOAT(53),
 	clustering_n BIGINT,
+	vol_regime_sjm TEXT,
+	sjm_penalty FLOAT(53),
+	sjm_fitted_at TIMESTAMP WITH TIME ZONE,
+	sjm_reason TEXT,
 	har_skill FLOAT(53),
 	predictability TEXT,
 	n_bars BIGINT,
@@ -1466,6 +1573,9 @@ CREATE TABLE features.volatility_regimes (
 	CONSTRAINT volatility_regimes_regime_age_h_ck0 CHECK ("regime_age_h" >= 0),
 	CONSTRAINT volatility_regimes_clustering_probability_ck0 CHECK ("clustering_probability" >= 0.0 AND "clustering_probability" <= 1.0),
 	CONSTRAINT volatility_regimes_clustering_n_ck0 CHECK ("clustering_n" >= 0),
+	CONSTRAINT volatility_regimes_vol_regime_sjm_ck0 CHECK ("vol_regime_sjm" IN ('STABLE', 'HIGH_VOL', 'EXPLOSIVE', 'EXTREME')),
+	CONSTRAINT volatility_regimes_sjm_penalty_ck0 CHECK ("sjm_penalty" >= 0.0 AND "sjm_penalty" < 'Infinity'),
+	CONSTRAINT volatility_regimes_sjm_reason_ck0 CHECK ("sjm_reason" IN ('no_observation', 'insufficient_history', 'zero_dispersion')),
 	CONSTRAINT volatility_regimes_har_skill_ck0 CHECK ("har_skill" > '-Infinity' AND "har_skill" <= 1.0),
 	CONSTRAINT volatility_regimes_predictability_ck0 CHECK ("predictability" IN ('HIGH', 'MEDIUM', 'LOW')),
 	CONSTRAINT volatility_regimes_n_bars_ck0 CHECK ("n_bars" >= 0),
@@ -1520,6 +1630,14 @@ COMMENT ON COLUMN features.volatility_regimes.clustering_probability IS 'Share o
 
 COMMENT ON COLUMN features.volatility_regimes.clustering_n IS 'Rows behind clustering_probability.';
 
+COMMENT ON COLUMN features.volatility_regimes.vol_regime_sjm IS 'State of a jump model of log volatilities, by rank of its four volatilities; never revised. The names are those of vol_regime, the borders are not: a rank says nothing of a ratio.';
+
+COMMENT ON COLUMN features.volatility_regimes.sjm_penalty IS 'Cost of a change of state that the week''s fit was given.';
+
+COMMENT ON COLUMN features.volatility_regimes.sjm_fitted_at IS 'Monday 00:00 UTC before which the model was fitted.';
+
+COMMENT ON COLUMN features.volatility_regimes.sjm_reason IS 'Why there is no vol_regime_sjm.';
+
 COMMENT ON COLUMN features.volatility_regimes.har_skill IS '1 - QLIKE loss of the daily HAR forecast over that of the 30 d mean, last 90 forecasts, held from one 23:00 row to the next.';
 
 COMMENT ON COLUMN features.volatility_regimes.predictability IS 'Class of har_skill: HIGH from 0.20, MEDIUM from 0.05, else LOW.';
@@ -1568,6 +1686,10 @@ CREATE TABLE features.volatility_regimes_revisions (
 	regime_age_h BIGINT,
 	clustering_probability FLOAT(53),
 	clustering_n BIGINT,
+	vol_regime_sjm TEXT,
+	sjm_penalty FLOAT(53),
+	sjm_fitted_at TIMESTAMP WITH TIME ZONE,
+	sjm_reason TEXT,
 	har_skill FLOAT(53),
 	predictability TEXT,
 	n_bars BIGINT,
@@ -1927,6 +2049,94 @@ COMMENT ON COLUMN market.funding.ingested_at IS 'When this version of the row wa
 COMMENT ON COLUMN market.funding.revision IS '0 for the first version of a row, then 1, 2, ...';
 
 COMMENT ON COLUMN market.funding.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE market.funding_predicted_1h (
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	venue TEXT,
+	source TEXT,
+	predicted_rate FLOAT(53),
+	predicted_rate_8h FLOAT(53),
+	interval_hours BIGINT,
+	predicted_for TIMESTAMP WITH TIME ZONE,
+	predicted_asof TIMESTAMP WITH TIME ZONE,
+	status TEXT NOT NULL,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT NOT NULL,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT,
+	run_id TEXT,
+	CONSTRAINT funding_predicted_1h_pk PRIMARY KEY (symbol, ts),
+	CONSTRAINT funding_predicted_1h_predicted_rate_ck0 CHECK ("predicted_rate" >= -1.0 AND "predicted_rate" <= 1.0),
+	CONSTRAINT funding_predicted_1h_predicted_rate_8h_ck0 CHECK ("predicted_rate_8h" > '-Infinity' AND "predicted_rate_8h" < 'Infinity'),
+	CONSTRAINT funding_predicted_1h_interval_hours_ck0 CHECK ("interval_hours" >= 1),
+	CONSTRAINT funding_predicted_1h_interval_hours_ck1 CHECK ("interval_hours" <= 24),
+	CONSTRAINT funding_predicted_1h_status_ck0 CHECK ("status" IN ('ok', 'partial', 'stale', 'missing', 'insufficient_history', 'not_applicable', 'quarantined')),
+	CONSTRAINT funding_predicted_1h_source_tier_ck0 CHECK ("source_tier" >= 1),
+	CONSTRAINT funding_predicted_1h_source_tier_ck1 CHECK ("source_tier" <= 9),
+	CONSTRAINT funding_predicted_1h_revision_ck0 CHECK ("revision" >= 0)
+)
+ PARTITION BY RANGE (ts);
+
+COMMENT ON TABLE market.funding_predicted_1h IS 'The newest running estimate of the coming settlement that was seen before ts + 1h, of the primary perpetual''s venue; null when none was seen for two hours or its settlement is past. Never an input of a settled statistic.';
+
+COMMENT ON COLUMN market.funding_predicted_1h.symbol IS 'Canonical symbol, BASE/QUOTE.';
+
+COMMENT ON COLUMN market.funding_predicted_1h.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN market.funding_predicted_1h.venue IS 'Exchange the observation is about; `aggregate` over several.';
+
+COMMENT ON COLUMN market.funding_predicted_1h.source IS 'Provider that told us.';
+
+COMMENT ON COLUMN market.funding_predicted_1h.predicted_rate IS 'The venue''s running estimate of the coming settlement; not a settled rate.';
+
+COMMENT ON COLUMN market.funding_predicted_1h.predicted_rate_8h IS 'predicted_rate per 8 hours, by the interval in force; null without one.';
+
+COMMENT ON COLUMN market.funding_predicted_1h.interval_hours IS 'Hours between settlements in force.';
+
+COMMENT ON COLUMN market.funding_predicted_1h.predicted_for IS 'Settlement that the estimate is about.';
+
+COMMENT ON COLUMN market.funding_predicted_1h.predicted_asof IS 'When the estimate was seen.';
+
+COMMENT ON COLUMN market.funding_predicted_1h.status IS 'Whether the row''s main value can be used; anything but ok or partial means null.';
+
+COMMENT ON COLUMN market.funding_predicted_1h.reason IS 'Why the status is not ok; null when it is.';
+
+COMMENT ON COLUMN market.funding_predicted_1h.source_tier IS 'Worst origin among the inputs: 1 primary, 2 secondary, 3 derived proxy / repaired / historical file, 4 cache, 9 synthetic.';
+
+COMMENT ON COLUMN market.funding_predicted_1h.method_version IS 'Definition and thresholds behind the value: code version + digest of the parameters.';
+
+COMMENT ON COLUMN market.funding_predicted_1h.ingested_at IS 'When this version of the row was first stored.';
+
+COMMENT ON COLUMN market.funding_predicted_1h.revision IS '0 for the first version of a row, then 1, 2, ...';
+
+COMMENT ON COLUMN market.funding_predicted_1h.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE market.funding_predicted_1h_revisions (
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	venue TEXT,
+	source TEXT,
+	predicted_rate FLOAT(53),
+	predicted_rate_8h FLOAT(53),
+	interval_hours BIGINT,
+	predicted_for TIMESTAMP WITH TIME ZONE,
+	predicted_asof TIMESTAMP WITH TIME ZONE,
+	status TEXT,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT NOT NULL,
+	run_id TEXT,
+	superseded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT funding_predicted_1h_revisions_pk PRIMARY KEY (symbol, ts, revision)
+);
+
+COMMENT ON TABLE market.funding_predicted_1h_revisions IS 'Replaced versions of market.funding_predicted_1h.';
+
+COMMENT ON COLUMN market.funding_predicted_1h_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
 
 CREATE TABLE market.funding_revisions (
 	symbol TEXT NOT NULL,
@@ -3385,6 +3595,90 @@ COMMENT ON TABLE raw.fear_greed_revisions IS 'Replaced versions of raw.fear_gree
 
 COMMENT ON COLUMN raw.fear_greed_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
 
+CREATE TABLE raw.funding_predictions (
+	source TEXT NOT NULL,
+	venue TEXT NOT NULL,
+	market TEXT NOT NULL,
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	predicted_rate FLOAT(53) NOT NULL,
+	predicted_for TIMESTAMP WITH TIME ZONE,
+	interval_hours BIGINT,
+	source_tier BIGINT NOT NULL,
+	payload_id TEXT,
+	available_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	pit_grade TEXT NOT NULL,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT,
+	run_id TEXT,
+	CONSTRAINT funding_predictions_pk PRIMARY KEY (source, venue, market, symbol, ts),
+	CONSTRAINT funding_predictions_market_ck0 CHECK ("market" IN ('spot', 'perp', 'index')),
+	CONSTRAINT funding_predictions_predicted_rate_ck0 CHECK ("predicted_rate" >= -1.0 AND "predicted_rate" <= 1.0),
+	CONSTRAINT funding_predictions_interval_hours_ck0 CHECK ("interval_hours" >= 1),
+	CONSTRAINT funding_predictions_interval_hours_ck1 CHECK ("interval_hours" <= 24),
+	CONSTRAINT funding_predictions_source_tier_ck0 CHECK ("source_tier" >= 1),
+	CONSTRAINT funding_predictions_source_tier_ck1 CHECK ("source_tier" <= 9),
+	CONSTRAINT funding_predictions_pit_grade_ck0 CHECK ("pit_grade" IN ('observed', 'assumed')),
+	CONSTRAINT funding_predictions_revision_ck0 CHECK ("revision" >= 0)
+)
+ PARTITION BY RANGE (ts);
+
+COMMENT ON TABLE raw.funding_predictions IS 'The venue''s running estimate of the coming settlement, stamped with the hour it was asked in; available_at says when it was seen. Forward only: a past estimate cannot be asked for.';
+
+COMMENT ON COLUMN raw.funding_predictions.source IS 'Provider that told us.';
+
+COMMENT ON COLUMN raw.funding_predictions.venue IS 'Exchange the observation is about; `aggregate` over several.';
+
+COMMENT ON COLUMN raw.funding_predictions.market IS 'Market type.';
+
+COMMENT ON COLUMN raw.funding_predictions.symbol IS 'Canonical symbol, BASE/QUOTE.';
+
+COMMENT ON COLUMN raw.funding_predictions.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN raw.funding_predictions.predicted_rate IS 'The venue''s running estimate of the coming settlement; not a settled rate.';
+
+COMMENT ON COLUMN raw.funding_predictions.predicted_for IS 'Settlement that the estimate is about.';
+
+COMMENT ON COLUMN raw.funding_predictions.interval_hours IS 'Hours between settlements in force.';
+
+COMMENT ON COLUMN raw.funding_predictions.source_tier IS 'Worst origin among the inputs: 1 primary, 2 secondary, 3 derived proxy / repaired / historical file, 4 cache, 9 synthetic.';
+
+COMMENT ON COLUMN raw.funding_predictions.payload_id IS 'Landing-store id (sha256) of the response bytes.';
+
+COMMENT ON COLUMN raw.funding_predictions.available_at IS 'When the value could be known: arrival for rows seen live, else close + declared lag.';
+
+COMMENT ON COLUMN raw.funding_predictions.pit_grade IS 'Whether the arrival was seen or is assumed from a declared lag.';
+
+COMMENT ON COLUMN raw.funding_predictions.ingested_at IS 'When this version of the row was first stored.';
+
+COMMENT ON COLUMN raw.funding_predictions.revision IS '0 for the first version of a row, then 1, 2, ...';
+
+COMMENT ON COLUMN raw.funding_predictions.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE raw.funding_predictions_revisions (
+	source TEXT NOT NULL,
+	venue TEXT NOT NULL,
+	market TEXT NOT NULL,
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	predicted_rate FLOAT(53),
+	predicted_for TIMESTAMP WITH TIME ZONE,
+	interval_hours BIGINT,
+	source_tier BIGINT,
+	payload_id TEXT,
+	available_at TIMESTAMP WITH TIME ZONE,
+	pit_grade TEXT,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT NOT NULL,
+	run_id TEXT,
+	superseded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT funding_predictions_revisions_pk PRIMARY KEY (source, venue, market, symbol, ts, revision)
+);
+
+COMMENT ON TABLE raw.funding_predictions_revisions IS 'Replaced versions of raw.funding_predictions.';
+
+COMMENT ON COLUMN raw.funding_predictions_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
+
 CREATE TABLE raw.funding_rates (
 	source TEXT NOT NULL,
 	venue TEXT NOT NULL,
@@ -4451,6 +4745,192 @@ COMMENT ON TABLE raw.whale_transfers_revisions IS 'Replaced versions of raw.whal
 
 COMMENT ON COLUMN raw.whale_transfers_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
 
+CREATE TABLE regimes.timeframe_confidence (
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	primary_regime TEXT,
+	agreement_count BIGINT,
+	confidence FLOAT(53),
+	confidence_kind TEXT,
+	confidence_lo FLOAT(53),
+	confidence_hi FLOAT(53),
+	confidence_n BIGINT,
+	confidence_base FLOAT(53),
+	confidence_base_n BIGINT,
+	status TEXT NOT NULL,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT NOT NULL,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT,
+	run_id TEXT,
+	CONSTRAINT timeframe_confidence_pk PRIMARY KEY (symbol, ts),
+	CONSTRAINT timeframe_confidence_primary_regime_ck0 CHECK ("primary_regime" IN ('SPOT_IGNITION', 'SPOT_COOLING', 'SPOT_CHOP', 'SPOT_NEUTRAL')),
+	CONSTRAINT timeframe_confidence_agreement_count_ck0 CHECK ("agreement_count" >= 0),
+	CONSTRAINT timeframe_confidence_agreement_count_ck1 CHECK ("agreement_count" <= 4),
+	CONSTRAINT timeframe_confidence_confidence_ck0 CHECK ("confidence" >= 0.0 AND "confidence" <= 1.0),
+	CONSTRAINT timeframe_confidence_confidence_kind_ck0 CHECK ("confidence_kind" IN ('heuristic', 'calibrated')),
+	CONSTRAINT timeframe_confidence_confidence_lo_ck0 CHECK ("confidence_lo" >= 0.0 AND "confidence_lo" <= 1.0),
+	CONSTRAINT timeframe_confidence_confidence_hi_ck0 CHECK ("confidence_hi" >= 0.0 AND "confidence_hi" <= 1.0),
+	CONSTRAINT timeframe_confidence_confidence_n_ck0 CHECK ("confidence_n" >= 0),
+	CONSTRAINT timeframe_confidence_confidence_base_ck0 CHECK ("confidence_base" >= 0.0 AND "confidence_base" <= 1.0),
+	CONSTRAINT timeframe_confidence_confidence_base_n_ck0 CHECK ("confidence_base_n" >= 0),
+	CONSTRAINT timeframe_confidence_status_ck0 CHECK ("status" IN ('ok', 'partial', 'stale', 'missing', 'insufficient_history', 'not_applicable', 'quarantined')),
+	CONSTRAINT timeframe_confidence_source_tier_ck0 CHECK ("source_tier" >= 1),
+	CONSTRAINT timeframe_confidence_source_tier_ck1 CHECK ("source_tier" <= 9),
+	CONSTRAINT timeframe_confidence_revision_ck0 CHECK ("revision" >= 0)
+)
+ PARTITION BY RANGE (ts);
+
+COMMENT ON TABLE regimes.timeframe_confidence IS 'Confidence in each hour''s primary regime: the share of earlier cases of the same pattern that held for a day, all symbols together; the agreement score until there are 200 cases.';
+
+COMMENT ON COLUMN regimes.timeframe_confidence.symbol IS 'Canonical symbol, BASE/QUOTE.';
+
+COMMENT ON COLUMN regimes.timeframe_confidence.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN regimes.timeframe_confidence.primary_regime IS 'primary_raw once it held for three consecutive rows. Without any direction: IGNITION 1.1 %, COOLING 14.6 %, CHOP 22.9 %, NEUTRAL 61.4 %.';
+
+COMMENT ON COLUMN regimes.timeframe_confidence.agreement_count IS 'Size of the largest group of equal labels, NEUTRAL left out. Without any direction: 2 or more in 41.5 %, 3 or more in 8.0 % of the rows.';
+
+COMMENT ON COLUMN regimes.timeframe_confidence.confidence IS 'Reliability of the row''s main value.';
+
+COMMENT ON COLUMN regimes.timeframe_confidence.confidence_kind IS 'heuristic: the agreement score; calibrated: the share of earlier cases that held (regimes.timeframe_confidence).';
+
+COMMENT ON COLUMN regimes.timeframe_confidence.confidence_lo IS '2.5 % point of the Beta distribution.';
+
+COMMENT ON COLUMN regimes.timeframe_confidence.confidence_hi IS '97.5 % point of the Beta distribution.';
+
+COMMENT ON COLUMN regimes.timeframe_confidence.confidence_n IS 'Earlier cases with the row''s pattern.';
+
+COMMENT ON COLUMN regimes.timeframe_confidence.confidence_base IS 'Share of all earlier cases that held, which small patterns are drawn to.';
+
+COMMENT ON COLUMN regimes.timeframe_confidence.confidence_base_n IS 'All earlier cases.';
+
+COMMENT ON COLUMN regimes.timeframe_confidence.status IS 'Whether the row''s main value can be used; anything but ok or partial means null.';
+
+COMMENT ON COLUMN regimes.timeframe_confidence.reason IS 'Why the status is not ok; null when it is.';
+
+COMMENT ON COLUMN regimes.timeframe_confidence.source_tier IS 'Worst origin among the inputs: 1 primary, 2 secondary, 3 derived proxy / repaired / historical file, 4 cache, 9 synthetic.';
+
+COMMENT ON COLUMN regimes.timeframe_confidence.method_version IS 'Definition and thresholds behind the value: code version + digest of the parameters.';
+
+COMMENT ON COLUMN regimes.timeframe_confidence.ingested_at IS 'When this version of the row was first stored.';
+
+COMMENT ON COLUMN regimes.timeframe_confidence.revision IS '0 for the first version of a row, then 1, 2, ...';
+
+COMMENT ON COLUMN regimes.timeframe_confidence.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE regimes.timeframe_confidence_revisions (
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	primary_regime TEXT,
+	agreement_count BIGINT,
+	confidence FLOAT(53),
+	confidence_kind TEXT,
+	confidence_lo FLOAT(53),
+	confidence_hi FLOAT(53),
+	confidence_n BIGINT,
+	confidence_base FLOAT(53),
+	confidence_base_n BIGINT,
+	status TEXT,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT NOT NULL,
+	run_id TEXT,
+	superseded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT timeframe_confidence_revisions_pk PRIMARY KEY (symbol, ts, revision)
+);
+
+COMMENT ON TABLE regimes.timeframe_confidence_revisions IS 'Replaced versions of regimes.timeframe_confidence.';
+
+COMMENT ON COLUMN regimes.timeframe_confidence_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
+
+CREATE TABLE regimes.timeframe_outcomes (
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	case_ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	primary_regime TEXT,
+	agreement_count BIGINT,
+	persisted_24h BOOLEAN,
+	return_24h FLOAT(53),
+	held_24h BOOLEAN,
+	status TEXT NOT NULL,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT NOT NULL,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT,
+	run_id TEXT,
+	CONSTRAINT timeframe_outcomes_pk PRIMARY KEY (symbol, ts),
+	CONSTRAINT timeframe_outcomes_primary_regime_ck0 CHECK ("primary_regime" IN ('SPOT_IGNITION', 'SPOT_COOLING', 'SPOT_CHOP', 'SPOT_NEUTRAL')),
+	CONSTRAINT timeframe_outcomes_agreement_count_ck0 CHECK ("agreement_count" >= 0),
+	CONSTRAINT timeframe_outcomes_agreement_count_ck1 CHECK ("agreement_count" <= 4),
+	CONSTRAINT timeframe_outcomes_return_24h_ck0 CHECK ("return_24h" > '-Infinity' AND "return_24h" < 'Infinity'),
+	CONSTRAINT timeframe_outcomes_status_ck0 CHECK ("status" IN ('ok', 'partial', 'stale', 'missing', 'insufficient_history', 'not_applicable', 'quarantined')),
+	CONSTRAINT timeframe_outcomes_source_tier_ck0 CHECK ("source_tier" >= 1),
+	CONSTRAINT timeframe_outcomes_source_tier_ck1 CHECK ("source_tier" <= 9),
+	CONSTRAINT timeframe_outcomes_revision_ck0 CHECK ("revision" >= 0)
+)
+ PARTITION BY RANGE (ts);
+
+COMMENT ON TABLE regimes.timeframe_outcomes IS 'What became of the directed primaries of the 23:00 rows a day later; ts is the later row, at whose end it is known.';
+
+COMMENT ON COLUMN regimes.timeframe_outcomes.symbol IS 'Canonical symbol, BASE/QUOTE.';
+
+COMMENT ON COLUMN regimes.timeframe_outcomes.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN regimes.timeframe_outcomes.case_ts IS 'Row whose primary regime is the case.';
+
+COMMENT ON COLUMN regimes.timeframe_outcomes.primary_regime IS 'primary_raw once it held for three consecutive rows. Without any direction: IGNITION 1.1 %, COOLING 14.6 %, CHOP 22.9 %, NEUTRAL 61.4 %.';
+
+COMMENT ON COLUMN regimes.timeframe_outcomes.agreement_count IS 'Size of the largest group of equal labels, NEUTRAL left out. Without any direction: 2 or more in 41.5 %, 3 or more in 8.0 % of the rows.';
+
+COMMENT ON COLUMN regimes.timeframe_outcomes.persisted_24h IS 'The primary regime was the same a day later.';
+
+COMMENT ON COLUMN regimes.timeframe_outcomes.return_24h IS 'Log return of the perpetual from the close before the print to the close 24 h later.';
+
+COMMENT ON COLUMN regimes.timeframe_outcomes.held_24h IS 'The primary persisted, or the spot close moved with its sign; null when neither is so and one is unknown.';
+
+COMMENT ON COLUMN regimes.timeframe_outcomes.status IS 'Whether the row''s main value can be used; anything but ok or partial means null.';
+
+COMMENT ON COLUMN regimes.timeframe_outcomes.reason IS 'Why the status is not ok; null when it is.';
+
+COMMENT ON COLUMN regimes.timeframe_outcomes.source_tier IS 'Worst origin among the inputs: 1 primary, 2 secondary, 3 derived proxy / repaired / historical file, 4 cache, 9 synthetic.';
+
+COMMENT ON COLUMN regimes.timeframe_outcomes.method_version IS 'Definition and thresholds behind the value: code version + digest of the parameters.';
+
+COMMENT ON COLUMN regimes.timeframe_outcomes.ingested_at IS 'When this version of the row was first stored.';
+
+COMMENT ON COLUMN regimes.timeframe_outcomes.revision IS '0 for the first version of a row, then 1, 2, ...';
+
+COMMENT ON COLUMN regimes.timeframe_outcomes.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE regimes.timeframe_outcomes_revisions (
+	symbol TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	case_ts TIMESTAMP WITH TIME ZONE,
+	primary_regime TEXT,
+	agreement_count BIGINT,
+	persisted_24h BOOLEAN,
+	return_24h FLOAT(53),
+	held_24h BOOLEAN,
+	status TEXT,
+	reason TEXT,
+	source_tier BIGINT,
+	method_version TEXT,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT NOT NULL,
+	run_id TEXT,
+	superseded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT timeframe_outcomes_revisions_pk PRIMARY KEY (symbol, ts, revision)
+);
+
+COMMENT ON TABLE regimes.timeframe_outcomes_revisions IS 'Replaced versions of regimes.timeframe_outcomes.';
+
+COMMENT ON COLUMN regimes.timeframe_outcomes_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
+
 CREATE TABLE regimes.timeframe_regimes (
 	symbol TEXT NOT NULL,
 	ts TIMESTAMP WITH TIME ZONE NOT NULL,
@@ -4467,6 +4947,8 @@ CREATE TABLE regimes.timeframe_regimes (
 	agreement_score FLOAT(53),
 	confidence FLOAT(53),
 	confidence_kind TEXT,
+	n_eff_votes FLOAT(53),
+	agreement_legacy BIGINT,
 	is_confirmed BOOLEAN,
 	cooling_kind TEXT,
 	regime_symmetric_1h TEXT,
@@ -4521,6 +5003,9 @@ CREATE TABLE regimes.timeframe_regimes (
 	CONSTRAINT timeframe_regimes_agreement_score_ck0 CHECK ("agreement_score" >= 0.0 AND "agreement_score" <= 1.0),
 	CONSTRAINT timeframe_regimes_confidence_ck0 CHECK ("confidence" >= 0.0 AND "confidence" <= 1.0),
 	CONSTRAINT timeframe_regimes_confidence_kind_ck0 CHECK ("confidence_kind" IN ('heuristic', 'calibrated')),
+	CONSTRAINT timeframe_regimes_n_eff_votes_ck0 CHECK ("n_eff_votes" >= 1.0 AND "n_eff_votes" <= 4.0),
+	CONSTRAINT timeframe_regimes_agreement_legacy_ck0 CHECK ("agreement_legacy" >= 0),
+	CONSTRAINT timeframe_regimes_agreement_legacy_ck1 CHECK ("agreement_legacy" <= 4),
 	CONSTRAINT timeframe_regimes_cooling_kind_ck0 CHECK ("cooling_kind" IN ('FADE', 'CAPITULATION')),
 	CONSTRAINT timeframe_regimes_regime_symmetric_1h_ck0 CHECK ("regime_symmetric_1h" IN ('SPOT_IGNITION', 'SPOT_COOLING', 'SPOT_CHOP', 'SPOT_NEUTRAL')),
 	CONSTRAINT timeframe_regimes_regime_symmetric_4h_ck0 CHECK ("regime_symmetric_4h" IN ('SPOT_IGNITION', 'SPOT_COOLING', 'SPOT_CHOP', 'SPOT_NEUTRAL')),
@@ -4586,7 +5071,11 @@ COMMENT ON COLUMN regimes.timeframe_regimes.agreement_score IS 'Mean agreement w
 
 COMMENT ON COLUMN regimes.timeframe_regimes.confidence IS 'Reliability of the row''s main value.';
 
-COMMENT ON COLUMN regimes.timeframe_regimes.confidence_kind IS 'Whether confidence is calibrated.';
+COMMENT ON COLUMN regimes.timeframe_regimes.confidence_kind IS 'heuristic: the agreement score; calibrated: the share of earlier cases that held (regimes.timeframe_confidence).';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.n_eff_votes IS 'Independent votes that the available frames amount to, by the correlation of their signed labels over the 90 d before: the number of frames at most.';
+
+COMMENT ON COLUMN regimes.timeframe_regimes.agreement_legacy IS 'The seed''s count: frames not opposed to the 1h label, NEUTRAL and CHOP counted as agreeing; null without all four. Its sample of two equal labels, one opposed, one NEUTRAL reads 3.';
 
 COMMENT ON COLUMN regimes.timeframe_regimes.is_confirmed IS 'The confirmation rule holds at this row.';
 
@@ -4678,6 +5167,8 @@ CREATE TABLE regimes.timeframe_regimes_revisions (
 	agreement_score FLOAT(53),
 	confidence FLOAT(53),
 	confidence_kind TEXT,
+	n_eff_votes FLOAT(53),
+	agreement_legacy BIGINT,
 	is_confirmed BOOLEAN,
 	cooling_kind TEXT,
 	regime_symmetric_1h TEXT,

@@ -1,0 +1,32 @@
+"""Running estimates of the coming funding settlement, as every venue shows them beside its state.
+
+Belongs here: the columns of ``raw.funding_predictions`` from the state replies of the exchanges. Does
+not belong here: wire formats (the venues' modules), settled prints.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from regime_pipeline.windows import HOUR
+
+DATASET = "funding_predictions"
+
+
+def running_estimates(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows of a state reply as rows of ``raw.funding_predictions``.
+
+    A contract without an estimate (no funding, or none computed yet) gives no row. The settlement
+    that the estimate is about is ``funding_at`` where the venue also tells the one after
+    (``next_funding_at``), which then tells the interval; else it is ``next_funding_at``.
+    """
+    out = frame[frame["predicted_funding_rate"].notna() | frame["reason"].notna()].copy()
+    coming = out["next_funding_at"]
+    if "funding_at" in out:
+        hours = (coming - out["funding_at"]) / HOUR
+        whole = (hours >= 1) & (hours <= 24) & (hours % 1 == 0)
+        out["interval_hours"] = hours.where(whole).astype("Int64")
+        coming = out["funding_at"]
+    return out.rename(columns={"predicted_funding_rate": "predicted_rate"}).assign(
+        predicted_for=coming
+    )
