@@ -138,7 +138,9 @@ class QualityParams(_Section):
     )
     venue_gap_frac: float = Field(0.005, gt=0, description="DQ07: from the median of 3 and more")
     two_venue_gap_frac: float = Field(0.01, gt=0, description="DQ07: of two venues")
-    future_s: float = Field(5.0, ge=0, description="DQ08: seconds a row may be ahead of its storing")
+    future_s: float = Field(
+        5.0, ge=0, description="DQ08: seconds a row may be ahead of its storing"
+    )
     bar_price_frac: float = Field(1e-6, gt=0, description="DQ09")
     bar_volume_frac: float = Field(1e-3, gt=0, description="DQ09")
     funding_caps: dict[str, float] = Field(
@@ -146,7 +148,9 @@ class QualityParams(_Section):
         description="DQ10: largest |rate| of a print by venue, fraction",
     )
     funding_cap_elsewhere: float = Field(0.04, gt=0, description="DQ10: venues not named")
-    liquidation_usd_frac: float = Field(0.01, gt=0, description="DQ11: USD against price x quantity")
+    liquidation_usd_frac: float = Field(
+        0.01, gt=0, description="DQ11: USD against price x quantity"
+    )
     drift_psi: float = Field(0.25, gt=0, description="DQ13")
     drift_level_ratio: float = Field(3.0, gt=1, description="DQ13: day's median over 30 days'")
     drift_count_z: float = Field(4.0, gt=0, description="DQ13")

@@ -13,7 +13,7 @@ ROOT = Path(regime_pipeline.__file__).parent
 PACKAGE = "regime_pipeline"
 
 GROUND = {"settings", "windows", "catalogue", "numerics"}
-PURE = {"market", "features", "regimes", "correlation", "signals"}
+PURE = {"market", "features", "regimes", "correlation", "signals", "quality"}
 ALLOWED: dict[str, set[str]] = {
     "windows": set(),
     "settings": {"windows"},
@@ -23,16 +23,17 @@ ALLOWED: dict[str, set[str]] = {
     "features": GROUND | {"market"},
     "regimes": GROUND | {"market", "features"},
     "correlation": GROUND | {"market"},
-    "signals": GROUND | PURE,
+    "signals": GROUND | PURE - {"quality"},
+    "quality": GROUND | {"market"},
     "storage": GROUND,
     "providers": GROUND,
     "simulator": GROUND | {"providers"},
-    "alerts": GROUND | PURE | {"storage", "providers"},
+    "alerts": GROUND | PURE - {"quality"} | {"storage", "providers"},
     "reporting": GROUND | PURE | {"storage", "providers", "alerts"},
     "orchestration": GROUND | PURE | {"storage", "providers", "alerts", "reporting"},
     "definitions": {"orchestration"},
     "cli": GROUND
-    | {"orchestration", "storage", "providers", "alerts", "reporting", "simulator", "definitions"},
+    | {"quality", "orchestration", "storage", "providers", "alerts", "reporting", "simulator", "definitions"},
 }
 """What each part may import; a part that is not listed may not exist."""
 

@@ -21,8 +21,8 @@ from regime_pipeline.windows import Window
 SAME_KEY = "another row with the same key"
 """How ``providers.fetch`` begins the reason of a row that another one of its key contradicts."""
 _BAR = ("open", "high", "low", "close", "volume_base", "volume_quote", "taker_buy", "trade_count")
-CONTRACT_FAILED = "ContractViolation"
-"""Error class of a reply of which no row could be read."""
+CONTRACT_FAILURES = ("ContractViolation", "Malformed", "EmptyNotAllowed")
+"""Error classes of a reply of which no row could be read."""
 
 
 def refusals(
@@ -35,7 +35,7 @@ def refusals(
 
     Args:
         quarantine: rows of ``ops.quarantine`` of this table, parsed by :func:`parsed`.
-        log: failed fetches of this table whose class is :data:`CONTRACT_FAILED`.
+        log: failed fetches of this table whose class is :data:`CONTRACT_FAILURES`.
         full_name: the table.
         stored: ``ts`` and series of the stored rows: what else was judged.
     """
