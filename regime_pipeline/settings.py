@@ -152,7 +152,10 @@ class QualityParams(_Section):
         0.01, gt=0, description="DQ11: USD against price x quantity"
     )
     drift_psi: float = Field(0.25, gt=0, description="DQ13")
-    drift_level_ratio: float = Field(3.0, gt=1, description="DQ13: day's median over 30 days'")
+    drift_level_ratio: float = Field(
+        3.0, gt=1, description="DQ13: a day's median open interest over that of 30 days"
+    )
+    drift_volume_ratio: float = Field(10.0, gt=1, description="DQ13: the same for volumes")
     drift_count_z: float = Field(4.0, gt=0, description="DQ13")
     restated_price_frac: float = Field(1e-4, gt=0, description="DQ14: 1 bp")
     restated_volume_frac: float = Field(1e-2, gt=0, description="DQ14")

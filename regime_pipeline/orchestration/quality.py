@@ -205,16 +205,16 @@ ASSETS = (quality_blocks, quality_results)
 
 
 def results_of(found: pd.DataFrame, full_name: str) -> dg.AssetCheckResult | None:
-    """The stored findings of a table as one asset check; None when nothing was judged yet.
+    """The stored findings of a table as one asset check; None when nothing could be judged.
 
     Args:
         found: rows of ``ops.quality_checks``, any tables and days.
         full_name: the table.
     """
     mine = found[found["table_name"] == full_name]
-    if mine.empty:
-        return None
     whole = mine[mine["series"] == WHOLE_TABLE]
+    if not (whole["check_outcome"] != "not_applicable").any():
+        return None
     failed = mine[mine["check_outcome"] == "failed"]
     blocked = (failed["check_severity"] == BLOCK).any()
     ids = sorted(failed["check_id"].unique())
@@ -274,7 +274,13 @@ def _text(value: Any) -> str:
     required_resource_keys={"platform"},
 )
 def data_quality(context) -> Iterator[dg.AssetCheckResult]:  # type: ignore[no-untyped-def]
-    """Shows what is stored for the run's days; computes nothing."""
+    """Shows what is stored for the run's days; computes nothing.
+
+    A run that fetches or derives without judging shows nothing: what is stored is about older rows.
+    """
+    made = context.job_def.asset_layer.executable_asset_keys
+    if made and asset_key(CHECKED) not in made:
+        return
     platform: Platform = context.resources.platform
     window = run_window(context.run.tags)
     found = platform.warehouse.read(CHECKED, window)

@@ -40,12 +40,11 @@ LEAST_COUNT_SCALE = 1.0
 RETURNS = "raw.candles"
 LEVELS = {"raw.open_interest": "open_interest_usd", "raw.candles": "volume_base"}
 COUNTED = ("raw.candles", "raw.funding_rates", "raw.open_interest")
-"""Tables whose rows a day are regular; an hour without liquidations has no row."""
+"""Tables whose rows a day are regular."""
 VALUES = {
     "raw.candles": ["close", "volume_base"],
     "raw.funding_rates": ["funding_rate"],
     "raw.open_interest": ["open_interest_usd"],
-    "raw.liquidations": ["long_liquidations_usd"],
 }
 
 
@@ -83,8 +82,9 @@ def drift(
         parts.append(_told(found, days, psi, "distribution of returns"))
     if full_name in LEVELS:
         values = found.values[LEVELS[full_name]]
+        limit = params.drift_volume_ratio if full_name == RETURNS else params.drift_level_ratio
         level = np.array([_level(values, int(end)) for end in ends])
-        parts.append(_told(found, days, level / np.log10(params.drift_level_ratio), "level"))
+        parts.append(_told(found, days, level / np.log10(limit), "level"))
     if full_name in COUNTED:
         parts.append(_told(found, days, _counts(found, ends) / params.drift_count_z, "row count"))
     return Judged("DQ13", full_name, joined(parts), 1.0, nothing.without)

@@ -145,9 +145,9 @@ CHECKS = (
     ),
     Check(
         "DQ13", "values or row counts look unlike the last 30 days",
-        "PSI 0.25; level within 3 x; |z| of the row count 4", WARN, _NOTHING,
+        "PSI 0.25; open interest within 3 x, volume within 10 x; |z| of the row count 4", WARN, _NOTHING,
         "a changed unit shows as a level, a changed market as a distribution",
-        ("raw.candles", "raw.funding_rates", "raw.open_interest", "raw.liquidations"),
+        ("raw.candles", "raw.funding_rates", "raw.open_interest"),
     ),
     Check(
         "DQ14", "the provider changed what it had said", "1 bp of a price, 1 % of a volume", WARN,
