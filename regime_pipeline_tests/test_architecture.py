@@ -33,7 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     "orchestration": GROUND | PURE | {"storage", "providers", "alerts", "reporting"},
     "definitions": {"orchestration"},
     "cli": GROUND
-    | {"quality", "orchestration", "storage", "providers", "alerts", "reporting", "simulator", "definitions"},
+    | {"orchestration", "storage", "providers", "alerts", "reporting", "simulator", "definitions"},
 }
 """What each part may import; a part that is not listed may not exist."""
 

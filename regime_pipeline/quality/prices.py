@@ -41,7 +41,9 @@ def jumps(candles: pd.DataFrame, params: QualityParams) -> Judged:
         candles: rows of ``raw.candles``, 1h, with 31 days before what is judged.
         params: tolerances.
     """
-    found = panels(candles, ["close"], (*SERIES, "timeframe"))  # all that a withheld row is known by
+    found = panels(
+        candles, ["close"], (*SERIES, "timeframe")
+    )  # all that a withheld row is known by
     if found is None:
         return Judged("DQ05", CANDLES, nobody(), None)
     close = found.values["close"]

@@ -48,7 +48,9 @@ def spiked(candles: pd.DataFrame, factor: float = 100.0) -> pd.DataFrame:
     """One candle of BTC's spot series is off by a factor."""
     out = candles.copy()
     hit = (
-        (out["symbol"] == "BTC/USDT") & (out["market"] == "spot") & (out["ts"] == pd.Timestamp(SPIKE))
+        (out["symbol"] == "BTC/USDT")
+        & (out["market"] == "spot")
+        & (out["ts"] == pd.Timestamp(SPIKE))
     )
     assert hit.sum() == 1
     out.loc[hit, ["open", "high", "low", "close"]] *= factor
@@ -80,7 +82,9 @@ def test_only_the_blocked_hour_is_withheld(platform: Platform, candles: pd.DataF
     now = platform.warehouse.read("market.candles_1h")
     content = list(table("market.candles_1h").content)
     same = ~(
-        (now["symbol"] == "BTC/USDT") & (now["market"] == "spot") & (now["ts"] == pd.Timestamp(SPIKE))
+        (now["symbol"] == "BTC/USDT")
+        & (now["market"] == "spot")
+        & (now["ts"] == pd.Timestamp(SPIKE))
     )
     pd.testing.assert_frame_equal(now.loc[same, content], clean.loc[same, content])
     raw = platform.warehouse.read("raw.candles", Window(SPIKE, SPIKE + HOUR))
@@ -135,9 +139,7 @@ def test_what_is_made_of_a_withheld_hour_says_so(platform: Platform, candles: pd
         schedules=(),
         sensors=(),
     )
-    history = candles.assign(ts=candles["ts"] - 11 * DAY)
-    for part in (history.assign(ts=history["ts"] - 11 * DAY), history, spiked(candles)):
-        platform.warehouse.merge("raw.candles", part)
+    fill(platform, spiked(candles))
     bad = raw_funding(NOW - 12 * DAY, NOW)
     at = NOW - 32 * HOUR
     bad.loc[(bad["symbol"] == "SOL/USDT") & (bad["ts"] == at), "funding_rate"] = 0.5
@@ -147,14 +149,14 @@ def test_what_is_made_of_a_withheld_hour_says_so(platform: Platform, candles: pd
         with dg.DagsterInstance.ephemeral() as instance:
             done = definitions.resolve_job_def("derived_chain").execute_in_process(
                 instance=instance,
-                tags=range_tags(Window(NOW - 33 * DAY, NOW)),
+                tags=range_tags(WINDOW),
                 run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             )
         assert done.success
         return done
 
     done = run()
-    rows = platform.warehouse.read("features.volatility_regimes", Window(SPIKE, SPIKE + HOUR))
+    rows = platform.warehouse.read("regimes.timeframe_regimes", Window(SPIKE, SPIKE + HOUR))
     by_symbol = rows.set_index("symbol")
     assert by_symbol.loc["BTC/USDT", "status"] == "quarantined"
     assert by_symbol.loc["BTC/USDT", "reason"] == "DQ05"
@@ -167,7 +169,7 @@ def test_what_is_made_of_a_withheld_hour_says_so(platform: Platform, candles: pd
     assert (found.check_name, found.passed) == ("data_quality", False)
     assert found.severity is dg.AssetCheckSeverity.ERROR
     assert "DQ05" in str(found.metadata["failing checks"].value)
-    assert any(r.data["check"] == "DQ05" for r in found.metadata["failing rows"].value)
+    assert any(r.data["check"] == "DQ05" for r in found.metadata["failing rows"].records)
     assert told["raw/funding_rates"].severity is dg.AssetCheckSeverity.ERROR
     assert "raw/order_book" not in told  # nothing could be judged: that is no pass
 
