@@ -51,7 +51,7 @@ raw_fetch = dg.define_asset_job(
 )
 book_samples = dg.define_asset_job(
     "book_samples",
-    selection=dg.AssetSelection.assets(dg.AssetKey(["raw", "order_book"])),
+    selection=dg.AssetSelection.assets(dg.AssetKey(["raw", "order_book"])) - FINDINGS,
     description="One snapshot of every order book; an hour wants twelve, and none can be had later.",
     executor_def=dg.in_process_executor,
 )

@@ -13,7 +13,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from regime_pipeline.numerics.panel import HOUR_US, FloatPanel, microseconds
-from regime_pipeline.numerics.rolling import lagged_mad_z, rolling_std
 from regime_pipeline.quality.model import (
     Judged,
     Panels,
@@ -98,6 +97,8 @@ def _told(found: Panels, days: pd.DatetimeIndex, multiple: FloatPanel, name: str
 
 def _scaled_returns(close: FloatPanel) -> FloatPanel:
     """Hourly log returns over the deviation of the 72 before: calm and wild weeks look alike."""
+    from regime_pipeline.numerics.rolling import rolling_std
+
     log = np.log(close)
     out = np.full(log.shape, np.nan)
     out[1:] = log[1:] - log[:-1]
@@ -158,6 +159,8 @@ def _level(values: FloatPanel, end: int) -> FloatPanel:
 
 def _counts(found: Panels, ends: npt.NDArray[np.int64]) -> FloatPanel:
     """|robust z| of each day's row count under the 30 days before: days x series."""
+    from regime_pipeline.numerics.rolling import lagged_mad_z
+
     present = np.isfinite(next(iter(found.values.values())))
     before, after = found.first_hour % 24, -(found.first_hour + len(present)) % 24
     padded = np.pad(present, ((before, after), (0, 0)))

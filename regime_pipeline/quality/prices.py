@@ -12,7 +12,6 @@ import pandas as pd
 
 from regime_pipeline.market.candles import BAR_INPUTS, FRAME_HOURS, make_bars
 from regime_pipeline.numerics.panel import HOUR_US, FloatPanel, microseconds
-from regime_pipeline.numerics.rolling import lagged_mad_z, rolling_median, rolling_sum
 from regime_pipeline.quality.model import SERIES, Judged, Panels, joined, nobody, of_frame, panels
 from regime_pipeline.settings import QualityParams
 
@@ -98,6 +97,8 @@ def _second_opinion(
 
 def repeats(candles: pd.DataFrame) -> Judged:
     """DQ06 on candles: six equal closes in a row with volume in each, or 24 equal closes."""
+    from regime_pipeline.numerics.rolling import rolling_sum
+
     found = panels(candles, ["close", "volume_base"])
     if found is None:
         return Judged("DQ06", CANDLES, nobody(), None)
