@@ -57,7 +57,7 @@ def funding(rates: pd.DataFrame, params: QualityParams) -> Judged:
         FUNDING,
         of_frame(
             rows, failed, rate, blocking=serious, withheld=serious,
-            what=np.where(failed, what, None),
+            what=what,
         ),
         None,
     )  # fmt: skip
@@ -83,7 +83,7 @@ def single_closures(events: pd.DataFrame, hourly: pd.DataFrame, params: QualityP
     wrong = ~(off <= params.liquidation_usd_frac)
     what = np.select([wrong, swapped], ["USD is not price x quantity", "sides look swapped"], "")
     failed = wrong | swapped
-    rows = of_frame(events, failed, off, what=np.where(failed, what, None))
+    rows = of_frame(events, failed, off, what=what)
     return Judged("DQ11", EVENTS, rows, params.liquidation_usd_frac)
 
 
@@ -126,9 +126,7 @@ def hourly_closures(liquidations: pd.DataFrame) -> Judged:
     flagged = flag != owed
     what = np.select([wrong, flagged], ["sides are not the total", "wrong lower-bound flag"], "")
     failed = wrong | flagged
-    return Judged(
-        "DQ11", LIQUIDATIONS, of_frame(rows, failed, off, what=np.where(failed, what, None)), None
-    )
+    return Judged("DQ11", LIQUIDATIONS, of_frame(rows, failed, off, what=what), None)
 
 
 def books(order_book: pd.DataFrame) -> Judged:
@@ -157,5 +155,4 @@ def frozen_replies(frame: pd.DataFrame, full_name: str, count: int) -> Judged:
     same = (group.shift() == rows["payload_id"]).fillna(False).to_numpy(bool)
     start = np.flatnonzero(~same)
     run = np.arange(len(rows)) - np.repeat(start, np.diff(np.append(start, len(rows)))) + 1
-    rows = of_frame(rows, run >= count, run)
-    return Judged("DQ06", full_name, rows, float(count))
+    return Judged("DQ06", full_name, of_frame(rows, run >= count, run), float(count))

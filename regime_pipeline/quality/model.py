@@ -386,7 +386,7 @@ def _days(
             "n_blocking": per_day(seen.blocking),
             "n_withheld": per_day(seen.withheld),
             "failing_keys": None,
-            "reason": np.where(judged > 0, None, np.where(there, item.without, "no_rows_stored")),
+            "reason": _why(judged > 0, there, item.without),
         }
     )
     if not seen.failed[inside].any():
@@ -419,6 +419,13 @@ def _days(
             reason=None,
         ),
     ]
+
+
+def _why(judged: npt.ArrayLike, there: npt.ArrayLike, without: str) -> npt.NDArray[np.object_]:
+    """Why days have no verdict; None where they have one."""
+    out = np.where(there, without, "no_rows_stored").astype(object)
+    out[np.asarray(judged, dtype=bool)] = None
+    return out
 
 
 def _few(bad: pd.DataFrame, by: list[str]) -> pd.DataFrame:

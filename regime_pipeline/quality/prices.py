@@ -40,9 +40,10 @@ def jumps(candles: pd.DataFrame, params: QualityParams) -> Judged:
         candles: rows of ``raw.candles``, 1h, with 31 days before what is judged.
         params: tolerances.
     """
-    found = panels(
-        candles, ["close"], (*SERIES, "timeframe")
-    )  # all that a withheld row is known by
+    from regime_pipeline.numerics.rolling import lagged_mad_z, rolling_median
+
+    # a withheld row is known by all of its key
+    found = panels(candles, ["close"], (*SERIES, "timeframe"))
     if found is None:
         return Judged("DQ05", CANDLES, nobody(), None)
     close = found.values["close"]
@@ -190,8 +191,8 @@ def long_bars(candles: pd.DataFrame, provider_bars: pd.DataFrame, params: Qualit
         price = np.column_stack(
             [(both[f"our_{n}"] / both[n] - 1.0).abs().to_numpy("float64") for n in names[:4]]
         ).max(axis=1)
-        volume = (both["our_volume_base"] / both["volume_base"] - 1.0).abs()
-        volume = volume.to_numpy("float64", na_value=np.nan)
+        ratio = both["our_volume_base"] / both["volume_base"]
+        volume = (ratio - 1.0).abs().to_numpy("float64", na_value=np.nan)
         with np.errstate(invalid="ignore"):
             bad = (price > params.bar_price_frac) | (volume > params.bar_volume_frac)
         parts.append(of_frame(both, bad, np.fmax(price, volume)))

@@ -69,12 +69,16 @@ def _about_bars(reason: str) -> bool:
 
 
 def _whole_replies(log: pd.DataFrame, by_symbol: bool) -> Verdicts:
-    days = [
+    days: list[object] = [
         pd.date_range(a.floor("D"), b - pd.Timedelta(1, "us"), freq="1D")
         for a, b in zip(log["window_start"], log["window_end"], strict=True)
     ]
     keys = [c for c in SERIES if c in log and (by_symbol or c != "symbol")]
-    rows = log[keys].assign(ts=days, what=log["error_message"]).explode("ts", ignore_index=True)
+    rows = (
+        log[keys]
+        .assign(ts=pd.Series(days, index=log.index, dtype=object), what=log["error_message"])
+        .explode("ts", ignore_index=True)
+    )
     rows = rows[rows["ts"].notna()]
     rows["ts"] = pd.to_datetime(rows["ts"], utc=True).dt.as_unit("us")
     failed = np.ones(len(rows), bool)
@@ -189,5 +193,5 @@ def restatements(
     age = (later["ingested_at"] - rows["ts"]).dt.total_seconds().to_numpy("float64") / 3600.0
     bad = (size > 1.0)[replaced]
     what = [f"restated {a:.0f} h after its start" for a in age[replaced]]
-    told = of_frame(rows[replaced], bad, size[replaced], what=np.where(bad, what, None))
+    told = of_frame(rows[replaced], bad, size[replaced], what=np.array(what, dtype=object))
     return Judged("DQ14", full_name, joined([fine, told]), 1.0)
