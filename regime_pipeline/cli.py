@@ -500,6 +500,48 @@ def status(data: DataOption = None, as_json: JsonOption = False) -> None:
 
 
 @app.command()
+def quality(
+    first: FromOption = None,
+    last: ToOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="All days, and the checks that could not be applied.")
+    ] = False,
+) -> None:
+    """What the data-quality checks DQ01 .. DQ15 said of stored days: scores, failures, what to do.
+
+    A score is 100 when no check failed. BLOCK keeps the failing rows out of the derived tables, where
+    they are null with status quarantined; the raw rows stay. Mended rows are published by the next
+    run. Checks are made by `regime run` and by the hourly tick; this only shows them. What each check
+    means: docs/quality.md.
+
+    Examples:
+        regime quality                                    the last 7 days that are stored
+
+        regime quality --from 2024-08-01 --to 2024-08-10 --all
+
+        regime quality --json | jq '.scores[] | select(.blocks)'
+    """
+    from regime_pipeline.reporting.summary import print_quality_days, quality_of, stored_window
+
+    settings, database = _open(data)
+    stored = stored_window(database)
+    if stored is None:
+        raise UsageError("nothing is stored yet; `regime run` fills the database")
+    if last is None:
+        last = str((stored.end - timedelta(seconds=1)).date())
+    now = max(clock_from_text(settings.clock).now(), stored.end)
+    if first is None:
+        first = str((floor_day(utc(last)) - 6 * DAY).date())
+    found = quality_of(database, _window(first, last, now=now, settings=settings))
+    if as_json:
+        sys.stdout.write(json.dumps(found) + "\n")
+    else:
+        print_quality_days(found, out, every=every)
+
+
+@app.command()
 def doctor(data: DataOption = None, as_json: JsonOption = False) -> None:
     """Ask every source one cheap question and look at database, disk and Dagster; say what to do.
 

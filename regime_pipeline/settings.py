@@ -124,6 +124,43 @@ class FuturesParams(_Section):
     min_coverage_pct: int = 70
 
 
+class QualityParams(_Section):
+    """Data-quality checks (METHODS 5)."""
+
+    complete_frac: float = Field(0.99, gt=0, le=1, description="DQ03: share of a day's hours")
+    complete_block_frac: float = Field(0.90, gt=0, le=1, description="DQ03: below it BLOCK")
+    complete_gap_hours: int = Field(2, ge=0, description="DQ03: longest gap, h")
+    jump_mads: float = Field(10.0, gt=0, description="DQ05: times 1.4826 MAD of 30 d")
+    jump_frac: float = Field(0.10, gt=0, description="DQ05: least |log return| of a jump")
+    confirm_frac: float = Field(0.01, gt=0, description="DQ05: how near another series must be")
+    impossible_jump_frac: float = Field(
+        0.5, gt=0, description="DQ05: |log return| withheld even where nobody else has the hour"
+    )
+    venue_gap_frac: float = Field(0.005, gt=0, description="DQ07: from the median of 3 and more")
+    two_venue_gap_frac: float = Field(0.01, gt=0, description="DQ07: of two venues")
+    future_s: float = Field(
+        5.0, ge=0, description="DQ08: seconds a row may be ahead of its storing"
+    )
+    bar_price_frac: float = Field(1e-6, gt=0, description="DQ09")
+    bar_volume_frac: float = Field(1e-3, gt=0, description="DQ09")
+    funding_caps: dict[str, float] = Field(
+        default_factory=lambda: {"binance": 0.03, "okx": 0.03, "bybit": 0.04},
+        description="DQ10: largest |rate| of a print by venue, fraction",
+    )
+    funding_cap_elsewhere: float = Field(0.04, gt=0, description="DQ10: venues not named")
+    liquidation_usd_frac: float = Field(
+        0.01, gt=0, description="DQ11: USD against price x quantity"
+    )
+    drift_psi: float = Field(0.25, gt=0, description="DQ13")
+    drift_level_ratio: float = Field(
+        3.0, gt=1, description="DQ13: a day's median open interest over that of 30 days"
+    )
+    drift_volume_ratio: float = Field(10.0, gt=1, description="DQ13: the same for volumes")
+    drift_count_z: float = Field(4.0, gt=0, description="DQ13")
+    restated_price_frac: float = Field(1e-4, gt=0, description="DQ14: 1 bp")
+    restated_volume_frac: float = Field(1e-2, gt=0, description="DQ14")
+
+
 class Params(_Section):
     """Every threshold of the derived layers; a change of any value changes ``params_id``."""
 
@@ -134,6 +171,7 @@ class Params(_Section):
     correlation: CorrelationParams = CorrelationParams()
     pairs: PairParams = PairParams()
     futures: FuturesParams = FuturesParams()
+    quality: QualityParams = QualityParams()
 
 
 def _env(*names: str) -> AliasChoices:

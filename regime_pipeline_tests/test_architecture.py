@@ -13,7 +13,7 @@ ROOT = Path(regime_pipeline.__file__).parent
 PACKAGE = "regime_pipeline"
 
 GROUND = {"settings", "windows", "catalogue", "numerics"}
-PURE = {"market", "features", "regimes", "correlation", "signals"}
+PURE = {"market", "features", "regimes", "correlation", "signals", "quality"}
 ALLOWED: dict[str, set[str]] = {
     "windows": set(),
     "settings": {"windows"},
@@ -23,11 +23,12 @@ ALLOWED: dict[str, set[str]] = {
     "features": GROUND | {"market"},
     "regimes": GROUND | {"market", "features"},
     "correlation": GROUND | {"market"},
-    "signals": GROUND | PURE,
+    "signals": GROUND | PURE - {"quality"},
+    "quality": GROUND | {"market"},
     "storage": GROUND,
     "providers": GROUND,
     "simulator": GROUND | {"providers"},
-    "alerts": GROUND | PURE | {"storage", "providers"},
+    "alerts": GROUND | PURE - {"quality"} | {"storage", "providers"},
     "scorecard": GROUND | PURE | {"alerts"},
     "reporting": GROUND | PURE | {"storage", "providers", "alerts", "scorecard"},
     "orchestration": GROUND | PURE | {"storage", "providers", "alerts", "reporting"},

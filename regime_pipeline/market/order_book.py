@@ -71,12 +71,7 @@ def _one_market(
 ) -> pd.DataFrame:
     own = raw[raw["symbol"].map(dict(venue_of)).eq(raw["venue"]) & raw["market"].eq(market)]
     own = own.assign(hour=own["ts"].dt.floor("1h"))
-    valid = own[
-        (own["bid_levels"] >= MIN_LEVELS).fillna(False)
-        & (own["ask_levels"] >= MIN_LEVELS).fillna(False)
-        & (own["book_age_s"] <= MAX_AGE_S)
-        & own["mid"].notna()
-    ]
+    valid = own[is_valid(own)]
     hours = hourly_means(_one_source(valid), MEANS)
     wanted = [*MEANS, "n_snapshots", "is_lower_bound", "source_tier"]
     panels: dict[str, npt.NDArray[Any]] = dict(to_panel(hours, grid, wanted, time="hour"))
@@ -99,6 +94,13 @@ def _one_market(
     }
     frame = from_panel(grid, panels)
     return frame.assign(market=market, method_version=method_version(METHOD))
+
+
+def is_valid(snapshots: pd.DataFrame) -> pd.Series:
+    """Which snapshots count: enough levels on both sides, young enough, bid below ask."""
+    levels = (snapshots["bid_levels"] >= MIN_LEVELS) & (snapshots["ask_levels"] >= MIN_LEVELS)
+    usable = (snapshots["book_age_s"] <= MAX_AGE_S) & snapshots["mid"].notna()
+    return levels.fillna(False).astype(bool) & usable
 
 
 def _one_source(valid: pd.DataFrame) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from regime_pipeline.orchestration.checks import CHECKS
 from regime_pipeline.orchestration.derived import IO_MANAGER
 from regime_pipeline.orchestration.io_manager import warehouse_io_manager
 from regime_pipeline.orchestration.jobs import JOBS
+from regime_pipeline.orchestration.quality import data_quality
 from regime_pipeline.orchestration.resources import Scope, environment_platform
 from regime_pipeline.orchestration.schedules import SCHEDULES
 from regime_pipeline.orchestration.sensors import SENSORS
@@ -31,6 +32,7 @@ def default_resources() -> dict[str, Any]:
 
 def pipeline_assets() -> tuple[dg.AssetsDefinition, ...]:
     """The assets of every layer but reporting."""
+    from regime_pipeline.orchestration import quality
     from regime_pipeline.orchestration.assets import (
         alerts,
         correlation,
@@ -42,7 +44,7 @@ def pipeline_assets() -> tuple[dg.AssetsDefinition, ...]:
         signals,
     )
 
-    layers = (raw, legacy, market, features, regimes, correlation, signals, alerts)
+    layers = (raw, legacy, quality, market, features, regimes, correlation, signals, alerts)
     return tuple(asset for layer in layers for asset in layer.ASSETS)
 
 
@@ -86,4 +88,6 @@ def build_definitions(
 
 def _checks_of(assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetChecksDefinition]:
     keys = {key for asset in assets for key in asset.keys}
-    return [c for c in CHECKS if all(spec.asset_key in keys for spec in c.check_specs)]
+    return [
+        c for c in (*CHECKS, data_quality) if all(spec.asset_key in keys for spec in c.check_specs)
+    ]

@@ -22,8 +22,9 @@ from regime_pipeline.orchestration import io_manager as io
 from regime_pipeline.orchestration.metadata import OWNERS, spec_metadata
 from regime_pipeline.orchestration.partitions import COMPUTE, DAILY, as_window, owed
 from regime_pipeline.orchestration.resources import Platform, Scope
+from regime_pipeline.quality.withholding import BLOCKS, QUARANTINED, causes, explained, withhold
 from regime_pipeline.settings import Params, Settings
-from regime_pipeline.windows import Grid, Window
+from regime_pipeline.windows import Grid, Window, parse_lookback
 
 IO_MANAGER = "warehouse_io"
 Frames = Mapping[str, pd.DataFrame]
@@ -108,6 +109,66 @@ def inputs(
     return out
 
 
+def guarded(lookback: Mapping[str, str]) -> dict[str, str]:
+    """The inputs of an asset and, beside raw tables, the rows of them that are withheld."""
+    reach = [text for name, text in lookback.items() if name.startswith("raw.")]
+    if not reach:
+        return dict(lookback)
+    return {**lookback, BLOCKS: max(reach, key=parse_lookback)}
+
+
+def _without_withheld(
+    frames: dict[str, pd.DataFrame], lookback: Mapping[str, str]
+) -> tuple[dict[str, pd.DataFrame], pd.DataFrame | None]:
+    """The frames without withheld raw rows, and what was withheld as causes."""
+    blocked = frames.pop(parameter(BLOCKS), None)
+    if blocked is None or blocked.empty:
+        return frames, None
+    raw = [n for n in lookback if n.startswith("raw.")]
+    kept = {parameter(n): withhold(frames[parameter(n)], n, blocked) for n in raw}
+    return {**frames, **kept}, causes(blocked, raw)
+
+
+def _quarantined_inputs(
+    platform: Platform,
+    run: Run,
+    lookback: Mapping[str, str],
+    where: Mapping[str, Mapping[str, Any]] | None,
+) -> pd.DataFrame | None:
+    """Rows of the asset's inputs in its window that are null because something was withheld."""
+    found = []
+    for name in lookback:
+        item = table(name)
+        if "status" not in item.fields or not item.symbol_columns:
+            continue
+        names = [c for c in ("market", "symbol", "ts", "reason") if c in item.fields]
+        asked = {k: v for k, v in ((where or {}).get(name) or {}).items() if k == "market"}
+        rows = platform.warehouse.read(
+            name, run.window, columns=names, where={**asked, "status": QUARANTINED}
+        )
+        if len(rows):
+            found.append(rows.drop(columns="market") if asked and "market" in rows else rows)
+    return pd.concat(found, ignore_index=True) if found else None
+
+
+def _explained(
+    rows: pd.DataFrame,
+    why: pd.DataFrame | None,
+    platform: Platform,
+    run: Run,
+    lookback: Mapping[str, str],
+    where: Mapping[str, Mapping[str, Any]] | None,
+) -> pd.DataFrame:
+    """Rows that are missing because of a withheld input say so."""
+    if "status" not in rows or not (rows["status"] == "missing").any():
+        return rows
+    inherited = _quarantined_inputs(platform, run, lookback, where)
+    for told in (why, inherited):
+        if told is not None:
+            rows = explained(rows, told)
+    return rows
+
+
 def _run(context: dg.AssetExecutionContext, item: Table) -> Run:
     platform: Platform = context.resources.platform
     scope: Scope = context.resources.scope
@@ -165,7 +226,7 @@ def derived(
             key=asset_key(full_name),
             ins=inputs(
                 full_name,
-                lookback,
+                guarded(lookback),
                 where,
                 whole_universe=whole_universe,
                 all_stored=all_stored,
@@ -179,7 +240,11 @@ def derived(
         )
         def compute(context, **frames):  # type: ignore[no-untyped-def]
             run = _run(context, item)
-            return empty(item) if run.window.is_empty else body(run, **frames)
+            if run.window.is_empty:
+                return empty(item)
+            kept, why = _without_withheld(frames, lookback)
+            rows = body(run, **kept)
+            return _explained(rows, why, context.resources.platform, run, lookback, where)
 
         return compute
 
@@ -222,7 +287,11 @@ def derived_together(
             run = _run(context, items[0])
             if run.window.is_empty:
                 return tuple(empty(i) for i in items)
-            return _frames(body(run, **frames), items)
+            platform: Platform = context.resources.platform
+            return tuple(
+                _explained(rows, None, platform, run, lookback, where)
+                for rows in _frames(body(run, **frames), items)
+            )
 
         return compute
 

@@ -34,7 +34,8 @@ REMEMBERED_RUNS = 1000
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _CODE = (
-    *("market", "features", "regimes", "correlation", "signals", "numerics", "catalogue"),
+    *("market", "features", "regimes", "correlation", "signals", "quality"),
+    *("numerics", "catalogue"),
     *("alerts/events.py", "settings.py", "windows.py"),
     *("orchestration/derived.py", "orchestration/io_manager.py", "orchestration/assets"),
 )

@@ -6,24 +6,34 @@ import warnings
 
 import dagster as dg
 
+from regime_pipeline.orchestration.quality import CHECK_KEYS
+
 # The tick fetches and derives in one run over two days at most; policies play no part in it.
 warnings.filterwarnings("ignore", message=".*varying BackfillPolicies.*", category=UserWarning)
 
-QUALITY = dg.AssetSelection.checks(
+SUITES = dg.AssetSelection.checks(
     dg.AssetCheckKey(dg.AssetKey(["market", "candles_1h"]), "complete_against_the_calendar"),
     dg.AssetCheckKey(dg.AssetKey(["raw", "candles"]), "venues_agree"),
     dg.AssetCheckKey(dg.AssetKey(["features", "volatility_regimes"]), "volatility_stays_in_range"),
 )
 """Suites over stored tables: they look at a week, so they run daily and not with every tick."""
+FINDINGS = dg.AssetSelection.checks(*CHECK_KEYS)
+"""The data-quality findings of a run's days, shown on each table's page; they follow the assets that
+find them."""
+CHECKED = dg.AssetSelection.assets(["ops", "quality_checks"], ["ops", "quality_scores"])
 RAW = (
     dg.AssetSelection.groups("raw")
     - dg.AssetSelection.assets(["raw", "legacy_signals"])  # filled by its own command
-    - QUALITY
+    - SUITES
+    - FINDINGS
 )
 REPORTING = dg.AssetSelection.groups("reporting")
 DERIVED = (
-    dg.AssetSelection.groups("market", "features", "regimes", "correlation", "signals", "alerts")
-    - QUALITY
+    dg.AssetSelection.groups(
+        "market", "features", "regimes", "correlation", "signals", "alerts", "ops"
+    )
+    - SUITES
+    | FINDINGS
 )
 
 hourly_tick = dg.define_asset_job(
@@ -41,7 +51,7 @@ raw_fetch = dg.define_asset_job(
 )
 book_samples = dg.define_asset_job(
     "book_samples",
-    selection=dg.AssetSelection.assets(dg.AssetKey(["raw", "order_book"])),
+    selection=dg.AssetSelection.assets(dg.AssetKey(["raw", "order_book"])) - FINDINGS,
     description="One snapshot of every order book; an hour wants twelve, and none can be had later.",
     executor_def=dg.in_process_executor,
 )
@@ -61,8 +71,9 @@ reporting = dg.define_asset_job(
 
 quality = dg.define_asset_job(
     "quality",
-    selection=QUALITY,
-    description="Great Expectations suites over the last week of stored rows.",
+    selection=SUITES | CHECKED | FINDINGS,
+    description="Great Expectations suites over the last week of stored rows, and its data-quality "
+    "findings anew: restatements and refusals come late.",
     executor_def=dg.in_process_executor,
 )
 

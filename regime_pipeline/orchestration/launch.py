@@ -213,7 +213,7 @@ def run_selection(
 
 _QUIET = {"console": {"config": {"log_level": "CRITICAL"}}}
 """The caller shows progress and the report; the event log keeps everything."""
-_DERIVED_SCHEMAS = ("market", "features", "regimes", "correlation", "signals", "alerts")
+_DERIVED_SCHEMAS = ("market", "features", "regimes", "correlation", "signals", "alerts", "ops")
 
 
 def _served(settings: Settings, sources: Sequence[str] | None) -> list[str]:

@@ -30,6 +30,7 @@ OWNERS: dict[str, list[str]] = {
     "signals": ["team:quant"],
     "alerts": ["team:trading-desk"],
     "reporting": ["team:analytics"],
+    "ops": ["team:data-engineering"],
 }
 """Who answers for a schema's tables."""
 

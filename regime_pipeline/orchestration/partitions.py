@@ -36,7 +36,10 @@ COMPUTE = dg.BackfillPolicy.single_run()
 """Everything derived: one run for any range."""
 
 EVENT_TABLES = frozenset(
-    {"market.funding", "market.fear_greed", "features.funding_prints", "alerts.market_events"}
+    {
+        *("market.funding", "market.fear_greed", "features.funding_prints", "alerts.market_events"),
+        *("ops.quality_blocks", "ops.quality_checks", "ops.quality_scores"),
+    }
 )
 """Tables whose rows are owed up to now; all others owe full hours that are closed."""
 

@@ -15,6 +15,8 @@ from regime_pipeline.orchestration.resources import Platform
 from regime_pipeline.windows import DAY, HOUR, Window, floor_day, floor_hour
 
 TICK_TAG = "regime/tick"
+QUALITY_DAYS = 7
+"""Days whose findings are made anew each day."""
 
 
 @dg.schedule(
@@ -68,7 +70,7 @@ def books(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReaso
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
     required_resource_keys={"platform"},
-    description="Every day at 01:20: completeness, agreement of venues, drift.",
+    description="Every day at 01:20: the suites, and the findings of the last days anew.",
 )
 def daily_quality(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """One run request per day."""
@@ -76,7 +78,9 @@ def daily_quality(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.S
     why = platform.at_rest()
     if why is not None:
         return dg.SkipReason(why)
-    return dg.RunRequest(run_key=f"{context.scheduled_execution_time:%Y-%m-%d}")
+    at = context.scheduled_execution_time
+    days = Window(floor_day(at) - QUALITY_DAYS * DAY, floor_day(at))
+    return dg.RunRequest(run_key=f"{at:%Y-%m-%d}", tags=range_tags(days))
 
 
 SCHEDULES = (hourly, books, daily_quality)

@@ -539,6 +539,7 @@ def _health(data: ReportData) -> str:
     )
     return (
         sources
+        + _quality(data)
         + '<div class="panel"><div class="head"><h3>Usable hours by day</h3></div>'
         + _legend_line(
             ("all", "stable"),
@@ -550,6 +551,25 @@ def _health(data: ReportData) -> str:
         + f'<div class="scroll chart">{_coverage_strips(data)}</div>'
         + "<details><summary>Hours in numbers</summary>"
         + f'<div class="scroll"><table>{cover_head}<tbody>{covered}</tbody></table></div></details></div>'
+    )
+
+
+def _quality(data: ReportData) -> str:
+    """Data-quality score of every table on the newest judged day."""
+    judged = [q for q in data.summary.quality if q.score is not None]
+    if not judged:
+        return '<div class="panel">Data quality was not judged in this window.</div>'
+    head = _head("table", ">score", ">rows withheld", "what failed")
+    rows = "".join(
+        f"<tr><td>{escape(q.table)}</td>"
+        + _cell(f"{q.score:.1f}")
+        + _cell(f"{q.withheld:,}")
+        + f'<td class="wrap">{escape("; ".join(q.failing)) or "nothing"}</td></tr>'
+        for q in judged
+    )
+    return (
+        f'<div class="panel"><div class="head"><h3>Data quality on {judged[0].day:%Y-%m-%d}</h3>'
+        f'</div><div class="scroll"><table>{head}<tbody>{rows}</tbody></table></div></div>'
     )
 
 

@@ -15,6 +15,7 @@ from psycopg import Cursor, sql
 from psycopg.rows import dict_row
 
 from regime_pipeline.catalogue import TABLES, Table
+from regime_pipeline.quality.model import BY_ID
 from regime_pipeline.storage.database import Database
 from regime_pipeline.windows import DAY, HOUR, Window, floor_day
 
@@ -332,11 +333,14 @@ def newest_by_table(database: Database) -> dict[str, datetime | None]:
             table=sql.Identifier(t.schema, t.name),
             time=sql.Identifier(t.time_column),
         )
-        for t in TABLES.values()
-        if t.partitioned
+        for t in _in_time()
     ]
     found = {r["name"]: r["newest"] for r in rows(database, sql.SQL(" union all ").join(parts))}
-    return {t.full_name: found[t.full_name] for t in TABLES.values() if t.partitioned}
+    return {t.full_name: found[t.full_name] for t in _in_time()}
+
+
+def _in_time() -> list[Table]:
+    return [t for t in TABLES.values() if t.partitioned and t.schema != "ops"]
 
 
 def delivery_counts(database: Database) -> dict[str, int]:
@@ -357,4 +361,60 @@ def alerts(database: Database, limit: int) -> list[dict[str, Any]]:
         "where o.event_id = e.event_id), 'no endpoint') as delivery "
         "from alerts.market_events as e order by e.known_at desc, e.event_id limit %(limit)s",
         limit=limit,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TableQuality:
+    """The data-quality score of a table's newest judged day, and what failed, in words.
+
+    Attributes:
+        score: 0 .. 100; None when nothing could be judged.
+        failing: ``DQ05 a price jumped ...``, one per failed check.
+        blocks: whether one of them is a BLOCK.
+        withheld: rows kept from being published.
+    """
+
+    table: str
+    day: datetime
+    score: float | None
+    failing: tuple[str, ...]
+    blocks: bool
+    withheld: int
+
+
+def quality_scores(database: Database, window: Window | None = None) -> list[TableQuality]:
+    """Scores of every table and day of a window; without one of the newest day judged."""
+    found = rows(
+        database,
+        "select table_name, ts, quality_score, failing_checks, n_block, n_withheld "
+        "from ops.quality_scores where (ts >= %(start)s and ts < %(end)s) "
+        "or (%(start)s::timestamptz is null and ts = "
+        "(select max(ts) from ops.quality_scores where n_checks > 0)) order by ts, table_name",
+        start=window and window.start,
+        end=window and window.end,
+    )
+    return [
+        TableQuality(
+            r["table_name"],
+            r["ts"],
+            r["quality_score"],
+            tuple(f"{i} {BY_ID[i].title}" for i in (r["failing_checks"] or "").split(",") if i),
+            bool(r["n_block"]),
+            int(r["n_withheld"]),
+        )
+        for r in found
+    ]
+
+
+def quality_findings(database: Database, window: Window) -> list[dict[str, Any]]:
+    """Checks of the days of a window that failed or could not be applied, whole tables first."""
+    return rows(
+        database,
+        "select table_name, check_id, ts, series, check_severity, check_outcome, measured_value, "
+        "tolerance, n_judged, n_failed, n_withheld, failing_keys, penalty, reason "
+        "from ops.quality_checks where ts >= %(start)s and ts < %(end)s "
+        "order by ts, table_name, check_id, series",
+        start=window.start,
+        end=window.end,
     )

@@ -6,13 +6,14 @@ computing any of it (pipeline, dbt), or deciding whether a run succeeded.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from regime_pipeline.quality.model import BY_ID
 from regime_pipeline.reporting import queries
-from regime_pipeline.reporting.queries import SourceHealth, stored_window
+from regime_pipeline.reporting.queries import SourceHealth, TableQuality, stored_window
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
 from regime_pipeline.windows import HOUR, Clock, Window
@@ -93,6 +94,7 @@ class Summary:
         window_row_counts: rows of the window by table.
         coverage: hours by table.
         sources: health by dataset and source.
+        quality: data-quality score of every table on the newest day of the window.
         report: path of the HTML report, if one was written.
     """
 
@@ -110,6 +112,7 @@ class Summary:
     window_row_counts: dict[str, int]
     coverage: list[TableCoverage]
     sources: list[SourceHealth]
+    quality: list[TableQuality] = field(default_factory=list)
     report: Path | None = None
 
 
@@ -164,8 +167,16 @@ def collect(
             for name, row in zip(totals.index, totals.to_numpy(), strict=True)
         ],
         sources=queries.source_health(database, window, now),
+        quality=_newest_quality(database, window),
         report=report,
     )
+
+
+def _newest_quality(database: Database, window: Window) -> list[TableQuality]:
+    """Scores of the newest day of a window on which anything was judged."""
+    found = queries.quality_scores(database, window)
+    newest = max((q.day for q in found if q.score is not None), default=None)
+    return [q for q in found if q.day == newest]
 
 
 def to_json(summary: Summary) -> dict[str, Any]:
@@ -212,6 +223,7 @@ def print_summary(summary: Summary, console: Console) -> None:
     for line in _failure_lines(summary.sources):
         console.print(line)
     console.print(_coverage_line(summary))
+    print_quality(summary.quality, console)
     _print_next(summary, console)
 
 
@@ -418,6 +430,22 @@ def _coverage_line(summary: Summary) -> str:
     return "[bold]Coverage[/] (usable hours)  " + ", ".join(low) + "; all others above 99 %"
 
 
+def print_quality(quality: list[TableQuality], console: Console) -> None:
+    """The lowest scores of a day with what failed, in words; the rest in one line."""
+    judged = [q for q in quality if q.score is not None]
+    if not judged:
+        console.print("[bold]Data quality[/]  nothing was judged yet")
+        return
+    day = f"{judged[0].day:%Y-%m-%d}"
+    low = sorted((q for q in judged if q.failing), key=lambda q: (q.score or 0.0, q.table))
+    best = f"{len(judged) - len(low)} of {len(judged)} judged tables at 100"
+    console.print(f"[bold]Data quality[/] of {day}  {best}; more: regime quality")
+    for q in low:
+        style = "bold red" if q.blocks else "yellow"
+        held = f"; {q.withheld} rows withheld" if q.withheld else ""
+        console.print(f"  [{style}]{q.score:5.1f}[/] {q.table}: {'; '.join(q.failing)}{held}")
+
+
 def _print_next(summary: Summary, console: Console) -> None:
     from rich.text import Text
 
@@ -450,6 +478,7 @@ def status_of(database: Database, settings: Settings, clock: Clock) -> dict[str,
         "newest": queries.newest_by_table(database),
         "deliveries": queries.delivery_counts(database),
         "sources": [],
+        "quality": [asdict(q) for q in queries.quality_scores(database)],
     }
     if stored is not None:
         recent = Window(max(stored.start, stored.end - 7 * 24 * HOUR), max(stored.end, now))
@@ -481,6 +510,15 @@ def print_status(found: dict[str, Any], console: Console) -> None:
     console.print(_source_table(sources, console.width))
     for line in _failure_lines(sources):
         console.print(line, soft_wrap=True)
+    print_quality(
+        [
+            TableQuality(
+                **{**q, "day": datetime.fromisoformat(q["day"]), "failing": tuple(q["failing"])}
+            )
+            for q in found["quality"]
+        ],
+        console,
+    )
     waiting = ", ".join(f"{n} {state}" for state, n in found["deliveries"].items())
     console.print(f"[bold]Alerts[/]  {waiting or 'none'}")
 
@@ -494,3 +532,63 @@ def _back(name: str, value: Any) -> Any:
 def alert_rows(database: Database, limit: int) -> list[dict[str, Any]]:
     """The newest market events and, in ``delivery``, what became of each at every endpoint."""
     return queries.alerts(database, limit)
+
+
+# --- regime quality -------------------------------------------------------------------------------
+
+
+def quality_of(database: Database, window: Window) -> dict[str, Any]:
+    """Scores and checks of the days of a window as plain data."""
+    checks = queries.quality_findings(database, window)
+    return _plain(
+        {
+            "from": window.start,
+            "to": window.end,
+            "scores": [asdict(q) for q in queries.quality_scores(database, window)],
+            "checks": checks,
+        }
+    )
+
+
+def print_quality_days(found: dict[str, Any], console: Console, *, every: bool = False) -> None:
+    """Print what :func:`quality_of` found: scores by table and day, then every failure in words."""
+    scored = [s for s in found["scores"] if s["score"] is not None]
+    if not scored:
+        console.print("nothing was judged in these days; `regime run` derives and judges them")
+        return
+    days = sorted({s["day"] for s in scored})
+    shown = days if every else days[-7:]
+    made = _table("Quality score", ("table", "left"), *[(d[5:10], "right") for d in shown])
+    by = {(s["table"], s["day"]): s for s in scored}
+    for name in sorted({s["table"] for s in scored}):
+        cells = []
+        for day in shown:
+            score = by.get((name, day))
+            if score is None:
+                cells.append(f"[dim]{UNKNOWN}[/]")
+                continue
+            style = "bold red" if score["blocks"] else "yellow" if score["failing"] else "green"
+            cells.append(f"[{style}]{score['score']:.0f}[/]")
+        made.add_row(name, *cells)
+    console.print(made)
+    if len(shown) < len(days):
+        console.print(f"[dim]the last {len(shown)} of {len(days)} judged days[/]")
+    failed = [c for c in found["checks"] if c["check_outcome"] == "failed" and c["series"] == "*"]
+    for c in failed:
+        style = "bold red" if c["check_severity"] == "BLOCK" else "yellow"
+        check = BY_ID[c["check_id"]]
+        console.print(
+            f"[{style}]{c['check_severity']:<5}[/] {c['ts'][:10]} {c['table_name']} "
+            f"[bold]{c['check_id']}[/] {check.title}: {c['n_failed']} of {c['n_judged']} rows"
+            + (f", {c['n_withheld']} withheld" if c["n_withheld"] else ""),
+            soft_wrap=True,
+        )
+        for line in c["failing_keys"] or []:
+            console.print(f"        [dim]{_escaped(line)}[/]", soft_wrap=True)
+        console.print(f"        {check.advice}", soft_wrap=True)
+    if not failed:
+        console.print("no check failed")
+    open_ = {(c["check_id"], c["reason"]) for c in found["checks"] if c["reason"]}
+    if open_ and every:
+        told = ", ".join(f"{i} ({why})" for i, why in sorted(open_))
+        console.print(f"[dim]could not be applied somewhere: {told}[/]")

@@ -163,6 +163,47 @@ class Warehouse:
         out = pa.table({c: fetched(raw.column(c), FIELDS[c].kind) for c in columns})
         return sorted_by(out, table.key)
 
+    def versions(self, table: str, window: Window, columns: Sequence[str]) -> pd.DataFrame:
+        """Every version, the newest among them, of the rows of a window that were ever replaced.
+
+        Args:
+            table: ``schema.name`` of a table that keeps revisions.
+            window: rows with ``start <= time column < end``.
+            columns: which columns; the key and ``revision`` come as well.
+        """
+        item = find_table(table)
+        wanted = list(dict.fromkeys([*item.key, "revision", *columns]))
+        on = sql.SQL(" AND ").join(
+            sql.SQL("{} = {}").format(sql.Identifier("r", c), sql.Identifier("t", c))
+            for c in item.key
+        )
+        query = sql.SQL(
+            "SELECT {old} FROM {revisions} r WHERE {r_inside} UNION ALL SELECT {new} FROM {table} t "
+            "WHERE {t_inside} AND EXISTS (SELECT FROM {revisions} r WHERE {on} AND {r_inside})"
+        ).format(
+            old=_names(wanted, "r"),
+            new=_names(wanted, "t"),
+            revisions=_revisions(item),
+            table=_table(item),
+            r_inside=_in_window(item, window, "r"),
+            t_inside=_in_window(item, window, "t"),
+            on=on,
+        )
+        text = query.as_string(None)
+
+        def run() -> pa.Table:
+            with self.database.arrow() as connection, connection.cursor() as cursor:
+                cursor.execute(text)
+                return cursor.fetch_arrow_table()
+
+        raw = self._retrying(run)
+        out = pa.table({c: fetched(raw.column(c), FIELDS[c].kind) for c in wanted})
+        out = sorted_by(out, (*item.key, "revision"))
+        return pd.DataFrame(
+            {c: to_pandas(single(out.column(c)), FIELDS[c].kind) for c in wanted},
+            index=pd.RangeIndex(out.num_rows),
+        )
+
     def content_hash(self, table: str, window: Window | None = None) -> str:
         """A digest of what the table says in a window.
 

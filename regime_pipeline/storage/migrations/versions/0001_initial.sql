@@ -3116,6 +3116,193 @@ COMMENT ON COLUMN ops.payloads.fetched_at IS 'When the request was sent.';
 
 COMMENT ON COLUMN ops.payloads.run_id IS 'Run that wrote this version.';
 
+CREATE TABLE ops.quality_blocks (
+	table_name TEXT NOT NULL,
+	check_id TEXT NOT NULL,
+	series TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	source TEXT,
+	venue TEXT,
+	market TEXT,
+	symbol TEXT NOT NULL,
+	measured_value FLOAT(53),
+	reason TEXT NOT NULL,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT,
+	run_id TEXT,
+	CONSTRAINT quality_blocks_pk PRIMARY KEY (table_name, check_id, series, ts),
+	CONSTRAINT quality_blocks_check_id_ck0 CHECK ("check_id" IN ('DQ01', 'DQ02', 'DQ03', 'DQ04', 'DQ05', 'DQ06', 'DQ07', 'DQ08', 'DQ09', 'DQ10', 'DQ11', 'DQ12', 'DQ13', 'DQ14', 'DQ15')),
+	CONSTRAINT quality_blocks_market_ck0 CHECK ("market" IN ('spot', 'perp', 'index')),
+	CONSTRAINT quality_blocks_measured_value_ck0 CHECK ("measured_value" > '-Infinity' AND "measured_value" < 'Infinity'),
+	CONSTRAINT quality_blocks_revision_ck0 CHECK ("revision" >= 0)
+)
+ PARTITION BY RANGE (ts);
+
+COMMENT ON TABLE ops.quality_blocks IS 'Raw rows that are kept from being published, and the check that says so. They stay in their table; the market row of the hour is null with status quarantined.';
+
+COMMENT ON COLUMN ops.quality_blocks.table_name IS 'Table that the row is about.';
+
+COMMENT ON COLUMN ops.quality_blocks.check_id IS 'Data-quality check; docs/quality.md says what each one means.';
+
+COMMENT ON COLUMN ops.quality_blocks.series IS 'Series that the row is about, its names joined by |; * for all of the table together.';
+
+COMMENT ON COLUMN ops.quality_blocks.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN ops.quality_blocks.source IS 'Provider that told us.';
+
+COMMENT ON COLUMN ops.quality_blocks.venue IS 'Exchange the observation is about; `aggregate` over several.';
+
+COMMENT ON COLUMN ops.quality_blocks.market IS 'Market type.';
+
+COMMENT ON COLUMN ops.quality_blocks.symbol IS 'Canonical symbol, BASE/QUOTE.';
+
+COMMENT ON COLUMN ops.quality_blocks.measured_value IS 'Worst figure that the check measured, in its own unit.';
+
+COMMENT ON COLUMN ops.quality_blocks.reason IS 'Why the status is not ok; null when it is.';
+
+COMMENT ON COLUMN ops.quality_blocks.ingested_at IS 'When this version of the row was first stored.';
+
+COMMENT ON COLUMN ops.quality_blocks.revision IS '0 for the first version of a row, then 1, 2, ...';
+
+COMMENT ON COLUMN ops.quality_blocks.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE ops.quality_blocks_revisions (
+	table_name TEXT NOT NULL,
+	check_id TEXT NOT NULL,
+	series TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	source TEXT,
+	venue TEXT,
+	market TEXT,
+	symbol TEXT,
+	measured_value FLOAT(53),
+	reason TEXT,
+	ingested_at TIMESTAMP WITH TIME ZONE,
+	revision BIGINT NOT NULL,
+	run_id TEXT,
+	superseded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT quality_blocks_revisions_pk PRIMARY KEY (table_name, check_id, series, ts, revision)
+);
+
+COMMENT ON TABLE ops.quality_blocks_revisions IS 'Replaced versions of ops.quality_blocks.';
+
+COMMENT ON COLUMN ops.quality_blocks_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
+
+CREATE TABLE ops.quality_checks (
+	table_name TEXT NOT NULL,
+	check_id TEXT NOT NULL,
+	series TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	source TEXT,
+	venue TEXT,
+	market TEXT,
+	symbol TEXT,
+	check_severity TEXT NOT NULL,
+	check_outcome TEXT NOT NULL,
+	measured_value FLOAT(53),
+	tolerance FLOAT(53),
+	n_judged BIGINT NOT NULL,
+	n_failed BIGINT NOT NULL,
+	n_withheld BIGINT NOT NULL,
+	failing_keys JSONB,
+	penalty FLOAT(53) NOT NULL,
+	reason TEXT,
+	run_id TEXT,
+	CONSTRAINT quality_checks_pk PRIMARY KEY (table_name, check_id, series, ts),
+	CONSTRAINT quality_checks_check_id_ck0 CHECK ("check_id" IN ('DQ01', 'DQ02', 'DQ03', 'DQ04', 'DQ05', 'DQ06', 'DQ07', 'DQ08', 'DQ09', 'DQ10', 'DQ11', 'DQ12', 'DQ13', 'DQ14', 'DQ15')),
+	CONSTRAINT quality_checks_market_ck0 CHECK ("market" IN ('spot', 'perp', 'index')),
+	CONSTRAINT quality_checks_check_severity_ck0 CHECK ("check_severity" IN ('WARN', 'BLOCK')),
+	CONSTRAINT quality_checks_check_outcome_ck0 CHECK ("check_outcome" IN ('passed', 'failed', 'not_applicable')),
+	CONSTRAINT quality_checks_measured_value_ck0 CHECK ("measured_value" > '-Infinity' AND "measured_value" < 'Infinity'),
+	CONSTRAINT quality_checks_tolerance_ck0 CHECK ("tolerance" > '-Infinity' AND "tolerance" < 'Infinity'),
+	CONSTRAINT quality_checks_n_judged_ck0 CHECK ("n_judged" >= 0),
+	CONSTRAINT quality_checks_n_failed_ck0 CHECK ("n_failed" >= 0),
+	CONSTRAINT quality_checks_n_withheld_ck0 CHECK ("n_withheld" >= 0),
+	CONSTRAINT quality_checks_penalty_ck0 CHECK ("penalty" >= 0.0 AND "penalty" <= 1.0)
+);
+
+COMMENT ON TABLE ops.quality_checks IS 'One row per data-quality check, table and UTC day (ts), and one per series that fails it.';
+
+COMMENT ON COLUMN ops.quality_checks.table_name IS 'Table that the row is about.';
+
+COMMENT ON COLUMN ops.quality_checks.check_id IS 'Data-quality check; docs/quality.md says what each one means.';
+
+COMMENT ON COLUMN ops.quality_checks.series IS 'Series that the row is about, its names joined by |; * for all of the table together.';
+
+COMMENT ON COLUMN ops.quality_checks.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN ops.quality_checks.source IS 'Provider that told us.';
+
+COMMENT ON COLUMN ops.quality_checks.venue IS 'Exchange the observation is about; `aggregate` over several.';
+
+COMMENT ON COLUMN ops.quality_checks.market IS 'Market type.';
+
+COMMENT ON COLUMN ops.quality_checks.symbol IS 'Canonical symbol, BASE/QUOTE.';
+
+COMMENT ON COLUMN ops.quality_checks.check_severity IS 'How bad the failure is; of a check that did not fail, how bad it could be.';
+
+COMMENT ON COLUMN ops.quality_checks.check_outcome IS 'not_applicable: nothing could be judged, reason says why; it is no pass.';
+
+COMMENT ON COLUMN ops.quality_checks.measured_value IS 'Worst figure that the check measured, in its own unit.';
+
+COMMENT ON COLUMN ops.quality_checks.tolerance IS 'Limit that the figure is held against; null: several.';
+
+COMMENT ON COLUMN ops.quality_checks.n_judged IS 'Rows that could be judged.';
+
+COMMENT ON COLUMN ops.quality_checks.n_failed IS 'Rows that failed.';
+
+COMMENT ON COLUMN ops.quality_checks.n_withheld IS 'Rows kept from being published.';
+
+COMMENT ON COLUMN ops.quality_checks.failing_keys IS 'Up to five failing rows, one text each; null: none.';
+
+COMMENT ON COLUMN ops.quality_checks.penalty IS 'What the failure takes from the score, as a factor (1 - penalty).';
+
+COMMENT ON COLUMN ops.quality_checks.reason IS 'Why the status is not ok; null when it is.';
+
+COMMENT ON COLUMN ops.quality_checks.run_id IS 'Run that wrote this version.';
+
+CREATE TABLE ops.quality_scores (
+	table_name TEXT NOT NULL,
+	ts TIMESTAMP WITH TIME ZONE NOT NULL,
+	quality_score FLOAT(53),
+	failing_checks TEXT,
+	n_checks BIGINT NOT NULL,
+	n_not_applicable BIGINT NOT NULL,
+	n_warn BIGINT NOT NULL,
+	n_block BIGINT NOT NULL,
+	n_withheld BIGINT NOT NULL,
+	run_id TEXT,
+	CONSTRAINT quality_scores_pk PRIMARY KEY (table_name, ts),
+	CONSTRAINT quality_scores_quality_score_ck0 CHECK ("quality_score" >= 0.0 AND "quality_score" <= 100.0),
+	CONSTRAINT quality_scores_n_checks_ck0 CHECK ("n_checks" >= 0),
+	CONSTRAINT quality_scores_n_not_applicable_ck0 CHECK ("n_not_applicable" >= 0),
+	CONSTRAINT quality_scores_n_warn_ck0 CHECK ("n_warn" >= 0),
+	CONSTRAINT quality_scores_n_block_ck0 CHECK ("n_block" >= 0),
+	CONSTRAINT quality_scores_n_withheld_ck0 CHECK ("n_withheld" >= 0)
+);
+
+COMMENT ON TABLE ops.quality_scores IS 'Data-quality score of each table and UTC day (ts).';
+
+COMMENT ON COLUMN ops.quality_scores.table_name IS 'Table that the row is about.';
+
+COMMENT ON COLUMN ops.quality_scores.ts IS 'UTC open of the bar, or the event time; see the table.';
+
+COMMENT ON COLUMN ops.quality_scores.quality_score IS '100 x product of (1 - penalty) over the checks of the table and day; null: none applied.';
+
+COMMENT ON COLUMN ops.quality_scores.failing_checks IS 'Ids of the failed checks with commas between.';
+
+COMMENT ON COLUMN ops.quality_scores.n_checks IS 'Checks that could be applied.';
+
+COMMENT ON COLUMN ops.quality_scores.n_not_applicable IS 'Checks that could not.';
+
+COMMENT ON COLUMN ops.quality_scores.n_warn IS 'Failed checks of severity WARN.';
+
+COMMENT ON COLUMN ops.quality_scores.n_block IS 'Failed checks of severity BLOCK.';
+
+COMMENT ON COLUMN ops.quality_scores.n_withheld IS 'Rows kept from being published.';
+
+COMMENT ON COLUMN ops.quality_scores.run_id IS 'Run that wrote this version.';
+
 CREATE TABLE ops.quarantine (
 	quarantine_id TEXT NOT NULL,
 	table_name TEXT NOT NULL,
@@ -3132,7 +3319,7 @@ COMMENT ON TABLE ops.quarantine IS 'Rows that broke a contract, with the reason;
 
 COMMENT ON COLUMN ops.quarantine.quarantine_id IS 'Digest of the row and its reason.';
 
-COMMENT ON COLUMN ops.quarantine.table_name IS 'Table the row was meant for.';
+COMMENT ON COLUMN ops.quarantine.table_name IS 'Table that the row is about.';
 
 COMMENT ON COLUMN ops.quarantine.source IS 'Provider that told us.';
 

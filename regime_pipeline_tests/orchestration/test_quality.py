@@ -1,0 +1,207 @@
+"""Blocking before publishing: what is withheld, what is published beside it, how it is mended."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+import pytest
+
+from regime_pipeline.catalogue import table
+from regime_pipeline.orchestration import quality
+from regime_pipeline.orchestration.assets import market
+from regime_pipeline.orchestration.build import build_definitions, pipeline_assets
+from regime_pipeline.orchestration.jobs import derived_chain
+from regime_pipeline.orchestration.partitions import DAILY, range_tags
+from regime_pipeline.orchestration.resources import Platform, Scope, platform_resource
+from regime_pipeline.windows import DAY, HOUR, Window, utc
+from regime_pipeline_tests.orchestration.conftest import (
+    NOW,
+    SYMBOLS,
+    raw_candles,
+    raw_funding,
+    run_assets,
+)
+
+WINDOW = Window(NOW - 2 * DAY, NOW)
+SPIKE = NOW - 30 * HOUR
+BLOCKED, CHECKED, SCORED = "ops.quality_blocks", "ops.quality_checks", "ops.quality_scores"
+
+
+def fill(platform: Platform, candles: pd.DataFrame) -> None:
+    platform.warehouse.merge("raw.candles", candles)
+    platform.warehouse.merge("raw.funding_rates", raw_funding(NOW - 12 * DAY, NOW))
+
+
+@pytest.fixture
+def candles() -> pd.DataFrame:
+    """Twelve days; the perpetual moves with the spot market, as it does."""
+    frame = raw_candles(NOW - 12 * DAY, NOW)
+    spot = frame[frame["market"] == "spot"]
+    return pd.concat(
+        [spot, spot.assign(market="perp", source="binance_futures")], ignore_index=True
+    )
+
+
+def spiked(candles: pd.DataFrame, factor: float = 100.0) -> pd.DataFrame:
+    """One candle of BTC's spot series is off by a factor."""
+    out = candles.copy()
+    hit = (
+        (out["symbol"] == "BTC/USDT")
+        & (out["market"] == "spot")
+        & (out["ts"] == pd.Timestamp(SPIKE))
+    )
+    assert hit.sum() == 1
+    out.loc[hit, ["open", "high", "low", "close"]] *= factor
+    return out
+
+
+def derive(platform: Platform, window: Window = WINDOW, **more: Any) -> dg.ExecuteInProcessResult:
+    raws = [dg.AssetSpec(["raw", n], partitions_def=DAILY) for n in ("candles", "funding_rates")]
+    chain = [quality.quality_blocks, market.candles_1h, market.funding_series]
+    given = [dg.AssetsDefinition(specs=[s.with_io_manager_key("warehouse_io")]) for s in raws]
+    return run_assets(platform, [*given, *chain], window, **more)
+
+
+def candle(platform: Platform, at=SPIKE, symbol: str = "BTC/USDT", which: str = "spot"):
+    rows = platform.warehouse.read("market.candles_1h", Window(at, at + HOUR))
+    (row,) = rows[(rows["symbol"] == symbol) & (rows["market"] == which)].to_dict("records")
+    return row
+
+
+def test_only_the_blocked_hour_is_withheld(platform: Platform, candles: pd.DataFrame) -> None:
+    fill(platform, candles)
+    derive(platform)
+    clean = platform.warehouse.read("market.candles_1h")
+    fill(platform, spiked(candles))
+    derive(platform)
+    assert candle(platform)["status"] == "quarantined"
+    assert candle(platform)["reason"] == "DQ05"
+    assert pd.isna(candle(platform)["close"])
+    now = platform.warehouse.read("market.candles_1h")
+    content = list(table("market.candles_1h").content)
+    same = ~(
+        (now["symbol"] == "BTC/USDT")
+        & (now["market"] == "spot")
+        & (now["ts"] == pd.Timestamp(SPIKE))
+    )
+    pd.testing.assert_frame_equal(now.loc[same, content], clean.loc[same, content])
+    raw = platform.warehouse.read("raw.candles", Window(SPIKE, SPIKE + HOUR))
+    assert raw["close"].max() > 1000  # ingestion is not stopped
+    (block,) = platform.warehouse.read(BLOCKED).to_dict("records")
+    assert (block["symbol"], block["market"], block["ts"]) == ("BTC/USDT", "spot", SPIKE)
+
+
+def test_a_mended_row_is_published_by_the_next_run(
+    platform: Platform, candles: pd.DataFrame
+) -> None:
+    fill(platform, spiked(candles))
+    derive(platform)
+    assert candle(platform)["status"] == "quarantined"
+    fill(platform, candles)
+    derive(platform)
+    assert candle(platform)["status"] == "ok"
+    assert platform.warehouse.read(BLOCKED).empty
+
+
+def test_days_and_ranges_withhold_the_same_and_a_second_run_changes_nothing(
+    platform: Platform, candles: pd.DataFrame
+) -> None:
+    fill(platform, spiked(candles))
+    names = [BLOCKED, "market.candles_1h"]
+    derive(platform)
+    whole = [platform.warehouse.content_hash(n) for n in names]
+    for day in WINDOW.days():
+        derive(platform, Window(day, day + DAY))
+    assert [platform.warehouse.content_hash(n) for n in names] == whole
+    again = derive(platform)
+    for event in again.get_asset_materialization_events():
+        told = event.materialization.metadata
+        assert told["rows inserted"].value + told["rows updated"].value == 0
+
+
+def test_a_block_of_one_symbol_stays_when_another_is_computed(
+    platform: Platform, candles: pd.DataFrame
+) -> None:
+    fill(platform, spiked(candles))
+    derive(platform)
+    derive(platform, scope=Scope(symbols=["ETH/USDT"]))
+    assert len(platform.warehouse.read(BLOCKED)) == 1
+    assert candle(platform)["status"] == "quarantined"
+
+
+def test_what_is_made_of_a_withheld_hour_says_so(platform: Platform, candles: pd.DataFrame) -> None:
+    definitions = build_definitions(
+        assets=pipeline_assets(),
+        resources={"platform": platform_resource(platform)},
+        jobs=[derived_chain],
+        schedules=(),
+        sensors=(),
+    )
+    fill(platform, spiked(candles))
+    bad = raw_funding(NOW - 12 * DAY, NOW)
+    at = NOW - 32 * HOUR
+    bad.loc[(bad["symbol"] == "SOL/USDT") & (bad["ts"] == at), "funding_rate"] = 0.5
+    platform.warehouse.merge("raw.funding_rates", bad)
+
+    def run() -> dg.ExecuteInProcessResult:
+        with dg.DagsterInstance.ephemeral() as instance:
+            done = definitions.resolve_job_def("derived_chain").execute_in_process(
+                instance=instance,
+                tags=range_tags(WINDOW),
+                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            )
+        assert done.success
+        return done
+
+    done = run()
+    rows = platform.warehouse.read("regimes.timeframe_regimes", Window(SPIKE, SPIKE + HOUR))
+    by_symbol = rows.set_index("symbol")
+    assert by_symbol.loc["BTC/USDT", "status"] == "quarantined"
+    assert by_symbol.loc["BTC/USDT", "reason"] == "DQ05"
+    assert by_symbol.loc["ETH/USDT", "status"] != "quarantined"
+    prints = platform.warehouse.read("market.funding", Window(at, at + HOUR))
+    assert set(prints["symbol"]) == set(SYMBOLS) - {"SOL/USDT"}
+
+    told = {e.asset_key.to_user_string(): e for e in done.get_asset_check_evaluations()}
+    found = told["raw/candles"]
+    assert (found.check_name, found.passed) == ("data_quality", False)
+    assert found.severity is dg.AssetCheckSeverity.ERROR
+    assert "DQ05" in str(found.metadata["failing checks"].value)
+    assert any(r.data["check"] == "DQ05" for r in found.metadata["failing rows"].records)
+    assert told["raw/funding_rates"].severity is dg.AssetCheckSeverity.ERROR
+    assert "raw/order_book" not in told  # nothing could be judged: that is no pass
+
+    checks = platform.warehouse.read(CHECKED)
+    score = platform.warehouse.read(SCORED).set_index(["table_name", "ts"])
+    day = pd.Timestamp(utc("2024-03-08"))
+    assert score.loc[("raw.candles", day), "quality_score"] < 100
+    assert "DQ05" in score.loc[("raw.candles", day), "failing_checks"]
+    assert score.loc[("raw.candles", day), "n_block"] >= 1
+    assert pd.isna(score.loc[("raw.order_book", day), "quality_score"])
+    run()  # unchanged data
+    pd.testing.assert_frame_equal(
+        platform.warehouse.read(CHECKED).drop(columns="run_id"), checks.drop(columns="run_id")
+    )
+    assert (platform.warehouse.read(CHECKED)["run_id"] == checks["run_id"]).all()
+
+
+def test_restatements_are_read_from_the_replaced_versions(
+    platform: Platform, candles: pd.DataFrame
+) -> None:
+    fill(platform, candles)
+    fill(platform, spiked(candles, 1.01))
+    seen = quality.read_evidence(platform, WINDOW)
+    versions = seen.versions["raw.candles"]
+    assert versions["revision"].tolist() == [0, 1]
+    checks, _ = quality.evaluate.findings(
+        seen, WINDOW, platform.clock.now(), platform.settings.params.quality
+    )
+    (row,) = checks[
+        (checks["check_id"] == "DQ14")
+        & (checks["check_outcome"] == "failed")
+        & (checks["series"] == "*")
+    ].to_dict("records")
+    assert row["measured_value"] == pytest.approx(100)  # 1 % in units of 1 bp
+    assert "BTC/USDT" in row["failing_keys"]
