@@ -40,8 +40,8 @@ def platform(database: Database, tmp_path: Path, simulator: SimulatorServer) -> 
     yield Platform(settings, FixedClock(NOW), database)
 
 
-def check_of(result: dg.ExecuteInProcessResult) -> dg.AssetCheckEvaluation:
-    (found,) = result.get_asset_check_evaluations()
+def check_of(result: dg.ExecuteInProcessResult, name: str = raw.CHECK) -> dg.AssetCheckEvaluation:
+    (found,) = (c for c in result.get_asset_check_evaluations() if c.check_name == name)
     return found
 
 

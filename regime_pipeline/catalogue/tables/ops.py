@@ -36,6 +36,31 @@ TABLES = (
         ),
         time_column="fetched_at",
         partitioned=False,
+        indexes=(("dataset", "window_end"),),
+    ),
+    Table(
+        schema="ops",
+        name="coverage_spans",
+        description="Stretches of hours of one raw series that share a state: stored, missed, not to "
+        "be had. Symbol `*` is a series about the whole market. The view `ops.coverage` has a row an "
+        "hour.",
+        fields=(
+            "dataset",
+            "source",
+            "venue",
+            "market",
+            "symbol",
+            "span_start",
+            "span_end",
+            "coverage_state",
+            "coverage_reason",
+            "is_forward_only",
+        ),
+        key=("dataset", "source", "venue", "market", "symbol", "span_start"),
+        required=frozenset({"span_end", "coverage_state", "is_forward_only"}),
+        time_column="span_start",
+        partitioned=False,
+        rules=("span_end > span_start",),
     ),
     Table(
         schema="ops",
