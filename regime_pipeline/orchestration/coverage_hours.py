@@ -115,7 +115,7 @@ def hour_spans(
     log = log.assign(series=matched(log, series))
     log = log[log["series"] >= 0].reset_index(drop=True)
     answered = _answers(log, horizon, (count, length), first)
-    failure, classes = _failures(log, (count, length), first)
+    failure, classes = _failures(log, horizon, (count, length), first)
     hour = np.arange(first, last)[None, :]
     refusals = np.array([_CODE.get(REFUSED.get(c, ""), -1) for c in ("", *classes)])[failure]
 
@@ -192,7 +192,7 @@ def _answers(
 
 
 def _failures(
-    log: pd.DataFrame, shape: tuple[int, int], first: int
+    log: pd.DataFrame, horizon: np.ndarray, shape: tuple[int, int], first: int
 ) -> tuple[np.ndarray, list[str]]:
     """Number (from 1) of the class of the last failure over each hour, 0 for none, and the classes.
 
@@ -208,8 +208,10 @@ def _failures(
     ).sort_values(["asked", "fetched_at", "error_class"], kind="stable")
     classes = sorted(failed["error_class"].unique())
     code = pd.Index(classes).get_indexer(pd.Index(failed["error_class"])) + 1
-    start = np.floor(hours_of(failed["window_start"]))
-    end = np.ceil(np.minimum(hours_of(failed["window_end"]), hours_of(failed["fetched_at"])))
+    at = hours_of(failed["fetched_at"])
+    reach = np.floor(at - horizon[failed["series"].to_numpy()])
+    start = np.maximum(np.floor(hours_of(failed["window_start"])), reach)
+    end = np.ceil(np.minimum(hours_of(failed["window_end"]), at))
     start = np.clip(start - first, 0, shape[1]).astype(np.int64)
     end = np.clip(end - first, 0, shape[1]).astype(np.int64)
     length = np.maximum(end - start, 0)

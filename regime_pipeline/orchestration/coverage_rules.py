@@ -164,7 +164,7 @@ def _horizon(
 
     reaches: list[tuple[timedelta, str]] = []
     for feed in feeds:
-        near = feed.reach or (feed.newest if dataset in FORWARD_ONLY else None)
+        near = feed.reach or (feed.newest or timedelta(0) if dataset in FORWARD_ONLY else None)
         if near is not None:
             reaches.append((near, f"only the newest {_span(near)} are asked for"))
         elif feed.retention is not None and settings.origin == "live":
