@@ -73,8 +73,9 @@ def matched(rows: pd.DataFrame, series: Sequence[Series]) -> np.ndarray:
     """Number of the series that each row is about, by its key columns; -1 for none of them."""
     if rows.empty or not series:
         return np.full(len(rows), -1)
-    known = pd.MultiIndex.from_tuples([s.key for s in series])
-    return known.get_indexer(pd.MultiIndex.from_frame(rows[list(KEY)]))
+    names = [rows[c].astype("str") for c in KEY]
+    known = pd.Index(["\n".join(s.key) for s in series], dtype="str")
+    return known.get_indexer(pd.Index(names[0].str.cat(names[1:], sep="\n")))
 
 
 def hour_spans(
@@ -114,14 +115,19 @@ def hour_spans(
 
     log = log.assign(series=matched(log, series))
     log = log[log["series"] >= 0].reset_index(drop=True)
-    answered = _answers(log, horizon, (count, length), first)
+    good = _good(log)
+    answered = _answers(good, horizon, (count, length), first, SETTLE / HOUR)
+    # where a row is there nothing is about to be published any more
+    told_with_row = (
+        _answers(good, horizon, (count, length), first, 0.0) if multi.any() else answered
+    )
     failure, classes = _failures(log, horizon, (count, length), first)
     hour = np.arange(first, last)[None, :]
     refusals = np.array([_CODE.get(REFUSED.get(c, ""), -1) for c in ("", *classes)])[failure]
 
     state = np.select(
         [
-            np.where(events, answered, rows & (answered | ~multi)),
+            np.where(events, answered, rows & (told_with_row | ~multi)),
             answered & ~forward,
             refusals >= 0,
             np.broadcast_to(off, rows.shape),
@@ -167,25 +173,33 @@ def _covered(
     return np.cumsum(steps, axis=1)[:, :-1] > 0
 
 
-def _answers(
-    log: pd.DataFrame, horizon: np.ndarray, shape: tuple[int, int], first: int
-) -> np.ndarray:
-    """Hours that an answer covers which no other request of the same call failed to give."""
+def _good(log: pd.DataFrame) -> pd.DataFrame:
+    """Rows that are answers: requests were made, and no other one of the same call failed."""
     if log.empty:
-        return np.zeros(shape, bool)
+        return log
     asked = log["request_count"].fillna(0).to_numpy(np.int64) > 0
     good = log["fetch_status"].isin(ANSWERED).to_numpy() & (
         asked | (log["fetch_status"] != "partial").to_numpy()
     )
     broken = (log["fetch_status"] == "failed") & ~log["error_class"].isin(list(REFUSED))
-    call = log.groupby(["series", "run_id", "window_start", "window_end"], dropna=False).ngroup()
-    good &= ~call.isin(set(call[broken])).to_numpy()
-    log = log[good]
-    number = log["series"].to_numpy()
-    at = hours_of(log["fetched_at"])
+    if broken.any():
+        by = ["series", "run_id", "window_start", "window_end"]
+        call = log.groupby(by, dropna=False).ngroup()
+        good &= ~call.isin(set(call[broken])).to_numpy()
+    return log[good]
+
+
+def _answers(
+    good: pd.DataFrame, horizon: np.ndarray, shape: tuple[int, int], first: int, settle_h: float
+) -> np.ndarray:
+    """Hours that an answer covers which came at least ``settle_h`` after their end."""
+    if good.empty:
+        return np.zeros(shape, bool)
+    number = good["series"].to_numpy()
+    at = hours_of(good["fetched_at"])
     reach = np.ceil(at - horizon[number] + _WALL_MARGIN_H)
-    start = np.maximum(np.ceil(hours_of(log["window_start"])), reach)
-    end = np.floor(np.minimum(hours_of(log["window_end"]), at - SETTLE / HOUR))
+    start = np.maximum(np.ceil(hours_of(good["window_start"])), reach)
+    end = np.floor(np.minimum(hours_of(good["window_end"]), at - settle_h))
     start = np.clip(start - first, 0, shape[1]).astype(np.int64)
     end = np.clip(end - first, 0, shape[1]).astype(np.int64)
     return _covered(number, start, np.maximum(start, end), shape)

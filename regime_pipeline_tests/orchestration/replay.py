@@ -83,20 +83,22 @@ class Replay:
         return _Down(self, down)
 
     def sense(self) -> list[dg.RunRequest]:
-        """What the gap sensor asks for now."""
+        """What the gap sensor asks for now of this replay's datasets."""
         resources = {"platform": platform_resource(self.platform)}
         with dg.build_sensor_context(
             resources=resources,
             definitions=build_definitions(assets=pipeline_assets(), resources=resources),
         ) as context:
-            return list(sensors.gaps.evaluate_tick(context).run_requests)
+            asked = sensors.gaps.evaluate_tick(context).run_requests
+        return [r for r in asked if any(k.path[1] in self.datasets for k in r.asset_selection)]
 
     def fill(self, requests: Iterable[dg.RunRequest]) -> list[dg.ExecuteInProcessResult]:
         """Run what the sensor asked for."""
         out = []
         for request in requests:
             scope = request.run_config["resources"]["scope"]["config"]
-            assets = [ASSETS[key.path[1]] for key in request.asset_selection]
+            names = [key.path[1] for key in request.asset_selection]
+            assets = [ASSETS[name] for name in names if name in self.datasets]
             with self.failing({}):
                 out.append(
                     run_assets(
@@ -115,11 +117,13 @@ class Replay:
         return {n: self.platform.warehouse.content_hash(f"raw.{n}") for n in datasets}
 
     def coverage(self) -> pd.DataFrame:
-        """``ops.coverage``: a row a series and hour."""
+        """``ops.coverage`` of this replay's datasets: a row a series and hour."""
         with self.platform.database.connect() as connection:
             found = connection.execute(
                 "select dataset, source, venue, market, symbol, ts, expected, stored, "
-                "coverage_state, coverage_reason, is_forward_only from ops.coverage"
+                "coverage_state, coverage_reason, is_forward_only from ops.coverage "
+                "where dataset = any(%s)",
+                (list(self.datasets),),
             )
             names = [c.name for c in found.description or ()]
             return pd.DataFrame(found.fetchall(), columns=names)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pandas as pd
@@ -25,11 +26,12 @@ MIDNIGHT = BEGIN + DAY
 
 @pytest.fixture
 def clock() -> Hand:
-    return Hand(BEGIN + timedelta_minutes(12))
+    return Hand(BEGIN + tick_of(12))
 
 
-def timedelta_minutes(hours: float) -> pd.Timedelta:
-    return pd.Timedelta(hours=hours, minutes=2).to_pytimedelta()
+def tick_of(hour: int) -> timedelta:
+    """When the schedule ticks in an hour, from midnight on."""
+    return hour * HOUR + timedelta(minutes=2)
 
 
 @pytest.fixture
@@ -60,7 +62,7 @@ def heal(replay: Replay, rounds: int = 12) -> int:
             return runs
         assert all(result.success for result in replay.fill(asked))
         runs += len(asked)
-        replay.clock.at += pd.Timedelta(minutes=10).to_pytimedelta()
+        replay.clock.at += timedelta(minutes=10)
     raise AssertionError(f"still asking after {rounds} rounds: {asked}")
 
 
@@ -76,19 +78,19 @@ def test_an_outage_over_midnight_is_named_and_then_filled_exactly(
         "datasets": QUICK,
     }
     replay = Replay(database, tmp_path / "a", simulator, clock, **chosen)
-    clock.at = BEGIN + timedelta_minutes(20)
+    clock.at = BEGIN + tick_of(20)
     run_assets(replay.platform, [ASSETS[n] for n in QUICK], Window(BEGIN - 3 * DAY, MIDNIGHT))
     down = {"okx": KINDS["error"], "binance": KINDS["page"], "alternative_me": KINDS["geo"]}
     told = {}
     for hour in (22, 23, 24):
-        clock.at = BEGIN + timedelta_minutes(hour)
+        clock.at = BEGIN + tick_of(hour)
         result = replay.tick(down)
         assert result.success
         told |= missed_lines(result)
     assert "okx spot: " in told["candles"]
     assert "Transient" in told["candles"]
     assert "2024-03-05 20:00..22:00" in told["candles"]
-    clock.at = MIDNIGHT + timedelta_minutes(3)
+    clock.at = MIDNIGHT + tick_of(3)
     assert replay.tick().success
 
     # another database that met no failure
@@ -102,7 +104,7 @@ def test_an_outage_over_midnight_is_named_and_then_filled_exactly(
 
     (request,) = replay.sense()
     scope = request.run_config["resources"]["scope"]["config"]
-    assert scope["sources"] == ["alternative_me", "binance", "okx"][1:] or "okx" in scope["sources"]
+    assert {"binance", "okx"} <= set(scope["sources"])
     assert request.tags["dagster/asset_partition_range_start"] == "2024-03-05"
     assert request.tags["dagster/asset_partition_range_end"] == "2024-03-05"
     assert "order_book" not in {k.path[1] for k in request.asset_selection}
@@ -146,14 +148,14 @@ def test_fault_21_a_day_in_which_every_source_fails_in_turn_loses_only_what_cann
 ) -> None:
     replay = Replay(database, tmp_path / "a", simulator, clock, symbols=SYMBOLS)
     calm = Replay(another, tmp_path / "b", simulator, clock, symbols=SYMBOLS)
-    clock.at = BEGIN + timedelta_minutes(FIRST_TICK - 1)
+    clock.at = BEGIN + tick_of(FIRST_TICK - 1)
     run_assets(replay.platform, list(ASSETS.values()), Window(BEGIN - 3 * DAY, MIDNIGHT))
     settings = replay.platform.settings
     series = {name: series_of(settings, name, SYMBOLS) for name in RULES}
     forward = [n for n in RULES if any(s.is_forward_only for s in series[n])]
     named: set[str] = set()
     for tick in range(TICKS):
-        clock.at = BEGIN + timedelta_minutes(FIRST_TICK + tick)
+        clock.at = BEGIN + tick_of(FIRST_TICK + tick)
         down = down_at(tick)
         result = replay.tick({source: KINDS[kind] for source, kind in down.items()})
         assert result.success, f"tick {tick}"
@@ -169,13 +171,13 @@ def test_fault_21_a_day_in_which_every_source_fails_in_turn_loses_only_what_cann
                 run_assets(
                     calm.platform, [ASSETS[n] for n in forward], Window(MIDNIGHT - DAY, clock.at)
                 )
-                keep = clock.at
             for name in forward:
-                mine, theirs = replay.rows(name), calm.rows(name)
+                of = {s.source for s in series[name] if s.is_forward_only}
+                mine, theirs = (
+                    f[f["source"].isin(of)] for f in (replay.rows(name), calm.rows(name))
+                )
                 mine = mine[mine["ts"].isin(theirs["ts"])]
-                snapshots = {s.source for s in series[name] if s.is_forward_only}
-                assert rows_not_in(mine[mine["source"].isin(snapshots)], theirs).empty, name
-            assert clock.at == keep
+                assert rows_not_in(mine, theirs).empty, name
     askable = {n: {s.source for s in series[n] if not s.is_forward_only} for n in RULES}
     assert named >= set().union(*askable.values()) - {"binance_archive"}
 
