@@ -16,7 +16,8 @@ import dagster as dg
 import pandas as pd
 
 from regime_pipeline.catalogue import TABLES, Table
-from regime_pipeline.orchestration import coverage_store
+from regime_pipeline.market.plausibility import no_findings
+from regime_pipeline.orchestration import coverage_store, suspicion
 from regime_pipeline.orchestration.coverage import (
     MARKET_WIDE,
     Demand,
@@ -70,6 +71,7 @@ def raw_asset(item: Table) -> dg.AssetsDefinition:
                 description="No hour of the window is missed by our fault; what the venue lacks and "
                 "what cannot be had is counted apart.",
             ),
+            *_plausibility_spec(item),
         ],
         **described,
     )
@@ -79,6 +81,19 @@ def raw_asset(item: Table) -> dg.AssetsDefinition:
         return _fetched(context, platform, context.resources.scope, item, window)
 
     return fetch_raw
+
+
+def _plausibility_spec(item: Table) -> list[dg.AssetCheckSpec]:
+    if item.name not in suspicion.WATCHED:
+        return []
+    return [
+        dg.AssetCheckSpec(
+            suspicion.CHECK,
+            asset=asset_key(item.full_name),
+            description="Sources do not contradict each other, no line stands still without volume, "
+            "amounts are of their usual magnitude.",
+        )
+    ]
 
 
 def _fetched(
@@ -102,6 +117,7 @@ def _fetched(
     sample = pd.DataFrame()
     counts = {"inserted": 0, "updated": 0, "unchanged": 0, "deleted": 0, "refused_lower_tier": 0}
     quarantined = 0
+    strange = []
     calls = open_calls(platform, scope, item, window)
     todo = [(call, piece) for call in calls for piece in pieces(call.window, PIECE_DAYS)]
     with platform.http() as client:
@@ -124,6 +140,7 @@ def _fetched(
                 item.full_name, got.frame, mode="upsert", run_id=context.run_id
             )
             platform.written(item.full_name, len(got.frame), result)
+            strange.append(suspicion.suspicious(platform, item, piece, got.frame))
             for name in counts:
                 counts[name] += getattr(result, name)
             quarantined += len(got.quarantined)
@@ -135,8 +152,15 @@ def _fetched(
             log = got.log if log.empty else pd.concat([log, got.log], ignore_index=True)
             sample = got.frame if len(got.frame) else sample
     _tell_refusals(platform, log)
+    checks = []
+    if item.name in suspicion.WATCHED:
+        some = [f for f in strange if len(f)]
+        findings = pd.concat(some, ignore_index=True) if some else no_findings()
+        suspicion.tell(platform, item.name, findings)
+        checks.append(suspicion.plausible_check(findings))
     covered = coverage_store.refresh(platform, item.name, window)
-    return _result(item, window, log, sample, counts, quarantined, covered.spans)
+    checks.append(_hours_check(covered.spans.assign(dataset=item.name)))
+    return _result(item, window, log, sample, counts, quarantined, checks)
 
 
 REFUSALS = ("AuthError", "Banned", "GeoBlocked")
@@ -261,7 +285,7 @@ def _result(
     sample: pd.DataFrame,
     counts: dict[str, int],
     quarantined: int,
-    spans: pd.DataFrame,
+    checks: list[dg.AssetCheckResult],
 ) -> dg.MaterializeResult:
     failed = log
     if len(log):  # a symbol that a source does not list is no failure: coverage says so
@@ -307,7 +331,7 @@ def _result(
                 description=f"no complete answer from {', '.join(names)}" if names else None,
                 metadata=check,
             ),
-            _hours_check(spans.assign(dataset=item.name)),
+            *checks,
         ],
     )
 
