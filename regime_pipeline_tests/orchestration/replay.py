@@ -71,6 +71,7 @@ class Replay:
         ).model_copy(update={"symbols": tuple(symbols)})
         self.platform = Platform(made, clock, database)
         self.datasets = tuple(datasets)
+        self._definitions: dg.Definitions | None = None
 
     def tick(self, down: Mapping[str, Fault] = {}) -> dg.ExecuteInProcessResult:
         """One hourly run while the sources in ``down`` fail."""
@@ -84,10 +85,12 @@ class Replay:
 
     def sense(self) -> list[dg.RunRequest]:
         """What the gap sensor asks for now of this replay's datasets."""
-        resources = {"platform": platform_resource(self.platform)}
+        if self._definitions is None:
+            self._definitions = build_definitions(
+                assets=pipeline_assets(), resources={"platform": platform_resource(self.platform)}
+            )
         with dg.build_sensor_context(
-            resources=resources,
-            definitions=build_definitions(assets=pipeline_assets(), resources=resources),
+            resources={"platform": platform_resource(self.platform)}, definitions=self._definitions
         ) as context:
             asked = sensors.gaps.evaluate_tick(context).run_requests
         return [r for r in asked if any(k.path[1] in self.datasets for k in r.asset_selection)]

@@ -51,6 +51,8 @@ FIELDS = (
         Kind.BOOLEAN,
         "The series can only be collected as time goes: a past hour cannot be asked for.",
     ),
+    Field("reply_field", Kind.TEXT, "Path of a field in an endpoint's replies."),
+    Field("first_seen_at", Kind.TIMESTAMP, "When a reply first had it."),
     Field("quarantine_id", Kind.TEXT, "Digest of the row and its reason."),
     Field("table_name", Kind.TEXT, "Table the row was meant for."),
     Field("row_data", Kind.JSON, "The row as it came."),

@@ -64,6 +64,17 @@ TABLES = (
     ),
     Table(
         schema="ops",
+        name="reply_fields",
+        description="Fields seen in the replies of each endpoint, so that a new one is noticed.",
+        fields=("source", "endpoint_path", "reply_field", "first_seen_at"),
+        key=("source", "endpoint_path", "reply_field"),
+        required=frozenset({"first_seen_at"}),
+        time_column="first_seen_at",
+        symbol_columns=(),
+        partitioned=False,
+    ),
+    Table(
+        schema="ops",
         name="quarantine",
         description="Rows that broke a contract, with the reason; nothing is lost.",
         fields=(

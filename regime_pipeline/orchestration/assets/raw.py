@@ -17,7 +17,7 @@ import pandas as pd
 
 from regime_pipeline.catalogue import TABLES, Table
 from regime_pipeline.market.plausibility import no_findings
-from regime_pipeline.orchestration import coverage_store, suspicion
+from regime_pipeline.orchestration import coverage_store, drift, suspicion
 from regime_pipeline.orchestration.coverage import (
     MARKET_WIDE,
     Demand,
@@ -118,6 +118,7 @@ def _fetched(
     counts = {"inserted": 0, "updated": 0, "unchanged": 0, "deleted": 0, "refused_lower_tier": 0}
     quarantined = 0
     strange = []
+    replies = []
     calls = open_calls(platform, scope, item, window)
     todo = [(call, piece) for call in calls for piece in pieces(call.window, PIECE_DAYS)]
     with platform.http() as client:
@@ -148,10 +149,14 @@ def _fetched(
                 item.full_name, got.quarantined, source=None, run_id=context.run_id
             )
             platform.warehouse.record("ops.payloads", got.payloads, run_id=context.run_id)
+            replies.append(got.payloads)
             platform.warehouse.record("ops.fetch_log", got.log, run_id=context.run_id)
             log = got.log if log.empty else pd.concat([log, got.log], ignore_index=True)
             sample = got.frame if len(got.frame) else sample
     _tell_refusals(platform, log)
+    if replies:
+        fields = drift.new_fields(platform, pd.concat(replies, ignore_index=True))
+        drift.tell(platform, item.name, fields)
     checks = []
     if item.name in suspicion.WATCHED:
         some = [f for f in strange if len(f)]

@@ -3013,6 +3013,24 @@ COMMENT ON COLUMN ops.rate_budgets.budget_used IS 'Reserved by any process or se
 
 COMMENT ON COLUMN ops.rate_budgets.updated_at IS 'When the row last changed, by the database''s clock.';
 
+CREATE TABLE ops.reply_fields (
+	source TEXT NOT NULL,
+	endpoint_path TEXT NOT NULL,
+	reply_field TEXT NOT NULL,
+	first_seen_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT reply_fields_pk PRIMARY KEY (source, endpoint_path, reply_field)
+);
+
+COMMENT ON TABLE ops.reply_fields IS 'Fields seen in the replies of each endpoint, so that a new one is noticed.';
+
+COMMENT ON COLUMN ops.reply_fields.source IS 'Provider that told us.';
+
+COMMENT ON COLUMN ops.reply_fields.endpoint_path IS 'Path of the provider''s endpoint, no query, no secret.';
+
+COMMENT ON COLUMN ops.reply_fields.reply_field IS 'Path of a field in an endpoint''s replies.';
+
+COMMENT ON COLUMN ops.reply_fields.first_seen_at IS 'When a reply first had it.';
+
 CREATE TABLE raw.candles (
 	source TEXT NOT NULL,
 	venue TEXT NOT NULL,
