@@ -154,3 +154,13 @@ def missed_lines(result: dg.ExecuteInProcessResult) -> dict[str, str]:
         for c in result.get_asset_check_evaluations()
         if c.check_name == raw.HOURS_CHECK and not c.passed
     }
+
+
+def missed_sources(result: dg.ExecuteInProcessResult) -> set[str]:
+    """Sources that the checks of a run name as having missed hours."""
+    found = set()
+    for check in result.get_asset_check_evaluations():
+        rows = check.metadata.get("missed, by source")
+        if check.check_name == raw.HOURS_CHECK and rows is not None:
+            found |= {str(record.data["source"]) for record in rows.records}
+    return found

@@ -17,7 +17,14 @@ from regime_pipeline.storage.database import Database
 from regime_pipeline.windows import DAY, HOUR, Window, utc
 from regime_pipeline_tests._server import TestServer
 from regime_pipeline_tests.orchestration.conftest import run_assets
-from regime_pipeline_tests.orchestration.replay import ASSETS, KINDS, Hand, Replay, missed_lines
+from regime_pipeline_tests.orchestration.replay import (
+    ASSETS,
+    KINDS,
+    Hand,
+    Replay,
+    missed_lines,
+    missed_sources,
+)
 
 SYMBOLS = ("BTC/USDT", "ETH/USDT")
 BEGIN = utc("2024-03-05")
@@ -165,7 +172,7 @@ def test_fault_21_a_day_in_which_every_source_fails_in_turn_loses_only_what_cann
             if c.check_name == raw.CHECK and not c.passed
         )
         assert [s for s in down if s not in words] == [], f"tick {tick}"
-        named |= set(" ".join(missed_lines(result).values()).replace(":", " ").split())
+        named |= missed_sources(result)
         if tick % 4 == 3:  # what a run without failures records at the same moment
             with calm.failing({}):
                 run_assets(
