@@ -55,6 +55,7 @@ class Table:
             valid both for ``DataFrame.eval`` and for an SQL CHECK.
         bookkeeping: columns that say *when and how* a row came, not what it says; they neither make
             two rows differ nor enter a content hash.
+        indexes: columns of further indexes, beside the primary key's.
     """
 
     schema: str
@@ -69,6 +70,7 @@ class Table:
     tiered: bool = False
     bookkeeping: frozenset[str] = frozenset()
     rules: tuple[str, ...] = ()
+    indexes: tuple[tuple[str, ...], ...] = ()
 
     @property
     def full_name(self) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import repeat
 
 import pandas as pd
 
@@ -18,6 +19,12 @@ from regime_pipeline.windows import DAY, Window
 ANSWERED = ("ok", "empty", "partial")
 """Statuses after which asking again brings nothing new."""
 FAILED = ("failed", "skipped")
+REFUSED = {
+    "UnknownSymbol": "not_listed",
+    "PlanLimit": "plan_limit",
+    "RetentionLimit": "beyond_retention",
+}
+"""Failures that are an answer, and what they make of an hour: asking again for it brings nothing."""
 MARKET_WIDE = ""
 """Stands for the symbol of a series without one."""
 SETTLE = timedelta(minutes=30)
@@ -51,7 +58,8 @@ def answered(log: pd.DataFrame) -> dict[tuple[str, str], list[Window]]:
     """Per (source, symbol), the stretches for which all its requests of some run were answered.
 
     A source's symbol may consist of several series (venues, markets, endpoints); what one of them
-    failed to give in a run counts for none of them in that run. What a provider may still have been
+    failed to give in a run counts for none of them in that run. A refusal for good (:data:`REFUSED`: the
+    symbol is not listed, the plan lacks it) is an answer. What a provider may still have been
     about to publish when it was asked (:data:`SETTLE`) counts as not answered.
     """
     if log.empty:
@@ -59,12 +67,13 @@ def answered(log: pd.DataFrame) -> dict[tuple[str, str], list[Window]]:
     out: dict[tuple[str, str], list[Window]] = {}
     runs: dict[tuple[str, str, str], tuple[list[Window], list[Window]]] = {}
     columns = ("source", "symbol", "run_id", "fetch_status", "window_start", "window_end")
-    for source, symbol, run, status, start, end, at in zip(
-        *(log[c].to_list() for c in columns), log["fetched_at"].to_list(), strict=True
+    kinds = log["error_class"].to_list() if "error_class" in log else repeat(None, len(log))
+    for source, symbol, run, status, start, end, at, kind in zip(
+        *(log[c].to_list() for c in columns), log["fetched_at"].to_list(), kinds, strict=True
     ):
         key = (source, MARKET_WIDE if pd.isna(symbol) else symbol, "" if pd.isna(run) else run)
         good, bad = runs.setdefault(key, ([], []))
-        if status in ANSWERED:
+        if status in ANSWERED or (status == "failed" and kind in REFUSED):
             settled = max(start, min(end, at - SETTLE))
             good.append(Window(start, settled))
         else:

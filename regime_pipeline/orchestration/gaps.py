@@ -1,38 +1,40 @@
-"""Gaps in the raw data of the last days: what we missed, what the venue lacks, what to ask for again.
+"""What to ask for again: the hours that ``ops.coverage`` calls missed, later and later while it fails.
 
-Pure arithmetic; the sensor reads the tables and makes requests of the answers. An hour is *missed* when
-no answered request covers it, and *absent* when one does and no row came: a halted venue, a symbol not
-listed yet. Only missed hours are asked for again, later and later the more often it failed.
+Pure arithmetic; the sensor reads the tables and makes requests of the answers. Only *missed* hours are
+asked for: what the venue had none of, what the plan or the provider's memory does not reach, what is
+not listed and what can only be recorded as it happens is left alone.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import pandas as pd
 
-from regime_pipeline.orchestration.coverage import (
-    FAILED,
-    MARKET_WIDE,
-    answered,
-    merged,
-    without,
-)
-from regime_pipeline.windows import DAY, HOUR, Window, floor_day, floor_hour
+from regime_pipeline.orchestration.coverage import MARKET_WIDE, merged, pieces
+from regime_pipeline.orchestration.coverage_rules import MARKET_SYMBOL
+from regime_pipeline.windows import DAY, Window, floor_day
 
-KEPT_DAYS = 3
-GRACE = 2 * HOUR
-"""An hour is looked for this long after it has closed; until then the next tick brings it."""
 FIRST_WAIT = timedelta(minutes=5)
 LONGEST_WAIT = timedelta(hours=6)
+MOST_DAYS = 7
+"""Days of one request: what comes is stored and counted before more is asked for."""
 
 
 @dataclass(frozen=True)
 class Gap:
-    """Stretches of one source's series of one symbol that nobody has answered for."""
+    """Stretches of one source's series of one symbol that we missed.
+
+    Attributes:
+        source: as the settings name it.
+        symbol: empty for a market-wide series.
+        attempts: runs that failed to fill it, since the source last answered for something later.
+        last_attempt: when the last of them was.
+        failures: all runs that ever failed for its hours.
+    """
 
     dataset: str
     source: str
@@ -40,6 +42,7 @@ class Gap:
     missed: tuple[Window, ...]
     attempts: int = 0
     last_attempt: datetime | None = None
+    failures: int = 0
 
 
 @dataclass(frozen=True)
@@ -53,52 +56,59 @@ class Refetch:
     run_key: str = field(compare=False, default="")
 
 
-def owed_window(now: datetime) -> Window:
-    """The hours that should be there by now."""
-    end = floor_hour(now - GRACE)
-    return Window(floor_day(end) - KEPT_DAYS * DAY, end)
-
-
 def find(
-    dataset: str,
-    log: pd.DataFrame,
-    window: Window,
-    *,
-    sources: Mapping[str, str],
-    symbols: Sequence[str],
-    per_symbol: bool = True,
+    spans: pd.DataFrame, log: pd.DataFrame, askable: Mapping[tuple[str, str, str], str]
 ) -> list[Gap]:
-    """The gaps of a dataset.
+    """The gaps that can be asked for.
 
     Args:
-        dataset: raw table without its schema.
-        log: rows of ``ops.fetch_log`` of that dataset.
-        window: hours that should be there.
-        sources: sources that serve the dataset and can be asked, each with the name under which its
-            rows come.
-        symbols: configured symbols.
-        per_symbol: False for a market-wide dataset.
+        spans: missed stretches: ``dataset, source, symbol, start, end`` (instants).
+        log: rows of ``ops.fetch_log`` of those datasets, at least since the oldest stretch.
+        askable: (dataset, source as in the rows, symbol) of every series that can be asked for, with
+            the source's name in the settings.
     """
-    spans = answered(log)
     out = []
-    for source, real in sources.items():
-        tries = _attempts(log, real, window)
-        for symbol in symbols if per_symbol else (MARKET_WIDE,):
-            missed = tuple(without(window, spans.get((real, symbol), [])))
-            if missed:
-                out.append(Gap(dataset, source, symbol, missed, *tries))
+    if spans.empty:
+        return out
+    by_series = dict(iter(log.groupby(["dataset", "source"]))) if len(log) else {}
+    for (dataset, source, symbol), rows in spans.groupby(
+        ["dataset", "source", "symbol"], sort=True
+    ):
+        name = askable.get((dataset, source, symbol))
+        if name is None:
+            continue
+        missed = tuple(
+            merged(
+                Window(a.to_pydatetime(), b.to_pydatetime())
+                for a, b in zip(rows["start"], rows["end"], strict=True)
+            )
+        )
+        asked = by_series.get((dataset, source))
+        tries = _attempts(asked, symbol, missed) if asked is not None else (0, None, 0)
+        shown = MARKET_WIDE if symbol == MARKET_SYMBOL else symbol
+        out.append(Gap(dataset, name, shown, missed, *tries))
     return out
 
 
-def _attempts(log: pd.DataFrame, source: str, window: Window) -> tuple[int, datetime | None]:
-    """How many runs have failed on a source for the window, and when it was last asked."""
-    if log.empty:
-        return 0, None
-    rows = log[(log["source"] == source) & (log["window_end"] > window.start)]
-    if rows.empty:
-        return 0, None
-    failed = rows[rows["fetch_status"].isin(FAILED)]
-    return int(failed["run_id"].nunique()), rows["fetched_at"].max().to_pydatetime()
+def _attempts(
+    log: pd.DataFrame, symbol: str, missed: tuple[Window, ...]
+) -> tuple[int, datetime | None, int]:
+    """Failed runs since the source recovered, the last of them, and all failed runs of a gap.
+
+    A source has recovered when it answered for the symbol after the gap's end: the failures while it
+    was down say nothing about whether the gap can be filled now.
+    """
+    mine = log[log["symbol"].isna() | (log["symbol"] == symbol)]
+    start, end = missed[0].start, missed[-1].end
+    failed = mine[
+        (mine["fetch_status"] == "failed")
+        & (mine["window_end"] > start)
+        & (mine["window_start"] < end)
+    ]
+    good = mine[mine["fetch_status"].isin(("ok", "empty")) & (mine["fetched_at"] >= end)]
+    since = failed if good.empty else failed[failed["fetched_at"] > good["fetched_at"].min()]
+    last = None if since.empty else since["fetched_at"].max().to_pydatetime()
+    return int(since["run_id"].nunique()), last, int(failed["run_id"].nunique())
 
 
 def wait_after(attempts: int) -> timedelta:
@@ -117,11 +127,11 @@ def refetches(gaps: Iterable[Gap], now: datetime, *, limit: int) -> list[Refetch
         if gap.last_attempt is not None and now - gap.last_attempt < wait_after(gap.attempts):
             continue
         days = merged(Window(floor_day(w.start), _day_end(w.end)) for w in gap.missed)
-        for stretch in days:
+        for stretch in (piece for whole in days for piece in pieces(whole, MOST_DAYS)):
             by_range.setdefault(stretch, []).append(gap)
     out = []
     for window, of in sorted(by_range.items(), key=lambda item: item[0].start):
-        wanted = sorted((g.dataset, g.source, g.symbol, g.attempts) for g in of)
+        wanted = sorted((g.dataset, g.source, g.symbol, g.failures) for g in of)
         digest = hashlib.sha256(repr((window, wanted)).encode()).hexdigest()[:12]
         out.append(
             Refetch(
@@ -138,35 +148,3 @@ def refetches(gaps: Iterable[Gap], now: datetime, *, limit: int) -> list[Refetch
 def _day_end(at: datetime) -> datetime:
     day = floor_day(at)
     return day if day == at else day + DAY
-
-
-def absent_hours(
-    stored: pd.DataFrame, log: pd.DataFrame, window: Window
-) -> dict[tuple[str, str, str, str], int]:
-    """Hours that a venue was asked for, answered for, and has no row for.
-
-    Args:
-        stored: rows of an hourly raw table, at least its key columns.
-        log: rows of ``ops.fetch_log`` of that dataset.
-        window: hours looked at.
-
-    Returns:
-        Count per (source, venue, market, symbol) that has any row in the window; a series without a
-        single row is not listed at the venue.
-    """
-    spans = answered(log)
-    out = {}
-    keys = ["source", "venue", "market", "symbol"]
-    if stored.empty:
-        return out
-    for key, rows in stored.groupby(keys, sort=True):
-        source, _, _, symbol = key
-        hours = sum(
-            (min(s.end, window.end) - max(s.start, window.start)) // HOUR
-            for s in spans.get((source, symbol), [])
-            if s.end > window.start and s.start < window.end
-        )
-        missing = hours - rows["ts"].nunique()
-        if missing > 0:
-            out[key] = missing
-    return out

@@ -10,14 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import dagster as dg
+import pandas as pd
 
-from regime_pipeline.catalogue import TABLES
 from regime_pipeline.orchestration import gaps as arithmetic
+from regime_pipeline.orchestration.coverage_rules import KEPT_DAYS, series_of
 from regime_pipeline.orchestration.derived import asset_key
 from regime_pipeline.orchestration.jobs import derived_chain, raw_fetch
 from regime_pipeline.orchestration.partitions import range_tags, run_window
 from regime_pipeline.orchestration.resources import Platform, process_platform
-from regime_pipeline.windows import DAY, Window, floor_day
+from regime_pipeline.windows import DAY, HOUR, Window, floor_day
 
 GAP_TAG = "regime/gap"
 DISPATCH_SECONDS = 15
@@ -74,46 +75,35 @@ def run_failures(context: dg.RunFailureSensorContext) -> None:
     )
 
 
-def _askable(platform: Platform, dataset: str) -> dict[str, str]:
-    """Sources that can be asked for a dataset, each with the name under which its rows come."""
-    from regime_pipeline.providers.fetch import effective_source, off_reason
-    from regime_pipeline.providers.registry import ARCHIVE, SOURCES, sources_of
-
-    settings = platform.settings
-    out = {}
-    for name in sources_of(dataset):
-        if name == ARCHIVE:
-            continue  # it has the days before the last ones, which are not looked at
-        if name in settings.sources and off_reason(settings, SOURCES[name]) is None:
-            out[name] = effective_source(settings, SOURCES[name]).name
-    return out
-
-
 def look_for_gaps(platform: Platform) -> tuple[list[arithmetic.Gap], dict[str, int]]:
-    """Gaps of all raw datasets, and per dataset the hours that venues themselves lack."""
-    from regime_pipeline.providers.plan import FORWARD_ONLY  # what is gone is not asked for again
+    """What we missed of all raw datasets, and per dataset the hours that venues themselves lack.
 
-    window = arithmetic.owed_window(platform.clock.now())
-    read = Window(window.start - DAY, platform.clock.now() + DAY)
-    log = platform.warehouse.read("ops.fetch_log", read)
-    gaps: list[arithmetic.Gap] = []
-    absent: dict[str, int] = {}
-    for item in (t for t in TABLES.values() if t.schema == "raw" and t.name not in FORWARD_ONLY):
-        mine = log[log["dataset"] == item.name]
-        gaps += arithmetic.find(
-            item.name,
-            mine,
-            window,
-            sources=_askable(platform, item.name),
-            symbols=platform.settings.universe,
-            per_symbol=bool(item.symbol_columns),
-        )
-        if item.name == "candles":
-            stored = platform.warehouse.read(
-                item.full_name, window, columns=["source", "venue", "market", "symbol", "ts"]
-            )
-            absent[item.name] = sum(arithmetic.absent_hours(stored, mine, window).values())
-    return gaps, absent
+    Brings ``ops.coverage`` up to date first, so that hours which no run has touched show; doing so
+    again writes nothing.
+    """
+    from regime_pipeline.orchestration import coverage_store
+
+    now = platform.clock.now()
+    askable: dict[tuple[str, str, str], str] = {}
+    for name in coverage_store.DATASETS:
+        coverage_store.catch_up(platform, name)
+        for series in series_of(platform.settings, name, platform.settings.universe):
+            if series.off is None and not series.is_forward_only:
+                askable[name, series.source, series.symbol] = series.asked_as
+    window = Window(floor_day(now) - KEPT_DAYS * DAY, now)
+    spans = coverage_store.spans_of(platform, window)
+    missed = spans[spans["coverage_state"] == "missed"]
+    lacking = spans[spans["coverage_state"] == "venue_had_none"]
+    hours = (lacking["end"] - lacking["start"]) // pd.Timedelta(HOUR)
+    absent = {str(name): int(n) for name, n in hours.groupby(lacking["dataset"]).sum().items()}
+    if missed.empty:
+        return [], absent
+    log = platform.warehouse.read(
+        "ops.fetch_log",
+        Window(missed["start"].min().to_pydatetime(), now + DAY),
+        where={"dataset": sorted(set(missed["dataset"]))},
+    )
+    return arithmetic.find(missed, log, askable), absent
 
 
 @dg.sensor(
@@ -122,8 +112,8 @@ def look_for_gaps(platform: Platform) -> tuple[list[arithmetic.Gap], dict[str, i
     minimum_interval_seconds=GAPS_SECONDS,
     default_status=RUNNING,
     required_resource_keys={"platform"},
-    description=f"Asks again for raw hours of the last {arithmetic.KEPT_DAYS} days that no source "
-    "answered for.",
+    description=f"Asks again for raw hours of the last {KEPT_DAYS} days that we missed; what "
+    "does not exist is left alone.",
 )
 def gaps(context: dg.SensorEvaluationContext) -> Sequence[dg.RunRequest] | dg.SkipReason:
     """Raw runs over exactly the missing days, a few per tick."""

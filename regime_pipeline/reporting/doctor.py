@@ -23,10 +23,11 @@ from regime_pipeline.providers.gate import HostGate
 from regime_pipeline.providers.landing import LandingError, LandingStore
 from regime_pipeline.providers.probe import SourceAnswer, ask_all
 from regime_pipeline.providers.registry import SOURCES
+from regime_pipeline.reporting.coverage import MISSED, troubled_hours
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
 from regime_pipeline.storage.errors import redact
-from regime_pipeline.windows import HOUR, Clock
+from regime_pipeline.windows import HOUR, Clock, Window
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -178,6 +179,8 @@ def examine(
         )
         for name in absent
     ]
+    if database is not None:
+        mine.append(_missed_hours(database, now, needed))
     every = (*checks, _landing(settings), _disk(settings.home), *mine)
     return Diagnosis(settings.origin, now, tuple(states), every)
 
@@ -226,6 +229,31 @@ def _datasets(
             DatasetState(dataset, newest, lag, success, bool(reached_now and recent and old))
         )
     return tuple(out)
+
+
+MISSED_WITHIN = timedelta(days=3)
+MISSED_SHOWN = 3
+
+
+def _missed_hours(database: Database, now: datetime, needed: frozenset[str]) -> Check:
+    """Raw hours of the last days that we missed; it is bad when a primary source's are among them."""
+    found = [
+        line
+        for line in troubled_hours(database, Window(now - MISSED_WITHIN, now))
+        if line.state == MISSED
+    ]
+    if not found:
+        return Check("raw hours", True, "none missed in the last 3 days")
+    hours = sum(line.hours for line in found)
+    short = "; ".join(f"{line.dataset}, {line.text}" for line in found[:MISSED_SHOWN])
+    more = f"; and {len(found) - MISSED_SHOWN} more" if len(found) > MISSED_SHOWN else ""
+    bad = any(line.source in needed for line in found)
+    return Check(
+        "raw hours",
+        False if bad else None,
+        f"{hours} h missed in the last 3 days: {short}{more}",
+        "the gap sensor asks for them while `make ui` runs; `regime backfill --select raw` does at once",
+    )
 
 
 def _landing(settings: Settings) -> Check:

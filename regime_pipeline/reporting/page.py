@@ -540,6 +540,7 @@ def _health(data: ReportData) -> str:
     return (
         sources
         + _quality(data)
+        + _hours_panel(data)
         + '<div class="panel"><div class="head"><h3>Usable hours by day</h3></div>'
         + _legend_line(
             ("all", "stable"),
@@ -570,6 +571,32 @@ def _quality(data: ReportData) -> str:
     return (
         f'<div class="panel"><div class="head"><h3>Data quality on {judged[0].day:%Y-%m-%d}</h3>'
         f'</div><div class="scroll"><table>{head}<tbody>{rows}</tbody></table></div></div>'
+    )
+
+
+SHOWN_HOURS = 20
+
+
+def _hours_panel(data: ReportData) -> str:
+    """Raw hours that we missed and that venues lack."""
+    found = data.summary.hours
+    words = {"missed": "missed", "venue_had_none": "the venue had none"}
+    rows = "".join(
+        f"<tr><td>{escape(words.get(x.state, x.state))}</td><td>{escape(x.dataset)}</td>"
+        f"<td>{escape(x.source)} {escape(x.market)}</td>"
+        + _cell(f"{x.hours:,}")
+        + f'<td class="wrap">{escape(", ".join(x.symbols))}</td><td class="wrap">{escape(x.stretches)}</td>'
+        + f'<td class="wrap">{escape(x.reason or "")}</td></tr>'
+        for x in found[:SHOWN_HOURS]
+    )
+    head = _head("raw hours", "dataset", "source", ">hours", "symbols", "when (UTC)", "why")
+    more = f"<p>{len(found) - SHOWN_HOURS} further lines.</p>" if len(found) > SHOWN_HOURS else ""
+    title = '<div class="head"><h3>Raw hours that are not there</h3></div>'
+    if not found:
+        return f'<div class="panel">{title}None missed, none lacking at a venue.</div>'
+    return (
+        f'<div class="panel">{title}<div class="scroll"><table>{head}<tbody>{rows}</tbody></table></div>'
+        f"{more}</div>"
     )
 
 

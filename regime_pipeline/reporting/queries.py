@@ -189,10 +189,11 @@ select
     (array_agg(f.error_message order by f.fetched_at desc) filter (where open.failure))[1] as message,
     array_agg(distinct f.fetch_status) as statuses,
     (array_agg(f.error_message order by f.fetched_at desc)
-        filter (where f.fetch_status in ('partial', 'skipped') and f.error_message is not null))[1] as note
+        filter (where (f.fetch_status in ('partial', 'skipped') or f.error_class = 'UnknownSymbol')
+            and f.error_message is not null))[1] as note
 from ops.fetch_log as f
 cross join lateral (
-    select f.fetch_status = 'failed' and not exists (
+    select f.fetch_status = 'failed' and f.error_class is distinct from 'UnknownSymbol' and not exists (
         select 1 from ops.fetch_log as g
         where g.dataset = f.dataset and g.source = f.source and g.fetched_at >= f.fetched_at
             and g.venue is not distinct from f.venue and g.market is not distinct from f.market

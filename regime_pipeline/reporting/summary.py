@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from regime_pipeline.quality.model import BY_ID
 from regime_pipeline.reporting import queries
+from regime_pipeline.reporting.coverage import MISSED, HoursLine, state_hours, troubled_hours
 from regime_pipeline.reporting.queries import SourceHealth, TableQuality, stored_window
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
@@ -95,6 +96,7 @@ class Summary:
         coverage: hours by table.
         sources: health by dataset and source.
         quality: data-quality score of every table on the newest day of the window.
+        hours: raw hours that we missed and that venues lack, missed ones first.
         report: path of the HTML report, if one was written.
     """
 
@@ -112,6 +114,7 @@ class Summary:
     window_row_counts: dict[str, int]
     coverage: list[TableCoverage]
     sources: list[SourceHealth]
+    hours: list[HoursLine]
     quality: list[TableQuality] = field(default_factory=list)
     report: Path | None = None
 
@@ -168,6 +171,7 @@ def collect(
         ],
         sources=queries.source_health(database, window, now),
         quality=_newest_quality(database, window),
+        hours=troubled_hours(database, window.clipped(now)),
         report=report,
     )
 
@@ -222,6 +226,8 @@ def print_summary(summary: Summary, console: Console) -> None:
     console.print(_source_table(summary.sources, console.width))
     for line in _failure_lines(summary.sources):
         console.print(line)
+    for line in hour_lines(summary.hours):
+        console.print(line, soft_wrap=True)
     console.print(_coverage_line(summary))
     print_quality(summary.quality, console)
     _print_next(summary, console)
@@ -419,6 +425,26 @@ def _failure_lines(sources: list[SourceHealth]) -> list[str]:
     ]
 
 
+SHOWN_HOURS = 6
+"""Lines about missed or lacking hours; the rest is counted."""
+
+
+def hour_lines(found: list[HoursLine]) -> list[str]:
+    """What we missed and what venues lack, by dataset and source, the most hours first."""
+    if not found:
+        return ["[bold]Raw hours[/]  none missed, none lacking at a venue"]
+    out = ["[bold]Raw hours[/] that are not there (select * from ops.coverage for each one)"]
+    for line in found[:SHOWN_HOURS]:
+        word = "[red]missed[/]" if line.state == MISSED else "[yellow]the venue had none[/]"
+        out.append(f"  {word}  {line.dataset}, {_escaped(line.text)}")
+    rest = found[SHOWN_HOURS:]
+    if rest:
+        missed = sum(x.hours for x in rest if x.state == MISSED)
+        lacking = sum(x.hours for x in rest) - missed
+        out.append(f"  and {missed} h missed, {lacking} h lacking in {len(rest)} further series")
+    return out
+
+
 def _coverage_line(summary: Summary) -> str:
     low = [
         f"{c.table} {100 * c.usable_frac:.0f}%"
@@ -483,6 +509,8 @@ def status_of(database: Database, settings: Settings, clock: Clock) -> dict[str,
     if stored is not None:
         recent = Window(max(stored.start, stored.end - 7 * 24 * HOUR), max(stored.end, now))
         out["sources"] = [asdict(s) for s in queries.source_health(database, recent, now)]
+        out["coverage"] = state_hours(database, recent)
+        out["hours"] = [asdict(h) for h in troubled_hours(database, recent)]
         out["symbols"] = [r["symbol"] for r in queries.overview(database, settings.universe)]
     return _plain(out)
 
@@ -519,8 +547,15 @@ def print_status(found: dict[str, Any], console: Console) -> None:
         ],
         console,
     )
+    for line in hour_lines([_line_back(h) for h in found.get("hours", [])]):
+        console.print(line, soft_wrap=True)
     waiting = ", ".join(f"{n} {state}" for state, n in found["deliveries"].items())
     console.print(f"[bold]Alerts[/]  {waiting or 'none'}")
+
+
+def _line_back(told: dict[str, Any]) -> HoursLine:
+    at = {k: datetime.fromisoformat(told[k]) for k in ("first", "last")}
+    return HoursLine(**{**told, **at, "symbols": tuple(told["symbols"])})
 
 
 def _back(name: str, value: Any) -> Any:

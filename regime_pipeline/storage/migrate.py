@@ -59,6 +59,19 @@ BEGIN
     RETURN true;
 END
 $$"""
+_COVERAGE_VIEW = """\
+CREATE VIEW ops.coverage AS
+SELECT s.dataset, s.source, s.venue, s.market, s.symbol, h.ts,
+    s.coverage_state IN ('stored', 'missed', 'venue_had_none') AS expected,
+    s.coverage_state = 'stored' AS stored,
+    s.coverage_state, s.coverage_reason, s.is_forward_only
+FROM ops.coverage_spans s
+CROSS JOIN LATERAL generate_series(
+    s.span_start, s.span_end - interval '1 hour', interval '1 hour') AS h(ts)"""
+_COVERAGE_COMMENT = (
+    "One row per raw series and hour. expected: a row, or for events an answer, is owed for the hour; "
+    "stored: it is there; coverage_state and coverage_reason say what became of it."
+)
 _PACKAGE = "regime_pipeline.storage.migrations"
 
 
@@ -149,6 +162,7 @@ def initial_sql() -> str:
             str(CreateIndex(index).compile(dialect=dialect))
             for index in sorted(table.indexes, key=lambda i: str(i.name))
         ]
+    statements += [_COVERAGE_VIEW, f"COMMENT ON VIEW ops.coverage IS '{_COVERAGE_COMMENT}'"]
     # the pipeline's account need not own the tables to add a month to them
     statements.append(_PARTITION_FUNCTION)
     statements.append("REVOKE ALL ON FUNCTION ops.ensure_partition(regclass, date) FROM PUBLIC")

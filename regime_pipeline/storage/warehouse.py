@@ -281,6 +281,19 @@ class Warehouse:
 
         return self._retrying(run)
 
+    def transact(self, work: Callable[[psycopg.Connection], Any]) -> Any:
+        """Do a unit of work in one transaction; the whole of it again when it failed in passing.
+
+        Raises:
+            DatabaseUnreachableError, TransientStorageError: as for :meth:`merge`.
+        """
+
+        def run() -> Any:
+            with self.database.connect() as connection:
+                return work(connection)
+
+        return self._retrying(run)
+
     def record(self, table: str, frame: pd.DataFrame, *, run_id: str | None = None) -> int:
         """Append rows to a log table; a row whose key is there already is left as it is.
 

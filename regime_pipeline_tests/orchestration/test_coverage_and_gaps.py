@@ -18,7 +18,7 @@ from regime_pipeline.orchestration.coverage import (
     pieces,
     without,
 )
-from regime_pipeline.windows import DAY, HOUR, Window, hours_between, utc
+from regime_pipeline.windows import DAY, HOUR, Window, utc
 
 D1, D2, D3, D4 = (utc(f"2024-05-0{i}") for i in range(1, 5))
 LATER = utc("2024-06-01")
@@ -99,41 +99,91 @@ def test_window_arithmetic() -> None:
     assert pieces(Window(D1, D4), 2) == [Window(D1, D3), Window(D3, D4)]
 
 
+def test_a_refusal_for_good_is_an_answer_and_is_not_asked_again() -> None:
+    rows = log(
+        ("okx", "ETH/USDT", D1, D2, "failed", LATER, "a"),
+        ("okx", "BTC/USDT", D1, D2, "failed", LATER, "a"),
+    ).assign(error_class=["UnknownSymbol", "Transient"])
+    found = covered_days(rows, Window(D1, D2))
+    assert {k for k, days in found.items() if days} == {("okx", "ETH/USDT")}
+
+
 # --- gaps -----------------------------------------------------------------------------------------
 
 NOW = utc("2024-05-04 10:20")
-OWED = gaps.owed_window(NOW)
-SOURCES = {"binance": "binance"}
+ASKABLE = {
+    ("candles", "binance", "BTC/USDT"): "binance",
+    ("candles", "binance", "ETH/USDT"): "binance",
+    ("fear_greed", "alternative_me", "*"): "alternative_me",
+}
 
 
-def test_the_owed_window_ends_two_hours_ago_and_is_three_days_long() -> None:
-    assert Window(D1, utc("2024-05-04 08:00")) == OWED
+def missed(*rows: tuple[str, str, str, datetime, datetime]) -> pd.DataFrame:
+    frame = pd.DataFrame(list(rows), columns=["dataset", "source", "symbol", "start", "end"])
+    return frame.assign(
+        start=pd.to_datetime(frame["start"], utc=True), end=pd.to_datetime(frame["end"], utc=True)
+    )
 
 
-def test_nothing_is_missing_after_complete_ticks() -> None:
-    rows = log(("binance", "BTC/USDT", D1, D4 + DAY, "ok", utc("2024-05-04 10:02"), "a"))
-    assert gaps.find("candles", rows, OWED, sources=SOURCES, symbols=["BTC/USDT"]) == []
+def candles_log(
+    *rows: tuple[str, str | None, datetime, datetime, str, datetime, str],
+) -> pd.DataFrame:
+    return log(*rows).assign(dataset="candles")
+
+
+GAP = missed(("candles", "binance", "BTC/USDT", D2, D3))
+
+
+def test_nothing_missed_is_no_gap_and_only_askable_series_are_asked() -> None:
+    assert gaps.find(GAP.head(0), candles_log(), ASKABLE) == []
+    strange = missed(("candles", "okx", "BTC/USDT", D2, D3))
+    assert gaps.find(strange, candles_log(), ASKABLE) == []
 
 
 def test_a_failed_stretch_is_one_gap_and_one_request_over_its_days() -> None:
-    at = utc("2024-05-04 09:02")
-    rows = log(
-        ("binance", "BTC/USDT", D1, D2, "ok", at, "a"),
+    at = utc("2024-05-03 00:02")
+    rows = candles_log(
         ("binance", "BTC/USDT", D2, D3, "failed", at, "b"),
-        ("binance", "BTC/USDT", D3, D4 + DAY, "ok", at, "c"),
-        ("binance", "ETH/USDT", D1, D4 + DAY, "ok", at, "c"),
+        ("binance", "ETH/USDT", D2, D3, "ok", at, "b"),
     )
-    found = gaps.find("candles", rows, OWED, sources=SOURCES, symbols=["BTC/USDT", "ETH/USDT"])
-    assert [(g.symbol, g.missed, g.attempts) for g in found] == [("BTC/USDT", (Window(D2, D3),), 1)]
+    found = gaps.find(GAP, rows, ASKABLE)
+    assert [(g.symbol, g.missed, g.attempts, g.failures) for g in found] == [
+        ("BTC/USDT", (Window(D2, D3),), 1, 1)
+    ]
     (request,) = gaps.refetches(found, NOW, limit=3)
     assert request.window == Window(D2, D3)
     assert request.symbols == ("BTC/USDT",)
     assert request.run_key.startswith("gap:2024-05-02..2024-05-02:")
 
 
+def test_series_of_two_venues_are_one_gap_and_a_market_wide_one_has_no_symbol() -> None:
+    spans = missed(
+        ("candles", "binance", "BTC/USDT", D2, D2 + HOUR),
+        ("candles", "binance", "BTC/USDT", D2 + HOUR, D2 + 2 * HOUR),
+        ("fear_greed", "alternative_me", "*", D2, D3),
+    )
+    first, second = gaps.find(spans, candles_log(), ASKABLE)
+    assert first.missed == (Window(D2, D2 + 2 * HOUR),)
+    assert (second.dataset, second.symbol) == ("fear_greed", MARKET_WIDE)
+
+
+def test_failures_of_an_outage_do_not_count_once_the_source_is_back() -> None:
+    down = [
+        ("binance", "BTC/USDT", D2, D3, "failed", D2 + n * HOUR, f"run{n}") for n in range(1, 24)
+    ]
+    (gap,) = gaps.find(GAP, candles_log(*down), ASKABLE)
+    assert (gap.attempts, gap.last_attempt) == (23, D2 + 23 * HOUR)
+    back = ("binance", "BTC/USDT", D3, D4, "ok", D3 + 2 * HOUR, "back")
+    (gap,) = gaps.find(GAP, candles_log(*down, back), ASKABLE)
+    assert (gap.attempts, gap.last_attempt, gap.failures) == (0, None, 23)
+    again = ("binance", "BTC/USDT", D2, D3, "failed", D3 + 3 * HOUR, "gap")
+    (gap,) = gaps.find(GAP, candles_log(*down, back, again), ASKABLE)
+    assert (gap.attempts, gap.last_attempt, gap.failures) == (1, D3 + 3 * HOUR, 24)
+
+
 def test_the_run_key_is_the_same_until_something_changed() -> None:
-    gap = gaps.Gap("candles", "binance", "BTC/USDT", (Window(D2, D3),), attempts=1)
-    again = gaps.Gap("candles", "binance", "BTC/USDT", (Window(D2, D3),), attempts=2)
+    gap = gaps.Gap("candles", "binance", "BTC/USDT", (Window(D2, D3),), failures=1)
+    again = gaps.Gap("candles", "binance", "BTC/USDT", (Window(D2, D3),), failures=2)
     (a,), (b,), (c,) = (gaps.refetches([g], NOW, limit=3) for g in (gap, gap, again))
     assert a.run_key == b.run_key != c.run_key
 
@@ -163,18 +213,5 @@ def test_datasets_with_the_same_missing_days_share_a_run_and_runs_are_bounded() 
         for n in range(9)
     ]
     assert [r.window.start for r in gaps.refetches(many, NOW, limit=2)] == [D1, D3]
-
-
-def test_hours_that_the_venue_lacks_are_told_from_hours_we_missed() -> None:
-    window = Window(D1, D2)
-    stamps = hours_between(D1, D1 + 20 * HOUR)  # four hours halted
-    stored = pd.DataFrame(
-        {"source": "binance", "venue": "binance", "market": "spot", "symbol": "BTC/USDT",
-         "ts": stamps}
-    )  # fmt: skip
-    rows = log(("binance", "BTC/USDT", D1, D2, "ok", LATER, "a"))
-    assert gaps.find("candles", rows, window, sources=SOURCES, symbols=["BTC/USDT"]) == []
-    assert gaps.absent_hours(stored, rows, window) == {
-        ("binance", "binance", "spot", "BTC/USDT"): 4
-    }
-    assert gaps.absent_hours(stored, rows.head(0), window) == {}
+    month = gaps.Gap("candles", "binance", "BTC/USDT", (Window(D1, D1 + 20 * DAY),))
+    assert [len(r.window.days()) for r in gaps.refetches([month], NOW, limit=3)] == [7, 7, 6]

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.request import urlopen
 
 import dagster as dg
 import pytest
 
 from regime_pipeline.catalogue import TABLES
+from regime_pipeline.market.sentiment import fear_greed
+from regime_pipeline.orchestration import freshness, suspicion
 from regime_pipeline.orchestration.assets import raw
 from regime_pipeline.orchestration.resources import Platform, Scope
+from regime_pipeline.providers.landing import LandingStore
 from regime_pipeline.providers.redact import fingerprint
 from regime_pipeline.simulator.faults import Fault
 from regime_pipeline.simulator.server import SimulatorServer
@@ -40,8 +45,8 @@ def platform(database: Database, tmp_path: Path, simulator: SimulatorServer) -> 
     yield Platform(settings, FixedClock(NOW), database)
 
 
-def check_of(result: dg.ExecuteInProcessResult) -> dg.AssetCheckEvaluation:
-    (found,) = result.get_asset_check_evaluations()
+def check_of(result: dg.ExecuteInProcessResult, name: str = raw.CHECK) -> dg.AssetCheckEvaluation:
+    (found,) = (c for c in result.get_asset_check_evaluations() if c.check_name == name)
     return found
 
 
@@ -239,3 +244,161 @@ def test_fault_06_refused_key_is_told_once_a_day_by_its_fingerprint(
     assert key not in str(told[0])
     log = platform.warehouse.read("ops.fetch_log")
     assert {"AuthError", "CircuitOpen"} <= set(log["error_class"].dropna())
+
+
+# --- rows that look wrong -------------------------------------------------------------------------
+
+
+def with_loopback_hook(
+    database: Database, tmp_path: Path, simulator: SimulatorServer, now: str
+) -> Platform:
+    settings = settings_for(
+        database,
+        tmp_path / "home",
+        **{**simulator.settings_overrides(), "binance_archive_url": None},
+        webhooks_all="http://127.0.0.1:9/",
+    )
+    return Platform(settings, FixedClock(utc(now)), database)
+
+
+def system_alerts(database: Database) -> list[str]:
+    with database.connect() as connection:
+        return [str(r[0]) for r in connection.execute("select body from alerts.outbox").fetchall()]
+
+
+def scaled_klines(simulator: SimulatorServer, factor: float) -> bytes:
+    """Binance's page of the window with all prices times a factor."""
+    address = (
+        f"{simulator.base_url}/binance/api/v3/klines?symbol=BTCUSDT&interval=1h&limit=1000"
+        f"&startTime={int(START.timestamp() * 1000)}&endTime={int(NOW.timestamp() * 1000)}"
+    )
+    with urlopen(address) as reply:
+        rows = json.load(reply)
+    return json.dumps(
+        [[r[0], *(f"{float(x) * factor:.2f}" for x in r[1:5]), *r[5:]] for r in rows]
+    ).encode()
+
+
+def test_fault_20_sources_that_disagree_fail_the_check_and_alarm_once_and_both_are_kept(
+    database: Database, tmp_path: Path, simulator: SimulatorServer
+) -> None:
+    platform = with_loopback_hook(database, tmp_path, simulator, "2024-03-04 06:10")
+    scope = Scope(symbols=["BTC/USDT"], sources=["binance", "okx"])
+    body = scaled_klines(simulator, 1.06)
+    simulator.app.state.faults["/binance/api/v3/klines"] = Fault(body=body)
+    try:
+        for _ in range(2):
+            result = run_assets(platform, [ASSETS["candles"]], WINDOW, scope=scope)
+    finally:
+        simulator.app.state.faults.clear()
+    check = check_of(result, suspicion.CHECK)
+    assert not check.passed
+    assert "okx BTC/USDT disagrees for 78 h (spot close up to" in check.description
+    assert "from binance" in check.description
+    spot = platform.warehouse.read("raw.candles", where={"market": "spot"})
+    assert spot.groupby("source")["source_tier"].unique().map(list).to_dict() == {
+        "binance": [1],
+        "okx": [2],
+    }
+    (told,) = system_alerts(database)
+    assert "candles: okx disagrees" in told
+
+
+def test_fault_31_a_restated_candle_keeps_its_old_version_and_asks_for_a_new_derivation(
+    database: Database, tmp_path: Path, simulator: SimulatorServer
+) -> None:
+    platform = with_loopback_hook(database, tmp_path, simulator, "2024-03-04 06:10")
+    scope = Scope(symbols=["BTC/USDT"], sources=["binance"])
+    first = run_assets(platform, [ASSETS["candles"]], WINDOW, scope=scope)
+    before = platform.warehouse.read("raw.candles")
+    simulator.app.state.faults["/binance/api/v3/klines"] = Fault(
+        body=scaled_klines(simulator, 1.01)
+    )
+    try:
+        again = run_assets(platform, [ASSETS["candles"]], WINDOW, scope=scope)
+    finally:
+        simulator.app.state.faults.clear()
+    after = platform.warehouse.read("raw.candles")
+    assert len(after) == len(before)
+    assert set(after["revision"]) == {1}
+    assert set(after["run_id"]) == {again.run_id}
+    with database.connect() as connection:
+        kept = connection.execute(
+            "select count(*), min(run_id), bool_and(superseded_at >= ingested_at) "
+            "from raw.candles_revisions"
+        ).fetchone()
+    assert kept == (len(before), first.run_id, True)
+    # what was derived before the restatement is right only up to its first day
+    oldest = freshness._oldest_raw_rows(database, [first.run_id, again.run_id])
+    assert oldest == {again.run_id: START}
+    derived = freshness.Happening(derived=WINDOW)
+    restated = freshness.Happening(raw_from=oldest[again.run_id])
+    assert freshness.right_until([derived], START) == WINDOW.end
+    assert freshness.right_until([derived, restated], START) == START
+
+
+def test_fault_38_an_extra_field_is_kept_ignored_and_told_once_a_day(
+    database: Database, tmp_path: Path, simulator: SimulatorServer
+) -> None:
+    platform = with_loopback_hook(database, tmp_path, simulator, "2024-03-04 06:10")
+    scope = Scope(sources=["alternative_me"])
+    run_assets(platform, [ASSETS["fear_greed"]], WINDOW, scope=scope)
+    before = platform.warehouse.content_hash("raw.fear_greed")
+    assert system_alerts(database) == []
+    rows = platform.warehouse.read("raw.fear_greed")
+    body = {
+        "name": "Fear and Greed Index",
+        "data": [
+            {
+                "value": str(int(value)),
+                "value_classification": word,
+                "timestamp": str(int(ts.timestamp())),
+                "mood_ring": "teal",
+            }
+            for value, word, ts in zip(
+                rows["fear_greed"], rows["classification"], rows["ts"], strict=True
+            )
+        ][::-1],
+        "metadata": {"error": None},
+    }
+    simulator.app.state.faults["/alternative_me/"] = Fault(body=json.dumps(body))
+    try:
+        for _ in range(3):
+            assert run_assets(platform, [ASSETS["fear_greed"]], WINDOW, scope=scope).success
+    finally:
+        simulator.app.state.faults.clear()
+    assert platform.warehouse.content_hash("raw.fear_greed") == before
+    (told,) = system_alerts(database)
+    assert "alternative_me sends new fields in /fng/" in told
+    assert "data[].mood_ring" in told
+    newest = platform.warehouse.read("ops.payloads")["payload_id"]
+    kept = [LandingStore.of(platform.settings).get(p) for p in newest]
+    assert any(b"mood_ring" in bytes_ for bytes_ in kept)
+
+
+def test_fault_43_a_new_word_is_kept_and_a_value_out_of_range_is_quarantined_not_carried(
+    database: Database, tmp_path: Path, simulator: SimulatorServer
+) -> None:
+    platform = with_loopback_hook(database, tmp_path, simulator, "2024-03-04 06:10")
+    stamps = [int(utc(f"2024-03-0{d}").timestamp()) for d in (4, 3, 2, 1)]
+    values = [("61", "Cautious Euphoria"), ("130", "Greed"), (None, "Fear"), ("44", "Fear")]
+    data = [
+        {"value": v, "value_classification": word, "timestamp": str(at)}
+        for (v, word), at in zip(values, stamps, strict=True)
+    ]
+    body = json.dumps({"name": "x", "data": data, "metadata": {"error": None}})
+    simulator.app.state.faults["/alternative_me/"] = Fault(body=body)
+    try:
+        scope = Scope(sources=["alternative_me"])
+        assert run_assets(platform, [ASSETS["fear_greed"]], WINDOW, scope=scope).success
+    finally:
+        simulator.app.state.faults.clear()
+    rows = platform.warehouse.read("raw.fear_greed")
+    assert dict(zip(rows["ts"].dt.day, rows["fear_greed"], strict=True)) == {1: 44.0, 4: 61.0}
+    assert rows["classification"].iloc[-1] == "Cautious Euphoria"
+    refused = platform.warehouse.read("ops.quarantine")
+    assert len(refused) == 2
+    assert refused["reason"].str.contains("fear_greed").any()
+    series = fear_greed(rows, window=Window(START, utc("2024-03-05")))
+    assert series["fear_greed"].isna().tolist() == [False, True, True, False]
+    assert (series.loc[[1, 2], "status"] == "missing").all()

@@ -10,11 +10,12 @@ import pandas as pd
 import pytest
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 
-from regime_pipeline.catalogue import FIELDS, TABLES, table
+from regime_pipeline.catalogue import FIELDS, table
 from regime_pipeline.catalogue.frames import DTYPES
+from regime_pipeline.orchestration import coverage_store, sensors
 from regime_pipeline.orchestration import resources as resources_module
-from regime_pipeline.orchestration import sensors
 from regime_pipeline.orchestration.build import build_definitions, pipeline_assets
+from regime_pipeline.orchestration.coverage_rules import series_of
 from regime_pipeline.orchestration.resources import Platform, platform_resource
 from regime_pipeline.orchestration.schedules import hourly
 from regime_pipeline.storage.database import Database
@@ -106,23 +107,28 @@ def gap_tick(platform: Platform) -> list[dg.RunRequest]:
 
 
 def log_of(platform: Platform, window: Window, failed: str | None = None) -> pd.DataFrame:
-    """A fetch log as if every source had been asked for a window just now."""
+    """A fetch log as if every source had been asked for a window just now, and had nothing."""
     rows = []
-    for item in (t for t in TABLES.values() if t.schema == "raw"):
-        for source in sensors._askable(platform, item.name):
-            for symbol in platform.settings.universe if item.symbol_columns else (None,):
-                rows.append(
-                    {
-                        "fetch_id": f"{item.name}{source}{symbol}{failed}",
-                        "dataset": item.name,
-                        "source": source,
-                        "symbol": symbol,
-                        "window_start": window.start,
-                        "window_end": window.end,
-                        "fetch_status": "failed" if source == failed else "ok",
-                        "fetched_at": platform.clock.now() - timedelta(minutes=18),
-                    }
-                )
+    for name in coverage_store.DATASETS:
+        for series in series_of(platform.settings, name, platform.settings.universe):
+            if series.off is not None:
+                continue
+            rows.append(
+                {
+                    "fetch_id": f"{name}{series.key}{failed}",
+                    "dataset": name,
+                    "source": series.source,
+                    "venue": series.venue,
+                    "market": series.market,
+                    "symbol": None if series.symbol == "*" else series.symbol,
+                    "window_start": window.start,
+                    "window_end": window.end,
+                    "fetch_status": "failed" if series.source == failed else "empty",
+                    "error_class": "Transient" if series.source == failed else None,
+                    "request_count": 1,
+                    "fetched_at": platform.clock.now() - timedelta(minutes=18),
+                }
+            )
     frame = pd.DataFrame(rows)
     return frame.astype({c: DTYPES[FIELDS[c].kind] for c in frame}).reindex(
         columns=[f for f in table("ops.fetch_log").fields if f != "run_id"]
@@ -144,7 +150,7 @@ def test_complete_days_ask_for_nothing_and_a_failed_source_for_itself(platform: 
     platform.warehouse.record("ops.fetch_log", log_of(platform, window), run_id="a")
     assert gap_tick(platform) == []
     with platform.database.connect() as connection:
-        connection.execute("truncate ops.fetch_log")
+        connection.execute("truncate ops.fetch_log, ops.coverage_spans")
     platform.warehouse.record("ops.fetch_log", log_of(platform, window, failed="okx"), run_id="a")
     (request,) = gap_tick(platform)
     assert request.run_config["resources"]["scope"]["config"]["sources"] == ["okx"]

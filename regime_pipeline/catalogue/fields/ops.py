@@ -23,6 +23,36 @@ FIELDS = (
     Field("request_count", Kind.INTEGER, "HTTP requests made.", None, 0),
     Field("duration_s", Kind.FLOAT, "How long it took.", "s", 0),
     Field("fetched_at", Kind.TIMESTAMP, "When the request was sent."),
+    Field("span_start", Kind.TIMESTAMP, "First hour of the stretch."),
+    Field("span_end", Kind.TIMESTAMP, "End of the stretch, exclusive; a full hour."),
+    Field(
+        "coverage_state",
+        Kind.TEXT,
+        "What became of the hours. stored: what is owed is there; venue_had_none: the source answered "
+        "and has no row; missed: nobody asked, or the source failed; plan_limit: the key's plan does "
+        "not include it; beyond_retention: older than the source keeps; not_listed: the source does "
+        "not know the symbol; not_yet: within the grace after the hour; source_off: no key or "
+        "address is set; forward_only: not recorded while it happened, and cannot be asked for later.",
+        allowed=(
+            "stored",
+            "venue_had_none",
+            "missed",
+            "plan_limit",
+            "beyond_retention",
+            "not_listed",
+            "not_yet",
+            "source_off",
+            "forward_only",
+        ),
+    ),
+    Field("coverage_reason", Kind.TEXT, "Why, in a few words; null where the hours are stored."),
+    Field(
+        "is_forward_only",
+        Kind.BOOLEAN,
+        "The series can only be collected as time goes: a past hour cannot be asked for.",
+    ),
+    Field("reply_field", Kind.TEXT, "Path of a field in an endpoint's replies."),
+    Field("first_seen_at", Kind.TIMESTAMP, "When a reply first had it."),
     Field("quarantine_id", Kind.TEXT, "Digest of the row and its reason."),
     Field("table_name", Kind.TEXT, "Table that the row is about."),
     Field("row_data", Kind.JSON, "The row as it came."),

@@ -3,6 +3,8 @@
 What one source fails to give never fails the asset: the others' rows are stored, the failure is a row
 in ``ops.fetch_log`` and a failed check that names it. Only a dataset that no configured source serves
 fails the run. Rows are stored before their log row is, so the log never promises more than there is.
+What that means for each hour is then told by ``ops.coverage``, and by a check that names sources and
+hours that we missed.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ import dagster as dg
 import pandas as pd
 
 from regime_pipeline.catalogue import TABLES, Table
+from regime_pipeline.market.plausibility import no_findings
+from regime_pipeline.orchestration import coverage_store, drift, suspicion
 from regime_pipeline.orchestration.coverage import (
     MARKET_WIDE,
     Demand,
@@ -25,14 +29,18 @@ from regime_pipeline.orchestration.derived import IO_MANAGER, asset_key, common
 from regime_pipeline.orchestration.metadata import fetch_rows, sparkline
 from regime_pipeline.orchestration.partitions import DAILY, FETCH, as_window
 from regime_pipeline.orchestration.resources import Platform, Progress, Scope
-from regime_pipeline.windows import Window, floor_day
+from regime_pipeline.reporting.coverage import LACKING, MISSED, hours_lines
+from regime_pipeline.windows import HOUR, Window, floor_day
 
 CHECK = "sources_answered"
+HOURS_CHECK = "no_hour_missed"
 FROM_FILES = frozenset({"raw.legacy_signals"})
 """Raw tables that are filled from a folder and never asked for (``assets.legacy``)."""
 PIECE_DAYS = 124
 """Days fetched before they are stored; a page of most providers is 20 to 60 days of hours."""
 SHOWN_FAILURES = 20
+SHORT = 4
+"""Sources that a failed check's one line names."""
 
 _RETRY = dg.RetryPolicy(
     max_retries=2, delay=20, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
@@ -56,7 +64,14 @@ def raw_asset(item: Table) -> dg.AssetsDefinition:
                 CHECK,
                 asset=asset_key(item.full_name),
                 description="Every source that serves the dataset answered for the whole window.",
-            )
+            ),
+            dg.AssetCheckSpec(
+                HOURS_CHECK,
+                asset=asset_key(item.full_name),
+                description="No hour of the window is missed by our fault; what the venue lacks and "
+                "what cannot be had is counted apart.",
+            ),
+            *_plausibility_spec(item),
         ],
         **described,
     )
@@ -66,6 +81,19 @@ def raw_asset(item: Table) -> dg.AssetsDefinition:
         return _fetched(context, platform, context.resources.scope, item, window)
 
     return fetch_raw
+
+
+def _plausibility_spec(item: Table) -> list[dg.AssetCheckSpec]:
+    if item.name not in suspicion.WATCHED:
+        return []
+    return [
+        dg.AssetCheckSpec(
+            suspicion.CHECK,
+            asset=asset_key(item.full_name),
+            description="Sources do not contradict each other, no line stands still without volume, "
+            "amounts are of their usual magnitude.",
+        )
+    ]
 
 
 def _fetched(
@@ -89,6 +117,8 @@ def _fetched(
     sample = pd.DataFrame()
     counts = {"inserted": 0, "updated": 0, "unchanged": 0, "deleted": 0, "refused_lower_tier": 0}
     quarantined = 0
+    strange = []
+    replies = []
     calls = open_calls(platform, scope, item, window)
     todo = [(call, piece) for call in calls for piece in pieces(call.window, PIECE_DAYS)]
     with platform.http() as client:
@@ -111,6 +141,7 @@ def _fetched(
                 item.full_name, got.frame, mode="upsert", run_id=context.run_id
             )
             platform.written(item.full_name, len(got.frame), result)
+            strange.append(suspicion.suspicious(platform, item, piece, got.frame))
             for name in counts:
                 counts[name] += getattr(result, name)
             quarantined += len(got.quarantined)
@@ -118,11 +149,23 @@ def _fetched(
                 item.full_name, got.quarantined, source=None, run_id=context.run_id
             )
             platform.warehouse.record("ops.payloads", got.payloads, run_id=context.run_id)
+            replies.append(got.payloads)
             platform.warehouse.record("ops.fetch_log", got.log, run_id=context.run_id)
             log = got.log if log.empty else pd.concat([log, got.log], ignore_index=True)
             sample = got.frame if len(got.frame) else sample
     _tell_refusals(platform, log)
-    return _result(item, window, log, sample, counts, quarantined)
+    if replies:
+        fields = drift.new_fields(platform, pd.concat(replies, ignore_index=True))
+        drift.tell(platform, item.name, fields)
+    checks = []
+    if item.name in suspicion.WATCHED:
+        some = [f for f in strange if len(f)]
+        findings = pd.concat(some, ignore_index=True) if some else no_findings()
+        suspicion.tell(platform, item.name, findings)
+        checks.append(suspicion.plausible_check(findings))
+    covered = coverage_store.refresh(platform, item.name, window)
+    checks.append(_hours_check(covered.spans.assign(dataset=item.name)))
+    return _result(item, window, log, sample, counts, quarantined, checks)
 
 
 REFUSALS = ("AuthError", "Banned", "GeoBlocked")
@@ -247,8 +290,12 @@ def _result(
     sample: pd.DataFrame,
     counts: dict[str, int],
     quarantined: int,
+    checks: list[dg.AssetCheckResult],
 ) -> dg.MaterializeResult:
-    failed = log[log["fetch_status"] == "failed"] if len(log) else log
+    failed = log
+    if len(log):  # a symbol that a source does not list is no failure: coverage says so
+        listed = log["error_class"] != "UnknownSymbol"
+        failed = log[(log["fetch_status"] == "failed") & listed.fillna(True)]
     off = log[log["fetch_status"] == "skipped"] if len(log) else log
     names = sorted(failed["source"].unique()) if len(failed) else []
     metadata: dict[str, Any] = {
@@ -288,8 +335,46 @@ def _result(
                 severity=dg.AssetCheckSeverity.WARN,
                 description=f"no complete answer from {', '.join(names)}" if names else None,
                 metadata=check,
-            )
+            ),
+            *checks,
         ],
+    )
+
+
+def _hours_check(spans: pd.DataFrame) -> dg.AssetCheckResult:
+    """Names the sources and hours that we missed, and counts what became of all others."""
+    hours = (spans["end"] - spans["start"]) // pd.Timedelta(HOUR)
+    told = {f"hours {k}": int(v) for k, v in hours.groupby(spans["coverage_state"]).sum().items()}
+    lines = {
+        state: hours_lines(spans[spans["coverage_state"] == state]) for state in (MISSED, LACKING)
+    }
+    metadata: dict[str, Any] = {"hours missed": 0, "hours stored": 0, **told}
+    for state, found in lines.items():
+        if found:
+            metadata[f"{state}, by source"] = dg.MetadataValue.table(
+                [
+                    dg.TableRecord(
+                        {
+                            "source": line.source,
+                            "market": line.market,
+                            "symbols": ", ".join(line.symbols),
+                            "hours": line.hours,
+                            "when (UTC)": line.stretches,
+                            "reason": str(line.reason),
+                        }
+                    )
+                    for line in found[:SHOWN_FAILURES]
+                ]
+            )
+    missed = lines[MISSED]
+    short = "; ".join(line.text for line in missed[:SHORT])
+    more = f"; and {len(missed) - SHORT} more" if len(missed) > SHORT else ""
+    return dg.AssetCheckResult(
+        check_name=HOURS_CHECK,
+        passed=not missed,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"missed: {short}{more}" if missed else None,
+        metadata=metadata,
     )
 
 

@@ -2985,6 +2985,45 @@ COMMENT ON COLUMN ops.breaker_state.probe_until IS 'When the try is given up for
 
 COMMENT ON COLUMN ops.breaker_state.updated_at IS 'When the row last changed, by the database''s clock.';
 
+CREATE TABLE ops.coverage_spans (
+	dataset TEXT NOT NULL,
+	source TEXT NOT NULL,
+	venue TEXT NOT NULL,
+	market TEXT NOT NULL,
+	symbol TEXT NOT NULL,
+	span_start TIMESTAMP WITH TIME ZONE NOT NULL,
+	span_end TIMESTAMP WITH TIME ZONE NOT NULL,
+	coverage_state TEXT NOT NULL,
+	coverage_reason TEXT,
+	is_forward_only BOOLEAN NOT NULL,
+	CONSTRAINT coverage_spans_pk PRIMARY KEY (dataset, source, venue, market, symbol, span_start),
+	CONSTRAINT coverage_spans_market_ck0 CHECK ("market" IN ('spot', 'perp', 'index')),
+	CONSTRAINT coverage_spans_coverage_state_ck0 CHECK ("coverage_state" IN ('stored', 'venue_had_none', 'missed', 'plan_limit', 'beyond_retention', 'not_listed', 'not_yet', 'source_off', 'forward_only')),
+	CONSTRAINT coverage_spans_rule0 CHECK (span_end > span_start)
+);
+
+COMMENT ON TABLE ops.coverage_spans IS 'Stretches of hours of one raw series that share a state: stored, missed, not to be had. Symbol `*` is a series about the whole market. The view `ops.coverage` has a row an hour.';
+
+COMMENT ON COLUMN ops.coverage_spans.dataset IS 'Raw table the fetch is for.';
+
+COMMENT ON COLUMN ops.coverage_spans.source IS 'Provider that told us.';
+
+COMMENT ON COLUMN ops.coverage_spans.venue IS 'Exchange the observation is about; `aggregate` over several.';
+
+COMMENT ON COLUMN ops.coverage_spans.market IS 'Market type.';
+
+COMMENT ON COLUMN ops.coverage_spans.symbol IS 'Canonical symbol, BASE/QUOTE.';
+
+COMMENT ON COLUMN ops.coverage_spans.span_start IS 'First hour of the stretch.';
+
+COMMENT ON COLUMN ops.coverage_spans.span_end IS 'End of the stretch, exclusive; a full hour.';
+
+COMMENT ON COLUMN ops.coverage_spans.coverage_state IS 'What became of the hours. stored: what is owed is there; venue_had_none: the source answered and has no row; missed: nobody asked, or the source failed; plan_limit: the key''s plan does not include it; beyond_retention: older than the source keeps; not_listed: the source does not know the symbol; not_yet: within the grace after the hour; source_off: no key or address is set; forward_only: not recorded while it happened, and cannot be asked for later.';
+
+COMMENT ON COLUMN ops.coverage_spans.coverage_reason IS 'Why, in a few words; null where the hours are stored.';
+
+COMMENT ON COLUMN ops.coverage_spans.is_forward_only IS 'The series can only be collected as time goes: a past hour cannot be asked for.';
+
 CREATE TABLE ops.database_identity (
 	identity BIGSERIAL NOT NULL,
 	origin TEXT NOT NULL,
@@ -3076,6 +3115,8 @@ COMMENT ON COLUMN ops.fetch_log.source_tier IS 'Worst origin among the inputs: 1
 COMMENT ON COLUMN ops.fetch_log.fetched_at IS 'When the request was sent.';
 
 COMMENT ON COLUMN ops.fetch_log.run_id IS 'Run that wrote this version.';
+
+CREATE INDEX fetch_log_dataset_window_end_ix ON ops.fetch_log (dataset, window_end);
 
 CREATE TABLE ops.payloads (
 	payload_id TEXT NOT NULL,
@@ -3368,6 +3409,24 @@ COMMENT ON COLUMN ops.rate_budgets.budget_limit IS 'What the provider grants per
 COMMENT ON COLUMN ops.rate_budgets.budget_used IS 'Reserved by any process or seen in the provider''s headers, in this window.';
 
 COMMENT ON COLUMN ops.rate_budgets.updated_at IS 'When the row last changed, by the database''s clock.';
+
+CREATE TABLE ops.reply_fields (
+	source TEXT NOT NULL,
+	endpoint_path TEXT NOT NULL,
+	reply_field TEXT NOT NULL,
+	first_seen_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT reply_fields_pk PRIMARY KEY (source, endpoint_path, reply_field)
+);
+
+COMMENT ON TABLE ops.reply_fields IS 'Fields seen in the replies of each endpoint, so that a new one is noticed.';
+
+COMMENT ON COLUMN ops.reply_fields.source IS 'Provider that told us.';
+
+COMMENT ON COLUMN ops.reply_fields.endpoint_path IS 'Path of the provider''s endpoint, no query, no secret.';
+
+COMMENT ON COLUMN ops.reply_fields.reply_field IS 'Path of a field in an endpoint''s replies.';
+
+COMMENT ON COLUMN ops.reply_fields.first_seen_at IS 'When a reply first had it.';
 
 CREATE TABLE raw.candles (
 	source TEXT NOT NULL,
@@ -5708,6 +5767,17 @@ CREATE TABLE signals.futures_scores_revisions (
 COMMENT ON TABLE signals.futures_scores_revisions IS 'Replaced versions of signals.futures_scores.';
 
 COMMENT ON COLUMN signals.futures_scores_revisions.superseded_at IS 'When the version stopped being the newest; it began at ingested_at.';
+
+CREATE VIEW ops.coverage AS
+SELECT s.dataset, s.source, s.venue, s.market, s.symbol, h.ts,
+    s.coverage_state IN ('stored', 'missed', 'venue_had_none') AS expected,
+    s.coverage_state = 'stored' AS stored,
+    s.coverage_state, s.coverage_reason, s.is_forward_only
+FROM ops.coverage_spans s
+CROSS JOIN LATERAL generate_series(
+    s.span_start, s.span_end - interval '1 hour', interval '1 hour') AS h(ts);
+
+COMMENT ON VIEW ops.coverage IS 'One row per raw series and hour. expected: a row, or for events an answer, is owed for the hour; stored: it is there; coverage_state and coverage_reason say what became of it.';
 
 CREATE FUNCTION ops.ensure_partition(parent regclass, month date) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
