@@ -219,8 +219,8 @@ def _order_columns(
     ci_low, ci_high = wilson(seen["longs"], events)
     fitted = np.isfinite(excited["branching_long"]) | np.isfinite(excited["branching_short"])
     proxied = np.isfinite(columns["branching_ratio"]) | np.isfinite(columns["intensity_ratio"])
-    out = {
-        "order_source": np.where(np.isfinite(events), source, None),
+    out: dict[str, npt.NDArray[Any]] = {
+        "order_source": take_codes(np.where(np.isfinite(events), 0, -1), (source or "",)),
         "event_count": events,
         "dominance_ci_low": ci_low,
         "dominance_ci_high": ci_high,

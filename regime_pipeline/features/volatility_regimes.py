@@ -224,7 +224,7 @@ def _jumps(panels: dict[str, FloatPanel], first_hour: int, keep: int) -> dict[st
     fitted = np.isfinite(penalty)
     stamps = (monday * HOUR_US).astype("datetime64[us]")
     return {
-        "vol_regime_sjm": take_codes(state, VOL_REGIMES),
+        "vol_regime_sjm": take_codes(state.astype(np.int64), VOL_REGIMES),
         "sjm_penalty": penalty,
         "sjm_fitted_at": np.where(fitted, stamps, np.datetime64("NaT", "us")),
         "sjm_reason": take_codes(why.astype(np.int64) - 1, _NO_JUMP_STATE),

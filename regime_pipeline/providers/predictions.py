@@ -23,7 +23,7 @@ def running_estimates(frame: pd.DataFrame) -> pd.DataFrame:
     out = frame[frame["predicted_funding_rate"].notna() | frame["reason"].notna()].copy()
     coming = out["next_funding_at"]
     if "funding_at" in out:
-        hours = (coming - out["funding_at"]) / HOUR
+        hours = (coming - out["funding_at"]).dt.total_seconds() / HOUR.total_seconds()
         whole = (hours >= 1) & (hours <= 24) & (hours % 1 == 0)
         out["interval_hours"] = hours.where(whole).astype("Int64")
         coming = out["funding_at"]

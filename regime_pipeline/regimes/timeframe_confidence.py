@@ -14,7 +14,7 @@ import pandas as pd
 
 from regime_pipeline.catalogue.frames import conform, empty
 from regime_pipeline.catalogue.registry import table
-from regime_pipeline.numerics.panel import HOUR_US, microseconds
+from regime_pipeline.numerics.panel import HOUR_US, microseconds, take_codes
 from regime_pipeline.settings import method_version
 from regime_pipeline.windows import Grid
 
@@ -141,14 +141,18 @@ def timeframe_confidence(
     safe_a, safe_b = np.where(inside, a, 1.0), np.where(inside, b, 1.0)
     out = rows[["symbol", "ts", "primary_regime", "agreement_count"]].assign(
         confidence=np.where(calibrated, a / (n + PSEUDO_CASES), np.where(directed, score, np.nan)),
-        confidence_kind=np.where(calibrated, "calibrated", np.where(directed, "heuristic", None)),
+        confidence_kind=take_codes(
+            np.where(calibrated, 0, np.where(directed, 1, -1)), ("calibrated", "heuristic")
+        ),
         confidence_lo=np.where(inside, betaincinv(safe_a, safe_b, 0.025), np.nan),
         confidence_hi=np.where(inside, betaincinv(safe_a, safe_b, 0.975), np.nan),
         confidence_n=np.where(directed, n, np.nan),
         confidence_base=base,
         confidence_base_n=np.where(directed, n_all, np.nan),
         status=np.where(directed, "ok", np.where(absent, "missing", "not_applicable")),
-        reason=np.where(directed, None, np.where(absent, "no_primary", "no_direction")),
+        reason=take_codes(
+            np.where(directed, -1, np.where(absent, 0, 1)), ("no_primary", "no_direction")
+        ),
         source_tier=np.where(directed, _floats(rows["source_tier"]), np.nan),
         method_version=method_version(CONFIDENCE_METHOD),
     )
