@@ -182,7 +182,7 @@ def liquidation_cascades(
         events_of.excitation(single, grid),
         columns,
         params,
-        order_source if len(single.hours) else None,
+        order_source,
         decides=same_venue,
     )
     levels, level_tier = _levels(candles_1h, single, grid)
@@ -208,7 +208,7 @@ def _order_columns(
     excited: dict[str, Floats],
     columns: dict[str, npt.NDArray[Any]],
     params: CascadeParams,
-    source: str | None,
+    source: str,
     *,
     decides: bool,
 ) -> dict[str, npt.NDArray[Any]]:
@@ -220,7 +220,7 @@ def _order_columns(
     fitted = np.isfinite(excited["branching_long"]) | np.isfinite(excited["branching_short"])
     proxied = np.isfinite(columns["branching_ratio"]) | np.isfinite(columns["intensity_ratio"])
     out: dict[str, npt.NDArray[Any]] = {
-        "order_source": take_codes(np.where(np.isfinite(events), 0, -1), (source or "",)),
+        "order_source": take_codes(np.where(np.isfinite(events), 0, -1), (source,)),
         "event_count": events,
         "dominance_ci_low": ci_low,
         "dominance_ci_high": ci_high,

@@ -247,6 +247,8 @@ def test_counts_speed_and_interval_of_an_hour() -> None:
     assert row["dominance_ci_high"] == pytest.approx(0.9638, abs=1e-4)
     # the source told of BTC in this hour, so ETH was silent; of the next hour it told nothing
     assert at(out, "ETH/USDT", FIRST)["event_count"] == 0
+    alone = run(pd.concat([frame, rows]), symbols=("ETH/USDT",))
+    assert at(alone, "ETH/USDT", FIRST)[["event_count", "order_source"]].tolist() == [0, "okx"]
     assert pd.isna(at(out, "ETH/USDT", FIRST)["dominance_ci_low"])
     assert at(out, "BTC/USDT", FIRST + HOUR)[ORDER_COLUMNS].isna().all()
     # a thousand dollars are no dominance, unless the counted orders are of the same venue
