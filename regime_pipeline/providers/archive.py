@@ -40,7 +40,7 @@ from regime_pipeline.providers.errors import (
 from regime_pipeline.providers.files import UnreadableFileError, barred, read_stable
 from regime_pipeline.providers.http import HttpClient, Reply
 from regime_pipeline.providers.landing import LandingError
-from regime_pipeline.providers.symbols import VenueSymbol, to_venue
+from regime_pipeline.providers.symbols import VenueSymbol, names_over
 from regime_pipeline.settings import Settings
 from regime_pipeline.windows import Clock, Window
 
@@ -117,13 +117,13 @@ def collect(
         if series.metric is not None:
             mine = mine.loc[mine["metric"] == series.metric]
         for symbol in symbols:
-            name = to_venue(symbol, series.feed.venue, series.feed.market)
-            days = missing_days(
-                mine.loc[mine["symbol"] == symbol, "ts"],
-                reach,
-                hourly=dataset != "funding_rates",
-            )
-            todo.append((Harvest(series, name, reach), files(series, name.name, days, now)))
+            for name, part in names_over(symbol, series.feed.venue, series.feed.market, reach):
+                days = missing_days(
+                    mine.loc[mine["symbol"] == symbol, "ts"],
+                    part,
+                    hourly=dataset != "funding_rates",
+                )
+                todo.append((Harvest(series, name, part), files(series, name.name, days, now)))
     tell = _Progress(progress, sum(len(wanted) for _, wanted in todo))
     down: ProviderError | None = None
     with ThreadPoolExecutor(client.concurrency_per_host, thread_name_prefix="archive") as pool:

@@ -52,7 +52,7 @@ from regime_pipeline.providers.registry import (
     is_left_out,
     sources_of,
 )
-from regime_pipeline.providers.symbols import VenueSymbol, to_venue
+from regime_pipeline.providers.symbols import VenueSymbol, names_over, to_venue
 from regime_pipeline.providers.symbols import split as split_symbol
 from regime_pipeline.providers.trades import hourly, whole_hours
 from regime_pipeline.providers.wire import CURSOR, ROWS
@@ -169,6 +169,8 @@ class _Stream:
     quarantined: int = 0
     idle: bool = False
     note: str | None = None
+    is_part: bool = False
+    """One of the names that the venue gave the symbol in the window."""
 
     @property
     def gave_rows(self) -> bool:
@@ -273,8 +275,14 @@ def _streams(
         for symbol in symbols:
             if feed.only_primary and _home(settings, feed.market, symbol) != feed.venue:
                 continue
-            name = to_venue(symbol, feed.names or feed.venue, feed.market)
-            yield _Stream(source, feed, name, reach, feed.venue, idle=idle, note=note)
+            names = names_over(symbol, feed.names or feed.venue, feed.market, reach)
+            if feed.live_only or feed.snapshot:
+                names = [(names[-1][0], reach)]
+            for name, part in names:
+                yield _Stream(
+                    source, feed, name, part, feed.venue, idle=idle, note=note,
+                    is_part=len(names) > 1,
+                )  # fmt: skip
 
 
 def _reach(feed: Feed, window: Window, now: datetime) -> tuple[Window, bool]:
@@ -630,6 +638,10 @@ def _rows(
     )
     frame["listing_complete"] = pd.array([p.complete for _, p in pages], dtype="boolean").take(page)
     frame["stream"] = np.array([n for n, _ in pages], dtype="int64").take(page)
+    if common.live_clock:
+        frame["server_at"] = pd.DatetimeIndex(
+            [min(common.now, p.reply.http_date or common.now) for _, p in pages]
+        ).as_unit("us").take(page)  # fmt: skip
     if one.feed.snapshot:
         frame = _observed_now(frame, common)
     if one.feed.shape is not None:
@@ -777,9 +789,11 @@ def _in_scope(frame: pd.DataFrame, feed: Feed, common: _Stamping) -> pd.DataFram
     ts = frame["ts"]
     length = INTERVAL if common.dataset in BUCKETED or feed.bucketed else timedelta(0)
     outside = (ts < common.window.start) | (ts >= common.window.end)
-    running = ts + length > common.now
+    # what has closed is for the provider's clock to say: ours may be ahead of it
+    now = frame.get("server_at", common.now)
+    running = ts + length > now
     if "close_time" in frame:
-        running |= frame["close_time"] > common.now
+        running |= frame["close_time"] > now
     if "is_closed" in frame:
         running |= ~frame["is_closed"].fillna(True).astype(bool)
     # a time that cannot be read stays, to be quarantined; one in the future is not a running bar
@@ -1070,6 +1084,8 @@ def _log_row(
         status, message = "partial", redact(stream.note)
     elif not stream.gave_rows and not stream.is_whole:
         status = "empty"
+    # the archive answers only for the days whose files should be there, a name for its own time
+    answered = stream.window if stream.from_archive or stream.is_part else common.window
     return {
         "fetch_id": uuid.uuid4().hex,
         "dataset": common.dataset,
@@ -1078,9 +1094,8 @@ def _log_row(
         "market": stream.feed.market,
         "symbol": stream.canonical,
         "endpoint_path": stream.feed.endpoint.path,
-        # the archive answers only for the days whose files should be there
-        "window_start": (stream.window if stream.from_archive else common.window).start,
-        "window_end": (stream.window if stream.from_archive else common.window).end,
+        "window_start": answered.start,
+        "window_end": answered.end,
         "fetch_status": status,
         "error_class": _class_of(stream),
         "error_message": message,

@@ -1,6 +1,6 @@
 """Symbols: canonical ``BASE/QUOTE`` names and what each venue calls the same instrument.
 
-Belongs here: naming, and contracts that trade a multiple of the coin. Does not belong here: which
+Belongs here: naming, renamings, and contracts that trade a multiple of the coin. Does not belong here: which
 instruments exist; a venue says so itself when it is asked.
 """
 
@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from types import MappingProxyType
 
 from regime_pipeline.settings import SYMBOL_PATTERN
+from regime_pipeline.windows import Window
 
 MULTIPLIED = MappingProxyType(
     {
@@ -50,6 +52,19 @@ MULTIPLIED = MappingProxyType(
     }
 )
 """(venue, market) -> base coin -> coins per contract unit."""
+
+RENAMED = MappingProxyType(
+    {
+        # trading under the old name ended on 2024-09-10 (contracts a day before) and began under the
+        # new one on 2024-09-13, one for one: any instant in between divides the two exactly
+        ("binance", "POL"): ("MATIC", datetime(2024, 9, 12, tzinfo=UTC)),
+    }
+)
+"""(venue, base coin) -> what the venue called it before, and until when.
+
+A coin has one canonical symbol, of its present name, over all of its history. Only a renaming one for
+one belongs here: where holders got another number of coins, the old series is another series, and
+ends."""
 
 _NUMBER_BEHIND = frozenset({"SHIB"})  # Bybit's SHIB1000USDT
 _PREFIX = MappingProxyType({1_000: "1000", 10_000: "10000", 1_000_000: "1000000"})
@@ -137,8 +152,30 @@ def to_venue(symbol: str, venue: str, market: str) -> VenueSymbol:
     return naming(symbol)
 
 
+def names_over(
+    symbol: str, venue: str, market: str, window: Window
+) -> list[tuple[VenueSymbol, Window]]:
+    """What a venue called a symbol in each part of a window, from old to new.
+
+    Parts are never empty, but for an empty window, which has the present name.
+
+    Raises:
+        ValueError: as :func:`to_venue`.
+    """
+    present = to_venue(symbol, venue, market)
+    base, quote = split(symbol)
+    before, until = RENAMED.get((venue, base), (base, window.start))
+    if until <= window.start:
+        return [(present, window)]
+    past = replace(to_venue(f"{before}/{quote}", venue, market), canonical=symbol)
+    if until >= window.end:
+        return [(past, window)]
+    return [(past, Window(window.start, until)), (present, Window(until, window.end))]
+
+
 _QUOTES = ("USDT", "USDC", "FDUSD", "TUSD", "BUSD", "USD", "EUR", "BTC", "ETH", "BNB")
 _SWAP = re.compile(r"^([A-Z0-9]+)-([A-Z0-9]+)(-SWAP)?$")
+_PRESENT = {(venue, old): new for (venue, new), (old, _) in RENAMED.items()}
 _BEHIND = re.compile(r"^([A-Z][A-Z0-9]*?)(1000000|10000|1000)$")
 _TIMES = re.compile(r"^(1000000|10000|1000)([A-Z][A-Z0-9]*)$")
 
@@ -163,5 +200,6 @@ def to_canonical(name: str, venue: str, market: str) -> str:
             behind = _BEHIND.match(base)
             if behind and venue == "bybit" and behind.group(1) in _NUMBER_BEHIND:
                 base = behind.group(1)
+            base = _PRESENT.get((venue, base), base)
             return f"{base}/{quote}"
     raise ValueError(f"no {market} instrument of {venue}: {name!r:.60}")
