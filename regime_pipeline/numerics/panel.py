@@ -120,7 +120,7 @@ def from_panel(
         if panel.shape != (length, width):
             raise ValueError(f"{name}: a panel of {panel.shape}, the grid has {(length, width)}")
         values = panel.T.reshape(-1)
-        data[name] = _text(values.astype(object)) if values.dtype == object else values
+        data[name] = _text(values.astype(object, copy=False)) if values.dtype == object else values
     return pd.DataFrame(data)
 
 
