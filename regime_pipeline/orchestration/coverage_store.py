@@ -56,8 +56,8 @@ class Refreshed:
     """What a refresh found and did.
 
     Attributes:
-        spans: stretches of the looked-at window, cut to it: ``KEY``, ``start``, ``end`` (instants),
-            ``coverage_state``, ``coverage_reason``, ``is_forward_only``.
+        spans: stretches of the window and the day before, cut to them: ``KEY``, ``start``, ``end``
+            (instants), ``coverage_state``, ``coverage_reason``, ``is_forward_only``.
         written: stretches that are new or longer or shorter than before.
         removed: stretches that are no more.
     """
@@ -97,7 +97,7 @@ def refresh(
         old = _read(connection, dataset)
         after = _judged(connection, item, looked, series, old, owed, now)
         written, removed = _write(connection, dataset, old, after)
-        return Refreshed(_shown(after, looked), written, removed)
+        return Refreshed(_shown(after, Window(looked.start - DAY, looked.end)), written, removed)
 
     found: Refreshed = platform.warehouse.transact(work)
     return found

@@ -68,8 +68,8 @@ def raw_asset(item: Table) -> dg.AssetsDefinition:
             dg.AssetCheckSpec(
                 HOURS_CHECK,
                 asset=asset_key(item.full_name),
-                description="No hour of the window is missed by our fault; what the venue lacks and "
-                "what cannot be had is counted apart.",
+                description="No hour of the window or the day before is missed by our fault; what "
+                "the venue lacks and what cannot be had is counted apart.",
             ),
             *_plausibility_spec(item),
         ],
