@@ -201,7 +201,7 @@ def test_a_constant_series_has_no_correlation(constant: float) -> None:
     moving = np.random.default_rng(1).normal(size=400)
     both = np.ascontiguousarray([np.full(400, constant), moving])
     pearson, _ = kernels.rolling_pearson(both, 168, 140, 0, 200)
-    ranks, _ = kernels.rolling_spearman(both, 168, 140, 200)
+    ranks, _ = kernels.rolling_spearman(both, 168, 140, 200, 400)
     assert np.isnan(pearson).all() and np.isnan(ranks).all()
     alike, _ = kernels.rolling_pearson(np.ascontiguousarray([moving, moving]), 168, 140, 0, 200)
     assert np.allclose(alike, 1.0)

@@ -32,6 +32,7 @@ from regime_pipeline_tests.proofs import base, chain, world
 
 pytestmark = [
     pytest.mark.xdist_group("proofs"),
+    pytest.mark.timeout(600),
     pytest.mark.filterwarnings("ignore::RuntimeWarning"),
 ]
 
@@ -420,10 +421,10 @@ def _base_of_now(monkeypatch: pytest.MonkeyPatch) -> None:
     original = correlation_kernels.rolling_pearson
     seen: list[np.ndarray] = []
 
-    def pearson(returns: np.ndarray, window: int, least: int, first: int) -> Any:
+    def pearson(returns: np.ndarray, *args: int) -> Any:
         seen.append(returns)
         whole = max(seen[-2:], key=lambda r: r.shape[1])
-        return original(whole, window, least, first + whole.shape[1] - returns.shape[1])
+        return original(whole, *args[:-1], args[-1] + whole.shape[1] - returns.shape[1])
 
     monkeypatch.setattr(correlation_kernels, "rolling_pearson", pearson)
 

@@ -12,7 +12,7 @@ import pytest
 
 from regime_pipeline_tests.proofs import base, chain, hashing, world
 
-pytestmark = [pytest.mark.xdist_group("proofs")]
+pytestmark = [pytest.mark.xdist_group("proofs"), pytest.mark.timeout(600)]
 
 SEEDS = ("0", "1", "4242")
 THREADS = ("1", "2", "8")
@@ -26,6 +26,7 @@ THREAD_VARIABLES = (
 )
 
 
+@pytest.mark.slow
 def test_ticks_chunks_and_one_shot_give_one_hash_per_table() -> None:
     found = {way: hashing.hashes(runs) for way, runs in hashing.ways(2).items()}
     assert set(found["one shot"]) == set(chain.derived_tables())
