@@ -120,7 +120,7 @@ def steps() -> tuple[Step, ...]:
     found: list[Step] = []
     for asset in pipeline_assets():
         names = tuple(".".join(key.path) for key in asset.keys)
-        if any(n.startswith("raw.") for n in names):
+        if any(n.startswith(("raw.", "ops.")) for n in names):  # ops: verdicts about stored days
             continue
         reads = {
             d.name: (".".join(asset.keys_by_input_name[d.name].path), d.metadata or {})
