@@ -45,6 +45,7 @@ RULES: Mapping[str, str] = MappingProxyType(
     {
         "candles": HOURLY,
         "funding_rates": ANSWERS,
+        "funding_predictions": HOURLY,
         "open_interest": HOURLY,
         "positioning": HOURLY,
         "liquidations": HOURLY,

@@ -16,6 +16,7 @@ from regime_pipeline.catalogue import table
 from regime_pipeline.orchestration.instance import instance_for
 from regime_pipeline.orchestration.io_manager import warehouse_io_manager
 from regime_pipeline.orchestration.partitions import range_tags
+from regime_pipeline.orchestration.quality import quality_blocks
 from regime_pipeline.orchestration.resources import Platform, Scope, platform_resource
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
@@ -62,8 +63,10 @@ def run_assets(
     raise_on_error: bool = True,
 ) -> dg.ExecuteInProcessResult:
     """Materialize assets over the days of a window as one run."""
+    blocks = quality_blocks.to_source_asset()
+    made = {k for a in assets if isinstance(a, dg.AssetsDefinition) for k in a.keys}
     return dg.materialize(
-        assets,
+        [*assets, *([] if blocks.key in made else [blocks])],
         instance=instance or dg.DagsterInstance.ephemeral(),
         resources={
             "platform": platform_resource(platform),

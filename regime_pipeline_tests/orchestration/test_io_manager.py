@@ -96,7 +96,7 @@ def test_an_input_can_be_all_that_is_stored_of_every_symbol_in_a_few_columns(
     assert frame["ts"].max() == pd.Timestamp("2024-03-05 16:00", tz="UTC")
     assert set(frame["symbol"]) == set(SYMBOLS)
     # what a run has to provide is the lookback, not everything
-    assert declared_inputs([body])["market.funding"] == {table: DAY}
+    assert declared_inputs([body])["market.funding"] == {table: DAY, "ops.quality_blocks": DAY}
 
 
 def test_outputs_are_trimmed_to_the_window(platform: Platform) -> None:

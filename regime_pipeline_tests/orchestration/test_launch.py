@@ -53,7 +53,7 @@ def run(settings: Settings, **more) -> launch.RunReport:
 def first(world: tuple[Settings, Database]) -> launch.RunReport:
     seen: dict[str, tuple[int, int]] = {}
     report = run(world[0], progress=lambda name, done, total: seen.update({name: (done, total)}))
-    assert all(done == total for done, total in seen.values()), seen
+    assert {n: at for n, at in seen.items() if at[0] != at[1]} == {}
     return report
 
 
@@ -71,7 +71,8 @@ def test_every_layer_is_filled(world: tuple[Settings, Database], first: launch.R
         "signals.components",
         "signals.futures_scores",
     ):
-        assert counts[name] == first.tables[name]["rows"] == hours, name
+        assert counts[name] == first.tables[name]["rows"], name
+        assert len(Warehouse(database, CLOCK).read(name, WINDOW, columns=["ts"])) == hours, name
     with database.connect() as connection:
         reported = connection.execute("select count(*) from reporting.market_overview").fetchone()
     assert reported == (len(SYMBOLS),)
@@ -140,7 +141,9 @@ def test_only_days_that_may_have_changed_are_derived_again(
     assert repaired.tables["features.volatility_regimes"]["updated"] > 0
     whole = run(settings, recompute=True, reports=False)
     assert whole.succeeded
-    assert not sum(t["inserted"] + t["updated"] + t["deleted"] for t in whole.tables.values())
+    changed = {n for n, c in whole.tables.items() if c["inserted"] + c["updated"] + c["deleted"]}
+    # verdicts about earlier days may look at what came after; values may not
+    assert {n for n in changed if not n.startswith("ops.")} == set()
 
 
 def test_events_found_in_a_replay_are_never_sent(

@@ -200,7 +200,7 @@ AHEAD = (
     Leak(
         "swing points without their confirmation",
         ("features.liquidation_cascades",),
-        wrapped(price_levels, "swing_levels", _unconfirmed),
+        wrapped(price_levels, "find_levels", _unconfirmed),
     ),
     Leak(
         "quantiles of the whole sample",
