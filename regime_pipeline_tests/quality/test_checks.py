@@ -138,7 +138,7 @@ def test_missing_hours(world: Tables, hours: int, severity: str) -> None:
     assert withheld(world, WINDOW, PARAMS).empty  # what is there stays right
 
 
-def test_a_spike_that_no_venue_confirms_is_withheld(world: Tables) -> None:
+def test_fault_26_a_spike_that_no_venue_confirms_is_withheld(world: Tables) -> None:
     world = change(world, "raw.candles", lambda f: set_at(f, spot(f) & (f["ts"] == AT), close=1e4))
     found = failed(judged(world))
     assert found["DQ05", "raw.candles"]["n_withheld"].tolist() == [1]
@@ -202,7 +202,7 @@ def test_the_verdict_on_an_hour_ignores_everything_after_it(world: Tables) -> No
 
 
 @pytest.mark.parametrize(("hours", "volume"), [(6, 1.0), (24, 0.0)])
-def test_a_feed_that_stands_still(world: Tables, hours: int, volume: float) -> None:
+def test_fault_27_a_feed_that_stands_still(world: Tables, hours: int, volume: float) -> None:
     def freeze(f: pd.DataFrame) -> pd.DataFrame:
         still = spot(f) & (f["ts"] >= AT) & (f["ts"] < AT + hours * HOUR)
         return set_at(
