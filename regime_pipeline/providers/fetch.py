@@ -266,6 +266,8 @@ def _streams(
         if feed.reach is not None:
             # nothing left means the feed has nothing about the window: said once, never asked
             begin = _last_hour(now) + HOUR - feed.reach
+            if settings.origin == "tape":  # the end of a replay is no present: chunks would differ
+                begin = reach.end
             reach = Window(max(reach.start, min(reach.end, begin)), reach.end)
             if reach.is_empty:
                 idle, note = True, NEWEST_ONLY

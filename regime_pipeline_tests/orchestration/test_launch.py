@@ -120,6 +120,7 @@ def test_running_again_changes_no_row(
     assert not [r for r in again.runs if r.title == "fetch history" and r.window.end < WINDOW.start]
 
 
+@pytest.mark.slow
 def test_only_days_that_may_have_changed_are_derived_again(
     world: tuple[Settings, Database], first: launch.RunReport
 ) -> None:

@@ -70,7 +70,9 @@ def candle(platform: Platform, at=SPIKE, symbol: str = "BTC/USDT", which: str = 
     return row
 
 
-def test_fault_26_a_hundredfold_candle_is_stored_and_only_its_hour_withheld(platform: Platform, candles: pd.DataFrame) -> None:
+def test_fault_26_a_hundredfold_candle_is_stored_and_only_its_hour_withheld(
+    platform: Platform, candles: pd.DataFrame
+) -> None:
     fill(platform, candles)
     derive(platform)
     clean = platform.warehouse.read("market.candles_1h")
