@@ -336,11 +336,14 @@ class _Launch:
         scope = Scope(symbols=list(self.symbols), sources=sources, only_missing=not refetch)
         reach = window.clipped(self.platform.clock.now())
         calls = {n: open_calls(self.platform, scope, table(n), reach) for n in names}
-        todo = [n for n in names if calls[n]]
-        if todo:
-            asked = [call.window for n in todo for call in calls[n]]
-            days = Window(min(w.start for w in asked), max(w.end for w in asked))
-            self.run(title, RAW, days, tables=todo, scope=scope)
+        # datasets with the same open days go together: one that lacks a year costs the others nothing
+        todo: dict[Window, list[str]] = {}
+        for name, asked in calls.items():
+            if asked:
+                days = Window(min(c.window.start for c in asked), max(c.window.end for c in asked))
+                todo.setdefault(days, []).append(name)
+        for days, together in todo.items():
+            self.run(title, RAW, days, tables=together, scope=scope)
 
     def derive(self, starts: dict[str, datetime], *, recompute: bool) -> None:
         """The derived chain over the days that are not right yet, with the history they need."""
