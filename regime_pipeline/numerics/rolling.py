@@ -210,13 +210,19 @@ def _from_blocks(x, window, min_obs, anchor, lag, what, out):  # type: ignore[no
 
 
 @numba.njit(cache=True, nogil=True)
+def _seen(x, seen):  # type: ignore[no-untyped-def]
+    """Fill ``seen[i]`` with the number of counting slots among ``x[:i]``; ``seen[0]`` is 0."""
+    for i in range(x.size):
+        seen[i + 1] = seen[i] + (1 if math.isfinite(x[i]) else 0)
+
+
+@numba.njit(cache=True, nogil=True)
 def _block_sums(x, window, min_obs, anchor, lag, out):  # type: ignore[no-untyped-def]
     columns, length = x.shape
     seen = np.zeros(length + 1, np.int64)
     before = np.empty(length + 1)
     for s in range(columns):
-        for i in range(length):
-            seen[i + 1] = seen[i] + (1 if math.isfinite(x[s, i]) else 0)
+        _seen(x[s], seen)
         for h in range(min(lag, length)):
             out[s, h] = np.nan
         border = -(anchor % window)
@@ -243,8 +249,7 @@ def _counts(x, window, min_obs, lag, out):  # type: ignore[no-untyped-def]
     columns, length = x.shape
     seen = np.zeros(length + 1, np.int64)
     for s in range(columns):
-        for i in range(length):
-            seen[i + 1] = seen[i] + (1 if math.isfinite(x[s, i]) else 0)
+        _seen(x[s], seen)
         for h in range(length):
             end = max(0, h - lag + 1)
             n = seen[end] - seen[max(0, end - window)]
@@ -258,8 +263,7 @@ def _maxima(x, window, min_obs, lag, sign, out):  # type: ignore[no-untyped-def]
     seen = np.zeros(length + 1, np.int64)
     before = np.empty(length + 1)
     for s in range(columns):
-        for i in range(length):
-            seen[i + 1] = seen[i] + (1 if math.isfinite(x[s, i]) else 0)
+        _seen(x[s], seen)
         for h in range(min(lag, length)):
             out[s, h] = np.nan
         for border in range(0, length - lag, window):
