@@ -762,7 +762,12 @@ def simulate(
     at: Annotated[str, typer.Option("--clock", help="`system`, or an instant.")] = "system",
     walls: Annotated[bool, typer.Option(help="Venues keep only their real retention.")] = False,
 ) -> None:
-    """Serve every provider's API from a synthetic market or a recorded one, until Ctrl-C."""
+    """Serve every provider's API from a synthetic market or a recorded one, until Ctrl-C.
+
+    Each path can be made to fail meanwhile:
+
+        curl -X POST 127.0.0.1:8099/_control/faults -d '{"path": "/okx/", "status": 503, "times": 3}'
+    """
     from regime_pipeline.simulator.server import serve
     from regime_pipeline.simulator.tape import ParquetTape, SyntheticTape
 

@@ -177,9 +177,25 @@ class SimulatorServer:
 
 def _uvicorn(app: Any) -> Any:
     import uvicorn
+    from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+    from regime_pipeline.simulator.faults import TRANSPORT
+
+    class Protocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]
+        """Shows the application its connection: some faults are no HTTP."""
+
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            inner = self.app
+
+            async def shown(scope: Any, receive: Any, send: Any) -> None:
+                await inner({**scope, TRANSPORT: transport}, receive, send)
+
+            self.app = shown
 
     config = uvicorn.Config(
         app,
+        http=Protocol,
         log_level="critical",
         access_log=False,
         lifespan="off",

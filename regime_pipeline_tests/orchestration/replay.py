@@ -30,6 +30,7 @@ ASSETS = {asset.key.path[1]: asset for asset in raw.ASSETS}
 KINDS: Mapping[str, Fault] = {
     "error": Fault(status=500),
     "cut": Fault(cut_after=10),
+    "reset": Fault(reset_after=0),
     "page": Fault(html=True),
     "geo": Fault(status=451),
     "throttle": Fault(status=429),

@@ -15,7 +15,7 @@ from regime_pipeline.settings import Settings
 from regime_pipeline.simulator.faults import Fault
 from regime_pipeline.simulator.server import PortInUseError, SimulatorServer, environment_for
 from regime_pipeline.simulator.tape import SyntheticTape
-from regime_pipeline.windows import FixedClock, SystemClock, utc
+from regime_pipeline.windows import HOUR, FixedClock, SystemClock, utc
 from regime_pipeline_tests.simulator.conftest import NOW
 
 PING = "/binance/api/v3/ping"
@@ -174,6 +174,59 @@ def test_scripted_faults_hit_so_often_and_then_are_over(tape: SyntheticTape) -> 
         assert client.get("/okx/api/v5/market/candles?instId=BTC-USDT&bar=1H").status_code == 503
         assert client.get("/okx/api/v5/market/candles?instId=ETH-USDT&bar=1H").status_code == 200
         assert server.app.state.requests[PING] >= 4
+
+
+@pytest.mark.parametrize(
+    ("fault", "failure"),
+    [
+        (Fault(cut_after=5), httpx.RemoteProtocolError),
+        (Fault(reset_after=5), httpx.ReadError),
+        (Fault(reset_after=0), httpx.ReadError),
+        (Fault(wrong_length=7), httpx.RemoteProtocolError),
+        (Fault(drip_s=0.2), httpx.ReadTimeout),
+    ],
+    ids=["cut", "reset in the body", "reset before it", "longer than sent", "drip"],
+)
+def test_a_connection_fails_as_scripted_and_the_next_one_is_well(
+    tape: SyntheticTape, fault: Fault, failure: type[Exception]
+) -> None:
+    with (
+        SimulatorServer(tape, FixedClock(NOW)) as server,
+        httpx.Client(base_url=server.base_url, timeout=0.1) as client,
+    ):
+        whole = client.get(TIME).json()
+        server.app.state.faults["/binance/"] = fault
+        with pytest.raises(failure):
+            client.get(TIME)
+        server.app.state.faults.clear()
+        assert client.get(TIME).json() == whole
+
+
+def test_a_body_can_be_shorter_announced_than_it_is(tape: SyntheticTape) -> None:
+    with SimulatorServer(tape, FixedClock(NOW)) as server:
+        whole = httpx.get(server.base_url + TIME).content
+        server.app.state.faults["/binance/"] = Fault(wrong_length=-4)
+        assert httpx.get(server.base_url + TIME).content == whole[:-4]
+
+
+def test_a_source_can_flap_repeat_itself_and_bomb(tape: SyntheticTape) -> None:
+    path = "/binance/api/v3/klines?symbol=BTCUSDT&interval=1h&limit=2"
+    with (
+        SimulatorServer(tape, FixedClock(NOW)) as server,
+        httpx.Client(base_url=server.base_url) as client,
+    ):
+        faults = server.app.state.faults
+        faults["/binance/"] = Fault(status=500, every=2)
+        assert [client.get(PING).status_code for _ in range(4)] == [200, 500, 200, 500]
+        faults["/binance/"] = Fault(stale=True)
+        first = client.get(path).content
+        server.app.state.world.clock = FixedClock(NOW + 5 * HOUR)
+        assert client.get(path).content == first
+        faults["/binance/"] = Fault(gzip_bomb_mb=3, times=1)
+        with client.stream("GET", path) as reply:
+            packed = sum(len(part) for part in reply.iter_raw())
+            assert reply.headers["content-encoding"] == "gzip" and packed < 10_000
+        assert client.get(path).content != first
 
 
 def test_faults_and_time_can_be_set_from_outside(tape: SyntheticTape) -> None:
