@@ -166,7 +166,11 @@ def _horizon(
     reaches: list[tuple[timedelta, str]] = []
     for feed in feeds:
         near = feed.reach or (feed.newest or timedelta(0) if dataset in FORWARD_ONLY else None)
-        if near is not None:
+        if near is not None and settings.origin == "tape":
+            reaches.append(
+                (timedelta(0), "tells the newest hours only, and a replay asks for none")
+            )
+        elif near is not None:
             reaches.append((near, f"only the newest {_span(near)} are asked for"))
         elif feed.retention is not None and settings.origin == "live":
             reaches.append((feed.retention, f"the provider keeps {_span(feed.retention)}"))

@@ -314,3 +314,15 @@ def test_a_memory_of_the_provider_counts_for_live_data_only() -> None:
 
     assert horizons("live") == {timedelta(days=30)}
     assert horizons("tape") == {None}
+
+
+def test_a_replay_owes_nothing_of_a_source_that_tells_only_its_present() -> None:
+    def coinapi(origin: str) -> Series:
+        settings = Settings(_env_file=None, origin=origin, coinapi_key="k")  # type: ignore[call-arg]
+        return next(
+            s for s in series_of(settings, "candles", ("BTC/USDT",)) if s.source == "coinapi"
+        )
+
+    assert (coinapi("live").horizon or timedelta(0)) > timedelta(0)
+    assert coinapi("tape").horizon == timedelta(0)
+    assert "replay" in coinapi("tape").limit
