@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 
 import dagster as dg
 
+from regime_pipeline.orchestration.derived import asset_key
 from regime_pipeline.orchestration.quality import CHECK_KEYS
+from regime_pipeline.orchestration.quality import CHECKED as JUDGED
 
 # The tick fetches and derives in one run over two days at most; policies play no part in it.
 warnings.filterwarnings("ignore", message=".*varying BackfillPolicies.*", category=UserWarning)
@@ -78,3 +81,19 @@ quality = dg.define_asset_job(
 )
 
 JOBS = (quality, hourly_tick, raw_fetch, book_samples, derived_chain, reporting)
+
+
+def part_of(job: dg.JobDefinition, assets: Iterable[dg.AssetKey]) -> dg.JobDefinition:
+    """A resolved job narrowed to some of its assets, with those of its checks that these can answer.
+
+    Left to itself Dagster adds every check that there is on an asset: the suites over a week with
+    each fetch, and findings that nobody judged, which the UI then shows as skipped.
+    """
+    chosen = set(assets)
+    is_judged = asset_key(JUDGED) in chosen
+    checks = {
+        key
+        for key in job.asset_layer.asset_graph.asset_check_keys
+        if (is_judged if key in CHECK_KEYS else key.asset_key in chosen)
+    }
+    return job.get_subset(asset_selection=chosen, asset_check_selection=checks)

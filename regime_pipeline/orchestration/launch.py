@@ -29,6 +29,7 @@ from regime_pipeline.orchestration.assets.alerts import REPLAY_TAG
 from regime_pipeline.orchestration.assets.raw import FROM_FILES, open_calls
 from regime_pipeline.orchestration.build import all_assets, build_definitions
 from regime_pipeline.orchestration.instance import instance_for
+from regime_pipeline.orchestration.jobs import part_of
 from regime_pipeline.orchestration.partitions import owed, range_tags
 from regime_pipeline.orchestration.resources import Platform, Progress, Scope, platform_resource
 from regime_pipeline.settings import Settings
@@ -385,7 +386,8 @@ class _Launch:
             _Failed: the run failed; the report says why.
         """
         job = self._definitions.resolve_job_def(job_name)
-        keys = [dg.AssetKey(n.split(".")) for n in tables] if tables is not None else None
+        if tables is not None:
+            job = part_of(job, [dg.AssetKey(n.split(".")) for n in tables])
         self._title = title
         self._expected = self._names(job_name, tables)
         if job_name != RAW:
@@ -401,7 +403,6 @@ class _Launch:
                 result = job.execute_in_process(
                     instance=self._instance,
                     run_id=run_id,
-                    asset_selection=keys,
                     tags=run_tags,
                     run_config={
                         "resources": {"scope": {"config": scope.model_dump()}},

@@ -13,6 +13,7 @@ import dagster as dg
 import pandas as pd
 
 from regime_pipeline.orchestration import gaps as arithmetic
+from regime_pipeline.orchestration.assets.raw import ASSETS as RAW_ASSETS
 from regime_pipeline.orchestration.coverage_rules import KEPT_DAYS, series_of
 from regime_pipeline.orchestration.derived import asset_key
 from regime_pipeline.orchestration.jobs import derived_chain, raw_fetch
@@ -133,9 +134,12 @@ def gaps(context: dg.SensorEvaluationContext) -> Sequence[dg.RunRequest] | dg.Sk
 
 def refetch_request(item: arithmetic.Refetch) -> dg.RunRequest:
     """A raw run for one stretch of missing days."""
+    keys = [asset_key(f"raw.{name}") for name in item.datasets]
+    own = {asset.key: asset.check_keys for asset in RAW_ASSETS}
     return dg.RunRequest(
         run_key=item.run_key,
-        asset_selection=[asset_key(f"raw.{name}") for name in item.datasets],
+        asset_selection=keys,
+        asset_check_keys=[check for key in keys for check in sorted(own[key], key=str)],
         tags={**range_tags(item.window), GAP_TAG: "fetch"},
         run_config={
             "resources": {

@@ -105,6 +105,30 @@ def test_the_ui_sees_the_runs_with_their_days(
         ]
 
 
+def test_the_ui_shows_the_findings_of_every_judged_table_and_no_check_that_was_not_made(
+    world: tuple[Settings, Database], first: launch.RunReport
+) -> None:
+    with instance_for(*world) as instance:
+        planned, made = set(), set()
+        for outcome in first.runs:
+            for record in instance.get_records_for_run(outcome.run_id).records:
+                event = record.event_log_entry.dagster_event
+                if event is not None and event.event_type_value == "ASSET_CHECK_EVALUATION_PLANNED":
+                    data = event.event_specific_data
+                    planned.add((outcome.run_id, data.asset_key, data.check_name))
+                elif event is not None and event.event_type_value == "ASSET_CHECK_EVALUATION":
+                    data = event.event_specific_data
+                    made.add((outcome.run_id, data.asset_key, data.check_name))
+    warehouse = Warehouse(world[1], CLOCK)
+    for _, key, name in planned - made:  # nothing was stored that could have been judged
+        assert name == "data_quality" and warehouse.read(".".join(key.path), WINDOW).empty, key
+    judged = {key.to_user_string() for _, key, name in made if name == "data_quality"}
+    assert {"raw/candles", "raw/funding_rates", "market/liquidations_1h"} <= judged
+    assert not [
+        name for _, _, name in made if name in ("venues_agree", "volatility_stays_in_range")
+    ]
+
+
 def test_running_again_changes_no_row(
     world: tuple[Settings, Database], first: launch.RunReport
 ) -> None:
