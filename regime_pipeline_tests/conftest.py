@@ -11,9 +11,15 @@ import pytest
 from regime_pipeline.storage.database import Database
 from regime_pipeline.storage.warehouse import Warehouse
 from regime_pipeline.windows import FixedClock, utc
+from regime_pipeline_tests._kernels import compile_once_a_session
 from regime_pipeline_tests._server import TestServer
 
 REPO = Path(__file__).resolve().parent.parent
+
+
+def pytest_configure() -> None:
+    """Workers share what they compile."""
+    compile_once_a_session()
 
 
 def _by_path(variable: str, default: Path) -> Path:
