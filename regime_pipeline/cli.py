@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from datetime import timedelta
 from pathlib import Path
@@ -733,10 +734,27 @@ def ui(
             "-p",
             str(port),
         ]
-        try:
-            raise typer.Exit(subprocess.call(command, env=environment, cwd=root))
-        except KeyboardInterrupt:
-            err.print("ended")
+        raise typer.Exit(_until_told(command, environment, root))
+
+
+def _until_told(command: list[str], environment: Mapping[str, str], folder: Path) -> int:
+    """Run a program until it ends, or until Ctrl-C or SIGTERM ends it too; its exit code.
+
+    The program listens to SIGINT even where a shell in the background has it ignored: Dagster handles
+    SIGTERM as it finds SIGINT, and would never end there.
+    """
+
+    def listen() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    child = subprocess.Popen(command, env=dict(environment), cwd=folder, preexec_fn=listen)
+    signal.signal(signal.SIGTERM, lambda *_: child.send_signal(signal.SIGTERM))
+    try:
+        return child.wait()
+    except KeyboardInterrupt:  # a terminal sends it to the program as well
+        err.print("ended")
+        child.wait()
+        return 0
 
 
 @contextmanager
