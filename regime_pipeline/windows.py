@@ -15,6 +15,7 @@ Conventions (binding everywhere):
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Protocol
@@ -43,6 +44,21 @@ class SystemClock:
     def now(self) -> datetime:
         """The present instant, tz-aware UTC."""
         return datetime.now(UTC)
+
+
+class SteadyClock:
+    """The machine's clock as it was at first, with time as it really went since.
+
+    For what lies in one process only and is about durations: setting the machine's clock changes
+    nothing here.
+    """
+
+    def __init__(self) -> None:
+        self._ahead = datetime.now(UTC) - timedelta(seconds=time.monotonic())
+
+    def now(self) -> datetime:
+        """The present instant, tz-aware UTC."""
+        return self._ahead + timedelta(seconds=time.monotonic())
 
 
 @dataclass(frozen=True)

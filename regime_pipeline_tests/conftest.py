@@ -13,8 +13,7 @@ from regime_pipeline.storage.warehouse import Warehouse
 from regime_pipeline.windows import FixedClock, utc
 from regime_pipeline_tests._kernels import compile_once_a_session
 from regime_pipeline_tests._server import TestServer
-
-REPO = Path(__file__).resolve().parent.parent
+from regime_pipeline_tests.recordings import MARKET_HISTORY, PAYLOADS, absent
 
 
 def pytest_configure() -> None:
@@ -22,25 +21,22 @@ def pytest_configure() -> None:
     compile_once_a_session()
 
 
-def _by_path(variable: str, default: Path) -> Path:
-    path = Path(os.environ.get(variable, default))
+def _folder(path: Path) -> Path:
     if not path.is_dir():
-        pytest.skip(
-            f"{variable} points to no folder ({path}); recorded data is not part of the tree"
-        )
+        pytest.skip(absent(path))
     return path
 
 
 @pytest.fixture(scope="session")
 def market_history() -> Path:
     """Folder of recorded market history in the tape format."""
-    return _by_path("REGIME_MARKET_HISTORY", REPO.parent / "shared" / "data" / "market")
+    return _folder(MARKET_HISTORY)
 
 
 @pytest.fixture(scope="session")
 def payloads_dir() -> Path:
     """Folder of recorded provider payloads."""
-    return _by_path("REGIME_PAYLOADS", REPO.parent / "shared" / "data" / "payloads")
+    return _folder(PAYLOADS)
 
 
 @pytest.fixture(autouse=True)

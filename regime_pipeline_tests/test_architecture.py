@@ -88,6 +88,19 @@ def test_imports_run_downwards(path: Path) -> None:
     assert not upwards, f"{name(path)} imports upwards: {sorted(upwards)}"
 
 
+def test_modules_import_in_no_circle() -> None:
+    """Wherever in a module an import stands, and for types too."""
+    dotted = {
+        f"{PACKAGE}.{'.'.join(p.relative_to(ROOT).with_suffix('').parts)}": p
+        for p in modules()
+        if p.name != "__init__.py"
+    }
+    needs = {m: imported(parse(p), name(p)) & dotted.keys() for m, p in dotted.items()}
+    while free := {m for m, wanted in needs.items() if not wanted}:
+        needs = {m: wanted - free for m, wanted in needs.items() if m not in free}
+    assert not needs, f"these import each other, or what does: {sorted(needs)}"
+
+
 @pytest.mark.parametrize("path", modules(), ids=name)
 def test_dagster_is_imported_by_orchestration_only(path: Path) -> None:
     if part_of(path) in ("orchestration", "definitions"):

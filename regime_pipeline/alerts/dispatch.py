@@ -9,6 +9,7 @@ flight, oldest event first. Does not belong here: what is sent (``outbox``), to 
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import time
 import uuid
@@ -21,6 +22,8 @@ from pydantic import SecretStr
 
 from regime_pipeline.alerts import signing
 from regime_pipeline.alerts.endpoints import Endpoint, EndpointRefused, checked_address, endpoints
+from regime_pipeline.providers.errors import http_date
+from regime_pipeline.providers.http import CLOCKS_APART
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
 from regime_pipeline.windows import Clock, SystemClock
@@ -30,6 +33,9 @@ RESPONSE_CAP = 64 * 1024
 EXCERPT = 2048
 BACKOFF_S = (5.0, 30.0, 120.0, 300.0, 900.0)
 USER_AGENT = "regime-pipeline"
+_REFUSED = (400, 401, 403)
+
+log = logging.getLogger(__name__)
 
 _EXPIRE = """
 UPDATE alerts.outbox SET state = 'expired', reason = 'not delivered before its limit', finished_at = %(now)s
@@ -37,15 +43,21 @@ WHERE state = 'pending' AND deliver_before <= %(now)s
    OR state = 'sending' AND lease_until <= %(now)s AND deliver_before <= %(now)s
 """
 
+# A lease or a wait that lies further ahead than it can have been set is left from before the clock
+# was set back; nothing is waited for before the first attempt, and nothing after one in the future.
 # The advisory lock makes "nobody else has this endpoint in flight" true for two dispatchers at once.
 _CLAIM = """
 WITH due AS (
     SELECT event_id, endpoint FROM alerts.outbox o
     WHERE endpoint = %(endpoint)s
-      AND (state = 'pending' AND next_at <= %(now)s OR state = 'sending' AND lease_until <= %(now)s)
+      AND (state = 'pending' AND (next_at <= %(now)s OR attempts = 0 OR EXISTS (
+              SELECT 1 FROM alerts.delivery_attempts a
+              WHERE a.event_id = o.event_id AND a.endpoint = o.endpoint AND a.attempted_at > %(now)s))
+           OR state = 'sending' AND (lease_until <= %(now)s OR lease_until > %(lease)s))
       AND NOT EXISTS (
           SELECT 1 FROM alerts.outbox b
-          WHERE b.endpoint = o.endpoint AND b.state = 'sending' AND b.lease_until > %(now)s)
+          WHERE b.endpoint = o.endpoint AND b.state = 'sending'
+            AND b.lease_until > %(now)s AND b.lease_until <= %(lease)s)
     ORDER BY ts, event_id
     LIMIT 1
     FOR UPDATE SKIP LOCKED
@@ -97,6 +109,26 @@ class Answer:
     latency_ms: float
 
 
+@dataclass
+class _Stamps:
+    """The time that attempts at one endpoint are signed with: ours, or what it says its own is."""
+
+    clock: Clock
+    offset: timedelta = timedelta(0)
+
+    def now(self) -> datetime:
+        return self.clock.now() + self.offset
+
+    def learn(self, response: httpx.Response, name: str) -> bool:
+        """Whether the receiver's clock is another one than we signed by; it is taken over then."""
+        theirs = http_date(response.headers.get("date", ""))
+        if theirs is None or abs(theirs - self.now()) <= CLOCKS_APART:
+            return False
+        self.offset = theirs - self.clock.now()
+        log.warning("the clock of %s is %+.0f s from ours", name, self.offset.total_seconds())
+        return True
+
+
 def dispatch_due(
     database: Database, settings: Settings, clock: Clock, *, budget_s: float = 40.0
 ) -> dict[str, int]:
@@ -141,11 +173,12 @@ async def _drain(
     counts: dict[str, int],
 ) -> None:
     """Send an endpoint's due rows one after the other."""
+    stamps = _Stamps(clock if isinstance(clock, SystemClock) else SystemClock())
     while time.monotonic() + settings.webhook_deadline_s < until:
         claimed = await asyncio.to_thread(_claim, database, endpoint.name, clock)
         if claimed is None:
             return
-        answer = await _send(client, endpoint, claimed, secret, settings)
+        answer = await _send(client, endpoint, claimed, secret, settings, stamps)
         state = await asyncio.to_thread(_settle, database, endpoint.name, claimed, answer, clock)
         counts[state] += 1
 
@@ -171,8 +204,13 @@ async def _send(
     claimed: Claimed,
     secret: SecretStr,
     settings: Settings,
+    stamps: _Stamps,
 ) -> Answer:
-    """One attempt under one total deadline; never raises for what the other side does."""
+    """One attempt under one total deadline; never raises for what the other side does.
+
+    A receiver that refuses a signature while its clock is far from ours is asked once more, with a
+    signature of its time.
+    """
     began = time.monotonic()
 
     def answer(outcome: str, *, error: str | None = None, permanent: bool = False) -> Answer:
@@ -196,23 +234,29 @@ async def _send(
             "",
         )
     )
-    headers = {
-        **signing.headers(secret, claimed.event_id, claimed.body, SystemClock().now()),
-        "content-type": "application/json",
-        "host": host + (f":{parts.port}" if parts.port else ""),
-        "user-agent": USER_AGENT,
-        "accept-encoding": "identity",
-    }
-    request = client.build_request(
-        "POST", target, content=claimed.body, headers=headers, extensions={"sni_hostname": host}
-    )
+
+    async def post() -> tuple[httpx.Response, str]:
+        headers = {
+            **signing.headers(secret, claimed.event_id, claimed.body, stamps.now()),
+            "content-type": "application/json",
+            "host": host + (f":{parts.port}" if parts.port else ""),
+            "user-agent": USER_AGENT,
+            "accept-encoding": "identity",
+        }
+        request = client.build_request(
+            "POST", target, content=claimed.body, headers=headers, extensions={"sni_hostname": host}
+        )
+        response = await client.send(request, stream=True)
+        try:
+            return response, await _read_some(response)
+        finally:
+            await response.aclose()
+
     try:
         async with asyncio.timeout(settings.webhook_deadline_s):
-            response = await client.send(request, stream=True)
-            try:
-                excerpt = await _read_some(response)
-            finally:
-                await response.aclose()
+            response, excerpt = await post()
+            if response.status_code in _REFUSED and stamps.learn(response, endpoint.name):
+                response, excerpt = await post()
     except (TimeoutError, httpx.ReadTimeout, httpx.RemoteProtocolError, httpx.ReadError) as error:
         # the request may have been read and acted on: say so instead of calling it failed
         return answer("unknown", error=type(error).__name__)

@@ -104,6 +104,20 @@ def judge(breaker: Breaker, now: datetime) -> tuple[Verdict, datetime | None]:
     return Verdict.PROBE, None
 
 
+def rebased(breaker: Breaker, now: datetime, policy: Policy) -> Breaker:
+    """The same after the clock was set back: no wait is longer than the one that was meant."""
+    opened, until = breaker.opened_at, breaker.open_until
+    if opened is not None and until is not None and opened > now:
+        breaker = replace(breaker, opened_at=now, open_until=now + (until - opened))
+    most = now + timedelta(seconds=policy.wait_s)
+    if breaker.paused_until is not None and breaker.paused_until > most:
+        breaker = replace(breaker, paused_until=most)
+    most = now + timedelta(seconds=policy.lease_s)
+    if breaker.probe_until is not None and breaker.probe_until > most:
+        breaker = replace(breaker, probe_until=most)
+    return breaker
+
+
 def admit(breaker: Breaker, now: datetime, token: str, policy: Policy) -> tuple[Breaker, Verdict]:
     """Takes the probe for ``token`` where one is due; under a lock nobody else can have it too."""
     verdict, _ = judge(breaker, now)

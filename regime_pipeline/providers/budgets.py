@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
 SHARE = 0.8
@@ -163,13 +163,16 @@ def window_of(now: datetime, budget: Budget) -> datetime:
 
 
 def current(usage: Usage | None, now: datetime, budget: Budget) -> Usage:
-    """The usage of the window that holds ``now``."""
+    """The usage of the window that holds ``now``.
+
+    One that lies more than a window ahead was counted before the clock was set back.
+    """
     start = window_of(now, budget)
     if usage is None:
         return Usage(start, budget.limit)
     # only a provider that tells its limit can change it; else the table above holds
     limit = usage.limit if budget.limit_header else budget.limit
-    if usage.window_start >= start:
+    if start <= usage.window_start <= start + timedelta(seconds=budget.length_s):
         return replace(usage, limit=limit)
     return Usage(start, limit)
 

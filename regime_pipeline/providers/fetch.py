@@ -638,6 +638,8 @@ def _rows(
     frame["fetched_at"] = (
         pd.DatetimeIndex([p.reply.fetched_at for _, p in pages]).as_unit("us").take(page)
     )
+    seen = [p.reply.seen_at if common.live_clock else p.reply.fetched_at for _, p in pages]
+    frame["seen_at"] = pd.DatetimeIndex(seen).as_unit("us").take(page)
     frame["listing_complete"] = pd.array([p.complete for _, p in pages], dtype="boolean").take(page)
     frame["stream"] = np.array([n for n, _ in pages], dtype="int64").take(page)
     if common.live_clock:
@@ -714,8 +716,8 @@ def _to_coins(frame: pd.DataFrame, sizes: pd.Series) -> None:
 
 def _sampled(frame: pd.DataFrame, batch: _Batch) -> pd.DataFrame:
     """Snapshots stamped with the instant of sampling, with their age then."""
-    frame["ts"] = frame["fetched_at"]
-    age = (frame["fetched_at"] - frame["book_ts"]).dt.total_seconds()
+    frame["ts"] = frame["seen_at"]
+    age = (frame["seen_at"] - frame["book_ts"]).dt.total_seconds()
     # a venue's clock may run a little ahead of ours; a book without a time is as old as its reply
     frame["book_age_s"] = age.fillna(0.0).clip(lower=0.0)
     reach = frame["book_reach_bps"]
@@ -748,7 +750,7 @@ def _summed(frame: pd.DataFrame, stream: _Stream, common: _Stamping) -> pd.DataF
     if unplaced:
         _blame(hours, pd.Series(True, index=hours.index), f"{unplaced} trades have no time")
     newest = frame.sort_values(["fetched_at", "payload_id"], kind="stable").iloc[-1]
-    return hours.assign(fetched_at=newest["fetched_at"], payload_id=newest["payload_id"])
+    return hours.assign(**{c: newest[c] for c in ("fetched_at", "seen_at", "payload_id")})
 
 
 def _identified(frame: pd.DataFrame) -> pd.DataFrame:
@@ -767,7 +769,9 @@ def _observed_now(frame: pd.DataFrame, common: _Stamping) -> pd.DataFrame:
     A reply that says its own time must be of that hour or the one before: a cache that stands still
     is no observation.
     """
-    hour = pd.Timestamp(_last_hour(common.now)).as_unit("us")
+    wrong = frame["seen_at"] != frame["fetched_at"]  # our clock is: the server's tells the hour
+    now = frame["seen_at"].where(wrong, pd.Timestamp(common.now).as_unit("us"))
+    hour = now.dt.ceil("h") - HOUR
     if "ts" in frame or "told_at" in frame:
         told = frame["ts" if "ts" in frame else "told_at"]
         old = told.notna() & (told < hour - HOUR)
@@ -886,15 +890,21 @@ def _tier(stream: _Stream, common: _Stamping) -> int:
 
 
 def _stamp(frame: pd.DataFrame, batch: _Batch, common: _Stamping) -> None:
-    """Adds keys, tier, and when each row could be known, in place."""
+    """Adds keys, tier, and when each row could be known, in place.
+
+    What was seen live was known when it was seen, and no bucket before its end.
+    """
     one = batch.one
+    length = INTERVAL if common.dataset in BUCKETED or one.feed.bucketed else timedelta(0)
+    end = frame["ts"] + length
     known = frame["ts"] + LAGS[common.dataset] + (INTERVAL if one.feed.bucketed else timedelta(0))
     if one.feed.snapshot:
-        known = frame["fetched_at"]
+        known = frame["seen_at"]
     seen = pd.Series(False, index=frame.index)
     if common.live_clock:
-        seen = ((frame["fetched_at"] - known).abs() <= OBSERVED_WITHIN).fillna(False)
-    frame["available_at"] = known.where(~seen, frame["fetched_at"])
+        seen = ((frame["seen_at"] - known).abs() <= OBSERVED_WITHIN).fillna(False)
+    told = known.where(~seen, frame["seen_at"])
+    frame["available_at"] = told.where(~(told < end), end)
     frame["pit_grade"] = pd.Series(
         np.where(seen, "observed", "assumed"), index=frame.index, dtype="str"
     )

@@ -48,7 +48,7 @@ from regime_pipeline.providers.http import Call
 from regime_pipeline.providers.redact import fingerprint
 from regime_pipeline.providers.registry import SOURCES
 from regime_pipeline.settings import Settings
-from regime_pipeline.windows import Clock, SystemClock
+from regime_pipeline.windows import Clock, SteadyClock
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -107,7 +107,7 @@ class MemoryStore:
     """
 
     def __init__(self, clock: Clock | None = None) -> None:
-        self._clock = clock or SystemClock()
+        self._clock = clock or SteadyClock()
         self._lock = threading.Lock()
         self._usage: dict[tuple[Place, str], tuple[float, Usage]] = {}
         self._breakers: dict[Place, Breaker] = {}
@@ -576,6 +576,9 @@ class HostGate:
     def _look(self, place: Place) -> _Seen:
         at = time.monotonic()
         breaker, now = self._shared(lambda s: s.look(place))
+        if rules.rebased(breaker, now, self.policy) != breaker:
+            self._change(place, lambda b, now: (rules.rebased(b, now, self.policy), None))
+            return self._seen[place]
         known = self._seen[place] = _Seen(breaker, at, now)
         return known
 

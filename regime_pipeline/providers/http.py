@@ -11,6 +11,7 @@ piece by piece under a cap, so neither a drip nor a compressed bomb costs more t
 from __future__ import annotations
 
 import logging
+import re
 import ssl
 import threading
 import time
@@ -19,7 +20,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
 from urllib.parse import urlencode, urlsplit
@@ -106,6 +107,14 @@ class OpenGate:
         """Takes no note."""
 
 
+CLOCKS_APART = timedelta(minutes=1)
+"""Ours and a server's time further apart than this are two clocks, not a slow reply."""
+
+
+def _age(text: str) -> timedelta:
+    return timedelta(seconds=int(text) if re.fullmatch(r"[0-9]{1,9}", text.strip()) else 0)
+
+
 @dataclass(frozen=True, slots=True)
 class Reply(Generic[T]):
     """One accepted reply.
@@ -118,6 +127,7 @@ class Reply(Generic[T]):
         fetched_at: when the request was sent, by the client's clock.
         http_date: the server's own time, null without a ``Date`` header.
         attempts: requests made.
+        age: how long the reply lay in a cache that says so.
     """
 
     parsed: T
@@ -127,6 +137,15 @@ class Reply(Generic[T]):
     fetched_at: datetime
     http_date: datetime | None
     attempts: int
+    age: timedelta = timedelta(0)
+
+    @property
+    def seen_at(self) -> datetime:
+        """When it was seen: by our clock, or by the server's where ours is clearly wrong."""
+        if self.http_date is None:
+            return self.fetched_at
+        there = self.http_date + self.age
+        return there if abs(there - self.fetched_at) > CLOCKS_APART else self.fetched_at
 
 
 # --- sockets that know the deadline of the request they serve ------------------------------------
@@ -431,6 +450,7 @@ class HttpClient:
             fetched_at=sent_at,
             http_date=http_date(got.get("date", "")),
             attempts=made,
+            age=_age(got.get("age", "")),
         )
 
     def _judge(

@@ -22,7 +22,7 @@ PROVIDER = "liquidation_service"
 KEY_HEADER = "Authorization"
 SIDES = ("long", "short")
 _TIMES = ("timestamp", "time", "ts")
-_KEPT = ("payload_id", "fetched_at", "listing_complete")
+_KEPT = ("payload_id", "fetched_at", "seen_at", "listing_complete")
 
 
 def parse_events(body: bytes, ctx: Context) -> pd.DataFrame:

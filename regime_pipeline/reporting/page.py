@@ -1,26 +1,32 @@
 """The page of the report: sections, tables and texts as HTML.
 
-Belongs here: laying out :class:`~regime_pipeline.reporting.report.ReportData`. Every text that comes
+Belongs here: laying out :class:`ReportData`. Every text that comes
 from data is escaped. An unknown value is a dash with its status, never a number.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from datetime import datetime
 from html import escape
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from regime_pipeline.catalogue.fields.signals import FACTORS
 from regime_pipeline.reporting import charts
-from regime_pipeline.reporting.summary import UNKNOWN, age_text, percent_text, price_text, usd_text
-from regime_pipeline.windows import DAY, HOUR
-
-if TYPE_CHECKING:
-    from regime_pipeline.reporting.report import ReportData
+from regime_pipeline.reporting.summary import (
+    UNKNOWN,
+    Summary,
+    age_text,
+    percent_text,
+    price_text,
+    usd_text,
+)
+from regime_pipeline.settings import Settings
+from regime_pipeline.windows import DAY, HOUR, Window
 
 BANNERS = {
     "simulated": (
@@ -36,6 +42,39 @@ MAX_EVENTS = 1500
 """Newest events that the table lists; the counts cover all."""
 SHOWN_EVENTS = 40
 CHANGED_PAIRS = 10
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """Everything that the page shows.
+
+    Attributes:
+        summary: the overview, health and counts that the printed summary shows too.
+        settings: thresholds and weights.
+        window: the part of the window that lies before now.
+        bucket: length of the chart buckets, as pandas says it.
+        series: by symbol, what its chart shows.
+        factors: newest row of the futures score of each symbol.
+        scores: futures score by symbol and bucket.
+        pairs: newest row of each pair of symbols.
+        correlation: mean, low and high over the pairs, by bucket.
+        breaks: number of break episodes in the window by pair.
+        events: market events, newest first.
+        coverage: hours by table and day.
+    """
+
+    summary: Summary
+    settings: Settings
+    window: Window
+    bucket: str
+    series: dict[str, charts.SymbolSeries]
+    factors: pd.DataFrame
+    scores: dict[str, pd.Series]
+    pairs: pd.DataFrame
+    correlation: pd.DataFrame
+    breaks: dict[tuple[str, str], int]
+    events: list[dict[str, Any]]
+    coverage: pd.DataFrame
 
 
 def render(data: ReportData) -> str:

@@ -8,53 +8,19 @@ largest ratio, the sum of liquidations, and stay null where every hour is.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from regime_pipeline.catalogue.fields.signals import FACTORS
 from regime_pipeline.reporting import queries
 from regime_pipeline.reporting.charts import SymbolSeries
-from regime_pipeline.reporting.summary import Summary, collect
+from regime_pipeline.reporting.page import ReportData, render
+from regime_pipeline.reporting.summary import collect
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
 from regime_pipeline.storage.warehouse import Warehouse
 from regime_pipeline.windows import DAY, HOUR, Clock, Window
-
-
-@dataclass(frozen=True)
-class ReportData:
-    """Everything that the page shows.
-
-    Attributes:
-        summary: the overview, health and counts that the printed summary shows too.
-        settings: thresholds and weights.
-        window: the part of the window that lies before now.
-        bucket: length of the chart buckets, as pandas says it.
-        series: by symbol, what its chart shows.
-        factors: newest row of the futures score of each symbol.
-        scores: futures score by symbol and bucket.
-        pairs: newest row of each pair of symbols.
-        correlation: mean, low and high over the pairs, by bucket.
-        breaks: number of break episodes in the window by pair.
-        events: market events, newest first.
-        coverage: hours by table and day.
-    """
-
-    summary: Summary
-    settings: Settings
-    window: Window
-    bucket: str
-    series: dict[str, SymbolSeries]
-    factors: pd.DataFrame
-    scores: dict[str, pd.Series]
-    pairs: pd.DataFrame
-    correlation: pd.DataFrame
-    breaks: dict[tuple[str, str], int]
-    events: list[dict[str, Any]]
-    coverage: pd.DataFrame
 
 
 def bucket_of(window: Window) -> str:
@@ -177,8 +143,6 @@ def write_report(
         symbols: which symbols; None takes the configured ones.
         label: the caller's own words for the source of the data.
     """
-    from regime_pipeline.reporting.page import render
-
     text = render(load(database, settings, clock, window, symbols=symbols, label=label))
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f".{path.name}.{os.getpid()}")

@@ -1,222 +1,81 @@
 """Binance spot, Binance.US and Binance USD-M futures, as their REST interfaces answer.
 
-Belongs here: paths, parameters, row formats, errors and weight headers of the three. Does not
-belong here: where values come from.
+Belongs here: the routes of the three, and what they answer alike: bars, books, trades, tickers,
+instruments. Does not belong here: what only futures have (``binance_futures``), symbols, errors and
+weights (``binance_desk``), where values come from.
 
 Where the documentation is silent: more rows than ``limit`` are answered with the first ones after
 ``startTime``, without ``startTime`` with the newest up to ``endTime``. The tape is hourly, so other
-intervals than 1h, 4h, 1d and 1w are refused. The thirty-day wall of ``/futures/data`` stands only
-in a world with ``walls``, because a replay stands for having recorded those series all along.
+intervals than 1h, 4h, 1d and 1w are refused.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-
 import numpy as np
-from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+import orjson
+from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
-from regime_pipeline.simulator.context import (
-    NEVER_MS,
-    BadParameterError,
-    Query,
-    World,
-    reply,
-)
+from regime_pipeline.simulator.binance_desk import FUTURES, SPOT, US, Answer, Desk, House, Refused
+from regime_pipeline.simulator.binance_futures import Futures
+from regime_pipeline.simulator.context import NEVER_MS, Query, World
 from regime_pipeline.simulator.microstructure import IDS_PER_HOUR, Trades
-from regime_pipeline.simulator.series import (
-    DAY_MS,
-    HOUR_MS,
-    Candles,
-    Funding,
-    OpenInterest,
-    Shares,
-    joined,
-)
-from regime_pipeline.simulator.wire import (
-    INTERVALS_MS,
-    MONDAY_MS,
-    Feed,
-    Render,
-    decimals_of,
-    fixed,
-    quoted,
-    rows_of,
-    whole,
-)
+from regime_pipeline.simulator.series import DAY_MS, HOUR_MS, Candles
+from regime_pipeline.simulator.wire import Render, fixed, quoted, rows_of, whole
 
-_SYMBOL = re.compile(r"[A-Z0-9\-_.]{1,20}")
+__all__ = ["FUTURES", "SPOT", "US", "routes"]
+
 _FUTURES_DEPTHS = (5, 10, 20, 50, 100, 500, 1000)
-_WALL_MS = 30 * DAY_MS
 _NOT_FOUND = "<html><head><title>404 Not Found</title></head><body>404 Not Found</body></html>"
-
-
-class Refused(Exception):
-    """An error envelope with its HTTP status."""
-
-    def __init__(self, code: int, message: str, status: int = 400) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.status = status
-
-
-@dataclass(frozen=True)
-class House:
-    """One of the three: its provider name, venue, market and limits."""
-
-    provider: str
-    venue: str
-    market: str
-    max_klines: int
-    kline_weight: int
-    minute_weight: int
-
-
-SPOT = House("binance", "binance", "spot", 1000, 2, 6000)
-US = House("binance_us", "binance_us", "spot", 1000, 1, 1200)
-FUTURES = House("binance_futures", "binance", "perp", 1500, 2, 2400)
-
-Answer = Callable[[Query], tuple[object, int]]
 
 
 def routes(world: World, house: House) -> list[Route]:
     """The routes below the provider's prefix."""
     desk = Desk(world, house)
-    paths: dict[str, Answer]
-    if house.market == "spot":
-        paths = {
-            "/api/v3/klines": desk.klines,
-            "/api/v3/depth": desk.depth,
-            "/api/v3/aggTrades": desk.agg_trades,
-            "/api/v3/trades": desk.trades,
-            "/api/v3/historicalTrades": desk.trades,
-            "/api/v3/exchangeInfo": desk.exchange_info,
-            "/api/v3/ping": lambda _: ({}, 1),
-            "/api/v3/time": lambda _: ({"serverTime": world.now_ms()}, 1),
-        }
-    else:
-        paths = {
-            "/fapi/v1/klines": desk.klines,
-            "/fapi/v1/depth": desk.depth,
-            "/fapi/v1/aggTrades": desk.agg_trades,
-            "/fapi/v1/trades": desk.trades,
-            "/fapi/v1/historicalTrades": desk.trades,
-            "/fapi/v1/exchangeInfo": desk.exchange_info,
-            "/fapi/v1/fundingRate": desk.funding_rate,
-            "/fapi/v1/fundingInfo": desk.funding_info,
-            "/fapi/v1/premiumIndex": desk.premium_index,
-            "/fapi/v1/openInterest": desk.open_interest_now,
-            "/fapi/v1/ping": lambda _: ({}, 1),
-            "/fapi/v1/time": lambda _: ({"serverTime": world.now_ms()}, 1),
-            "/futures/data/openInterestHist": desk.open_interest,
-            "/futures/data/globalLongShortAccountRatio": desk.shares("global_account"),
-            "/futures/data/topLongShortAccountRatio": desk.shares("top_account"),
-            "/futures/data/topLongShortPositionRatio": desk.shares("top_position"),
-            "/futures/data/takerlongshortRatio": desk.taker_ratio,
-        }
+    paths = Market(world, desk).paths()
+    if house is FUTURES:
+        paths |= Futures(world, desk).paths()
     found = [Route(path, desk.endpoint(answer)) for path, answer in paths.items()]
     return [*found, Route("/{rest:path}", lambda _: HTMLResponse(_NOT_FOUND, 404))]
 
 
-class Desk:
-    """Answers the requests to one house."""
+class Market:
+    """Answers for the paths of this module."""
 
-    def __init__(self, world: World, house: House) -> None:
-        self._world = world
-        self._house = house
-        self._listed = {joined(s): s for s in world.tape.listed(house.venue, house.market)}
+    def __init__(self, world: World, desk: Desk) -> None:
+        self._world, self._desk, self._house = world, desk, desk.house
 
-    def endpoint(self, answer: Answer) -> Callable[[Request], Awaitable[Response]]:
-        """An ASGI endpoint around an answer: envelopes errors, adds the weight headers."""
-
-        async def handle(request: Request) -> Response:
-            status, weight = 200, 1
-            try:
-                content, weight = answer(Query.of(request))
-            except Refused as refused:
-                content, status = {"code": refused.code, "msg": refused.message}, refused.status
-            except BadParameterError as bad:
-                content, status = _bad_parameter(bad), 400
-            used = str(self._world.used(self._house.provider, weight))
-            names = ("x-mbx-used-weight", "x-mbx-used-weight-1m")
-            headers = dict.fromkeys(names, used)
-            if self._house.market == "perp":
-                del headers["x-mbx-used-weight"]
-            return reply(content, status=status, headers=headers)
-
-        return handle
-
-    def _symbol(self, query: Query) -> str:
-        text = query.needed("symbol")
-        if not _SYMBOL.fullmatch(text):
-            raise Refused(
-                -1100,
-                "Illegal characters found in parameter 'symbol'; "
-                "legal range is '^[A-Z0-9-_.]{1,20}$'.",
-            )
-        if text not in self._listed:
-            raise Refused(-1121, "Invalid symbol.")
-        return self._listed[text]
+    def paths(self) -> dict[str, Answer]:
+        """Path -> answer."""
+        prefix = "/api/v3" if self._house.market == "spot" else "/fapi/v1"
+        found: dict[str, Answer] = {
+            f"{prefix}/klines": self.klines,
+            f"{prefix}/depth": self.depth,
+            f"{prefix}/aggTrades": self.agg_trades,
+            f"{prefix}/trades": self.trades,
+            f"{prefix}/historicalTrades": self.trades,
+            f"{prefix}/ticker/24hr": self.tickers,
+            f"{prefix}/exchangeInfo": self.exchange_info,
+            f"{prefix}/ping": lambda _: ({}, 1),
+            f"{prefix}/time": lambda _: ({"serverTime": self._world.now_ms()}, 1),
+        }
+        return found | (
+            {f"{prefix}/avgPrice": self.average} if self._house.market == "spot" else {}
+        )
 
     def klines(self, query: Query) -> tuple[bytes, int]:
         """``klines``: rows of twelve, oldest first, the open bar last."""
-        house, symbol = self._house, self._symbol(query)
-        interval = query.needed("interval")
-        if interval not in INTERVALS_MS:
-            raise Refused(-1120, "Invalid interval.")
-        limit = query.whole("limit", 500)
-        if house.market == "perp" and not 0 < limit <= house.max_klines:
-            raise Refused(-1130, "Data sent for parameter 'limit' is not valid.")
-        limit = max(1, min(limit, house.max_klines))
-        step = INTERVALS_MS[interval]
-        feed = self._candles(symbol, step)
+        symbol, step = self._desk.symbol_of(query), self._desk.step_of(query)
+        limit, weight = self._desk.bars_asked(query)
+        feed = self._desk.candles(symbol, step)
         if feed is None:
-            return b"[]", house.kline_weight
+            return b"[]", weight
         render = self._kline_rows(symbol, step, feed.hourly)
-        name = (house.provider, "klines", symbol, step)
-        rows = self._rows(name, feed, render, query, limit)
-        weight = house.kline_weight
-        if house.market == "perp":
-            weight = 1 + sum(limit >= border for border in (100, 500)) + 5 * (limit > 1000)
+        rows = self._desk.page(("klines", symbol, step), feed, render, query, limit)
         return b"[" + rows + b"]", weight
 
-    def _candles(self, symbol: str, step: int) -> Feed | None:
-        house = self._house
-        offset = MONDAY_MS if step == 7 * DAY_MS else 0
-        return self._world.feed("candles", house.venue, house.market, symbol, step, offset)
-
-    def _rows(
-        self, name: tuple[object, ...], feed: Feed, render: Render, query: Query, limit: int
-    ) -> bytes:
-        return self._world.page(
-            name,
-            feed,
-            render,
-            low=query.whole("startTime", 0),
-            high=query.whole("endTime", NEVER_MS),
-            limit=limit,
-            newest_rows="startTime" not in query,
-            running=render,
-        )
-
     def _kline_rows(self, symbol: str, step: int, series: Candles) -> Render:
-        house = self._house
-        if house.market == "spot":
-            price = lot = quote = 8
-        else:
-            price, lot, quote = self._world.digits(
-                (house.provider, symbol),
-                lambda: (
-                    max(decimals_of(getattr(series, n)) for n in ("open", "high", "low", "close")),
-                    decimals_of(series.volume_base),
-                    decimals_of(series.volume_quote, at_least=2),
-                ),
-            )
+        price, lot, quote = self._desk.digits(symbol, series)
 
         def render(part: Candles) -> object:
             return rows_of(
@@ -230,11 +89,77 @@ class Desk:
 
         return render
 
+    def tickers(self, query: Query) -> tuple[object, int]:
+        """``ticker/24hr``: rolling figures; an object for one symbol, else a list."""
+        every = 40 if self._house is not SPOT else 80
+        if "symbol" in query:
+            told = self._ticker(query["symbol"], self._desk.symbol_of(query))
+            return ({} if told is None else told), 2 if self._house is SPOT else 1
+        wanted = self._several(query) if "symbols" in query else dict(self._desk.listed)
+        rows = [self._ticker(text, symbol) for text, symbol in wanted.items()]
+        weight = every if "symbols" not in query else 2 if len(wanted) <= 20 else 40
+        return [row for row in rows if row is not None], weight
+
+    def _several(self, query: Query) -> dict[str, str]:
+        try:
+            texts = orjson.loads(query["symbols"])
+        except orjson.JSONDecodeError:
+            texts = None
+        if not isinstance(texts, list) or not texts:
+            raise Refused(-1100, "Illegal characters found in parameter 'symbols'.")
+        return {str(t): self._desk.symbol_of(Query(symbol=str(t))) for t in texts}
+
+    def _ticker(self, text: str, symbol: str) -> dict[str, object] | None:
+        house, world, now = self._house, self._world, self._world.now_ms()
+        day = world.last_day(house.venue, house.market, symbol)
+        feed = self._desk.candles(symbol, HOUR_MS)
+        if day is None or feed is None:
+            return None
+        price, lot, quote = self._desk.digits(symbol, feed.hourly)
+        opened, last, base = (float(v[0]) for v in (day.open, day.close, day.volume_base))
+        trades = int(np.nan_to_num(day.trade_count[0]))
+        newest = world.newest_trades(house.venue, house.market, symbol, NEVER_MS, 1)
+        size = 0.0 if newest is None else float(newest.size[0])
+        number = now // HOUR_MS * IDS_PER_HOUR if newest is None else int(newest.number[0])
+        row: dict[str, object] = {
+            "symbol": text,
+            "priceChange": f"{last - opened:.{price}f}",
+            "priceChangePercent": f"{100.0 * (last / opened - 1.0):.3f}",
+            "weightedAvgPrice": f"{day.volume_quote[0] / base if base else last:.{price}f}",
+            "lastPrice": f"{last:.{price}f}",
+            "lastQty": f"{size:.{lot}f}",
+            "openPrice": f"{opened:.{price}f}",
+            "highPrice": f"{day.high[0]:.{price}f}",
+            "lowPrice": f"{day.low[0]:.{price}f}",
+            "volume": f"{base:.{lot}f}",
+            "quoteVolume": f"{day.volume_quote[0]:.{quote}f}",
+        }
+        if house.market == "spot":
+            book = world.book(house.venue, house.market, symbol)
+            sides = {"bid": (last, 0.0), "ask": (last, 0.0)}
+            if book is not None:
+                sides = {"bid": (book.bid_price[0], book.bid_size[0]),
+                         "ask": (book.ask_price[0], book.ask_size[0])}  # fmt: skip
+            row["prevClosePrice"] = row["openPrice"]
+            for side, (at, amount) in sides.items():
+                row |= {f"{side}Price": f"{at:.8f}", f"{side}Qty": f"{amount:.8f}"}
+        counts = {"openTime": now - DAY_MS, "closeTime": now, "firstId": number - trades + 1,
+                  "lastId": number, "count": trades}  # fmt: skip
+        # writes numbers as texts here
+        return row | ({n: str(v) for n, v in counts.items()} if house is US else counts)
+
+    def average(self, query: Query) -> tuple[object, int]:
+        """``avgPrice``: bars run straight, so five minutes' average is nearly the price of now."""
+        symbol = self._desk.symbol_of(query)
+        price = self._world.last_price(self._house.venue, "spot", symbol)
+        told = {"mins": 5, "price": f"{price or 0.0:.8f}", "closeTime": self._world.now_ms()}
+        return told, 2 if self._house is SPOT else 1
+
     def exchange_info(self, query: Query) -> tuple[object, int]:
         """``exchangeInfo``: limits and the listed symbols."""
-        listed = dict(self._listed)
+        listed = dict(self._desk.listed)
         if "symbol" in query:
-            self._symbol(query)
+            self._desk.symbol_of(query)
             listed = {query["symbol"]: listed[query["symbol"]]}
         info = {
             "timezone": "UTC",
@@ -277,7 +202,7 @@ class Desk:
 
     def depth(self, query: Query) -> tuple[object, int]:
         """``depth``: levels best first; without a time on spot, empty where the tape has no book."""
-        house, symbol = self._house, self._symbol(query)
+        house, symbol = self._house, self._desk.symbol_of(query)
         now = self._world.now_ms()
         if house.market == "perp":
             limit = query.whole("limit", 500)
@@ -303,7 +228,7 @@ class Desk:
 
     def agg_trades(self, query: Query) -> tuple[object, int]:
         """``aggTrades``: oldest first, from an id or within inclusive times."""
-        house, symbol = self._house, self._symbol(query)
+        house, symbol = self._house, self._desk.symbol_of(query)
         limit = max(1, min(query.whole("limit", 500), 1000))
         part = self._trades(symbol, query, limit)
         rows = []
@@ -323,7 +248,7 @@ class Desk:
 
     def trades(self, query: Query) -> tuple[object, int]:
         """``trades`` and ``historicalTrades``: oldest first, the newest ones or from an id."""
-        symbol = self._symbol(query)
+        symbol = self._desk.symbol_of(query)
         limit = max(1, min(query.whole("limit", 500), 1000))
         part = self._trades(symbol, query, limit)
         rows = []
@@ -352,186 +277,6 @@ class Desk:
         before = query.whole("endTime", NEVER_MS) + 1
         return world.newest_trades(house.venue, house.market, symbol, before, limit)
 
-    # --- futures only ----------------------------------------------------------------------------
-
-    def funding_rate(self, query: Query) -> tuple[bytes, int]:
-        """``fundingRate``: settled prints, oldest first; all symbols when none is named."""
-        limit = max(1, min(query.whole("limit", 100), 1000))
-        symbols = [self._symbol(query)] if "symbol" in query else sorted(self._listed.values())
-        pieces = []
-        for symbol in symbols:
-            feed = self._world.feed("funding", "binance", "", symbol, 0)
-            if feed is None:
-                continue
-            render = _funding_rows(joined(symbol))
-            name = ("binance_futures", "fundingRate", symbol)
-            pieces.append(self._rows(name, feed, render, query, limit))
-        if len(pieces) > 1:
-            return b"[" + _merged(pieces, limit, newest="startTime" not in query) + b"]", 1
-        return b"[" + b"".join(pieces) + b"]", 1
-
-    def funding_info(self, _: Query) -> tuple[object, int]:
-        """``fundingInfo``: only symbols whose interval is not the default eight hours."""
-        listed = []
-        for text, symbol in self._listed.items():
-            feed = self._world.feed("funding", "binance", "", symbol, 0)
-            if feed is None or len(feed.closed) < 2:
-                continue
-            seen = int(np.searchsorted(feed.closed.ts, self._world.now_ms(), side="right"))
-            gap = np.diff(feed.closed.ts[max(0, seen - 2) : seen])
-            hours = round(float(gap[0]) / HOUR_MS) if len(gap) else 8
-            if hours in (1, 2, 4, 6):
-                listed.append(
-                    {
-                        "adjustedFundingRateCap": "0.02000000",
-                        "adjustedFundingRateFloor": "-0.02000000",
-                        "disclaimer": False,
-                        "fundingIntervalHours": hours,
-                        "symbol": text,
-                        "updateTime": int(feed.closed.ts[seen - 2]),
-                    }
-                )
-        return listed, 0
-
-    def premium_index(self, query: Query) -> tuple[object, int]:
-        """``premiumIndex``: the running state; an object for one symbol, else a list."""
-        if "symbol" in query:
-            return self._premium(self._symbol(query)), 1
-        return [self._premium(s) for s in sorted(self._listed.values())], 10
-
-    def _premium(self, symbol: str) -> dict[str, object]:
-        now = self._world.now_ms()
-        coming, at = np.nan, (now // (8 * HOUR_MS) + 1) * 8 * HOUR_MS
-        feed = self._world.feed("funding", "binance", "", symbol, 0)
-        if feed is not None:
-            place = int(np.searchsorted(feed.closed.ts, now, side="right"))
-            if place < len(feed.closed):
-                series = feed.closed
-                guess = series.predicted[place]
-                coming = float(guess if np.isfinite(guess) else series.rate[place])
-                at = int(series.ts[place]) // HOUR_MS * HOUR_MS
-        mark = self._last_price("perp", symbol)
-        index = self._last_price("spot", symbol) or mark
-        return {
-            "symbol": joined(symbol),
-            "markPrice": _text(mark),
-            "indexPrice": _text(index),
-            "estimatedSettlePrice": _text(index),
-            "lastFundingRate": "" if np.isnan(coming) else _text(coming),
-            "interestRate": "0.00010000",
-            "nextFundingTime": at,
-            "time": now,
-        }
-
-    def _last_price(self, market: str, symbol: str) -> float | None:
-        return self._world.last_price("binance", market, symbol)
-
-    def open_interest_now(self, query: Query) -> tuple[object, int]:
-        """``openInterest``: the newest figure."""
-        symbol = self._symbol(query)
-        feed = self._world.feed("open_interest", "binance", "", symbol, HOUR_MS)
-        now = self._world.now_ms()
-        place = -1 if feed is None else int(np.searchsorted(feed.closed.ts, now - HOUR_MS, "right"))
-        if feed is None or place < 1:
-            return {"openInterest": "0", "symbol": joined(symbol), "time": now}, 1
-        value = f"{float(feed.closed.close[place - 1]):.3f}"
-        return {"openInterest": value, "symbol": joined(symbol), "time": now}, 1
-
-    def open_interest(self, query: Query) -> tuple[bytes, int]:
-        """``openInterestHist``: coins and USD at the bucket's close."""
-        text = query.get("symbol", "")
-
-        def render(part: OpenInterest) -> object:
-            return rows_of(
-                f'{{"symbol":"{text}","sumOpenInterest":', quoted(part.close, 8),
-                ',"sumOpenInterestValue":', quoted(part.close_usd, 8),
-                ',"timestamp":', whole(part.ts), "},",
-            )  # fmt: skip
-
-        return self._statistics(query, "open_interest", "", render)
-
-    def shares(self, metric: str) -> Answer:
-        """The three ``...LongShort...Ratio`` paths: shares of long and short and their ratio."""
-
-        def answer(query: Query) -> tuple[bytes, int]:
-            text = query.get("symbol", "")
-
-            def render(part: Shares) -> object:
-                ratio = part.long / (1.0 - part.long)
-                return rows_of(
-                    f'{{"symbol":"{text}","longAccount":"', fixed(part.long, 4),
-                    '","longShortRatio":"', fixed(ratio, 4),
-                    '","shortAccount":"', fixed(1.0 - part.long, 4),
-                    '","timestamp":', whole(part.ts), "},",
-                )  # fmt: skip
-
-            return self._statistics(query, "positioning", metric, render)
-
-        return answer
-
-    def taker_ratio(self, query: Query) -> tuple[bytes, int]:
-        """``takerlongshortRatio``: bought and sold by takers, in coins; rows name no symbol."""
-
-        def render(part: Candles) -> object:
-            bought, sold = part.taker_buy_base, part.volume_base - part.taker_buy_base
-            with np.errstate(divide="ignore", invalid="ignore"):
-                ratio = np.where(sold > 0, bought / sold, 0.0)
-            return rows_of(
-                '{"buySellRatio":"', fixed(ratio, 4), '","buyVol":"', fixed(bought, 4),
-                '","sellVol":"', fixed(sold, 4), '","timestamp":', whole(part.ts), "},",
-            )  # fmt: skip
-
-        return self._statistics(query, "takers", "perp", render)
-
-    def _statistics(
-        self, query: Query, kind: str, detail: str, render: Render
-    ) -> tuple[bytes, int]:
-        world, symbol = self._world, self._symbol(query)
-        period = query.needed("period")
-        if period not in ("1h", "4h", "1d"):
-            raise Refused(-1130, "parameter 'period' is invalid.")
-        limit = query.whole("limit", 30)
-        if not 0 < limit <= 500:
-            raise Refused(-1130, "parameter 'limit' is invalid.")
-        oldest = world.now_ms() - _WALL_MS if world.walls else 0
-        if world.walls and query.whole("startTime", NEVER_MS) < oldest:
-            raise Refused(-1130, "parameter 'startTime' is invalid.")
-        step = INTERVALS_MS[period]
-        feed = (
-            self._takers(symbol, step)
-            if kind == "takers"
-            else world.feed(kind, "binance", detail, symbol, step)
-        )
-        if feed is None:
-            return b"[]", 0
-        rows = world.page(
-            ("binance_futures", kind, detail, symbol, step),
-            feed,
-            render,
-            low=max(oldest, query.whole("startTime", 0)),
-            high=query.whole("endTime", NEVER_MS),
-            limit=limit,
-            newest_rows="startTime" not in query,
-            running=render,
-        )
-        return b"[" + rows + b"]", 0
-
-    def _takers(self, symbol: str, step: int) -> Feed | None:
-        return takers(self._world, "binance", symbol, step, 0)
-
-
-def takers(world: World, venue: str, symbol: str, step: int, offset: int) -> Feed | None:
-    """Perpetual bars whose taker side is known; None when no bar tells it."""
-
-    def make() -> Feed | None:
-        series = world.tape.candles(venue, "perp", symbol)
-        if series is None:
-            return None
-        known = np.isfinite(series.taker_buy_base) & np.isfinite(series.volume_base)
-        return Feed.of(series.rows(known), step, offset) if known.any() else None
-
-    return world.digits(("takers", venue, symbol, step, offset), make)
-
 
 def _levels(
     price: np.ndarray, size: np.ndarray, digits: int, lot: int, limit: int
@@ -543,36 +288,3 @@ def _levels(
 def _tiered(limit: int, weights: tuple[int, int, int, int]) -> int:
     """The weight of a book by the levels asked for."""
     return weights[sum(limit > border for border in (100, 500, 1000))]
-
-
-def _funding_rows(text: str) -> Render:
-    def render(part: Funding) -> object:
-        return rows_of(
-            f'{{"symbol":"{text}","fundingTime":', whole(part.ts), ',"fundingRate":"',
-            fixed(part.rate, 8), '","markPrice":"', fixed(part.mark_price, 8), '"},',
-        )  # fmt: skip
-
-    return render
-
-
-def _merged(pieces: list[bytes], limit: int, *, newest: bool) -> bytes:
-    """Rows of several symbols, by time then symbol."""
-    import orjson
-
-    rows = [row for piece in pieces for row in orjson.loads(b"[" + piece + b"]")]
-    rows.sort(key=lambda r: (r["fundingTime"], r["symbol"]))
-    return orjson.dumps(rows[-limit:] if newest else rows[:limit])[1:-1]
-
-
-def _text(value: float | None) -> str:
-    return "0.00000000" if value is None else f"{value:.8f}"
-
-
-def _bad_parameter(bad: BadParameterError) -> dict[str, object]:
-    if bad.missing:
-        message = f"Mandatory parameter '{bad.name}' was not sent, was empty/null, or malformed."
-        return {"code": -1102, "msg": message}
-    message = (
-        f"Illegal characters found in parameter '{bad.name}'; legal range is '^[0-9]{{1,20}}$'."
-    )
-    return {"code": -1100, "msg": message}

@@ -5,8 +5,9 @@ come from.
 
 Everything is a text and newest first; ``start``/``startTime`` and ``end``/``endTime`` are inclusive.
 Every reply is HTTP 200, errors are in ``retCode``. Open interest counts both sides and adds the single
-one; it and the account ratio hand out a percent-encoded cursor while older rows are left. A symbol of
-the tape that this venue has no series of is listed and answers without rows.
+one; it and the account ratio hand out a percent-encoded cursor while older rows are left. The mark
+price is the perpetual's, the index the spot price. A symbol of the tape that this venue has no series
+of is listed and answers without rows.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from regime_pipeline.simulator.series import (
     Candles,
     Funding,
     OpenInterest,
+    Premium,
     Shares,
     joined,
 )
@@ -76,6 +78,9 @@ def routes(world: World) -> list[Route]:
     paths: dict[str, Answer] = {
         "/v5/market/time": desk.time,
         "/v5/market/kline": desk.klines,
+        "/v5/market/mark-price-kline": desk.reference_klines("mark"),
+        "/v5/market/index-price-kline": desk.reference_klines("index"),
+        "/v5/market/premium-index-price-kline": desk.reference_klines("premium"),
         "/v5/market/orderbook": desk.order_book,
         "/v5/market/funding/history": desk.funding,
         "/v5/market/open-interest": desk.open_interest,
@@ -216,6 +221,33 @@ class Desk:
 
         return render
 
+    def reference_klines(self, kind: str) -> Answer:
+        """Bars of the mark price, the index or the premium: arrays of five, the open bar first."""
+
+        def answer(query: Query) -> dict[str, object]:
+            _, symbol = self._instrument(query, only_linear=True)
+            interval = query.needed("interval")
+            if interval not in _KLINES:
+                raise BadParameterError("interval")
+            market = self._world.index_market("bybit", symbol) if kind == "index" else "perp"
+            series, detail = ("premium", "") if kind == "premium" else ("candles", market)
+            feed = self._world.feed(series, "bybit", detail, symbol, *_KLINES[interval])
+
+            def render(part: Candles | Premium) -> object:
+                return rows_of(
+                    '["', whole(part.ts), '","', fixed(part.open, 8), '","',
+                    fixed(part.high, 8), '","', fixed(part.low, 8), '","',
+                    fixed(part.close, 8), '"],',
+                )  # fmt: skip
+
+            rows = self._page(
+                ("bybit", kind, symbol, _KLINES[interval]), feed, render, query,
+                most=1000, default=200, start="start", end="end", running=render,
+            )  # fmt: skip
+            return {"symbol": query["symbol"], "category": "linear", "list": rows}
+
+        return answer
+
     def funding(self, query: Query) -> dict[str, object]:
         """``funding/history``: settled prints; a start without an end is refused."""
         _, symbol = self._instrument(query, only_linear=True)
@@ -329,18 +361,34 @@ class Desk:
         return {"category": query.get("category", "linear"), "list": rows}
 
     def tickers(self, query: Query) -> dict[str, object]:
-        """``tickers``: the last price of one instrument, with the marks a contract has."""
+        """``tickers``: the last day of one instrument, with the marks a contract has."""
         market, symbol = self._instrument(query)
-        price = self._world.last_price("bybit", market, symbol)
-        if price is None:
+        day = self._world.last_day("bybit", market, symbol)
+        if day is None:
             return {"category": query.get("category", "linear"), "list": []}
-        text = f"{price:.8f}"
-        row = {"symbol": query["symbol"], "lastPrice": text, "bid1Price": text, "ask1Price": text}
+        opened, last = float(day.open[0]), float(day.close[0])
+        text = f"{last:.8f}"
+        book = self._world.book("bybit", market, symbol)
+        row = {
+            "symbol": query["symbol"],
+            "lastPrice": text,
+            "bid1Price": text if book is None else f"{book.bid_price[0]:.{book.digits}f}",
+            "ask1Price": text if book is None else f"{book.ask_price[0]:.{book.digits}f}",
+            "prevPrice24h": f"{opened:.8f}",
+            "price24hPcnt": f"{last / opened - 1.0:.6f}",
+            "highPrice24h": f"{day.high[0]:.8f}",
+            "lowPrice24h": f"{day.low[0]:.8f}",
+            "volume24h": f"{day.volume_base[0]:.8f}",
+            "turnover24h": f"{day.volume_quote[0]:.8f}",
+        }
         if market == "perp":
             rate, at = self._coming_funding(symbol)
+            index = self._world.last_price(
+                "bybit", self._world.index_market("bybit", symbol), symbol
+            )
             row |= {
                 "markPrice": text,
-                "indexPrice": text,
+                "indexPrice": text if index is None else f"{index:.8f}",
                 "fundingRate": rate,
                 "nextFundingTime": at,
             }

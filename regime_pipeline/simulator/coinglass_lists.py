@@ -1,60 +1,28 @@
 """Coinglass v4 beside the hourly sums: rates, ratios, lists, orders, maps, news, transfers.
 
-Belongs here: row formats and plan gates of those paths. Does not belong here: the key check and the
-envelope (``coinglass``), where values come from. Rates and shares are in percent, as the provider has
+Belongs here: row formats of those paths. Does not belong here: the key check and the envelope
+(``coinglass_desk``), where values come from. Rates and shares are in percent, as the provider has
 them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import orjson
 
+from regime_pipeline.simulator.coinglass_desk import EXCHANGES, Answer, Desk
 from regime_pipeline.simulator.context import NEVER_MS, BadParameterError, Query, World
 from regime_pipeline.simulator.series import DAY_MS, HOUR_MS
 from regime_pipeline.simulator.wire import fixed, rows_of, whole
 
-if TYPE_CHECKING:
-    from regime_pipeline.simulator.coinglass import Answer, Desk
-
-PLANS = ("hobbyist", "startup", "standard", "professional")
-DEFAULT_PLAN = "standard"
-_NEEDS: Mapping[str, str] = {
-    "/api/futures/coins-markets": "standard",
-    "/api/futures/liquidation/order": "standard",
-    "/api/futures/liquidation/map": "professional",
-    "/api/futures/liquidation/aggregated-map": "professional",
-    "/api/futures/liquidation/heatmap": "professional",
-    "/api/futures/liquidation/aggregated-heatmap": "professional",
-    "/api/chain/v2/whale-transfer": "startup",
-    "/api/article/list": "startup",
-}
-_LEAST_INTERVAL_MS = {"hobbyist": 4 * HOUR_MS, "startup": HOUR_MS // 2}
 _WHALE_USD = 1.0e7
 _RATIOS = {
     "global-long-short-account-ratio": ("global_account", "global_account"),
     "top-long-short-account-ratio": ("top_account", "top_account"),
     "top-long-short-position-ratio": ("top_position", "top_position"),
 }
-
-
-def plan_of(key: str) -> str:
-    """The plan behind a simulated key: ``anything-PLAN``, else the standard one."""
-    tail = key.rpartition("-")[2].lower()
-    return tail if tail in PLANS else DEFAULT_PLAN
-
-
-def allowed(plan: str, path: str, interval_ms: int | None) -> bool:
-    """Whether a plan includes an endpoint at an interval."""
-    needed = max(
-        (PLANS.index(p) for prefix, p in _NEEDS.items() if path.startswith(prefix)), default=0
-    )
-    return PLANS.index(plan) >= needed and (interval_ms or NEVER_MS) >= _LEAST_INTERVAL_MS.get(
-        plan, 0
-    )
 
 
 class Lists:
@@ -222,7 +190,7 @@ class Lists:
         if not size or not page:
             raise BadParameterError("page")
         rows = []
-        coins = list(self._desk.coins_listed.items())
+        coins = list(self._desk.coins.items())
         for coin, symbol in coins[(page - 1) * size : page * size]:
             bars = self._tail("candles", "binance", symbol, 25, "perp")
             if bars is None:
@@ -251,7 +219,7 @@ class Lists:
     def liquidation_coins(self, _: Query) -> bytes:
         """``liquidation/coin-list``."""
         rows = []
-        for coin, symbol in self._desk.coins_listed.items():
+        for coin, symbol in self._desk.coins.items():
             row: dict[str, object] = {"symbol": coin}
             for hours in (24, 12, 4, 1):
                 long, short = self._liquidated("binance+okx", symbol, hours)
@@ -270,7 +238,7 @@ class Lists:
         if query.needed("range") not in spans:
             raise BadParameterError("range")
         rows = []
-        for exchange, venue in self._desk.exchanges.items():
+        for exchange, venue in EXCHANGES.items():
             long, short = self._liquidated(venue, symbol, spans[query["range"]])
             rows.append((exchange, long, short))
         rows.insert(0, ("All", sum(r[1] for r in rows), sum(r[2] for r in rows)))
@@ -290,7 +258,7 @@ class Lists:
         """``open-interest/exchange-list``: the first row is the sum of the others."""
         symbol = self._desk.coin_of(query)
         rows = []
-        for exchange, venue in self._desk.exchanges.items():
+        for exchange, venue in EXCHANGES.items():
             part = self._tail("open_interest", venue, symbol, 1)
             if part is not None:
                 rows.append((exchange, float(part.close_usd[-1]), float(part.close[-1])))
@@ -309,11 +277,11 @@ class Lists:
         """``funding-rate/exchange-list``: by coin and margin."""
         now = self._world.now_ms()
         rows = []
-        for coin, symbol in self._desk.coins_listed.items():
+        for coin, symbol in self._desk.coins.items():
             if query.get("symbol", coin) != coin:
                 continue
             listed = []
-            for exchange, venue in self._desk.exchanges.items():
+            for exchange, venue in EXCHANGES.items():
                 prints = self._world.tape.funding(venue, symbol)
                 stop = int(np.searchsorted(prints.ts, now, side="right")) if prints else 0
                 if prints is None or not stop:
@@ -334,8 +302,8 @@ class Lists:
     def orders(self, query: Query) -> bytes:
         """``liquidation/order``: the last seven days, 200 rows at most, newest first."""
         coin, exchange = query.needed("symbol"), query.needed("exchange")
-        symbol = self._desk.coins_listed.get(coin.removesuffix("USDT"))
-        venue = self._desk.exchanges.get(exchange)
+        symbol = self._desk.coins.get(coin.removesuffix("USDT"))
+        venue = EXCHANGES.get(exchange)
         bars = self._tail("candles", "binance", symbol, 168, "perp") if symbol and venue else None
         part = self._tail("liquidations", venue, symbol, 168) if symbol and venue else None
         if symbol is None or venue is None or bars is None or part is None:
@@ -430,7 +398,7 @@ class Lists:
     def articles(self, query: Query) -> bytes:
         """``article/list``: a made headline an hour, newest first."""
         size, page = query.whole("per_page", 20), query.whole("page", 1)
-        symbol = next(iter(self._desk.coins_listed.values()), None)
+        symbol = next(iter(self._desk.coins.values()), None)
         part = self._tail("mood", "", symbol, 24 * 7, "news") if symbol else None
         if part is None or not size or not page:
             return b"[]"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -18,7 +18,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from regime_pipeline.simulator.microstructure import Book, Trades
-from regime_pipeline.simulator.series import HOUR_MS, Liquidations, OpenInterest
+from regime_pipeline.simulator.series import (
+    DAY_MS,
+    HOUR_MS,
+    Candles,
+    Liquidations,
+    OpenInterest,
+    Premium,
+)
 from regime_pipeline.simulator.tape import Tape
 from regime_pipeline.simulator.wire import Feed, Render, Shelf, one_row
 from regime_pipeline.windows import Clock
@@ -113,7 +120,8 @@ class World:
     ) -> Feed | None:
         """A series of the tape at a bucket length; None where the tape has none.
 
-        ``detail`` is the market of candles, the metric of positioning, else empty.
+        ``detail`` is the market of candles and takers, the metric of positioning, else empty.
+        ``takers`` are the bars whose taker side is known.
         """
         name = (kind, venue, detail, symbol, step_ms, offset_ms)
         if name not in self._feeds:
@@ -126,6 +134,14 @@ class World:
             return self.tape.candles(venue, detail, symbol)
         if kind == "positioning":
             return self.tape.positioning(venue, symbol, detail)
+        if kind == "takers":
+            return _with_takers(self.tape.candles(venue, detail, symbol))
+        if kind == "premium":
+            contract = self.tape.candles(venue, "perp", symbol)
+            index = self.tape.candles(venue, self.index_market(venue, symbol), symbol)
+            if contract is None or index is None:
+                return None
+            return Premium.between(contract, index)
         if kind == "fear_greed":
             return self.tape.fear_greed()
         if kind == "mood":
@@ -149,6 +165,36 @@ class World:
         if opened is not None:
             return float(opened.close[0])
         return float(feed.closed.close[stop - 1]) if stop else None
+
+    def last_day(self, venue: str, market: str, symbol: str) -> Candles | None:
+        """The 24 h up to this moment as one bar; None where the tape has no bar in them.
+
+        Of the hour that is partly inside its share counts. A quote volume that was not recorded is
+        the volume at the middle of its bar.
+        """
+        feed = self.feed("candles", venue, market, symbol, HOUR_MS)
+        if feed is None:
+            return None
+        begin = self.now_ms() - DAY_MS
+        first, stop, opened = feed.page(
+            self.now_ms(), begin - HOUR_MS + 1, NEVER_MS, 25, newest=True
+        )
+        bars: Candles = feed.closed.rows(slice(first, stop))
+        if len(bars) and bars.ts[0] < begin:
+            passed = (begin - int(bars.ts[0])) / HOUR_MS
+            bars = bars.rows(slice(0, 1)).rest(passed).joined_to(bars.rows(slice(1, None)))
+        if opened is not None:
+            bars = bars.joined_to(opened)
+        if not len(bars):
+            return None
+        middle = bars.volume_base * (bars.high + bars.low + bars.close) / 3.0
+        told = np.where(np.isfinite(bars.volume_quote), bars.volume_quote, middle)
+        return replace(bars, volume_quote=told).bucketed(2 * DAY_MS, int(bars.ts[0]))
+
+    def index_market(self, venue: str, symbol: str) -> str:
+        """The market whose price is the index of a venue's perpetual: spot where it is on the tape."""
+        known = self.feed("candles", venue, "spot", symbol, HOUR_MS) is not None
+        return "spot" if known else "perp"
 
     def book(self, venue: str, market: str, symbol: str) -> Book | None:
         """The order book of this moment; None where the tape has none."""
@@ -248,6 +294,13 @@ def _joined(parts: list[Trades], which: slice) -> Trades | None:
         for n in ("ts", "number", "price", "size", "buy")
     ]
     return Trades(*columns, max(p.digits for p in parts))
+
+
+def _with_takers(bars: Candles | None) -> Candles | None:
+    if bars is None:
+        return None
+    known = np.isfinite(bars.taker_buy_base) & np.isfinite(bars.volume_base)
+    return bars.rows(known) if known.any() else None
 
 
 def bearer(request: Request) -> str:

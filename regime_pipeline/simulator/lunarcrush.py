@@ -43,7 +43,8 @@ def routes(world: World) -> list[Route]:
         "/public/coins/{coin}/v1": desk.coin,
         "/public/topic/{coin}/time-series/v1": desk.series,
         "/public/topic/{coin}/time-series/v2": desk.series,
-        "/public/topic/{coin}/news/v1": desk.news,
+        "/public/topic/{coin}/news/v1": desk.posts("news", "news"),
+        "/public/topic/{coin}/posts/v1": desk.posts("social", "tweet"),
         "/public/topic/{coin}/v1": desk.topic,
         "/public/system/changes": desk.changes,
     }
@@ -175,30 +176,47 @@ class Desk:
                 "types_sentiment": moods, "num_posts": sum(counts.values())}  # fmt: skip
         return reply({"config": self._config(), "data": data})
 
-    def news(self, request: Request) -> Response:
-        """``topic/news``: one made headline an hour over the last day."""
-        symbol = self._symbol(request)
-        feed = self._world.feed("mood", "", "news", symbol, HOUR_MS) if symbol else None
-        if symbol is None or feed is None:
-            return _unknown(request)
-        stop = int(np.searchsorted(feed.closed.ts, self._world.now_ms() - HOUR_MS, side="right"))
-        base = symbol.split("/")[0]
-        data = [
-            {
-                "id": f"simulated-{base}-{int(ts) // HOUR_MS}",
-                "post_type": "news",
-                "post_title": f"{base}: a made headline",
-                "post_created": int(ts) // 1000 + 1800,
-                "post_sentiment": round(1.0 + float(score) / 25.0, 2),
-                "creator_name": "Simulated Press",
-                "interactions_total": int(count),
-            }
-            for ts, score, count in zip(
-                *(getattr(feed.closed, n)[max(0, stop - 24) : stop] for n in
-                  ("ts", "score", "interactions")), strict=True)
-        ]  # fmt: skip
-        return reply({"config": self._config(topic=base.lower()), "data": data})
+    def posts(self, kind: str, network: str) -> Answer:
+        """``topic/news`` and ``topic/posts``: one made post an hour over the last day."""
+
+        def answer(request: Request) -> Response:
+            symbol = self._symbol(request)
+            feed = self._world.feed("mood", "", kind, symbol, HOUR_MS) if symbol else None
+            if symbol is None or feed is None:
+                return _unknown(request)
+            closed = feed.closed
+            stop = int(np.searchsorted(closed.ts, self._world.now_ms() - HOUR_MS, side="right"))
+            part = closed.rows(slice(max(0, stop - 24), stop))
+            base = symbol.split("/")[0]
+            data = [
+                {
+                    "id": f"simulated-{network}-{base}-{int(ts) // HOUR_MS}",
+                    "post_type": network,
+                    "post_title": f"{base}: a made {network}",
+                    "post_created": int(ts) // 1000 + 1800,
+                    "post_sentiment": round(1.0 + float(score) / 25.0, 2),
+                    "creator_name": "Simulated Press",
+                    "interactions_total": int(count),
+                }
+                for ts, score, count in zip(part.ts, part.score, part.interactions, strict=True)
+            ]
+            return reply({"config": self._config(topic=base.lower()), "data": data})
+
+        return answer
 
     def changes(self, _: Request) -> Response:
-        """``system/changes``: nothing has been redefined."""
-        return reply({"data": []})
+        """``system/changes``: each coin was found once, when the tape began."""
+        began = int(self._world.tape.span.start.timestamp())
+        data = [
+            {
+                "asset_type": "coins",
+                "asset_id": place + 1,
+                "asset_name": f"{base.title()} ({base})",
+                "change": "search terms established",
+                "description": "search criteria initially set for this asset",
+                "time": began,
+            }
+            for place, base in enumerate(self._symbols)
+            if began * 1000 <= self._world.now_ms()
+        ]
+        return reply({"data": data})

@@ -1,18 +1,17 @@
 """OKX v5, as its REST interface answers.
 
-Belongs here: paths, parameters, row formats and error envelopes. Does not belong here: where values
-come from.
+Belongs here: its routes; bars, books, trades, tickers, instruments, rates and forced closures. Does
+not belong here: the statistics (``okx_statistics``), instruments and envelopes (``okx_desk``), where
+values come from.
 
 Everything is text and newest first; ``after`` is older than, ``before`` newer than, both exclusive,
 as are ``end`` and ``begin`` of the statistics. ``1D`` and ``1W`` open at UTC+8, ``1Dutc`` and
 ``1Wutc`` at UTC. Volumes of swaps are contracts. ``market/candles`` reaches 1440 bars back, always;
-the walls of the statistics (1440 rows) and of funding (94 days) stand only in a world with
-``walls``, because a replay stands for having recorded those series all along.
+the wall of funding (94 days) stands only in a world with ``walls``, because a replay stands for
+having recorded that series all along. The mark price is the swap's, the index the spot price.
 """
 
 from __future__ import annotations
-
-from collections.abc import Awaitable, Callable
 
 import numpy as np
 import orjson
@@ -20,131 +19,65 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from regime_pipeline.simulator.binance import takers
-from regime_pipeline.simulator.context import (
-    NEVER_MS,
-    BadParameterError,
-    Query,
-    World,
-    reply,
-)
+from regime_pipeline.simulator.context import NEVER_MS, BadParameterError, Query, World, reply
 from regime_pipeline.simulator.microstructure import IDS_PER_HOUR, Trades
+from regime_pipeline.simulator.okx_desk import UNKNOWN, Answer, Desk, Refused, endpoint
+from regime_pipeline.simulator.okx_statistics import STATISTICS, Statistics
 from regime_pipeline.simulator.series import (
     DAY_MS,
     HOUR_MS,
     Candles,
     Funding,
-    OpenInterest,
-    Shares,
     contract_size,
 )
-from regime_pipeline.simulator.wire import (
-    MONDAY_MS,
-    Feed,
-    Render,
-    decimals_of,
-    fixed,
-    rows_of,
-    whole,
-)
+from regime_pipeline.simulator.wire import Render, decimals_of, fixed, rows_of, whole
 
-# bar -> (length, offset of the grid): the long bars open at 16:00 UTC, which is midnight in UTC+8
-_EIGHT = -8 * HOUR_MS
-BARS = {
-    "1H": (HOUR_MS, 0),
-    "4H": (4 * HOUR_MS, 0),
-    "1D": (DAY_MS, _EIGHT),
-    "1Dutc": (DAY_MS, 0),
-    "1W": (7 * DAY_MS, MONDAY_MS + _EIGHT),
-    "1Wutc": (7 * DAY_MS, MONDAY_MS),
-}
 _NEWEST_BARS = 1440
 _FUNDING_WALL_MS = 94 * DAY_MS
-_UNKNOWN = (200, "51001", "Instrument ID, Instrument ID code, or Spread ID doesn't exist.")
-
-Answer = Callable[[Query], bytes]
-
-
-class Refused(Exception):
-    """An error envelope with its HTTP status."""
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
 
 
 def routes(world: World) -> list[Route]:
     """The routes below the provider's prefix."""
     desk = Desk(world)
-    market, public = "/api/v5/market", "/api/v5/public"
-    statistics = "/api/v5/rubik/stat"
-    ratio = f"{statistics}/contracts/long-short-account-ratio-contract"
-    positions = f"{statistics}/contracts/long-short-position-ratio-contract-top-trader"
-    paths: dict[str, Answer] = {
-        f"{market}/candles": desk.candles,
-        f"{market}/history-candles": desk.history_candles,
-        f"{market}/books": desk.books,
-        f"{market}/trades": desk.trades,
-        f"{market}/history-trades": desk.history_trades,
-        f"{public}/instruments": desk.instruments,
-        f"{public}/funding-rate": desk.funding_now,
-        f"{public}/mark-price": desk.mark_price,
-        f"{public}/liquidation-orders": desk.liquidation_orders,
-        f"{public}/funding-rate-history": desk.funding,
-        f"{public}/open-interest": desk.open_interest_now,
-        f"{public}/time": lambda _: f'{{"ts":"{world.now_ms()}"}}'.encode(),
-        f"{statistics}/contracts/open-interest-history": desk.open_interest,
-        ratio: desk.shares("global_account"),
-        f"{ratio}-top-trader": desk.shares("top_account"),
-        positions: desk.shares("top_position"),
-        f"{statistics}/taker-volume-contract": desk.takers,
-    }
-    found = [Route(path, _endpoint(answer)) for path, answer in paths.items()]
-    return [*found, Route("/{rest:path}", _not_found)]
-
-
-def _endpoint(answer: Answer) -> Callable[[Request], Awaitable[Response]]:
-    async def handle(request: Request) -> Response:
-        try:
-            return reply(b'{"code":"0","msg":"","data":[' + answer(Query.of(request)) + b"]}")
-        except Refused as refused:
-            status, code, message = refused.status, refused.code, str(refused)
-        except BadParameterError as bad:
-            status = 400
-            code = "50014" if bad.missing else "51000"
-            text = "Parameter {} can not be empty" if bad.missing else "Parameter {} error"
-            message = text.format(bad.name)
-        return reply({"code": code, "msg": message, "data": []}, status=status)
-
-    return handle
+    statistics = Statistics(world, desk)
+    paths = Market(world, desk).paths() | statistics.paths()
+    found = [Route(path, endpoint(answer)) for path, answer in paths.items()]
+    coins = Route(
+        f"{STATISTICS}/trading-data/support-coin", endpoint(statistics.coins, listed=False)
+    )
+    return [*found, coins, Route("/{rest:path}", _not_found)]
 
 
 async def _not_found(_: Request) -> Response:
     return reply({"code": "404", "msg": "Not Found", "data": []}, status=404)
 
 
-class Desk:
-    """Answers the requests."""
+class Market:
+    """Answers for the paths of this module."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
-        listed = {m: world.tape.listed("okx", m) for m in ("spot", "perp")}
-        self._spot = {s.replace("/", "-"): s for s in listed["spot"]}
-        self._swap = {f"{s.replace('/', '-')}-SWAP": s for s in listed["perp"]}
+    def __init__(self, world: World, desk: Desk) -> None:
+        self._world, self._desk = world, desk
 
-    def _instrument(self, query: Query) -> tuple[str, str]:
-        text = query.needed("instId")
-        for market, listed in (("spot", self._spot), ("perp", self._swap)):
-            if text in listed:
-                return market, listed[text]
-        raise Refused(*_UNKNOWN)
-
-    def _contract(self, query: Query) -> str:
-        market, symbol = self._instrument(query)
-        if market != "perp":
-            raise Refused(*_UNKNOWN)
-        return symbol
+    def paths(self) -> dict[str, Answer]:
+        """Path -> answer."""
+        market, public = "/api/v5/market", "/api/v5/public"
+        return {
+            f"{market}/candles": self.candles,
+            f"{market}/history-candles": self.history_candles,
+            f"{market}/books": self.books,
+            f"{market}/trades": self.trades,
+            f"{market}/history-trades": self.history_trades,
+            f"{market}/ticker": self.ticker,
+            f"{market}/tickers": self.tickers,
+            f"{market}/index-tickers": self.index_tickers,
+            f"{public}/instruments": self.instruments,
+            f"{public}/funding-rate": self.funding_now,
+            f"{public}/mark-price": self.mark_price,
+            f"{public}/liquidation-orders": self.liquidation_orders,
+            f"{public}/funding-rate-history": self.funding,
+            f"{public}/open-interest": self.open_interest_now,
+            f"{public}/time": lambda _: f'{{"ts":"{self._world.now_ms()}"}}'.encode(),
+        }
 
     def candles(self, query: Query) -> bytes:
         """``market/candles``: the newest 1440 bars with the open one, which says confirm 0."""
@@ -155,8 +88,8 @@ class Desk:
         return self._candles(query, most=100, reach=None)
 
     def _candles(self, query: Query, *, most: int, reach: int | None) -> bytes:
-        market, symbol = self._instrument(query)
-        step, offset = self._bar(query, "bar")
+        market, symbol = self._desk.instrument_of(query)
+        step, offset = self._desk.bar_of(query, "bar")
         feed = self._world.feed("candles", "okx", market, symbol, step, offset)
         if feed is None:
             return b""
@@ -164,7 +97,7 @@ class Desk:
         if reach is not None:
             oldest = (self._world.now_ms() // step - reach + 1) * step
         name = ("okx", "candles", market, symbol, step, offset)
-        return self._page(
+        return self._desk.page(
             name,
             feed,
             self._bar_rows(market, symbol, feed.hourly, "1"),
@@ -172,40 +105,6 @@ class Desk:
             most=most,
             oldest=oldest,
             running=self._bar_rows(market, symbol, feed.hourly, "0") if reach is not None else None,
-        )
-
-    def _bar(self, query: Query, name: str) -> tuple[int, int]:
-        bar = query.get(name, "1H" if name == "period" else "1m")
-        if bar not in BARS:
-            raise BadParameterError(name)
-        return BARS[bar]
-
-    def _page(
-        self,
-        name: tuple[object, ...],
-        feed: Feed,
-        render: Render,
-        query: Query,
-        *,
-        most: int,
-        oldest: int = 0,
-        running: Render | None = None,
-        older: str = "after",
-        newer: str = "before",
-    ) -> bytes:
-        limit = query.whole("limit", 100)
-        if limit < 1:
-            raise BadParameterError("limit")
-        return self._world.page(
-            name,
-            feed,
-            render,
-            low=max(oldest, query.whole(newer, -1) + 1),
-            high=query.whole(older, NEVER_MS) - 1,
-            limit=min(limit, most),
-            newest_rows=True,
-            newest_first=True,
-            running=running,
         )
 
     def _bar_rows(self, market: str, symbol: str, series: Candles, confirm: str) -> Render:
@@ -238,7 +137,7 @@ class Desk:
 
     def books(self, query: Query) -> bytes:
         """``books``: four texts a level, contracts on swaps; empty where the tape has no book."""
-        market, symbol = self._instrument(query)
+        market, symbol = self._desk.instrument_of(query)
         limit = max(1, min(query.whole("sz", 1), 400))
         book = self._world.book("okx", market, symbol)
         if book is None:
@@ -254,14 +153,14 @@ class Desk:
 
     def trades(self, query: Query) -> bytes:
         """``trades``: the newest, newest first."""
-        market, symbol = self._instrument(query)
+        market, symbol = self._desk.instrument_of(query)
         limit = max(1, min(query.whole("limit", 100), 500))
         part = self._world.newest_trades("okx", market, symbol, NEVER_MS, limit)
         return self._trade_rows(part, query["instId"], market, symbol)
 
     def history_trades(self, query: Query) -> bytes:
         """``history-trades``: older than an id (type 1, the default) or a time (type 2)."""
-        market, symbol = self._instrument(query)
+        market, symbol = self._desk.instrument_of(query)
         limit = max(1, min(query.whole("limit", 100), 100))
         after = query.whole("after", NEVER_MS)
         if query.get("type", "1") == "2":
@@ -291,12 +190,91 @@ class Desk:
         ]
         return orjson.dumps(rows)[1:-1]
 
+    def ticker(self, query: Query) -> bytes:
+        """``ticker``: the last day of one instrument."""
+        market, symbol = self._desk.instrument_of(query)
+        row = self._ticker(query["instId"], market, symbol)
+        return b"" if row is None else orjson.dumps(row)
+
+    def tickers(self, query: Query) -> bytes:
+        """``tickers``: the same of every instrument of a kind."""
+        market = "perp" if query.get("instType") == "SWAP" else "spot"
+        listed = self._desk.instruments_of(query)
+        rows = [self._ticker(text, market, symbol) for text, symbol in listed.items()]
+        return orjson.dumps([row for row in rows if row is not None])[1:-1]
+
+    def _ticker(self, text: str, market: str, symbol: str) -> dict[str, str] | None:
+        day = self._world.last_day("okx", market, symbol)
+        if day is None:
+            return None
+        last, volume = float(day.close[0]), float(day.volume_base[0])
+        size = contract_size(symbol) if market == "perp" else 1.0
+        book = self._world.book("okx", market, symbol)
+        sides = {"ask": (last, 0.0), "bid": (last, 0.0)}
+        if book is not None:
+            sides = {"ask": (book.ask_price[0], book.ask_size[0] / size),
+                     "bid": (book.bid_price[0], book.bid_size[0] / size)}  # fmt: skip
+        newest = self._world.newest_trades("okx", market, symbol, NEVER_MS, 1)
+        row = {
+            "instType": "SWAP" if market == "perp" else "SPOT",
+            "instId": text,
+            "last": f"{last:.8f}",
+            "lastSz": f"{0.0 if newest is None else newest.size[0] / size:.8f}",
+        }
+        for side, (price, amount) in sides.items():
+            row |= {f"{side}Px": f"{price:.8f}", f"{side}Sz": f"{amount:.8f}"}
+        in_quote = float(day.volume_quote[0])
+        return (
+            row
+            | self._range(market, symbol, day)
+            | {
+                "vol24h": f"{volume / size:.8f}",
+                # coins on swaps, quote currency on spot
+                "volCcy24h": f"{volume if market == 'perp' else in_quote:.8f}",
+                "ts": str(self._world.now_ms()),
+            }
+        )
+
+    def _range(self, market: str, symbol: str, day: Candles) -> dict[str, str]:
+        """The last day's open and extremes, and the opens of the day here and in UTC+8."""
+        feed = self._world.feed("candles", "okx", market, symbol, HOUR_MS)
+        told = {"open24h": day.open, "high24h": day.high, "low24h": day.low}
+        row = {name: f"{float(value[0]):.8f}" for name, value in told.items()}
+        for name, offset in (("sodUtc0", 0), ("sodUtc8", -8 * HOUR_MS)):
+            begin = (self._world.now_ms() - offset) // DAY_MS * DAY_MS + offset
+            assert feed is not None
+            place = int(np.searchsorted(feed.closed.ts, begin))
+            known = place < len(feed.closed) and int(feed.closed.ts[place]) <= self._world.now_ms()
+            row[name] = f"{float(feed.closed.open[place]):.8f}" if known else ""
+        return row
+
+    def index_tickers(self, query: Query) -> bytes:
+        """``index-tickers`` of one index or of all of a quote currency."""
+        wanted = {text.removesuffix("-SWAP"): symbol for text, symbol in self._desk.swap.items()}
+        if "instId" in query:
+            if query["instId"] not in wanted:
+                raise Refused(*UNKNOWN)
+            wanted = {query["instId"]: wanted[query["instId"]]}
+        elif "quoteCcy" in query:
+            wanted = {t: s for t, s in wanted.items() if s.split("/")[1] == query["quoteCcy"]}
+        else:
+            raise BadParameterError("instId", missing=True)
+        rows = []
+        for text, symbol in wanted.items():
+            market = self._world.index_market("okx", symbol)
+            day = self._world.last_day("okx", market, symbol)
+            if day is not None:
+                price = {"instId": text, "idxPx": f"{float(day.close[0]):.8f}"}
+                now = {"ts": str(self._world.now_ms())}
+                rows.append(price | self._range(market, symbol, day) | now)
+        return orjson.dumps(rows)[1:-1]
+
     def instruments(self, query: Query) -> bytes:
         """``instruments``: what stands behind a contract."""
         kind = query.needed("instType")
         if kind not in ("SPOT", "SWAP"):
             raise BadParameterError("instType")
-        listed = self._swap if kind == "SWAP" else self._spot
+        listed = self._desk.swap if kind == "SWAP" else self._desk.spot
         rows = [
             {
                 "instType": kind,
@@ -317,7 +295,7 @@ class Desk:
         """``mark-price`` of one swap or of all."""
         if query.needed("instType") != "SWAP":
             raise BadParameterError("instType")
-        wanted = {query["instId"]: self._contract(query)} if "instId" in query else self._swap
+        wanted = self._desk.instruments_of(query)
         now = str(self._world.now_ms())
         rows = []
         for text, symbol in wanted.items():
@@ -330,7 +308,7 @@ class Desk:
 
     def funding_now(self, query: Query) -> bytes:
         """``funding-rate``: the estimate of the coming settlement, and the last settled rate."""
-        symbol = self._contract(query)
+        symbol = self._desk.contract_of(query)
         feed = self._world.feed("funding", "okx", "", symbol, 0)
         if feed is None:
             return b""
@@ -358,9 +336,9 @@ class Desk:
         if query.needed("instType") != "SWAP":
             raise BadParameterError("instType")
         text = f"{query.needed('uly')}-SWAP"
-        if text not in self._swap:
-            raise Refused(*_UNKNOWN)
-        symbol, now = self._swap[text], self._world.now_ms()
+        if text not in self._desk.swap:
+            raise Refused(*UNKNOWN)
+        symbol, now = self._desk.swap[text], self._world.now_ms()
         before, after = query.whole("before", 0), query.whole("after", NEVER_MS)
         limit = max(1, min(query.whole("limit", 100), 100))
         details: list[dict[str, str]] = []
@@ -398,7 +376,7 @@ class Desk:
 
     def funding(self, query: Query) -> bytes:
         """``funding-rate-history``: predicted and settled rates."""
-        symbol = self._contract(query)
+        symbol = self._desk.contract_of(query)
         feed = self._world.feed("funding", "okx", "", symbol, 0)
         if feed is None:
             return b""
@@ -416,13 +394,13 @@ class Desk:
 
         oldest = self._world.now_ms() - _FUNDING_WALL_MS if self._world.walls else 0
         name = ("okx", "funding", symbol)
-        return self._page(name, feed, render, query, most=100, oldest=oldest)
+        return self._desk.page(name, feed, render, query, most=100, oldest=oldest)
 
     def open_interest_now(self, query: Query) -> bytes:
         """``public/open-interest``: the newest figure of one swap, or of all."""
         if query.needed("instType") != "SWAP":
             raise BadParameterError("instType")
-        wanted = {query["instId"]: self._contract(query)} if "instId" in query else self._swap
+        wanted = self._desk.instruments_of(query)
         now = self._world.now_ms()
         rows = []
         for instrument, symbol in wanted.items():
@@ -438,76 +416,6 @@ class Desk:
                     f'"oiUsd":"{float(feed.closed.close_usd[place]):.2f}","ts":"{now}"}}'
                 )
         return ",".join(rows).encode()
-
-    def _statistics(self, query: Query, feed: Feed | None, name: str, render: Render) -> bytes:
-        if feed is None:
-            return b""
-        oldest = 0
-        if self._world.walls:
-            oldest = self._world.now_ms() - _NEWEST_BARS * feed.step_ms
-        full = ("okx", name, query["instId"], query.get("unit"), feed.step_ms, feed.offset_ms)
-        return self._page(
-            full,
-            feed,
-            render,
-            query,
-            most=100,
-            oldest=oldest,
-            running=render,
-            older="end",
-            newer="begin",
-        )
-
-    def open_interest(self, query: Query) -> bytes:
-        """``open-interest-history``: contracts, coins, USD."""
-        symbol = self._contract(query)
-        feed = self._world.feed("open_interest", "okx", "", symbol, *self._bar(query, "period"))
-        size = contract_size(symbol)
-
-        def render(part: OpenInterest) -> object:
-            return rows_of(
-                '["', whole(part.ts), '","', fixed(part.close / size, 8), '","',
-                fixed(part.close, 8), '","', fixed(part.close_usd, 8), '"],',
-            )  # fmt: skip
-
-        return self._statistics(query, feed, "open_interest", render)
-
-    def shares(self, metric: str) -> Answer:
-        """The three long/short ratios: long divided by short."""
-
-        def render(part: Shares) -> object:
-            ratio = part.long / (1.0 - part.long)
-            return rows_of('["', whole(part.ts), '","', fixed(ratio, 4), '"],')
-
-        def answer(query: Query) -> bytes:
-            symbol = self._contract(query)
-            bar = self._bar(query, "period")
-            feed = self._world.feed("positioning", "okx", metric, symbol, *bar)
-            return self._statistics(query, feed, metric, render)
-
-        return answer
-
-    def takers(self, query: Query) -> bytes:
-        """``taker-volume-contract``: sold first, then bought; unit 0 coins, 1 contracts, 2 USD."""
-        symbol = self._contract(query)
-        step, offset = self._bar(query, "period")
-        unit = query.get("unit", "1")
-        if unit not in ("0", "1", "2"):
-            raise BadParameterError("unit")
-        size = contract_size(symbol)
-
-        def render(part: Candles) -> object:
-            bought, sold = part.taker_buy_base, part.volume_base - part.taker_buy_base
-            if unit == "1":
-                bought, sold = bought / size, sold / size
-            elif unit == "2":
-                bought, sold = part.taker_buy_quote, part.volume_quote - part.taker_buy_quote
-            return rows_of(
-                '["', whole(part.ts), '","', fixed(sold, 8), '","', fixed(bought, 8), '"],'
-            )
-
-        feed = takers(self._world, "okx", symbol, step, offset)
-        return self._statistics(query, feed, "takers", render)
 
 
 def _levels(price: np.ndarray, size: np.ndarray, digits: int, limit: int) -> list[list[str]]:

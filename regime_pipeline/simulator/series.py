@@ -131,6 +131,80 @@ class Candles(Series):
             trade_count=np.floor(self.trade_count * fraction),
         )
 
+    def rest(self, fraction: float) -> Candles:
+        """What is left of each hour when ``fraction`` of it has passed; its extremes may come then."""
+        left = 1.0 - fraction
+        return replace(
+            self,
+            open=_part(self.open, self.close, fraction),
+            volume_base=self.volume_base * left,
+            volume_quote=self.volume_quote * left,
+            taker_buy_base=self.taker_buy_base * left,
+            taker_buy_quote=self.taker_buy_quote * left,
+            trade_count=np.ceil(self.trade_count * left),
+        )
+
+
+@dataclass(frozen=True)
+class Premium(Series):
+    """A perpetual and its index at both ends of each hour, and the premium's extremes at them.
+
+    The premium is the perpetual over its index minus one, a fraction.
+    """
+
+    contract_open: np.ndarray
+    contract_close: np.ndarray
+    index_open: np.ndarray
+    index_close: np.ndarray
+    high: np.ndarray
+    low: np.ndarray
+
+    @classmethod
+    def between(cls, contract: Candles, index: Candles) -> Premium:
+        """Of the hours that both have."""
+        ts, here, there = np.intersect1d(
+            contract.ts, index.ts, assume_unique=True, return_indices=True
+        )
+        ends = contract.open[here], contract.close[here], index.open[there], index.close[there]
+        return cls._ending(ts, *ends)
+
+    @classmethod
+    def _ending(cls, ts: np.ndarray, *ends: np.ndarray) -> Premium:
+        first, last = ends[0] / ends[2] - 1.0, ends[1] / ends[3] - 1.0
+        return cls(ts, *ends, np.maximum(first, last), np.minimum(first, last))
+
+    @property
+    def open(self) -> np.ndarray:
+        """The premium when the bucket opens."""
+        return self.contract_open / self.index_open - 1.0
+
+    @property
+    def close(self) -> np.ndarray:
+        """The premium when it closes."""
+        return self.contract_close / self.index_close - 1.0
+
+    def bucketed(self, step_ms: int, offset_ms: int) -> Premium:
+        """Longer buckets from the rows that exist."""
+        starts, first = _buckets(self.ts, step_ms, offset_ms)
+        if not len(first):
+            return self
+        last = np.append(first[1:], len(self)) - 1
+        return Premium(
+            ts=starts,
+            contract_open=self.contract_open[first],
+            contract_close=self.contract_close[last],
+            index_open=self.index_open[first],
+            index_close=self.index_close[last],
+            high=np.maximum.reduceat(self.high, first),
+            low=np.minimum.reduceat(self.low, first),
+        )
+
+    def begun(self, fraction: float) -> Premium:
+        """The rows as they look when only ``fraction`` of each hour has passed."""
+        contract = _part(self.contract_open, self.contract_close, fraction)
+        index = _part(self.index_open, self.index_close, fraction)
+        return self._ending(self.ts, self.contract_open, contract, self.index_open, index)
+
 
 @dataclass(frozen=True)
 class Funding(Series):
@@ -188,6 +262,62 @@ class OpenInterest(Series):
             high_usd=np.maximum(self.open_usd, close_usd),
             low_usd=np.minimum(self.open_usd, close_usd),
         )
+
+
+@dataclass(frozen=True)
+class Activity(Series):
+    """Open interest at the end of each hour, what was traded in it, and who held it.
+
+    ``long`` is the share of long accounts, NaN where it was not recorded.
+    """
+
+    interest_base: np.ndarray
+    interest_usd: np.ndarray
+    volume_base: np.ndarray
+    volume_usd: np.ndarray
+    bought_base: np.ndarray
+    long: np.ndarray
+
+    @classmethod
+    def of(cls, interest: OpenInterest, bars: Candles, long: Shares | None) -> Activity:
+        """Of the hours that have open interest and a bar."""
+        ts, here, there = np.intersect1d(
+            interest.ts, bars.ts, assume_unique=True, return_indices=True
+        )
+        share = np.full(len(ts), np.nan)
+        if long is not None:
+            _, at, told = np.intersect1d(ts, long.ts, assume_unique=True, return_indices=True)
+            share[at] = long.long[told]
+        return cls(
+            ts,
+            interest.close[here],
+            interest.close_usd[here],
+            bars.volume_base[there],
+            bars.volume_quote[there],
+            bars.taker_buy_base[there],
+            share,
+        )
+
+    def bucketed(self, step_ms: int, offset_ms: int) -> Activity:
+        """Sums of what was traded over longer buckets; the rest as at their ends."""
+        starts, first = _buckets(self.ts, step_ms, offset_ms)
+        if not len(first):
+            return self
+        last = np.append(first[1:], len(self)) - 1
+        return Activity(
+            starts,
+            self.interest_base[last],
+            self.interest_usd[last],
+            np.add.reduceat(self.volume_base, first),
+            np.add.reduceat(self.volume_usd, first),
+            np.add.reduceat(self.bought_base, first),
+            self.long[last],
+        )
+
+    def begun(self, fraction: float) -> Activity:
+        """The rows as they look when only ``fraction`` of each hour has passed."""
+        traded = ("volume_base", "volume_usd", "bought_base")
+        return replace(self, **{name: getattr(self, name) * fraction for name in traded})
 
 
 @dataclass(frozen=True)

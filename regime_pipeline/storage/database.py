@@ -35,6 +35,7 @@ from regime_pipeline.storage.errors import (
     first_line,
     redact,
 )
+from regime_pipeline.storage.roles import PASSWORDS_FILE, ensure_roles
 from regime_pipeline.windows import Clock, SystemClock
 
 if TYPE_CHECKING:
@@ -313,11 +314,9 @@ def open_database(
         if not ready:
             migrations.upgrade(database.engine)
         database.claim(kind, detail)
-        if revive is not None:
-            from regime_pipeline.storage.roles import PASSWORDS_FILE, ensure_roles
-
-            if not (ready and (settings.home / PASSWORDS_FILE).exists()):
-                ensure_roles(database, settings.home)
+        if revive is not None and not (ready and (settings.home / PASSWORDS_FILE).exists()):
+            with database.connect() as connection:
+                ensure_roles(connection, database.url, settings.home)
     return database
 
 

@@ -27,7 +27,6 @@ from psycopg import sql
 from sqlalchemy import make_url
 
 from regime_pipeline.catalogue.sql import SCHEMAS
-from regime_pipeline.storage.database import Database
 from regime_pipeline.storage.embedded import write_private
 from regime_pipeline.storage.errors import first_line
 
@@ -55,33 +54,35 @@ class Roles:
     skipped: str | None = None
 
 
-def ensure_roles(database: Database, home: Path, *, prefix: str = "regime") -> Roles:
+def ensure_roles(
+    connection: psycopg.Connection, address: str, home: Path, *, prefix: str = "regime"
+) -> Roles:
     """Create the four roles and their grants where the connected account may; safe to repeat.
 
     Args:
-        database: a migrated database.
+        connection: to a migrated database; its transaction is left open.
+        address: the SQLAlchemy URL of that database.
         home: generated passwords are kept below it, readable by its owner only.
         prefix: role names are ``<prefix>_owner`` and so on.
     """
-    with database.connect() as connection:
-        row = connection.execute(
-            "select rolsuper from pg_roles where rolname = current_user"
-        ).fetchone()
-        if row is None or not row[0]:
-            return Roles(
-                skipped="roles are only made by a superuser (they are server-wide); ask for "
-                f"{', '.join(f'{prefix}_{r}' for r in ROLES)} or go on with this account"
-            )
-        connection.execute("select pg_advisory_xact_lock(%s)", (_ROLES_LOCK,))
-        passwords = _passwords(home)
-        try:
-            for role in ROLES:
-                _role(connection, f"{prefix}_{role}", passwords[role], _LIMITS[role])
-            _own(connection, prefix)
-            _grant(connection, database.name, prefix)
-        except psycopg.errors.InsufficientPrivilege as error:
-            return Roles(skipped=f"roles could not be made: {first_line(error)}")
-    url = make_url(database.url)
+    url = make_url(address)
+    row = connection.execute(
+        "select rolsuper from pg_roles where rolname = current_user"
+    ).fetchone()
+    if row is None or not row[0]:
+        return Roles(
+            skipped="roles are only made by a superuser (they are server-wide); ask for "
+            f"{', '.join(f'{prefix}_{r}' for r in ROLES)} or go on with this account"
+        )
+    connection.execute("select pg_advisory_xact_lock(%s)", (_ROLES_LOCK,))
+    passwords = _passwords(home)
+    try:
+        for role in ROLES:
+            _role(connection, f"{prefix}_{role}", passwords[role], _LIMITS[role])
+        _own(connection, prefix)
+        _grant(connection, url.database or "", prefix)
+    except psycopg.errors.InsufficientPrivilege as error:
+        return Roles(skipped=f"roles could not be made: {first_line(error)}")
     return Roles(
         urls={
             role: url.set(username=f"{prefix}_{role}", password=passwords[role]).render_as_string(

@@ -576,7 +576,11 @@ class _Batch:
             self._supersede(connection, now)
             changed = [c for c in table.fields if c not in table.key and c != "revision"]
             sets: list[sql.Composable] = [
-                sql.SQL("{0} = s.{0}").format(sql.Identifier(c)) for c in changed
+                # versions follow one another, also when the clock was set back between them
+                sql.SQL(
+                    "{0} = greatest(s.{0}, t.{0})" if c == "ingested_at" else "{0} = s.{0}"
+                ).format(sql.Identifier(c))
+                for c in changed
             ]
             if "revision" in table.fields:
                 sets.append(sql.SQL("revision = t.revision + 1"))
@@ -600,7 +604,8 @@ class _Batch:
             return
         connection.execute(
             sql.SQL(
-                "INSERT INTO {revisions} ({columns}, superseded_at) SELECT {old}, {now} "
+                "INSERT INTO {revisions} ({columns}, superseded_at) "
+                "SELECT {old}, greatest({now}, t.ingested_at) "
                 "FROM {table} t JOIN differing d ON {on} WHERE d.better AND {extent}"
             ).format(
                 revisions=_revisions(table),
@@ -671,7 +676,7 @@ class _Batch:
             return connection.execute(delete).rowcount
         kept = sql.SQL(
             "WITH gone AS ({delete} RETURNING t.*) INSERT INTO {revisions} ({columns}, superseded_at) "
-            "SELECT {old}, {now} FROM gone"
+            "SELECT {old}, greatest({now}, gone.ingested_at) FROM gone"
         ).format(
             delete=delete,
             revisions=_revisions(table),

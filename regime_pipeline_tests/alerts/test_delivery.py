@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,7 +18,7 @@ from regime_pipeline.alerts.dispatch import dispatch_due
 from regime_pipeline.alerts.endpoints import EndpointRefused, checked_address, endpoints
 from regime_pipeline.alerts.outbox import enqueue
 from regime_pipeline.settings import Settings
-from regime_pipeline.windows import FixedClock, utc
+from regime_pipeline.windows import FixedClock, SystemClock, utc
 
 NOW = utc("2024-08-05T01:02:00Z")
 
@@ -31,6 +31,7 @@ class Receiver:
     requests: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
     drip_s: float = 0.0
     url: str = ""
+    judge: Callable[[dict[str, str], bytes], int] | None = None
 
 
 @pytest.fixture
@@ -45,6 +46,8 @@ def receiver() -> Iterator[Receiver]:
             if box.drip_s:
                 stop.wait(box.drip_s)
             status = box.statuses.pop(0) if box.statuses else 204
+            if box.judge is not None:
+                status = box.judge(*box.requests[-1])
             self.send_response(status)
             if status == 302:
                 self.send_header("location", "http://127.0.0.1:9/")
@@ -185,6 +188,76 @@ def test_a_slow_receiver_is_cut_at_the_total_deadline_and_recorded_as_unknown(
         ).fetchall()
     assert outcome == "unknown"
     assert latency is None or latency < 2_000
+
+
+class Shifted(SystemClock):
+    """A host clock that is wrong by so much, until it is set."""
+
+    def __init__(self, offset: timedelta = timedelta(0)) -> None:
+        self.offset = offset
+
+    def now(self):
+        return super().now() + self.offset
+
+
+def live_event(**changes: object) -> pd.DataFrame:
+    now = pd.Timestamp(SystemClock().now()).floor("s")
+    return event(ts=now, episode_start=now, known_at=now, **changes)
+
+
+@pytest.mark.parametrize("offset", [timedelta(minutes=10), timedelta(hours=-1)])
+def test_fault_35_a_receiver_whose_clock_is_another_gets_a_signature_of_its_time(
+    offset, database, receiver, tmp_path
+):
+    settings = settings_for(receiver, tmp_path)
+    secret = signing.signing_secret(settings)
+
+    def judged(headers: dict[str, str], body: bytes) -> int:
+        try:
+            signing.verify(secret, body, headers)
+        except signing.BadSignature:
+            return 401
+        return 204
+
+    receiver.judge = judged
+    clock = Shifted(offset)
+    put(database, settings, live_event(), clock=clock)
+    put(database, settings, live_event(event_id="b" * 64), clock=clock)
+    counts = dispatch_due(database, settings, clock)
+    assert counts["delivered"] == 2
+    assert [judged(h, b) for h, b in receiver.requests] == [401, 204, 204]  # asked once more, once
+    assert len({b for h, b in receiver.requests if h["webhook-id"] == "a" * 64}) == 1
+    with database.connect() as conn:
+        attempts = conn.execute("SELECT attempt, outcome FROM alerts.delivery_attempts").fetchall()
+    assert attempts == [(1, "delivered"), (1, "delivered")]
+
+
+def test_fault_35_a_refusal_by_a_clock_in_step_is_not_asked_again(database, receiver, tmp_path):
+    receiver.statuses = [401]
+    settings = settings_for(receiver, tmp_path)
+    put(database, settings, live_event(), clock=SystemClock())
+    assert dispatch_due(database, settings, SystemClock())["failed"] == 1
+    assert len(receiver.requests) == 1
+
+
+def test_fault_35_a_clock_set_back_holds_no_alert_up(database, receiver, tmp_path):
+    """Before it was set back one alert had failed, one was claimed by a dispatcher that is gone."""
+    settings, clock = settings_for(receiver, tmp_path), Shifted()
+    receiver.statuses = [500]
+    put(database, settings, live_event(), clock=clock)
+    assert dispatch_due(database, settings, clock)["failed"] == 1
+    put(database, settings, live_event(event_id="b" * 64), clock=clock)
+    put(database, settings, live_event(event_id="c" * 64), clock=clock)
+    with database.connect() as conn:
+        conn.execute(
+            "UPDATE alerts.outbox SET state = 'sending', attempts = 1, lease_token = 'x', "
+            "lease_until = %s WHERE event_id = %s",
+            (clock.now() + timedelta(seconds=30), "c" * 64),
+        )
+    assert dispatch_due(database, settings, clock)["delivered"] == 0  # the endpoint is busy
+    clock.offset = timedelta(hours=-1)
+    assert dispatch_due(database, settings, clock)["delivered"] == 3
+    assert {state for _, state, _, _ in outbox(database)} == {"delivered"}
 
 
 def test_gone_ends_the_delivery(database, receiver, tmp_path):

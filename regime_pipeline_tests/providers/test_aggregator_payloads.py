@@ -384,7 +384,7 @@ def test_liquidation_events_become_hours_once_each() -> None:
     events = [event(1, "long", 10, "a"), event(2, "LONG", 5, "b"), event(2, "long", 5, "b"),
               event(70, "short", 7, "c"), event(130, "short", "x", "d"), event(131, "long", 1, "e")]  # fmt: skip
     frame = parse("liquidation_service/liquidations", {"data": events})
-    frame = frame.assign(payload_id="p", fetched_at=pd.Timestamp.now("UTC"),
+    frame = frame.assign(payload_id="p", fetched_at=pd.Timestamp.now("UTC"), seen_at=pd.Timestamp.now("UTC"),
                          listing_complete=pd.array([True] * len(frame), dtype="boolean"))  # fmt: skip
     hours = hourly(frame)
     assert hours["long_liquidations_usd"].tolist() == [15, 0, 1]

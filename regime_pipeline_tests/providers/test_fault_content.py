@@ -155,6 +155,101 @@ def test_fault_35_jumps_of_the_clock_change_no_row(ask: Ask) -> None:
     assert (jumpy.log["duration_s"] >= 0).all()
 
 
+def dated(at: datetime, **more: str) -> dict[str, str]:
+    return {"Date": format_datetime(at, usegmt=True), **more}
+
+
+@pytest.mark.parametrize("offset", [timedelta(minutes=-5), timedelta(minutes=5), -HOUR, HOUR])
+def test_fault_35_when_a_bar_was_seen_is_told_by_the_providers_clock(
+    offset: timedelta, ask: Ask
+) -> None:
+    """The bar has closed twenty minutes ago; our clock was right at first and is set meanwhile."""
+    hour = floor_hour(SystemClock().now()) - HOUR
+    true = hour + timedelta(minutes=20)
+    start = true - SystemClock().now()
+    got = ask(Window(hour - HOUR, hour), Shifted(start, start + offset), bars, dated(true))
+    (row,) = got.frame.to_dict("records")
+    assert row["pit_grade"] == "observed"
+    assert abs(row["available_at"] - true) <= timedelta(minutes=1)
+
+
+def test_fault_35_a_bar_was_never_known_before_its_end(ask: Ask) -> None:
+    """Nothing but our clock tells the time, and it is set back by an hour on the way."""
+    hour = floor_hour(SystemClock().now()) - HOUR
+    start = hour + timedelta(minutes=20) - SystemClock().now()
+    got = ask(Window(hour - HOUR, hour), Shifted(start, start - HOUR), bars)
+    assert list(got.frame["available_at"]) == [pd.Timestamp(hour)]
+
+
+def test_fault_35_a_reply_out_of_a_cache_is_as_old_as_it_says(ask: Ask) -> None:
+    hour = floor_hour(SystemClock().now()) - HOUR
+    true = hour + timedelta(minutes=20)
+    clock = Shifted(true - SystemClock().now())
+    cached = dated(true - timedelta(minutes=10), Age="600")
+    got = ask(Window(hour - HOUR, hour), clock, bars, cached)
+    assert abs(got.frame["available_at"].iloc[0] - true) <= timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("offset", [timedelta(minutes=-5), timedelta(minutes=5)])
+def test_fault_35_a_snapshot_is_of_the_hour_that_the_provider_has(
+    offset: timedelta, make_settings, make_client
+) -> None:
+    """Three minutes past the hour there and two to it here, or the other way round.
+
+    An hour that has not begun here is not asked for yet: its snapshot comes with the next run.
+    """
+    hour = floor_hour(SystemClock().now())
+    true = hour + (timedelta(minutes=3) if offset < timedelta(0) else -timedelta(minutes=3))
+    expected = [] if floor_hour(true + offset) < floor_hour(true) else [floor_hour(true)]
+    clock = Shifted(true + offset - SystemClock().now())
+    listed = {"code": "0", "msg": "", "data": [{"symbol": "BTC", "current_price": 60000.5}]}
+    pages = iter(range(100))
+
+    def reply(_: Asked, __: socket.socket) -> bytes:
+        body = listed if next(pages) == 0 else {**listed, "data": []}
+        return http(orjson.dumps(body), headers=dated(true))
+
+    with Loopback(reply) as server:
+        configured = make_settings(
+            sources=("coinglass",), coinglass_api_url=server.url, coinglass_api_key="k"
+        )
+        got = fetch(
+            "coin_markets", Window(hour - 2 * HOUR, hour + 2 * HOUR), settings=configured,
+            client=make_client(configured, clock), clock=clock, symbols=("BTC/USDT",),
+        )  # fmt: skip
+    assert list(got.frame["ts"]) == [pd.Timestamp(hour) for hour in expected]
+    assert ((got.frame["available_at"] - true).abs() <= timedelta(minutes=1)).all()
+
+
+def test_fault_35_versions_follow_one_another_when_the_clock_is_set_back(
+    ask: Ask, database: Database
+) -> None:
+    day, at = Window(utc("2024-06-01"), utc("2024-06-02")), utc("2024-06-03T12:00")
+
+    def changed(asked: Asked) -> list[list[object]]:
+        return [[*row[:5], "6", *row[6:]] for row in bars(asked)]
+
+    def stored(clock: FixedClock, answer: Callable[[Asked], object]) -> None:
+        frame = ask(day, clock, answer).frame
+        Warehouse(database, clock).merge("raw.candles", frame, mode="replace", window=day)
+
+    stored(FixedClock(at), bars)
+    stored(FixedClock(at - HOUR), changed)
+    with database.connect() as connection:
+        spans = connection.execute(
+            "select distinct r.ingested_at, r.superseded_at, t.ingested_at "
+            "from raw.candles_revisions r join raw.candles t using (ts)"
+        ).fetchall()
+        Warehouse(database, FixedClock(at - 2 * HOUR)).merge(
+            "raw.candles", ask(day, FixedClock(at), bars).frame.head(0), mode="replace", window=day
+        )
+        gone = connection.execute(
+            "select min(superseded_at - ingested_at) from raw.candles_revisions"
+        ).fetchone()
+    assert spans == [(at, at, at)]
+    assert gone == (timedelta(0),)
+
+
 # --- 36, 37: zones and odd days ------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from regime_pipeline import windows
 from regime_pipeline.providers import budgets
 from regime_pipeline.providers.breaker import (
     Breaker,
@@ -18,6 +19,7 @@ from regime_pipeline.providers.breaker import (
     admit,
     failed,
     judge,
+    rebased,
     succeeded,
 )
 from regime_pipeline.providers.budgets import BUDGETS, Budget, budgets_of, take
@@ -78,6 +80,68 @@ def store(request: pytest.FixtureRequest) -> Store:
 def fresh(store: Store, **more: object) -> HostGate:
     """Another process, as far as the shared state can tell."""
     return HostGate(store, **{"refresh_s": 0.0, **more})  # type: ignore[arg-type]
+
+
+# --- the clock -----------------------------------------------------------------------------------
+
+
+def test_fault_35_a_budget_counted_in_the_future_is_counted_anew() -> None:
+    budget = Budget("weight", 100, 60.0, weighted=True)
+    usage, _ = take(None, AT, budget, 80, 80)
+    assert take(usage, AT, budget, 1, 1)[1].units == 0
+    _, grant = take(usage, AT - timedelta(hours=1), budget, 1, 10)
+    assert grant.units == 10 and grant.left_s <= 60
+    _, grant = take(usage, AT - timedelta(seconds=1), budget, 1, 10)
+    assert grant.units == 0  # a small step back grants nothing twice
+
+
+def test_fault_35_no_wait_of_a_breaker_outlasts_what_was_meant_when_the_clock_is_set_back() -> None:
+    hands = Hands()
+    store = MemoryStore(hands)
+    gate = fresh(store, sleep=hands.sleep)
+    done(gate, error=Banned("banned", retry_after=300.0))
+    place = Place(SPOT.provider, SPOT.host)
+    hands.at -= timedelta(hours=1)
+    with pytest.raises(CircuitOpen) as refused:
+        done(fresh(store, sleep=hands.sleep))
+    assert 290 < refused.value.retry_after <= 300
+    hands.at += timedelta(seconds=301)
+    done(fresh(store, sleep=hands.sleep))
+    done(fresh(store, sleep=hands.sleep))
+    assert store.look(place)[0].state is State.CLOSED
+
+    done(gate, error=RateLimited("slow down", retry_after=20.0))
+    hands.at -= timedelta(hours=1)
+    done(fresh(store, sleep=hands.sleep))  # sits out a minute at most, by its own clock
+    assert sum(hands.slept) <= 61
+
+
+def test_fault_35_a_lost_probe_is_given_up_after_its_lease_when_the_clock_is_set_back() -> None:
+    policy = Policy(failures=1, lease_s=40.0)
+    b = failed(Breaker(), AT, None, Transient("x"), policy)
+    b, verdict = admit(b, AT + timedelta(seconds=31), "lost", policy)
+    assert verdict is Verdict.PROBE
+    earlier = AT - timedelta(hours=1)
+    b = rebased(b, earlier, policy)
+    assert judge(b, earlier + timedelta(seconds=39))[0] is not Verdict.PROBE
+    assert judge(b, earlier + timedelta(seconds=41))[0] is Verdict.PROBE
+    assert rebased(b, earlier, policy) == b
+
+
+def test_fault_35_what_one_process_counts_by_itself_knows_no_clock_but_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = MemoryStore()
+    before = store.look(Place("binance", "x"))[1]
+
+    class Set(datetime):
+        @classmethod
+        def now(cls, tz=None):  # type: ignore[no-untyped-def]
+            return super().now(tz) - timedelta(hours=1)
+
+    monkeypatch.setattr(windows, "datetime", Set)
+    assert windows.SystemClock().now() < before - timedelta(minutes=59)
+    assert timedelta(0) <= store.look(Place("binance", "x"))[1] - before < timedelta(minutes=1)
 
 
 # --- budgets -------------------------------------------------------------------------------------

@@ -271,7 +271,8 @@ def test_least_roles_suffice_to_build_and_to_read(
     frames, now = regimes("SSHH")
     write(database, {"market.candles_1h": closes("spot", np.full(4, 50.0)), **frames}, now)
     prefix = f"t{secrets.token_hex(4)}"
-    roles = ensure_roles(database, tmp_path, prefix=prefix)
+    with database.connect() as connection:
+        roles = ensure_roles(connection, database.url, tmp_path, prefix=prefix)
     try:
         build(Database(roles.urls["pipeline"]))
         reader = Database(roles.urls["bi"])

@@ -170,6 +170,70 @@ CASES: list[tuple[str, str, dict[str, Any], set[str]]] = [
     ),
     ("coinglass/futures_supported-coins__1", "/coinglass/api/futures/supported-coins", {}, set()),
     ("alternative_me/fng__1", "/alternative_me/fng/", {"limit": 2}, {"time_until_update"}),
+    ("binance/api_v3_ticker_24hr__1", "/binance/api/v3/ticker/24hr", BTC, set()),
+    ("binance/api_v3_avgPrice__1", "/binance/api/v3/avgPrice", BTC, {"closeTime"}),
+    ("binance_us/api_v3_ticker_24hr__1", "/binance_us/api/v3/ticker/24hr", BTC, set()),
+    *[
+        (
+            f"binance_futures/fapi_v1_{name}PriceKlines__1",
+            f"/binance_futures/fapi/v1/{name}PriceKlines",
+            {where: "BTCUSDT", "interval": "1h"},
+            set(),
+        )
+        for name, where in (("mark", "symbol"), ("index", "pair"))
+    ],
+    (
+        "binance_futures/futures_data_basis__1",
+        "/binance_futures/futures/data/basis",
+        {"pair": "BTCUSDT", "contractType": "PERPETUAL", "period": "1h"},
+        {"annualizedBasisRate"},
+    ),
+    (
+        "binance_futures/futures_data_takerBuySellVol__1",
+        "/binance_futures/futures/data/takerBuySellVol",
+        {"pair": "BTCUSD", "contractType": "ALL", "period": "1h"},
+        set(),
+    ),
+    (
+        "okx/market_index-tickers__1",
+        "/okx/api/v5/market/index-tickers",
+        {"instId": "BTC-USDT"},
+        set(),
+    ),
+    *[
+        (f"okx/rubik_{recorded}__1", f"{RUBIK}/{path}", {"ccy": "BTC"} | params, set())
+        for recorded, path, params in (
+            ("stat_contracts_long-short-account-ratio", "contracts/long-short-account-ratio", {}),
+            ("stat_contracts_open-interest-volume", "contracts/open-interest-volume", {}),
+            ("stat_taker-volume", "taker-volume", {"instType": "CONTRACTS"}),
+            ("stat_trading-data_support-coin", "trading-data/support-coin", {}),
+            ("GetRubikMarginLendingRatio", "margin/loan-ratio", {}),
+            ("GetRubikOptionsSummary", "option/open-interest-volume", {}),
+            ("GetRubikPutCallRatio", "option/open-interest-volume-ratio", {}),
+            ("GetRubikInterestVolumeExpiry", "option/open-interest-volume-expiry", {}),
+            (
+                "GetRubikInterestVolumeStrike",
+                "option/open-interest-volume-strike",
+                {"expTime": "20240614"},
+            ),
+            ("GetRubikTakerFlow", "option/taker-block-volume", {}),
+        )
+    ],
+    *[
+        (
+            f"bybit/v5_market_{name}-kline__1",
+            f"{BYBIT}/{name}-kline",
+            LINEAR | {"interval": "60"},
+            set(),
+        )
+        for name in ("mark-price", "premium-index-price")
+    ],
+    (
+        "lunarcrush/system_changes__1",
+        "/lunarcrush/public/system/changes",
+        {},
+        set(),
+    ),
 ]
 
 ERRORS: list[tuple[str, str, dict[str, Any], int]] = [

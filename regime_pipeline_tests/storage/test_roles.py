@@ -11,11 +11,16 @@ import pytest
 from sqlalchemy import make_url
 
 from regime_pipeline.storage.database import Database
-from regime_pipeline.storage.roles import ROLES, ensure_roles
+from regime_pipeline.storage.roles import ROLES, Roles, ensure_roles
 from regime_pipeline.storage.warehouse import Warehouse
 from regime_pipeline.windows import Window, utc
 from regime_pipeline_tests._server import TestServer
 from regime_pipeline_tests.storage.frames import DAY_1, raw_candles
+
+
+def made(database: Database, home: Path, prefix: str) -> Roles:
+    with database.connect() as connection:
+        return ensure_roles(connection, database.url, home, prefix=prefix)
 
 
 @pytest.fixture
@@ -23,7 +28,7 @@ def urls(postgres: TestServer, database: Database, tmp_path: Path) -> Iterator[d
     """URLs by role; the roles are the server's, so their names are this test's own."""
     Warehouse(database).merge("raw.candles", raw_candles())
     prefix = f"t{secrets.token_hex(4)}"
-    roles = ensure_roles(database, tmp_path, prefix=prefix)
+    roles = made(database, tmp_path, prefix)
     assert roles.skipped is None
     with database.connect() as connection:
         connection.execute("create table reporting.mart as select 1 as n")
@@ -135,10 +140,10 @@ def test_making_roles_again_keeps_passwords_and_an_ordinary_account_is_told_why_
     database: Database, tmp_path: Path, urls: dict[str, str]
 ) -> None:
     prefix = make_url(urls["bi"]).username.removesuffix("_bi")
-    assert dict(ensure_roles(database, tmp_path, prefix=prefix).urls) == urls
+    assert dict(made(database, tmp_path, prefix).urls) == urls
     assert (tmp_path / "database_roles.json").stat().st_mode & 0o777 == 0o600
     ordinary = Database(urls["pipeline"])
-    told = ensure_roles(ordinary, tmp_path, prefix="other")
+    told = made(ordinary, tmp_path, "other")
     assert told.skipped is not None
     assert "superuser" in told.skipped
     assert not told.urls
