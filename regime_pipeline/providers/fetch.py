@@ -27,9 +27,10 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from pydantic import SecretStr
 
-from regime_pipeline.catalogue.frames import DTYPES, empty, split
+from regime_pipeline.catalogue.frames import DTYPES, empty, is_in_order, key_order, split
 from regime_pipeline.catalogue.registry import FIELDS, table
 from regime_pipeline.providers.archive import Harvest, collect
 from regime_pipeline.providers.errors import (
@@ -931,20 +932,25 @@ def _unique(
     The later reply wins; within equal times the larger values do, so that the order of pages and
     rows never decides. Exact repeats vanish.
     """
-    if not frame.duplicated(key).any():
-        return frame.sort_values(key, ignore_index=True), frame.head(0)
-    order = [*key, "fetched_at", *values, "payload_id"]
-    frame = frame.sort_values(order, kind="stable", na_position="first", ignore_index=True)
-    lost = frame.duplicated(key, keep="last").to_numpy()
-    if not lost.any():
-        return frame, frame.head(0)
-    kept = frame.loc[~lost].reset_index(drop=True)
-    losers = frame.loc[lost]
-    same = (
-        pd.concat([losers, kept]).duplicated([*key, *values], keep="last").to_numpy()[: len(losers)]
+    order, repeats = key_order([pa.array(frame[c]) for c in key])
+    if not repeats.any():
+        kept = frame if is_in_order(order) else frame.take(order)
+        return kept.reset_index(drop=True), frame.head(0)
+    several = repeats | np.append(repeats[1:], False)
+    rivals = frame.take(order[several]).sort_values(
+        [*key, "fetched_at", *values, "payload_id"], kind="stable", na_position="first"
     )
-    differing = losers.loc[~same].drop_duplicates([*key, *values]).reset_index(drop=True)
-    return kept, differing
+    lost = rivals.duplicated(key, keep="last").to_numpy()
+    winners, losers = rivals.loc[~lost], rivals.loc[lost]
+    same = pd.concat([losers, winners]).duplicated([*key, *values], keep="last").to_numpy()
+    differing = losers.loc[~same[: len(losers)]].drop_duplicates([*key, *values])
+    order[several] = rivals.index
+    gone = np.zeros(len(frame), dtype=bool)
+    gone[losers.index] = True
+    return (
+        frame.take(order[~gone[order]]).reset_index(drop=True),
+        differing.reset_index(drop=True),
+    )
 
 
 def _assemble(
@@ -994,7 +1000,9 @@ def _assemble(
         bad.append(refused)
     for frame in bad:
         _count(streams, frame, "quarantined")
-    return ready.sort_values(key, ignore_index=True), _quarantine(bad, target.fields)
+    if len(parts) > 1:
+        ready = ready.sort_values(key, ignore_index=True)
+    return ready, _quarantine(bad, target.fields)
 
 
 def _nulls(column: str, index: pd.Index) -> pd.Series:
