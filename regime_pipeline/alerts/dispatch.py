@@ -24,13 +24,13 @@ from regime_pipeline.alerts import signing
 from regime_pipeline.alerts.endpoints import Endpoint, EndpointRefused, checked_address, endpoints
 from regime_pipeline.providers.errors import http_date
 from regime_pipeline.providers.http import CLOCKS_APART
+from regime_pipeline.providers.redact import Redactor
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
 from regime_pipeline.windows import Clock, SystemClock
 
 LEASE = timedelta(seconds=30)
 RESPONSE_CAP = 64 * 1024
-EXCERPT = 2048
 BACKOFF_S = (5.0, 30.0, 120.0, 300.0, 900.0)
 USER_AGENT = "regime-pipeline"
 _REFUSED = (400, 401, 403)
@@ -145,6 +145,7 @@ def dispatch_due(
     if not targets:
         return counts
     secret = signing.signing_secret(settings)
+    redactor = Redactor.of(settings)
 
     async def work() -> None:
         limits = httpx.Limits(max_connections=max(4, len(targets)))
@@ -153,7 +154,17 @@ def dispatch_due(
         ) as client:
             await asyncio.gather(
                 *(
-                    _drain(client, e, secret, database, settings, clock, started + budget_s, counts)
+                    _drain(
+                        client,
+                        e,
+                        secret,
+                        redactor,
+                        database,
+                        settings,
+                        clock,
+                        started + budget_s,
+                        counts,
+                    )
                     for e in targets
                 )
             )
@@ -166,6 +177,7 @@ async def _drain(
     client: httpx.AsyncClient,
     endpoint: Endpoint,
     secret: SecretStr,
+    redactor: Redactor,
     database: Database,
     settings: Settings,
     clock: Clock,
@@ -178,7 +190,7 @@ async def _drain(
         claimed = await asyncio.to_thread(_claim, database, endpoint.name, clock)
         if claimed is None:
             return
-        answer = await _send(client, endpoint, claimed, secret, settings, stamps)
+        answer = await _send(client, endpoint, claimed, secret, redactor, settings, stamps)
         state = await asyncio.to_thread(_settle, database, endpoint.name, claimed, answer, clock)
         counts[state] += 1
 
@@ -203,6 +215,7 @@ async def _send(
     endpoint: Endpoint,
     claimed: Claimed,
     secret: SecretStr,
+    redactor: Redactor,
     settings: Settings,
     stamps: _Stamps,
 ) -> Answer:
@@ -248,7 +261,7 @@ async def _send(
         )
         response = await client.send(request, stream=True)
         try:
-            return response, await _read_some(response)
+            return response, await _excerpt(response, redactor)
         finally:
             await response.aclose()
 
@@ -275,15 +288,14 @@ async def _send(
     )
 
 
-async def _read_some(response: httpx.Response) -> str:
-    kept = b""
-    seen = 0
+async def _excerpt(response: httpx.Response, redactor: Redactor) -> str:
+    """The start of the body; redacted before it is cut, for nobody finds half a key."""
+    body = b""
     async for chunk in response.aiter_raw():
-        seen += len(chunk)
-        kept = (kept + chunk)[:EXCERPT]
-        if seen > RESPONSE_CAP:
+        body += chunk
+        if len(body) > RESPONSE_CAP:
             break
-    return kept.decode("utf-8", "replace").replace("\x00", "")
+    return redactor.text(redactor.body(body[:RESPONSE_CAP]).decode("utf-8", "replace"))
 
 
 def _retry_after(text: str | None) -> float | None:

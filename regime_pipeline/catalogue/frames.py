@@ -6,11 +6,14 @@ Expectations suites, rules about reports are dbt tests; neither is repeated here
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import pyarrow as arrow
+import pyarrow.compute as pc
 
 from regime_pipeline.catalogue.model import Field, Kind, Table
 from regime_pipeline.catalogue.registry import FIELDS
@@ -167,3 +170,41 @@ def split(frame: pd.DataFrame, table: Table) -> tuple[pd.DataFrame, pd.DataFrame
         bad = conformed.loc[reasons.index].assign(reason=reasons)
         good = conformed.drop(index=reasons.index)
         return good.reset_index(drop=True), bad.reset_index(drop=True)
+
+
+# -------------------------------------------------------------------- keys
+
+
+def _ranks(column: arrow.Array | arrow.ChunkedArray) -> np.ndarray:
+    """Whole numbers in the column's order, nulls first; text by code point."""
+    if isinstance(column, arrow.ChunkedArray):
+        column = column.combine_chunks()
+    if not (arrow.types.is_string(column.type) or arrow.types.is_large_string(column.type)):
+        lowest = np.iinfo(np.int64).min
+        return column.cast(arrow.int64()).fill_null(lowest).to_numpy(zero_copy_only=False)
+    encoded = column.dictionary_encode()
+    rank = np.full(len(encoded.dictionary) + 1, -1)  # the last one, which -1 means, is the null's
+    rank[pc.array_sort_indices(encoded.dictionary).to_numpy()] = np.arange(len(rank) - 1)
+    return rank[encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
+
+
+def key_order(
+    columns: Sequence[arrow.Array | arrow.ChunkedArray], tie: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Stable order of rows by key, and which row (in that order) repeats the key before it.
+
+    ``tie`` orders rows of one key among themselves, ascending, before their order of arrival.
+    """
+    ranks = [_ranks(c) for c in columns]
+    order = np.lexsort([*([] if tie is None else [tie]), *ranks[::-1]])
+    repeats = np.ones(len(order), dtype=bool)
+    repeats[:1] = False
+    for rank in ranks:
+        ordered = rank[order]
+        repeats[1:] &= ordered[1:] == ordered[:-1]
+    return order, repeats
+
+
+def is_in_order(order: np.ndarray) -> bool:
+    """Whether rows lie already as an order says."""
+    return bool((order[1:] > order[:-1]).all())

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+import numpy as np
 import pandas as pd
 
 from regime_pipeline.orchestration.derived import asset_key
@@ -160,8 +161,19 @@ def _write_page(outcome: Any, page: Any) -> None:
     from great_expectations.render.renderer import ValidationResultsPageRenderer
     from great_expectations.render.view import DefaultJinjaPageView
 
+    for found in outcome.results:
+        found.result = _python_numbers(found.result)
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text(DefaultJinjaPageView().render(ValidationResultsPageRenderer().render(outcome)))
+
+
+def _python_numbers(value: Any) -> Any:
+    """Results as the renderer takes them: it refuses numpy's numbers."""
+    if isinstance(value, dict):
+        return {k: _python_numbers(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_python_numbers(v) for v in value]
+    return value.item() if isinstance(value, np.generic) else value
 
 
 CHECKS = (

@@ -96,7 +96,8 @@ def hour_spans(
         last: end, exclusive; no later than the last full hour at ``now``.
         stored: hours with rows, as stretches: ``KEY``, ``start``, ``end``.
         log: rows of ``ops.fetch_log`` about the series: ``KEY``, ``run_id``, ``window_start``,
-            ``window_end``, ``fetch_status``, ``error_class``, ``request_count``, ``fetched_at``.
+            ``window_end``, ``fetch_status``, ``error_class``, ``request_count``, ``fetched_at``,
+            ``endpoint_path``.
         begins: bool, series x hours: which hours are judged at all.
         now: decides what is not due yet and what is too old.
 
@@ -122,6 +123,7 @@ def hour_spans(
         _answers(good, horizon, (count, length), first, 0.0) if multi.any() else answered
     )
     failure, classes = _failures(log, horizon, (count, length), first)
+    lacking, plans = _lacking(log, horizon, (count, length), first)
     hour = np.arange(first, last)[None, :]
     refusals = np.array([_CODE.get(REFUSED.get(c, ""), -1) for c in ("", *classes)])[failure]
 
@@ -151,7 +153,10 @@ def hour_spans(
     cause = np.where(told, failure, 0)
     beyond = (state == _CODE["beyond_retention"]) & (refusals < 0)
     cell = (state * (len(classes) + 2) + np.where(beyond, len(classes) + 1, cause)).astype(np.int64)
-    return _runs(np.where(begins, cell, -1), series, classes, first)
+    # of a series of several endpoints the others may have filled the hour
+    part = np.where(multi & (state <= _CODE["venue_had_none"]), lacking, 0)
+    cell = cell * len(plans) + part
+    return _runs(np.where(begins, cell, -1), series, classes, plans, first)
 
 
 def _painted(
@@ -235,8 +240,35 @@ def _failures(
     return out, classes
 
 
+def _lacking(
+    log: pd.DataFrame, horizon: np.ndarray, shape: tuple[int, int], first: int
+) -> tuple[np.ndarray, list[str]]:
+    """Which endpoints the plan kept from each hour: number of a list of them, and the lists.
+
+    The first list is empty. An endpoint that ever answered for the hour is not in any.
+    """
+    out = np.zeros(shape, np.int64)
+    lists = [""]
+    if log.empty:
+        return out, lists
+    refused = log[(log["fetch_status"] == "failed") & (log["error_class"] == "PlanLimit")]
+    for path in sorted(refused["endpoint_path"].dropna().unique()):
+        told = log[(log["endpoint_path"] == path) & log["fetch_status"].isin(ANSWERED)]
+        kept_from = _answers(
+            refused[refused["endpoint_path"] == path], horizon, shape, first, 0.0
+        ) & ~_answers(told, horizon, shape, first, 0.0)
+        before, here = np.unique(out[kept_from], return_inverse=True)
+        out[kept_from] = len(lists) + here
+        lists += [f"{lists[i]}, {path}" if i else path for i in before]
+    return out, lists
+
+
 def _runs(
-    cell: np.ndarray, series: Sequence[Series], classes: Sequence[str], first: int
+    cell: np.ndarray,
+    series: Sequence[Series],
+    classes: Sequence[str],
+    plans: Sequence[str],
+    first: int,
 ) -> pd.DataFrame:
     """Runs of equal cells as stretches; -1 is no cell."""
     count, length = cell.shape
@@ -249,10 +281,11 @@ def _runs(
     kept = value >= 0
     number, start, end, value = number[kept], start[kept], end[kept], value[kept]
     width = len(classes) + 2
+    value, part = value // len(plans), value % len(plans)
     state, cause = value // width, value % width
     reasons = [
-        _reason(STATES[s], c, series[n], classes)
-        for n, s, c in zip(number, state, cause, strict=True)
+        _reason(STATES[s], c, series[n], classes, plans[p])
+        for n, s, c, p in zip(number, state, cause, part, strict=True)
     ]
     keys = pd.DataFrame([s.key for s in series], columns=list(KEY)).take(number)
     return typed(
@@ -266,7 +299,10 @@ def _runs(
     )
 
 
-def _reason(state: str, cause: int, of: Series, classes: Sequence[str]) -> str | None:
+def _reason(state: str, cause: int, of: Series, classes: Sequence[str], lacking: str) -> str | None:
+    if lacking:
+        rows = "" if state == "stored" else f"{_REASONS[state]}; "
+        return f"{rows}plan limit: {lacking}"
     if state == "stored":
         return None
     if state == "source_off":

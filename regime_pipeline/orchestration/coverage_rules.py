@@ -4,7 +4,8 @@ The rules, from which ``ops.coverage`` follows:
 
 hourly
     A row is owed for every closed hour. Of a series that several endpoints fill (positioning), the
-    hour counts as stored when rows are there and all of them have answered for it.
+    hour counts as stored when rows are there and all of them have answered for it; endpoints that the
+    key's plan lacks are named in its reason.
 daily
     A row is owed for every day; the hours of a day share what became of its row.
 answers

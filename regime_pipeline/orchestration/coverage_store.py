@@ -47,7 +47,7 @@ DATASETS = tuple(RULES)
 """Raw datasets that have a coverage."""
 _LOG = (
     "source", "venue", "market", "symbol", "run_id", "window_start", "window_end", "fetch_status",
-    "error_class", "request_count", "fetched_at",
+    "error_class", "request_count", "fetched_at", "endpoint_path",
 )  # fmt: skip
 
 

@@ -8,14 +8,12 @@ running bar is part of the reply.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 
 import numpy as np
-import pandas as pd
 
 from regime_pipeline.providers import binance_market as market
 from regime_pipeline.providers.plan import TRADE_REACH, TRADE_STEP, Endpoint, Feed, Paging
-from regime_pipeline.providers.wire import Columns, Context, document, rows_of
+from regime_pipeline.providers.wire import ByColumns, Columns, Context, Reading, document, rows_of
 
 KLINE_FIELDS = (
     "open_time",
@@ -33,38 +31,53 @@ KLINE_FIELDS = (
 )
 
 
-def parse_klines(body: bytes, ctx: Context, provider: str = "binance") -> pd.DataFrame:
+def read_klines(body: bytes, ctx: Context, provider: str) -> Reading:
     """Klines as candles: amounts in base coin and quote currency.
 
     Returns:
         ts, the columns of ``raw.candles``, ``close_time`` (exclusive end of the bar), reason.
     """
     columns = Columns.arrays(rows_of(document(body, provider)), KLINE_FIELDS)
-    ts = columns.time("open_time", ctx)
+    ts = columns.stamps("open_time", ctx)
     # the close of the running bar may lie a whole bar ahead, which is no error of the row
     # ends on its last millisecond, or microsecond where the reply is in those
-    close = columns.time("close_time", Context()).floor("ms") + timedelta(milliseconds=1)
-    columns.fail_where(np.asarray(close <= ts), "close_time: not after the open")
-    return columns.frame(
+    close = columns.stamps("close_time", Context()).astype("M8[ms]") + np.timedelta64(1, "ms")
+    columns.fail_where(close <= ts, "close_time: not after the open")
+    told = columns.numbers(
+        "open",
+        "high",
+        "low",
+        "close",
+        "volume",
+        optional=("quote_volume", "taker_base", "taker_quote"),
+    )
+    return columns.reading(
         {
             "ts": ts,
-            "open": columns.number("open"),
-            "high": columns.number("high"),
-            "low": columns.number("low"),
-            "close": columns.number("close"),
-            "volume_base": columns.number("volume"),
-            "volume_quote": columns.number("quote_volume", optional=True),
-            "taker_buy_base": columns.number("taker_base", optional=True),
-            "taker_buy_quote": columns.number("taker_quote", optional=True),
+            "open": told["open"],
+            "high": told["high"],
+            "low": told["low"],
+            "close": told["close"],
+            "volume_base": told["volume"],
+            "volume_quote": told["quote_volume"],
+            "taker_buy_base": told["taker_base"],
+            "taker_buy_quote": told["taker_quote"],
             "trade_count": columns.integer("trades", optional=True),
-            "close_time": close,
+            "close_time": close.astype("M8[us]"),
         }
     )
 
 
-def parse_klines_us(body: bytes, ctx: Context) -> pd.DataFrame:
+@ByColumns
+def parse_klines(body: bytes, ctx: Context) -> Reading:
+    """Klines of Binance spot."""
+    return read_klines(body, ctx, "binance")
+
+
+@ByColumns
+def parse_klines_us(body: bytes, ctx: Context) -> Reading:
     """Klines of Binance.US."""
-    return parse_klines(body, ctx, "binance_us")
+    return read_klines(body, ctx, "binance_us")
 
 
 KLINES = Endpoint("binance", "api_v3_klines", "/api/v3/klines", parse_klines, weight=2)

@@ -14,15 +14,16 @@ import numpy as np
 import pandas as pd
 
 from regime_pipeline.providers import binance_market as market
-from regime_pipeline.providers.binance import book_and_trades
-from regime_pipeline.providers.binance import parse_klines as _spot_klines
+from regime_pipeline.providers.binance import book_and_trades, read_klines
 from regime_pipeline.providers.plan import Endpoint, Feed, Paging
 from regime_pipeline.providers.predictions import DATASET as PREDICTIONS
 from regime_pipeline.providers.predictions import running_estimates
 from regime_pipeline.providers.wire import (
+    ByColumns,
     Columns,
     Context,
     Parser,
+    Reading,
     document,
     objects_of,
     rows_of,
@@ -34,9 +35,10 @@ RETENTION = timedelta(days=30)
 SHARE_TOLERANCE = 0.01
 
 
-def parse_klines(body: bytes, ctx: Context) -> pd.DataFrame:
+@ByColumns
+def parse_klines(body: bytes, ctx: Context) -> Reading:
     """Klines of a perpetual; the same 12 fields as on spot."""
-    return _spot_klines(body, ctx, PROVIDER)
+    return read_klines(body, ctx, PROVIDER)
 
 
 def parse_funding_rate(body: bytes, ctx: Context) -> pd.DataFrame:
@@ -146,7 +148,7 @@ def parse_reference_klines(body: bytes, ctx: Context) -> pd.DataFrame:
     Returns:
         ts, open, high, low, close, ``close_time`` (exclusive end), reason.
     """
-    bars = _spot_klines(body, ctx, PROVIDER)
+    bars = parse_klines(body, ctx)
     return bars[["ts", "open", "high", "low", "close", "close_time", "reason"]]
 
 

@@ -22,14 +22,15 @@ from datetime import UTC, datetime, timedelta
 from functools import reduce
 from queue import SimpleQueue
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from pydantic import SecretStr
 
-from regime_pipeline.catalogue.frames import DTYPES, empty, split
+from regime_pipeline.catalogue.frames import DTYPES, empty, is_in_order, key_order, split
 from regime_pipeline.catalogue.registry import FIELDS, table
 from regime_pipeline.providers.archive import Harvest, collect
 from regime_pipeline.providers.errors import (
@@ -55,9 +56,11 @@ from regime_pipeline.providers.registry import (
 from regime_pipeline.providers.symbols import VenueSymbol, names_over, to_venue
 from regime_pipeline.providers.symbols import split as split_symbol
 from regime_pipeline.providers.trades import hourly, whole_hours
-from regime_pipeline.providers.wire import CURSOR, ROWS
+from regime_pipeline.providers.wire import CURSOR, ROWS, ByColumns, Context, Reading, joined
 from regime_pipeline.settings import Settings
 from regime_pipeline.windows import HOUR, Clock, SystemClock, Window, floor_hour
+
+T = TypeVar("T")
 
 TIMEFRAME = "1h"
 INTERVAL = HOUR
@@ -137,8 +140,8 @@ class FetchResult:
 
 @dataclass
 class _Page:
-    frame: pd.DataFrame
-    reply: Reply[pd.DataFrame]
+    frame: pd.DataFrame | Reading
+    reply: Reply[Any]
     complete: bool = True
     """Whether the listing that the page is part of came to its end."""
 
@@ -431,8 +434,12 @@ class _SourceRun:
         if self.halted.is_set():
             raise ProviderError("the run was stopped")
         context = replace(stream.feed.context, now=self._now)
+        parser = stream.feed.endpoint.parse
+        read: Callable[[bytes, Context], pd.DataFrame | Reading] = (
+            parser.read if isinstance(parser, ByColumns) else parser
+        )
         try:
-            reply = self.get(stream, params, lambda body: stream.feed.endpoint.parse(body, context))
+            reply = self.get(stream, params, lambda body: read(body, context))
         except ProviderError as error:
             with self._lock:
                 stream.requests += error.attempts
@@ -442,8 +449,8 @@ class _SourceRun:
         return _Page(reply.parsed, reply)
 
     def get(
-        self, stream: _Stream, params: Mapping[str, str], parse: Callable[[bytes], pd.DataFrame]
-    ) -> Reply[pd.DataFrame]:
+        self, stream: _Stream, params: Mapping[str, str], parse: Callable[[bytes], T]
+    ) -> Reply[T]:
         """One reply of the source."""
         feed = stream.feed
         path = feed.path(stream.symbol) if feed.path and stream.symbol else feed.endpoint.path
@@ -465,7 +472,7 @@ def _incomplete(pages: Iterable[_Page]) -> None:
         page.complete = False
 
 
-def _span(frame: pd.DataFrame) -> PageSpan:
+def _span(frame: pd.DataFrame | Reading) -> PageSpan:
     cursor = frame.attrs.get(CURSOR)
     if not len(frame) or "ts" not in frame:
         return PageSpan(frame.attrs.get(ROWS, len(frame)), cursor=cursor)
@@ -473,14 +480,14 @@ def _span(frame: pd.DataFrame) -> PageSpan:
     if first is None:
         raise ContractViolation("no row of the page has a readable time")
     # a dataset may make several rows of one provider row
-    rows = frame["ts"].nunique() if "metric" in frame else len(frame)
+    rows = pd.Series(frame["ts"]).nunique() if "metric" in frame else len(frame)
     rows = frame.attrs.get(ROWS, rows)
     return PageSpan(int(rows), first, last, cursor)
 
 
-def _extent(frame: pd.DataFrame) -> tuple[datetime, datetime] | tuple[None, None]:
+def _extent(frame: pd.DataFrame | Reading) -> tuple[datetime, datetime] | tuple[None, None]:
     """Oldest and newest time of a page, null without a readable one (numpy: pages are many)."""
-    stamps = frame["ts"].to_numpy("M8[us]")
+    stamps = np.asarray(frame["ts"], "M8[us]")
     stamps = stamps[~np.isnat(stamps)]
     if not len(stamps):
         return None, None
@@ -629,8 +636,7 @@ def _rows(
     """
     pages = [(n, p) for n, s in batch.streams.items() for p in s.pages if len(p.frame)]
     one = batch.one
-    frame = pd.concat([p.frame for _, p in pages], ignore_index=True)
-    frame.attrs = {}
+    frame = _concat([p.frame for _, p in pages])
     page = np.repeat(np.arange(len(pages)), [len(p.frame) for _, p in pages])
     frame["payload_id"] = pd.array([p.reply.landed.payload_id for _, p in pages], dtype="str").take(
         page
@@ -668,6 +674,14 @@ def _rows(
     _judge_rows(frame, batch, common)
     _one_coin_each(frame, batch)
     _stamp(frame, batch, common)
+    return frame
+
+
+def _concat(pages: Sequence[pd.DataFrame | Reading]) -> pd.DataFrame:
+    if readings := [p for p in pages if isinstance(p, Reading)]:
+        return joined(readings)
+    frame = pd.concat([p for p in pages if isinstance(p, pd.DataFrame)], ignore_index=True)
+    frame.attrs = {}
     return frame
 
 
@@ -928,20 +942,25 @@ def _unique(
     The later reply wins; within equal times the larger values do, so that the order of pages and
     rows never decides. Exact repeats vanish.
     """
-    if not frame.duplicated(key).any():
-        return frame.sort_values(key, ignore_index=True), frame.head(0)
-    order = [*key, "fetched_at", *values, "payload_id"]
-    frame = frame.sort_values(order, kind="stable", na_position="first", ignore_index=True)
-    lost = frame.duplicated(key, keep="last").to_numpy()
-    if not lost.any():
-        return frame, frame.head(0)
-    kept = frame.loc[~lost].reset_index(drop=True)
-    losers = frame.loc[lost]
-    same = (
-        pd.concat([losers, kept]).duplicated([*key, *values], keep="last").to_numpy()[: len(losers)]
+    order, repeats = key_order([pa.array(frame[c]) for c in key])
+    if not repeats.any():
+        kept = frame if is_in_order(order) else frame.take(order)
+        return kept.reset_index(drop=True), frame.head(0)
+    several = repeats | np.append(repeats[1:], False)
+    rivals = frame.take(order[several]).sort_values(
+        [*key, "fetched_at", *values, "payload_id"], kind="stable", na_position="first"
     )
-    differing = losers.loc[~same].drop_duplicates([*key, *values]).reset_index(drop=True)
-    return kept, differing
+    lost = rivals.duplicated(key, keep="last").to_numpy()
+    winners, losers = rivals.loc[~lost], rivals.loc[lost]
+    same = pd.concat([losers, winners]).duplicated([*key, *values], keep="last").to_numpy()
+    differing = losers.loc[~same[: len(losers)]].drop_duplicates([*key, *values])
+    order[several] = rivals.index
+    gone = np.zeros(len(frame), dtype=bool)
+    gone[losers.index] = True
+    return (
+        frame.take(order[~gone[order]]).reset_index(drop=True),
+        differing.reset_index(drop=True),
+    )
 
 
 def _assemble(
@@ -991,7 +1010,9 @@ def _assemble(
         bad.append(refused)
     for frame in bad:
         _count(streams, frame, "quarantined")
-    return ready.sort_values(key, ignore_index=True), _quarantine(bad, target.fields)
+    if len(parts) > 1:
+        ready = ready.sort_values(key, ignore_index=True)
+    return ready, _quarantine(bad, target.fields)
 
 
 def _nulls(column: str, index: pd.Index) -> pd.Series:
@@ -1029,7 +1050,8 @@ def _contract_sizes(streams: Sequence[_Stream]) -> dict[tuple[str, str], float]:
     for stream in streams:
         if stream.feed.part == CONTRACTS:
             for page in stream.pages:
-                known = page.frame[page.frame["contract_base"].notna()]
+                listed = _concat([page.frame])
+                known = listed[listed["contract_base"].notna()]
                 names = [(stream.source.name, str(n)) for n in known["venue_symbol"]]
                 out |= dict(zip(names, known["contract_base"], strict=True))
     return out
@@ -1056,7 +1078,8 @@ def _label_intervals(good: pd.DataFrame, lists: Sequence[_Stream]) -> pd.DataFra
     """
     for stream in lists:
         for page in stream.pages:
-            listed = page.frame.loc[page.frame["reason"].isna() & page.frame["since"].notna()]
+            listed = _concat([page.frame])
+            listed = listed.loc[listed["reason"].isna() & listed["since"].notna()]
             own = good["source"] == stream.source.name
             names = {
                 to_venue(s, stream.venue, "perp").name: s for s in good.loc[own, "symbol"].unique()

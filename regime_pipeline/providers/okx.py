@@ -23,7 +23,7 @@ from regime_pipeline.providers.okx_market import data_of as _rows
 from regime_pipeline.providers.plan import TRADE_REACH, Endpoint, Feed, Paging
 from regime_pipeline.providers.predictions import DATASET as PREDICTIONS
 from regime_pipeline.providers.predictions import running_estimates
-from regime_pipeline.providers.wire import Columns, Context, Parser
+from regime_pipeline.providers.wire import ByColumns, Columns, Context, Parser, Reading
 from regime_pipeline.windows import HOUR
 
 PROVIDER = "okx"
@@ -50,7 +50,8 @@ CANDLE_FIELDS = (
 )
 
 
-def parse_candles(body: bytes, ctx: Context) -> pd.DataFrame:
+@ByColumns
+def parse_candles(body: bytes, ctx: Context) -> Reading:
     """Candles; ``ctx.market`` decides what the volume fields mean, unknown leaves coins null.
 
     Returns:
@@ -59,7 +60,7 @@ def parse_candles(body: bytes, ctx: Context) -> pd.DataFrame:
     return candle_rows(_rows(body), ctx)
 
 
-def candle_rows(rows: list[object], ctx: Context) -> pd.DataFrame:
+def candle_rows(rows: list[object], ctx: Context) -> Reading:
     """Candle arrays of replies and messages alike."""
     columns = Columns.arrays(rows, CANDLE_FIELDS)
     nulls = np.full(columns.count, np.nan)
@@ -68,22 +69,24 @@ def candle_rows(rows: list[object], ctx: Context) -> pd.DataFrame:
     known = [flag in ("0", "1") for flag in confirm]
     if not all(known):
         columns.fail_where(~np.array(known), "confirm: neither 0 nor 1")
-    return columns.frame(
+    ts = columns.stamps("ts", ctx)
+    amounts = ("volCcyQuote",)
+    told = columns.numbers(
+        "open", "high", "low", "close", *([base] if base else []), optional=amounts
+    )
+    return columns.reading(
         {
-            "ts": columns.time("ts", ctx),
-            "open": columns.number("open"),
-            "high": columns.number("high"),
-            "low": columns.number("low"),
-            "close": columns.number("close"),
-            "volume_base": columns.number(base) if base else nulls,
-            "volume_quote": columns.number("volCcyQuote", optional=True),
+            "ts": ts,
+            "open": told["open"],
+            "high": told["high"],
+            "low": told["low"],
+            "close": told["close"],
+            "volume_base": told[base] if base else nulls,
+            "volume_quote": told["volCcyQuote"],
             "taker_buy_base": nulls,
             "taker_buy_quote": nulls,
             "trade_count": nulls,
-            "is_closed": pd.arrays.BooleanArray(
-                np.array([flag != "0" for flag in confirm], dtype=bool),
-                np.zeros(columns.count, dtype=bool),
-            ),
+            "is_closed": np.array([flag != "0" for flag in confirm], dtype=bool),
         }
     )
 

@@ -31,6 +31,7 @@ from regime_pipeline.providers.wire import (
     Context,
     Parser,
     document,
+    joined,
     member,
     rows_of,
 )
@@ -80,7 +81,7 @@ def parse_candle(body: bytes, ctx: Context) -> pd.DataFrame:
     """A bar as it grows; only one with ``is_closed`` is final."""
     message, instrument, rows = _message(body, "candle")
     market = "perp" if in_contracts(instrument) else "spot"
-    frame = candle_rows(rows, ctx if ctx.market else replace(ctx, market=market))
+    frame = joined([candle_rows(rows, ctx if ctx.market else replace(ctx, market=market))])
     channel = cast("str", cast("dict[str, object]", message["arg"])["channel"])
     frame["interval"] = pd.Series([channel.removeprefix("candle")] * len(frame), dtype="str")
     frame["venue_symbol"] = pd.Series([instrument] * len(frame), dtype="str")

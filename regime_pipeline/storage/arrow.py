@@ -18,7 +18,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from regime_pipeline.catalogue.frames import DTYPES
+from regime_pipeline.catalogue.frames import DTYPES, is_in_order, key_order
 from regime_pipeline.catalogue.model import Kind, Table
 from regime_pipeline.catalogue.registry import FIELDS
 
@@ -118,39 +118,12 @@ def _unstorable(values: pd.Series, *, is_json: bool) -> np.ndarray:
 # -------------------------------------------------------------------- keys
 
 
-def _ranks(column: pa.Array) -> np.ndarray:
-    """Whole numbers in the column's order; text by code point; no nulls."""
-    if pa.types.is_string(column.type):
-        encoded = column.dictionary_encode()
-        rank = np.empty(len(encoded.dictionary), dtype=np.int64)
-        rank[pc.array_sort_indices(encoded.dictionary).to_numpy()] = np.arange(len(rank))
-        return rank[encoded.indices.to_numpy()]
-    return column.cast(pa.int64()).to_numpy(zero_copy_only=False)
-
-
-def key_order(
-    columns: Sequence[pa.Array], tie: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Stable order of rows by key, and which row (in that order) repeats the key before it.
-
-    ``tie`` orders rows of one key among themselves, ascending, before their order of arrival.
-    """
-    ranks = [_ranks(c) for c in columns]
-    order = np.lexsort([*([] if tie is None else [tie]), *ranks[::-1]])
-    repeats = np.ones(len(order), dtype=bool)
-    repeats[:1] = False
-    for rank in ranks:
-        ordered = rank[order]
-        repeats[1:] &= ordered[1:] == ordered[:-1]
-    return order, repeats
-
-
 def sorted_by(rows: pa.Table, key: Sequence[str]) -> pa.Table:
     """Rows in key order, whatever the server's collation."""
     if rows.num_rows < 2:
         return rows
     order, _ = key_order([single(rows.column(c)) for c in key])
-    if bool((order[1:] > order[:-1]).all()):
+    if is_in_order(order):
         return rows
     return rows.take(pa.array(order))
 
@@ -163,13 +136,12 @@ def settle(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
     keys = list(table.key)
     if len(frame) < 2 or frame[keys].isna().to_numpy().any():
         return frame.reset_index(drop=True)
-    columns = [to_arrow(frame[c], FIELDS[c].kind) for c in keys]
     worst_first = None
     if "source_tier" in table.fields:
         worst_first = -frame["source_tier"].fillna(99).to_numpy(dtype="int64")
-    order, repeats = key_order(columns, worst_first)
+    order, repeats = key_order([pa.array(frame[c]) for c in keys], worst_first)
     last_of_key = np.append(~repeats[1:], True)
-    if last_of_key.all() and bool((order[1:] > order[:-1]).all()):
+    if last_of_key.all() and is_in_order(order):
         return frame.reset_index(drop=True)
     return frame.take(order[last_of_key]).reset_index(drop=True)
 

@@ -14,7 +14,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -512,7 +513,11 @@ class _Batch:
             target, _names(self.table.fields)
         )
         with connection.cursor().copy(copy) as stream:
-            for i, block in enumerate(copy_blocks(self.frame, self.table)):
+            blocks = copy_blocks(self.frame, self.table)
+            # the server takes in one block while the next is made
+            for i, block in enumerate(
+                blocks if len(self.frame) <= _MANY_ROWS else _made_ahead(blocks)
+            ):
                 if i > 1:
                     crash_point("mid_copy")
                 stream.write(block)
@@ -716,6 +721,15 @@ def _among(column: str, values: list[str], alias: str | None = None) -> sql.Comp
     return sql.SQL("{} IN ({})").format(
         _names([column], alias), sql.SQL(", ").join(sql.Literal(v) for v in values)
     )
+
+
+def _made_ahead(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """The same blocks, each made by another thread while the one before it is used."""
+    with ThreadPoolExecutor(1, thread_name_prefix="copy") as maker:
+        coming = maker.submit(next, blocks, None)
+        while (block := coming.result()) is not None:
+            coming = maker.submit(next, blocks, None)
+            yield block
 
 
 def _lock_key(table: Table, what: str) -> int:

@@ -30,6 +30,7 @@ class Receiver:
     statuses: list[int] = field(default_factory=list)
     requests: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
     drip_s: float = 0.0
+    reply: bytes = b""
     url: str = ""
     judge: Callable[[dict[str, str], bytes], int] | None = None
 
@@ -51,8 +52,9 @@ def receiver() -> Iterator[Receiver]:
             self.send_response(status)
             if status == 302:
                 self.send_header("location", "http://127.0.0.1:9/")
-            self.send_header("content-length", "0")
+            self.send_header("content-length", str(len(box.reply)))
             self.end_headers()
+            self.wfile.write(box.reply)
 
         def log_message(self, *_: object) -> None:
             return
@@ -265,6 +267,24 @@ def test_gone_ends_the_delivery(database, receiver, tmp_path):
     settings = settings_for(receiver, tmp_path)
     put(database, settings, event())
     assert dispatch_due(database, settings, FixedClock(NOW))["dead"] == 1
+
+
+@pytest.mark.parametrize("before", [0, 1985, 1990, 2040])
+def test_a_receivers_reply_is_kept_without_our_secrets_wherever_it_is_cut(
+    database, receiver, tmp_path, before
+):
+    key = "Zq7" * 12
+    receiver.statuses, receiver.reply = [500], b"x" * before + key.encode() + b"\0 was refused"
+    settings = settings_for(receiver, tmp_path, coinglass_api_key=SecretStr(key))
+    put(database, settings, event())
+    dispatch_due(database, settings, FixedClock(NOW))
+    with database.connect() as conn:
+        ((kept,),) = conn.execute(
+            "SELECT response_excerpt FROM alerts.delivery_attempts"
+        ).fetchall()
+    assert key[:6] not in kept
+    assert kept.startswith(("x" * before + "***")[:1999])
+    assert len(kept) <= 2000
 
 
 def test_two_dispatchers_at_once_send_each_message_once(database, receiver, tmp_path):

@@ -77,10 +77,13 @@ def test_nothing_stored_fails_every_check_and_says_so(platform: Platform) -> Non
 
 
 @pytest.mark.parametrize("hole", [slice(0, 0), slice(5, 6)])
-def test_one_missing_hour_fails_completeness(platform: Platform, hole: slice) -> None:
+def test_one_missing_hour_fails_completeness(
+    platform: Platform, hole: slice, caplog: pytest.LogCaptureFixture
+) -> None:
     platform.warehouse.merge("market.candles_1h", candles(platform, without=hole))
     found = evaluate(platform)["complete_against_the_calendar"]
     assert found.passed is (hole == slice(0, 0))
     page = str(found.metadata["page"].value)
     with open(page) as text:
         assert "expectation" in text.read().lower()
+    assert "invalid value" not in caplog.text  # a number that the page could not show

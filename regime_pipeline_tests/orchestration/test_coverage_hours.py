@@ -53,10 +53,11 @@ def log(*rows: dict[str, object], key: tuple[str, ...] = BTC) -> pd.DataFrame:
                 "error_class": row.get("error"),
                 "request_count": row.get("requests", 1),
                 "fetched_at": DAY1 + row.get("at", 30) * HOUR,  # type: ignore[operator]
+                "endpoint_path": row.get("path", "/path"),
             }
         )
     columns = [*KEY, "run_id", "window_start", "window_end", "fetch_status", "error_class",
-               "request_count", "fetched_at"]  # fmt: skip
+               "request_count", "fetched_at", "endpoint_path"]  # fmt: skip
     frame = pd.DataFrame(made, columns=columns)
     for column in ("window_start", "window_end", "fetched_at"):
         frame[column] = pd.to_datetime(frame[column], utc=True)
@@ -161,6 +162,24 @@ def test_a_series_of_several_endpoints_is_stored_only_when_all_have_answered() -
 def test_a_refusal_for_good_is_not_missed(error: str, state: str) -> None:
     asked = log({"status": "failed", "error": error})
     assert told(HOURLY, asked=asked) == [(0, 24, state, error)]
+
+
+def test_endpoints_that_the_plan_lacks_are_named_beside_what_the_others_gave() -> None:
+    several = Series(*BTC, needs_answer=True)
+    limit = {"status": "failed", "error": "PlanLimit", "run": "one"}
+    asked = log(
+        {"run": "one", "path": "/accounts"},
+        {**limit, "path": "/positions"},
+        {**limit, "path": "/takers", "hours": (12, 24)},
+        {"run": "two", "path": "/takers", "hours": (18, 24)},
+    )
+    assert told(several, rows=stored((0, 20)), asked=asked) == [
+        (0, 12, "stored", "plan limit: /positions"),
+        (12, 18, "stored", "plan limit: /positions, /takers"),
+        (18, 20, "stored", "plan limit: /positions"),
+        (20, 24, "venue_had_none", "answered without a row; plan limit: /positions"),
+    ]
+    assert told(HOURLY, rows=stored((0, 24)), asked=asked) == [(0, 24, "stored", None)]
 
 
 def test_the_newest_hours_are_not_yet_missed() -> None:

@@ -45,7 +45,12 @@ FIELDS = (
             "forward_only",
         ),
     ),
-    Field("coverage_reason", Kind.TEXT, "Why, in a few words; null where the hours are stored."),
+    Field(
+        "coverage_reason",
+        Kind.TEXT,
+        "Why, in a few words; null where the hours are stored, unless the key's plan kept some of the "
+        "series' endpoints from them: those are named.",
+    ),
     Field(
         "is_forward_only",
         Kind.BOOLEAN,

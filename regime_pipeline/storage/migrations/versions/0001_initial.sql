@@ -3020,7 +3020,7 @@ COMMENT ON COLUMN ops.coverage_spans.span_end IS 'End of the stretch, exclusive;
 
 COMMENT ON COLUMN ops.coverage_spans.coverage_state IS 'What became of the hours. stored: what is owed is there; venue_had_none: the source answered and has no row; missed: nobody asked, or the source failed; plan_limit: the key''s plan does not include it; beyond_retention: older than the source keeps; not_listed: the source does not know the symbol; not_yet: within the grace after the hour; source_off: no key or address is set; forward_only: not recorded while it happened, and cannot be asked for later.';
 
-COMMENT ON COLUMN ops.coverage_spans.coverage_reason IS 'Why, in a few words; null where the hours are stored.';
+COMMENT ON COLUMN ops.coverage_spans.coverage_reason IS 'Why, in a few words; null where the hours are stored, unless the key''s plan kept some of the series'' endpoints from them: those are named.';
 
 COMMENT ON COLUMN ops.coverage_spans.is_forward_only IS 'The series can only be collected as time goes: a past hour cannot be asked for.';
 
