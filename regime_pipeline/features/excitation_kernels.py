@@ -89,6 +89,45 @@ def decay_ratios(x: Floats, day_offset: int) -> Floats:
 
 
 @numba.njit(cache=True, nogil=True)
+def steepest(x, s, base, centre, top, noise, tolerance):  # type: ignore[no-untyped-def]
+    """The a in [0, top] that maximises ``sum x log(base + a (s - centre))``, which is concave in a.
+
+    Newton steps to the zero of the slope, halving the bracket where one leaves it.
+
+    Args:
+        x: weights, at least 0.
+        s: what varies, as many.
+        base: the logarithm's argument at a = 0, above 0.
+        centre: see above; the argument stays above 0 up to ``top``.
+        top: upper end.
+        noise: share of the summed sizes under which the slope at 0 is rounding, so that a is 0.
+        tolerance: steps that are smaller end the search.
+    """
+    low, high, at = 0.0, top, 0.0
+    for step in range(60):
+        slope, curve, size = 0.0, 0.0, 0.0
+        for i in range(len(s)):
+            away = s[i] - centre
+            share = away / (base + at * away)
+            slope += x[i] * share
+            curve -= x[i] * share * share
+            size += abs(x[i] * share)
+        if step == 0 and slope <= noise * size:
+            break
+        if slope > 0.0:
+            low = at
+        else:
+            high = at
+        near = at - slope / curve if curve < 0.0 else high
+        if not (low < near < high):
+            near = 0.5 * (low + high)
+        if abs(near - at) <= tolerance:
+            break
+        at = near
+    return at
+
+
+@numba.njit(cache=True, nogil=True)
 def _fit(x, s, n, phi):  # type: ignore[no-untyped-def]
     """(alpha, log-likelihood without its constant) of lambda = mu + alpha s for given phi.
 
@@ -105,29 +144,9 @@ def _fit(x, s, n, phi):  # type: ignore[no-untyped-def]
     top = MAX_BRANCHING * (1.0 - phi)
     if mean_s > 0.0:
         top = min(top, (1.0 - 1e-9) * mean_x / mean_s)
-    low, high = 0.0, top
     alpha = 0.0
-    flat = most - least <= 1e-6 * mean_s  # nothing varies, so nothing follows from it
-    for step in range(0 if flat else 60):
-        slope, curve, size = 0.0, 0.0, 0.0
-        for i in range(n):
-            away = s[i] - mean_s
-            share = away / (mean_x + alpha * away)
-            slope += x[i] * share
-            curve -= x[i] * share * share
-            size += abs(x[i] * share)
-        if step == 0 and slope <= 1e-12 * size:
-            break
-        if slope > 0.0:
-            low = alpha
-        else:
-            high = alpha
-        near = alpha - slope / curve if curve < 0.0 else high
-        if not (low < near < high):
-            near = 0.5 * (low + high)
-        if abs(near - alpha) <= 1e-13:
-            break
-        alpha = near
+    if most - least > 1e-6 * mean_s:  # else nothing varies, so nothing follows from it
+        alpha = steepest(x[:n], s[:n], mean_x, mean_s, top, 1e-12, 1e-13)
     total = 0.0
     for i in range(n):
         if x[i] > 0.0:
@@ -260,4 +279,4 @@ def cascade_states(ratio, lookback, out):  # type: ignore[no-untyped-def]
             out[s, i] = -1 if math.isnan(ratio[s, last]) else answer
 
 
-__all__ = ["branching_ratios", "cascade_states", "decay_ratios"]
+__all__ = ["branching_ratios", "cascade_states", "decay_ratios", "steepest"]

@@ -15,11 +15,12 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from regime_pipeline.features.excitation_kernels import MAX_BRANCHING, steepest
+
 MIN_EVENTS = 500
 MAX_EVENTS = 20_000
 """Orders of a fit; of more, the newest."""
 HALF_LIVES_H = np.array([15, 30, 60, 120, 240, 480, 960, 1800, 3600, 7200, 14400]) / 3600.0
-MAX_BRANCHING = 0.999
 CLUSTER_ORDERS = 5
 CLUSTER_SHARE = 0.05
 CLUSTERS = 3
@@ -66,27 +67,8 @@ def hawkes_fit(times, start, end):  # type: ignore[no-untyped-def]
         sums, mass = _excess(times, beta, end)
         plain = count / (end - start)
         slope_of_mu = mass / (end - start)
-        low, high = 0.0, min(MAX_BRANCHING, (1.0 - 1e-9) * count / mass)
-        n = 0.0
-        for step in range(60):
-            slope, curve = 0.0, 0.0
-            for i in range(count):
-                away = sums[i] - slope_of_mu
-                share = away / (plain + n * away)
-                slope += share
-                curve -= share * share
-            if step == 0 and slope <= 0.0:
-                break
-            if slope > 0.0:
-                low = n
-            else:
-                high = n
-            near = n - slope / curve if curve < 0.0 else high
-            if not (low < near < high):
-                near = 0.5 * (low + high)
-            if abs(near - n) <= 1e-10:
-                break
-            n = near
+        top = min(MAX_BRANCHING, (1.0 - 1e-9) * count / mass)
+        n = steepest(np.ones(count), sums, plain, slope_of_mu, top, 0.0, 1e-10)
         likelihood = 0.0
         for i in range(count):
             likelihood += math.log(plain + n * (sums[i] - slope_of_mu))

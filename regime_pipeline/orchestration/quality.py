@@ -59,7 +59,8 @@ def _read(platform: Platform, name: str, window: Window, columns: Iterable[str])
         "ops.payloads", columns=["payload_id", "http_date"], where={"payload_id": ids}
     )
     served = kept.groupby("payload_id")["http_date"].max()
-    return rows.assign(served_at=rows["payload_id"].map(served).where(doubtful))
+    told = served.reindex(rows["payload_id"]).set_axis(rows.index)  # a reply may not be kept
+    return rows.assign(served_at=told.where(doubtful))
 
 
 def read_blocking(platform: Platform, window: Window) -> dict[str, pd.DataFrame]:

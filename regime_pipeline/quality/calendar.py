@@ -26,6 +26,8 @@ from regime_pipeline.quality.model import (
 from regime_pipeline.settings import QualityParams
 from regime_pipeline.windows import HOUR, Window
 
+DAYS_BEFORE = timedelta(days=2)
+"""Days before a day in which a series that has fallen silent is still known; daily ones: seven."""
 GRACE = HOUR
 """The newest closed hour is not owed yet: providers publish some series minutes later."""
 
@@ -59,10 +61,11 @@ LENGTH_HOURS: Mapping[str, float] = MappingProxyType(
 def completeness(
     frame: pd.DataFrame, full_name: str, window: Window, now: datetime, params: QualityParams
 ) -> Judged:
-    """DQ03: hours of a day that a series lacks, for every series seen before or on that day.
+    """DQ03: hours of a day that a series lacks, for every series seen on that day or the two before it.
 
     The measured value is the share of the owed hours that is there. The hours before a series' first
-    row are not owed: it was not listed, or nobody had asked yet.
+    row of those days are not owed: it was not listed, or nobody had asked yet. A series that has been
+    silent for longer is no longer owed, however long the window is.
 
     Args:
         frame: hourly rows with some days before the window, so that a silent series is known.
@@ -78,12 +81,14 @@ def completeness(
         return nothing
     there = np.isfinite(found.values["one"])
     days = days_of(window)
-    start = int(days[0].timestamp()) // 3600
-    hours = start + np.arange(24 * len(days))
+    start = int((days[0] - DAYS_BEFORE).timestamp()) // 3600
+    hours = start + np.arange(24 * (len(days) + DAYS_BEFORE.days))
     inside = (hours >= found.first_hour) & (hours < found.first_hour + len(there))
     seen = np.zeros((len(hours), there.shape[1]), bool)
     seen[inside] = there[hours[inside] - found.first_hour]
-    listed = hours[:, None] >= (found.first_hour + there.argmax(axis=0))[None, :]
+    begun = np.logical_or.accumulate(_with_days_before(seen, 24), axis=1)
+    listed = begun[:, -24:].reshape(-1, there.shape[1])
+    seen, hours = seen[24 * DAYS_BEFORE.days :], hours[24 * DAYS_BEFORE.days :]
     owed = listed & (hours < int((now - GRACE).timestamp()) // 3600)[:, None]
     shape = (len(days), 24, there.shape[1])
     n_owed = owed.reshape(shape).sum(axis=1)
@@ -104,6 +109,12 @@ def completeness(
     return Judged("DQ03", full_name, told, params.complete_frac, nothing.without, True)
 
 
+def _with_days_before(rows: np.ndarray, per_day: int, days: int = DAYS_BEFORE.days) -> np.ndarray:
+    """Each day's rows behind those of the days before it: days x rows x series, as a view."""
+    whole = np.lib.stride_tricks.sliding_window_view(rows, (days + 1) * per_day, axis=0)
+    return whole[::per_day].transpose(0, 2, 1)
+
+
 def _longest(missing: np.ndarray) -> np.ndarray:
     """Longest run of True along the hours of days x hours x series."""
     run = np.zeros((missing.shape[0], missing.shape[2]), int)
@@ -118,7 +129,8 @@ def freshness(frame: pd.DataFrame, full_name: str, window: Window, now: datetime
     """DQ15: how old the newest row of each series is at the end of a day, or now.
 
     Only closed hours count, so the age says what was owed and stays the same within an hour. Beyond
-    four times the SLO the best source's series is a BLOCK: its consumers have nothing to read.
+    four times the SLO the best source's series is a BLOCK: its consumers have nothing to read. A series
+    without a row on the day or :func:`reach_days` before it is not judged, however long the window is.
 
     Args:
         frame: rows with some days before the window.
@@ -132,21 +144,26 @@ def freshness(frame: pd.DataFrame, full_name: str, window: Window, now: datetime
         return nothing
     keys = [c for c in SERIES if c in frame]
     days = days_of(window)
+    reach = reach_days(full_name)
     known = pd.Timestamp(now).floor("h")
     at = np.minimum(microseconds(days) + DAY_US, known.as_unit("us").value // 1000)
-    length = int(LENGTH_HOURS.get(full_name, 0.0) * HOUR_US)
-    ends = microseconds(frame["ts"]) + length
-    group = frame.groupby(keys, sort=True, dropna=False)
-    series = group["source_tier"].min().reset_index()
-    column = group.ngroup().to_numpy()
-    slot = np.searchsorted(at, ends)  # the first day at whose end the row is there
-    inside = slot < len(days)
-    newest = np.full((len(days), len(series)), np.iinfo(np.int64).min)
-    np.maximum.at(newest, (slot[inside], column[inside]), ends[inside])
-    newest = np.maximum.accumulate(newest, axis=0)
-    begun = (newest > np.iinfo(np.int64).min) & (at > microseconds(days))[:, None]
-    age = np.where(begun, (at[:, None] - newest) / HOUR_US, np.nan)
-    primary = series["source_tier"].to_numpy("int64") == 1
+    ends = microseconds(frame["ts"]) + int(LENGTH_HOURS.get(full_name, 0.0) * HOUR_US)
+    row = (microseconds(frame["ts"]) - microseconds(days[:1])[0]) // DAY_US + reach
+    there = (row >= 0) & (ends <= at[-1])
+    if not there.any():
+        return nothing
+    row, ends = row[there], ends[there]
+    group = frame[there].groupby(keys, sort=True, dropna=False)
+    series, column = group.size().reset_index()[keys], group.ngroup().to_numpy()
+    shape = (len(days) + reach, len(series))
+    newest = np.full(shape, np.iinfo(np.int64).min)
+    np.maximum.at(newest, (row, column), ends)
+    best = np.full(shape, np.iinfo(np.int64).max)
+    np.minimum.at(best, (row, column), frame["source_tier"].to_numpy("int64")[there])
+    last = _with_days_before(newest, 1, reach).max(axis=1)
+    primary = _with_days_before(best, 1, reach).min(axis=1) == 1
+    begun = (last > np.iinfo(np.int64).min) & (at > microseconds(days))[:, None]
+    age = np.where(begun, (at[:, None] - last) / HOUR_US, np.nan)
     with np.errstate(invalid="ignore"):
         told = day_verdicts(
             series, days, begun, age > slo, age, blocking=(age > 4.0 * slo) & primary
@@ -154,5 +171,6 @@ def freshness(frame: pd.DataFrame, full_name: str, window: Window, now: datetime
     return Judged("DQ15", full_name, told, slo, nothing.without)
 
 
-DAYS_BEFORE = timedelta(days=2)
-"""Days before a window in which a series that has fallen silent is still known."""
+def reach_days(full_name: str) -> int:
+    """Days before a day in which a series that has fallen silent is still known."""
+    return 7 if full_name == "raw.fear_greed" else DAYS_BEFORE.days

@@ -5,6 +5,8 @@ Does not belong here: judging whether funding or liquidations are unusual (``fea
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import numpy as np
 import pandas as pd
 
@@ -13,12 +15,16 @@ from regime_pipeline.market.funding import LEGAL_INTERVALS
 from regime_pipeline.market.order_book import is_valid
 from regime_pipeline.quality.model import SERIES, Judged, nobody, of_frame
 from regime_pipeline.settings import QualityParams
+from regime_pipeline.windows import HOUR
 
 FUNDING = "raw.funding_rates"
 EVENTS = "raw.liquidation_events"
 LIQUIDATIONS = "market.liquidations_1h"
 BOOK = "raw.order_book"
 _SIDES = ("long", "short")
+PRINT_REACH = timedelta(days=30)
+LONGEST_RUN = 24
+"""A longer run of equal replies says nothing more."""
 
 
 def funding(rates: pd.DataFrame, params: QualityParams) -> Judged:
@@ -27,10 +33,10 @@ def funding(rates: pd.DataFrame, params: QualityParams) -> Judged:
     A venue caps the rate of one print whatever its interval, so ``|rate| <= cap`` is ``|rate_8h| <=
     cap x 8 / interval``. A print beyond it, or with an interval that is not 1, 2, 4, 6 or 8 h, is
     withheld. A gap above 8 h (above the stated interval where one is stated) is told as WARN at the
-    print after it; a longer lookback than the first print shows no gap before it.
+    print after it; one above :data:`PRINT_REACH` is a new listing.
 
     Args:
-        rates: rows of ``raw.funding_rates`` with a day before what is judged.
+        rates: rows of ``raw.funding_rates`` with :data:`PRINT_REACH` before what is judged.
         params: caps.
     """
     if rates.empty:
@@ -46,7 +52,9 @@ def funding(rates: pd.DataFrame, params: QualityParams) -> Judged:
     gap = (rows["ts"] - before).dt.total_seconds().to_numpy("float64") / 3600.0
     usual = np.where(np.isfinite(interval) & ~illegal, interval, max(LEGAL_INTERVALS))
     with np.errstate(invalid="ignore"):
-        lost = gap > usual + 0.05  # settlements may be a minute late
+        lost = (gap > usual + 0.05) & (
+            gap <= PRINT_REACH / HOUR
+        )  # settlements may be a minute late
     serious = beyond | illegal
     what = np.select(
         [beyond, illegal, lost], ["beyond the cap", "impossible interval", "prints missing"], ""
@@ -141,6 +149,8 @@ def books(order_book: pd.DataFrame) -> Judged:
 def frozen_replies(frame: pd.DataFrame, full_name: str, count: int) -> Judged:
     """DQ06 on snapshots: the same reply, byte for byte, ``count`` times in a row.
 
+    The measured value is the length of the run, at most :data:`LONGEST_RUN`.
+
     Args:
         frame: rows with :data:`SERIES` columns, ``ts`` and ``payload_id``.
         full_name: the table.
@@ -155,4 +165,6 @@ def frozen_replies(frame: pd.DataFrame, full_name: str, count: int) -> Judged:
     same = (group.shift() == rows["payload_id"]).fillna(False).to_numpy(bool)
     start = np.flatnonzero(~same)
     run = np.arange(len(rows)) - np.repeat(start, np.diff(np.append(start, len(rows)))) + 1
-    return Judged("DQ06", full_name, of_frame(rows, run >= count, run), float(count))
+    return Judged(
+        "DQ06", full_name, of_frame(rows, run >= count, np.minimum(run, LONGEST_RUN)), float(count)
+    )

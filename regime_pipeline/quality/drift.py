@@ -28,8 +28,9 @@ from regime_pipeline.windows import Window
 
 RECENT_HOURS = 168
 BASE_HOURS = 720
-LOOKBACK = timedelta(days=37)
 SCALE_HOURS = 72
+LOOKBACK = timedelta(hours=BASE_HOURS + RECENT_HOURS + SCALE_HOURS)
+"""What the first of the 30 + 7 days is measured in reaches three days further back."""
 BINS = 10
 LEAST_RECENT, LEAST_BASE = 120, 500
 COUNT_DAYS, COUNT_LEAST = 30, 7
@@ -58,7 +59,7 @@ def drift(
     * row counts: robust z of the day's count under the 30 days before.
 
     Args:
-        frame: rows with 37 days before the window.
+        frame: rows with :data:`LOOKBACK` and an hour before the window.
         full_name: the table.
         window: days; one that is not over is left out.
         now: by the clock.
@@ -165,7 +166,7 @@ def _counts(found: Panels, ends: npt.NDArray[np.int64]) -> FloatPanel:
     before, after = found.first_hour % 24, -(found.first_hour + len(present)) % 24
     padded = np.pad(present, ((before, after), (0, 0)))
     counts = padded.reshape(-1, 24, present.shape[1]).sum(axis=1).astype("float64")
-    counts[np.cumsum(counts, axis=0) == 0] = np.nan  # not listed yet
+    counts[counts == 0] = np.nan  # not listed, or silent: DQ03 and DQ15 speak of that
     z, _, _, _ = lagged_mad_z(counts, COUNT_DAYS, COUNT_LEAST, floor=LEAST_COUNT_SCALE)
     row = (ends + before) // 24 - 1
     inside = (row >= 0) & (row < len(counts))

@@ -68,10 +68,10 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 
 HISTORY: Mapping[str, timedelta] = {
     "raw.candles": drift.LOOKBACK + timedelta(hours=1),
-    "raw.funding_rates": timedelta(days=31),
+    "raw.funding_rates": derivatives.PRINT_REACH + DAY,
     "raw.open_interest": timedelta(days=32),
     "raw.liquidations": calendar.DAYS_BEFORE,
-    "raw.fear_greed": timedelta(days=7),
+    "raw.fear_greed": timedelta(days=calendar.reach_days("raw.fear_greed")),
 }
 """Days before the window that the checks need; all other tables :data:`calendar.DAYS_BEFORE`."""
 
@@ -183,9 +183,7 @@ def _judge(seen: Evidence, window: Window, now: datetime, params: QualityParams)
     out.append(prices.venues_agree(inside["raw.candles"], params))
     out += [records.future_stamps(inside[n], n, params) for n in BY_ID["DQ08"].tables]
     out.append(prices.long_bars(seen.bar_children, seen.long_bars, params))
-    out.append(
-        derivatives.funding(_since(seen.rows("raw.funding_rates"), window.start - DAY), params)
-    )
+    out.append(derivatives.funding(seen.rows("raw.funding_rates"), params))
     out.append(
         derivatives.single_closures(
             inside["raw.liquidation_events"], inside["raw.liquidations"], params

@@ -11,7 +11,7 @@ with events of a stated size put in. What each world is, in one line, stands in 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import combinations
 from typing import Any
@@ -49,7 +49,7 @@ class World:
 
     grid: Grid
     frames: Mapping[str, pd.DataFrame]
-    truth: pd.DataFrame = field(default_factory=lambda: truth_table([]))
+    truth: pd.DataFrame
 
 
 def truth_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
@@ -65,10 +65,29 @@ def symbols_of(count: int) -> tuple[str, ...]:
     return tuple(f"N{i:03d}/USDT" for i in range(count))
 
 
-def owed(symbols: Sequence[str], warm_up_hours: int, hours: int) -> Grid:
-    """The rows from the end of the warm-up to the end of a world of ``hours``."""
-    return Grid(
+def _world(
+    symbols: Sequence[str],
+    warm_up_hours: int,
+    hours: int,
+    frames: Mapping[str, pd.DataFrame],
+    planted: Sequence[Mapping[str, Any]] = (),
+) -> World:
+    """A world of ``hours`` that owes the rows after its warm-up."""
+    grid = Grid(
         START + timedelta(hours=warm_up_hours), START + timedelta(hours=hours), tuple(symbols)
+    )
+    return World(grid, frames, truth_table(planted))
+
+
+def _long(symbols: Sequence[str], rows: int, every_hours: int = 1) -> pd.DataFrame:
+    """``symbol``, ``ts`` and ``source_tier`` of ``rows`` instants of each symbol, symbol by symbol."""
+    stamps = hours_between(START, START + timedelta(hours=rows * every_hours))[::every_hours]
+    return pd.DataFrame(
+        {
+            "symbol": pd.Series(symbols, dtype="str").repeat(rows).to_numpy(),
+            "ts": stamps.take(np.tile(np.arange(rows), len(symbols))),
+            "source_tier": 9,
+        }
     )
 
 
@@ -218,7 +237,7 @@ def constant_volatility(
     """Walks of constant volatility."""
     symbols, hours = symbols_of(width), VOLATILITY_WARM_UP + days * 24
     candles = walk_candles(rng, symbols, START, hours, fat_tails=fat_tails)
-    return World(owed(symbols, VOLATILITY_WARM_UP, hours), {"candles_1h": candles})
+    return _world(symbols, VOLATILITY_WARM_UP, hours, {"candles_1h": candles})
 
 
 def volatility_spells(rng: np.random.Generator, width: int, days: int) -> World:
@@ -234,9 +253,7 @@ def volatility_spells(rng: np.random.Generator, width: int, days: int) -> World:
         _row(symbols[s.symbol], s.start, s.end, s.end + 48, ("EXPLOSIVE", "EXTREME"))
         for s in planted
     ]
-    return World(
-        owed(symbols, VOLATILITY_WARM_UP, hours), {"candles_1h": candles}, truth_table(rows)
-    )
+    return _world(symbols, VOLATILITY_WARM_UP, hours, {"candles_1h": candles}, rows)
 
 
 REGIME_WARM_UP = 48 * 168
@@ -246,7 +263,7 @@ def directionless(rng: np.random.Generator, width: int, weeks: int) -> World:
     """t4 walks without direction, long enough for weekly labels."""
     symbols, hours = symbols_of(width), REGIME_WARM_UP + weeks * 168
     candles = walk_candles(rng, symbols, START, hours, fat_tails=True)
-    return World(owed(symbols, REGIME_WARM_UP, hours), {"candles_1h": candles})
+    return _world(symbols, REGIME_WARM_UP, hours, {"candles_1h": candles})
 
 
 def trends(rng: np.random.Generator, width: int, weeks: int) -> World:
@@ -272,7 +289,7 @@ def trends(rng: np.random.Generator, width: int, weeks: int) -> World:
         )
         for s in planted
     ]
-    return World(owed(symbols, REGIME_WARM_UP, hours), {"candles_1h": candles}, truth_table(rows))
+    return _world(symbols, REGIME_WARM_UP, hours, {"candles_1h": candles}, rows)
 
 
 # --- correlations ---------------------------------------------------------------------------------
@@ -283,16 +300,8 @@ UNIVERSE = 8
 
 
 def _closes(symbols: Sequence[str], returns: Floats) -> pd.DataFrame:
-    hours = len(returns)
-    stamps = hours_between(START, START + timedelta(hours=hours))
-    return pd.DataFrame(
-        {
-            "market": "spot",
-            "symbol": pd.Series(symbols, dtype="str").repeat(hours).to_numpy(),
-            "ts": stamps.take(np.tile(np.arange(hours), len(symbols))),
-            "close": 100.0 * np.exp(np.cumsum(returns, axis=0)).T.reshape(-1),
-            "source_tier": 9,
-        }
+    return _long(symbols, len(returns)).assign(
+        market="spot", close=100.0 * np.exp(np.cumsum(returns, axis=0)).T.reshape(-1)
     )
 
 
@@ -308,7 +317,7 @@ def constant_correlation(rng: np.random.Generator, days: int, *, rho: float) -> 
     symbols, hours = symbols_of(UNIVERSE), CORRELATION_WARM_UP + days * 24
     common, own = _one_factor(rng, hours, rho)
     candles = _closes(symbols, 0.004 * (common + own))
-    return World(owed(symbols, CORRELATION_WARM_UP, hours), {"candles_1h": candles})
+    return _world(symbols, CORRELATION_WARM_UP, hours, {"candles_1h": candles})
 
 
 def decouplings(rng: np.random.Generator, days: int, *, rho: float) -> World:
@@ -330,9 +339,7 @@ def decouplings(rng: np.random.Generator, days: int, *, rho: float) -> World:
                 pair = f"{symbols[a]}|{symbols[b]}"
                 rows.append(_row(pair, s.start, s.end + 72, s.end + 240, None))
     candles = _closes(symbols, 0.004 * returns)
-    return World(
-        owed(symbols, CORRELATION_WARM_UP, hours), {"candles_1h": candles}, truth_table(rows)
-    )
+    return _world(symbols, CORRELATION_WARM_UP, hours, {"candles_1h": candles}, rows)
 
 
 # --- liquidations ---------------------------------------------------------------------------------
@@ -345,15 +352,7 @@ LOG_SD = 1.2
 def _liquidations(
     symbols: Sequence[str], total: Floats, long_share: Floats, open_interest_usd: float
 ) -> dict[str, pd.DataFrame]:
-    hours = len(total)
-    stamps = hours_between(START, START + timedelta(hours=hours))
-    base = pd.DataFrame(
-        {
-            "symbol": pd.Series(symbols, dtype="str").repeat(hours).to_numpy(),
-            "ts": stamps.take(np.tile(np.arange(hours), len(symbols))),
-            "source_tier": 9,
-        }
-    )
+    base = _long(symbols, len(total))
     flat, longs = total.T.reshape(-1), (total * long_share).T.reshape(-1)
     return {
         "liquidations_1h": base.assign(
@@ -394,7 +393,7 @@ def steady_liquidations(
     total, _ = _log_amounts(rng, hours, width, (1e5, 1e6), half_life)
     share = rng.beta(4.0, 4.0, size=total.shape)
     frames = _liquidations(symbols, total, share, 1e9)
-    return World(owed(symbols, CASCADE_WARM_UP, hours), frames)
+    return _world(symbols, CASCADE_WARM_UP, hours, frames)
 
 
 def bursts(rng: np.random.Generator, width: int, days: int) -> World:
@@ -412,7 +411,7 @@ def bursts(rng: np.random.Generator, width: int, days: int) -> World:
         share[s.start : s.end, s.symbol] = 0.9 if s.size > 0 else 0.1
     rows = [_row(symbols[s.symbol], s.start, s.end, s.end + 6, None) for s in planted]
     frames = _liquidations(symbols, total, share, 1e9)
-    return World(owed(symbols, CASCADE_WARM_UP, hours), frames, truth_table(rows))
+    return _world(symbols, CASCADE_WARM_UP, hours, frames, rows)
 
 
 # --- funding --------------------------------------------------------------------------------------
@@ -424,19 +423,13 @@ PRINT_HOURS = 8
 
 
 def _prints(symbols: Sequence[str], rate: Floats) -> pd.DataFrame:
-    count = len(rate)
-    stamps = hours_between(START, START + timedelta(hours=count * PRINT_HOURS))[::PRINT_HOURS]
     flat = rate.T.reshape(-1)
-    return pd.DataFrame(
-        {
-            "symbol": pd.Series(symbols, dtype="str").repeat(count).to_numpy(),
-            "ts": stamps.take(np.tile(np.arange(count), len(symbols))),
-            "funding_rate": flat,
-            "interval_hours": pd.array(np.full(len(flat), PRINT_HOURS), dtype="Int64"),
-            "rate_8h": flat,
-            "rate_annual": flat * 1095.0,
-            "source_tier": pd.array(np.full(len(flat), 9), dtype="Int64"),
-        }
+    return (
+        _long(symbols, len(rate), PRINT_HOURS)
+        .assign(
+            funding_rate=flat, interval_hours=PRINT_HOURS, rate_8h=flat, rate_annual=flat * 1095.0
+        )
+        .astype({"interval_hours": "Int64", "source_tier": "Int64"})
     )
 
 
@@ -454,7 +447,7 @@ def steady_funding(rng: np.random.Generator, width: int, days: int) -> World:
     """AR(1) rates of constant mean and sd, t4 shocks, half-life one day."""
     symbols, (hours, count) = symbols_of(width), _funding_size(days)
     frames = {"funding": _prints(symbols, _rates(rng, count, width))}
-    return World(owed(symbols, FUNDING_WARM_UP, hours), frames)
+    return _world(symbols, FUNDING_WARM_UP, hours, frames)
 
 
 def clamped_funding(rng: np.random.Generator, width: int, days: int) -> World:
@@ -466,17 +459,22 @@ def clamped_funding(rng: np.random.Generator, width: int, days: int) -> World:
     premium = 1e-4 + 3e-4 * ar1(rng.standard_normal((count, width)), RATE_PHI)
     rate = premium + np.clip(1e-4 - premium, -5e-4, 5e-4)
     frames = {"funding": _prints(symbols, np.where(np.abs(rate - 1e-4) < 1e-12, 1e-4, rate))}
-    return World(owed(symbols, FUNDING_WARM_UP, hours), frames)
+    return _world(symbols, FUNDING_WARM_UP, hours, frames)
+
+
+def _excursions(rng: np.random.Generator, width: int, until: int) -> list[Spell]:
+    """Stretches of 3 to 9 prints every 30 days, 5 to 10 sd off on either side."""
+    return spells(
+        rng, width, (FUNDING_WARM_UP + 24, until), every=30 * 24,
+        length=(3 * PRINT_HOURS, 9 * PRINT_HOURS), size=(5.0, 10.0), signed=True, step=PRINT_HOURS,
+    )  # fmt: skip
 
 
 def funding_excursions(rng: np.random.Generator, width: int, days: int) -> World:
     """Steady funding that is 5 to 10 sd off for 3 to 9 prints, either side, every 30 days."""
     symbols, (hours, count) = symbols_of(width), _funding_size(days)
     rate = _rates(rng, count, width)
-    planted = spells(
-        rng, width, (FUNDING_WARM_UP + 24, hours - 72), every=30 * 24,
-        length=(3 * PRINT_HOURS, 9 * PRINT_HOURS), size=(5.0, 10.0), signed=True, step=PRINT_HOURS,
-    )  # fmt: skip
+    planted = _excursions(rng, width, hours - 72)
     rows = []
     for s in planted:
         rate[s.start // PRINT_HOURS : s.end // PRINT_HOURS, s.symbol] += s.size * RATE_SD
@@ -484,7 +482,7 @@ def funding_excursions(rng: np.random.Generator, width: int, days: int) -> World
         name = symbols[s.symbol]
         rows.append(_row(name, s.start, s.end - 1, s.end + 48, levels, known_after=0))
     frames = {"funding": _prints(symbols, rate)}
-    return World(owed(symbols, FUNDING_WARM_UP, hours), frames, truth_table(rows))
+    return _world(symbols, FUNDING_WARM_UP, hours, frames, rows)
 
 
 def funding_swings(rng: np.random.Generator, width: int, days: int) -> World:
@@ -494,10 +492,7 @@ def funding_swings(rng: np.random.Generator, width: int, days: int) -> World:
     """
     symbols, (hours, count) = symbols_of(width), _funding_size(days)
     rate = _rates(rng, count, width)
-    planted = spells(
-        rng, width, (FUNDING_WARM_UP + 24, hours - 120), every=30 * 24,
-        length=(3 * PRINT_HOURS, 9 * PRINT_HOURS), size=(5.0, 10.0), signed=True, step=PRINT_HOURS,
-    )  # fmt: skip
+    planted = _excursions(rng, width, hours - 120)
     rows = []
     for s in planted:
         begin, end = s.start // PRINT_HOURS, s.end // PRINT_HOURS
@@ -509,4 +504,4 @@ def funding_swings(rng: np.random.Generator, width: int, days: int) -> World:
             fading = s.size * RATE_SD * 0.6 ** np.arange(1, 10)
             rate[end : end + 9, s.symbol] += fading
     frames = {"funding": _prints(symbols, rate)}
-    return World(owed(symbols, FUNDING_WARM_UP, hours), frames, truth_table(rows))
+    return _world(symbols, FUNDING_WARM_UP, hours, frames, rows)

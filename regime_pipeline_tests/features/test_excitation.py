@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy.optimize import minimize
+from scipy.optimize import minimize, minimize_scalar
 
 from regime_pipeline.features import excitation_kernels as kernels
 
@@ -97,6 +97,25 @@ def test_the_usual_comes_from_earlier_days_only_and_is_one_value_a_day() -> None
     np.testing.assert_allclose(got[0, 960:984], base, rtol=1e-10)
     np.testing.assert_array_equal(got[:, :960], kernels.decay_ratios(x, 0)[:, :960])
     assert np.nanmax(got[0, 984:]) < np.nanmax(got[0, 970:984])  # the loud day counts from midnight
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_bounded_search_ends_where_a_general_optimiser_does(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    x, s = rng.poisson(2.0, 300) * 1.0, rng.gamma(2.0, 1.0, 300)
+    x += (
+        (1.5 - seed) * (s - s.mean()) * (seed > 0)
+    )  # an end of the bracket, its middle, the other end
+    x = np.maximum(x, 0.0)
+    base, centre, top = x.mean(), s.mean(), 0.9 * x.mean() / s.mean()
+    found = minimize_scalar(
+        lambda a: -(x * np.log(base + a * (s - centre))).sum(),
+        bounds=(0.0, top),
+        method="bounded",
+        options={"xatol": 1e-9},
+    )
+    got = kernels.steepest(x, s, base, centre, top, 0.0, 1e-12)
+    assert got == pytest.approx(found.x, abs=1e-6 * max(top, 1.0))
 
 
 @pytest.mark.parametrize("seed", [3, 4])

@@ -15,7 +15,9 @@ from regime_pipeline.orchestration.build import build_definitions, pipeline_asse
 from regime_pipeline.orchestration.jobs import derived_chain
 from regime_pipeline.orchestration.partitions import DAILY, range_tags
 from regime_pipeline.orchestration.resources import Platform, Scope, platform_resource
-from regime_pipeline.windows import DAY, HOUR, Window, utc
+from regime_pipeline.settings import Settings
+from regime_pipeline.storage.database import Database
+from regime_pipeline.windows import DAY, HOUR, FixedClock, Window, utc
 from regime_pipeline_tests.orchestration.conftest import (
     NOW,
     SYMBOLS,
@@ -105,6 +107,21 @@ def test_a_mended_row_is_published_by_the_next_run(
     derive(platform)
     assert candle(platform)["status"] == "ok"
     assert platform.warehouse.read(BLOCKED).empty
+
+
+def test_an_open_bar_is_withheld_even_when_the_reply_it_came_from_is_not_kept(
+    settings: Settings, database: Database, candles: pd.DataFrame
+) -> None:
+    """The last bar is stored half an hour before it closes; nobody can ask the provider's clock."""
+    early = Platform(settings, FixedClock(NOW - HOUR / 2), database)
+    fill(early, candles)
+    late = Platform(settings, FixedClock(NOW), database)
+    derive(late)
+    blocks = late.warehouse.read(BLOCKED)
+    assert set(blocks["check_id"]) == {"DQ08"}
+    assert set(blocks["ts"]) == {pd.Timestamp(NOW - HOUR)}
+    assert candle(late, at=NOW - HOUR)["reason"] == "DQ08"
+    assert candle(late, at=NOW - 2 * HOUR)["status"] == "ok"
 
 
 def test_days_and_ranges_withhold_the_same_and_a_second_run_changes_nothing(

@@ -2,6 +2,27 @@
 
 One table of cases a topic, over the pure functions. What needs a whole market to say the same is in the
 tests of its module.
+
+| case | test |
+|---|---|
+| volatility 0.032 / 0.015; 0.06 / 0.015; ratios 1.0, 1.5, 2.5 | test_volatility_ratio_regime_and_multiplier |
+| velocity 0.5, 2.4, 10 million USD an hour | test_velocity_and_severity |
+| longs 1.5, shorts 1.0 million | test_a_million_and_a_half_of_longs_against_one_of_shorts_is_long |
+| z 2.0; 2.8; 3.0; -3.1 | test_funding_levels, test_an_anomaly_is_strictly_beyond_two |
+| 0.0005 per 4 h | test_a_four_hour_rate_of_5_bp_is_10_bp_per_eight_hours |
+| labels IGNITION, IGNITION, COOLING, NEUTRAL | test_agreement_of_the_seeds_sample |
+| correlation 0.45 to 0.15; 0.10 to 0.04 | test_correlation_breaks |
+| liquidations 7.7 and 9.2 million | test_liquidations_factor_of_7_7_against_9_2_millions_is_54_4 |
+| long-short ratio 2.52 | test_a_ratio_of_2_52_is_a_long_share_of_71_6_percent |
+| composite 65, 35, 64.999 | test_borders_of_the_signal |
+| coverage 0.65 | test_a_coverage_of_65_percent_has_no_signal |
+| a book with both sides; bids 5 against asks 50 | test_a_book_leans_to_its_heavier_side |
+| a body of Whale Alert | test_a_body_of_whale_alert_has_as_many_rows_as_transactions |
+| a constant series | test_a_constant_series_has_no_correlation |
+| later rows replaced by garbage | test_future, test_planted_leaks |
+
+The book's case is held at its imbalance: no component of the pipeline turns that into a score yet, nor
+is there a confluence of components.
 """
 
 from __future__ import annotations
@@ -23,6 +44,7 @@ from regime_pipeline.features import volatility_machine
 from regime_pipeline.features.funding_anomalies import extreme_level, funding_prints
 from regime_pipeline.features.liquidation_cascades import liquidation_cascades
 from regime_pipeline.market.funding import funding
+from regime_pipeline.providers.books import snapshot
 from regime_pipeline.providers.okx import parse_accounts
 from regime_pipeline.providers.whale_alert import parse_transactions
 from regime_pipeline.providers.wire import Context
@@ -238,6 +260,23 @@ def test_a_coverage_of_65_percent_has_no_signal() -> None:
     row = composite(found, P.futures.weights_pct, params=P.futures)
     assert row["coverage_pct"][0, 0] == 65
     assert row["futures_signal"][0, 0] is None and math.isnan(row["futures_score"][0, 0])
+
+
+# ------------------------------------------------------------------ the order book
+
+
+@pytest.mark.parametrize(
+    ("bids", "asks", "imbalance"), [(5, 50, -9 / 11), (50, 5, 9 / 11), (7, 7, 0)]
+)
+def test_a_book_leans_to_its_heavier_side(bids: float, asks: float, imbalance: float) -> None:
+    """``if not bids or asks`` took every book with asks for an empty one, and a neutral score for it."""
+    row = snapshot(
+        [["99.99", str(bids / 99.99)]], [["100.01", str(asks / 100.01)]], Context()
+    ).iloc[0]
+    assert row["imbalance"] == pytest.approx(imbalance)
+    assert (row["depth_25bps_bid_usd"], row["depth_25bps_ask_usd"]) == pytest.approx((bids, asks))
+    one_sided = snapshot([["99.99", "5"]], [], Context()).iloc[0]
+    assert math.isnan(one_sided["imbalance"]) and one_sided["bid_levels"] == 1
 
 
 # ------------------------------------------------------------------ Whale Alert

@@ -14,6 +14,7 @@ from regime_pipeline.quality.evaluate import Evidence, findings, withheld
 from regime_pipeline.quality.model import BY_ID, CHECKS, WHOLE_TABLE, penalty
 from regime_pipeline.quality.withholding import series_text, withhold
 from regime_pipeline.windows import DAY, HOUR, Window
+from regime_pipeline_tests.quality.chunks import whole_and_by_day
 from regime_pipeline_tests.quality.worlds import (
     END,
     PARAMS,
@@ -80,6 +81,33 @@ def test_rows_in_any_order_say_the_same(clean: Tables) -> None:
     pd.testing.assert_frame_equal(
         withheld(world, WINDOW, PARAMS), withheld(shuffled, WINDOW, PARAMS)
     )
+
+
+def test_verdicts_of_days_and_of_the_range_are_the_same_to_the_byte(world: Tables) -> None:
+    """Everything that outlasts a day is in it: silent series, lost prints, frozen replies, a new unit."""
+    window = Window(END - 6 * DAY, END)
+    silent, back = pd.Timestamp(END - 5 * DAY), pd.Timestamp(END - DAY)
+
+    def unheard(f: pd.DataFrame) -> pd.DataFrame:
+        gone = (f["symbol"] == "BTC/USDT") & (f["source_tier"] == 1)
+        return f[~(gone & (f["ts"] >= silent) & (f["ts"] < back))]
+
+    names = ("raw.candles", "raw.funding_rates", "raw.positioning", "raw.liquidations")
+    world = {**world, **{name: unheard(world[name]) for name in names}}
+    world = change(world, "raw.order_book", lambda f: f.assign(payload_id="frozen"))
+    world = change(
+        world,
+        "raw.open_interest",
+        lambda f: set_at(f, f["ts"] >= silent, open_interest_usd=f["open_interest_usd"] * 1e3),
+    )
+    world = change(
+        world,
+        "raw.candles",
+        lambda f: f.assign(close=f["close"] * np.where(f["ts"].dt.hour % 3 == 0, 1.0, 1.02)),
+    )
+    whole, parts = whole_and_by_day(world, window, window.end)
+    pd.testing.assert_frame_equal(whole, parts)
+    assert {"DQ03", "DQ06", "DQ10", "DQ13", "DQ15"} <= {check for check, _ in failed(whole)}
 
 
 def quarantined(reason: str, **row) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from regime_pipeline.settings import Params, VolatilityParams
 
 SEED = 20
 pytestmark = pytest.mark.xdist_group("scorecard-null")  # counted worlds are kept by process
-MAIN = {a.detector: a for a in reversed(ADVERTISED)}
+MAIN = {a.detector: a for a in reversed(ADVERTISED) if a.detector in DELIVER_BEFORE}
 BUNCHED = {"CORRELATION_BREAK": 4.0, "REGIME_CONFIRMED": 4.0}
 """Variance of a count over its mean, where that is more than 1."""
 
@@ -97,11 +97,19 @@ def test_other_thresholds_have_no_advertised_rate() -> None:
     assert advertised("FUNDING_ANOMALY", "planted_excursions", usual) is None
 
 
+def by_world(world: str, *values: object, name: str) -> object:
+    """A case that runs in the same process as the others of its world, which is counted once."""
+    return pytest.param(*values, id=name, marks=pytest.mark.xdist_group(world))
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("stated", ADVERTISED, ids=lambda a: f"{a.detector}-{a.world}")
+@pytest.mark.parametrize(
+    "stated", [by_world(a.world, a, name=f"{a.detector}-{a.world}") for a in ADVERTISED]
+)
 def test_every_advertised_rate_holds_on_large_fresh_worlds(stated: FalseAlarms) -> None:
     found = counted(stated.world, SLOW_DAYS[stated.world], first=100)[stated.detector]
     expected = stated.per_day * found.quiet_days
+    assert expected >= 250.0 or stated not in MAIN.values()  # no event type is spared the fifth
     if expected >= 250.0:
         assert found.false_per_day == pytest.approx(stated.per_day, rel=0.2)
     else:
@@ -114,13 +122,16 @@ def test_every_advertised_rate_holds_on_large_fresh_worlds(stated: FalseAlarms) 
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("null_one_factor_060")
 def test_correlation_breaks_of_large_coins_are_rarer_than_the_bound_of_the_design() -> None:
     found = counted("null_one_factor_060", SLOW_DAYS["null_one_factor_060"], first=100)
     assert found["CORRELATION_BREAK"].false_per_day <= 0.0006
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("world", ["null_constant_normal", "null_clamped_rates"])
+@pytest.mark.parametrize(
+    "world", [by_world(w, w, name=w) for w in ("null_constant_normal", "null_clamped_rates")]
+)
 def test_the_advertised_counts_can_be_counted_again(world: str) -> None:
     stated = [a for a in ADVERTISED if a.world == world]
     again = count(world, seed=CALIBRATION_SEED, days=stated[0].days)
