@@ -48,14 +48,11 @@ def parse_klines(body: bytes, ctx: Context, provider: str = "binance") -> pd.Dat
     return columns.frame(
         {
             "ts": ts,
-            "open": columns.number("open"),
-            "high": columns.number("high"),
-            "low": columns.number("low"),
-            "close": columns.number("close"),
-            "volume_base": columns.number("volume"),
-            "volume_quote": columns.number("quote_volume", optional=True),
-            "taker_buy_base": columns.number("taker_base", optional=True),
-            "taker_buy_quote": columns.number("taker_quote", optional=True),
+            **columns.bar(),
+            "volume_base": columns.amount("volume"),
+            "volume_quote": columns.amount("quote_volume", optional=True),
+            "taker_buy_base": columns.amount("taker_base", optional=True),
+            "taker_buy_quote": columns.amount("taker_quote", optional=True),
             "trade_count": columns.integer("trades", optional=True),
             "close_time": close,
         }

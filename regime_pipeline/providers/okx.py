@@ -71,12 +71,9 @@ def candle_rows(rows: list[object], ctx: Context) -> pd.DataFrame:
     return columns.frame(
         {
             "ts": columns.time("ts", ctx),
-            "open": columns.number("open"),
-            "high": columns.number("high"),
-            "low": columns.number("low"),
-            "close": columns.number("close"),
-            "volume_base": columns.number(base) if base else nulls,
-            "volume_quote": columns.number("volCcyQuote", optional=True),
+            **columns.bar(),
+            "volume_base": columns.amount(base) if base else nulls,
+            "volume_quote": columns.amount("volCcyQuote", optional=True),
             "taker_buy_base": nulls,
             "taker_buy_quote": nulls,
             "trade_count": nulls,
@@ -100,7 +97,7 @@ def parse_funding_rate_history(body: bytes, ctx: Context) -> pd.DataFrame:
             "ts": columns.time("fundingTime", ctx),
             "funding_rate": columns.number("realizedRate"),
             "mark_price": np.full(columns.count, np.nan),
-            "venue_symbol": columns.text("instId"),
+            "venue_symbol": columns.label("instId", longest=80),
         }
     )
 
@@ -111,8 +108,8 @@ def parse_open_interest_history(body: bytes, ctx: Context) -> pd.DataFrame:
     return columns.frame(
         {
             "ts": columns.time("ts", ctx),
-            "open_interest_base": columns.number("oiCcy"),
-            "open_interest_usd": columns.number("oiUsd"),
+            "open_interest_base": columns.amount("oiCcy"),
+            "open_interest_usd": columns.amount("oiUsd"),
         }
     )
 
@@ -148,8 +145,8 @@ def parse_taker_volume(body: bytes, ctx: Context) -> pd.DataFrame:
         columns.frame(
             {
                 "ts": columns.time("ts", ctx),
-                "buy": columns.number("buy"),
-                "sell": columns.number("sell"),
+                "buy": columns.amount("buy"),
+                "sell": columns.amount("sell"),
             }
         )
     )
