@@ -32,10 +32,12 @@ def parse_fng(body: bytes, ctx: Context) -> pd.DataFrame:
         ("value", "timestamp"),
         ("value_classification",),
     )
+    value = columns.number("value")
+    columns.fail_where((value < 0) | (value > 100), "value: outside 0 to 100")
     return columns.frame(
         {
             "ts": columns.time("timestamp", ctx),
-            "fear_greed": columns.number("value"),
+            "fear_greed": value,
             "classification": columns.text("value_classification"),
         }
     )

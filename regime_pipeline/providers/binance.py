@@ -43,21 +43,11 @@ def read_klines(body: bytes, ctx: Context, provider: str) -> Reading:
     # ends on its last millisecond, or microsecond where the reply is in those
     close = columns.stamps("close_time", Context()).astype("M8[ms]") + np.timedelta64(1, "ms")
     columns.fail_where(close <= ts, "close_time: not after the open")
-    told = columns.numbers(
-        "open",
-        "high",
-        "low",
-        "close",
-        "volume",
-        optional=("quote_volume", "taker_base", "taker_quote"),
-    )
+    told = columns.amounts("volume", optional=("quote_volume", "taker_base", "taker_quote"))
     return columns.reading(
         {
             "ts": ts,
-            "open": told["open"],
-            "high": told["high"],
-            "low": told["low"],
-            "close": told["close"],
+            **columns.bar(),
             "volume_base": told["volume"],
             "volume_quote": told["quote_volume"],
             "taker_buy_base": told["taker_base"],

@@ -60,7 +60,7 @@ def parse_funding_rate(body: bytes, ctx: Context) -> pd.DataFrame:
             "funding_rate": columns.number("fundingRate"),
             # zero stands for "was not recorded"
             "mark_price": np.where(mark == 0.0, np.nan, mark),
-            "venue_symbol": columns.text("symbol"),
+            "venue_symbol": columns.label("symbol", longest=80),
         }
     )
 
@@ -74,10 +74,12 @@ def parse_funding_info(body: bytes, ctx: Context) -> pd.DataFrame:
     columns = Columns.objects(
         rows_of(document(body, PROVIDER)), ("symbol", "fundingIntervalHours"), ("updateTime",)
     )
+    hours = columns.integer("fundingIntervalHours")
+    columns.fail_where(hours <= 0, "fundingIntervalHours: not above zero")
     return columns.frame(
         {
-            "venue_symbol": columns.text("symbol"),
-            "interval_hours": columns.integer("fundingIntervalHours"),
+            "venue_symbol": columns.label("symbol", longest=80),
+            "interval_hours": hours,
             "since": columns.time("updateTime", ctx, optional=True),
         }
     )
@@ -92,9 +94,9 @@ def parse_open_interest_hist(body: bytes, ctx: Context) -> pd.DataFrame:
     return columns.frame(
         {
             "ts": columns.time("timestamp", ctx),
-            "open_interest_base": columns.number("sumOpenInterest"),
-            "open_interest_usd": columns.number("sumOpenInterestValue"),
-            "venue_symbol": columns.text("symbol"),
+            "open_interest_base": columns.amount("sumOpenInterest"),
+            "open_interest_usd": columns.amount("sumOpenInterestValue"),
+            "venue_symbol": columns.label("symbol", longest=80),
         }
     )
 
@@ -116,7 +118,7 @@ def _share_parser(metric: str) -> Parser:
                 "ts": columns.time("timestamp", ctx),
                 "metric": pd.Series([metric] * columns.count, dtype="str"),
                 "value": long,
-                "venue_symbol": columns.text("symbol"),
+                "venue_symbol": columns.label("symbol", longest=80),
             }
         )
 
@@ -135,8 +137,8 @@ def parse_taker_ratio(body: bytes, ctx: Context) -> pd.DataFrame:
     base = columns.frame(
         {
             "ts": columns.time("timestamp", ctx),
-            "buy": columns.number("buyVol"),
-            "sell": columns.number("sellVol"),
+            "buy": columns.amount("buyVol"),
+            "sell": columns.amount("sellVol"),
         }
     )
     return two_metrics(base)
@@ -155,24 +157,26 @@ def parse_reference_klines(body: bytes, ctx: Context) -> pd.DataFrame:
 def parse_premium_index(body: bytes, ctx: Context) -> pd.DataFrame:
     """Mark price, index and the running estimate of the coming settlement.
 
-    ``lastFundingRate`` is that estimate, not the settled rate of before; blank for contracts
-    without funding. An object for one symbol, else a list.
+    ``lastFundingRate`` is that estimate, not the settled rate of before; blank, with a time of 0,
+    for delivery contracts, which have no funding. An object for one symbol, else a list.
     """
     columns = Columns.objects(
         objects_of(document(body, PROVIDER)),
         ("symbol", "markPrice", "indexPrice", "lastFundingRate", "nextFundingTime", "time"),
         ("estimatedSettlePrice", "interestRate"),
     )
+    settles = columns.raw("nextFundingTime")
+    columns.put("nextFundingTime", [None if v in (0, "0") else v for v in settles])
     coming = columns.time("nextFundingTime", Context(), optional=True)
     return columns.frame(
         {
             "ts": columns.time("time", ctx),
-            "mark_price": columns.number("markPrice"),
-            "index_price": columns.number("indexPrice"),
+            "mark_price": columns.price("markPrice"),
+            "index_price": columns.price("indexPrice"),
             "predicted_funding_rate": columns.number("lastFundingRate", optional=True),
             "interest_rate": columns.number("interestRate", optional=True),
             "next_funding_at": coming,
-            "venue_symbol": columns.text("symbol"),
+            "venue_symbol": columns.label("symbol", longest=80),
         }
     )
 
@@ -185,8 +189,8 @@ def parse_open_interest(body: bytes, ctx: Context) -> pd.DataFrame:
     return columns.frame(
         {
             "ts": columns.time("time", ctx),
-            "open_interest_base": columns.number("openInterest"),
-            "venue_symbol": columns.text("symbol"),
+            "open_interest_base": columns.amount("openInterest"),
+            "venue_symbol": columns.label("symbol", longest=80),
         }
     )
 
@@ -201,12 +205,12 @@ def parse_basis(body: bytes, ctx: Context) -> pd.DataFrame:
     return columns.frame(
         {
             "ts": columns.time("timestamp", ctx),
-            "futures_price": columns.number("futuresPrice"),
-            "index_price": columns.number("indexPrice"),
+            "futures_price": columns.price("futuresPrice"),
+            "index_price": columns.price("indexPrice"),
             "basis_quote": columns.number("basis"),
             "basis_frac": columns.number("basisRate", optional=True),
             "contract_type": columns.text("contractType"),
-            "venue_symbol": columns.text("pair"),
+            "venue_symbol": columns.label("pair", longest=80),
         }
     )
 
@@ -221,12 +225,12 @@ def parse_taker_volume(body: bytes, ctx: Context) -> pd.DataFrame:
     return columns.frame(
         {
             "ts": columns.time("timestamp", ctx),
-            "taker_buy_contracts": columns.number("takerBuyVol"),
-            "taker_sell_contracts": columns.number("takerSellVol"),
-            "taker_buy_base": columns.number("takerBuyVolValue", optional=True),
-            "taker_sell_base": columns.number("takerSellVolValue", optional=True),
+            "taker_buy_contracts": columns.amount("takerBuyVol"),
+            "taker_sell_contracts": columns.amount("takerSellVol"),
+            "taker_buy_base": columns.amount("takerBuyVolValue", optional=True),
+            "taker_sell_base": columns.amount("takerSellVolValue", optional=True),
             "contract_type": columns.text("contractType"),
-            "venue_symbol": columns.text("pair"),
+            "venue_symbol": columns.label("pair", longest=80),
         }
     )
 

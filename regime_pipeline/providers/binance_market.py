@@ -127,11 +127,11 @@ def ticker(provider: str) -> Parser:
         return columns.frame(
             {
                 "ts": columns.time("closeTime", ctx),
-                **{ours: columns.number(theirs) for theirs, ours in _TICKER.items()},
+                **{ours: columns.amount(theirs) for theirs, ours in _TICKER.items()},
                 "best_bid": columns.number("bidPrice", optional=True),
                 "best_ask": columns.number("askPrice", optional=True),
                 "trade_count": columns.integer("count", optional=True),
-                "venue_symbol": columns.text("symbol"),
+                "venue_symbol": columns.label("symbol", longest=80),
             }
         )
 
@@ -150,7 +150,7 @@ def average_price(provider: str) -> Parser:
             {
                 "closed_at": columns.time("closeTime", ctx, optional=True),
                 "minutes": columns.integer("mins"),
-                "average_price": columns.number("price"),
+                "average_price": columns.price("price"),
             }
         )
 

@@ -70,14 +70,14 @@ def klines(provider: str) -> Parser:
         return columns.frame(
             {
                 "ts": columns.time("t", ctx),
-                "open": columns.number("o"),
-                "high": columns.number("h"),
-                "low": columns.number("l"),
-                "close": columns.number("c"),
-                "volume_base": columns.number("v"),
-                "volume_quote": columns.number("q", optional=True),
-                "taker_buy_base": columns.number("V", optional=True),
-                "taker_buy_quote": columns.number("Q", optional=True),
+                "open": columns.price("o"),
+                "high": columns.price("h"),
+                "low": columns.price("l"),
+                "close": columns.price("c"),
+                "volume_base": columns.amount("v"),
+                "volume_quote": columns.amount("q", optional=True),
+                "taker_buy_base": columns.amount("V", optional=True),
+                "taker_buy_quote": columns.amount("Q", optional=True),
                 "trade_count": columns.integer("n", optional=True),
                 "close_time": columns.time("T", Context()) + pd.Timedelta(milliseconds=1),
                 "is_closed": pd.Series(
@@ -183,10 +183,12 @@ def mark_price(provider: str) -> Parser:
         columns = Columns.objects(
             _events(body, provider, "markPriceUpdate"), ("E", "s", "p"), ("i", "r", "T")
         )
+        # delivery contracts have no funding: a blank rate, and 0 for its time
+        columns.put("T", [None if v in (0, "0") else v for v in columns.raw("T")])
         return columns.frame(
             {
                 "ts": columns.time("E", ctx),
-                "mark_price": columns.number("p"),
+                "mark_price": columns.price("p"),
                 "index_price": columns.number("i", optional=True),
                 "predicted_funding_rate": columns.number("r", optional=True),
                 "next_funding_at": columns.time("T", Context(), optional=True),

@@ -15,6 +15,7 @@ contracts are USD with a turnover in coins. The retired v2 interface (``ret_code
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import cast
 from urllib.parse import unquote
@@ -89,16 +90,13 @@ def parse_klines(body: bytes, ctx: Context) -> pd.DataFrame:
     result = _result(body)
     columns = Columns.arrays(_rows(result), KLINE_FIELDS)
     nulls = np.full(columns.count, np.nan)
-    volume, turnover = columns.number("volume"), columns.number("turnover")
+    volume, turnover = columns.amount("volume"), columns.amount("turnover")
     if result.get("category") == "inverse":
         volume, turnover = turnover, volume
     return columns.frame(
         {
             "ts": columns.time("start", ctx),
-            "open": columns.number("open"),
-            "high": columns.number("high"),
-            "low": columns.number("low"),
-            "close": columns.number("close"),
+            **columns.bar(),
             "volume_base": volume,
             "volume_quote": turnover,
             "taker_buy_base": nulls,
@@ -109,17 +107,25 @@ def parse_klines(body: bytes, ctx: Context) -> pd.DataFrame:
     )
 
 
-def parse_price_klines(body: bytes, ctx: Context) -> pd.DataFrame:
-    """Bars of the mark or index price, or of the premium (a fraction that may be negative)."""
+def parse_reference_klines(body: bytes, ctx: Context) -> pd.DataFrame:
+    """Bars of the mark or the index price."""
+    return _reference(body, ctx, Columns.bar)
+
+
+def parse_premium_klines(body: bytes, ctx: Context) -> pd.DataFrame:
+    """Bars of the premium over the index, a fraction that may be negative."""
+    return _reference(body, ctx, lambda c: {n: c.number(n) for n in KLINE_FIELDS[1:5]})
+
+
+def _reference(
+    body: bytes, ctx: Context, prices: Callable[[Columns], dict[str, np.ndarray]]
+) -> pd.DataFrame:
     result = _result(body)
     columns = Columns.arrays(_rows(result), KLINE_FIELDS[:5])
     return columns.frame(
         {
             "ts": columns.time("start", ctx),
-            "open": columns.number("open"),
-            "high": columns.number("high"),
-            "low": columns.number("low"),
-            "close": columns.number("close"),
+            **prices(columns),
             "venue_symbol": _same(result.get("symbol"), columns.count),
         }
     )
@@ -135,7 +141,7 @@ def parse_funding_history(body: bytes, ctx: Context) -> pd.DataFrame:
             "ts": columns.time("fundingRateTimestamp", ctx),
             "funding_rate": columns.number("fundingRate"),
             "mark_price": np.full(columns.count, np.nan),
-            "venue_symbol": columns.text("symbol"),
+            "venue_symbol": columns.label("symbol", longest=80),
         }
     )
 
@@ -184,7 +190,7 @@ def parse_account_ratio(body: bytes, ctx: Context) -> pd.DataFrame:
             "ts": columns.time("timestamp", ctx),
             "metric": pd.Series(["global_account_long_frac"] * columns.count, dtype="str"),
             "value": long,
-            "venue_symbol": columns.text("symbol"),
+            "venue_symbol": columns.label("symbol", longest=80),
         }
     )
     return _cursor(frame, result)
@@ -249,10 +255,10 @@ def ticker_rows(
     columns.put("nextFundingTime", coming)
     return columns.frame(
         {
-            "last_price": columns.number("lastPrice", optional="lastPrice" not in needed),
+            "last_price": columns.price("lastPrice", optional="lastPrice" not in needed),
             **{ours: columns.number(theirs, optional=True) for theirs, ours in _TICKER.items()},
             "next_funding_at": columns.time("nextFundingTime", Context(), optional=True),
-            "venue_symbol": columns.text("symbol"),
+            "venue_symbol": columns.label("symbol", longest=80),
         }
     )
 
@@ -281,9 +287,9 @@ ORDER_BOOK = _endpoint("/v5/market/orderbook", parse_order_book)
 TRADES = _endpoint("/v5/market/recent-trade", parse_recent_trades)
 TICKERS = _endpoint("/v5/market/tickers", parse_tickers)
 STATE = (
-    _endpoint("/v5/market/mark-price-kline", parse_price_klines),
-    _endpoint("/v5/market/index-price-kline", parse_price_klines),
-    _endpoint("/v5/market/premium-index-price-kline", parse_price_klines),
+    _endpoint("/v5/market/mark-price-kline", parse_reference_klines),
+    _endpoint("/v5/market/index-price-kline", parse_reference_klines),
+    _endpoint("/v5/market/premium-index-price-kline", parse_premium_klines),
     _endpoint("/v5/market/time", parse_time),
 )
 """Endpoints that are read on request; no dataset is made of them."""

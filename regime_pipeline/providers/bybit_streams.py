@@ -78,16 +78,16 @@ def parse_kline(body: bytes, ctx: Context) -> pd.DataFrame:
         if not isinstance(flag, bool):
             columns.fail(row, "confirm: neither true nor false")
     symbol = _last_part(message["topic"])
-    volume, turnover = columns.number("volume"), columns.number("turnover")
+    volume, turnover = columns.amount("volume"), columns.amount("turnover")
     if _is_inverse(symbol):
         volume, turnover = turnover, volume
     return columns.frame(
         {
             "ts": columns.time("start", ctx),
-            "open": columns.number("open"),
-            "high": columns.number("high"),
-            "low": columns.number("low"),
-            "close": columns.number("close"),
+            "open": columns.price("open"),
+            "high": columns.price("high"),
+            "low": columns.price("low"),
+            "close": columns.price("close"),
             "volume_base": volume,
             "volume_quote": turnover,
             "close_time": columns.time("end", Context()) + pd.Timedelta(milliseconds=1),

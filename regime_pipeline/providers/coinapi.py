@@ -84,8 +84,8 @@ def parse_ohlcv(body: bytes, ctx: Context) -> pd.DataFrame:
         {
             "ts": columns.iso("time_period_start", ctx),
             "close_time": columns.iso("time_period_end", ctx),
-            **{ours: columns.number(theirs) for theirs, ours in prices.items()},
-            "volume_base": columns.number("volume_traded"),
+            **columns.bar(tuple(prices)),
+            "volume_base": columns.amount("volume_traded"),
             "trade_count": columns.integer("trades_count", optional=True),
         }
     )
@@ -105,8 +105,8 @@ def parse_assets(body: bytes, ctx: Context) -> pd.DataFrame:
             "is_crypto": pd.array(
                 [None if np.isnan(v) else v != 0 for v in crypto], dtype="boolean"
             ),
-            "price_usd": columns.number("price_usd", optional=True),
-            "volume_24h_usd": columns.number("volume_1day_usd", optional=True),
+            "price_usd": columns.amount("price_usd", optional=True),
+            "volume_24h_usd": columns.amount("volume_1day_usd", optional=True),
             "trades_from": columns.iso("data_trade_start", ctx, optional=True),
             "trades_to": columns.iso("data_trade_end", ctx, optional=True),
         }

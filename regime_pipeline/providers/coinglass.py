@@ -34,8 +34,8 @@ def _liquidations(body: bytes, ctx: Context, long: str, short: str) -> pd.DataFr
     return columns.frame(
         {
             "ts": columns.time("time", ctx),
-            "long_liquidations_usd": columns.number(long),
-            "short_liquidations_usd": columns.number(short),
+            "long_liquidations_usd": columns.amount(long),
+            "short_liquidations_usd": columns.amount(short),
         }
     )
 
@@ -56,7 +56,7 @@ def parse_open_interest(body: bytes, ctx: Context) -> pd.DataFrame:
     """Open interest at the close of each bucket, in the unit asked for (``ctx.unit``, else USD)."""
     columns = Columns.objects(lists.rows(body), ("time", "close"))
     nulls = np.full(columns.count, np.nan)
-    close = columns.number("close")
+    close = columns.amount("close")
     coin = ctx.unit == "coin"
     return columns.frame(
         {

@@ -142,8 +142,8 @@ def parse_price(body: bytes, ctx: Context) -> pd.DataFrame:
     return columns.frame(
         {
             "ts": columns.time("time", ctx),
-            **{n: columns.number(n) for n in ("open", "high", "low", "close")},
-            "volume_quote": columns.number("volume_usd", optional=True),
+            **columns.bar(),
+            "volume_quote": columns.amount("volume_usd", optional=True),
         }
     )
 
@@ -231,8 +231,8 @@ def parse_coins_markets(body: bytes, ctx: Context) -> pd.DataFrame:  # noqa: ARG
     out = columns.frame(
         {
             "coin": columns.label("symbol", longest=30),
-            "price_usd": columns.number("current_price"),
-            **{ours: columns.number(theirs, optional=True) for theirs, ours in fields.items()},
+            "price_usd": columns.price("current_price"),
+            **{ours: columns.amount(theirs, optional=True) for theirs, ours in fields.items()},
             **{
                 ours: _fraction(columns.number(theirs, optional=True))
                 for theirs, ours in percents.items()
@@ -253,7 +253,7 @@ def parse_liquidation_coins(body: bytes, ctx: Context) -> pd.DataFrame:  # noqa:
     return columns.frame(
         {
             "coin": columns.label("symbol", longest=30),
-            **{n: columns.number(n, optional=True) for n in names},
+            **{n: columns.amount(n, optional=True) for n in names},
         }
     )
 
@@ -312,7 +312,7 @@ def parse_funding_exchanges(body: bytes, ctx: Context) -> pd.DataFrame:
                 {**item, "coin": row.get("symbol"), "margin": margin}
                 if isinstance(item, dict)
                 else item
-                for item in rows_of(listed, what=f"{margin}_margin_list")
+                for item in (listed if isinstance(listed, list) else [None])
             ]
     columns = Columns.objects(
         _without_all(flat),
@@ -421,7 +421,7 @@ def parse_heatmap(body: bytes, ctx: Context) -> pd.DataFrame:
         [{"time": b[0] if isinstance(b, list) and b else None} for b in bars], ("time",)
     ).time("time", ctx)
     columns = Columns.arrays(points, ("x", "y", "value"))
-    x, y, value = columns.integer("x"), columns.integer("y"), columns.number("value")
+    x, y, value = columns.integer("x"), columns.integer("y"), columns.amount("value")
     columns.fail_where((x < 0) | (y < 0), "index: below zero")
     return columns.frame(
         {

@@ -53,13 +53,15 @@ def _coins(found: list[object]) -> pd.DataFrame:
     columns = Columns.objects(
         found, ("id", "symbol", "price"), ("name", *_PRICED, *_PERCENTS, *_RANKS)
     )
+    mood = columns.number("sentiment", optional=True)
+    columns.fail_where(mood > 100, "sentiment: outside 0 to 100")
     return columns.frame(
         {
             "coin_id": columns.label("id", longest=30),
             "coin": columns.label("symbol", longest=30).str.upper(),
             "name": columns.prose("name", longest=120),
-            "price_usd": columns.number("price"),
-            **{ours: columns.number(t, optional=True) for t, ours in _PRICED.items()},
+            "price_usd": columns.price("price"),
+            **{ours: columns.amount(t, optional=True) for t, ours in _PRICED.items()},
             **{ours: columns.number(t, optional=True) / 100.0 for t, ours in _PERCENTS.items()},
             **{ours: columns.integer(t, optional=True) for t, ours in _RANKS.items()},
         }
@@ -109,7 +111,7 @@ def parse_time_series(body: bytes, ctx: Context) -> pd.DataFrame:
     )  # fmt: skip
 
     def optional(name: str) -> np.ndarray:
-        return columns.number(name, optional=True)
+        return columns.amount(name, optional=True)
 
     mood = optional("sentiment")
     columns.fail_where((mood < 0) | (mood > 100), "sentiment: outside 0 to 100")
@@ -165,8 +167,8 @@ def parse_topic(body: bytes, ctx: Context) -> pd.DataFrame:  # noqa: ARG001
             "item": network,
             "sentiment_kind": network.eq("news").map({True: "news", False: "social"}),
             "sentiment_score": mood,
-            "mention_count": columns.number("count"),
-            "interaction_count": columns.number("interactions", optional=True),
+            "mention_count": columns.amount("count"),
+            "interaction_count": columns.amount("interactions", optional=True),
         }
     )
 
@@ -188,7 +190,7 @@ def parse_topic_posts(body: bytes, ctx: Context) -> pd.DataFrame:
             "publisher": columns.prose("creator_name", longest=80),
             "sentiment_score": (rated - 1.0) * 25.0,
             "mention_count": np.ones(columns.count),
-            "interaction_count": columns.number("interactions_total", optional=True),
+            "interaction_count": columns.amount("interactions_total", optional=True),
         }
     )
 

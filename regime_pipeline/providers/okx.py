@@ -70,17 +70,11 @@ def candle_rows(rows: list[object], ctx: Context) -> Reading:
     if not all(known):
         columns.fail_where(~np.array(known), "confirm: neither 0 nor 1")
     ts = columns.stamps("ts", ctx)
-    amounts = ("volCcyQuote",)
-    told = columns.numbers(
-        "open", "high", "low", "close", *([base] if base else []), optional=amounts
-    )
+    told = columns.amounts(*([base] if base else []), optional=("volCcyQuote",))
     return columns.reading(
         {
             "ts": ts,
-            "open": told["open"],
-            "high": told["high"],
-            "low": told["low"],
-            "close": told["close"],
+            **columns.bar(),
             "volume_base": told[base] if base else nulls,
             "volume_quote": told["volCcyQuote"],
             "taker_buy_base": nulls,
@@ -103,7 +97,7 @@ def parse_funding_rate_history(body: bytes, ctx: Context) -> pd.DataFrame:
             "ts": columns.time("fundingTime", ctx),
             "funding_rate": columns.number("realizedRate"),
             "mark_price": np.full(columns.count, np.nan),
-            "venue_symbol": columns.text("instId"),
+            "venue_symbol": columns.label("instId", longest=80),
         }
     )
 
@@ -114,8 +108,8 @@ def parse_open_interest_history(body: bytes, ctx: Context) -> pd.DataFrame:
     return columns.frame(
         {
             "ts": columns.time("ts", ctx),
-            "open_interest_base": columns.number("oiCcy"),
-            "open_interest_usd": columns.number("oiUsd"),
+            "open_interest_base": columns.amount("oiCcy"),
+            "open_interest_usd": columns.amount("oiUsd"),
         }
     )
 
@@ -151,8 +145,8 @@ def parse_taker_volume(body: bytes, ctx: Context) -> pd.DataFrame:
         columns.frame(
             {
                 "ts": columns.time("ts", ctx),
-                "buy": columns.number("buy"),
-                "sell": columns.number("sell"),
+                "buy": columns.amount("buy"),
+                "sell": columns.amount("sell"),
             }
         )
     )

@@ -101,7 +101,7 @@ def rate_rows(rows: list[object], ctx: Context) -> pd.DataFrame:
             "next_funding_at": columns.time("nextFundingTime", Context(), optional=True),
             "settled_funding_rate": columns.number("settFundingRate", optional=True),
             "premium": columns.number("premium", optional=True),
-            "venue_symbol": columns.text("instId"),
+            "venue_symbol": columns.label("instId", longest=80),
         }
     )
 
@@ -117,10 +117,10 @@ def parse_open_interest(body: bytes, ctx: Context) -> pd.DataFrame:
     return columns.frame(
         {
             "ts": columns.time("ts", ctx),
-            "open_interest_contracts": columns.number("oi"),
-            "open_interest_base": columns.number("oiCcy"),
-            "open_interest_usd": columns.number("oiUsd", optional=True),
-            "venue_symbol": columns.text("instId"),
+            "open_interest_contracts": columns.amount("oi"),
+            "open_interest_base": columns.amount("oiCcy"),
+            "open_interest_usd": columns.amount("oiUsd", optional=True),
+            "venue_symbol": columns.label("instId", longest=80),
         }
     )
 
@@ -131,8 +131,8 @@ def parse_mark_price(body: bytes, ctx: Context) -> pd.DataFrame:
     return columns.frame(
         {
             "ts": columns.time("ts", ctx),
-            "mark_price": columns.number("markPx"),
-            "venue_symbol": columns.text("instId"),
+            "mark_price": columns.price("markPx"),
+            "venue_symbol": columns.label("instId", longest=80),
         }
     )
 
@@ -145,11 +145,11 @@ def parse_index_tickers(body: bytes, ctx: Context) -> pd.DataFrame:
     return columns.frame(
         {
             "ts": columns.time("ts", ctx),
-            "index_price": columns.number("idxPx"),
+            "index_price": columns.price("idxPx"),
             "open_24h": columns.number("open24h", optional=True),
             "high_24h": columns.number("high24h", optional=True),
             "low_24h": columns.number("low24h", optional=True),
-            "venue_symbol": columns.text("instId"),
+            "venue_symbol": columns.label("instId", longest=80),
         }
     )
 
@@ -164,7 +164,7 @@ def ticker_rows(rows: list[object], ctx: Context) -> pd.DataFrame:
     return columns.frame(
         {
             "ts": columns.time("ts", ctx),
-            "last_price": columns.number("last"),
+            "last_price": columns.price("last"),
             "best_bid": columns.number("bidPx", optional=True),
             "best_ask": columns.number("askPx", optional=True),
             "open_24h": columns.number("open24h", optional=True),
@@ -172,7 +172,7 @@ def ticker_rows(rows: list[object], ctx: Context) -> pd.DataFrame:
             "low_24h": columns.number("low24h", optional=True),
             "volume_24h": columns.number("vol24h", optional=True),
             "volume_24h_ccy": columns.number("volCcy24h", optional=True),
-            "venue_symbol": columns.text("instId"),
+            "venue_symbol": columns.label("instId", longest=80),
         }
     )
 
@@ -203,7 +203,7 @@ def parse_instruments(body: bytes, ctx: Context) -> pd.DataFrame:  # noqa: ARG00
     size = value * np.where(np.isfinite(times), times, 1.0)
     return columns.frame(
         {
-            "venue_symbol": columns.text("instId"),
+            "venue_symbol": columns.label("instId", longest=80),
             "contract_base": np.where(usable & (size > 0), size, np.nan),
         }
     )
@@ -213,8 +213,11 @@ def closed_rows(rows: list[object], ctx: Context) -> pd.DataFrame:
     """Forced closures: the details inside each instrument's object."""
     flat: list[object] = []
     for row in rows:
-        details = rows_of(member(row, "details"), what="details")
-        name = cast("dict[str, object]", row).get("instId")
+        details = row.get("details") if isinstance(row, dict) else None
+        if not isinstance(row, dict) or not isinstance(details, list):
+            flat.append(row)  # an instrument without its closures: a bad row beside the others
+            continue
+        name = row.get("instId")
         flat += [{**d, "instId": name} if isinstance(d, dict) else d for d in details]
     columns = Columns.objects(flat, ("bkPx", "sz", "side", "ts"), ("posSide", "instId"))
     return forced_rows(
@@ -258,7 +261,7 @@ def _table(names: Sequence[str], *, flat: bool = False) -> Parser:
         return columns.frame(
             {
                 "ts": columns.time("ts", ctx),
-                **{n: columns.number(n) for n in names},
+                **{n: columns.amount(n) for n in names},
             }
         )
 
@@ -278,7 +281,7 @@ def _by_expiry(body: bytes, ctx: Context) -> pd.DataFrame:
         {
             "ts": columns.time("ts", ctx),
             "expiry": expiry,
-            **{n: columns.number(n) for n in names},
+            **{n: columns.amount(n) for n in names},
         }
     )
 

@@ -65,7 +65,7 @@ def trade_rows(
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
         columns.fail_where(at <= 0, f"{price}: not above 0")
         columns.fail_where(amount < 0, f"{size}: below 0")
-        value = columns.number(quote) if quote else at * amount
+        value = columns.amount(quote) if quote else at * amount
         if inverse:
             value, amount = amount, np.where(at > 0, amount / at, np.nan)
     in_contracts = np.zeros(columns.count, bool) if contracts is None else contracts

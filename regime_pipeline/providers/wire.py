@@ -387,6 +387,39 @@ class Columns:
             out = np.where(finite, out, np.nan)
         return out + 0.0  # -0.0 and 0.0 are one value and must stay one in a hash
 
+    def price(self, name: str, *, optional: bool = False) -> np.ndarray:
+        """A field of numbers above zero, see :meth:`number`."""
+        return self._above_zero(name, self.number(name, optional=optional))
+
+    def amount(self, name: str, *, optional: bool = False) -> np.ndarray:
+        """A field of numbers not below zero, see :meth:`number`."""
+        return self._not_below_zero(name, self.number(name, optional=optional))
+
+    def amounts(self, *names: str, optional: Sequence[str] = ()) -> dict[str, np.ndarray]:
+        """Several fields as :meth:`amount` reads each."""
+        told = self.numbers(*names, optional=optional)
+        return {name: self._not_below_zero(name, out) for name, out in told.items()}
+
+    def bar(self, names: Sequence[str] = ("open", "high", "low", "close")) -> dict[str, np.ndarray]:
+        """The prices of a bar by our names; the highest and the lowest one must be just that."""
+        told = self.numbers(*names)
+        opened, high, low, close = (self._above_zero(name, told[name]) for name in names)
+        most, least = np.fmax(opened, close), np.fmin(opened, close)
+        odd = (high < np.fmax(most, low)) | (low > least)
+        if odd.any():
+            self.fail_where(odd, f"{names[1]}, {names[2]}: do not hold the other prices")
+        return {"open": opened, "high": high, "low": low, "close": close}
+
+    def _above_zero(self, name: str, values: np.ndarray) -> np.ndarray:
+        if (values <= 0).any():
+            self.fail_where(values <= 0, f"{name}: not above zero")
+        return values
+
+    def _not_below_zero(self, name: str, values: np.ndarray) -> np.ndarray:
+        if (values < 0).any():
+            self.fail_where(values < 0, f"{name}: below zero")
+        return values
+
     def integer(self, name: str, *, optional: bool = False) -> np.ndarray:
         """A field of whole numbers as float64 (NaN null); a fraction is refused."""
         out = self.number(name, optional=optional)
@@ -461,7 +494,8 @@ class Columns:
         it may be anybody's local time.
         """
         values = self._raw[name]
-        if any(map(_is_epoch, values)):
+        given = [v for v in values if not (v is None or v is MISSING or v == "")]
+        if given and all(map(_is_epoch, given)):
             return self.time(name, ctx, optional=optional)
         texts: list[str | None] = []
         for i, value in enumerate(values):
@@ -476,10 +510,10 @@ class Columns:
                 pd.Series(texts, dtype="object"), format="ISO8601", utc=True, errors="coerce"
             )
         ).as_unit("us")
-        given = np.array([t is not None for t in texts], dtype=bool)
+        read = np.array([t is not None for t in texts], dtype=bool)
         micros = np.array(stamps.asi8)
-        unreal = given & np.asarray(stamps.isna())
-        out = given & ~unreal
+        unreal = read & np.asarray(stamps.isna())
+        out = read & ~unreal
         out &= (micros < EARLIEST_S * 1_000_000) | (micros >= ctx.latest_s * 1_000_000)
         self.fail_where(unreal, f"{name}: no real date")
         self.fail_where(out, f"{name}: before 2009 or in the future")

@@ -3,6 +3,8 @@
 Both walk the registry, so that a new endpoint is tested by being there.
 """
 
+# ruff: noqa: E501 - wire literals stay on one line
+
 from __future__ import annotations
 
 import json
@@ -169,6 +171,110 @@ def test_fault_38_more_members_and_numbers_as_texts_change_no_value(
     assert texts is not None
     if texts["reason"].isna().all():
         pd.testing.assert_frame_equal(texts, plain)
+
+
+# --- one bad row among good ones -----------------------------------------------------------------
+
+DOCUMENTS = {
+    "coinglass/index_fear-greed-history": "a block of parallel arrays",
+    "okx/market_books": "a book",
+    "okx/ws_books": "a book",
+    "okx/ws_books_snapshot": "a book",
+    "okx/ws_books_update": "a book",
+}
+"""Replies whose list holds whole documents, which are whole or none."""
+ODD: tuple[Any, ...] = (None, "", "x", "-1", -1, "NaN", True, {}, [[]], 10**30, "GONE")
+
+
+def row_lists(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Paths of the lists of objects or of lists, the first of each level."""
+    if isinstance(node, list):
+        if node and isinstance(node[0], dict | list):
+            yield path
+        yield from row_lists(node[0], (*path, 0)) if node else ()
+    elif isinstance(node, dict):
+        for name, inner in node.items():
+            yield from row_lists(inner, (*path, name))
+
+
+def spoiled(key: str, document: Any, path: tuple[Any, ...], name: Any, odd: Any) -> bytes:
+    """The document with three equal rows, of which the second has something odd in a place."""
+    whole = json.loads(orjson.dumps(document))
+    rows = whole
+    for step in path:
+        rows = rows[step]
+    rows[:] = [json.loads(orjson.dumps(rows[0])) for _ in range(3)]
+    if name is None and odd is not None:
+        rows[1] = odd
+    elif name is not None and odd == "GONE" and isinstance(rows[1], dict):
+        del rows[1][name]
+    elif name is not None:
+        rows[1][name] = odd
+    return json.dumps(whole).encode()
+
+
+@pytest.mark.parametrize(
+    "key",
+    recorded(k for k in KEYS if not k.startswith("errors/") and k not in DOCUMENTS),
+)
+def test_fault_24_one_odd_value_costs_its_own_row_and_no_other(
+    key: str, payloads_dir: Path
+) -> None:
+    """Rows 23, 24 and 39: whatever stands in one place of one row, its neighbours stay as they are."""
+    document = json.loads((payloads_dir / f"{key}__1.json").read_bytes())
+    for path in row_lists(document):
+        plain = judged(key, spoiled(key, document, path, None, None))
+        if plain is None or len(plain) == 0 or len(plain) % 3 or plain["reason"].notna().any():
+            continue  # no list of rows: levels of a book, parallel arrays, a message's parts
+        first = plain.drop_duplicates().reset_index(drop=True)
+        row = document
+        for step in (*path, 0):
+            row = row[step]
+        places = list(row) if isinstance(row, dict) else list(range(len(row)))
+        cases = [(None, 5), (None, "x"), *((name, odd) for name in places for odd in ODD)]
+        for name, odd in cases:
+            got = judged(key, spoiled(key, document, path, name, odd))
+            assert got is not None, (path, name, odd)
+            good = got[got["reason"].isna()]
+            kept = good.merge(first, how="inner", on=list(first.columns))
+            assert len(kept) >= 2 * len(plain) // 3, (path, name, odd)
+
+
+@pytest.mark.parametrize(
+    ("key", "body", "why"),
+    [
+        ("binance/api_v3_klines", [[1722816000000, "2", "1", "0.5", "1", "9", 1722819599999, "9", 7, "4", "6", "0"]], "high, low"),
+        ("binance/api_v3_klines", [[1722816000000, "1", "2", "0", "1", "9", 1722819599999, "9", 7, "4", "6", "0"]], "low: not above zero"),
+        ("binance_futures/fapi_v1_klines", [[1722816000000, "1", "2", "1", "1", "-9", 1722819599999, "9", 7, "4", "6", "0"]], "volume: below zero"),
+        ("okx/market_candles", {"code": "0", "msg": "", "data": [["1722816000000", "1", "2", "1.5", "2", "1", "1", "1", "1"]]}, "high, low"),
+        ("bybit/v5_market_kline", {"retCode": 0, "retMsg": "OK", "result": {"category": "linear", "symbol": "BTCUSDT", "list": [["1722816000000", "-1", "2", "-1", "2", "1", "1"]]}}, "open: not above zero"),
+        ("binance_futures/fapi_v1_fundingRate", [{"symbol": None, "fundingTime": 1722816000000, "fundingRate": "0.0001"}], "symbol"),
+        ("alternative_me/fng", {"name": "x", "data": [{"value": "101", "timestamp": "1722816000"}], "metadata": {"error": None}}, "outside 0 to 100"),
+        ("coinglass/futures_liquidation_history", {"code": "0", "data": [{"time": 1722816000000, "long_liquidation_usd": "-5", "short_liquidation_usd": "1"}]}, "below zero"),
+    ],
+)  # fmt: skip
+def test_fault_24_impossible_values_are_told_by_the_parser(key: str, body: Any, why: str) -> None:
+    frame = judged(key, orjson.dumps(body))
+    assert frame is not None
+    (reason,) = frame["reason"]
+    assert why in reason
+
+
+def test_a_delivery_contract_has_no_coming_funding_and_is_a_row_like_any_other() -> None:
+    plain = {"markPrice": "61000.1", "indexPrice": "61001", "estimatedSettlePrice": "61001.2",
+             "interestRate": "0.0001", "time": 1722816000000}  # fmt: skip
+    body = [
+        {"symbol": "1000PEPEUSDT", "lastFundingRate": "0.0001", "nextFundingTime": 1722844800000, **plain},
+        {"symbol": "BTCUSDT_240927", "lastFundingRate": "", "nextFundingTime": 0, **plain, "interestRate": ""},
+    ]  # fmt: skip
+    frame = judged("binance_futures/fapi_v1_premiumIndex", orjson.dumps(body))
+    assert frame is not None and frame["reason"].isna().all()
+    assert frame["next_funding_at"].isna().tolist() == [False, True]
+    assert frame["predicted_funding_rate"].isna().tolist() == [False, True]
+    event = {"e": "markPriceUpdate", "E": 1722816000000, "s": "BTCUSDT_240927", "p": "61000.1",
+             "i": "", "P": "61000", "r": "", "T": 0}  # fmt: skip
+    told = judged("binance_futures/ws_markPriceUpdate", orjson.dumps(event))
+    assert told is not None and told["reason"].isna().all()
 
 
 # --- disorder ------------------------------------------------------------------------------------
