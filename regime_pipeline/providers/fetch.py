@@ -265,12 +265,12 @@ def _streams(
         reach, idle = _reach(feed, window, now)
         if reach.is_empty:
             continue
+        replay = settings.origin == "tape"  # its end is no present: chunks would differ
+        idle = idle or (replay and dataset in FORWARD_ONLY and feed.part != CONTRACTS)
         note = FORWARD_ONLY[dataset] if idle else None
         if feed.reach is not None:
             # nothing left means the feed has nothing about the window: said once, never asked
-            begin = _last_hour(now) + HOUR - feed.reach
-            if settings.origin == "tape":  # the end of a replay is no present: chunks would differ
-                begin = reach.end
+            begin = reach.end if replay else _last_hour(now) + HOUR - feed.reach
             reach = Window(max(reach.start, min(reach.end, begin)), reach.end)
             if reach.is_empty:
                 idle, note = True, NEWEST_ONLY

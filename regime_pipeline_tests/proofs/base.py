@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache
 
 import pandas as pd
 
 from regime_pipeline.catalogue import table
+from regime_pipeline.quality.evaluate import BLOCKING
 from regime_pipeline.windows import DAY, Window, floor_day
 from regime_pipeline_tests.proofs import chain, world
 from regime_pipeline_tests.proofs.world import Frames
@@ -25,8 +27,9 @@ LAST_DAYS = Window(world.END - 9 * DAY, world.END)
 def computed() -> Frames:
     """Raw rows (of the last two weeks) and every derived table of the clean world.
 
-    Raw rows further back are left out once the history is computed from them: no step looks further
-    back than a few days at raw rows, and reading them again costs most of a run.
+    Raw rows further back are left out once the history is computed from them: but for the month that
+    the verdicts on candles need no step looks further back than a few days at raw rows, and reading
+    them again costs most of a run.
     """
     settings = world.settings()
     raw = world.clean()
@@ -38,7 +41,8 @@ def computed() -> Frames:
     )
     for name in raw:
         rows = frames[name]
-        frames[name] = rows[rows["ts"] >= world.RECENT].reset_index(drop=True)
+        needed = rows["ts"] >= world.RECENT - BLOCKING.get(name, timedelta(0))
+        frames[name] = rows[needed].reset_index(drop=True)
     return chain.run(frames, LAST_DAYS, settings=settings, checked=True)
 
 

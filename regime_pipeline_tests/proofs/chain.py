@@ -26,6 +26,8 @@ from regime_pipeline.orchestration.build import pipeline_assets
 from regime_pipeline.orchestration.io_manager import LOOKBACK, WarehouseIOManager, trimmed
 from regime_pipeline.orchestration.partitions import as_window, owed
 from regime_pipeline.orchestration.resources import Platform, Scope
+from regime_pipeline.quality.evaluate import BLOCKING
+from regime_pipeline.quality.withholding import BLOCKS
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.arrow import digest, sorted_by, to_arrow
 from regime_pipeline.storage.warehouse import WriteResult
@@ -44,7 +46,7 @@ class MemoryWarehouse:
     def read(
         self,
         name: str,
-        window: Window,
+        window: Window | None = None,
         *,
         symbols: Sequence[str] | None = None,
         columns: Sequence[str] | None = None,
@@ -54,8 +56,10 @@ class MemoryWarehouse:
         frame = self.frames.get(name)
         if frame is None:
             frame = empty(item)
-        stamps = frame[item.time_column]
-        keep = ((stamps >= window.start) & (stamps < window.end)).to_numpy(bool)
+        keep = np.ones(len(frame), bool)
+        if window is not None:
+            stamps = frame[item.time_column]
+            keep = ((stamps >= window.start) & (stamps < window.end)).to_numpy(bool)
         if symbols is not None:
             for column in item.symbol_columns:
                 keep = keep & frame[column].isin(symbols).to_numpy(bool)
@@ -103,15 +107,16 @@ class MemoryPlatform(Platform):
 
 @dataclass(frozen=True)
 class Step:
-    """One derived asset (or several that one function computes)."""
+    """One derived asset (or several that one function computes): what it is given, what it looks up."""
 
     tables: tuple[str, ...]
     reads: dict[str, tuple[str, Mapping[str, Any]]]
     function: Callable[..., Any] = field(compare=False)
+    looks_up: tuple[str, ...] = ()
 
     @property
     def upstream(self) -> tuple[str, ...]:
-        return tuple(name for name, _ in self.reads.values())
+        return (*(name for name, _ in self.reads.values()), *self.looks_up)
 
 
 @cache
@@ -120,16 +125,21 @@ def steps() -> tuple[Step, ...]:
     found: list[Step] = []
     for asset in pipeline_assets():
         names = tuple(".".join(key.path) for key in asset.keys)
-        if any(n.startswith(("raw.", "ops.")) for n in names):  # ops: verdicts about stored days
-            continue
-        reads = {
-            d.name: (".".join(asset.keys_by_input_name[d.name].path), d.metadata or {})
-            for d in asset.node_def.input_defs
+        if BLOCKS not in names and any(n.startswith(("raw.", "ops.")) for n in names):
+            continue  # the other ops tables are verdicts about stored days
+        given = {
+            d: ".".join(asset.keys_by_input_name[d.name].path) for d in asset.node_def.input_defs
         }
+        reads = {
+            d.name: (name, d.metadata or {})
+            for d, name in given.items()
+            if not d.dagster_type.is_nothing
+        }
+        looks_up = tuple(name for d, name in given.items() if d.dagster_type.is_nothing)
         ordered = tuple(
             ".".join(asset.keys_by_output_name[d.name].path) for d in asset.node_def.output_defs
         )
-        found.append(Step(ordered, reads, asset.op.compute_fn.decorated_fn))
+        found.append(Step(ordered, reads, asset.op.compute_fn.decorated_fn, looks_up))
     maker = {name: step for step in found for name in step.tables}
     graph = {s.tables: {maker[u].tables for u in s.upstream if u in maker} for s in found}
     return tuple(maker[tables[0]] for tables in TopologicalSorter(graph).static_order())
@@ -141,8 +151,8 @@ def derived_tables() -> tuple[str, ...]:
 
 
 def raw_inputs() -> tuple[str, ...]:
-    """Every raw table that a derived one reads."""
-    names = {u for step in steps() for u in step.upstream if u.startswith("raw.")}
+    """Every raw table that a derived one is given."""
+    names = {u for step in steps() for u, _ in step.reads.values() if u.startswith("raw.")}
     return tuple(sorted(names))
 
 
@@ -166,10 +176,14 @@ def upstream_of(*targets: str) -> set[str]:
 
 
 def downstream(*sources: str) -> set[str]:
-    """The derived tables that depend on any of these tables, directly or not."""
+    """The derived tables whose other rows depend on any of these tables, directly or not.
+
+    What is looked up to judge rows one by one changes the verdicts about those rows only.
+    """
     reached = set(sources)
     for step in steps():
-        if reached & set(step.upstream):
+        given = {name for name, _ in step.reads.values()}
+        if reached & (given | {name for name in step.looks_up if BLOCKING.get(name)}):
             reached |= set(step.tables)
     return reached & set(derived_tables())
 
@@ -235,6 +249,7 @@ def _step(
         run=SimpleNamespace(tags={}),
         run_id="proof",
         log=logging.getLogger(__name__),
+        add_output_metadata=lambda metadata: None,
     )
     made = step.function(context, **loaded)
     if isinstance(made, dg.MaterializeResult):  # it wrote its table itself

@@ -21,14 +21,14 @@ from regime_pipeline_tests.proofs import base, chain, world
 from regime_pipeline_tests.proofs.world import Frames
 
 START = utc("2024-09-29")
-END = utc("2024-10-02 08:00")
-"""Over the end of a week, up to a print."""
+END = utc("2024-10-02 01:00")
+"""Over the end of a week, past a midnight with a print and an hour before it that is withheld."""
 
 
 def ways(ticks: int) -> dict[str, list[tuple[Window, datetime]]]:
     """Ways to come to the same rows: each run as its days and its clock."""
     first = END - ticks * HOUR
-    chunks = [utc("2024-09-29 11:00"), utc("2024-09-29 12:00"), utc("2024-10-01 03:00"), END]
+    chunks = [utc("2024-09-29 11:00"), utc("2024-09-29 12:00"), utc("2024-10-01 08:00"), END]
     begins = [START, *(floor_day(c) for c in chunks[:-1])]
     return {
         "one shot": [(_days(START, END), END)],

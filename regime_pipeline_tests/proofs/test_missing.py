@@ -166,7 +166,8 @@ def test_a_print_that_nobody_reported_has_no_row_and_its_hours_go_stale() -> Non
     stale = hours["ts"].between(FIRST + 4 * HOUR, LAST - HOUR)
     assert (hours.loc[stale, "status"] == "stale").all()
     assert hours.loc[stale, "z_score"].isna().all()
-    assert not hours.loc[~stale, "status"].eq("stale").any()
+    usual = before["features.funding_anomalies"]["status"].eq("stale")  # a print was withheld
+    assert not hours.loc[~stale & ~usual, "status"].eq("stale").any()
 
 
 def test_a_day_without_an_index_is_null_and_the_old_one_stands_for_36_hours() -> None:

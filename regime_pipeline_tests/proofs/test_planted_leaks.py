@@ -25,6 +25,7 @@ from regime_pipeline.features import (
     volatility_regimes,
 )
 from regime_pipeline.numerics import rolling, tails
+from regime_pipeline.quality import prices
 from regime_pipeline.regimes import timeframe_regimes
 from regime_pipeline.signals import momentum
 from regime_pipeline.windows import DAY, Window, floor_day
@@ -149,6 +150,10 @@ def _another_coin_an_hour_later(frame: pd.DataFrame) -> pd.DataFrame:
     moved = frame["symbol"] == "SOL/USDT"
     own = next_row(frame[moved], ["market"], ["close"])
     return pd.concat([frame[~moved], own]).sort_index()
+
+
+def _second_opinion_of_the_next_hour(original: Any, *args: Any) -> Any:
+    return tuple(earlier(panel) for panel in original(*args))
 
 
 def _p_of_later_hours(original: Any, p_values: np.ndarray) -> np.ndarray:
@@ -297,6 +302,16 @@ AHEAD = (
         tamper={"market.positioning_1h<-raw.positioning": lambda f: stamped_earlier(f, 1)},
     ),
     Leak(
+        "an hour withheld because of the next one",
+        ("ops.quality_blocks",),
+        wrapped(prices, "_second_opinion", _second_opinion_of_the_next_hour),
+    ),
+    Leak(
+        "a row withheld once somebody knows better",
+        ("market.candles_1h",),
+        tamper={"market.candles_1h<-ops.quality_blocks": lambda f: stamped_earlier(f, 1)},
+    ),
+    Leak(
         "a print that counts for the row it happens after",
         ("market.proxies_1h",),
         tamper={"market.proxies_1h<-market.funding": lambda f: stamped_earlier(f, 1)},
@@ -357,6 +372,8 @@ UNBOUNDED: dict[str, tuple[str, ...]] = {
 
 AT = pd.Timestamp("2024-09-28 08:00", tz="UTC")
 """Row of a print: its hour is the present."""
+WILD_RATE = 0.029
+"""A little under the cap of the venue: a print beyond it is withheld and judged by nobody."""
 
 
 def _wild_present(frames: world.Frames, hours: int) -> world.Frames:
@@ -371,7 +388,7 @@ def _wild_present(frames: world.Frames, hours: int) -> world.Frames:
         "raw.candles": bars.assign(
             **{c: bars[c].where(~now, bars[c] * factor) for c, factor in numbers.items()}
         ),
-        "raw.funding_rates": prints.assign(funding_rate=rate.where(~printed, rate * 1e5)),
+        "raw.funding_rates": prints.assign(funding_rate=rate.where(~printed, WILD_RATE)),
     }
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -28,7 +30,7 @@ THREAD_VARIABLES = (
 
 @pytest.mark.slow
 def test_ticks_chunks_and_one_shot_give_one_hash_per_table() -> None:
-    found = {way: hashing.hashes(runs) for way, runs in hashing.ways(2).items()}
+    found = {way: hashing.hashes(runs) for way, runs in hashing.ways(10).items()}
     assert set(found["one shot"]) == set(chain.derived_tables())
     for way, hashes in found.items():
         differ = [name for name, h in hashes.items() if h != found["one shot"][name]]
@@ -58,22 +60,32 @@ def test_a_run_narrowed_to_one_symbol_agrees_with_the_whole(
         assert chain.content_hash(frames[name], name) == chain.content_hash(alone[name], name), name
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("threads", THREADS)
-def test_hash_seeds_and_threads_do_not_matter(seed: str, threads: str) -> None:
-    """Nine processes, each in three ways; every one must give the hashes of this process."""
-    told = {**os.environ, "PYTHONHASHSEED": seed, **dict.fromkeys(THREAD_VARIABLES, threads)}
+def told_by(case: tuple[str, str]) -> dict[str, dict[str, str]]:
+    """Hashes by way and table of a process with this hash seed and number of threads."""
+    seed, threads = case
     done = subprocess.run(
-        [sys.executable, "-m", "regime_pipeline_tests.proofs.hashing", "10"],
-        env=told,
+        [sys.executable, "-m", "regime_pipeline_tests.proofs.hashing"],
+        env={**os.environ, "PYTHONHASHSEED": seed, **dict.fromkeys(THREAD_VARIABLES, threads)},
         cwd=Path(__file__).resolve().parents[2],
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    (expected,) = [hashing.hashes(runs) for w, runs in hashing.ways(1).items() if w == "one shot"]
-    for way, hashes in json.loads(done.stdout.splitlines()[-1]).items():
-        differ = [n for n in expected if hashes[n] != expected[n]]
-        assert not differ, f"seed {seed}, {threads} threads, {way}: {differ}"
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.xdist_group("proofs-processes")
+def test_hash_seeds_and_threads_do_not_matter() -> None:
+    """Nine processes, each in three ways, make the history and the days anew: 27 times one hash."""
+    cases = list(itertools.product(SEEDS, THREADS))
+    with ThreadPoolExecutor(min(len(cases), os.cpu_count() or 1)) as pool:
+        found = dict(zip(cases, pool.map(told_by, cases), strict=True))
+    expected = found[cases[0]]["one shot"]
+    assert set(expected) == set(chain.derived_tables())
+    for (seed, threads), ways in found.items():
+        assert set(ways) == {"one shot", "uneven chunks", "hourly ticks"}
+        for way, hashes in ways.items():
+            differ = [n for n in expected if hashes[n] != expected[n]]
+            assert not differ, f"seed {seed}, {threads} threads, {way}: {differ}"

@@ -19,6 +19,8 @@ import pandas as pd
 from regime_pipeline.catalogue import FIELDS, Kind, table
 from regime_pipeline.catalogue.frames import conform, empty
 from regime_pipeline.providers.trades import SIZE_BINS
+from regime_pipeline.quality.calendar import LENGTH_HOURS
+from regime_pipeline.quality.evaluate import BLOCKING
 from regime_pipeline.settings import Settings
 from regime_pipeline.simulator.series import Series
 from regime_pipeline.simulator.synthetic import SyntheticTape
@@ -32,6 +34,8 @@ RECENT = END - 14 * DAY
 """From here on there are books, single trades, moods and transfers."""
 
 Frames = dict[str, pd.DataFrame]
+
+MINUTE = timedelta(minutes=1)
 
 _MARKETS = (("spot", "binance"), ("perp", "binance_futures"))
 _SNAPSHOTS = 13
@@ -68,7 +72,48 @@ def clean(seed: int = 8, start: datetime = START, end: datetime = END) -> Frames
         "raw.whale_transfers": _whales(recent, rng),
     }
     holed = np.random.default_rng(seed + 1)
-    return {name: _holed(_stored(name, rows), recent, holed) for name, rows in made.items()}
+    rows = {name: _holed(_stored(name, rows), recent, holed) for name, rows in made.items()}
+    return rows if end < END else _with_wrong_rows(rows)
+
+
+WRONG_FROM = END - 4 * DAY
+WRONG = {
+    # what a check withholds: source, symbol, hour, columns and the factor they are off by
+    "raw.candles": (
+        ("binance", "BTC/USDT", "2024-10-01 07:00", ("high", "close"), 40.0),
+        ("binance_futures", "SOL/USDT", "2024-09-29 23:00", ("low", "close"), 0.1),
+        ("binance", "SOL/USDT", "2024-10-01 23:00", ("high", "close"), 5.0),
+        ("binance", "ETH/USDT", "2024-07-15 10:00", ("high", "close"), 3.0),  # in the history
+    ),
+    "raw.funding_rates": (
+        ("binance_futures", "ETH/USDT", "2024-10-01 16:00", ("funding_rate",), 1e4),
+    ),
+}
+
+
+def _with_wrong_rows(frames: Frames) -> Frames:
+    """Rows that are withheld: jumps nobody follows, an impossible print, rows stored too early.
+
+    Two rows of every table with a time of arrival say that they were stored before their time.
+    """
+    out = {}
+    for name, rows in frames.items():
+        rows = rows.copy()
+        for source, symbol, at, columns, factor in WRONG.get(name, ()):
+            hit = (rows["source"] == source) & (rows["symbol"] == symbol)
+            hit &= rows["ts"] == pd.Timestamp(at, tz="UTC")
+            assert hit.sum() == 1, (name, at)
+            for column in columns:
+                rows.loc[hit, column] *= factor
+        if name in BLOCKING:
+            length = pd.Timedelta(hours=LENGTH_HOURS.get(name, 0.0))
+            arrived = np.maximum(rows["available_at"], rows["ts"] + length) + 2 * MINUTE
+            late = np.flatnonzero((rows["ts"] >= WRONG_FROM).to_numpy())
+            early = np.random.default_rng(len(rows)).choice(late, 2, replace=False)
+            arrived.iloc[early] = (rows["ts"] + length - MINUTE).iloc[early]
+            rows["ingested_at"] = arrived.dt.as_unit("us")
+        out[name] = rows
+    return out
 
 
 def _holed(rows: pd.DataFrame, window: Window, rng: np.random.Generator) -> pd.DataFrame:

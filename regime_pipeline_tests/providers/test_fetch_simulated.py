@@ -208,20 +208,24 @@ def test_scripted_outage_of_one_provider_leaves_the_others(desk: Desk) -> None:
     assert set(failed["error_class"]) == {"Transient"}
 
 
-def test_a_replay_asks_nobody_about_its_end(desk: Desk) -> None:
+@pytest.mark.parametrize(
+    ("dataset", "why"),
+    [("coin_markets", "newest only"), ("funding_predictions", "gone once its rate is settled")],
+)
+def test_a_replay_asks_nobody_about_its_end(desk: Desk, dataset: str, why: str) -> None:
     """What a provider tells of the present alone would depend on where a chunk ends."""
     replay = desk.settings.model_copy(update={"origin": "tape"})
     got = {}
     for settings in (desk.settings, replay):
         got[settings.origin] = fetch(
-            "coin_markets",
+            dataset,
             Window(NOW - timedelta(days=1), NOW),
             settings=settings,
             client=desk.client,
             clock=desk.clock,
             symbols=SYMBOLS,
         )
-    assert len(got["live"].frame) == len(SYMBOLS)
+    assert set(got["live"].frame["symbol"]) == set(SYMBOLS)
     assert len(got["tape"].frame) == 0
     assert set(got["tape"].log["request_count"]) == {0}
-    assert got["tape"].log["error_message"].str.contains("newest only").all()
+    assert got["tape"].log["error_message"].str.contains(why).all()

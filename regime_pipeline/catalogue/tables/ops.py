@@ -212,7 +212,9 @@ TABLES = (
         schema="ops",
         name="quality_checks",
         description="One row per data-quality check, table and UTC day (ts), and one per series that "
-        "fails it.",
+        "fails it. A verdict looks at the day's rows as they are stored when it is made and at a fixed "
+        "stretch before them; it is made anew when rows of the day arrive or are mended, and when a "
+        "refusal or a restatement of them is recorded later. No published value depends on it.",
         fields=(
             "table_name",
             "check_id",
@@ -252,7 +254,7 @@ TABLES = (
     Table(
         schema="ops",
         name="quality_scores",
-        description="Data-quality score of each table and UTC day (ts).",
+        description="Data-quality score of each table and UTC day (ts), as of the last verdicts.",
         fields=(
             "table_name",
             "ts",

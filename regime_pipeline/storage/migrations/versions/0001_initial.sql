@@ -3262,7 +3262,7 @@ CREATE TABLE ops.quality_checks (
 	CONSTRAINT quality_checks_penalty_ck0 CHECK ("penalty" >= 0.0 AND "penalty" <= 1.0)
 );
 
-COMMENT ON TABLE ops.quality_checks IS 'One row per data-quality check, table and UTC day (ts), and one per series that fails it.';
+COMMENT ON TABLE ops.quality_checks IS 'One row per data-quality check, table and UTC day (ts), and one per series that fails it. A verdict looks at the day''s rows as they are stored when it is made and at a fixed stretch before them; it is made anew when rows of the day arrive or are mended, and when a refusal or a restatement of them is recorded later. No published value depends on it.';
 
 COMMENT ON COLUMN ops.quality_checks.table_name IS 'Table that the row is about.';
 
@@ -3322,7 +3322,7 @@ CREATE TABLE ops.quality_scores (
 	CONSTRAINT quality_scores_n_withheld_ck0 CHECK ("n_withheld" >= 0)
 );
 
-COMMENT ON TABLE ops.quality_scores IS 'Data-quality score of each table and UTC day (ts).';
+COMMENT ON TABLE ops.quality_scores IS 'Data-quality score of each table and UTC day (ts), as of the last verdicts.';
 
 COMMENT ON COLUMN ops.quality_scores.table_name IS 'Table that the row is about.';
 
