@@ -496,9 +496,13 @@ def _walk(present, at, below, k):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _quantile(x, window, min_obs, lag, q, out):  # type: ignore[no-untyped-def]
-    """Two neighbouring blocks are ranked once; a pointer then walks over the ranks present."""
-    columns, length = x.shape
+def _quantile(x, orders, min_obs, lag, q, out):  # type: ignore[no-untyped-def]
+    """Two neighbouring blocks are ranked once; a pointer then walks over the ranks present.
+
+    ``orders`` sorts each block of ``x`` (columns x blocks x window).
+    """
+    columns, length = out.shape
+    window = orders.shape[2]
     ranks = np.empty(2 * window, np.int64)
     ordered = np.empty(2 * window)
     present = np.zeros(2 * window + 1, np.bool_)
@@ -506,10 +510,9 @@ def _quantile(x, window, min_obs, lag, q, out):  # type: ignore[no-untyped-def]
     for s in range(columns):
         out[s, : min(lag, length)] = np.nan
         before = nothing
-        for border in range(0, length - lag, window):
-            high = min(border + window, length)
+        for block, border in enumerate(range(0, length - lag, window)):
             left = border - before.size
-            order = np.argsort(x[s, border:high])
+            order = orders[s, block]
             _merge_order(x[s], left, border, before, order, ranks, ordered)
             n = 0
             present[:] = False
@@ -518,7 +521,7 @@ def _quantile(x, window, min_obs, lag, q, out):  # type: ignore[no-untyped-def]
                     present[ranks[i - left]] = True
                     n += 1
             at, below = 0, 0  # values present before the pointer
-            for last in range(border, min(high, length - lag)):
+            for last in range(border, min(border + window, length - lag)):
                 if last - window >= 0 and math.isfinite(x[s, last - window]):
                     rank = ranks[last - window - left]
                     present[rank] = False
@@ -712,7 +715,10 @@ def rolling_quantile(
         raise ValueError(f"a quantile lies between 0 and 1, not at {q}")
     columns, shape = _columns(x)
     out = np.empty_like(columns)
-    _quantile(columns, window, min_obs, lag, float(q), out)
+    blocks = np.full((len(columns), -(-columns.shape[1] // window), window), np.nan)
+    padded = blocks.reshape(len(columns), -1)
+    padded[:, : columns.shape[1]] = columns
+    _quantile(padded, np.argsort(blocks, axis=2), min_obs, lag, float(q), out)
     return _back(out, shape)
 
 
