@@ -261,7 +261,6 @@ def _is_constant(mean: float, square: float, n: float) -> bool:
     return math.sqrt(square / (n - 1.0)) <= CONSTANT_RTOL * max(abs(mean), CONSTANT_RTOL)
 
 
-@njit(cache=True, nogil=True)
 def rolling_pearson(
     x: Floats, window: int, min_obs: int, anchor: int, first: int
 ) -> tuple[Floats, Codes]:
@@ -464,7 +463,6 @@ def _holed_pair(
         out[j] = min(1.0, max(-1.0, r))
 
 
-@njit(cache=True, nogil=True)
 def pearson_rows(
     x: Floats, window: int, min_obs: int, anchor: int, first: int, pairs: Ints
 ) -> tuple[Floats, Codes]:
@@ -487,9 +485,25 @@ def pearson_rows(
     Returns:
         Coefficients (P, T-first) and codes: 0 ok, 1 too few rows, 2 one side is constant.
     """
+    # numpy's large arrays come in huge pages, which cost less than the coefficients themselves
+    out = np.full((len(pairs), x.shape[1] - first), np.nan)
+    codes = np.ones(out.shape, np.int8)
+    _pearson_rows(np.ascontiguousarray(x), window, min_obs, anchor, first, pairs, out, codes)
+    return out, codes
+
+
+@njit(cache=True, nogil=True)
+def _pearson_rows(
+    x: Floats,
+    window: int,
+    min_obs: int,
+    anchor: int,
+    first: int,
+    pairs: Ints,
+    out: Floats,
+    codes: Codes,
+) -> None:
     symbols, length = x.shape
-    out = np.full((pairs.shape[0], length - first), np.nan)
-    codes = np.ones((pairs.shape[0], length - first), np.int8)
     inverse = reciprocals(window)
     used = np.zeros(symbols, np.bool_)
     for p in range(pairs.shape[0]):
@@ -563,7 +577,6 @@ def pearson_rows(
                 code,
             )
         low = high
-    return out, codes
 
 
 @njit(cache=True, nogil=True)
@@ -623,7 +636,6 @@ def _decayed_squares(
         out[i] = 1.0 / math.sqrt(out[i]) if enough and out[i] > 0.0 else math.nan
 
 
-@njit(cache=True, nogil=True)
 def ewma_correlation(
     x: Floats,
     usable: npt.NDArray[np.bool_],
@@ -645,8 +657,23 @@ def ewma_correlation(
         decay: decay ** k for k = 0 .. window.
     """
     symbols, length = x.shape
-    pairs = symbols * (symbols - 1) // 2
-    out = np.full((pairs, length - first), np.nan)
+    out = np.empty((symbols * (symbols - 1) // 2, length - first))
+    _ewma_correlation(x, np.ascontiguousarray(usable), window, min_obs, anchor, first, decay, out)
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _ewma_correlation(
+    x: Floats,
+    usable: npt.NDArray[np.bool_],
+    window: int,
+    min_obs: int,
+    anchor: int,
+    first: int,
+    decay: Floats,
+    out: Floats,
+) -> None:
+    symbols, length = x.shape
     there = ~np.isnan(x)
     filled = np.where(there, x, 0.0)
     product = np.empty(length)
@@ -676,7 +703,6 @@ def ewma_correlation(
                 r = 1.0 if r > 1.0 else r
                 r = -1.0 if r < -1.0 else r
                 found[i] = r if usable_a[i] and usable_b[i] else math.nan
-    return out
 
 
 @njit(cache=True, nogil=True)
