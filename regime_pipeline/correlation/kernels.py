@@ -256,7 +256,7 @@ def rolling_spearman(
     return spearman_rows(x, window, min_obs, np.arange(first, stop), np.ones((0, 0), np.bool_))
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _is_constant(mean: float, square: float, n: float) -> bool:
     return math.sqrt(square / (n - 1.0)) <= CONSTANT_RTOL * max(abs(mean), CONSTANT_RTOL)
 
@@ -282,6 +282,14 @@ def all_pairs(symbols: int) -> Ints:
 
 
 @njit(cache=True, nogil=True)
+def _nulls(x: Floats) -> int:
+    count = 0
+    for i in range(x.size):
+        count += int(math.isnan(x[i]))
+    return count
+
+
+@njit(cache=True, nogil=True)
 def _part(x: Floats, inverse: Floats, out: Floats) -> None:
     """Running moments of a part without holes, from the border outwards (Welford 1962).
 
@@ -290,18 +298,22 @@ def _part(x: Floats, inverse: Floats, out: Floats) -> None:
     """
     size = x.size
     before, after, mean, square = out[0], out[1], out[2], out[3]
+    # loops of one output each: all but the two sums become vectors
+    base = x[0] if size > 0 else 0.0
     total = 0.0
     for i in range(size):
-        total += x[i] - x[0]
+        total += x[i] - base
         mean[i] = total
-    last = 0.0
     for i in range(size):
         mean[i] *= inverse[i + 1]
-        r = x[i] - x[0]
-        before[i] = r - last
-        after[i] = r - mean[i]
+    for i in range(size):
+        after[i] = (x[i] - base) - mean[i]
+    if size > 0:
+        before[0] = 0.0
+    for i in range(size - 1):
+        before[i + 1] = (x[i + 1] - base) - mean[i]
+    for i in range(size):
         square[i] = before[i] * after[i]
-        last = mean[i]
     total = 0.0
     for i in range(size):
         total += square[i]
@@ -341,7 +353,7 @@ def _part_of_pair(a: Floats, b: Floats, inverse: Floats, out: Floats) -> tuple[f
     return first_a, first_b
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _whole_side(
     early: Floats, late: Floats, apart: float, base: float, skip: int, inverse: Floats, out: Floats
 ) -> None:
@@ -525,9 +537,9 @@ def _pearson_rows(
         for s in range(symbols):
             if not used[s]:
                 continue
-            whole[s] = not np.isnan(x[s, begin:high]).any()
+            whole[s] = _nulls(x[s, begin:high]) == 0
             if whole[s]:
-                backwards = x[s, begin:border][::-1]
+                backwards = x[s, begin:border][::-1].copy()
                 _part(backwards, inverse, early[s, :, :n_early])
                 _part(x[s, border:high], inverse, late[s, :, :n_late])
                 apart = x[s, border - 1] - x[s, border] if n_early > 0 else 0.0
