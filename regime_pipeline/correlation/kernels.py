@@ -256,12 +256,11 @@ def rolling_spearman(
     return spearman_rows(x, window, min_obs, np.arange(first, stop), np.ones((0, 0), np.bool_))
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _is_constant(mean: float, square: float, n: float) -> bool:
     return math.sqrt(square / (n - 1.0)) <= CONSTANT_RTOL * max(abs(mean), CONSTANT_RTOL)
 
 
-@njit(cache=True, nogil=True)
 def rolling_pearson(
     x: Floats, window: int, min_obs: int, anchor: int, first: int
 ) -> tuple[Floats, Codes]:
@@ -283,6 +282,14 @@ def all_pairs(symbols: int) -> Ints:
 
 
 @njit(cache=True, nogil=True)
+def _nulls(x: Floats) -> int:
+    count = 0
+    for i in range(x.size):
+        count += int(math.isnan(x[i]))
+    return count
+
+
+@njit(cache=True, nogil=True)
 def _part(x: Floats, inverse: Floats, out: Floats) -> None:
     """Running moments of a part without holes, from the border outwards (Welford 1962).
 
@@ -291,18 +298,22 @@ def _part(x: Floats, inverse: Floats, out: Floats) -> None:
     """
     size = x.size
     before, after, mean, square = out[0], out[1], out[2], out[3]
+    # loops of one output each: all but the two sums become vectors
+    base = x[0] if size > 0 else 0.0
     total = 0.0
     for i in range(size):
-        total += x[i] - x[0]
+        total += x[i] - base
         mean[i] = total
-    last = 0.0
     for i in range(size):
         mean[i] *= inverse[i + 1]
-        r = x[i] - x[0]
-        before[i] = r - last
-        after[i] = r - mean[i]
+    for i in range(size):
+        after[i] = (x[i] - base) - mean[i]
+    if size > 0:
+        before[0] = 0.0
+    for i in range(size - 1):
+        before[i + 1] = (x[i + 1] - base) - mean[i]
+    for i in range(size):
         square[i] = before[i] * after[i]
-        last = mean[i]
     total = 0.0
     for i in range(size):
         total += square[i]
@@ -342,7 +353,7 @@ def _part_of_pair(a: Floats, b: Floats, inverse: Floats, out: Floats) -> tuple[f
     return first_a, first_b
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _whole_side(
     early: Floats, late: Floats, apart: float, base: float, skip: int, inverse: Floats, out: Floats
 ) -> None:
@@ -464,7 +475,6 @@ def _holed_pair(
         out[j] = min(1.0, max(-1.0, r))
 
 
-@njit(cache=True, nogil=True)
 def pearson_rows(
     x: Floats, window: int, min_obs: int, anchor: int, first: int, pairs: Ints
 ) -> tuple[Floats, Codes]:
@@ -487,9 +497,25 @@ def pearson_rows(
     Returns:
         Coefficients (P, T-first) and codes: 0 ok, 1 too few rows, 2 one side is constant.
     """
+    # numpy's large arrays come in huge pages, which cost less than the coefficients themselves
+    out = np.full((len(pairs), x.shape[1] - first), np.nan)
+    codes = np.ones(out.shape, np.int8)
+    _pearson_rows(np.ascontiguousarray(x), window, min_obs, anchor, first, pairs, out, codes)
+    return out, codes
+
+
+@njit(cache=True, nogil=True)
+def _pearson_rows(
+    x: Floats,
+    window: int,
+    min_obs: int,
+    anchor: int,
+    first: int,
+    pairs: Ints,
+    out: Floats,
+    codes: Codes,
+) -> None:
     symbols, length = x.shape
-    out = np.full((pairs.shape[0], length - first), np.nan)
-    codes = np.ones((pairs.shape[0], length - first), np.int8)
     inverse = reciprocals(window)
     used = np.zeros(symbols, np.bool_)
     for p in range(pairs.shape[0]):
@@ -511,9 +537,9 @@ def pearson_rows(
         for s in range(symbols):
             if not used[s]:
                 continue
-            whole[s] = not np.isnan(x[s, begin:high]).any()
+            whole[s] = _nulls(x[s, begin:high]) == 0
             if whole[s]:
-                backwards = x[s, begin:border][::-1]
+                backwards = x[s, begin:border][::-1].copy()
                 _part(backwards, inverse, early[s, :, :n_early])
                 _part(x[s, border:high], inverse, late[s, :, :n_late])
                 apart = x[s, border - 1] - x[s, border] if n_early > 0 else 0.0
@@ -563,7 +589,6 @@ def pearson_rows(
                 code,
             )
         low = high
-    return out, codes
 
 
 @njit(cache=True, nogil=True)
@@ -623,7 +648,6 @@ def _decayed_squares(
         out[i] = 1.0 / math.sqrt(out[i]) if enough and out[i] > 0.0 else math.nan
 
 
-@njit(cache=True, nogil=True)
 def ewma_correlation(
     x: Floats,
     usable: npt.NDArray[np.bool_],
@@ -645,8 +669,23 @@ def ewma_correlation(
         decay: decay ** k for k = 0 .. window.
     """
     symbols, length = x.shape
-    pairs = symbols * (symbols - 1) // 2
-    out = np.full((pairs, length - first), np.nan)
+    out = np.empty((symbols * (symbols - 1) // 2, length - first))
+    _ewma_correlation(x, np.ascontiguousarray(usable), window, min_obs, anchor, first, decay, out)
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _ewma_correlation(
+    x: Floats,
+    usable: npt.NDArray[np.bool_],
+    window: int,
+    min_obs: int,
+    anchor: int,
+    first: int,
+    decay: Floats,
+    out: Floats,
+) -> None:
+    symbols, length = x.shape
     there = ~np.isnan(x)
     filled = np.where(there, x, 0.0)
     product = np.empty(length)
@@ -676,7 +715,6 @@ def ewma_correlation(
                 r = 1.0 if r > 1.0 else r
                 r = -1.0 if r < -1.0 else r
                 found[i] = r if usable_a[i] and usable_b[i] else math.nan
-    return out
 
 
 @njit(cache=True, nogil=True)

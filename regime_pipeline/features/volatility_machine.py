@@ -48,56 +48,85 @@ def _step(raw, up, down, state, pending, streak, confirmations):  # type: ignore
 
 
 @numba.njit(cache=True, nogil=True)
+def _move(h, raw, up, down, memory, nulls, restart_after, confirmations, cooldown):  # type: ignore[no-untyped-def]
+    """A machine's memory after row ``h``, and its event; ``nulls`` rows before it were null.
+
+    The memory is (state, pending, streak, since, told, told_at).
+    """
+    state, pending, streak, since, told, told_at = memory
+    event = -1
+    if raw < 0:
+        pending, streak = -1, 0
+        if nulls >= restart_after:
+            state, since, told, told_at = -1, -1, -1, -1
+    else:
+        previous = state
+        state, pending, streak = _step(raw, up, down, state, pending, streak, confirmations)
+        if previous < 0:
+            since = h if nulls > restart_after else -1
+            told, told_at = state, -1
+        elif state != previous:
+            since = h
+        cooling = told_at >= 0 and h - told_at < cooldown
+        into_extreme = state == EXTREME and state != previous and previous >= 0
+        if into_extreme or (state != told and not cooling):
+            event = 4 * told + state
+            told, told_at = state, h
+    if h + 1 - told_at >= cooldown:
+        told_at = -1  # a cooldown that is over leaves no memory
+    return (state, pending, streak, since, told, told_at), event
+
+
+@numba.njit(cache=True, nogil=True)
 def run(  # type: ignore[no-untyped-def]
     raw, up, down, lookback, restart_after, confirmations, cooldown, state_out, since_out, event_out
 ):
     """Decide every row of classes (columns x hours, -1 null).
 
+    Machines that started at neighbouring rows and came to the same memory are one from there on, so
+    only the few that differ are moved, each with the newest row that one of it started at.
+
     ``state_out``: class or -1. ``since_out``: row of the regime's beginning, -1 where it lies before
     the lookback. ``event_out``: -1, or 4 * class told before + class told now.
     """
     columns, length = raw.shape
+    memory = np.empty((lookback + 1, 6), np.int64)
+    started = np.empty(lookback + 1, np.int64)
+    fresh = np.array([-1, -1, 0, -1, -1, -1])
     for s in range(columns):
+        machines = 0
+        # null rows right before a start tell a real beginning from the window's edge
+        nulls = restart_after + 1
         for h in range(length):
             state_out[s, h] = -1
             since_out[s, h] = -1
             event_out[s, h] = -1
-            if raw[s, h] < 0:
-                continue
-            state, pending, streak = -1, -1, 0
-            since, told, told_at, event = -1, -1, -1, -1
-            # null rows right before the window tell a real beginning from the window's edge
-            nulls = 0
-            before = h - lookback
-            while nulls <= restart_after and (before < 0 or raw[s, before] < 0):
-                nulls += 1
-                before -= 1
-            for i in range(max(0, h - lookback + 1), h + 1):
-                event = -1
-                if raw[s, i] < 0:
-                    nulls += 1
-                    pending, streak = -1, 0
-                    if nulls > restart_after:
-                        state = -1
+            memory[machines] = fresh
+            started[machines] = h
+            machines += 1
+            kept = 0
+            last = (-1, -1, 0, -1, -1, -1)
+            for m in range(machines):
+                if started[m] <= h - lookback:
                     continue
-                previous = state
-                state, pending, streak = _step(
-                    raw[s, i], up[s, i], down[s, i], state, pending, streak, confirmations
-                )
-                if previous < 0:
-                    since = i if nulls > restart_after else -1
-                    told, told_at = state, -1
-                elif state != previous:
-                    since = i
-                nulls = 0
-                cooling = told_at >= 0 and i - told_at < cooldown
-                into_extreme = state == 3 and state != previous and previous >= 0
-                if into_extreme or (state != told and not cooling):
-                    event = 4 * told + state
-                    told, told_at = state, i
-            state_out[s, h] = state
-            since_out[s, h] = since
-            event_out[s, h] = event
+                before = memory[m]
+                now, event = _move(
+                    h, raw[s, h], up[s, h], down[s, h],
+                    (before[0], before[1], before[2], before[3], before[4], before[5]),
+                    nulls, restart_after, confirmations, cooldown,
+                )  # fmt: skip
+                if kept == 0 and raw[s, h] >= 0:
+                    state_out[s, h], since_out[s, h], event_out[s, h] = now[0], now[3], event
+                if kept > 0 and now == last:
+                    started[kept - 1] = started[m]
+                    continue
+                for k in range(6):
+                    memory[kept, k] = now[k]
+                started[kept] = started[m]
+                last = now
+                kept += 1
+            machines = kept
+            nulls = min(nulls, restart_after) + 1 if raw[s, h] < 0 else 0
 
 
 @numba.njit(cache=True, nogil=True)

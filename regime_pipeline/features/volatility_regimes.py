@@ -54,16 +54,24 @@ SKILL_STEPS = (0.05, 0.20)
 
 def log_returns(close: FloatPanel) -> FloatPanel:
     """Log return of every bar against the bar before; null unless both are observed."""
-    out = np.full_like(close, np.nan)
-    out[1:] = np.log(close[1:] / close[:-1])
+    out = np.empty_like(close)
+    out[:1] = np.nan
+    np.divide(close[1:], close[:-1], out=out[1:])
+    np.log(out[1:], out=out[1:])
     return out
 
 
 def garman_klass(panels: dict[str, FloatPanel]) -> FloatPanel:
     """Variance of every bar from its range and body (Garman & Klass 1980)."""
-    spread = np.log(panels["high"] / panels["low"])
-    body = np.log(panels["close"] / panels["open"])
-    return 0.5 * spread * spread - _GK_CLOSE * body * body
+    # in place: panels of years are large
+    spread, body = panels["high"] / panels["low"], panels["close"] / panels["open"]
+    np.log(spread, out=spread)
+    np.log(body, out=body)
+    variance, rest = 0.5 * spread, _GK_CLOSE * body
+    variance *= spread
+    rest *= body
+    variance -= rest
+    return variance
 
 
 def volatility_24h(variances: FloatPanel, first_hour: int) -> tuple[FloatPanel, FloatPanel]:
@@ -78,7 +86,10 @@ def volatility_24h(variances: FloatPanel, first_hour: int) -> tuple[FloatPanel, 
 
     present = rolling_count(variances, DAY_BARS)
     total = rolling_sum(variances, DAY_BARS, MIN_BARS, anchor=first_hour)
-    return np.sqrt(DAY_BARS / np.maximum(present, 1.0) * total), present
+    scale = np.maximum(present, 1.0)
+    np.divide(DAY_BARS, scale, out=scale)
+    scale *= total
+    return np.sqrt(scale, out=scale), present
 
 
 def _ratio(value: FloatPanel, baseline: FloatPanel) -> FloatPanel:

@@ -46,7 +46,22 @@ RELATIVE_DISPERSION = 1e-12
 MAD_TO_SD = 1.4826
 MEAN_AD_TO_SD = 1.2533
 
-_SUM, _MEAN, _STD = range(3)
+_SUM, _MEAN, _STD, _Z, _COUNT, _MIN, _MAX = range(7)
+
+_kernel = numba.njit(cache=True, nogil=True, error_model="numpy")
+"""Divides as IEEE 754 does: a check of every divisor would keep loops from becoming vectors."""
+
+_LANES = 8
+"""Columns that a tile holds side by side: the block loops run over flat tiles, in which the row before
+lies a fixed distance back, so the compiler turns eight recurrences into one of vectors."""
+_CHUNK = 64 * _LANES
+_PLANE = _CHUNK + _LANES
+# unsigned indices can't be negative, so nothing wraps around and distances are known to the compiler
+_U = np.uint64(_LANES)
+_COUNTS, _CENTRES, _TOTALS, _SQUARES, _BORDERS, _ENOUGH, _MEANS, _ABOUT = (
+    np.uint64(k * _PLANE) for k in range(8)
+)
+"""Planes of the scratch array of the moments, each a row before the chunk and the chunk itself."""
 
 
 @numba.njit(cache=True, nogil=True)
@@ -78,28 +93,6 @@ def _afresh(x, first, last):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _statistic(n, total, mean, squares, min_obs, what):  # type: ignore[no-untyped-def]
-    if n < min_obs or n == 0:
-        return np.nan
-    if what == _SUM:
-        return total
-    if what == _MEAN:
-        return mean
-    return math.sqrt(squares / (n - 1)) if n >= 2 else np.nan
-
-
-@numba.njit(cache=True, nogil=True)
-def _each_afresh(x, window, min_obs, lag, what, out):  # type: ignore[no-untyped-def]
-    """Fill ``out`` (columns x hours) with one statistic; ``x`` is columns x hours, contiguous."""
-    columns, length = x.shape
-    for s in range(columns):
-        for h in range(length):
-            last = h - lag
-            n, total, mean, squares = _afresh(x[s], max(0, last - window + 1), last)
-            out[s, h] = _statistic(n, total, mean, squares, min_obs, what)
-
-
-@numba.njit(cache=True, nogil=True)
 def reciprocals(count):  # type: ignore[no-untyped-def]
     """1 / n for n = 1 .. count, and 0 for none."""
     out = np.zeros(count + 1)
@@ -108,180 +101,315 @@ def reciprocals(count):  # type: ignore[no-untyped-def]
     return out
 
 
-@numba.njit(cache=True, nogil=True)
-def _run(x, first, step, count, n, total, square):  # type: ignore[no-untyped-def]
-    """Running count, sum and sum of squares of ``x[first], x[first + step], ..``, ``count`` of them.
-
-    Sums are about the first finite value that the run meets, which is returned. Cell ``i`` holds what
-    was met up to and including ``x[i]``.
-    """
-    centre = 0.0
-    seen = 0
-    s1 = 0.0
-    s2 = 0.0
-    i = first
-    for _ in range(count):
-        v = x[i]
-        if math.isfinite(v):
-            if seen == 0:
-                centre = v + 0.0  # one zero, not two that differ in a byte
-            seen += 1
-            r = v - centre
-            s1 += r
-            s2 += r * r
-        n[i] = seen
-        total[i] = s1
-        square[i] = s2
-        i += step
-    return centre
+@_kernel
+def _pack(x, left, tile):  # type: ignore[no-untyped-def]
+    """Eight columns of a panel from ``left`` on as a flat tile; lanes left over are NaN."""
+    width = min(_LANES, x.shape[1] - left)
+    for h in range(x.shape[0]):
+        if width == _LANES:
+            for k in range(_LANES):
+                tile[h * _LANES + k] = x[h, left + k]
+        else:
+            for k in range(_LANES):
+                tile[h * _LANES + k] = x[h, left + k] if k < width else np.nan
 
 
-@numba.njit(cache=True, nogil=True)
-def _merge(n_a, centre_a, total_a, square_a, n_b, centre_b, total_b, square_b, inverse):  # type: ignore[no-untyped-def]
-    """Count, mean and squares about the mean of two parts together; ``inverse`` holds 1 / n."""
-    m_a = total_a * inverse[n_a]
-    m_b = total_b * inverse[n_b]
-    if n_a == 0:
-        return n_b, centre_b + m_b, max(0.0, square_b - total_b * m_b)
-    if n_b == 0:
-        return n_a, centre_a + m_a, max(0.0, square_a - total_a * m_a)
-    n = n_a + n_b
-    apart = (centre_a - centre_b) + (m_a - m_b)
-    squares = max(0.0, square_a - total_a * m_a) + max(0.0, square_b - total_b * m_b)
-    share = n_b * inverse[n]
-    return n, (centre_a + m_a) - apart * share, squares + apart * apart * (n_a * share)
+@_kernel
+def _unpack(tile, left, out):  # type: ignore[no-untyped-def]
+    width = min(_LANES, out.shape[1] - left)
+    for h in range(out.shape[0]):
+        if width == _LANES:
+            for k in range(_LANES):
+                out[h, left + k] = tile[h * _LANES + k]
+        else:
+            for k in range(width):
+                out[h, left + k] = tile[h * _LANES + k]
 
 
-@numba.njit(cache=True, nogil=True)
-def _block_moments(x, window, anchor, lag, n, mean, squares):  # type: ignore[no-untyped-def]
-    """Count, mean and squares of the windows of one column, from blocks in absolute time."""
-    length = x.size
-    count_b, total_b, square_b = np.zeros(length, np.int64), np.empty(length), np.empty(length)
-    count_a, total_a, square_a = np.zeros(length, np.int64), np.empty(length), np.empty(length)
-    inverse = reciprocals(window)
-    for h in range(min(lag, length)):
-        n[h] = 0
+@_kernel
+def _forwards(v, largest, out):  # type: ignore[no-untyped-def]
+    """Sums, or largest values, of every lane from the first row on."""
+    size = np.uint64(v.size)
+    for i in range(min(_U, size)):
+        out[i] = v[i]
+    for i in range(_U, size):
+        before = out[i - _U]
+        out[i] = max(before, v[i]) if largest else before + v[i]
+
+
+@_kernel
+def _backwards(v, largest, out):  # type: ignore[no-untyped-def]
+    """Sums, or largest values, of every lane from the last row back."""
+    size = np.uint64(v.size)
+    for k in range(size - min(_U, size), size):
+        out[k] = v[k]
+    for j in range(_U, size):
+        i = size - j - np.uint64(1)
+        behind = out[i + _U]
+        out[i] = max(behind, v[i]) if largest else behind + v[i]
+
+
+@_kernel
+def _repeat(x, rows):  # type: ignore[no-untyped-def]
+    """Fill the first rows with the one after them."""
+    for i in range(rows * _LANES - 1, -1, -1):
+        x[i] = x[i + _LANES]
+
+
+@_kernel
+def _fold(x, window, least, anchor, lag, what, out):  # type: ignore[no-untyped-def]
+    """Sums, counts, least or largest values of the windows, from blocks in absolute time."""
+    length = x.size // _LANES
+    size = window * _LANES
+    largest = what in (_MIN, _MAX)
+    nothing = -np.inf if largest else 0.0
+    sign = -1.0 if what == _MIN else 1.0
+    known, count, value, late = np.empty(size), np.empty(size), np.empty(size), np.empty(size)
+    early, early_count = np.empty(size + _LANES), np.empty(size + _LANES)
+    early[:] = nothing  # cell i: the rows from i to the border; the last one is the border itself
+    early_count[:] = 0.0
+    out[: min(lag, length) * _LANES] = 0.0 if least == 0 else np.nan
     border = -(anchor % window)
-    centre_a = 0.0
     while border < length - lag:
-        low, high = max(0, border), min(border + window, length)
-        centre_b = _run(x, low, 1, high - low, count_b, total_b, square_b)
-        for last in range(low, min(high, length - lag)):
-            h = last + lag
-            i = max(0, last - window + 1)
-            if i < border:
-                n[h], mean[h], squares[h] = _merge(
-                    count_a[i],
-                    centre_a,
-                    total_a[i],
-                    square_a[i],
-                    count_b[last],
-                    centre_b,
-                    total_b[last],
-                    square_b[last],
-                    inverse,
-                )
-            else:
-                n[h], mean[h], squares[h] = _merge(
-                    0,
-                    0.0,
-                    0.0,
-                    0.0,
-                    count_b[last],
-                    centre_b,
-                    total_b[last],
-                    square_b[last],
-                    inverse,
-                )
-        centre_a = _run(x, high - 1, -1, high - low, count_a, total_a, square_a)
+        low, high = max(0, border), min(border + window, length - lag)
+        skip = low - border
+        part = x[low * _LANES : high * _LANES]
+        m = part.size
+        for i in range(m):
+            there = abs(part[i]) < np.inf
+            known[i] = 1.0 if there else 0.0
+            value[i] = sign * part[i] if there else nothing
+        if what == _COUNT:
+            value[:m] = known[:m]
+        _forwards(known[:m], False, count)
+        _forwards(value[:m], largest, late)
+        found = out[(low + lag) * _LANES : (high + lag) * _LANES]
+        begin, begin_count = early[(skip + 1) * _LANES :], early_count[(skip + 1) * _LANES :]
+        for i in range(m):
+            whole = max(begin[i], late[i]) if largest else begin[i] + late[i]
+            enough = begin_count[i] + count[i] >= least
+            # a negative zero would make equal windows differ in a byte
+            found[i] = sign * whole + 0.0 if enough else np.nan
+        _backwards(known[:m], False, early_count[skip * _LANES :])
+        _backwards(value[:m], largest, early[skip * _LANES :])
+        _repeat(early_count, skip)
+        _repeat(early, skip)
         border += window
 
 
-@numba.njit(cache=True, nogil=True)
-def _from_blocks(x, window, min_obs, anchor, lag, what, out):  # type: ignore[no-untyped-def]
-    columns, length = x.shape
-    n = np.zeros(length, np.int64)
-    mean = np.empty(length)
-    squares = np.empty(length)
-    for s in range(columns):
-        _block_moments(x[s], window, anchor, lag, n, mean, squares)
+@_kernel
+def _run_forwards(x, work):  # type: ignore[no-untyped-def]
+    """Running counts, first values, sums and squares about those, of every lane of a chunk of rows.
+
+    The planes' first row holds what was met before the chunk.
+    """
+    for i in range(_U, np.uint64(x.size) + _U):
+        v, before = x[i - _U], i - _U
+        there = abs(v) < np.inf
+        n, centre = work[before + _COUNTS], work[before + _CENTRES]
+        # one zero, not two that differ in a byte
+        centre = v + 0.0 if there and n == 0.0 else centre
+        r = v - centre if there else 0.0
+        work[i + _COUNTS] = n + (1.0 if there else 0.0)
+        work[i + _CENTRES] = centre
+        work[i + _TOTALS] = work[before + _TOTALS] + r
+        work[i + _SQUARES] = work[before + _SQUARES] + r * r
+
+
+@_kernel
+def _run_backwards(x, work):  # type: ignore[no-untyped-def]
+    """As forwards, from the last row back; the row after the chunk holds what was met before."""
+    size = np.uint64(x.size)
+    for j in range(size):
+        i = size - np.uint64(1) - j
+        v, before = x[i], i + _U
+        there = abs(v) < np.inf
+        n, centre = work[before + _COUNTS], work[before + _CENTRES]
+        centre = v + 0.0 if there and n == 0.0 else centre
+        r = v - centre if there else 0.0
+        work[i + _COUNTS] = n + (1.0 if there else 0.0)
+        work[i + _CENTRES] = centre
+        work[i + _TOTALS] = work[before + _TOTALS] + r
+        work[i + _SQUARES] = work[before + _SQUARES] + r * r
+
+
+@_kernel
+def _merge(work, counts, totals, squares):  # type: ignore[no-untyped-def]
+    """Count, mean and squares about the mean of both parts of every window of a chunk.
+
+    The early part, about its value nearest to the border, is moved to the reference of the late one.
+    Both are values of the window, so this costs no digits that the references don't cost.
+    """
+    for i in range(_U, np.uint64(counts.size) + _U):
+        n, centre, total = work[i + _COUNTS], work[i + _CENTRES], work[i + _TOTALS]
+        square, border = work[i + _SQUARES], work[i + _BORDERS]
+        m, other, other_square = counts[i - _U], totals[i - _U], squares[i - _U]
+        apart = border - centre if min(n, m) > 0.0 else 0.0
+        level = centre if n > 0.0 else border
+        lift = m * apart
+        square += other_square + apart * (2.0 * other + lift)
+        total += other + lift
+        n += m
+        away = total / max(n, 1.0)
+        work[i + _ENOUGH] = n
+        work[i + _MEANS] = level + away
+        work[i + _ABOUT] = max(square - total * away, 0.0)
+
+
+@_kernel
+def _row(work, source, target):  # type: ignore[no-untyped-def]
+    """Copy one row of lanes."""
+    for i in range(_U):
+        work[np.uint64(target) + i] = work[np.uint64(source) + i]
+
+
+@_kernel
+def _take(source, out):  # type: ignore[no-untyped-def]
+    for i in range(out.size):
+        out[i] = source[i]
+
+
+@_kernel
+def _moments(x, window, least, anchor, lag, what, floor, outs):  # type: ignore[no-untyped-def]
+    """Mean, sd or z of the windows, from blocks in absolute time; see ``_finish``."""
+    length = x.size // _LANES
+    early = np.empty((3, (window + 1) * _LANES))
+    work = np.zeros(8 * _PLANE)
+    lead = min(lag, length) * _LANES
+    none = np.zeros(lead)
+    _finish(
+        what, x, 0, window, _LANES, least, floor, none, none, none, outs[:, :lead]
+    )  # fmt: skip
+    early[:] = 0.0
+    border = -(anchor % window)
+    while border < length - lag:
+        low, high = max(0, border), min(border + window, length - lag)
+        for k in range(4):
+            work[k * _PLANE : k * _PLANE + _LANES] = 0.0
+        for first in range(low, high, _CHUNK // _LANES):
+            part = x[first * _LANES : min(high * _LANES, first * _LANES + _CHUNK)]
+            m = part.size
+            _run_forwards(part, work)
+            at = (first - border + 1) * _LANES
+            _merge(work, early[0, at : at + m], early[1, at : at + m], early[2, at : at + m])
+            at = (first + lag) * _LANES
+            _finish(
+                what, x, at, window, _LANES, least, floor,
+                work[int(_ENOUGH) + _LANES :], work[int(_MEANS) + _LANES :],
+                work[int(_ABOUT) + _LANES :], outs[:, at : at + m],
+            )  # fmt: skip
+            for k in range(4):
+                _row(work, k * _PLANE + m, k * _PLANE)
+        for k in range(4):
+            work[k * _PLANE : k * _PLANE + _LANES] = 0.0
+        for last in range(high, low, -(_CHUNK // _LANES)):
+            part = x[max(low * _LANES, last * _LANES - _CHUNK) : last * _LANES]
+            m = part.size
+            for k in range(4):
+                _row(work, k * _PLANE, k * _PLANE + m)
+            _run_backwards(part, work)
+            at = (last - border) * _LANES - m
+            _take(work[int(_COUNTS) :], early[0, at : at + m])
+            _take(work[int(_TOTALS) :], early[1, at : at + m])
+            _take(work[int(_SQUARES) :], early[2, at : at + m])
+        for k in range(3):
+            _repeat(early[k], low - border)
+        _row(work, int(_CENTRES), int(_BORDERS))
+        for i in range(_BORDERS + _U, _BORDERS + np.uint64(_PLANE)):
+            work[i] = work[i - _U]
+        border += window
+
+
+@_kernel
+def _windows(panel, window, least, anchor, lag, what, floor, outs):  # type: ignore[no-untyped-def]
+    """Statistics of a panel's windows from blocks in absolute time, eight columns at a time.
+
+    ``outs`` is (1 or 4) x hours x columns.
+    """
+    length, columns = panel.shape
+    packed = columns != _LANES
+    x = np.empty(length * _LANES) if packed else panel.reshape(-1)
+    found = np.empty((len(outs), length * _LANES)) if packed else outs.reshape((len(outs), -1))
+    for left in range(0, columns, _LANES):
+        if packed:
+            _pack(panel, left, x)
+        if what in (_MEAN, _STD, _Z):
+            _moments(x, window, least, anchor, lag, what, floor, found)
+        else:
+            _fold(x, window, least, anchor, lag, what, found[0])
+        for k in range(len(outs) if packed else 0):
+            _unpack(found[k], left, outs[k])
+
+
+@_kernel
+def _each_afresh(columns, window, least, lag, what, floor, outs):  # type: ignore[no-untyped-def]
+    """Sum, mean, sd or z of every window in time order; ``columns`` is columns x hours."""
+    length = columns.shape[1]
+    count, centre, squares = np.empty(length), np.empty(length), np.empty(length)
+    for s in range(columns.shape[0]):
+        x = columns[s]
         for h in range(length):
-            out[s, h] = _statistic(n[h], np.nan, mean[h], squares[h], min_obs, what)
+            last = h - lag
+            n, total, average, about = _afresh(x, max(0, last - window + 1), last)
+            count[h], squares[h] = n, about
+            centre[h] = total if what == _SUM else average
+        _finish(
+            what, x, 0, window, 1, least, floor, count, centre, squares, outs[:, s]
+        )  # fmt: skip
 
 
-@numba.njit(cache=True, nogil=True)
-def _seen(x, seen):  # type: ignore[no-untyped-def]
-    """Fill ``seen[i]`` with the number of counting slots among ``x[:i]``; ``seen[0]`` is 0."""
-    for i in range(x.size):
-        seen[i + 1] = seen[i] + (1 if math.isfinite(x[i]) else 0)
+@_kernel
+def _median(x, at, window, step):  # type: ignore[no-untyped-def]
+    """Median of the ``window`` slots before ``x[at]``, ``step`` apart."""
+    ordered = np.empty(window)
+    n = 0
+    for i in range(at - step, max(-1, at - (window + 1) * step), -step):
+        n = slide(ordered, n, np.nan, x[i])
+    return _median_of(ordered, n)
 
 
-@numba.njit(cache=True, nogil=True)
-def _block_sums(x, window, min_obs, anchor, lag, out):  # type: ignore[no-untyped-def]
-    columns, length = x.shape
-    seen = np.zeros(length + 1, np.int64)
-    before = np.empty(length + 1)
-    for s in range(columns):
-        _seen(x[s], seen)
-        for h in range(min(lag, length)):
-            out[s, h] = np.nan
-        border = -(anchor % window)
-        while border < length - lag:
-            low, high = max(0, border), min(border + window, length)
-            total = 0.0
-            for last in range(low, min(high, length - lag)):
-                v = x[s, last]
-                total += v if math.isfinite(v) else 0.0
-                i = max(0, last - window + 1)
-                n = seen[last + 1] - seen[i]
-                whole = before[i] + total if i < border else total
-                out[s, last + lag] = whole if n >= min_obs and n > 0 else np.nan
-            total = 0.0
-            for i in range(high - 1, low - 1, -1):
-                v = x[s, i]
-                total += v if math.isfinite(v) else 0.0
-                before[i] = total
-            border += window
+@_kernel
+def _finish(  # type: ignore[no-untyped-def]
+    what, x, at, window, step, least, floor, count, mean, squares, outs
+):
+    """What is wanted of count, mean and squares of some windows, into ``outs`` ((1 or 4) x windows).
 
-
-@numba.njit(cache=True, nogil=True)
-def _counts(x, window, min_obs, lag, out):  # type: ignore[no-untyped-def]
-    columns, length = x.shape
-    seen = np.zeros(length + 1, np.int64)
-    for s in range(columns):
-        _seen(x[s], seen)
-        for h in range(length):
-            end = max(0, h - lag + 1)
-            n = seen[end] - seen[max(0, end - window)]
-            out[s, h] = n if n >= min_obs else np.nan
-
-
-@numba.njit(cache=True, nogil=True)
-def _maxima(x, window, min_obs, lag, sign, out):  # type: ignore[no-untyped-def]
-    """Largest ``sign * x`` of every window, with its sign taken back; blocks need no anchor."""
-    columns, length = x.shape
-    seen = np.zeros(length + 1, np.int64)
-    before = np.empty(length + 1)
-    for s in range(columns):
-        _seen(x[s], seen)
-        for h in range(min(lag, length)):
-            out[s, h] = np.nan
-        for border in range(0, length - lag, window):
-            high = min(border + window, length)
-            best = -np.inf
-            for last in range(border, min(high, length - lag)):
-                v = x[s, last]
-                best = max(best, sign * v if math.isfinite(v) else -np.inf)
-                i = max(0, last - window + 1)
-                n = seen[last + 1] - seen[i]
-                whole = max(before[i], best) if i < border else best
-                # a negative zero would make equal windows differ in a byte
-                out[s, last + lag] = sign * whole + 0.0 if n >= min_obs and n > 0 else np.nan
-            best = -np.inf
-            for i in range(high - 1, border - 1, -1):
-                v = x[s, i]
-                best = max(best, sign * v if math.isfinite(v) else -np.inf)
-                before[i] = best
+    The loops are many and simple: each is one of vectors. For a z, ``x[at + i]`` is the value judged
+    by window ``i``; its slots lie ``step`` apart before it.
+    """
+    out = outs[0]
+    if what in (_SUM, _MEAN):
+        for i in range(out.size):
+            out[i] = mean[i] if count[i] >= least else np.nan
+        return
+    for i in range(out.size):
+        spread = math.sqrt(squares[i] / max(count[i] - 1.0, 1.0))
+        out[i] = spread if count[i] >= least else np.nan
+    if what == _STD:
+        return
+    mean_out, sd_out, code = outs[1], outs[2], outs[3]
+    floored = not math.isnan(floor)
+    value = x[at : at + out.size]
+    for i in range(out.size):
+        mean_out[i] = mean[i] if count[i] >= least else np.nan
+    for i in range(out.size):
+        # a comparison with NaN is false
+        sd_out[i] = floor if out[i] < floor else out[i]
+    for i in range(out.size):
+        some = out[i] > RELATIVE_DISPERSION * max(abs(mean[i]), RELATIVE_DISPERSION)
+        judged = 0 if floored or (some and squares[i] > 0.0) else 2
+        judged = judged if count[i] >= least else 1
+        code[i] = judged if abs(value[i]) < np.inf else 3
+    if floored:
+        # no dispersion: a distance from the median, in floors
+        for i in range(out.size):
+            flat = not out[i] > RELATIVE_DISPERSION * max(abs(mean[i]), RELATIVE_DISPERSION)
+            median = flat and squares[i] > 0.0 and code[i] == 0
+            out[i] = _median(x, at + i, window, step) if median else mean[i]
+    else:
+        _take(mean, out)
+    for i in range(out.size):
+        out[i] = (value[i] - out[i]) / sd_out[i] if code[i] == 0 else np.nan
 
 
 @numba.njit(cache=True, nogil=True)
@@ -368,9 +496,13 @@ def _walk(present, at, below, k):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _quantile(x, window, min_obs, lag, q, out):  # type: ignore[no-untyped-def]
-    """Two neighbouring blocks are ranked once; a pointer then walks over the ranks present."""
-    columns, length = x.shape
+def _quantile(x, orders, min_obs, lag, q, out):  # type: ignore[no-untyped-def]
+    """Two neighbouring blocks are ranked once; a pointer then walks over the ranks present.
+
+    ``orders`` sorts each block of ``x`` (columns x blocks x window).
+    """
+    columns, length = out.shape
+    window = orders.shape[2]
     ranks = np.empty(2 * window, np.int64)
     ordered = np.empty(2 * window)
     present = np.zeros(2 * window + 1, np.bool_)
@@ -378,10 +510,9 @@ def _quantile(x, window, min_obs, lag, q, out):  # type: ignore[no-untyped-def]
     for s in range(columns):
         out[s, : min(lag, length)] = np.nan
         before = nothing
-        for border in range(0, length - lag, window):
-            high = min(border + window, length)
+        for block, border in enumerate(range(0, length - lag, window)):
             left = border - before.size
-            order = np.argsort(x[s, border:high])
+            order = orders[s, block]
             _merge_order(x[s], left, border, before, order, ranks, ordered)
             n = 0
             present[:] = False
@@ -390,7 +521,7 @@ def _quantile(x, window, min_obs, lag, q, out):  # type: ignore[no-untyped-def]
                     present[ranks[i - left]] = True
                     n += 1
             at, below = 0, 0  # values present before the pointer
-            for last in range(border, min(high, length - lag)):
+            for last in range(border, min(border + window, length - lag)):
                 if last - window >= 0 and math.isfinite(x[s, last - window]):
                     rank = ranks[last - window - left]
                     present[rank] = False
@@ -462,45 +593,6 @@ def _judge(value, centre, spread, constant, median, floor):  # type: ignore[no-u
 
 
 @numba.njit(cache=True, nogil=True)
-def _median(x, first, last):  # type: ignore[no-untyped-def]
-    ordered = np.empty(last - first + 2)
-    n = 0
-    for i in range(first, last + 1):
-        n = slide(ordered, n, np.nan, x[i])
-    return _median_of(ordered, n)
-
-
-@numba.njit(cache=True, nogil=True)
-def _lagged_z(x, window, min_obs, anchor, blocks, floor, z, mean, sd, code):  # type: ignore[no-untyped-def]
-    columns, length = x.shape
-    n = np.zeros(length, np.int64)
-    squares = np.empty(length)
-    for s in range(columns):
-        if blocks:
-            _block_moments(x[s], window, anchor, 1, n, mean[s], squares)
-        else:
-            for h in range(length):
-                n[h], _, mean[s, h], squares[h] = _afresh(x[s], max(0, h - window), h - 1)
-        for h in range(length):
-            value = x[s, h] if math.isfinite(x[s, h]) else np.nan
-            if n[h] < min_obs or n[h] < 2:
-                z[s, h] = np.nan
-                mean[s, h] = np.nan
-                sd[s, h] = np.nan
-                code[s, h] = 3 if math.isnan(value) else 1
-                continue
-            centre = mean[s, h]
-            spread = math.sqrt(squares[h] / (n[h] - 1))
-            median = centre
-            flat = spread <= RELATIVE_DISPERSION * max(abs(centre), RELATIVE_DISPERSION)
-            if flat and squares[h] > 0.0 and not math.isnan(floor):
-                median = _median(x[s], max(0, h - window), h - 1)
-            z[s, h], sd[s, h], code[s, h] = _judge(
-                value, centre, spread, squares[h] == 0.0, median, floor
-            )
-
-
-@numba.njit(cache=True, nogil=True)
 def _lagged_mad_z(x, reference, window, min_obs, floor, z, median, scale, code):  # type: ignore[no-untyped-def]
     columns, length = x.shape
     buffer = np.empty(window + 1)
@@ -547,67 +639,71 @@ def _back(columns: npt.NDArray, shape: tuple[int, ...]) -> npt.NDArray:
     return np.ascontiguousarray(columns.T).reshape(shape)
 
 
-def _moment(
-    x: npt.ArrayLike, window: int, min_obs: int, lag: int, anchor: int | None, what: int
-) -> FloatPanel:
-    _check(window, min_obs, lag)
-    columns, shape = _columns(x)
-    out = np.empty_like(columns)
+def _statistics(
+    x: npt.ArrayLike,
+    window: int,
+    least: int,
+    lag: int,
+    anchor: int | None,
+    what: int,
+    floor: float = math.nan,
+) -> list[FloatPanel]:
+    """One panel, or the four of a z."""
+    count = 4 if what == _Z else 1
     if anchor is None:
-        _each_afresh(columns, window, min_obs, lag, what, out)
-    elif what == _SUM:
-        _block_sums(columns, window, min_obs, anchor, lag, out)
-    else:
-        _from_blocks(columns, window, min_obs, anchor, lag, what, out)
-    return _back(out, shape)
+        columns, shape = _columns(x)
+        found = np.empty((count, *columns.shape))
+        _each_afresh(columns, window, least, lag, what, floor, found)
+        return [_back(part, shape) for part in found]
+    array = np.asarray(x, dtype="float64")
+    if array.ndim not in (1, 2):
+        raise ValueError(f"a panel has one or two dimensions, not {array.ndim}")
+    panel = np.ascontiguousarray(array if array.ndim == 2 else array[:, None])
+    outs = np.empty((count, *panel.shape))
+    _windows(panel, window, least, anchor, lag, what, floor, outs)
+    return [part.reshape(array.shape) for part in outs]
 
 
 def rolling_sum(
     x: npt.ArrayLike, window: int, min_obs: int, *, lag: int = 0, anchor: int | None = None
 ) -> FloatPanel:
     """Sum of the counting slots (not scaled for the missing ones)."""
-    return _moment(x, window, min_obs, lag, anchor, _SUM)
+    _check(window, min_obs, lag)
+    return _statistics(x, window, max(min_obs, 1), lag, anchor, _SUM)[0]
 
 
 def rolling_mean(
     x: npt.ArrayLike, window: int, min_obs: int, *, lag: int = 0, anchor: int | None = None
 ) -> FloatPanel:
     """Mean of the counting slots; of a constant window exactly its value."""
-    return _moment(x, window, min_obs, lag, anchor, _MEAN)
+    _check(window, min_obs, lag)
+    return _statistics(x, window, max(min_obs, 1), lag, anchor, _MEAN)[0]
 
 
 def rolling_std(
     x: npt.ArrayLike, window: int, min_obs: int, *, lag: int = 0, anchor: int | None = None
 ) -> FloatPanel:
     """Standard deviation, ddof 1; of a constant window exactly 0, of one slot NaN."""
-    return _moment(x, window, min_obs, lag, anchor, _STD)
-
-
-def _extreme(x: npt.ArrayLike, window: int, min_obs: int, lag: int, sign: float) -> FloatPanel:
     _check(window, min_obs, lag)
-    columns, shape = _columns(x)
-    out = np.empty_like(columns)
-    _maxima(columns, window, min_obs, lag, sign, out)
-    return _back(out, shape)
+    return _statistics(x, window, max(min_obs, 2), lag, anchor, _STD)[0]
 
 
 def rolling_min(x: npt.ArrayLike, window: int, min_obs: int, *, lag: int = 0) -> FloatPanel:
     """Smallest counting slot."""
-    return _extreme(x, window, min_obs, lag, -1.0)
+    _check(window, min_obs, lag)
+    return _statistics(x, window, max(min_obs, 1), lag, 0, _MIN)[0]
 
 
 def rolling_max(x: npt.ArrayLike, window: int, min_obs: int, *, lag: int = 0) -> FloatPanel:
     """Largest counting slot."""
-    return _extreme(x, window, min_obs, lag, 1.0)
+    _check(window, min_obs, lag)
+    return _statistics(x, window, max(min_obs, 1), lag, 0, _MAX)[0]
 
 
 def rolling_count(x: npt.ArrayLike, window: int, min_obs: int = 0, *, lag: int = 0) -> FloatPanel:
     """Number of counting slots, as float; NaN under ``min_obs``."""
     _check(window, min_obs, lag)
-    columns, shape = _columns(x)
-    out = np.empty_like(columns)
-    _counts(columns, window, min_obs, lag, out)
-    return _back(out, shape)
+    return _statistics(x, window, min_obs, lag, 0, _COUNT)[0]
 
 
 def rolling_quantile(
@@ -619,7 +715,10 @@ def rolling_quantile(
         raise ValueError(f"a quantile lies between 0 and 1, not at {q}")
     columns, shape = _columns(x)
     out = np.empty_like(columns)
-    _quantile(columns, window, min_obs, lag, float(q), out)
+    blocks = np.full((len(columns), -(-columns.shape[1] // window), window), np.nan)
+    padded = blocks.reshape(len(columns), -1)
+    padded[:, : columns.shape[1]] = columns
+    _quantile(padded, np.argsort(blocks, axis=2), min_obs, lag, float(q), out)
     return _back(out, shape)
 
 
@@ -655,13 +754,8 @@ def lagged_z(
         3 the value itself is null (mean and sd are given wherever the window has enough slots).
     """
     _check(window, min_obs, 1)
-    columns, shape = _columns(x)
-    z, mean, sd = (np.empty_like(columns) for _ in range(3))
-    code = np.empty(columns.shape, dtype=np.int8)
-    _lagged_z(
-        columns, window, min_obs, anchor or 0, anchor is not None, _floor(floor), z, mean, sd, code
-    )
-    return _back(z, shape), _back(mean, shape), _back(sd, shape), _back(code, shape)
+    z, mean, sd, code = _statistics(x, window, max(min_obs, 2), 1, anchor, _Z, _floor(floor))
+    return z, mean, sd, code.astype(np.int8)
 
 
 def lagged_mad_z(

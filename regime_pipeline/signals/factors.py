@@ -4,7 +4,8 @@ Belongs here: what a factor's sub-score is, when it is null and why, how fresh i
 belong here: frames, weights, the composite (``futures_score``). Importing this module imports numba.
 
 Nothing is imputed: a factor that cannot be computed is NaN with a status and a reason. Statistics
-that judge a row read the rows before it, ``h-720..h-1``, at least 336 of them.
+that judge a row read the rows before it, ``h-720..h-1``, at least 336 of them. ``first_hour`` is the
+hour since 1970 of a panel's first row: it anchors sums in time, so that none depends on that row.
 """
 
 from __future__ import annotations
@@ -107,7 +108,7 @@ def freshness_of(age: FloatPanel, interval: FloatPanel | float) -> FloatPanel:
     return np.clip(2.0 - age / interval, 0.0, 1.0)
 
 
-def liquidations(longs: FloatPanel, shorts: FloatPanel) -> Factor:
+def liquidations(longs: FloatPanel, shorts: FloatPanel, *, first_hour: int) -> Factor:
     """Balance of the sides liquidated in 24 h against its own usual level.
 
     ``imb24 = (S - L) / (S + L + kappa)`` with kappa the median of the 24 h totals of 30 days before;
@@ -119,8 +120,10 @@ def liquidations(longs: FloatPanel, shorts: FloatPanel) -> Factor:
     n = rolling_count(np.where(observed, longs, np.nan), DAY_H)
     with np.errstate(divide="ignore"):
         scale = DAY_H / n
-    long24 = rolling_sum(np.where(observed, longs, np.nan), DAY_H, MIN_OF_DAY) * scale
-    short24 = rolling_sum(np.where(observed, shorts, np.nan), DAY_H, MIN_OF_DAY) * scale
+    long24, short24 = (
+        rolling_sum(np.where(observed, x, np.nan), DAY_H, MIN_OF_DAY, anchor=first_hour) * scale
+        for x in (longs, shorts)
+    )
     total24 = long24 + short24
     kappa = rolling_median(total24, WINDOW_H, MIN_OBS, lag=1)
     size = total24 + kappa
@@ -180,18 +183,20 @@ def momentum(close: FloatPanel) -> Factor:
 _MOMENTUM_STATUS = (_OK, _PARTIAL, _MISSING, _SHORT, _MISSING, _MISSING, _MISSING)
 
 
-def share(values: FloatPanel, *, sign: float) -> Factor:
+def share(values: FloatPanel, *, sign: float, first_hour: int) -> Factor:
     """Lagged z of the logit of a share in (0, 1): ``100 Phi(sign z)``; a gap of 1 h is carried.
 
     ``sign`` -1 reads it contrarian (the crowd's accounts), +1 with the flow (top traders).
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         logit = np.log(values / (1.0 - values))
-    z, _, _, code = lagged_z(logit, WINDOW_H, MIN_OBS)
+    z, _, _, code = lagged_z(logit, WINDOW_H, MIN_OBS, anchor=first_hour)
     return _carried(score_of(sign * z), _judged(code))
 
 
-def open_interest(base: FloatPanel, usd: FloatPanel, close: FloatPanel) -> Factor:
+def open_interest(
+    base: FloatPanel, usd: FloatPanel, close: FloatPanel, *, first_hour: int
+) -> Factor:
     """Size of the 24 h change of open interest, signed by the price.
 
     ``50 + 50 tanh(|z| / 2) sgn(r24) g``: z the lagged z (clipped at +-4) of the log change of open
@@ -204,7 +209,7 @@ def open_interest(base: FloatPanel, usd: FloatPanel, close: FloatPanel) -> Facto
         implied = maths.log_change(usd / close, DAY_H)
     change = np.where(np.isfinite(own), own, implied)
     change[~np.isfinite(change)] = np.nan
-    z, _, _, code = lagged_z(change, WINDOW_H, MIN_OBS)
+    z, _, _, code = lagged_z(change, WINDOW_H, MIN_OBS, anchor=first_hour)
     price = maths.log_change(close, DAY_H)
     weight = np.where(change > 0.0, 1.0, np.where(change < 0.0, 0.5, 0.0))
     size = np.tanh(np.abs(np.clip(z, -Z_CLIP, Z_CLIP)) / 2.0)

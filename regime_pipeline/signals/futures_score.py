@@ -142,14 +142,19 @@ def futures_scores(
     )
     funding_factor, funding_tier = _funding(funding, grid, funding_params)
     mood_factor, mood_tier = _fear_greed(fear_greed, grid)
+    positioned = _first_hour(grid, "market.positioning_1h")
     # open interest and candles share one lookback, so their panels have the same rows
     found: dict[str, Factor] = {
-        "liquidations": f.liquidations(longs, shorts).last(rows),
+        "liquidations": f.liquidations(
+            longs, shorts, first_hour=_first_hour(grid, "market.liquidations_1h")
+        ).last(rows),
         "funding": funding_factor,
         "momentum": f.momentum(close).last(rows),
-        "long_short": f.share(crowd, sign=-1.0).last(rows),
-        "smart_money": f.share(top_traders, sign=1.0).last(rows),
-        "oi_trend": f.open_interest(base, usd, close).last(rows),
+        "long_short": f.share(crowd, sign=-1.0, first_hour=positioned).last(rows),
+        "smart_money": f.share(top_traders, sign=1.0, first_hour=positioned).last(rows),
+        "oi_trend": f.open_interest(
+            base, usd, close, first_hour=_first_hour(grid, "market.open_interest")
+        ).last(rows),
         "social": f.unwired((rows, len(grid.symbols))),
         "fear_greed": mood_factor,
     }
@@ -269,6 +274,11 @@ def _panels(
     wide = to_panel(frame, grid.widened(lookback), (*columns, "source_tier"))
     slots = int(lookback.total_seconds()) // 3600
     return (*(wide[c] for c in columns), worst_tier(wide["source_tier"], slots))
+
+
+def _first_hour(grid: Grid, name: str) -> int:
+    """Hour since 1970 of the first row of a table's panels."""
+    return grid_start_us(grid.widened(parse_lookback(LOOKBACK[name]))) // HOUR_US
 
 
 def _observed(open_interest: pd.DataFrame) -> pd.DataFrame:

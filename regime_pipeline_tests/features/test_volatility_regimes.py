@@ -371,6 +371,67 @@ def test_into_extreme_is_never_held() -> None:
     assert state == [0, 2, 3, 3] and event == [-1, 2, 4 * 2 + 3, -1]
 
 
+def decide_slowly(
+    raw: np.ndarray,
+    up: np.ndarray,
+    down: np.ndarray,
+    lookback: int,
+    restart: int,
+    sure: int,
+    cool: int,
+) -> list[tuple[int, int, int]]:
+    """Every row of one column by a machine of its own, from its first row on."""
+    out = []
+    for h in range(len(raw)):
+        state, pending, streak = -1, -1, 0
+        since, told, told_at, event = -1, -1, -1, -1
+        nulls, before = 0, h - lookback
+        while nulls <= restart and (before < 0 or raw[before] < 0):
+            nulls, before = nulls + 1, before - 1
+        for i in range(max(0, h - lookback + 1), h + 1):
+            event = -1
+            if raw[i] < 0:
+                nulls += 1
+                pending, streak = -1, 0
+                state = -1 if nulls > restart else state
+                continue
+            previous = state
+            state, pending, streak = machine._step.py_func(
+                raw[i], up[i], down[i], state, pending, streak, sure
+            )
+            if previous < 0:
+                since = i if nulls > restart else -1
+                told, told_at = state, -1
+            elif state != previous:
+                since = i
+            nulls = 0
+            into_extreme = state == 3 and state != previous and previous >= 0
+            if into_extreme or (state != told and not (told_at >= 0 and i - told_at < cool)):
+                event = 4 * told + state
+                told, told_at = state, i
+        out.append((state, since, event) if raw[h] >= 0 else (-1, -1, -1))
+    return out
+
+
+@pytest.mark.parametrize("lookback", [1, 7, 30])
+@pytest.mark.parametrize("seed", range(8))
+def test_machines_that_became_one_decide_as_each_on_its_own(lookback: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    restart, sure, cool = seed % 5, 1 + seed % 3, (0, 3, 11)[seed % 3]
+    ratio = rng.uniform(0.5, 3.0, (3, 150))
+    ratio[1:] = np.exp(0.15 * rng.normal(size=(2, 150)).cumsum(axis=1))
+    ratio[2, 20:45] = ratio[1, 60:62] = ratio[:, 100 : 100 + restart] = np.nan
+    ratio[:, 120 : 121 + restart] = np.nan
+    ratio[rng.random(ratio.shape) < 0.03 * (seed % 4)] = np.nan
+    raw, up, down = (machine.classes_of(ratio, PARAMS.borders, f) for f in (1.0, 1.05, 0.95))
+    state, event = np.empty_like(raw), np.empty_like(raw)
+    since = np.empty(raw.shape, dtype=np.int64)
+    machine.run(raw, up, down, lookback, restart, sure, cool, state, since, event)
+    for s in range(len(raw)):
+        found = list(zip(state[s].tolist(), since[s].tolist(), event[s].tolist(), strict=True))
+        assert found == decide_slowly(raw[s], up[s], down[s], lookback, restart, sure, cool)
+
+
 def test_a_world_of_constant_volatility_tells_nothing_above_info() -> None:
     rng = np.random.default_rng(5)
     hours = 24 * 150

@@ -112,6 +112,17 @@ def test_a_spike_that_left_the_window_leaves_no_trace(
         assert one[..., where].tobytes() == other[..., where].tobytes()
 
 
+@pytest.mark.parametrize("name", sorted(BLOCKS))
+def test_a_column_is_the_same_alone_and_among_any_number_of_others(name: str) -> None:
+    x = panel(12, rows=200, columns=19, holes=0.05)
+    x[:, 3] = np.where(np.isnan(x[:, 3]), 1.5, x[:, 3])
+    for width in (1, 7, 8, 9, 16, 19):
+        got = BLOCKS[name](np.ascontiguousarray(x[:, :width]), 491_007)
+        for s in range(width):
+            alone = BLOCKS[name](x[:, s].copy(), 491_007)
+            assert np.ascontiguousarray(got[..., s]).tobytes() == alone.tobytes()
+
+
 @pytest.mark.parametrize("level", [0.0, 11.5, 1e5])
 def test_blocks_keep_twelve_digits_at_any_level(level: float) -> None:
     rng = np.random.default_rng(3)

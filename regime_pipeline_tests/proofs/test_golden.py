@@ -128,7 +128,7 @@ def test_liquidations_factor_of_7_7_against_9_2_millions_is_54_4() -> None:
     longs, shorts = day.copy(), day.copy()
     longs[-24:], shorts[-24:] = 7.7e6 / 24, 9.2e6 / 24
     # after weeks of silence kappa and the usual balance are 0
-    assert round(float(factors.liquidations(longs, shorts).score[-1, 0]), 1) == 54.4
+    assert round(float(factors.liquidations(longs, shorts, first_hour=0).score[-1, 0]), 1) == 54.4
 
 
 # ------------------------------------------------------------------ funding

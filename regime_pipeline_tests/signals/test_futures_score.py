@@ -73,7 +73,7 @@ def test_liquidations_of_the_replaced_system_read_54_4() -> None:
     quiet = np.zeros(1600)
     longs, shorts = quiet.copy(), quiet.copy()
     longs[-24:], shorts[-24:] = 7.7e6 / 24, 9.2e6 / 24
-    factor = f.liquidations(column(longs), column(shorts))
+    factor = f.liquidations(column(longs), column(shorts), first_hour=0)
     # imb24 of the rows just before is not yet in a median over thirty days of silence
     assert factor.score[-1, 0] == pytest.approx(54.4, abs=0.05)
     assert factor.status[-1, 0] == f.STATUSES.index("ok")
@@ -82,7 +82,7 @@ def test_liquidations_of_the_replaced_system_read_54_4() -> None:
 def test_liquidations_need_28_days_and_settle_after_60() -> None:
     rng = np.random.default_rng(1)
     longs, shorts = (column(rng.lognormal(10, 1, 1600)) for _ in range(2))
-    factor = f.liquidations(longs, shorts)
+    factor = f.liquidations(longs, shorts, first_hour=0)
     known = np.flatnonzero(np.isfinite(factor.score[:, 0]))
     assert known[0] == 19 + 336 + 336  # a first sum after 20 hours, two medians of 14 days
     partial = factor.status[:, 0] == f.STATUSES.index("partial")
@@ -124,12 +124,12 @@ def test_a_rising_price_with_falling_open_interest_is_weaker_but_still_up() -> N
     rng = np.random.default_rng(2)
     coins = np.exp(np.cumsum(rng.normal(size=900) * 0.01))
     price = np.exp(np.cumsum(np.abs(rng.normal(size=900)) * 0.001))
-    factor = f.open_interest(column(coins), column(coins * np.nan), column(price))
+    factor = f.open_interest(column(coins), column(coins * np.nan), column(price), first_hour=0)
     score, fell = factor.score[-400:, 0], factor.weak[-400:, 0]
     assert (score > 50).all()
     assert (score[fell] < 75).all()
     assert score[~fell].max() > 75
-    down = f.open_interest(column(coins), column(coins * np.nan), column(1 / price))
+    down = f.open_interest(column(coins), column(coins * np.nan), column(1 / price), first_hour=0)
     np.testing.assert_allclose(down.score[-400:, 0], 100 - score)
 
 
@@ -137,8 +137,8 @@ def test_open_interest_in_dollars_is_turned_into_coins() -> None:
     rng = np.random.default_rng(3)
     coins = column(np.exp(np.cumsum(rng.normal(size=900) * 0.01)))
     price = column(np.exp(np.cumsum(rng.normal(size=900) * 0.01)))
-    own = f.open_interest(coins, coins * np.nan, price)
-    implied = f.open_interest(coins * np.nan, coins * price, price)
+    own = f.open_interest(coins, coins * np.nan, price, first_hour=0)
+    implied = f.open_interest(coins * np.nan, coins * price, price, first_hour=0)
     np.testing.assert_allclose(own.score[-300:], implied.score[-300:], atol=1e-6)
 
 
@@ -146,7 +146,7 @@ def test_a_share_missing_for_an_hour_is_carried_and_longer_is_null() -> None:
     rng = np.random.default_rng(4)
     shares = rng.beta(20, 10, 900)
     shares[[800, 810, 811]] = np.nan
-    factor = f.share(column(shares), sign=-1.0)
+    factor = f.share(column(shares), sign=-1.0, first_hour=0)
     score = factor.score[:, 0]
     assert score[800] == score[799]
     assert score[810] == score[809]
@@ -162,7 +162,7 @@ def test_a_share_missing_for_an_hour_is_carried_and_longer_is_null() -> None:
 
 
 def test_a_constant_share_is_null() -> None:
-    factor = f.share(column([0.716] * 900), sign=-1.0)
+    factor = f.share(column([0.716] * 900), sign=-1.0, first_hour=0)
     assert math.isnan(factor.score[-1, 0])
     assert f.REASONS[factor.reason[-1, 0]] == "zero_dispersion"
 
