@@ -10,6 +10,7 @@ from regime_pipeline.windows import HOUR, Window
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 FORWARD = Paging("forward", 10, start="s", end="e")
+SPARSE = Paging("forward", 10, start="s", end="e", least_step=HOUR)
 BACKWARD = Paging("backward", 10, end="after")
 RANGED = Paging("backward", 10, start="begin", end="end")
 
@@ -83,7 +84,7 @@ def test_old_rows_behind_the_last_ones_of_a_sparse_series_end_the_walk(
     pages: list[PageSpan],
 ) -> None:
     """A provider that has nothing newer may answer with the last rows that it has."""
-    steps = walk(Window(at(0), at(10)), FORWARD, at(99))
+    steps = walk(Window(at(0), at(10)), SPARSE, at(99))
     next(steps)
     for page in pages[:-1]:
         steps.send(page)
@@ -93,17 +94,19 @@ def test_old_rows_behind_the_last_ones_of_a_sparse_series_end_the_walk(
 
 
 @pytest.mark.parametrize(
-    "pages",
+    ("paging", "pages"),
     [
-        [PageSpan(10, at(-20), at(-11))],
-        [PageSpan(2, at(0), at(3)), PageSpan(2, at(4), at(6)), PageSpan(2, at(0), at(3))],
+        (SPARSE, [PageSpan(10, at(-20), at(-11))]),
+        (SPARSE, [PageSpan(2, at(0), at(3)), PageSpan(2, at(4), at(6)), PageSpan(2, at(0), at(3))]),
+        (FORWARD, [PageSpan(6, at(-8), at(-3))]),  # a cache that stands still
     ],
 )
 def test_fault_18_full_pages_of_old_rows_and_older_pages_again_are_errors(
+    paging: Paging,
     pages: list[PageSpan],
 ) -> None:
     """Row 18: a provider that does not heed the start has more, and goes round."""
-    steps = walk(Window(at(0), at(10)), FORWARD, at(99))
+    steps = walk(Window(at(0), at(10)), paging, at(99))
     next(steps)
     for page in pages[:-1]:
         steps.send(page)
