@@ -318,6 +318,13 @@ class Columns:
             self.fail_where(out <= 0, f"{name}: not above zero")
         return out
 
+    def traded(self, name: str, *, optional: bool = False) -> np.ndarray:
+        """A price that is blank or 0 as long as nothing was traded: a null without a reason then."""
+        values = self._raw[name]
+        never = np.array([v == "" or (_one_number(v) == 0) for v in values], dtype=bool)
+        self._raw[name] = ["1" if n else v for n, v in zip(never, values, strict=True)]
+        return np.where(never, np.nan, self.price(name, optional=optional))
+
     def amount(self, name: str, *, optional: bool = False) -> np.ndarray:
         """A field of numbers not below zero, see :meth:`number`."""
         out = self.number(name, optional=optional)
