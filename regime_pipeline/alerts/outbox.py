@@ -21,6 +21,8 @@ from regime_pipeline.storage.database import Database
 from regime_pipeline.windows import Clock
 
 SYSTEM_DELIVER_BEFORE = timedelta(hours=24)
+STAND_IN_TIER = 4
+"""From this ``source_tier`` on a row is a cache's or a generator's: nothing of it is ever sent."""
 
 _INSERT = """
 INSERT INTO alerts.outbox (event_id, endpoint, ts, event_type, alert_severity, body, state, reason,
@@ -100,6 +102,8 @@ def _row(
 ) -> tuple[Any, ...]:
     deliver_before = event["known_at"].to_pydatetime() + market.DELIVER_BEFORE[event["event_type"]]
     reason = suppress_reason
+    if event["source_tier"] is not pd.NA and event["source_tier"] >= STAND_IN_TIER:
+        reason = f"made of rows of tier {event['source_tier']}, which nobody observed"
     if reason is None and not market.should_deliver(event):
         reason = "routing: too minor to send by default"
     if reason is None and deliver_before <= now:

@@ -58,7 +58,7 @@ def _result(body: bytes) -> dict[str, object]:
     if isinstance(loaded, dict) and "retCode" not in loaded and "ret_code" in loaded:
         raise ContractViolation("a reply of the retired v2 interface (ret_code)")
     code = member(loaded, "retCode")
-    if isinstance(code, bool) or code != 0:
+    if isinstance(code, bool) or code not in (0, "0"):
         raise ContractViolation("retCode is not 0 and no number")
     result = member(loaded, "result")
     if not isinstance(result, dict):
@@ -255,7 +255,7 @@ def ticker_rows(
     columns.put("nextFundingTime", coming)
     return columns.frame(
         {
-            "last_price": columns.price("lastPrice", optional="lastPrice" not in needed),
+            "last_price": columns.traded("lastPrice", optional="lastPrice" not in needed),
             **{ours: columns.number(theirs, optional=True) for theirs, ours in _TICKER.items()},
             "next_funding_at": columns.time("nextFundingTime", Context(), optional=True),
             "venue_symbol": columns.label("symbol", longest=80),

@@ -301,6 +301,8 @@ def _bybit(doc: Mapping[str, object]) -> ProviderError | None:
     if code is None and "error" in doc:
         text = _text(doc, "error")
         return _by_text(text)(text)
+    if isinstance(code, str) and re.fullmatch(r"[0-9]{1,9}", code):
+        code = int(code)
     if isinstance(code, bool) or not isinstance(code, int) or code == 0:
         return None
     text = _text(doc, "retMsg", "ret_msg")

@@ -164,7 +164,7 @@ def ticker_rows(rows: list[object], ctx: Context) -> pd.DataFrame:
     return columns.frame(
         {
             "ts": columns.time("ts", ctx),
-            "last_price": columns.price("last"),
+            "last_price": columns.traded("last"),
             "best_bid": columns.number("bidPx", optional=True),
             "best_ask": columns.number("askPx", optional=True),
             "open_24h": columns.number("open24h", optional=True),

@@ -391,6 +391,13 @@ class Columns:
         """A field of numbers above zero, see :meth:`number`."""
         return self._above_zero(name, self.number(name, optional=optional))
 
+    def traded(self, name: str, *, optional: bool = False) -> np.ndarray:
+        """A price that is blank or 0 as long as nothing was traded: a null without a reason then."""
+        values = self._raw[name]
+        never = np.array([v == "" or (_one_number(v) == 0) for v in values], dtype=bool)
+        self._raw[name] = ["1" if n else v for n, v in zip(never, values, strict=True)]
+        return np.where(never, np.nan, self.price(name, optional=optional))
+
     def amount(self, name: str, *, optional: bool = False) -> np.ndarray:
         """A field of numbers not below zero, see :meth:`number`."""
         return self._not_below_zero(name, self.number(name, optional=optional))

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from regime_pipeline.alerts import signing
 from regime_pipeline.alerts.dispatch import dispatch_due
 from regime_pipeline.alerts.endpoints import EndpointRefused, checked_address, endpoints
+from regime_pipeline.alerts.events import DELIVER_BEFORE
 from regime_pipeline.alerts.outbox import enqueue
 from regime_pipeline.settings import Settings
 from regime_pipeline.windows import FixedClock, SystemClock, utc
@@ -315,6 +316,39 @@ def test_simulated_data_never_reaches_a_receiver_elsewhere(database, tmp_path):
     ((_, state, _, reason),) = outbox(database)
     assert state == "suppressed"
     assert "this machine only" in reason
+
+
+@pytest.mark.parametrize("event_type", list(DELIVER_BEFORE))
+@pytest.mark.parametrize("tier", [4, 9])
+def test_fault_21_no_alert_comes_of_a_cached_or_made_row(
+    event_type, tier, database, receiver, tmp_path
+):
+    settings = settings_for(receiver, tmp_path)
+    put(database, settings, event(event_type=event_type, source_tier=tier))
+    put(database, settings, event(event_type=event_type, event_id="b" * 64, source_tier=3))
+    dispatch_due(database, settings, FixedClock(NOW))
+    told = {number: (state, reason) for number, state, _, reason in outbox(database)}
+    assert told["a" * 64] == ("suppressed", f"made of rows of tier {tier}, which nobody observed")
+    assert told["b" * 64] == ("delivered", None)
+    assert [h["webhook-id"] for h, _ in receiver.requests] == ["b" * 64]
+
+
+@pytest.mark.parametrize("event_type", list(DELIVER_BEFORE))
+@pytest.mark.parametrize("origin", ["simulated", "tape"])
+def test_fault_21_no_setting_lets_an_alert_of_made_data_out(event_type, origin, database, tmp_path):
+    settings = Settings(
+        _env_file=None,
+        home=tmp_path,
+        origin=origin,
+        webhook_allow_loopback=True,
+        webhooks_all=SecretStr("https://hooks.example.com/x"),
+    )
+    put(database, settings, event(event_type=event_type))
+    ((_, state, _, reason),) = outbox(database)
+    assert (state, reason) == (
+        "suppressed",
+        f"{origin} data is sent to receivers on this machine only",
+    )
 
 
 def test_several_urls_and_types_route_as_their_variables_say():

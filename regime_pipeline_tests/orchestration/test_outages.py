@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import dagster as dg
 import pandas as pd
 import pytest
 
+from regime_pipeline.catalogue import TABLES
 from regime_pipeline.orchestration.assets import raw
+from regime_pipeline.orchestration.build import build_definitions, pipeline_assets
 from regime_pipeline.orchestration.coverage_rules import DAILY, RULES, series_of
 from regime_pipeline.simulator.server import SimulatorServer
 from regime_pipeline.simulator.synthetic import SyntheticTape
@@ -127,6 +131,68 @@ def test_an_outage_over_midnight_is_named_and_then_filled_exactly(
     assert set(lost["coverage_state"]) == {"forward_only"}
     assert set(lost["coverage_reason"]) == {"not recorded while it happened: Transient"}
     assert replay.sense() == []
+
+
+SUBSTITUTES = ("market.proxies_1h", "raw.legacy_signals")
+"""Tier 3 by nature, under names of their own."""
+
+
+@pytest.mark.slow
+def test_fault_21_with_every_source_down_substitutes_stay_apart_and_no_event_arises(
+    database: Database, tmp_path: Path, simulator: SimulatorServer, clock: Hand
+) -> None:
+    folder = tmp_path / "reports"
+    folder.mkdir()
+    signal = {
+        "symbol": "BTCUSDT",
+        "timestamp": "2024-03-05T21:30:00Z",
+        "momentum": 95,
+        "price": 1e4,
+    }
+    (folder / "old.json").write_text(json.dumps(signal))
+    askable = ("candles", "funding_rates", "open_interest", "liquidations")
+    replay = Replay(
+        database, tmp_path / "a", simulator, clock,
+        symbols=SYMBOLS, datasets=askable, legacy_dir=folder,
+    )  # fmt: skip
+    clock.at = BEGIN + tick_of(20)
+    run_assets(replay.platform, [ASSETS[n] for n in askable], Window(BEGIN - 4 * DAY, MIDNIGHT))
+    clock.at = MIDNIGHT + tick_of(0)
+    assert replay.tick(dict.fromkeys(SOURCES, KINDS["geo"])).success
+    dark = Window(BEGIN + 20 * HOUR, MIDNIGHT)
+    derived = [
+        a for a in pipeline_assets() if not a.keys & {k for r in ASSETS.values() for k in r.keys}
+    ]
+    told = [source for asset in ASSETS.values() for source in asset.to_source_assets()]
+    assert run_assets(replay.platform, [*derived, *told], Window(BEGIN, MIDNIGHT)).success
+
+    read = replay.platform.warehouse.read
+    bars = read("market.candles_1h", dark)
+    assert len(bars) == 2 * 2 * 4
+    assert bars["close"].isna().all()
+    assert set(bars["status"]) == {"missing"}
+    lit = read("market.candles_1h", Window(BEGIN, dark.start))
+    assert set(lit["source_tier"]) <= {1, 2}
+    for name, item in TABLES.items():
+        if "source_tier" in item.fields and item.schema not in ("ops", "alerts"):
+            rows = read(name, dark) if name != "raw.legacy_signals" else read(name)
+            made = rows.loc[rows["source_tier"].fillna(0) >= 3]
+            assert made.empty or name in SUBSTITUTES, name
+    assert len(read("raw.legacy_signals")) > 0
+    events = read("alerts.market_events")
+    assert not (events["ts"] >= dark.start).any()
+    assert not (events["source_tier"] >= 3).any()
+
+
+def test_fault_21_nothing_that_stands_in_lies_behind_an_event() -> None:
+    graph = build_definitions(assets=pipeline_assets()).resolve_asset_graph()
+    behind, ahead = set(), {dg.AssetKey(["alerts", "market_events"])}
+    while ahead:
+        parents = set().union(*(graph.get(key).parent_keys for key in ahead))
+        behind, ahead = behind | ahead, parents - behind - ahead
+    names = {".".join(key.path) for key in behind}
+    assert "market.candles_1h" in names
+    assert not names & set(SUBSTITUTES)
 
 
 SOURCES = (

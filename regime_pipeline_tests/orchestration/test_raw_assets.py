@@ -398,7 +398,7 @@ def test_fault_43_a_new_word_is_kept_and_a_value_out_of_range_is_quarantined_not
     assert rows["classification"].iloc[-1] == "Cautious Euphoria"
     refused = platform.warehouse.read("ops.quarantine")
     assert len(refused) == 2
-    assert refused["reason"].str.contains("fear_greed").any()
+    assert refused["reason"].str.contains("outside 0 to 100").any()
     series = fear_greed(rows, window=Window(START, utc("2024-03-05")))
     assert series["fear_greed"].isna().tolist() == [False, True, True, False]
     assert (series.loc[[1, 2], "status"] == "missing").all()

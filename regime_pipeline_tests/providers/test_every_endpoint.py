@@ -23,7 +23,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from regime_pipeline.catalogue.registry import table
-from regime_pipeline.providers.errors import ProviderError
+from regime_pipeline.providers.errors import ProviderError, RateLimited
 from regime_pipeline.providers.fetch import FetchResult, fetch
 from regime_pipeline.providers.http import HttpClient
 from regime_pipeline.providers.plan import Feed, Paging
@@ -275,6 +275,27 @@ def test_a_delivery_contract_has_no_coming_funding_and_is_a_row_like_any_other()
              "i": "", "P": "61000", "r": "", "T": 0}  # fmt: skip
     told = judged("binance_futures/ws_markPriceUpdate", orjson.dumps(event))
     assert told is not None and told["reason"].isna().all()
+
+
+@pytest.mark.parametrize("never", ["", "0", "0.0", 0])
+def test_an_option_that_was_never_traded_is_a_row_without_a_last_price(never: Any) -> None:
+    row = {"symbol": "BTC-27DEC24-60000-C", "lastPrice": never, "markPrice": "61.1"}
+    body = {"retCode": 0, "retMsg": "OK", "result": {"category": "option", "list": [row]}}
+    told = judged("bybit/v5_market_tickers", orjson.dumps(body))
+    assert told is not None and told["reason"].isna().all()
+    assert told["last_price"].isna().all() and told["mark_price"].tolist() == [61.1]
+    row = {"instId": "BTC-USD-240927-60000-C", "last": never, "ts": "1722816000000", "askPx": "0.1"}
+    told = judged("okx/market_tickers", orjson.dumps({"code": "0", "msg": "", "data": [row]}))
+    assert told is not None and told["reason"].isna().all()
+    assert told["last_price"].isna().all()
+
+
+def test_a_code_written_as_text_is_the_same_code() -> None:
+    body: dict[str, Any] = {"retCode": "0", "retMsg": "OK", "result": {"list": []}}
+    told = judged("bybit/v5_market_kline", orjson.dumps(body))
+    assert told is not None and told.empty
+    with pytest.raises(RateLimited):
+        PARSERS["bybit/v5_market_kline"](orjson.dumps(body | {"retCode": "10006", "result": {}}))
 
 
 # --- disorder ------------------------------------------------------------------------------------
