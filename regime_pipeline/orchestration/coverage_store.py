@@ -207,10 +207,8 @@ def _read(connection: psycopg.Connection, dataset: str) -> pd.DataFrame:
     return typed(frame)
 
 
-def _log(
-    connection: psycopg.Connection, dataset: str, window: Window, series: Sequence[Series]
-) -> pd.DataFrame:
-    """Rows of the fetch log that touch a window, each under the series that it is about."""
+def log_rows(connection: psycopg.Connection, dataset: str, window: Window) -> pd.DataFrame:
+    """Rows of the fetch log about a dataset that touch a window; the columns that coverage reads."""
     query = sql.SQL(
         "select {} from ops.fetch_log where dataset = {} and window_end > {} and window_start < {}"
     ).format(
@@ -221,6 +219,14 @@ def _log(
     )
     log = pd.DataFrame(connection.execute(query).fetchall(), columns=list(_LOG))
     log["error_class"] = log["error_class"].astype(object)
+    return log
+
+
+def _log(
+    connection: psycopg.Connection, dataset: str, window: Window, series: Sequence[Series]
+) -> pd.DataFrame:
+    """Rows of the fetch log that touch a window, each under the series that it is about."""
+    log = log_rows(connection, dataset, window)
     return _about_series(_archive_as_venues(log), dataset, series)
 
 

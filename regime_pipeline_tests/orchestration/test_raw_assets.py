@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -12,8 +13,9 @@ import pytest
 
 from regime_pipeline.catalogue import TABLES
 from regime_pipeline.market.sentiment import fear_greed
-from regime_pipeline.orchestration import freshness, suspicion
+from regime_pipeline.orchestration import coverage_store, freshness, suspicion
 from regime_pipeline.orchestration.assets import raw
+from regime_pipeline.orchestration.partitions import tick_window
 from regime_pipeline.orchestration.resources import Platform, Scope
 from regime_pipeline.providers.landing import LandingStore
 from regime_pipeline.providers.redact import fingerprint
@@ -21,7 +23,7 @@ from regime_pipeline.simulator.faults import Fault
 from regime_pipeline.simulator.server import SimulatorServer
 from regime_pipeline.simulator.synthetic import SyntheticTape
 from regime_pipeline.storage.database import Database
-from regime_pipeline.windows import DAY, FixedClock, Window, utc
+from regime_pipeline.windows import DAY, HOUR, FixedClock, Window, utc
 from regime_pipeline_tests.orchestration.conftest import SYMBOLS, run_assets, settings_for
 
 pytestmark = pytest.mark.xdist_group("raw_assets")  # one module fixture, not one a worker
@@ -122,6 +124,31 @@ def test_a_run_narrowed_to_sources_and_symbols_asks_only_those(platform: Platfor
     log = platform.warehouse.read("ops.fetch_log")
     assert set(log["source"]) == {"okx"}
     assert set(log["symbol"]) == {"ETH/USDT"}
+
+
+def test_the_last_hour_of_a_day_is_answered_for_by_the_ticks_alone(
+    platform: Platform, database: Database
+) -> None:
+    """Of events only an answer counts, and one that comes two minutes after the hour is too early."""
+    midnight = utc("2024-03-04")
+    for minutes in (2, 62):
+        at = midnight + timedelta(minutes=minutes)
+        ticking = Platform(platform.settings, FixedClock(at), database)
+        run_assets(ticking, [ASSETS["funding_rates"]], tick_window(at))
+    coverage_store.catch_up(platform, "funding_rates")
+    hours = coverage_store.spans_of(platform, Window(midnight - HOUR, midnight))
+    assert {"okx", "binance_futures"} <= set(hours["source"])
+    assert set(hours["coverage_state"]) <= {"stored", "source_off"}
+
+
+def test_only_the_days_in_question_are_read_of_the_log(platform: Platform) -> None:
+    for day in (0, 1, 2):
+        run_assets(
+            platform, [ASSETS["fear_greed"]], Window(START + day * DAY, START + (day + 1) * DAY)
+        )
+    window = Window(START + DAY, START + 2 * DAY)
+    told = platform.warehouse.transact(lambda c: coverage_store.log_rows(c, "fear_greed", window))
+    assert set(told["window_start"]) == {window.start}
 
 
 # --- the bulk archive -----------------------------------------------------------------------------

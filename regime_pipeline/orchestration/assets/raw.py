@@ -25,12 +25,13 @@ from regime_pipeline.orchestration.coverage import (
     demands,
     pieces,
 )
+from regime_pipeline.orchestration.coverage_rules import asked_window
 from regime_pipeline.orchestration.derived import IO_MANAGER, asset_key, common
 from regime_pipeline.orchestration.metadata import fetch_rows, sparkline
 from regime_pipeline.orchestration.partitions import DAILY, FETCH, as_window
 from regime_pipeline.orchestration.resources import Platform, Progress, Scope
 from regime_pipeline.reporting.coverage import LACKING, MISSED, hours_lines
-from regime_pipeline.windows import HOUR, Window, floor_day
+from regime_pipeline.windows import DAY, HOUR, Window, floor_day
 
 CHECK = "sources_answered"
 HOURS_CHECK = "no_hour_missed"
@@ -119,7 +120,8 @@ def _fetched(
     quarantined = 0
     strange = []
     replies = []
-    calls = open_calls(platform, scope, item, window)
+    asked = asked_window(item.name, window, platform.clock.now())
+    calls = open_calls(platform, scope, item, window if scope.only_missing else asked)
     todo = [(call, piece) for call in calls for piece in pieces(call.window, PIECE_DAYS)]
     with platform.http() as client:
         for done, (call, piece) in enumerate(todo):
@@ -249,7 +251,7 @@ def open_calls(platform: Platform, scope: Scope, item: Table, window: Window) ->
     ]
     if not serving:
         return [Demand(asked, symbols, window)]  # fetch says clearly that there is no source
-    log = platform.warehouse.read("ops.fetch_log", None, where={"dataset": item.name})
+    log = _told_of(platform, item, window)
     covered = covered_days(log, window)
     # what a source said by being off stands until it is on
     off = {s for s in serving if off_reason(settings, SOURCES[s]) is not None}
@@ -271,6 +273,16 @@ def open_calls(platform: Platform, scope: Scope, item: Table, window: Window) ->
     )
     # what the archive is to fill is known only when the others have answered
     return sorted(calls, key=lambda call: call.sources == (ARCHIVE,))
+
+
+def _told_of(platform: Platform, item: Table, window: Window) -> pd.DataFrame:
+    """Rows of the fetch log that are about the days of a window."""
+    days = window.days()
+    return platform.warehouse.transact(
+        lambda connection: coverage_store.log_rows(
+            connection, item.name, Window(days[0], days[-1] + DAY)
+        )
+    )
 
 
 def _not_in_archive(item: Table, window: Window, now: datetime) -> set[datetime]:
