@@ -137,6 +137,24 @@ def test_an_indefinite_matrix_gets_its_nearest_neighbour() -> None:
     assert np.linalg.eigvalsh(good)[0] > -1e-12
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_projections_of_a_random_matrix_are_numpys(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(3, 9))
+    bad = np.clip(np.corrcoef(rng.normal(size=(n, 2 * n))) + rng.normal(0, 0.9, (n, n)), -1, 1)
+    bad = (bad + bad.T) / 2
+    np.fill_diagonal(bad, 1.0)
+    assert np.linalg.eigvalsh(bad)[0] < 0
+    y, moved = bad.copy(), np.zeros((n, n))
+    for _ in range(5_000):
+        values, vectors = np.linalg.eigh(y - moved)
+        x = vectors @ np.diag(np.maximum(values, 0.0)) @ vectors.T
+        moved = x - (y - moved)
+        y = x.copy()
+        np.fill_diagonal(y, 1.0)
+    np.testing.assert_allclose(kernels.nearest_correlation(bad), y, atol=1e-6)
+
+
 def test_clipping_keeps_what_stands_out_of_noise() -> None:
     rng = np.random.default_rng(4)
     n, t = 30, 168
@@ -189,6 +207,33 @@ def test_a_planted_lead_is_named_with_its_lag_and_no_lead_is_not() -> None:
         forth, back = ((now[:-2, a] * now[2:, b]).sum() / 166 for a, b in ((1, 3), (3, 1)))
         assert row.lead_corr == pytest.approx(forth, rel=1e-9)
         assert row.net_lead == pytest.approx(forth - back, rel=1e-9)
+
+
+def slow_leads(z: np.ndarray, there: np.ndarray, sign: np.ndarray, lags: int) -> np.ndarray:
+    """How a leads b, [k - 1, a, b], as the mean product over the hours that both have."""
+    n = z.shape[1]
+    out = np.full((lags, n, n), np.nan)
+    for k, a, b in itertools.product(range(1, lags + 1), range(n), range(n)):
+        forth, back = ((there[:-k, x] & there[k:, y]).sum() for x, y in ((a, b), (b, a)))
+        if a != b and min(forth, back) >= 20 - k:
+            product = sign[:-k] * sign[k:] * z[:-k, a] * z[k:, b]
+            out[k - 1, a, b] = product.sum() / forth
+    return out
+
+
+def test_leads_and_what_chance_shows_equal_plain_means() -> None:
+    rng = np.random.default_rng(12)
+    there = rng.random((60, 4)) > 0.15
+    there[:45, 3] = False  # under 20 hours in common with anybody
+    z = np.where(there, rng.normal(size=there.shape), 0.0)
+    corr, limit = kernels.lead_lag(z, there, 3, 20, 5, 39, 0.05)
+    np.testing.assert_allclose(corr, slow_leads(z, there, np.ones(60), 3), atol=1e-12)
+    assert np.isnan(corr[:, 3]).all() and np.isfinite(corr[:, 0, 1]).all()
+    chance = []
+    for replicate in range(39):
+        turned = slow_leads(z, there, kernels._signs(5, replicate, 60), 3)
+        chance.append(np.nanmax(np.abs(turned - turned.transpose(0, 2, 1))))
+    assert limit == pytest.approx(sorted(chance)[37], rel=1e-12)  # the 38th of 39 and one
 
 
 def test_a_world_without_leads_names_one_as_rarely_as_stated() -> None:

@@ -12,6 +12,7 @@ from scipy.stats import beta
 
 from regime_pipeline.catalogue.frames import validate
 from regime_pipeline.catalogue.registry import table
+from regime_pipeline.features import outcome_kernels
 from regime_pipeline.features.funding_anomalies import funding_anomalies, funding_prints
 from regime_pipeline.features.funding_outcomes import LOOKBACK, ODDS, funding_outcomes, odds
 from regime_pipeline.settings import FundingParams
@@ -79,6 +80,24 @@ def test_z_re_enters_within_a_day_or_the_label_is_null(
     out = after(judged(z)).iloc[0]
     assert (None if pd.isna(out["reentered_24h"]) else bool(out["reentered_24h"])) is expected
     assert out["status"] == ("partial" if expected is None else "ok")
+
+
+def test_labels_of_many_prints_equal_a_look_at_each_next_day() -> None:
+    rng = np.random.default_rng(4)
+    symbol = np.repeat(np.arange(3), 200)
+    hour = np.concatenate([np.cumsum(rng.choice([1, 4, 8, 30], 200)) for _ in range(3)])
+    z = np.where(rng.random(600) < 0.2, NAN, rng.normal(0, 2, 600))
+    weight = rng.choice([1.0, 4.0, 8.0], 600)
+    prints = pd.DataFrame({"symbol": symbol, "hour": hour, "z": z, "weight": weight})
+    expected = []
+    for p in prints.itertuples():
+        mine = prints[(prints["symbol"] == p.symbol) & (prints.index > p.Index)]
+        mine = mine[(mine["hour"] <= p.hour + 24) & mine["z"].notna()]
+        enough = mine["weight"].sum() >= 12.0
+        expected.append(int((mine["z"].abs() < 1.0).any()) if enough else -1)
+    got = outcome_kernels.reentries(hour, symbol, z, weight, 24, 1.0, 12.0)
+    assert got.tolist() == expected
+    assert set(expected) == {-1, 0, 1}
 
 
 def test_an_outcome_is_stamped_when_it_can_be_known() -> None:

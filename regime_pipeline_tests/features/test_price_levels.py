@@ -6,6 +6,7 @@ import json
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from regime_pipeline.features import price_levels as levels
@@ -78,6 +79,20 @@ def test_levels_equal_the_slow_reference(seed: int) -> None:
                 assert got[0] == pytest.approx(expected[0]) and got[1] == pytest.approx(expected[1])
                 full += len(got[0]) == 3
     assert full > 50
+
+
+def test_a_bin_is_a_quarter_of_the_mean_true_range() -> None:
+    high, low, close = market(5)
+    got = np.empty((2, 480))
+    levels.bin_widths(high, low, close, 20, got)
+    for column in range(2):
+        before = pd.Series(close[column]).shift()
+        top, floor = (pd.concat([pd.Series(x[column]), before], axis=1) for x in (high, low))
+        # a bar counts whole or not at all
+        reach = top.max(axis=1, skipna=False) - floor.min(axis=1, skipna=False)
+        expected = 0.25 * reach.rolling(14, min_periods=12).mean()
+        np.testing.assert_allclose(got[column], expected.to_numpy()[20:], rtol=1e-9)
+    assert np.isnan(got[0]).any() and np.isfinite(got[1]).all()
 
 
 def test_a_swing_low_is_a_level_three_bars_later_and_not_before() -> None:
