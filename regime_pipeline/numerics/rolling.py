@@ -102,28 +102,34 @@ def reciprocals(count):  # type: ignore[no-untyped-def]
 
 
 @_kernel
-def _pack(x, left, tile):  # type: ignore[no-untyped-def]
-    """Eight columns of a panel from ``left`` on as a flat tile; lanes left over are NaN."""
-    width = min(_LANES, x.shape[1] - left)
-    for h in range(x.shape[0]):
-        if width == _LANES:
-            for k in range(_LANES):
-                tile[h * _LANES + k] = x[h, left + k]
-        else:
-            for k in range(_LANES):
-                tile[h * _LANES + k] = x[h, left + k] if k < width else np.nan
+def _pack(x, tiles):  # type: ignore[no-untyped-def]
+    """A panel as flat tiles of eight columns side by side; lanes left over are NaN."""
+    length, columns = x.shape
+    for h in range(length):
+        for t in range(len(tiles)):
+            left, at = t * _LANES, h * _LANES
+            if left + _LANES <= columns:
+                for k in range(_LANES):
+                    tiles[t, at + k] = x[h, left + k]
+            else:
+                for k in range(_LANES):
+                    tiles[t, at + k] = x[h, left + k] if left + k < columns else np.nan
 
 
 @_kernel
-def _unpack(tile, left, out):  # type: ignore[no-untyped-def]
-    width = min(_LANES, out.shape[1] - left)
-    for h in range(out.shape[0]):
-        if width == _LANES:
-            for k in range(_LANES):
-                out[h, left + k] = tile[h * _LANES + k]
-        else:
-            for k in range(width):
-                out[h, left + k] = tile[h * _LANES + k]
+def _unpack(tiles, outs):  # type: ignore[no-untyped-def]
+    """Tiles x statistics x rows of lanes as statistics x hours x columns."""
+    statistics, length, columns = outs.shape
+    for s in range(statistics):
+        for h in range(length):
+            for t in range(len(tiles)):
+                left, at = t * _LANES, h * _LANES
+                if left + _LANES <= columns:
+                    for k in range(_LANES):
+                        outs[s, h, left + k] = tiles[t, s, at + k]
+                else:
+                    for k in range(columns - left):
+                        outs[s, h, left + k] = tiles[t, s, at + k]
 
 
 @_kernel
@@ -278,7 +284,7 @@ def _moments(x, window, least, anchor, lag, what, floor, outs):  # type: ignore[
     lead = min(lag, length) * _LANES
     none = np.zeros(lead)
     _finish(
-        what, x, 0, window, _LANES, least, floor, none, none, none, outs[:, :lead]
+        what, x, 0, window, _LANES, least, floor, none, none, none, outs, 0, lead
     )  # fmt: skip
     early[:] = 0.0
     border = -(anchor % window)
@@ -296,7 +302,7 @@ def _moments(x, window, least, anchor, lag, what, floor, outs):  # type: ignore[
             _finish(
                 what, x, at, window, _LANES, least, floor,
                 work[int(_ENOUGH) + _LANES :], work[int(_MEANS) + _LANES :],
-                work[int(_ABOUT) + _LANES :], outs[:, at : at + m],
+                work[int(_ABOUT) + _LANES :], outs, at, m,
             )  # fmt: skip
             for k in range(4):
                 _row(work, k * _PLANE + m, k * _PLANE)
@@ -321,24 +327,13 @@ def _moments(x, window, least, anchor, lag, what, floor, outs):  # type: ignore[
 
 
 @_kernel
-def _windows(panel, window, least, anchor, lag, what, floor, outs):  # type: ignore[no-untyped-def]
-    """Statistics of a panel's windows from blocks in absolute time, eight columns at a time.
-
-    ``outs`` is (1 or 4) x hours x columns.
-    """
-    length, columns = panel.shape
-    packed = columns != _LANES
-    x = np.empty(length * _LANES) if packed else panel.reshape(-1)
-    found = np.empty((len(outs), length * _LANES)) if packed else outs.reshape((len(outs), -1))
-    for left in range(0, columns, _LANES):
-        if packed:
-            _pack(panel, left, x)
+def _windows(tiles, window, least, anchor, lag, what, floor, outs):  # type: ignore[no-untyped-def]
+    """Statistics of the windows of all tiles; ``outs`` is tiles x (1 or 4) x rows of lanes."""
+    for t in range(len(tiles)):
         if what in (_MEAN, _STD, _Z):
-            _moments(x, window, least, anchor, lag, what, floor, found)
+            _moments(tiles[t], window, least, anchor, lag, what, floor, outs[t])
         else:
-            _fold(x, window, least, anchor, lag, what, found[0])
-        for k in range(len(outs) if packed else 0):
-            _unpack(found[k], left, outs[k])
+            _fold(tiles[t], window, least, anchor, lag, what, outs[t, 0])
 
 
 @_kernel
@@ -354,7 +349,8 @@ def _each_afresh(columns, window, least, lag, what, floor, outs):  # type: ignor
             count[h], squares[h] = n, about
             centre[h] = total if what == _SUM else average
         _finish(
-            what, x, 0, window, 1, least, floor, count, centre, squares, outs[:, s]
+            what, x, 0, window, 1, least, floor, count, centre, squares,
+            outs, s * length, length,
         )  # fmt: skip
 
 
@@ -370,14 +366,14 @@ def _median(x, at, window, step):  # type: ignore[no-untyped-def]
 
 @_kernel
 def _finish(  # type: ignore[no-untyped-def]
-    what, x, at, window, step, least, floor, count, mean, squares, outs
+    what, x, at, window, step, least, floor, count, mean, squares, outs, to, size
 ):
-    """What is wanted of count, mean and squares of some windows, into ``outs`` ((1 or 4) x windows).
+    """What is wanted of count, mean and squares of some windows, into ``outs[:, to : to + size]``.
 
     The loops are many and simple: each is one of vectors. For a z, ``x[at + i]`` is the value judged
     by window ``i``; its slots lie ``step`` apart before it.
     """
-    out = outs[0]
+    out = outs[0, to : to + size]
     if what in (_SUM, _MEAN):
         for i in range(out.size):
             out[i] = mean[i] if count[i] >= least else np.nan
@@ -387,10 +383,10 @@ def _finish(  # type: ignore[no-untyped-def]
         out[i] = spread if count[i] >= least else np.nan
     if what == _STD:
         return
-    mean_out, sd_out, code = outs[1], outs[2], outs[3]
+    mean_out, sd_out, code = outs[1, to:], outs[2, to:], outs[3, to:]
     floored = not math.isnan(floor)
     value = x[at : at + out.size]
-    for i in range(out.size):
+    for i in range(size):
         mean_out[i] = mean[i] if count[i] >= least else np.nan
     for i in range(out.size):
         # a comparison with NaN is false
@@ -652,15 +648,25 @@ def _statistics(
     count = 4 if what == _Z else 1
     if anchor is None:
         columns, shape = _columns(x)
-        found = np.empty((count, *columns.shape))
+        found = np.empty((count, columns.size))
         _each_afresh(columns, window, least, lag, what, floor, found)
-        return [_back(part, shape) for part in found]
+        return [_back(part.reshape(columns.shape), shape) for part in found]
     array = np.asarray(x, dtype="float64")
     if array.ndim not in (1, 2):
         raise ValueError(f"a panel has one or two dimensions, not {array.ndim}")
     panel = np.ascontiguousarray(array if array.ndim == 2 else array[:, None])
-    outs = np.empty((count, *panel.shape))
-    _windows(panel, window, least, anchor, lag, what, floor, outs)
+    length, width = panel.shape
+    # the large arrays are numpy's: they come in huge pages
+    tiles = panel.reshape(1, -1)
+    if width != _LANES:
+        tiles = np.empty((-(-width // _LANES), length * _LANES))
+        _pack(panel, tiles)
+    found = np.empty((len(tiles), count, length * _LANES))
+    _windows(tiles, window, least, anchor, lag, what, floor, found)
+    if width == _LANES:
+        return [part.reshape(array.shape) for part in found[0]]
+    outs = np.empty((count, length, width))
+    _unpack(found, outs)
     return [part.reshape(array.shape) for part in outs]
 
 
