@@ -21,8 +21,6 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from regime_pipeline.numerics.rolling import reciprocals
-
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.int8]
@@ -31,6 +29,15 @@ Shorts = npt.NDArray[np.int16]
 CONSTANT_RTOL = 1e-12
 RANK_GAP = 8
 """Ranks slide over at most a RANK_GAP-th of a window; only speed depends on it."""
+
+
+@njit(cache=True, nogil=True)
+def _reciprocals(count: int) -> Floats:
+    """1 / n for n = 1 .. count, and 0 for none."""
+    out = np.zeros(count + 1)
+    for n in range(1, count + 1):
+        out[n] = 1.0 / n
+    return out
 
 
 @njit(cache=True, nogil=True)
@@ -516,7 +523,7 @@ def _pearson_rows(
     codes: Codes,
 ) -> None:
     symbols, length = x.shape
-    inverse = reciprocals(window)
+    inverse = _reciprocals(window)
     used = np.zeros(symbols, np.bool_)
     for p in range(pairs.shape[0]):
         used[pairs[p, 0]] = True

@@ -20,9 +20,9 @@ array starts, and one spike of 1e16 leaves no trace once it has left the window.
   every window is summed afresh in time order, in O(window) a row: right for a single row or a panel
   of exactly one window. The two differ in the last bits only.
 
-Moments of a part are taken about its own value nearest to the border and merged by Chan, Golub &
-LeVeque 1983: cancellation costs at most a factor of the number of slots, whatever the level of the
-series, because the reference is one of the values themselves.
+Moments of a part are taken about its own value nearest to the border, and the early part's are moved
+to the late one's reference: cancellation costs at most a factor of the number of slots, whatever the
+level of the series, because both references are values of the window.
 
 Importing this module imports numba; kernels compile on first use and are cached on disk.
 """
@@ -90,15 +90,6 @@ def _afresh(x, first, last):  # type: ignore[no-untyped-def]
         if math.isfinite(v):
             squares += (v - mean) * (v - mean)
     return n, total, mean, squares
-
-
-@numba.njit(cache=True, nogil=True)
-def reciprocals(count):  # type: ignore[no-untyped-def]
-    """1 / n for n = 1 .. count, and 0 for none."""
-    out = np.zeros(count + 1)
-    for n in range(1, count + 1):
-        out[n] = 1.0 / n
-    return out
 
 
 @_kernel
