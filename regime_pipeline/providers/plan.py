@@ -237,9 +237,12 @@ def _forward(segment: Window, paging: Paging) -> Walk:
             return False  # the rows of that one time again: there is nothing later
         if span.last < cursor:
             # with nothing newer some send the last rows they have; what came before is a loop, unless
-            # it is the one row that the cursor stands behind
+            # it is the one row that the cursor stands behind. Old rows alone are a stale copy where
+            # a newer one was due.
             newest = bool(had) and span.first == span.last == had[-1].last
-            if span.rows < paging.limit and (newest or span not in had):
+            none_due = paging.overlap or span.last + paging.step >= segment.end
+            ends = newest or (span not in had and (bool(had) or none_due))
+            if span.rows < paging.limit and ends:
                 return True
             raise ContractViolation(
                 f"paging does not move: asked from {cursor:%Y-%m-%dT%H:%M}, the newest row of the "
