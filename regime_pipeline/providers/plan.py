@@ -115,11 +115,6 @@ class Paging:
         return {self.limit_name: str(self.limit)} if self.limit_name and self.limit else {}
 
     @property
-    def is_sparse(self) -> bool:
-        """Whether an hour, or a day, may rightly have no row."""
-        return self.overlap or self.least_step is not None
-
-    @property
     def shortest(self) -> timedelta:
         """The smallest time between two rows."""
         return self.least_step or self.step
@@ -241,10 +236,13 @@ def _forward(segment: Window, paging: Paging) -> Walk:
         if paging.overlap and span.last == cursor and cursor > segment.start:
             return False  # the rows of that one time again: there is nothing later
         if span.last < cursor:
-            # with nothing newer some send the last rows they have: of a series with a row for every
-            # step only the one that the cursor stands behind, of others any that did not come before
+            # with nothing newer some send the last rows they have; what came before is a loop, unless
+            # it is the one row that the cursor stands behind. Old rows alone are a stale copy where
+            # a newer one was due.
             newest = bool(had) and span.first == span.last == had[-1].last
-            if span.rows < paging.limit and (newest or (paging.is_sparse and span not in had)):
+            none_due = paging.overlap or span.last + paging.step >= segment.end
+            ends = newest or (span not in had and (bool(had) or none_due))
+            if span.rows < paging.limit and ends:
                 return True
             raise ContractViolation(
                 f"paging does not move: asked from {cursor:%Y-%m-%dT%H:%M}, the newest row of the "
