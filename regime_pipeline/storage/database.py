@@ -386,17 +386,23 @@ def ensure_exists(url: URL) -> None:
             with psycopg.connect(
                 make_conninfo(target, dbname=maintenance, **_SESSION), autocommit=True
             ) as connection:
-                _create(connection, name, url, first)
-                return
+                _create(connection, name, url)
         except psycopg.OperationalError:
             continue
-    raise _unreachable(url, first) from None
+        break
+    else:
+        raise _unreachable(url, first) from None
+    try:
+        psycopg.connect(make_conninfo(target, **_SESSION)).close()
+    except psycopg.Error as error:  # it exists and refuses us for its own reason
+        raise _unreachable(url, error) from None
 
 
-def _create(connection: psycopg.Connection, name: str, url: URL, first: Exception) -> None:
+def _create(connection: psycopg.Connection, name: str, url: URL) -> None:
+    """Create the database unless it exists, perhaps since a moment ago."""
     known = connection.execute("select 1 from pg_database where datname = %s", (name,)).fetchone()
     if known is not None:
-        raise _unreachable(url, first) from None  # it exists and refuses us for its own reason
+        return
     try:
         connection.execute(
             sql.SQL(
