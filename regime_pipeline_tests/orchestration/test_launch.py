@@ -129,6 +129,7 @@ def test_the_ui_shows_the_findings_of_every_judged_table_and_no_check_that_was_n
     ]
 
 
+@pytest.mark.slow
 def test_running_again_changes_no_row(
     world: tuple[Settings, Database], first: launch.RunReport
 ) -> None:
@@ -220,7 +221,9 @@ def test_an_interrupted_launch_leaves_no_run_that_seems_to_go_on(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(settings, progress=stop, recompute=True)
+        launch.run_selection(
+            settings=settings, clock=CLOCK, window=WINDOW, symbols=SYMBOLS, progress=stop
+        )
     with instance_for(settings, database) as instance:
         newest = instance.get_runs(limit=1)[0]
         assert newest.status in (dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.FAILURE)

@@ -80,6 +80,7 @@ def heal(replay: Replay, rounds: int = 12) -> int:
 QUICK = ("candles", "funding_rates", "order_book")
 
 
+@pytest.mark.slow
 def test_an_outage_over_midnight_is_named_and_then_filled_exactly(
     database: Database, another: Database, tmp_path: Path, simulator: SimulatorServer, clock: Hand
 ) -> None:
