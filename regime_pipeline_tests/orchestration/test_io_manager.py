@@ -176,6 +176,7 @@ def hashes(platform: Platform) -> dict[str, str]:
     return {name: platform.warehouse.content_hash(name) for name in TABLES}
 
 
+@pytest.mark.slow
 def test_one_range_equals_day_by_day_equals_hourly_ticks(
     postgres: TestServer, tmp_path: Path
 ) -> None:

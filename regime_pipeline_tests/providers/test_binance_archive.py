@@ -226,7 +226,7 @@ _HEADERS = st.sampled_from(
         st.builds(lambda h, c: zip_of(("a.csv", (h + c).encode())), _HEADERS, _CSV),
     )
 )
-@settings(max_examples=120, deadline=None)  # fmt: skip
+@settings(max_examples=50, deadline=None)  # fmt: skip
 def test_any_bytes_give_rows_or_a_typed_error(endpoint, body: bytes) -> None:
     try:
         frame = endpoint.parse(body, CTX)
@@ -238,7 +238,7 @@ def test_any_bytes_give_rows_or_a_typed_error(endpoint, body: bytes) -> None:
 
 
 @given(_BYTES)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_any_checksum_file_gives_a_sum_or_a_typed_error(body: bytes) -> None:
     with contextlib.suppress(ProviderError):
         assert len(checksum_of(body, "a.zip")) == 64

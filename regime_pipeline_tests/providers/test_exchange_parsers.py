@@ -18,7 +18,7 @@ from regime_pipeline.providers.registry import PARSERS, parser_of
 from regime_pipeline.providers.wire import Context
 
 EXCHANGES = ("binance", "binance_us", "binance_futures", "bybit", "okx")
-QUICK = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+QUICK = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 NOW = datetime(2024, 9, 1, tzinfo=UTC)
 
 ROWS = {
@@ -390,7 +390,7 @@ def replaced(document: object, path: tuple[object, ...], value: object) -> objec
 
 
 @pytest.mark.parametrize("key", KEYS)
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_anything_anywhere_in_a_recorded_body_gives_rows_or_a_typed_error(
     key: str, data: st.DataObject, payloads_dir: Path

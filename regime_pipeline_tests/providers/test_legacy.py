@@ -102,7 +102,7 @@ def test_fault_86_of_a_cut_list_no_record_is_kept_that_nothing_follows() -> None
 
 
 @given(st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_fault_86_no_cut_of_any_sample_invents_or_alters_a_row(data: st.DataObject) -> None:
     sample = data.draw(st.sampled_from(_SOUND))
     end = data.draw(st.integers(0, len(sample.body)))
@@ -117,7 +117,7 @@ _SOUND = [s for s in samples(7) if s.outcome == "ok"]
 
 
 @given(st.one_of(st.binary(max_size=400), st.text(max_size=200).map(str.encode)))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_any_bytes_give_a_report_and_no_exception(body: bytes) -> None:
     got = parse_legacy(body, name="any.json", now=NOW)
     assert got.outcome in {"ok", "repaired", "partial", "quarantined"}
@@ -138,7 +138,7 @@ _JSON = st.recursive(
 
 
 @given(_JSON)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_any_json_gives_rows_in_range_or_reasons(content: object) -> None:
     got = parsed(content)
     assert got.rows["score"].between(0, 100).all()

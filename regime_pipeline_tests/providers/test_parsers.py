@@ -36,7 +36,7 @@ UNRECORDED = {
     *(f"okx/{name}" for name in okx_market.RUBIK),
 }
 """Endpoints without a recorded body of rows; other tests pin them."""
-QUICK = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+QUICK = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 KLINE = [1722816000000, "1.0", "2.0", "0.5", "1.5", "10", 1722819599999, "15", 7, "4", "6", "0"]
 BAR = ["1722816000000", "1", "2", "0.5", "1.5", "700", "7", "10.5", "1"]
 EXCHANGES = ("binance", "binance_us", "binance_futures", "bybit", "okx", "alternative_me")
@@ -223,7 +223,7 @@ def test_fault_16_any_bytes_give_rows_or_a_typed_error(key: str, body: bytes) ->
 
 
 @pytest.mark.parametrize("key", KEYS)
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_any_json_gives_rows_or_a_typed_error(key: str, data: st.DataObject) -> None:
     """Rows 14, 16, 23 and 39: bare, and inside the envelope of the provider."""
@@ -233,7 +233,7 @@ def test_any_json_gives_rows_or_a_typed_error(key: str, data: st.DataObject) -> 
 
 
 @pytest.mark.parametrize("key", KEYS)
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_recorded_reply_with_one_mutated_value(
     key: str, data: st.DataObject, payloads_dir: Path

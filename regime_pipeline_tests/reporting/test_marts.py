@@ -317,6 +317,7 @@ def test_a_rebuilt_window_leaves_the_spells_outside_alone(database: Database, bu
     assert len(kept) == len(before) - 1  # only the spell that held the window was touched
 
 
+@pytest.mark.slow
 def test_windows_in_any_order_equal_one_build(database: Database, build: Builder):
     text = "SSHHHHHHHH..SSSS  SXXXHHS"
     price = closes("spot", 100.0 + np.arange(len(text)))
