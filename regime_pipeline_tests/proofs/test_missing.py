@@ -92,6 +92,7 @@ def differing(name: str, before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFr
 outages = pytest.mark.parametrize("outage", world.outages(), ids=str)
 
 
+@pytest.mark.slow
 @outages
 def test_rows_before_the_outage_and_tables_beside_it_keep_their_bytes(outage: Outage) -> None:
     before, after = struck(outage)

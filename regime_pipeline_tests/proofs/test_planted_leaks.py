@@ -319,6 +319,7 @@ AHEAD = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("leak", AHEAD, ids=str)
 def test_a_planted_look_ahead_is_caught(leak: Leak, monkeypatch: pytest.MonkeyPatch) -> None:
     base.computed()  # the clean history, before anything is patched

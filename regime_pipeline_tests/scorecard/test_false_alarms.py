@@ -57,6 +57,7 @@ def test_every_event_type_has_an_advertised_rate_with_the_count_behind_it() -> N
         assert a.per_day == pytest.approx(a.counted / a.days, rel=0.01), a.world
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("event", [e for e in DELIVER_BEFORE if e != "CORRELATION_BREAK"])
 def test_the_false_alarm_rate_is_within_a_fifth_of_the_advertised_one(event: str) -> None:
     stated = MAIN[event]
