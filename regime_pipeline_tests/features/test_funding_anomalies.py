@@ -291,6 +291,7 @@ def nulls(values: pd.Series) -> list[object]:
     return [None if pd.isna(v) else v for v in values]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [3])
 def test_every_column_equals_the_slow_reference(seed: int) -> None:
     prints = wild_prints(seed)

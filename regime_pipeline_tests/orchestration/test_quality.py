@@ -150,6 +150,7 @@ def test_a_block_of_one_symbol_stays_when_another_is_computed(
     assert candle(platform)["status"] == "quarantined"
 
 
+@pytest.mark.slow
 def test_what_is_made_of_a_withheld_hour_says_so(platform: Platform, candles: pd.DataFrame) -> None:
     definitions = build_definitions(
         assets=pipeline_assets(),
