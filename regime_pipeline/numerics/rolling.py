@@ -195,22 +195,27 @@ def _fold(x, window, least, anchor, lag, what, out):  # type: ignore[no-untyped-
 
 
 @_kernel
+def _meet(v, work, before, i):  # type: ignore[no-untyped-def]
+    """Count, first value, sum and squares about it at cell ``i``, of those before it and a value."""
+    there = abs(v) < np.inf
+    n, centre = work[before + _COUNTS], work[before + _CENTRES]
+    # one zero, not two that differ in a byte
+    centre = v + 0.0 if there and n == 0.0 else centre
+    r = v - centre if there else 0.0
+    work[i + _COUNTS] = n + (1.0 if there else 0.0)
+    work[i + _CENTRES] = centre
+    work[i + _TOTALS] = work[before + _TOTALS] + r
+    work[i + _SQUARES] = work[before + _SQUARES] + r * r
+
+
+@_kernel
 def _run_forwards(x, work):  # type: ignore[no-untyped-def]
     """Running counts, first values, sums and squares about those, of every lane of a chunk of rows.
 
     The planes' first row holds what was met before the chunk.
     """
     for i in range(_U, np.uint64(x.size) + _U):
-        v, before = x[i - _U], i - _U
-        there = abs(v) < np.inf
-        n, centre = work[before + _COUNTS], work[before + _CENTRES]
-        # one zero, not two that differ in a byte
-        centre = v + 0.0 if there and n == 0.0 else centre
-        r = v - centre if there else 0.0
-        work[i + _COUNTS] = n + (1.0 if there else 0.0)
-        work[i + _CENTRES] = centre
-        work[i + _TOTALS] = work[before + _TOTALS] + r
-        work[i + _SQUARES] = work[before + _SQUARES] + r * r
+        _meet(x[i - _U], work, i - _U, i)
 
 
 @_kernel
@@ -219,15 +224,7 @@ def _run_backwards(x, work):  # type: ignore[no-untyped-def]
     size = np.uint64(x.size)
     for j in range(size):
         i = size - np.uint64(1) - j
-        v, before = x[i], i + _U
-        there = abs(v) < np.inf
-        n, centre = work[before + _COUNTS], work[before + _CENTRES]
-        centre = v + 0.0 if there and n == 0.0 else centre
-        r = v - centre if there else 0.0
-        work[i + _COUNTS] = n + (1.0 if there else 0.0)
-        work[i + _CENTRES] = centre
-        work[i + _TOTALS] = work[before + _TOTALS] + r
-        work[i + _SQUARES] = work[before + _SQUARES] + r * r
+        _meet(x[i], work, i + _U, i)
 
 
 @_kernel
