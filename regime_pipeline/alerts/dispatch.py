@@ -129,6 +129,16 @@ class _Stamps:
         return True
 
 
+@dataclass(frozen=True)
+class _Desk:
+    """What all attempts of one dispatch share."""
+
+    client: httpx.AsyncClient
+    secret: SecretStr
+    redactor: Redactor
+    settings: Settings
+
+
 def dispatch_due(
     database: Database, settings: Settings, clock: Clock, *, budget_s: float = 40.0
 ) -> dict[str, int]:
@@ -152,21 +162,10 @@ def dispatch_due(
         async with httpx.AsyncClient(
             trust_env=False, follow_redirects=False, limits=limits
         ) as client:
+            desk = _Desk(client, secret, redactor, settings)
+            until = started + budget_s
             await asyncio.gather(
-                *(
-                    _drain(
-                        client,
-                        e,
-                        secret,
-                        redactor,
-                        database,
-                        settings,
-                        clock,
-                        started + budget_s,
-                        counts,
-                    )
-                    for e in targets
-                )
+                *(_drain(desk, e, database, clock, until, counts) for e in targets)
             )
 
     asyncio.run(work())
@@ -174,23 +173,20 @@ def dispatch_due(
 
 
 async def _drain(
-    client: httpx.AsyncClient,
+    desk: _Desk,
     endpoint: Endpoint,
-    secret: SecretStr,
-    redactor: Redactor,
     database: Database,
-    settings: Settings,
     clock: Clock,
     until: float,
     counts: dict[str, int],
 ) -> None:
     """Send an endpoint's due rows one after the other."""
     stamps = _Stamps(clock if isinstance(clock, SystemClock) else SystemClock())
-    while time.monotonic() + settings.webhook_deadline_s < until:
+    while time.monotonic() + desk.settings.webhook_deadline_s < until:
         claimed = await asyncio.to_thread(_claim, database, endpoint.name, clock)
         if claimed is None:
             return
-        answer = await _send(client, endpoint, claimed, secret, redactor, settings, stamps)
+        answer = await _send(desk, endpoint, claimed, stamps)
         state = await asyncio.to_thread(_settle, database, endpoint.name, claimed, answer, clock)
         counts[state] += 1
 
@@ -210,15 +206,7 @@ def _claim(database: Database, endpoint: str, clock: Clock) -> Claimed | None:
     return Claimed(row[0], row[1].encode(), row[2], row[3], token)
 
 
-async def _send(
-    client: httpx.AsyncClient,
-    endpoint: Endpoint,
-    claimed: Claimed,
-    secret: SecretStr,
-    redactor: Redactor,
-    settings: Settings,
-    stamps: _Stamps,
-) -> Answer:
+async def _send(desk: _Desk, endpoint: Endpoint, claimed: Claimed, stamps: _Stamps) -> Answer:
     """One attempt under one total deadline; never raises for what the other side does.
 
     A receiver that refuses a signature while its clock is far from ours is asked once more, with a
@@ -232,7 +220,7 @@ async def _send(
     url = endpoint.url.get_secret_value()
     try:
         address, host = await asyncio.to_thread(
-            checked_address, url, allow_loopback=settings.webhook_allow_loopback
+            checked_address, url, allow_loopback=desk.settings.webhook_allow_loopback
         )
     except EndpointRefused as error:
         return answer("failed", error=f"EndpointRefused: {error}", permanent=True)
@@ -250,23 +238,23 @@ async def _send(
 
     async def post() -> tuple[httpx.Response, str]:
         headers = {
-            **signing.headers(secret, claimed.event_id, claimed.body, stamps.now()),
+            **signing.headers(desk.secret, claimed.event_id, claimed.body, stamps.now()),
             "content-type": "application/json",
             "host": host + (f":{parts.port}" if parts.port else ""),
             "user-agent": USER_AGENT,
             "accept-encoding": "identity",
         }
-        request = client.build_request(
+        request = desk.client.build_request(
             "POST", target, content=claimed.body, headers=headers, extensions={"sni_hostname": host}
         )
-        response = await client.send(request, stream=True)
+        response = await desk.client.send(request, stream=True)
         try:
-            return response, await _excerpt(response, redactor)
+            return response, await _excerpt(response, desk.redactor)
         finally:
             await response.aclose()
 
     try:
-        async with asyncio.timeout(settings.webhook_deadline_s):
+        async with asyncio.timeout(desk.settings.webhook_deadline_s):
             response, excerpt = await post()
             if response.status_code in _REFUSED and stamps.learn(response, endpoint.name):
                 response, excerpt = await post()
