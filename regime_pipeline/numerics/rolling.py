@@ -35,6 +35,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from regime_pipeline.numerics.stretches import in_stretches
+
 FloatPanel = npt.NDArray[np.float64]
 CodePanel = npt.NDArray[np.int8]
 
@@ -46,7 +48,8 @@ RELATIVE_DISPERSION = 1e-12
 MAD_TO_SD = 1.4826
 MEAN_AD_TO_SD = 1.2533
 
-_SUM, _MEAN, _STD, _Z, _COUNT, _MIN, _MAX = range(7)
+_SUM, _SCALED, _MEAN, _STD, _Z, _COUNT, _MIN, _MAX = range(8)
+_OUTPUTS = {_SCALED: 2, _Z: 3}
 
 _kernel = numba.njit(cache=True, nogil=True, error_model="numpy")
 """Divides as IEEE 754 does: a check of every divisor would keep loops from becoming vectors."""
@@ -56,11 +59,11 @@ _LANES = 8
 lies a fixed distance back, so the compiler turns eight recurrences into one of vectors."""
 _CHUNK = 64 * _LANES
 _PLANE = _CHUNK + _LANES
+_SHORT = 256
+"""Blocks of up to so many rows go together in chunks of about so many."""
 # unsigned indices can't be negative, so nothing wraps around and distances are known to the compiler
 _U = np.uint64(_LANES)
-_COUNTS, _CENTRES, _TOTALS, _SQUARES, _BORDERS, _ENOUGH, _MEANS, _ABOUT = (
-    np.uint64(k * _PLANE) for k in range(8)
-)
+_COUNTS, _CENTRES, _TOTALS, _SQUARES, _BORDERS = (np.uint64(k * _PLANE) for k in range(5))
 """Planes of the scratch array of the moments, each a row before the chunk and the chunk itself."""
 
 
@@ -93,34 +96,48 @@ def _afresh(x, first, last):  # type: ignore[no-untyped-def]
 
 
 @_kernel
-def _pack(x, tiles):  # type: ignore[no-untyped-def]
-    """A panel as flat tiles of eight columns side by side; lanes left over are NaN."""
-    length, columns = x.shape
-    for h in range(length):
-        for t in range(len(tiles)):
-            left, at = t * _LANES, h * _LANES
-            if left + _LANES <= columns:
-                for k in range(_LANES):
-                    tiles[t, at + k] = x[h, left + k]
-            else:
-                for k in range(_LANES):
-                    tiles[t, at + k] = x[h, left + k] if left + k < columns else np.nan
+def _pack(x, first, stop, left, spare):  # type: ignore[no-untyped-def]
+    """Rows ``first .. stop - 1`` of the columns from ``left`` on as flat rows of lanes.
+
+    A panel as wide as a tile is that already. Otherwise the rows are copied to ``spare``, whose lanes
+    without a column stay as they are.
+    """
+    flat, width, column = x.reshape(-1), np.uint64(x.shape[1]), np.uint64(left)
+    if width == _U:
+        return flat[first * _LANES : stop * _LANES]
+    for h in range(np.uint64(first), np.uint64(stop)):
+        source, target = h * width + column, (h - np.uint64(first)) * _U
+        if column + _U <= width:
+            for k in range(_U):
+                spare[target + k] = flat[source + k]
+        else:
+            for k in range(width - column):
+                spare[target + k] = flat[source + k]
+    return spare[: (stop - first) * _LANES]
 
 
 @_kernel
-def _unpack(tiles, outs):  # type: ignore[no-untyped-def]
-    """Tiles x statistics x rows of lanes as statistics x hours x columns."""
-    statistics, length, columns = outs.shape
-    for s in range(statistics):
-        for h in range(length):
-            for t in range(len(tiles)):
-                left, at = t * _LANES, h * _LANES
-                if left + _LANES <= columns:
-                    for k in range(_LANES):
-                        outs[s, h, left + k] = tiles[t, s, at + k]
-                else:
-                    for k in range(columns - left):
-                        outs[s, h, left + k] = tiles[t, s, at + k]
+def _place(out, first, stop, owed, spare):  # type: ignore[no-untyped-def]
+    """Where the rows of a tile are to be made: at once in ``out``, or in ``spare`` for ``_unpack``."""
+    if owed and out.shape[1] == _LANES:
+        return out.reshape(-1)[first * _LANES : stop * _LANES]
+    return spare[: (stop - first) * _LANES]
+
+
+@_kernel
+def _unpack(part, first, stop, left, out):  # type: ignore[no-untyped-def]
+    """The way back of ``_pack``, for rows made where ``_place`` told."""
+    flat, width, column = out.reshape(-1), np.uint64(out.shape[1]), np.uint64(left)
+    if width == _U:
+        return
+    for h in range(np.uint64(first), np.uint64(stop)):
+        target, source = h * width + column, (h - np.uint64(first)) * _U
+        if column + _U <= width:
+            for k in range(_U):
+                flat[target + k] = part[source + k]
+        else:
+            for k in range(width - column):
+                flat[target + k] = part[source + k]
 
 
 @_kernel
@@ -154,44 +171,51 @@ def _repeat(x, rows):  # type: ignore[no-untyped-def]
 
 
 @_kernel
-def _fold(x, window, least, anchor, lag, what, out):  # type: ignore[no-untyped-def]
-    """Sums, counts, least or largest values of the windows, from blocks in absolute time."""
-    length = x.size // _LANES
+def _fold(part, skip, window, least, what, early, spare, out, out_count):  # type: ignore[no-untyped-def]
+    """Sums, counts, least or largest values of the windows that end in a chunk of whole blocks.
+
+    ``skip`` rows of the first block lie before the series. ``early`` holds the sums of the block
+    before, and their counts: cell i is the rows from i to the border, the last one the border itself.
+    Of a scaled sum the second output is the count.
+    """
     size = window * _LANES
     largest = what in (_MIN, _MAX)
     nothing = -np.inf if largest else 0.0
     sign = -1.0 if what == _MIN else 1.0
-    known, count, value, late = np.empty(size), np.empty(size), np.empty(size), np.empty(size)
-    early, early_count = np.empty(size + _LANES), np.empty(size + _LANES)
-    early[:] = nothing  # cell i: the rows from i to the border; the last one is the border itself
-    early_count[:] = 0.0
-    out[: min(lag, length) * _LANES] = 0.0 if least == 0 else np.nan
-    border = -(anchor % window)
-    while border < length - lag:
-        low, high = max(0, border), min(border + window, length - lag)
-        skip = low - border
-        part = x[low * _LANES : high * _LANES]
-        m = part.size
+    first = 0
+    while first < part.size:
+        stop = min(part.size, first + size - skip * _LANES)
+        m = stop - first
+        x, found = part[first:stop], out[first:stop]
+        known, value = spare[0, :m], spare[1, :m]
+        count, late = spare[2, :m], spare[3, :m]
         for i in range(m):
-            there = abs(part[i]) < np.inf
+            there = abs(x[i]) < np.inf
             known[i] = 1.0 if there else 0.0
-            value[i] = sign * part[i] if there else nothing
+            value[i] = sign * x[i] if there else nothing
         if what == _COUNT:
-            value[:m] = known[:m]
-        _forwards(known[:m], False, count)
-        _forwards(value[:m], largest, late)
-        found = out[(low + lag) * _LANES : (high + lag) * _LANES]
-        begin, begin_count = early[(skip + 1) * _LANES :], early_count[(skip + 1) * _LANES :]
-        for i in range(m):
-            whole = max(begin[i], late[i]) if largest else begin[i] + late[i]
-            enough = begin_count[i] + count[i] >= least
-            # a negative zero would make equal windows differ in a byte
-            found[i] = sign * whole + 0.0 if enough else np.nan
-        _backwards(known[:m], False, early_count[skip * _LANES :])
-        _backwards(value[:m], largest, early[skip * _LANES :])
-        _repeat(early_count, skip)
-        _repeat(early, skip)
-        border += window
+            value[:] = known
+        _forwards(known, False, count)
+        _forwards(value, largest, late)
+        begin, begin_count = early[0, (skip + 1) * _LANES :], early[1, (skip + 1) * _LANES :]
+        if what == _SCALED:
+            number = out_count[first:stop]
+            for i in range(m):
+                number[i] = begin_count[i] + count[i]
+            for i in range(m):
+                scale = window / max(number[i], 1.0)
+                found[i] = scale * (begin[i] + late[i]) if number[i] >= least else np.nan
+        else:
+            for i in range(m):
+                whole = max(begin[i], late[i]) if largest else begin[i] + late[i]
+                enough = begin_count[i] + count[i] >= least
+                # a negative zero would make equal windows differ in a byte
+                found[i] = sign * whole + 0.0 if enough else np.nan
+        _backwards(value, largest, early[0, skip * _LANES :])
+        _backwards(known, False, early[1, skip * _LANES :])
+        _repeat(early[0], skip)
+        _repeat(early[1], skip)
+        first, skip = stop, 0
 
 
 @_kernel
@@ -228,26 +252,24 @@ def _run_backwards(x, work):  # type: ignore[no-untyped-def]
 
 
 @_kernel
-def _merge(work, counts, totals, squares):  # type: ignore[no-untyped-def]
+def _merge(work, counts, totals, squares, count, mean, about):  # type: ignore[no-untyped-def]
     """Count, mean and squares about the mean of both parts of every window of a chunk.
 
     The early part, about its value nearest to the border, is moved to the reference of the late one.
     Both are values of the window, so this costs no digits that the references don't cost.
     """
     for i in range(_U, np.uint64(counts.size) + _U):
-        n, centre, total = work[i + _COUNTS], work[i + _CENTRES], work[i + _TOTALS]
-        square, border = work[i + _SQUARES], work[i + _BORDERS]
-        m, other, other_square = counts[i - _U], totals[i - _U], squares[i - _U]
+        n, centre, border = work[i + _COUNTS], work[i + _CENTRES], work[i + _BORDERS]
+        m, other = counts[i - _U], totals[i - _U]
         apart = border - centre if min(n, m) > 0.0 else 0.0
         level = centre if n > 0.0 else border
         lift = m * apart
-        square += other_square + apart * (2.0 * other + lift)
-        total += other + lift
-        n += m
-        away = total / max(n, 1.0)
-        work[i + _ENOUGH] = n
-        work[i + _MEANS] = level + away
-        work[i + _ABOUT] = max(square - total * away, 0.0)
+        total = work[i + _TOTALS] + (other + lift)
+        square = work[i + _SQUARES] + (squares[i - _U] + apart * (2.0 * other + lift))
+        away = total / max(n + m, 1.0)
+        count[i - _U] = n + m
+        mean[i - _U] = level + away
+        about[i - _U] = max(square - total * away, 0.0)
 
 
 @_kernel
@@ -264,136 +286,220 @@ def _take(source, out):  # type: ignore[no-untyped-def]
 
 
 @_kernel
-def _moments(x, window, least, anchor, lag, what, floor, outs):  # type: ignore[no-untyped-def]
-    """Mean, sd or z of the windows, from blocks in absolute time; see ``_finish``."""
-    length = x.size // _LANES
-    early = np.empty((3, (window + 1) * _LANES))
-    work = np.zeros(8 * _PLANE)
-    lead = min(lag, length) * _LANES
-    none = np.zeros(lead)
-    _finish(
-        what, x, 0, window, _LANES, least, floor, none, none, none, outs, 0, lead
-    )  # fmt: skip
-    early[:] = 0.0
-    border = -(anchor % window)
-    while border < length - lag:
-        low, high = max(0, border), min(border + window, length - lag)
+def _moments(part, skip, window, early, work, spare):  # type: ignore[no-untyped-def]
+    """Counts, means and squares of the windows that end in a chunk of whole blocks, into ``spare``.
+
+    As ``_fold``; ``early`` holds counts, sums and squares of the block before, and its values nearest to
+    the border.
+    """
+    size = window * _LANES
+    first = 0
+    while first < part.size:
+        stop = min(part.size, first + size - skip * _LANES)
         for k in range(4):
             work[k * _PLANE : k * _PLANE + _LANES] = 0.0
-        for first in range(low, high, _CHUNK // _LANES):
-            part = x[first * _LANES : min(high * _LANES, first * _LANES + _CHUNK)]
-            m = part.size
-            _run_forwards(part, work)
-            at = (first - border + 1) * _LANES
-            _merge(work, early[0, at : at + m], early[1, at : at + m], early[2, at : at + m])
-            at = (first + lag) * _LANES
-            _finish(
-                what, x, at, window, _LANES, least, floor,
-                work[int(_ENOUGH) + _LANES :], work[int(_MEANS) + _LANES :],
-                work[int(_ABOUT) + _LANES :], outs, at, m,
+        borders = work[int(_BORDERS) + _LANES : int(_BORDERS) + _LANES + min(stop - first, _CHUNK)]
+        for i in range(borders.size):
+            borders[i] = early[3, i % _LANES]
+        for begin in range(first, stop, _CHUNK):
+            end = min(stop, begin + _CHUNK)
+            m = end - begin
+            _run_forwards(part[begin:end], work)
+            at = begin - first + (skip + 1) * _LANES
+            _merge(
+                work, early[0, at : at + m], early[1, at : at + m], early[2, at : at + m],
+                spare[0, begin:end], spare[1, begin:end], spare[2, begin:end],
             )  # fmt: skip
             for k in range(4):
                 _row(work, k * _PLANE + m, k * _PLANE)
         for k in range(4):
             work[k * _PLANE : k * _PLANE + _LANES] = 0.0
-        for last in range(high, low, -(_CHUNK // _LANES)):
-            part = x[max(low * _LANES, last * _LANES - _CHUNK) : last * _LANES]
-            m = part.size
+        for end in range(stop, first, -_CHUNK):
+            begin = max(first, end - _CHUNK)
+            m = end - begin
             for k in range(4):
                 _row(work, k * _PLANE, k * _PLANE + m)
-            _run_backwards(part, work)
-            at = (last - border) * _LANES - m
+            _run_backwards(part[begin:end], work)
+            at = begin - first + skip * _LANES
             _take(work[int(_COUNTS) :], early[0, at : at + m])
             _take(work[int(_TOTALS) :], early[1, at : at + m])
             _take(work[int(_SQUARES) :], early[2, at : at + m])
         for k in range(3):
-            _repeat(early[k], low - border)
-        _row(work, int(_CENTRES), int(_BORDERS))
-        for i in range(_BORDERS + _U, _BORDERS + np.uint64(_PLANE)):
-            work[i] = work[i - _U]
-        border += window
+            _repeat(early[k], skip)
+        early[3, :_LANES] = work[int(_CENTRES) : int(_CENTRES) + _LANES]
+        first, skip = stop, 0
 
 
 @_kernel
-def _windows(tiles, window, least, anchor, lag, what, floor, outs):  # type: ignore[no-untyped-def]
-    """Statistics of the windows of all tiles; ``outs`` is tiles x (1 or 4) x rows of lanes."""
-    for t in range(len(tiles)):
-        if what in (_MEAN, _STD, _Z):
-            _moments(tiles[t], window, least, anchor, lag, what, floor, outs[t])
-        else:
-            _fold(tiles[t], window, least, anchor, lag, what, outs[t, 0])
+def _windows(x, window, least, anchor, lag, what, floor, first, stop, outs, codes):  # type: ignore[no-untyped-def]
+    """Statistics of rows ``first .. stop - 1``.
+
+    ``first`` is 0, or a border of blocks plus the lag that has a whole block before it. Time goes in chunks of whole blocks, columns in tiles. A chunk of short blocks stays in the cache
+    while all tiles are done.
+    """
+    size = window * _LANES
+    together = max(1, _SHORT // window)
+    tiles = -(-x.shape[1] // _LANES)
+    # rows a whole number of pages apart would hinder one another in the cache
+    cells = together * size + 3 * _LANES
+    early, work = np.zeros((tiles, 4, size + _LANES)), np.empty(5 * _PLANE)
+    spare, scratch = np.empty((4, cells)), np.empty((4, cells))
+    packed, judged = np.full(cells, np.nan), np.full(cells, np.nan)
+    early[:, 0] = -np.inf if what in (_MIN, _MAX) else 0.0
+    if first == 0:
+        _before(x, min(lag, stop), least, what, outs, codes)
+    start = -(anchor % window) if first == 0 else first - lag
+    step = together * window if window <= _SHORT else stop + window
+    for since in range(start, stop - lag, step):
+        for tile in range(tiles):
+            # the last one reaches back over columns that were done before rather than over the edge
+            left = max(0, min(tile * _LANES, x.shape[1] - _LANES))
+            if since == start and first > 0:
+                # the early part of a stretch that begins later is the block before it
+                _chunk(
+                    x, start - window, start, left, 0, window, least, lag, what, floor, False,
+                    early[tile], work, spare, scratch, packed, judged, outs, codes,
+                )  # fmt: skip
+            for border in range(since, min(since + step, stop - lag), together * window):
+                low, high = max(0, border), min(border + together * window, stop - lag)
+                _chunk(
+                    x, low, high, left, low - border, window, least, lag, what, floor, True,
+                    early[tile], work, spare, scratch, packed, judged, outs, codes,
+                )  # fmt: skip
 
 
 @_kernel
-def _each_afresh(columns, window, least, lag, what, floor, outs):  # type: ignore[no-untyped-def]
-    """Sum, mean, sd or z of every window in time order; ``columns`` is columns x hours."""
-    length = columns.shape[1]
-    count, centre, squares = np.empty(length), np.empty(length), np.empty(length)
-    for s in range(columns.shape[0]):
-        x = columns[s]
-        for h in range(length):
+def _chunk(  # type: ignore[no-untyped-def]
+    x, low, high, left, skip, window, least, lag, what, floor, owed,
+    early, work, spare, scratch, packed, judged, outs, codes,
+):  # fmt: skip
+    """Statistics of one tile from the rows ``low .. high - 1``, which are kept where they are owed."""
+    begin, end = low + lag, high + lag
+    part = _pack(x, low, high, left, packed)
+    out = _place(outs[0], begin, end, owed, scratch[0])
+    second = _place(outs[min(1, len(outs) - 1)], begin, end, owed, scratch[1])
+    third = _place(outs[len(outs) - 1], begin, end, owed, scratch[2])
+    if what not in (_MEAN, _STD, _Z):
+        _fold(part, skip, window, least, what, early, spare, out, second)
+    else:
+        _moments(part, skip, window, early, work, spare)
+        m = out.size
+        if owed:
+            _finish(what, least, spare[0, :m], spare[1, :m], spare[2, :m], out)
+        if owed and what == _Z:
+            value = _pack(x, begin, end, left, judged)
+            _scores(
+                x, begin, left, value, window, least, floor,
+                spare, out, second, third, scratch[3, :m],
+            )  # fmt: skip
+            _put_codes(scratch[3], begin, end, left, codes)
+            _unpack(third, begin, end, left, outs[2])
+    if owed:
+        _unpack(out, begin, end, left, outs[0])
+        if len(outs) > 1:
+            _unpack(second, begin, end, left, outs[1])
+
+
+@_kernel
+def _before(x, stop, least, what, outs, codes):  # type: ignore[no-untyped-def]
+    """The first rows, whose windows lie before the series."""
+    outs[:, :stop] = 0.0 if least == 0 else np.nan
+    if what == _SCALED:
+        outs[1, :stop] = 0.0
+    if what == _Z:
+        for h in range(stop):
+            for column in range(x.shape[1]):
+                codes[h, column] = 1 if abs(x[h, column]) < np.inf else 3
+
+
+@_kernel
+def _each_afresh(x, window, least, lag, what, floor, first, stop, outs, codes):  # type: ignore[no-untyped-def]
+    """Sum, mean, sd or z of every window of rows ``first .. stop - 1``, each in time order."""
+    rows = stop - first
+    spare, out = np.empty((3, rows)), np.empty((4, rows))
+    for column in range(x.shape[1]):
+        series = x[:, column]
+        for h in range(first, stop):
             last = h - lag
-            n, total, average, about = _afresh(x, max(0, last - window + 1), last)
-            count[h], squares[h] = n, about
-            centre[h] = total if what == _SUM else average
-        _finish(
-            what, x, 0, window, 1, least, floor, count, centre, squares,
-            outs, s * length, length,
-        )  # fmt: skip
+            n, total, average, about = _afresh(series, max(0, last - window + 1), last)
+            at = h - first
+            spare[0, at], spare[2, at] = n, about
+            spare[1, at] = total if what == _SUM else average
+        _finish(what, least, spare[0], spare[1], spare[2], out[0])
+        if what == _Z:
+            value = series[first:stop].copy()
+            _scores(
+                x, first, column, value, window, least, floor,
+                spare, out[0], out[1], out[2], out[3],
+            )  # fmt: skip
+            for at in range(rows):
+                codes[first + at, column] = np.int8(out[3, at])
+        for k in range(len(outs)):
+            for at in range(rows):
+                outs[k, first + at, column] = out[k, at]
 
 
 @_kernel
-def _median(x, at, window, step):  # type: ignore[no-untyped-def]
-    """Median of the ``window`` slots before ``x[at]``, ``step`` apart."""
+def _median(x, row, column, window):  # type: ignore[no-untyped-def]
+    """Median of the ``window`` slots before a value."""
     ordered = np.empty(window)
     n = 0
-    for i in range(at - step, max(-1, at - (window + 1) * step), -step):
-        n = slide(ordered, n, np.nan, x[i])
+    for h in range(row - 1, max(-1, row - window - 1), -1):
+        n = slide(ordered, n, np.nan, x[h, column])
     return _median_of(ordered, n)
 
 
 @_kernel
-def _finish(  # type: ignore[no-untyped-def]
-    what, x, at, window, step, least, floor, count, mean, squares, outs, to, size
-):
-    """What is wanted of count, mean and squares of some windows, into ``outs[:, to : to + size]``.
-
-    The loops are many and simple: each is one of vectors. For a z, ``x[at + i]`` is the value judged
-    by window ``i``; its slots lie ``step`` apart before it.
-    """
-    out = outs[0, to : to + size]
+def _finish(what, least, count, mean, squares, out):  # type: ignore[no-untyped-def]
+    """Means (or sums), or standard deviations, of some windows."""
     if what in (_SUM, _MEAN):
         for i in range(out.size):
             out[i] = mean[i] if count[i] >= least else np.nan
-        return
-    for i in range(out.size):
-        spread = math.sqrt(squares[i] / max(count[i] - 1.0, 1.0))
-        out[i] = spread if count[i] >= least else np.nan
-    if what == _STD:
-        return
-    mean_out, sd_out, code = outs[1, to:], outs[2, to:], outs[3, to:]
+    else:
+        for i in range(out.size):
+            spread = math.sqrt(squares[i] / max(count[i] - 1.0, 1.0))
+            out[i] = spread if count[i] >= least else np.nan
+
+
+@_kernel
+def _scores(  # type: ignore[no-untyped-def]
+    x, first, left, value, window, least, floor, moments, out, mean_out, sd_out, code
+):
+    """Scores of values that stand side by side in rows from ``x[first, left]`` on.
+
+    ``out`` holds the standard deviations at first. The loops are many and simple: each is one of
+    vectors.
+    """
+    size = out.size
+    count, mean, squares = moments[0, :size], moments[1, :size], moments[2, :size]
     floored = not math.isnan(floor)
-    value = x[at : at + out.size]
     for i in range(size):
         mean_out[i] = mean[i] if count[i] >= least else np.nan
-    for i in range(out.size):
+    for i in range(size):
         # a comparison with NaN is false
         sd_out[i] = floor if out[i] < floor else out[i]
-    for i in range(out.size):
+    for i in range(size):
         some = out[i] > RELATIVE_DISPERSION * max(abs(mean[i]), RELATIVE_DISPERSION)
-        judged = 0 if floored or (some and squares[i] > 0.0) else 2
-        judged = judged if count[i] >= least else 1
-        code[i] = judged if abs(value[i]) < np.inf else 3
+        judged = 0.0 if floored or (some and squares[i] > 0.0) else 2.0
+        judged = judged if count[i] >= least else 1.0
+        code[i] = judged if abs(value[i]) < np.inf else 3.0
     if floored:
         # no dispersion: a distance from the median, in floors
-        for i in range(out.size):
+        lanes = 1 if moments.shape[0] == 3 else _LANES
+        for i in range(size):
             flat = not out[i] > RELATIVE_DISPERSION * max(abs(mean[i]), RELATIVE_DISPERSION)
-            median = flat and squares[i] > 0.0 and code[i] == 0
-            out[i] = _median(x, at + i, window, step) if median else mean[i]
-    else:
-        _take(mean, out)
-    for i in range(out.size):
-        out[i] = (value[i] - out[i]) / sd_out[i] if code[i] == 0 else np.nan
+            if flat and squares[i] > 0.0 and code[i] == 0.0:
+                mean[i] = _median(x, first + i // lanes, left + i % lanes, window)
+    for i in range(size):
+        out[i] = (value[i] - mean[i]) / sd_out[i] if code[i] == 0.0 else np.nan
+
+
+@_kernel
+def _put_codes(code, first, stop, left, codes):  # type: ignore[no-untyped-def]
+    """Codes of a tile as whole numbers in their panel."""
+    for h in range(first, stop):
+        for k in range(min(_LANES, codes.shape[1] - left)):
+            codes[h, left + k] = np.int8(code[(h - first) * _LANES + k])
 
 
 @numba.njit(cache=True, nogil=True)
@@ -631,31 +737,27 @@ def _statistics(
     anchor: int | None,
     what: int,
     floor: float = math.nan,
-) -> list[FloatPanel]:
-    """One panel, or the four of a z."""
-    count = 4 if what == _Z else 1
-    if anchor is None:
-        columns, shape = _columns(x)
-        found = np.empty((count, columns.size))
-        _each_afresh(columns, window, least, lag, what, floor, found)
-        return [_back(part.reshape(columns.shape), shape) for part in found]
+) -> tuple[list[FloatPanel], CodePanel]:
+    """One panel, or two, or the three of a z, and its codes."""
     array = np.asarray(x, dtype="float64")
     if array.ndim not in (1, 2):
         raise ValueError(f"a panel has one or two dimensions, not {array.ndim}")
     panel = np.ascontiguousarray(array if array.ndim == 2 else array[:, None])
     length, width = panel.shape
-    # the large arrays are numpy's: they come in huge pages
-    tiles = panel.reshape(1, -1)
-    if width != _LANES:
-        tiles = np.empty((-(-width // _LANES), length * _LANES))
-        _pack(panel, tiles)
-    found = np.empty((len(tiles), count, length * _LANES))
-    _windows(tiles, window, least, anchor, lag, what, floor, found)
-    if width == _LANES:
-        return [part.reshape(array.shape) for part in found[0]]
-    outs = np.empty((count, length, width))
-    _unpack(found, outs)
-    return [part.reshape(array.shape) for part in outs]
+    outs = np.empty((_OUTPUTS.get(what, 1), length, width))
+    codes = np.empty((length, width) if what == _Z else (0, 0), dtype=np.int8)
+
+    def part(first: int, stop: int) -> None:
+        if anchor is None:
+            _each_afresh(panel, window, least, lag, what, floor, first, stop, outs, codes)
+        else:
+            _windows(panel, window, least, anchor, lag, what, floor, first, stop, outs, codes)
+
+    unit, origin = (1, 0) if anchor is None else (window, lag - anchor)
+    in_stretches(part, length, width, unit=unit, origin=origin, least=lag + window)
+    return [out.reshape(array.shape) for out in outs], codes.reshape(
+        array.shape if what == _Z else codes.shape
+    )
 
 
 def rolling_sum(
@@ -663,7 +765,16 @@ def rolling_sum(
 ) -> FloatPanel:
     """Sum of the counting slots (not scaled for the missing ones)."""
     _check(window, min_obs, lag)
-    return _statistics(x, window, max(min_obs, 1), lag, anchor, _SUM)[0]
+    return _statistics(x, window, max(min_obs, 1), lag, anchor, _SUM)[0][0]
+
+
+def rolling_scaled_sum(
+    x: npt.ArrayLike, window: int, min_obs: int, *, lag: int = 0, anchor: int
+) -> tuple[FloatPanel, FloatPanel]:
+    """Sum of the counting slots times ``window / n``, and ``n``, their number (0 where none is)."""
+    _check(window, min_obs, lag)
+    scaled, count = _statistics(x, window, max(min_obs, 1), lag, anchor, _SCALED)[0]
+    return scaled, count
 
 
 def rolling_mean(
@@ -671,7 +782,7 @@ def rolling_mean(
 ) -> FloatPanel:
     """Mean of the counting slots; of a constant window exactly its value."""
     _check(window, min_obs, lag)
-    return _statistics(x, window, max(min_obs, 1), lag, anchor, _MEAN)[0]
+    return _statistics(x, window, max(min_obs, 1), lag, anchor, _MEAN)[0][0]
 
 
 def rolling_std(
@@ -679,25 +790,25 @@ def rolling_std(
 ) -> FloatPanel:
     """Standard deviation, ddof 1; of a constant window exactly 0, of one slot NaN."""
     _check(window, min_obs, lag)
-    return _statistics(x, window, max(min_obs, 2), lag, anchor, _STD)[0]
+    return _statistics(x, window, max(min_obs, 2), lag, anchor, _STD)[0][0]
 
 
 def rolling_min(x: npt.ArrayLike, window: int, min_obs: int, *, lag: int = 0) -> FloatPanel:
     """Smallest counting slot."""
     _check(window, min_obs, lag)
-    return _statistics(x, window, max(min_obs, 1), lag, 0, _MIN)[0]
+    return _statistics(x, window, max(min_obs, 1), lag, 0, _MIN)[0][0]
 
 
 def rolling_max(x: npt.ArrayLike, window: int, min_obs: int, *, lag: int = 0) -> FloatPanel:
     """Largest counting slot."""
     _check(window, min_obs, lag)
-    return _statistics(x, window, max(min_obs, 1), lag, 0, _MAX)[0]
+    return _statistics(x, window, max(min_obs, 1), lag, 0, _MAX)[0][0]
 
 
 def rolling_count(x: npt.ArrayLike, window: int, min_obs: int = 0, *, lag: int = 0) -> FloatPanel:
     """Number of counting slots, as float; NaN under ``min_obs``."""
     _check(window, min_obs, lag)
-    return _statistics(x, window, min_obs, lag, 0, _COUNT)[0]
+    return _statistics(x, window, min_obs, lag, 0, _COUNT)[0][0]
 
 
 def rolling_quantile(
@@ -748,8 +859,8 @@ def lagged_z(
         3 the value itself is null (mean and sd are given wherever the window has enough slots).
     """
     _check(window, min_obs, 1)
-    z, mean, sd, code = _statistics(x, window, max(min_obs, 2), 1, anchor, _Z, _floor(floor))
-    return z, mean, sd, code.astype(np.int8)
+    (z, mean, sd), code = _statistics(x, window, max(min_obs, 2), 1, anchor, _Z, _floor(floor))
+    return z, mean, sd, code
 
 
 def lagged_mad_z(

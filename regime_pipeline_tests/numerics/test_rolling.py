@@ -5,7 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from regime_pipeline.numerics import rolling
+from regime_pipeline.numerics import rolling, stretches
 from regime_pipeline.numerics.normal import phi
 
 W, MIN = 12, 7
@@ -339,3 +339,39 @@ def test_phi_is_the_normal_distribution_function() -> None:
     values = phi([-np.inf, 0.0, 1.959963984540054, np.nan])
     assert values[:3] == pytest.approx([0.0, 0.5, 0.975], abs=1e-15)
     assert np.isnan(values[3])
+
+
+LAGGED = {
+    **{
+        n: (lambda x, lag, a, n=n: getattr(rolling, n)(x, W, 5, lag=lag, anchor=a))
+        for n in (*ANCHORED, "rolling_scaled_sum")
+    },
+    "afresh": lambda x, lag, _: rolling.rolling_std(x, W, 5, lag=lag),
+    "lagged_z": lambda x, _, a: [p.astype(float) for p in rolling.lagged_z(x, W, 5, anchor=a)],
+    "max": lambda x, lag, _: rolling.rolling_max(x, W, 5, lag=lag),
+    "count": lambda x, lag, _: rolling.rolling_count(x, W, lag=lag),
+}
+
+
+@pytest.mark.parametrize("name", sorted(LAGGED))
+@pytest.mark.parametrize("lag", [0, 1, 30])
+@pytest.mark.parametrize("width", [1, 8, 20])
+def test_a_value_does_not_depend_on_the_number_of_threads(
+    name: str, lag: int, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = panel(5, rows=700, columns=20)[:, :width]
+    alone = np.stack(LAGGED[name](x, lag, 1_003))
+    monkeypatch.setattr(stretches, "LEAST_CELLS", 1)
+    for threads in (2, 3, 8):
+        monkeypatch.setattr(stretches, "threads", lambda threads=threads: threads)
+        assert np.stack(LAGGED[name](x, lag, 1_003)).tobytes() == alone.tobytes()
+
+
+def test_a_scaled_sum_stands_for_a_whole_window() -> None:
+    x = panel(6)
+    scaled, count = rolling.rolling_scaled_sum(x, W, 5, lag=1, anchor=77)
+    total = rolling.rolling_sum(x, W, 5, lag=1, anchor=77)
+    n = rolling.rolling_count(x, W, lag=1)
+    assert count.tobytes() == n.tobytes()
+    np.testing.assert_allclose(scaled, total * W / np.maximum(n, 1.0), rtol=1e-15)
+    assert np.isnan(scaled[n < 5]).all()

@@ -1,0 +1,66 @@
+"""A long computation in stretches of time, on several threads.
+
+Belongs here: how many threads there are and where time is cut. Does not belong here: arithmetic. A
+value depends on its own window alone, to the byte, so where the cuts lie can't be seen in it; the
+work itself has to leave Python (kernels without the interpreter's lock, numpy's loops).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+import numba
+
+LEAST_CELLS = 60_000
+"""Cells of a stretch: fewer take less time than to start a thread for them."""
+
+
+def threads() -> int:
+    """``NUMBA_NUM_THREADS`` where it is set, else the processors that this process may use."""
+    return int(numba.config.NUMBA_NUM_THREADS)
+
+
+def cuts(
+    length: int, pieces: int, *, unit: int = 1, origin: int = 0, least: int = 1
+) -> list[tuple[int, int]]:
+    """At most ``pieces`` stretches (first row, row after the last) that make up ``length`` rows.
+
+    Every stretch but the first begins at ``origin`` plus a multiple of ``unit``, at row ``least`` or
+    later.
+    """
+    inner: list[int] = []
+    for k in range(1, pieces):
+        row = length * k // pieces
+        row -= (row - origin) % unit
+        if row >= max(least, inner[-1] + 1 if inner else 1):
+            inner.append(row)
+    return list(pairwise([0, *inner, length]))
+
+
+def in_stretches(
+    work: Callable[[int, int], None],
+    length: int,
+    width: int,
+    *,
+    unit: int = 1,
+    origin: int = 0,
+    least: int = 1,
+) -> None:
+    """Call ``work(first, stop)`` for stretches of the rows of a panel of ``length`` x ``width``.
+
+    A small panel is one stretch, on the calling thread. Where the cuts may lie: see :func:`cuts`. An
+    error of any stretch is raised.
+    """
+    pieces = min(threads(), length * width // LEAST_CELLS)
+    where = cuts(length, max(1, pieces), unit=unit, origin=origin, least=least)
+    first, *others = where
+    if not others:
+        work(*first)
+        return
+    with ThreadPoolExecutor(len(others), thread_name_prefix="stretch") as pool:
+        waiting = [pool.submit(work, *stretch) for stretch in others]
+        work(*first)
+        for done in waiting:
+            done.result()
