@@ -2,8 +2,9 @@
 
 ``python -m benchmarks features`` runs 8 symbols x 5 years and 100 symbols x 1 year of hourly bars,
 ``--quick`` one small size. Every side works in a process of its own, so that its memory is its own,
-begins with long frames in its own library's form, and takes the best of three runs (of one where a run
-takes longer than two seconds). Lines are JSON objects:
+begins with long frames in its own library's form, ends with the form that is natural to it (columns,
+series, panels), and takes the best of up to fifteen runs (fewer once they have taken three seconds).
+Lines are JSON objects:
 
 * ``statistics`` lines compare the rolling statistics that dominate a feature: ``{bench, case,
   statistics, ours_s, other_s, ratio, cpu_ratio, max_diff, ours_rss_mb, other_rss_mb}``. ``ratio`` is
@@ -47,6 +48,7 @@ import pandas as pd
 
 from benchmarks.common import line
 from benchmarks.worlds import null_candles
+from regime_pipeline.numerics.cells import each_cell
 from regime_pipeline.numerics.panel import (
     HOUR_US,
     FloatPanel,
@@ -69,6 +71,8 @@ SAMPLE = 97
 """Of correlations every SAMPLE-th hour is kept for the comparison, on all sides."""
 LEAD = 405 * 24
 """Hours before the owed ones that the whole functions may read."""
+RUNS, ENOUGH_S = 15, 3.0
+"""The best of so many runs, of fewer once they have taken this long together."""
 LIBRARIES = {"pandas": "pandas", "polars": "polars", "talib": "talib"}
 COLUMNS: dict[str, tuple[str, ...]] = {
     "cascades": ("high", "low", "close"),
@@ -117,7 +121,16 @@ def world(symbols: int, hours: int, lead: int = 0) -> World:
     return World(candles, liquidations, prints, Grid(END - timedelta(hours=hours), END, names))
 
 
+def as_it_is(values: Any) -> Any:
+    """Most sides have nothing left to do at the end."""
+    return values
+
+
 # -- ours -------------------------------------------------------------------------------------------
+
+
+def _reach(high: FloatPanel, low: FloatPanel, before: FloatPanel, *, out: FloatPanel) -> None:
+    np.subtract(np.maximum(high, before), np.minimum(low, before, out=out), out=out)
 
 
 class _Ours:
@@ -126,6 +139,8 @@ class _Ours:
     def __init__(self, given: World, feature: str) -> None:
         self.given, self.grid, self.feature = given, given.grid, feature
         self.anchor = grid_start_us(given.grid) // HOUR_US
+
+    done = staticmethod(as_it_is)
 
     def flat(self, values: Any) -> Flat:
         """Symbol by symbol, as the long frames are."""
@@ -152,7 +167,8 @@ class _Ours:
     def volatility(self) -> FloatPanel:
         from regime_pipeline.features.volatility_regimes import volatility_24h
 
-        return volatility_24h(self.returns * self.returns, self.anchor)[0]
+        squares = each_cell(np.square, self.returns, out=self.returns)
+        return volatility_24h(squares, self.anchor)[0]
 
     @cached_property
     def volatility_gk(self) -> FloatPanel:
@@ -223,9 +239,10 @@ class _Ours:
         from regime_pipeline.numerics.rolling import rolling_mean
 
         bars = self.bars
-        before = np.full_like(bars["close"], np.nan)
-        before[1:] = bars["close"][:-1]
-        reach = np.maximum(bars["high"], before) - np.minimum(bars["low"], before)
+        high, low, close = (bars[n] for n in COLUMNS["cascades"])
+        reach = np.empty_like(close)
+        reach[:1] = np.nan
+        each_cell(_reach, high[1:], low[1:], close[:-1], out=reach[1:])
         return rolling_mean(reach, 14, 14, anchor=self.anchor)
 
     def rolling(self, name: str, x: FloatPanel, *arguments: Any, **options: Any) -> FloatPanel:
@@ -236,9 +253,10 @@ class _Ours:
         return getattr(rolling, f"rolling_{name}")(x, *arguments, **options)
 
     def price_z(self) -> FloatPanel:
-        from regime_pipeline.numerics.rolling import lagged_z
+        from regime_pipeline.numerics.rolling import lagged_z_alone
 
-        return lagged_z(np.log(self.bars["close"]), 50, 45, anchor=self.anchor)[0]
+        log_close = each_cell(np.log, self.bars["close"])
+        return lagged_z_alone(log_close, 50, 45, anchor=self.anchor)
 
     def volume_z(self) -> FloatPanel:
         from regime_pipeline.regimes.timeframe_labels import volume_z
@@ -326,6 +344,8 @@ class _Pandas:
     def __init__(self, given: World, _: str) -> None:
         self.frame, self.symbol = given.candles, given.candles["symbol"]
         self.given = given
+
+    done = staticmethod(as_it_is)
 
     def flat(self, values: Any) -> Flat:
         """Values of a column."""
@@ -486,12 +506,16 @@ class _Polars:
         rate = given.prints["rate_8h"].to_numpy()
         self.prints = pl.DataFrame({"symbol": codes, "ts": stamps, "rate": rate})
 
+    def done(self, values: Any) -> Any:
+        """An expression as the column that it stands for."""
+        if isinstance(values, self.pl.Expr):
+            return self.frame.select(values.alias("x"))["x"]
+        return values
+
     def flat(self, values: Any) -> Flat:
         """Values of a column; null is NaN."""
         if isinstance(values, np.ndarray):
             return values
-        if isinstance(values, self.pl.Expr):
-            values = self.frame.select(values.alias("x"))["x"]
         return values.fill_null(np.nan).to_numpy()
 
     def column(self, expression: Any) -> Any:
@@ -643,6 +667,8 @@ class _Talib:
         shape = (len(given.grid.symbols), -1)
         self.bars = {n: given.candles[n].to_numpy().reshape(shape) for n in COLUMNS[feature]}
 
+    done = staticmethod(as_it_is)
+
     def flat(self, values: Flat) -> Flat:
         """Symbol by symbol."""
         return values.reshape(-1)
@@ -667,7 +693,9 @@ class _Talib:
 
     @cached_property
     def volatility(self) -> Flat:
-        return np.sqrt(self.each(self.talib.SUM, self.returns**2, timeperiod=24))
+        squares = np.square(self.returns, out=self.returns)
+        total = self.each(self.talib.SUM, squares, timeperiod=24)
+        return np.sqrt(total, out=total)
 
     @cached_property
     def volatility_gk(self) -> Flat:
@@ -788,15 +816,9 @@ def named(feature: str, other: str) -> list[str]:
     return [name for name, sides in STATISTICS[feature].items() if other in sides]
 
 
-def compute(side: str, feature: str, names: list[str], given: World) -> dict[str, Flat]:
-    """The named statistics, each a flat array, symbol by symbol."""
-    inputs = SIDES[side](given, feature)
-    return _evaluate(inputs, side, feature, names)
-
-
-def _evaluate(inputs: Any, side: str, feature: str, names: list[str]) -> dict[str, Flat]:
-    found = {name: STATISTICS[feature][name][side](inputs) for name in names}
-    return {n: inputs.flat(v) for n, v in found.items()}
+def compute(inputs: Any, side: str, feature: str, names: list[str]) -> dict[str, Any]:
+    """The named statistics, each in the form that is natural to its side."""
+    return {n: inputs.done(STATISTICS[feature][n][side](inputs)) for n in names}
 
 
 # -- whole features ---------------------------------------------------------------------------------
@@ -848,12 +870,13 @@ def owed(feature: str, symbols: int, hours: int) -> int:
 def _best(work: Callable[[], Any]) -> tuple[dict[str, float], Any]:
     """Least seconds by the clock, least seconds of all processors, and the answer."""
     wall, cpu, found = np.inf, np.inf, None
-    for _ in range(3):
+    began = time.perf_counter()
+    for _ in range(RUNS):
         begin, used = time.perf_counter(), time.process_time()
         found = work()
         wall = min(wall, time.perf_counter() - begin)
         cpu = min(cpu, time.process_time() - used)
-        if wall > 2.0:
+        if time.perf_counter() - began > ENOUGH_S:
             break
     return {"seconds": wall, "cpu": cpu}, found
 
@@ -869,28 +892,27 @@ def child(task: dict[str, Any], out: Path) -> None:
     else:
         if side != "pandas":
             few = small if feature != "correlations" else world(2, 4_000)
-            compute(side, feature, task["names"], few)
-        given = world(symbols, hours)
-        spent, found = _best(_job(side, feature, task["names"], given, aligned=task["aligned"]))
-        np.savez(out, **found)
+            compute(SIDES[side](few, feature), side, feature, task["names"])
+        inputs = _inputs(side, feature, world(symbols, hours), aligned=task["aligned"])
+        spent, found = _best(lambda: compute(inputs(), side, feature, task["names"]))
+        settled = inputs()
+        np.savez(out, **{name: settled.flat(values) for name, values in found.items()})
     rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     sys.stdout.write(json.dumps(spent | {"rss_mb": rss}) + "\n")
 
 
-def _job(
-    side: str, feature: str, names: list[str], given: World, *, aligned: bool
-) -> Callable[[], dict[str, Flat]]:
-    """What is measured; ``aligned``: from arrays of hours x symbols that are already there."""
+def _inputs(side: str, feature: str, given: World, *, aligned: bool) -> Callable[[], Any]:
+    """What makes a side's inputs; ``aligned``: arrays of hours x symbols that are already there."""
     if side != "ours" or not aligned:
-        return lambda: compute(side, feature, names, given)
+        return lambda: SIDES[side](given, feature)
     bars = _Ours(given, feature).bars
 
-    def work() -> dict[str, Flat]:
-        inputs = _Ours(given, feature)
-        inputs.__dict__["bars"] = bars
-        return _evaluate(inputs, side, feature, names)
+    def inputs() -> _Ours:
+        ours = _Ours(given, feature)
+        ours.__dict__["bars"] = bars
+        return ours
 
-    return work
+    return inputs
 
 
 def measure(folder: Path, **task: Any) -> tuple[dict[str, Any], Path]:

@@ -21,12 +21,16 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from regime_pipeline.numerics.stretches import in_stretches
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.int8]
 Shorts = npt.NDArray[np.int16]
 
 CONSTANT_RTOL = 1e-12
+FEW_BLOCKS = 4
+"""Fewer blocks of time than this are shared out by pairs, whose parts each thread then makes anew."""
 RANK_GAP = 8
 """Ranks slide over at most a RANK_GAP-th of a window; only speed depends on it."""
 
@@ -178,8 +182,7 @@ def _slide(
         _count_holes(was, new, differ, only_a)
 
 
-@njit(cache=True, nogil=True)
-def spearman_rows(  # noqa: C901 - one pass over shared ranks
+def spearman_rows(
     x: Floats, window: int, min_obs: int, rows: Ints, wanted: npt.NDArray[np.bool_]
 ) -> tuple[Floats, Shorts]:
     """Spearman correlation of every pair over rows t-window+1 .. t, pairwise complete.
@@ -199,11 +202,33 @@ def spearman_rows(  # noqa: C901 - one pass over shared ranks
     Returns:
         Coefficients (P, rows), null also when one side is constant, and the common rows.
     """
+    pairs = len(x) * (len(x) - 1) // 2
+    rho = np.full((pairs, rows.size), np.nan)
+    counts = np.zeros((pairs, rows.size), np.int16)
+    x = np.ascontiguousarray(x)
+
+    def part(first: int, stop: int) -> None:
+        some = np.ascontiguousarray(wanted[:, first:stop])
+        _spearman_rows(x, window, min_obs, rows[first:stop], some, first, rho, counts)
+
+    in_stretches(part, rows.size, pairs)
+    return rho, counts
+
+
+@njit(cache=True, nogil=True)
+def _spearman_rows(  # noqa: C901 - one pass over shared ranks
+    x: Floats,
+    window: int,
+    min_obs: int,
+    rows: Ints,
+    wanted: npt.NDArray[np.bool_],
+    begin: int,
+    rho: Floats,
+    counts: Shorts,
+) -> None:
     symbols = x.shape[0]
     pairs = symbols * (symbols - 1) // 2
     everything = wanted.size == 0
-    rho = np.full((pairs, rows.size), np.nan)
-    counts = np.zeros((pairs, rows.size), np.int16)
     values = np.full((symbols, window), np.nan)
     ranks = np.zeros((symbols, window), np.int64)
     centred = np.zeros((symbols, window), np.int16)
@@ -238,7 +263,7 @@ def spearman_rows(  # noqa: C901 - one pass over shared ranks
                 if not (everything or wanted[p, column]):
                     continue
                 n = present[a] - only_a[p]
-                counts[p, column] = n
+                counts[p, begin + column] = n
                 if n < min_obs:
                     continue
                 if differ[p] == 0:
@@ -251,11 +276,9 @@ def spearman_rows(  # noqa: C901 - one pass over shared ranks
                     square_b = _centre(own[1], n, pair[1])
                     cross = _dot(pair[0], pair[1])
                 if square_a > 0 and square_b > 0:
-                    rho[p, column] = cross / math.sqrt(float(square_a) * float(square_b))
-    return rho, counts
+                    rho[p, begin + column] = cross / math.sqrt(float(square_a) * float(square_b))
 
 
-@njit(cache=True, nogil=True)
 def rolling_spearman(
     x: Floats, window: int, min_obs: int, first: int, stop: int
 ) -> tuple[Floats, Shorts]:
@@ -507,7 +530,21 @@ def pearson_rows(
     # numpy's large arrays come in huge pages, which cost less than the coefficients themselves
     out = np.full((len(pairs), x.shape[1] - first), np.nan)
     codes = np.ones(out.shape, np.int8)
-    _pearson_rows(np.ascontiguousarray(x), window, min_obs, anchor, first, pairs, out, codes)
+    x = np.ascontiguousarray(x)
+    rows = out.shape[1]
+
+    def some_rows(begin: int, stop: int) -> None:
+        within = first + begin, first + stop
+        _pearson_rows(x, window, min_obs, anchor, first, *within, pairs, out, codes)
+
+    def some_pairs(begin: int, stop: int) -> None:
+        of = pairs[begin:stop], out[begin:stop], codes[begin:stop]
+        _pearson_rows(x, window, min_obs, anchor, first, first, first + rows, *of)
+
+    if rows >= FEW_BLOCKS * window:
+        in_stretches(some_rows, rows, len(pairs), unit=window, origin=-(anchor + first))
+    else:
+        in_stretches(some_pairs, len(pairs), rows)
     return out, codes
 
 
@@ -518,11 +555,14 @@ def _pearson_rows(
     min_obs: int,
     anchor: int,
     first: int,
+    begin: int,
+    stop: int,
     pairs: Ints,
     out: Floats,
     codes: Codes,
 ) -> None:
-    symbols, length = x.shape
+    """Rows ``begin .. stop - 1`` of the pairs; ``out`` begins with row ``first``."""
+    symbols = x.shape[0]
     inverse = _reciprocals(window)
     used = np.zeros(symbols, np.bool_)
     for p in range(pairs.shape[0]):
@@ -535,10 +575,10 @@ def _pearson_rows(
     early_pair = np.empty((6, window))
     late_pair = np.empty((6, window))
     product = np.empty((2, window))
-    low = max(first, window - 1)
-    while low < length:
+    low = max(begin, window - 1)
+    while low < stop:
         border = low - (low + anchor) % window
-        high = min(border + window, length)
+        high = min(border + window, stop)
         begin = low - window + 1
         n_early, n_late, count = border - begin, high - border, high - low
         for s in range(symbols):
@@ -677,7 +717,13 @@ def ewma_correlation(
     """
     symbols, length = x.shape
     out = np.empty((symbols * (symbols - 1) // 2, length - first))
-    _ewma_correlation(x, np.ascontiguousarray(usable), window, min_obs, anchor, first, decay, out)
+    x, usable = np.ascontiguousarray(x), np.ascontiguousarray(usable)
+
+    def part(begin: int, stop: int) -> None:
+        within = first + begin, first + stop
+        _ewma_correlation(x, usable, window, min_obs, anchor, first, *within, decay, out)
+
+    in_stretches(part, length - first, len(out))
     return out
 
 
@@ -689,23 +735,29 @@ def _ewma_correlation(
     min_obs: int,
     anchor: int,
     first: int,
+    low: int,
+    high: int,
     decay: Floats,
     out: Floats,
 ) -> None:
-    symbols, length = x.shape
-    there = ~np.isnan(x)
-    filled = np.where(there, x, 0.0)
+    """Rows ``low .. high - 1``; ``out`` begins with row ``first``."""
+    symbols = x.shape[0]
+    begin = low - window + 1
+    length = high - begin
+    anchor += begin
+    there = ~np.isnan(x[:, begin:high])
+    filled = np.where(there, x[:, begin:high], 0.0)
     product = np.empty(length)
     work = np.empty((2, length))
-    own = np.empty((symbols, length - first))
-    roots = np.empty((2, length - first))
+    own = np.empty((symbols, high - low))
+    roots = np.empty((2, high - low))
     for s in range(symbols):
         _decayed_squares(filled[s], there[s], window, anchor, decay, min_obs, work, own[s])
     p = -1
     for a in range(symbols):
         for b in range(a + 1, symbols):
             p += 1
-            one, other, found = filled[a], filled[b], out[p]
+            one, other, found = filled[a], filled[b], out[p, low - first : high - first]
             for t in range(length):
                 product[t] = one[t] * other[t]
             _decayed(product, window, anchor, decay, work[0], found)
@@ -716,8 +768,8 @@ def _ewma_correlation(
                 _decayed_squares(one, both, window, anchor, decay, min_obs, work, roots[0])
                 _decayed_squares(other, both, window, anchor, decay, min_obs, work, roots[1])
                 root_a, root_b = roots[0], roots[1]
-            usable_a, usable_b = usable[a, first:], usable[b, first:]
-            for i in range(length - first):
+            usable_a, usable_b = usable[a, low:high], usable[b, low:high]
+            for i in range(high - low):
                 r = found[i] * (root_a[i] * root_b[i])
                 r = 1.0 if r > 1.0 else r
                 r = -1.0 if r < -1.0 else r

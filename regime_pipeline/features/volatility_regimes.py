@@ -14,6 +14,7 @@ import pandas as pd
 from regime_pipeline.catalogue.fields.features import VOL_REGIMES
 from regime_pipeline.catalogue.frames import conform
 from regime_pipeline.catalogue.registry import table
+from regime_pipeline.numerics.cells import each_cell, log_ratio
 from regime_pipeline.numerics.panel import (
     HOUR_US,
     FloatPanel,
@@ -56,25 +57,26 @@ def log_returns(close: FloatPanel) -> FloatPanel:
     """Log return of every bar against the bar before; null unless both are observed."""
     out = np.empty_like(close)
     out[:1] = np.nan
-    np.divide(close[1:], close[:-1], out=out[1:])
-    np.log(out[1:], out=out[1:])
+    each_cell(log_ratio, close[1:], close[:-1], out=out[1:])
     return out
+
+
+def _range_variance(
+    open_: FloatPanel, high: FloatPanel, low: FloatPanel, close: FloatPanel, *, out: FloatPanel
+) -> None:
+    spread, body = log_ratio(high, low, out=np.empty_like(out)), log_ratio(close, open_, out=out)
+    np.multiply(_GK_CLOSE * body, body, out=out)
+    np.subtract(0.5 * spread * spread, out, out=out)
 
 
 def garman_klass(panels: dict[str, FloatPanel]) -> FloatPanel:
     """Variance of every bar from its range and body (Garman & Klass 1980)."""
-    # in place: panels of years are large
-    spread, body = panels["high"] / panels["low"], panels["close"] / panels["open"]
-    np.log(spread, out=spread)
-    np.log(body, out=body)
-    variance, rest = 0.5 * spread, _GK_CLOSE * body
-    variance *= spread
-    rest *= body
-    variance -= rest
-    return variance
+    return each_cell(_range_variance, *(panels[n] for n in ("open", "high", "low", "close")))
 
 
-def volatility_24h(variances: FloatPanel, first_hour: int) -> tuple[FloatPanel, FloatPanel]:
+def volatility_24h(
+    variances: FloatPanel, first_hour: int
+) -> tuple[FloatPanel, npt.NDArray[np.int32]]:
     """Root of the summed variances of the last 24 bars, scaled by 24 / n; null under 20 bars.
 
     ``first_hour`` is the hour since 1970 of the first row.
@@ -82,14 +84,10 @@ def volatility_24h(variances: FloatPanel, first_hour: int) -> tuple[FloatPanel, 
     Returns:
         The volatility, a fraction per 24 h, and the number of bars present.
     """
-    from regime_pipeline.numerics.rolling import rolling_count, rolling_sum
+    from regime_pipeline.numerics.rolling import rolling_scaled_sum
 
-    present = rolling_count(variances, DAY_BARS)
-    total = rolling_sum(variances, DAY_BARS, MIN_BARS, anchor=first_hour)
-    scale = np.maximum(present, 1.0)
-    np.divide(DAY_BARS, scale, out=scale)
-    scale *= total
-    return np.sqrt(scale, out=scale), present
+    total, present = rolling_scaled_sum(variances, DAY_BARS, MIN_BARS, anchor=first_hour)
+    return each_cell(np.sqrt, total, out=total), present
 
 
 def _ratio(value: FloatPanel, baseline: FloatPanel) -> FloatPanel:
@@ -184,7 +182,7 @@ def _statistics(
     from regime_pipeline.numerics.rolling import rolling_count, rolling_mean, rolling_median
 
     returns = log_returns(panels["close"])
-    volatility, present = volatility_24h(returns * returns, first_hour)
+    volatility, present = volatility_24h(each_cell(np.square, returns, out=returns), first_hour)
     volatility_gk, bars = volatility_24h(garman_klass(panels), first_hour)
     since = max(0, keep - BASELINE - DAY_BARS)
     recent = volatility[since:]

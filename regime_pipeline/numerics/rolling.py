@@ -39,6 +39,7 @@ from regime_pipeline.numerics.stretches import in_stretches
 
 FloatPanel = npt.NDArray[np.float64]
 CodePanel = npt.NDArray[np.int8]
+CountPanel = npt.NDArray[np.int32]
 
 OK, INSUFFICIENT, ZERO_DISPERSION, INPUT_NULL = 0, 1, 2, 3
 CODE_REASONS = (None, "insufficient_history", "zero_dispersion", "input_null")
@@ -48,8 +49,8 @@ RELATIVE_DISPERSION = 1e-12
 MAD_TO_SD = 1.4826
 MEAN_AD_TO_SD = 1.2533
 
-_SUM, _SCALED, _MEAN, _STD, _Z, _COUNT, _MIN, _MAX = range(8)
-_OUTPUTS = {_SCALED: 2, _Z: 3}
+_SUM, _SCALED, _MEAN, _STD, _BOTH, _Z, _Z_ALL, _COUNT, _MIN, _MAX = range(10)
+_OUTPUTS = {_BOTH: 2, _Z_ALL: 3}
 
 _kernel = numba.njit(cache=True, nogil=True, error_model="numpy")
 """Divides as IEEE 754 does: a check of every divisor would keep loops from becoming vectors."""
@@ -219,36 +220,36 @@ def _fold(part, skip, window, least, what, early, spare, out, out_count):  # typ
 
 
 @_kernel
-def _meet(v, work, before, i):  # type: ignore[no-untyped-def]
+def _meet(v, count, centre, total, square, before, i):  # type: ignore[no-untyped-def]
     """Count, first value, sum and squares about it at cell ``i``, of those before it and a value."""
     there = abs(v) < np.inf
-    n, centre = work[before + _COUNTS], work[before + _CENTRES]
+    n, first = count[before], centre[before]
     # one zero, not two that differ in a byte
-    centre = v + 0.0 if there and n == 0.0 else centre
-    r = v - centre if there else 0.0
-    work[i + _COUNTS] = n + (1.0 if there else 0.0)
-    work[i + _CENTRES] = centre
-    work[i + _TOTALS] = work[before + _TOTALS] + r
-    work[i + _SQUARES] = work[before + _SQUARES] + r * r
+    first = v + 0.0 if there and n == 0.0 else first
+    r = v - first if there else 0.0
+    count[i] = n + (1.0 if there else 0.0)
+    centre[i] = first
+    total[i] = total[before] + r
+    square[i] = square[before] + r * r
 
 
 @_kernel
-def _run_forwards(x, work):  # type: ignore[no-untyped-def]
+def _run_forwards(x, count, centre, total, square):  # type: ignore[no-untyped-def]
     """Running counts, first values, sums and squares about those, of every lane of a chunk of rows.
 
-    The planes' first row holds what was met before the chunk.
+    The first row holds what was met before the chunk.
     """
     for i in range(_U, np.uint64(x.size) + _U):
-        _meet(x[i - _U], work, i - _U, i)
+        _meet(x[i - _U], count, centre, total, square, i - _U, i)
 
 
 @_kernel
-def _run_backwards(x, work):  # type: ignore[no-untyped-def]
+def _run_backwards(x, count, centre, total, square):  # type: ignore[no-untyped-def]
     """As forwards, from the last row back; the row after the chunk holds what was met before."""
     size = np.uint64(x.size)
     for j in range(size):
         i = size - np.uint64(1) - j
-        _meet(x[i], work, i + _U, i)
+        _meet(x[i], count, centre, total, square, i + _U, i)
 
 
 @_kernel
@@ -289,111 +290,116 @@ def _take(source, out):  # type: ignore[no-untyped-def]
 def _moments(part, skip, window, early, work, spare):  # type: ignore[no-untyped-def]
     """Counts, means and squares of the windows that end in a chunk of whole blocks, into ``spare``.
 
-    As ``_fold``; ``early`` holds counts, sums and squares of the block before, and its values nearest to
-    the border.
+    As ``_fold``; ``early`` holds counts, sums and squares of the block before, and the values nearest to the
+    border, which those are about.
     """
     size = window * _LANES
+    counts, centres = work[:_PLANE], work[_PLANE : 2 * _PLANE]
+    totals, squares = work[2 * _PLANE : 3 * _PLANE], work[3 * _PLANE : 4 * _PLANE]
     first = 0
     while first < part.size:
         stop = min(part.size, first + size - skip * _LANES)
-        for k in range(4):
-            work[k * _PLANE : k * _PLANE + _LANES] = 0.0
         borders = work[int(_BORDERS) + _LANES : int(_BORDERS) + _LANES + min(stop - first, _CHUNK)]
         for i in range(borders.size):
             borders[i] = early[3, i % _LANES]
+        for k in range(4):
+            work[k * _PLANE : k * _PLANE + _LANES] = 0.0
         for begin in range(first, stop, _CHUNK):
             end = min(stop, begin + _CHUNK)
             m = end - begin
-            _run_forwards(part[begin:end], work)
+            _run_forwards(part[begin:end], counts, centres, totals, squares)
             at = begin - first + (skip + 1) * _LANES
             _merge(
                 work, early[0, at : at + m], early[1, at : at + m], early[2, at : at + m],
                 spare[0, begin:end], spare[1, begin:end], spare[2, begin:end],
             )  # fmt: skip
-            for k in range(4):
-                _row(work, k * _PLANE + m, k * _PLANE)
+            if end < stop:
+                for k in range(4):
+                    _row(work, k * _PLANE + m, k * _PLANE)
+        at = skip * _LANES
+        _run_backwards(part[first:stop], early[0, at:], early[3, at:], early[1, at:], early[2, at:])
         for k in range(4):
-            work[k * _PLANE : k * _PLANE + _LANES] = 0.0
-        for end in range(stop, first, -_CHUNK):
-            begin = max(first, end - _CHUNK)
-            m = end - begin
-            for k in range(4):
-                _row(work, k * _PLANE, k * _PLANE + m)
-            _run_backwards(part[begin:end], work)
-            at = begin - first + skip * _LANES
-            _take(work[int(_COUNTS) :], early[0, at : at + m])
-            _take(work[int(_TOTALS) :], early[1, at : at + m])
-            _take(work[int(_SQUARES) :], early[2, at : at + m])
-        for k in range(3):
             _repeat(early[k], skip)
-        early[3, :_LANES] = work[int(_CENTRES) : int(_CENTRES) + _LANES]
         first, skip = stop, 0
 
 
 @_kernel
-def _windows(x, window, least, anchor, lag, what, floor, first, stop, outs, codes):  # type: ignore[no-untyped-def]
+def _windows(x, window, least, anchor, lag, what, floor, first, stop, outs, whole):  # type: ignore[no-untyped-def]
     """Statistics of rows ``first .. stop - 1``.
 
-    ``first`` is 0, or a border of blocks plus the lag that has a whole block before it. Time goes in chunks of whole blocks, columns in tiles. A chunk of short blocks stays in the cache
-    while all tiles are done.
+    ``first`` is 0, or a border of blocks plus the lag that has a whole block before it. Time goes in
+    chunks of whole blocks, columns in tiles. A chunk of short blocks stays in the cache while all
+    tiles are done.
     """
     size = window * _LANES
     together = max(1, _SHORT // window)
     tiles = -(-x.shape[1] // _LANES)
     # rows a whole number of pages apart would hinder one another in the cache
     cells = together * size + 3 * _LANES
-    early, work = np.zeros((tiles, 4, size + _LANES)), np.empty(5 * _PLANE)
+    early, work = (
+        np.zeros((tiles if window <= _SHORT else 1, 4, size + _LANES)),
+        np.empty(5 * _PLANE),
+    )
     spare, scratch = np.empty((4, cells)), np.empty((4, cells))
     packed, judged = np.full(cells, np.nan), np.full(cells, np.nan)
-    early[:, 0] = -np.inf if what in (_MIN, _MAX) else 0.0
+    nothing = -np.inf if what in (_MIN, _MAX) else 0.0
     if first == 0:
-        _before(x, min(lag, stop), least, what, outs, codes)
+        _before(x, min(lag, stop), least, what, outs, whole)
     start = -(anchor % window) if first == 0 else first - lag
     step = together * window if window <= _SHORT else stop + window
     for since in range(start, stop - lag, step):
         for tile in range(tiles):
             # the last one reaches back over columns that were done before rather than over the edge
             left = max(0, min(tile * _LANES, x.shape[1] - _LANES))
+            state = early[tile % len(early)]
+            if since == start:
+                state[:] = 0.0
+                state[0] = nothing
             if since == start and first > 0:
                 # the early part of a stretch that begins later is the block before it
                 _chunk(
                     x, start - window, start, left, 0, window, least, lag, what, floor, False,
-                    early[tile], work, spare, scratch, packed, judged, outs, codes,
+                    state, work, spare, scratch, packed, judged, outs, whole,
                 )  # fmt: skip
             for border in range(since, min(since + step, stop - lag), together * window):
                 low, high = max(0, border), min(border + together * window, stop - lag)
                 _chunk(
                     x, low, high, left, low - border, window, least, lag, what, floor, True,
-                    early[tile], work, spare, scratch, packed, judged, outs, codes,
+                    state, work, spare, scratch, packed, judged, outs, whole,
                 )  # fmt: skip
 
 
 @_kernel
 def _chunk(  # type: ignore[no-untyped-def]
     x, low, high, left, skip, window, least, lag, what, floor, owed,
-    early, work, spare, scratch, packed, judged, outs, codes,
+    early, work, spare, scratch, packed, judged, outs, whole,
 ):  # fmt: skip
     """Statistics of one tile from the rows ``low .. high - 1``, which are kept where they are owed."""
     begin, end = low + lag, high + lag
     part = _pack(x, low, high, left, packed)
     out = _place(outs[0], begin, end, owed, scratch[0])
-    second = _place(outs[min(1, len(outs) - 1)], begin, end, owed, scratch[1])
-    third = _place(outs[len(outs) - 1], begin, end, owed, scratch[2])
-    if what not in (_MEAN, _STD, _Z):
-        _fold(part, skip, window, least, what, early, spare, out, second)
+    second = _place(outs[min(1, len(outs) - 1)], begin, end, owed and len(outs) > 1, scratch[1])
+    third = _place(outs[len(outs) - 1], begin, end, owed and len(outs) == 3, scratch[2])
+    if what not in (_MEAN, _STD, _BOTH, _Z, _Z_ALL):
+        _fold(part, skip, window, least, what, early, spare, out, scratch[3])
+        if owed and what == _SCALED:
+            _put(scratch[3], begin, end, left, whole)
     else:
         _moments(part, skip, window, early, work, spare)
         m = out.size
         if owed:
             _finish(what, least, spare[0, :m], spare[1, :m], spare[2, :m], out)
-        if owed and what == _Z:
+        if owed and what == _BOTH:
+            _finish(_MEAN, least, spare[0, :m], spare[1, :m], spare[2, :m], second)
+        if owed and what in (_Z, _Z_ALL):
             value = _pack(x, begin, end, left, judged)
             _scores(
                 x, begin, left, value, window, least, floor,
                 spare, out, second, third, scratch[3, :m],
             )  # fmt: skip
-            _put_codes(scratch[3], begin, end, left, codes)
-            _unpack(third, begin, end, left, outs[2])
+            _put(scratch[3], begin, end, left, whole)
+            if len(outs) == 3:
+                _unpack(third, begin, end, left, outs[2])
     if owed:
         _unpack(out, begin, end, left, outs[0])
         if len(outs) > 1:
@@ -401,19 +407,19 @@ def _chunk(  # type: ignore[no-untyped-def]
 
 
 @_kernel
-def _before(x, stop, least, what, outs, codes):  # type: ignore[no-untyped-def]
+def _before(x, stop, least, what, outs, whole):  # type: ignore[no-untyped-def]
     """The first rows, whose windows lie before the series."""
     outs[:, :stop] = 0.0 if least == 0 else np.nan
     if what == _SCALED:
-        outs[1, :stop] = 0.0
-    if what == _Z:
+        whole[:stop] = 0
+    if what in (_Z, _Z_ALL):
         for h in range(stop):
             for column in range(x.shape[1]):
-                codes[h, column] = 1 if abs(x[h, column]) < np.inf else 3
+                whole[h, column] = 1 if abs(x[h, column]) < np.inf else 3
 
 
 @_kernel
-def _each_afresh(x, window, least, lag, what, floor, first, stop, outs, codes):  # type: ignore[no-untyped-def]
+def _each_afresh(x, window, least, lag, what, floor, first, stop, outs, whole):  # type: ignore[no-untyped-def]
     """Sum, mean, sd or z of every window of rows ``first .. stop - 1``, each in time order."""
     rows = stop - first
     spare, out = np.empty((3, rows)), np.empty((4, rows))
@@ -426,14 +432,16 @@ def _each_afresh(x, window, least, lag, what, floor, first, stop, outs, codes): 
             spare[0, at], spare[2, at] = n, about
             spare[1, at] = total if what == _SUM else average
         _finish(what, least, spare[0], spare[1], spare[2], out[0])
-        if what == _Z:
+        if what == _BOTH:
+            _finish(_MEAN, least, spare[0], spare[1], spare[2], out[1])
+        if what in (_Z, _Z_ALL):
             value = series[first:stop].copy()
             _scores(
                 x, first, column, value, window, least, floor,
                 spare, out[0], out[1], out[2], out[3],
             )  # fmt: skip
             for at in range(rows):
-                codes[first + at, column] = np.int8(out[3, at])
+                whole[first + at, column] = np.int32(out[3, at])
         for k in range(len(outs)):
             for at in range(rows):
                 outs[k, first + at, column] = out[k, at]
@@ -495,11 +503,13 @@ def _scores(  # type: ignore[no-untyped-def]
 
 
 @_kernel
-def _put_codes(code, first, stop, left, codes):  # type: ignore[no-untyped-def]
-    """Codes of a tile as whole numbers in their panel."""
-    for h in range(first, stop):
-        for k in range(min(_LANES, codes.shape[1] - left)):
-            codes[h, left + k] = np.int8(code[(h - first) * _LANES + k])
+def _put(part, first, stop, left, out):  # type: ignore[no-untyped-def]
+    """Rows of a tile as whole numbers in their panel."""
+    flat, width, column = out.reshape(-1), np.uint64(out.shape[1]), np.uint64(left)
+    for h in range(np.uint64(first), np.uint64(stop)):
+        target, source = h * width + column, (h - np.uint64(first)) * _U
+        for k in range(min(_U, width - column)):
+            flat[target + k] = np.int32(part[source + k])
 
 
 @numba.njit(cache=True, nogil=True)
@@ -737,27 +747,27 @@ def _statistics(
     anchor: int | None,
     what: int,
     floor: float = math.nan,
-) -> tuple[list[FloatPanel], CodePanel]:
-    """One panel, or two, or the three of a z, and its codes."""
+) -> tuple[list[FloatPanel], CountPanel]:
+    """One panel or several; codes where it is a z, counts of a scaled sum."""
     array = np.asarray(x, dtype="float64")
     if array.ndim not in (1, 2):
         raise ValueError(f"a panel has one or two dimensions, not {array.ndim}")
     panel = np.ascontiguousarray(array if array.ndim == 2 else array[:, None])
     length, width = panel.shape
     outs = np.empty((_OUTPUTS.get(what, 1), length, width))
-    codes = np.empty((length, width) if what == _Z else (0, 0), dtype=np.int8)
+    whole = np.empty((length, width) if what in (_Z, _Z_ALL, _SCALED) else (0, 0), dtype=np.int32)
 
     def part(first: int, stop: int) -> None:
         if anchor is None:
-            _each_afresh(panel, window, least, lag, what, floor, first, stop, outs, codes)
+            _each_afresh(panel, window, least, lag, what, floor, first, stop, outs, whole)
         else:
-            _windows(panel, window, least, anchor, lag, what, floor, first, stop, outs, codes)
+            _windows(panel, window, least, anchor, lag, what, floor, first, stop, outs, whole)
 
     unit, origin = (1, 0) if anchor is None else (window, lag - anchor)
     in_stretches(part, length, width, unit=unit, origin=origin, least=lag + window)
-    return [out.reshape(array.shape) for out in outs], codes.reshape(
-        array.shape if what == _Z else codes.shape
-    )
+    if array.ndim == 1:
+        return list(outs[:, :, 0]), whole.reshape(-1)
+    return list(outs), whole
 
 
 def rolling_sum(
@@ -770,10 +780,10 @@ def rolling_sum(
 
 def rolling_scaled_sum(
     x: npt.ArrayLike, window: int, min_obs: int, *, lag: int = 0, anchor: int
-) -> tuple[FloatPanel, FloatPanel]:
+) -> tuple[FloatPanel, CountPanel]:
     """Sum of the counting slots times ``window / n``, and ``n``, their number (0 where none is)."""
     _check(window, min_obs, lag)
-    scaled, count = _statistics(x, window, max(min_obs, 1), lag, anchor, _SCALED)[0]
+    (scaled,), count = _statistics(x, window, max(min_obs, 1), lag, anchor, _SCALED)
     return scaled, count
 
 
@@ -791,6 +801,15 @@ def rolling_std(
     """Standard deviation, ddof 1; of a constant window exactly 0, of one slot NaN."""
     _check(window, min_obs, lag)
     return _statistics(x, window, max(min_obs, 2), lag, anchor, _STD)[0][0]
+
+
+def rolling_moments(
+    x: npt.ArrayLike, window: int, min_obs: int, *, lag: int = 0, anchor: int | None = None
+) -> tuple[FloatPanel, FloatPanel]:
+    """:func:`rolling_mean` and :func:`rolling_std` in one pass, both null under two slots."""
+    _check(window, min_obs, lag)
+    sd, mean = _statistics(x, window, max(min_obs, 2), lag, anchor, _BOTH)[0]
+    return mean, sd
 
 
 def rolling_min(x: npt.ArrayLike, window: int, min_obs: int, *, lag: int = 0) -> FloatPanel:
@@ -859,8 +878,16 @@ def lagged_z(
         3 the value itself is null (mean and sd are given wherever the window has enough slots).
     """
     _check(window, min_obs, 1)
-    (z, mean, sd), code = _statistics(x, window, max(min_obs, 2), 1, anchor, _Z, _floor(floor))
-    return z, mean, sd, code
+    (z, mean, sd), code = _statistics(x, window, max(min_obs, 2), 1, anchor, _Z_ALL, _floor(floor))
+    return z, mean, sd, code.astype(np.int8)
+
+
+def lagged_z_alone(
+    x: npt.ArrayLike, window: int, min_obs: int, *, anchor: int | None = None
+) -> FloatPanel:
+    """The z of :func:`lagged_z`: memory for what nobody reads costs more than the arithmetic."""
+    _check(window, min_obs, 1)
+    return _statistics(x, window, max(min_obs, 2), 1, anchor, _Z)[0][0]
 
 
 def lagged_mad_z(

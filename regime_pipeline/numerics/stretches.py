@@ -7,11 +7,11 @@ work itself has to leave Python (kernels without the interpreter's lock, numpy's
 
 from __future__ import annotations
 
+import functools
+import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from itertools import pairwise
-
-import numba
 
 LEAST_CELLS = 60_000
 """Cells of a stretch: fewer take less time than to start a thread for them."""
@@ -19,7 +19,18 @@ LEAST_CELLS = 60_000
 
 def threads() -> int:
     """``NUMBA_NUM_THREADS`` where it is set, else the processors that this process may use."""
-    return int(numba.config.NUMBA_NUM_THREADS)
+    import numba  # takes half a second
+
+    return int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
+
+
+@functools.cache
+def _pool(size: int) -> ThreadPoolExecutor:
+    """Threads that stay: to start one takes as long as a stretch of a small panel."""
+    return ThreadPoolExecutor(size, thread_name_prefix="stretch")
+
+
+os.register_at_fork(after_in_child=_pool.cache_clear)  # a child has none of its parent's threads
 
 
 def cuts(
@@ -59,8 +70,10 @@ def in_stretches(
     if not others:
         work(*first)
         return
-    with ThreadPoolExecutor(len(others), thread_name_prefix="stretch") as pool:
-        waiting = [pool.submit(work, *stretch) for stretch in others]
+    waiting = [_pool(threads() - 1).submit(work, *stretch) for stretch in others]
+    try:
         work(*first)
-        for done in waiting:
-            done.result()
+    finally:
+        wait(waiting)
+    for done in waiting:
+        done.result()

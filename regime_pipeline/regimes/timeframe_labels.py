@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from regime_pipeline.catalogue.fields.regimes import LABELS
 from regime_pipeline.market.candles import FRAME_HOURS, Bars
+from regime_pipeline.numerics.cells import each_cell, log_ratio
 from regime_pipeline.numerics.panel import FloatPanel
 from regime_pipeline.settings import TimeframeParams
 
@@ -66,16 +67,15 @@ def shifted(x: FloatPanel, by: int) -> FloatPanel:
     return out
 
 
-def trend_z(close: FloatPanel, first_bar: int, windows: FrameWindows) -> FloatPanel:
+def trend_z(log_close: FloatPanel, first_bar: int, windows: FrameWindows) -> FloatPanel:
     """Log return over k bars against the lagged sd of one-bar returns times root k.
 
     ``first_bar`` counts the bars from 1970 to the first row.
     """
-    from regime_pipeline.numerics.rolling import RELATIVE_DISPERSION, lagged_z
+    from regime_pipeline.numerics.rolling import RELATIVE_DISPERSION, rolling_moments
 
-    log_close = np.log(close)
     step = log_close - shifted(log_close, 1)
-    _, mean, sd, _ = lagged_z(step, windows.window, windows.min_obs, anchor=first_bar)
+    mean, sd = rolling_moments(step, windows.window, windows.min_obs, lag=1, anchor=first_bar)
     tiny = RELATIVE_DISPERSION * np.maximum(np.abs(mean), RELATIVE_DISPERSION)
     scale = np.where(sd > tiny, sd, np.nan) * np.sqrt(windows.k)
     return (log_close - shifted(log_close, windows.k)) / scale
@@ -115,7 +115,8 @@ def log_range(high: FloatPanel, low: FloatPanel, k: int) -> FloatPanel:
     from regime_pipeline.numerics.rolling import rolling_max, rolling_min
 
     least = k - ALLOWED_GAPS
-    return np.log(rolling_max(high, k, least) / rolling_min(low, k, least))
+    highest, lowest = rolling_max(high, k, least), rolling_min(low, k, least)
+    return each_cell(log_ratio, highest, lowest, out=highest)
 
 
 def heat(trend: FloatPanel, volume: FloatPanel) -> FloatPanel:
@@ -176,12 +177,13 @@ def frame_state(bars: Bars, params: TimeframeParams) -> FrameState:
     Windows exclude the current bar, 45 of 50 bars needed (1w: 26 of 30); a missing bar is a slot
     that does not count.
     """
-    from regime_pipeline.numerics.rolling import lagged_z, rolling_quantile
+    from regime_pipeline.numerics.rolling import lagged_z_alone, rolling_quantile
 
     windows = WINDOWS[bars.timeframe]
     first_bar = bars.first // bars.hours
-    price = lagged_z(np.log(bars.close), windows.window, windows.min_obs, anchor=first_bar)[0]
-    trend = trend_z(bars.close, first_bar, windows)
+    log_close = each_cell(np.log, bars.close)
+    price = lagged_z_alone(log_close, windows.window, windows.min_obs, anchor=first_bar)
+    trend = trend_z(log_close, first_bar, windows)
     volume = volume_z(bars.volume_base, bars.first, bars.timeframe)
     warm = heat(trend, volume)
     ratio = efficiency(bars.close, windows.k)

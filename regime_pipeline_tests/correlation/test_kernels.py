@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from regime_pipeline.correlation import kernels
+from regime_pipeline.numerics import stretches
 
 SYMBOLS = 5
 PAIRS = list(itertools.combinations(range(SYMBOLS), 2))
@@ -197,6 +198,30 @@ def test_values_do_not_depend_on_where_the_array_begins(skip: int, holes: float)
         late, usable[:, skip:].copy(), window, 50, 1000 + skip, first - skip, decay
     )
     assert whole_ewma.tobytes() == part_ewma.tobytes()
+
+
+@pytest.mark.parametrize("holes", [0.0, 0.01])
+@pytest.mark.parametrize("window", [60, 400])
+def test_values_do_not_depend_on_the_number_of_threads(
+    window: int, holes: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many blocks of time are shared out by rows, few by pairs."""
+    x = _returns(900, seed=8, holes=holes)
+    usable, decay = np.ones(x.shape, bool), _decay(window, 20)
+
+    def everything() -> list[bytes]:
+        found = (
+            *kernels.rolling_pearson(x, window, 40, 1_003, 401),
+            *kernels.rolling_spearman(x, window, 40, 401, 900),
+            kernels.ewma_correlation(x, usable, window, 40, 1_003, 401, decay),
+        )
+        return [part.tobytes() for part in found]
+
+    alone = everything()
+    monkeypatch.setattr(stretches, "LEAST_CELLS", 1)
+    for threads in (2, 3, 8):
+        monkeypatch.setattr(stretches, "threads", lambda threads=threads: threads)
+        assert everything() == alone
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)

@@ -372,6 +372,6 @@ def test_a_scaled_sum_stands_for_a_whole_window() -> None:
     scaled, count = rolling.rolling_scaled_sum(x, W, 5, lag=1, anchor=77)
     total = rolling.rolling_sum(x, W, 5, lag=1, anchor=77)
     n = rolling.rolling_count(x, W, lag=1)
-    assert count.tobytes() == n.tobytes()
+    assert np.array_equal(count, n)
     np.testing.assert_allclose(scaled, total * W / np.maximum(n, 1.0), rtol=1e-15)
     assert np.isnan(scaled[n < 5]).all()
