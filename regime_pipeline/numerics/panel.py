@@ -7,10 +7,12 @@ Belongs here: the one place where a frame becomes a panel. Does not belong here:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from regime_pipeline.windows import Grid
 
@@ -18,6 +20,8 @@ FloatPanel = npt.NDArray[np.float64]
 """Float64 array, one row per hour and one column per symbol; NaN is null."""
 
 HOUR_US = 3_600_000_000
+_NULL_STAMP = np.iinfo(np.int64).min
+_NULL = "a null stamp has no place in time"
 
 
 def microseconds(stamps: pd.Series | pd.DatetimeIndex) -> npt.NDArray[np.int64]:
@@ -26,10 +30,14 @@ def microseconds(stamps: pd.Series | pd.DatetimeIndex) -> npt.NDArray[np.int64]:
     Raises:
         ValueError: a stamp is null.
     """
-    index = pd.DatetimeIndex(stamps)
-    if index.hasnans:
-        raise ValueError("a null stamp has no place in time")
-    return index.as_unit("us").asi8
+    found = _stamps(stamps)
+    if (found == _NULL_STAMP).any():
+        raise ValueError(_NULL)
+    return found
+
+
+def _stamps(stamps: pd.Series | pd.DatetimeIndex) -> npt.NDArray[np.int64]:
+    return pd.DatetimeIndex(stamps).as_unit("us").asi8
 
 
 def grid_start_us(grid: Grid) -> int:
@@ -55,22 +63,78 @@ def place(
         ValueError: two rows claim one cell (as when a frame holds several markets or timeframes
             and nobody chose one), or a row inside the grid is not on a full hour.
     """
-    symbols = pd.Index(grid.symbols, dtype="str")
-    codes, found = pd.factorize(frame[by])  # a lookup of each symbol once, not of each row
-    column = np.append(symbols.get_indexer(pd.Index(found)), -1)[codes]
-    offset = microseconds(frame[time]) - grid_start_us(grid)
-    row = offset // HOUR_US
-    inside = (column >= 0) & (row >= 0) & (row < grid_length(grid))
-    if np.any(offset[inside] % HOUR_US):
+    source = _rows_of_cells(frame, grid, by, time)
+    cell = np.flatnonzero(source)
+    row = source[cell] - 1
+    of_row = np.full(len(frame), -1, np.int64)
+    of_row[row] = cell
+    inside = of_row >= 0
+    return inside, of_row[inside]
+
+
+def _rows_of_cells(
+    frame: pd.DataFrame, grid: Grid, by: str, time: str
+) -> npt.NDArray[np.signedinteger]:
+    """1 + row of each cell of a panel, flat, 0 where a cell has none; see :func:`place`."""
+    from regime_pipeline.numerics import panel_kernels as kernels
+
+    column = _columns(frame[by], grid.symbols)
+    stamps = _stamps(frame[time])
+    count = np.int32 if len(frame) < 2**31 else np.int64
+    source = np.zeros((grid_length(grid), len(grid.symbols)), count)
+    wrong = kernels.rows_of_cells(column, _fixed(stamps), grid_start_us(grid), source)
+    if wrong & kernels.NULL_STAMP:
+        raise ValueError(_NULL)
+    if wrong & kernels.OFF_HOUR:
         raise ValueError(
             f"column {time!r} has stamps off the full hour; a panel has no cell for them"
         )
-    cell = row[inside] * len(grid.symbols) + column[inside]
-    if np.bincount(cell, minlength=1).max() > 1:
+    if wrong & kernels.TWICE:
         raise ValueError(
             f"several rows share one ({by}, {time}); choose a market or timeframe before the panel"
         )
-    return inside, cell
+    return source.reshape(-1)
+
+
+def _columns(texts: pd.Series, symbols: tuple[str, ...]) -> npt.NDArray[np.int32]:
+    """Column of a panel for each symbol; -1 for one that it hasn't."""
+    from regime_pipeline.numerics import panel_kernels as kernels
+
+    if isinstance(texts.array, pd.arrays.ArrowStringArray) and len(texts) and symbols:
+        found = pa.array(texts.array)
+        if not found.null_count:
+            known = _bytes(pa.array(symbols, pa.large_string()))
+            out = np.empty(len(found), np.int32)
+            at = 0
+            for chunk in _chunks(found):
+                kernels.columns_of(*_bytes(chunk), *known, out[at : at + len(chunk)])
+                at += len(chunk)
+            return out
+    codes, names = pd.factorize(texts)  # a lookup of each symbol once, not of each row
+    column = pd.Index(symbols, dtype="str").get_indexer(pd.Index(names))
+    return np.append(column, -1)[codes].astype(np.int32)
+
+
+def _chunks(texts: pa.Array | pa.ChunkedArray) -> list[pa.Array]:
+    """The pieces of a column; one where they are small, so that each is worth a call."""
+    if isinstance(texts, pa.Array):
+        return [texts]
+    large = len(texts) > 4096 * texts.num_chunks
+    return [c for c in texts.chunks if len(c)] if large else [texts.combine_chunks()]
+
+
+def _bytes(texts: pa.Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
+    """Where each text begins and ends, and the bytes of all."""
+    _, offsets, text = texts.cast(pa.large_string()).buffers()
+    bounds = np.frombuffer(offsets, np.int64, len(texts) + 1, 8 * texts.offset)
+    return _fixed(bounds), _fixed(np.frombuffer(text or b"", np.uint8))
+
+
+def _fixed(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A contiguous array that can't be written to: a kernel is compiled once, not for each kind."""
+    view = np.require(values, requirements=("C", "A")).view()
+    view.flags.writeable = False
+    return view
 
 
 def to_panel(
@@ -89,15 +153,20 @@ def to_panel(
     Raises:
         ValueError: see :func:`place`.
     """
-    inside, cell = place(frame, grid, by=by, time=time)
-    shape = (grid_length(grid), len(grid.symbols))
+    from regime_pipeline.numerics import panel_kernels as kernels
+
+    source = _rows_of_cells(frame, grid, by, time)
     out: dict[str, FloatPanel] = {}
     for name in columns:
-        panel = np.full(shape[0] * shape[1], np.nan)
-        values = frame[name].to_numpy(dtype="float64", na_value=np.nan)
-        panel[cell] = values[inside]
-        out[name] = panel.reshape(shape)
+        out[name] = np.empty((grid_length(grid), len(grid.symbols)))
+        kernels.gather(source, _fixed(_floats(frame[name])), out[name].reshape(-1))
     return out
+
+
+def _floats(values: pd.Series) -> npt.NDArray[np.float64]:
+    if isinstance(values.dtype, np.dtype) and values.dtype != object:
+        return values.to_numpy(dtype="float64")  # nulls are NaN already: no copy to put them in
+    return values.to_numpy(dtype="float64", na_value=np.nan)
 
 
 def from_panel(
