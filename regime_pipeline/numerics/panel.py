@@ -6,6 +6,7 @@ Belongs here: the one place where a frame becomes a panel. Does not belong here:
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -125,7 +126,8 @@ def _chunks(texts: pa.Array | pa.ChunkedArray) -> list[pa.Array]:
 
 def _bytes(texts: pa.Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
     """Where each text begins and ends, and the bytes of all."""
-    _, offsets, text = texts.cast(pa.large_string()).buffers()
+    texts = texts.cast(pa.large_string())
+    _, offsets, text = texts.buffers()
     bounds = np.frombuffer(offsets, np.int64, len(texts) + 1, 8 * texts.offset)
     return _fixed(bounds), _fixed(np.frombuffer(text or b"", np.uint8))
 
@@ -156,11 +158,10 @@ def to_panel(
     from regime_pipeline.numerics import panel_kernels as kernels
 
     source = _rows_of_cells(frame, grid, by, time)
-    out: dict[str, FloatPanel] = {}
-    for name in columns:
-        out[name] = np.empty((grid_length(grid), len(grid.symbols)))
-        kernels.gather(source, _fixed(_floats(frame[name])), out[name].reshape(-1))
-    return out
+    panels = np.empty((len(columns), grid_length(grid), len(grid.symbols)))
+    for name, panel in zip(columns, panels, strict=True):
+        kernels.gather(source, _fixed(_floats(frame[name])), panel.reshape(-1))
+    return dict(zip(columns, panels, strict=True))
 
 
 def _floats(values: pd.Series) -> npt.NDArray[np.float64]:
@@ -181,27 +182,66 @@ def from_panel(
     """
     hours = grid.hours
     length, width = len(hours), len(grid.symbols)
+    symbols = np.repeat(np.arange(width, dtype=np.int32), length)
     data: dict[str, object] = {
-        by: pd.Series(grid.symbols, dtype="str").repeat(length).reset_index(drop=True),
-        "ts": hours.take(np.tile(np.arange(length), width)),
+        by: _repeated(symbols, grid.symbols),
+        "ts": pd.array(np.tile(hours.asi8, width), dtype=hours.dtype),
     }
     for name, panel in columns.items():
         if panel.shape != (length, width):
             raise ValueError(f"{name}: a panel of {panel.shape}, the grid has {(length, width)}")
-        values = panel.T.reshape(-1)
-        data[name] = _text(values.astype(object, copy=False)) if values.dtype == object else values
-    return pd.DataFrame(data)
+    # one array for all columns of a type: fresh memory costs more than what is written to it
+    types = Counter(panel.dtype for panel in columns.values() if panel.dtype != object)
+    fresh = {dtype: iter(np.empty((n, width, length), dtype)) for dtype, n in types.items()}
+    for name, panel in columns.items():
+        if panel.dtype == object:
+            data[name] = _text(panel)
+        else:
+            column = next(fresh[panel.dtype])
+            column[:] = panel.T
+            data[name] = column.reshape(-1)
+    return pd.DataFrame(data, copy=False)  # every column was just made
 
 
-def _text(values: npt.NDArray[np.object_]) -> pd.Series | npt.NDArray[np.object_]:
-    """Repeating texts as a ``str`` column, each converted once; other objects as they are."""
-    codes, found = pd.factorize(values)
-    if not all(isinstance(text, str) for text in found):
-        return values
-    return pd.Series(pd.array(found, dtype="str").take(codes, allow_fill=True, fill_value=pd.NA))
+def _text(panel: npt.NDArray[Any]) -> pd.api.extensions.ExtensionArray | npt.NDArray[Any]:
+    """A panel of repeating texts as a ``str`` column; other objects as they are."""
+    from regime_pipeline.numerics import panel_kernels as kernels
+
+    panel = np.ascontiguousarray(panel)
+    codes: npt.NDArray[np.int32] = np.empty(panel.T.shape, np.int32)
+    first = np.empty(kernels.MOST, np.int64)
+    address = np.ndarray(panel.shape, np.intp, panel)  # texts of one lookup are the same objects
+    count = kernels.identities(_fixed(address), codes, first)
+    if count >= 0:
+        found = panel.reshape(-1)[first[:count]]
+    else:
+        numbers, texts = pd.factorize(panel.T.flatten())
+        codes = np.where(numbers < 0, len(texts), numbers).astype(np.int32)
+        found = np.array([*texts, None], dtype=object)
+    if not all(isinstance(text, str) for text in found[~pd.isna(found)]):
+        return panel.T.flatten()
+    return _repeated(codes.reshape(-1), found)
+
+
+def _repeated(
+    codes: npt.NDArray[np.int32], names: Sequence[str] | npt.NDArray[np.object_]
+) -> pd.api.extensions.ExtensionArray:
+    """The name of each code as a ``str`` column."""
+    from regime_pipeline.numerics import panel_kernels as kernels
+
+    known = pa.array(pd.array(names, dtype="str"))
+    starts, text = _bytes(known)
+    offsets = np.empty(len(codes) + 1, np.int64)
+    written = kernels.spell(codes, starts, _fixed(np.append(text, kernels.PADDING)), offsets)
+    valid = None
+    if known.null_count:
+        told = known.is_valid().to_numpy(zero_copy_only=False)
+        valid = pa.py_buffer(np.packbits(told[codes], bitorder="little"))
+    buffers = [valid, pa.py_buffer(offsets), pa.py_buffer(written)]
+    return pd.array(pa.Array.from_buffers(pa.large_string(), len(codes), buffers), dtype="str")
 
 
 def take_codes(codes: npt.NDArray[np.integer], names: Sequence[str]) -> npt.NDArray[np.object_]:
     """Integer codes as text; a negative code is null (None)."""
     lookup = np.array([*names, None], dtype=object)
-    return lookup[np.where(codes < 0, len(names), codes)]
+    return lookup[np.maximum(codes, -1, dtype=np.int64)]

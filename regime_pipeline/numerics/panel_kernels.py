@@ -17,6 +17,14 @@ _MIX = np.uint64(0x9E3779B97F4A7C15)
 _ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 _SLOT_BITS = 12
 _BLOCK = 64
+_TILE = 32
+
+MOST = 256
+"""Different texts of a panel that are told apart by where they lie."""
+_LAST = np.uint64(4 * MOST - 1)
+
+PADDING = np.zeros(8, np.uint8)
+"""After the last name, so that its bytes can be read as a word."""
 
 NULL_STAMP, OFF_HOUR, TWICE = 1, 2, 4
 
@@ -146,3 +154,53 @@ def gather(source, values, out):  # type: ignore[no-untyped-def]
     for k in range(len(source)):
         row = source[k]
         out[k] = values[row - 1] if row > 0 else np.nan
+
+
+@_kernel
+def identities(objects, codes, first):  # type: ignore[no-untyped-def]
+    """Numbers the different values of a panel, transposed; -1 if they are more than ``MOST``.
+
+    ``first`` gets the flat position of one cell of each; the count is returned.
+    """
+    length, width = objects.shape
+    slots = np.full(4 * MOST, -1, np.int64)
+    flat = objects.reshape(-1)
+    count, known, code = 0, np.int64(0), -1
+    for begin in range(0, length, _TILE):
+        for column in range(width):
+            for hour in range(begin, min(begin + _TILE, length)):
+                value = objects[hour, column]
+                if value != known or code < 0:
+                    at = (np.uint64(value) * _MIX) >> np.uint64(32) & _LAST
+                    while slots[at] >= 0 and flat[first[slots[at]]] != value:
+                        at = (at + np.uint64(1)) & _LAST
+                    if slots[at] < 0:
+                        if count == MOST:
+                            return -1
+                        slots[at] = count
+                        first[count] = hour * width + column
+                        count += 1
+                    known, code = value, slots[at]
+                codes[column, hour] = code
+    return count
+
+
+@_kernel
+def spell(codes, starts, names, offsets):  # type: ignore[no-untyped-def]
+    """The bytes of the name of each code; where each begins and ends goes to ``offsets``."""
+    total = 0
+    offsets[0] = 0
+    for i in range(len(codes)):
+        total += starts[codes[i] + 1] - starts[codes[i]]
+        offsets[i + 1] = total
+    out = np.empty(total + 8, np.uint8)
+    for i in range(len(codes)):
+        to = np.uint64(offsets[i])
+        at, stop = np.uint64(starts[codes[i]]), np.uint64(starts[codes[i] + 1])
+        while at < stop:  # whole words: what is too much is written over by the next name
+            word = _word(names, at)
+            for k in range(8):
+                out[to + np.uint64(k)] = np.uint8(word >> np.uint64(8 * k))
+            at += _WORD
+            to += _WORD
+    return out

@@ -202,6 +202,62 @@ def test_an_empty_frame_is_a_panel_of_nulls() -> None:
     assert np.isnan(to_panel(empty, GRID, ["x"])["x"]).all()
 
 
+def _texts() -> dict[str, np.ndarray]:
+    codes = np.random.default_rng(5).integers(-1, 4, (len(LONG.hours), len(LONG.symbols)))
+    few = take_codes(codes, ("", "calm", "é", "longer than a word"))
+    many = np.array([f"text {k % 400}" if k % 7 else None for k in range(few.size)], dtype=object)
+    return {
+        "few": few,
+        "by symbol": np.asfortranarray(few),
+        "equal but other objects": np.array([[f"{c}" for c in row] for row in codes], object),
+        "many": many.reshape(few.shape),
+        "nulls of all kinds": np.where(codes == 1, np.nan, np.where(codes == 2, pd.NA, few)),
+        "nothing": np.full(few.shape, None, dtype=object),
+    }
+
+
+@pytest.mark.parametrize("kind", list(_texts()))
+def test_texts_become_a_str_column_symbol_by_symbol(kind: str) -> None:
+    panel = _texts()[kind]
+    column = from_panel(LONG, {"x": panel})["x"]
+    want = [None if pd.isna(text) else text for text in panel.T.reshape(-1)]
+    assert str(column.dtype) == "str"
+    assert [None if pd.isna(text) else text for text in column] == want
+
+
+def test_objects_that_are_not_all_texts_stay_as_they_are() -> None:
+    panel = np.array([["a", 1.5]] * 4, dtype=object)
+    column = from_panel(GRID, {"x": panel})["x"]
+    assert column.dtype == object
+    assert column.tolist() == ["a"] * 4 + [1.5] * 4
+
+
+def test_columns_keep_the_type_of_their_panel_and_share_no_memory_with_it() -> None:
+    x = np.arange(4.0).reshape(4, 1)
+    panels = {
+        "x": x,
+        "y": 2.0 * x,
+        "code": x.astype(np.int8),
+        "flag": x > 1.0,
+        "at": x.astype("M8[s]"),
+    }
+    long = from_panel(Grid(GRID.start, GRID.end, ("ADA/USDT",)), panels)
+    want = {name: panel.reshape(-1).copy() for name, panel in panels.items()}
+    for panel in panels.values():
+        panel[:] = panel[0]
+    for name, values in want.items():
+        assert long[name].dtype == values.dtype
+        assert np.array_equal(long[name], values)
+
+
+def test_a_grid_without_hours_or_symbols_is_a_frame_without_rows() -> None:
+    for grid in (Grid(GRID.start, GRID.end, ()), Grid(GRID.start, GRID.start, GRID.symbols)):
+        shape = (len(grid.hours), len(grid.symbols))
+        long = from_panel(grid, {"x": np.empty(shape), "text": np.empty(shape, dtype=object)})
+        assert long.empty
+        assert [str(d) for d in long.dtypes] == ["str", "datetime64[us, UTC]", "float64", "str"]
+
+
 def test_a_panel_of_another_shape_is_refused() -> None:
     with pytest.raises(ValueError, match="the grid has"):
         from_panel(GRID, {"x": np.zeros((2, 2))})
