@@ -6,11 +6,14 @@ Belongs here: the one place where a frame becomes a panel. Does not belong here:
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from regime_pipeline.windows import Grid
 
@@ -18,6 +21,8 @@ FloatPanel = npt.NDArray[np.float64]
 """Float64 array, one row per hour and one column per symbol; NaN is null."""
 
 HOUR_US = 3_600_000_000
+_NULL_STAMP = np.iinfo(np.int64).min
+_NULL = "a null stamp has no place in time"
 
 
 def microseconds(stamps: pd.Series | pd.DatetimeIndex) -> npt.NDArray[np.int64]:
@@ -26,10 +31,14 @@ def microseconds(stamps: pd.Series | pd.DatetimeIndex) -> npt.NDArray[np.int64]:
     Raises:
         ValueError: a stamp is null.
     """
-    index = pd.DatetimeIndex(stamps)
-    if index.hasnans:
-        raise ValueError("a null stamp has no place in time")
-    return index.as_unit("us").asi8
+    found = _stamps(stamps)
+    if (found == _NULL_STAMP).any():
+        raise ValueError(_NULL)
+    return found
+
+
+def _stamps(stamps: pd.Series | pd.DatetimeIndex) -> npt.NDArray[np.int64]:
+    return pd.DatetimeIndex(stamps).as_unit("us").asi8
 
 
 def grid_start_us(grid: Grid) -> int:
@@ -55,22 +64,79 @@ def place(
         ValueError: two rows claim one cell (as when a frame holds several markets or timeframes
             and nobody chose one), or a row inside the grid is not on a full hour.
     """
-    symbols = pd.Index(grid.symbols, dtype="str")
-    codes, found = pd.factorize(frame[by])  # a lookup of each symbol once, not of each row
-    column = np.append(symbols.get_indexer(pd.Index(found)), -1)[codes]
-    offset = microseconds(frame[time]) - grid_start_us(grid)
-    row = offset // HOUR_US
-    inside = (column >= 0) & (row >= 0) & (row < grid_length(grid))
-    if np.any(offset[inside] % HOUR_US):
+    source = _rows_of_cells(frame, grid, by, time)
+    cell = np.flatnonzero(source)
+    row = source[cell] - 1
+    of_row = np.full(len(frame), -1, np.int64)
+    of_row[row] = cell
+    inside = of_row >= 0
+    return inside, of_row[inside]
+
+
+def _rows_of_cells(
+    frame: pd.DataFrame, grid: Grid, by: str, time: str
+) -> npt.NDArray[np.signedinteger]:
+    """1 + row of each cell of a panel, flat, 0 where a cell has none; see :func:`place`."""
+    from regime_pipeline.numerics import panel_kernels as kernels
+
+    column = _columns(frame[by], grid.symbols)
+    stamps = _stamps(frame[time])
+    count = np.int32 if len(frame) < 2**31 else np.int64
+    source = np.zeros((grid_length(grid), len(grid.symbols)), count)
+    wrong = kernels.rows_of_cells(column, _fixed(stamps), grid_start_us(grid), source)
+    if wrong & kernels.NULL_STAMP:
+        raise ValueError(_NULL)
+    if wrong & kernels.OFF_HOUR:
         raise ValueError(
             f"column {time!r} has stamps off the full hour; a panel has no cell for them"
         )
-    cell = row[inside] * len(grid.symbols) + column[inside]
-    if np.bincount(cell, minlength=1).max() > 1:
+    if wrong & kernels.TWICE:
         raise ValueError(
             f"several rows share one ({by}, {time}); choose a market or timeframe before the panel"
         )
-    return inside, cell
+    return source.reshape(-1)
+
+
+def _columns(texts: pd.Series, symbols: tuple[str, ...]) -> npt.NDArray[np.int32]:
+    """Column of a panel for each symbol; -1 for one that it hasn't."""
+    from regime_pipeline.numerics import panel_kernels as kernels
+
+    if isinstance(texts.array, pd.arrays.ArrowStringArray) and len(texts) and symbols:
+        found = pa.array(texts.array)
+        if not found.null_count:
+            known = _bytes(pa.array(symbols, pa.large_string()))
+            out = np.empty(len(found), np.int32)
+            at = 0
+            for chunk in _chunks(found):
+                kernels.columns_of(*_bytes(chunk), *known, out[at : at + len(chunk)])
+                at += len(chunk)
+            return out
+    codes, names = pd.factorize(texts)  # a lookup of each symbol once, not of each row
+    column = pd.Index(symbols, dtype="str").get_indexer(pd.Index(names))
+    return np.append(column, -1)[codes].astype(np.int32)
+
+
+def _chunks(texts: pa.Array | pa.ChunkedArray) -> list[pa.Array]:
+    """The pieces of a column; one where they are small, so that each is worth a call."""
+    if isinstance(texts, pa.Array):
+        return [texts]
+    large = len(texts) > 4096 * texts.num_chunks
+    return [c for c in texts.chunks if len(c)] if large else [texts.combine_chunks()]
+
+
+def _bytes(texts: pa.Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
+    """Where each text begins and ends, and the bytes of all."""
+    texts = texts.cast(pa.large_string())
+    _, offsets, text = texts.buffers()
+    bounds = np.frombuffer(offsets, np.int64, len(texts) + 1, 8 * texts.offset)
+    return _fixed(bounds), _fixed(np.frombuffer(text or b"", np.uint8))
+
+
+def _fixed(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A contiguous array that can't be written to: a kernel is compiled once, not for each kind."""
+    view = np.require(values, requirements=("C", "A")).view()
+    view.flags.writeable = False
+    return view
 
 
 def to_panel(
@@ -89,15 +155,19 @@ def to_panel(
     Raises:
         ValueError: see :func:`place`.
     """
-    inside, cell = place(frame, grid, by=by, time=time)
-    shape = (grid_length(grid), len(grid.symbols))
-    out: dict[str, FloatPanel] = {}
-    for name in columns:
-        panel = np.full(shape[0] * shape[1], np.nan)
-        values = frame[name].to_numpy(dtype="float64", na_value=np.nan)
-        panel[cell] = values[inside]
-        out[name] = panel.reshape(shape)
-    return out
+    from regime_pipeline.numerics import panel_kernels as kernels
+
+    source = _rows_of_cells(frame, grid, by, time)
+    panels = np.empty((len(columns), grid_length(grid), len(grid.symbols)))
+    for name, panel in zip(columns, panels, strict=True):
+        kernels.gather(source, _fixed(_floats(frame[name])), panel.reshape(-1))
+    return dict(zip(columns, panels, strict=True))
+
+
+def _floats(values: pd.Series) -> npt.NDArray[np.float64]:
+    if isinstance(values.dtype, np.dtype) and values.dtype != object:
+        return values.to_numpy(dtype="float64")  # nulls are NaN already: no copy to put them in
+    return values.to_numpy(dtype="float64", na_value=np.nan)
 
 
 def from_panel(
@@ -112,27 +182,66 @@ def from_panel(
     """
     hours = grid.hours
     length, width = len(hours), len(grid.symbols)
+    symbols = np.repeat(np.arange(width, dtype=np.int32), length)
     data: dict[str, object] = {
-        by: pd.Series(grid.symbols, dtype="str").repeat(length).reset_index(drop=True),
-        "ts": hours.take(np.tile(np.arange(length), width)),
+        by: _repeated(symbols, grid.symbols),
+        "ts": pd.array(np.tile(hours.asi8, width), dtype=hours.dtype),
     }
     for name, panel in columns.items():
         if panel.shape != (length, width):
             raise ValueError(f"{name}: a panel of {panel.shape}, the grid has {(length, width)}")
-        values = panel.T.reshape(-1)
-        data[name] = _text(values.astype(object, copy=False)) if values.dtype == object else values
-    return pd.DataFrame(data)
+    # one array for all columns of a type: fresh memory costs more than what is written to it
+    types = Counter(panel.dtype for panel in columns.values() if panel.dtype != object)
+    fresh = {dtype: iter(np.empty((n, width, length), dtype)) for dtype, n in types.items()}
+    for name, panel in columns.items():
+        if panel.dtype == object:
+            data[name] = _text(panel)
+        else:
+            column = next(fresh[panel.dtype])
+            column[:] = panel.T
+            data[name] = column.reshape(-1)
+    return pd.DataFrame(data, copy=False)  # every column was just made
 
 
-def _text(values: npt.NDArray[np.object_]) -> pd.Series | npt.NDArray[np.object_]:
-    """Repeating texts as a ``str`` column, each converted once; other objects as they are."""
-    codes, found = pd.factorize(values)
-    if not all(isinstance(text, str) for text in found):
-        return values
-    return pd.Series(pd.array(found, dtype="str").take(codes, allow_fill=True, fill_value=pd.NA))
+def _text(panel: npt.NDArray[Any]) -> pd.api.extensions.ExtensionArray | npt.NDArray[Any]:
+    """A panel of repeating texts as a ``str`` column; other objects as they are."""
+    from regime_pipeline.numerics import panel_kernels as kernels
+
+    panel = np.ascontiguousarray(panel)
+    codes: npt.NDArray[np.int32] = np.empty(panel.T.shape, np.int32)
+    first = np.empty(kernels.MOST, np.int64)
+    address = np.ndarray(panel.shape, np.intp, panel)  # texts of one lookup are the same objects
+    count = kernels.identities(_fixed(address), codes, first)
+    if count >= 0:
+        found = panel.reshape(-1)[first[:count]]
+    else:
+        numbers, texts = pd.factorize(panel.T.flatten())
+        codes = np.where(numbers < 0, len(texts), numbers).astype(np.int32)
+        found = np.array([*texts, None], dtype=object)
+    if not all(isinstance(text, str) for text in found[~pd.isna(found)]):
+        return panel.T.flatten()
+    return _repeated(codes.reshape(-1), found)
+
+
+def _repeated(
+    codes: npt.NDArray[np.int32], names: Sequence[str] | npt.NDArray[np.object_]
+) -> pd.api.extensions.ExtensionArray:
+    """The name of each code as a ``str`` column."""
+    from regime_pipeline.numerics import panel_kernels as kernels
+
+    known = pa.array(pd.array(names, dtype="str"))
+    starts, text = _bytes(known)
+    offsets = np.empty(len(codes) + 1, np.int64)
+    written = kernels.spell(codes, starts, _fixed(np.append(text, kernels.PADDING)), offsets)
+    valid = None
+    if known.null_count:
+        told = known.is_valid().to_numpy(zero_copy_only=False)
+        valid = pa.py_buffer(np.packbits(told[codes], bitorder="little"))
+    buffers = [valid, pa.py_buffer(offsets), pa.py_buffer(written)]
+    return pd.array(pa.Array.from_buffers(pa.large_string(), len(codes), buffers), dtype="str")
 
 
 def take_codes(codes: npt.NDArray[np.integer], names: Sequence[str]) -> npt.NDArray[np.object_]:
     """Integer codes as text; a negative code is null (None)."""
     lookup = np.array([*names, None], dtype=object)
-    return lookup[np.where(codes < 0, len(names), codes)]
+    return lookup[np.maximum(codes, -1, dtype=np.int64)]
