@@ -86,7 +86,7 @@ def columns_of(offsets, text, starts, names, out):  # type: ignore[no-untyped-de
     A text is looked for once and known again by an earlier row that holds the same bytes.
     """
     seen = np.full(1 << _SLOT_BITS, -1, np.int64)
-    known, tried, i = -1, 0, 0
+    known, tried, i = -1, 0, np.int64(0)
     while i < len(out):
         begin, stop = np.uint64(offsets[i]), np.uint64(offsets[i + 1])
         size = stop - begin
