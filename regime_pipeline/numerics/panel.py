@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from regime_pipeline.windows import Grid
 
@@ -51,39 +52,17 @@ def grid_length(grid: Grid) -> int:
     return int((grid.end - grid.start).total_seconds()) // 3600
 
 
-def place(
-    frame: pd.DataFrame, grid: Grid, *, by: str = "symbol", time: str = "ts"
-) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
-    """Where the rows of a frame lie in a panel of the grid.
-
-    Returns:
-        A mask of the rows that lie inside the grid, and for those the flat position
-        ``hour * len(symbols) + symbol``.
-
-    Raises:
-        ValueError: two rows claim one cell (as when a frame holds several markets or timeframes
-            and nobody chose one), or a row inside the grid is not on a full hour.
-    """
-    source = _rows_of_cells(frame, grid, by, time)
-    cell = np.flatnonzero(source)
-    row = source[cell] - 1
-    of_row = np.full(len(frame), -1, np.int64)
-    of_row[row] = cell
-    inside = of_row >= 0
-    return inside, of_row[inside]
-
-
 def _rows_of_cells(
     frame: pd.DataFrame, grid: Grid, by: str, time: str
 ) -> npt.NDArray[np.signedinteger]:
-    """1 + row of each cell of a panel, flat, 0 where a cell has none; see :func:`place`."""
+    """1 + row of each cell of a panel, flat, 0 where a cell has none; errors as in :func:`to_panel`."""
     from regime_pipeline.numerics import panel_kernels as kernels
 
     column = _columns(frame[by], grid.symbols)
     stamps = _stamps(frame[time])
     count = np.int32 if len(frame) < 2**31 else np.int64
     source = np.zeros((grid_length(grid), len(grid.symbols)), count)
-    wrong = kernels.rows_of_cells(column, _fixed(stamps), grid_start_us(grid), source)
+    wrong = kernels.rows_of_cells(_fixed(column), _fixed(stamps), grid_start_us(grid), source)
     if wrong & kernels.NULL_STAMP:
         raise ValueError(_NULL)
     if wrong & kernels.OFF_HOUR:
@@ -99,37 +78,13 @@ def _rows_of_cells(
 
 def _columns(texts: pd.Series, symbols: tuple[str, ...]) -> npt.NDArray[np.int32]:
     """Column of a panel for each symbol; -1 for one that it hasn't."""
-    from regime_pipeline.numerics import panel_kernels as kernels
-
-    if isinstance(texts.array, pd.arrays.ArrowStringArray) and len(texts) and symbols:
+    if isinstance(texts.array, pd.arrays.ArrowStringArray):
         found = pa.array(texts.array)
-        if not found.null_count:
-            known = _bytes(pa.array(symbols, pa.large_string()))
-            out = np.empty(len(found), np.int32)
-            at = 0
-            for chunk in _chunks(found):
-                kernels.columns_of(*_bytes(chunk), *known, out[at : at + len(chunk)])
-                at += len(chunk)
-            return out
+        known = pa.array(symbols, found.type)
+        return pc.fill_null(pc.index_in(found, value_set=known), -1).to_numpy()
     codes, names = pd.factorize(texts)  # a lookup of each symbol once, not of each row
     column = pd.Index(symbols, dtype="str").get_indexer(pd.Index(names))
     return np.append(column, -1)[codes].astype(np.int32)
-
-
-def _chunks(texts: pa.Array | pa.ChunkedArray) -> list[pa.Array]:
-    """The pieces of a column; one where they are small, so that each is worth a call."""
-    if isinstance(texts, pa.Array):
-        return [texts]
-    large = len(texts) > 4096 * texts.num_chunks
-    return [c for c in texts.chunks if len(c)] if large else [texts.combine_chunks()]
-
-
-def _bytes(texts: pa.Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
-    """Where each text begins and ends, and the bytes of all."""
-    texts = texts.cast(pa.large_string())
-    _, offsets, text = texts.buffers()
-    bounds = np.frombuffer(offsets, np.int64, len(texts) + 1, 8 * texts.offset)
-    return _fixed(bounds), _fixed(np.frombuffer(text or b"", np.uint8))
 
 
 def _fixed(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -153,7 +108,8 @@ def to_panel(
     NaN. Numbers and booleans only.
 
     Raises:
-        ValueError: see :func:`place`.
+        ValueError: two rows claim one cell (as when a frame holds several markets or timeframes
+            and nobody chose one), a row inside the grid is not on a full hour, or a stamp is null.
     """
     from regime_pipeline.numerics import panel_kernels as kernels
 
@@ -227,18 +183,7 @@ def _repeated(
     codes: npt.NDArray[np.int32], names: Sequence[str] | npt.NDArray[np.object_]
 ) -> pd.api.extensions.ExtensionArray:
     """The name of each code as a ``str`` column."""
-    from regime_pipeline.numerics import panel_kernels as kernels
-
-    known = pa.array(pd.array(names, dtype="str"))
-    starts, text = _bytes(known)
-    offsets = np.empty(len(codes) + 1, np.int64)
-    written = kernels.spell(codes, starts, _fixed(np.append(text, kernels.PADDING)), offsets)
-    valid = None
-    if known.null_count:
-        told = known.is_valid().to_numpy(zero_copy_only=False)
-        valid = pa.py_buffer(np.packbits(told[codes], bitorder="little"))
-    buffers = [valid, pa.py_buffer(offsets), pa.py_buffer(written)]
-    return pd.array(pa.Array.from_buffers(pa.large_string(), len(codes), buffers), dtype="str")
+    return pd.array(pa.array(names, pa.large_string()).take(pa.array(codes)), dtype="str")
 
 
 def take_codes(codes: npt.NDArray[np.integer], names: Sequence[str]) -> npt.NDArray[np.object_]:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from regime_pipeline.numerics.panel import from_panel, place, take_codes, to_panel
+from regime_pipeline.numerics.panel import from_panel, take_codes, to_panel
 from regime_pipeline.windows import Grid, Window
 
 GRID = Grid(
@@ -104,14 +104,6 @@ def test_columns_of_many_large_pieces_are_read_piece_by_piece() -> None:
     ]
     x = to_panel(pd.concat(pieces), LONG, ["x"])["x"]
     assert (x[:, 0] == 0.0).all() and (x[:, -1] == 1.0).all() and np.isnan(x[:, 1:-1]).all()
-
-
-def test_the_place_of_rows_is_told_in_their_order() -> None:
-    rows = history().sample(frac=1.0, random_state=1)
-    inside, cell = place(rows, LONG)
-    x = np.full(expected(rows).size, np.nan)
-    x[cell] = rows["x"].to_numpy()[inside]
-    assert np.array_equal(x, expected(rows).to_numpy().reshape(-1), equal_nan=True)
 
 
 def test_rows_without_a_cell_may_be_twice_and_off_the_hour() -> None:
