@@ -7,16 +7,23 @@ conventions of panels, windows and lags hold here too), fitted tails (``tails``)
 Values are moved without arithmetic and counted in whole numbers, so a result depends on its own window
 alone, wherever the array starts. A negative zero counts as zero.
 
+* Quantiles: a stretch of rows several windows long is ranked once, by a radix sort; a window is then a
+  set of bits over those ranks, and a pointer moves to the bit wanted.
+* Scores: the window itself is kept sorted. Short ones slide for eight columns at once, in time
+  proportional to the window but without a branch; long ones by two searches and a move.
+
 Importing this module imports numba; kernels compile on first use and are cached on disk.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numba
 import numpy as np
 import numpy.typing as npt
+from numba.cpython.unsafe import numbers
 
 FloatPanel = npt.NDArray[np.float64]
 CodePanel = npt.NDArray[np.int8]
@@ -28,6 +35,27 @@ CODE_REASONS = (None, "insufficient_history", "zero_dispersion", "input_null")
 RELATIVE_DISPERSION = 1e-12
 MAD_TO_SD = 1.4826
 MEAN_AD_TO_SD = 1.2533
+
+_kernel = numba.njit(cache=True, nogil=True, error_model="numpy")
+"""Divides as IEEE 754 does: a check of every divisor would keep loops from becoming vectors."""
+
+leading_zeros: Any = numbers.leading_zeros
+trailing_zeros: Any = numbers.trailing_zeros
+"""Of a word in a kernel, one instruction each."""
+
+# unsigned indices can't be negative, so nothing wraps around and loops may become vectors
+_NONE, _ONE, _WORD, _IN_WORD = (np.uint64(k) for k in (0, 1, 6, 63))
+_MAGNITUDE = np.int64(2**63 - 1)
+
+_STRETCH, _DIGIT = 1_000, 11
+"""Least rows that are ranked together, most bits that one pass of the sort looks at."""
+
+_LANES, _NARROW = 8, 64
+"""Columns whose sorted windows lie side by side, and the longest window that is kept so."""
+_U = np.uint64(_LANES)
+_PLANE = (_NARROW + 2) * _LANES
+_LEAVES, _ENTERS, _KEPT = (np.uint64(k * _PLANE) for k in (1, 2, 3))
+"""Planes of the scratch array behind the sorted rows themselves."""
 
 
 def _check(window: int, min_obs: int, lag: int) -> None:
@@ -43,170 +71,83 @@ def _floor(floor: float | None) -> float:
     return float(floor)
 
 
-def _columns(x: npt.ArrayLike) -> tuple[FloatPanel, tuple[int, ...]]:
-    """``x`` as columns x hours, contiguous, and its own shape."""
-    array = np.asarray(x, dtype="float64")
+def _panel(x: npt.ArrayLike) -> tuple[FloatPanel, tuple[int, ...]]:
+    """``x`` as hours x columns in one layout, for which the kernels are compiled; its own shape."""
+    array = np.require(x, "float64", ["C", "W"])
     if array.ndim not in (1, 2):
         raise ValueError(f"a panel has one or two dimensions, not {array.ndim}")
-    return np.ascontiguousarray(np.atleast_2d(array.T)), array.shape
+    return array if array.ndim == 2 else array[:, None], array.shape
 
 
-def _back(columns: npt.NDArray, shape: tuple[int, ...]) -> npt.NDArray:
-    return np.ascontiguousarray(columns.T).reshape(shape)
+@_kernel
+def _positions(buffer, n, v, w):  # type: ignore[no-untyped-def]
+    """First index of ``buffer[:n]`` (ascending) whose value is not below ``v``, and the same of ``w``.
+
+    The sign of a difference instead of a comparison: half of all branches would be guessed wrong, and
+    two searches at once wait for each other's loads.
+    """
+    low, low_w, left = _NONE, _NONE, np.uint64(n)
+    while left > 0:
+        half = (left + _ONE) >> _ONE
+        below = np.float64(buffer[low + half - _ONE] - v).view(np.int64) >> 63
+        below_w = np.float64(buffer[low_w + half - _ONE] - w).view(np.int64) >> 63
+        low += half & np.uint64(below)
+        low_w += half & np.uint64(below_w)
+        left -= half
+    return low, low_w
 
 
-@numba.njit(cache=True, nogil=True)
-def _position(buffer, n, v):  # type: ignore[no-untyped-def]
-    """First index of ``buffer[:n]`` (ascending) whose value is not below ``v``."""
-    low = 0
-    while n > 0:
-        half = (n + 1) // 2
-        low += half if buffer[low + half - 1] < v else 0
-        n -= half
-    return low
-
-
-@numba.njit(cache=True, nogil=True)
+@_kernel
 def slide(buffer, n, leaves, enters):  # type: ignore[no-untyped-def]
-    """The sorted buffer after one value left and one entered (non-finite: none); its new size."""
+    """The sorted buffer after one value left and one entered (non-finite: none); its new size.
+
+    Only what lies between the two moves.
+    """
     out, into = math.isfinite(leaves), math.isfinite(enters)
-    enters += 0.0  # a negative zero would make equal windows differ in a byte
-    if out and into:
-        # only what lies between the two moves
-        if leaves < enters:
-            at = _position(buffer, n, leaves)
-            to = _position(buffer, n, enters) - 1
-            for i in range(at, to):
-                buffer[i] = buffer[i + 1]
-            buffer[to] = enters
-        elif leaves > enters:
-            at = _position(buffer, n, leaves)
-            to = _position(buffer, n, enters)
-            for i in range(at, to, -1):
-                buffer[i] = buffer[i - 1]
-            buffer[to] = enters
+    if not out and not into:
         return n
-    if out:
-        for i in range(_position(buffer, n, leaves), n - 1):
-            buffer[i] = buffer[i + 1]
-        return n - 1
+    enters += 0.0  # a negative zero would make equal windows differ in a byte
+    at, to = _positions(buffer, n, leaves, enters)
+    at = at if out else np.uint64(n)
+    to = to if into else np.uint64(n)
+    if at < to:
+        to -= _ONE
+        for i in range(at, to):
+            buffer[i] = buffer[i + _ONE]
+    else:
+        for j in range(at - to):
+            buffer[at - j] = buffer[at - j - _ONE]
     if into:
-        to = _position(buffer, n, enters)
-        for i in range(n, to, -1):
-            buffer[i] = buffer[i - 1]
         buffer[to] = enters
-        return n + 1
-    return n
+    return n + (1 if into else 0) - (1 if out else 0)
 
 
-@numba.njit(cache=True, nogil=True)
+@_kernel
 def _between(lower, upper, share):  # type: ignore[no-untyped-def]
     return lower if lower == upper else lower * (1.0 - share) + upper * share
 
 
-@numba.njit(cache=True, nogil=True)
+@_kernel
 def median_of(buffer, n):  # type: ignore[no-untyped-def]
     """Median of ``buffer[:n]``, ascending."""
-    half = n // 2
-    return buffer[half] if n % 2 == 1 else _between(buffer[half - 1], buffer[half], 0.5)
+    return _between(buffer[(n - 1) // 2], buffer[n // 2], 0.5)
 
 
-@numba.njit(cache=True, nogil=True)
-def _merge_order(x, left, right, order_left, order_right, ranks, ordered):  # type: ignore[no-untyped-def]
-    """Ranks of two neighbouring blocks of ``x`` together, and the values in that order."""
-    i, j = 0, 0
-    n, m = order_left.size, order_right.size
-    for rank in range(n + m):
-        # a NaN sorts last within its block and never counts
-        take_left = i < n and (j == m or not x[right + order_right[j]] < x[left + order_left[i]])
-        at = left + order_left[i] if take_left else right + order_right[j]
-        i += 1 if take_left else 0
-        j += 0 if take_left else 1
-        ranks[at - left] = rank
-        ordered[rank] = x[at] + 0.0  # a negative zero would make equal windows differ in a byte
-
-
-@numba.njit(cache=True, nogil=True)
-def _walk(present, at, below, k):  # type: ignore[no-untyped-def]
-    """Move to the rank that is present with ``k`` present ones below it; rank and count below."""
-    while below > k:
-        at -= 1
-        below -= 1 if present[at] else 0
-    while below < k or not present[at]:
-        below += 1 if present[at] else 0
-        at += 1
-    return at, below
-
-
-@numba.njit(cache=True, nogil=True)
-def _quantile(x, orders, min_obs, lag, q, out):  # type: ignore[no-untyped-def]
-    """Two neighbouring blocks are ranked once; a pointer then walks over the ranks present.
-
-    ``orders`` sorts each block of ``x`` (columns x blocks x window).
-    """
-    columns, length = out.shape
-    window = orders.shape[2]
-    ranks = np.empty(2 * window, np.int64)
-    ordered = np.empty(2 * window)
-    present = np.zeros(2 * window + 1, np.bool_)
-    nothing = np.empty(0, np.int64)
-    for s in range(columns):
-        out[s, : min(lag, length)] = np.nan
-        before = nothing
-        for block, border in enumerate(range(0, length - lag, window)):
-            left = border - before.size
-            order = orders[s, block]
-            _merge_order(x[s], left, border, before, order, ranks, ordered)
-            n = 0
-            present[:] = False
-            for i in range(left, border):
-                if math.isfinite(x[s, i]):
-                    present[ranks[i - left]] = True
-                    n += 1
-            at, below = 0, 0  # values present before the pointer
-            for last in range(border, min(border + window, length - lag)):
-                if last - window >= 0 and math.isfinite(x[s, last - window]):
-                    rank = ranks[last - window - left]
-                    present[rank] = False
-                    below -= 1 if rank < at else 0
-                    n -= 1
-                if math.isfinite(x[s, last]):
-                    rank = ranks[last - left]
-                    present[rank] = True
-                    below += 1 if rank < at else 0
-                    n += 1
-                if n < min_obs or n == 0:
-                    out[s, last + lag] = np.nan
-                    continue
-                position = (n - 1) * q
-                k = math.floor(position)
-                at, below = _walk(present, at, below, k)
-                value, share = ordered[at], position - k
-                if share > 0.0 and k + 1 < n:
-                    upper = at + 1
-                    while not present[upper]:
-                        upper += 1
-                    value = _between(value, ordered[upper], share)
-                out[s, last + lag] = value
-            before = order
-
-
-@numba.njit(cache=True, nogil=True)
+@_kernel
 def mad(buffer, n, centre):  # type: ignore[no-untyped-def]
     """Median of |v - centre| over an ascending buffer.
 
     The k nearest values lie together, so the k-th smallest distance is found by halving.
     """
     most = n // 2  # rank of the upper middle
-    right = _position(buffer, n, centre)
-    low, high = max(0, right - most - 1), min(right, n - most - 1)
     # the first start of most + 1 neighbours that no later start improves on
-    while low < high:
-        at = (low + high) // 2
-        if centre - buffer[at] > buffer[at + most + 1] - centre:
-            low = at + 1
-        else:
-            high = at
+    low, starts = 0, n - most - 1
+    while starts > 0:
+        half = (starts + 1) // 2
+        at = low + half - 1
+        worse = (buffer[at + most + 1] - centre) - (centre - buffer[at])
+        low += half & (np.float64(worse).view(np.int64) >> 63)
+        starts -= half
     last = low + most
     left_away, right_away = abs(centre - buffer[low]), abs(buffer[last] - centre)
     upper = max(left_away, right_away)
@@ -220,49 +161,299 @@ def mad(buffer, n, centre):  # type: ignore[no-untyped-def]
     return 0.5 * (lower + upper)
 
 
-@numba.njit(cache=True, nogil=True)
-def _judge(value, centre, spread, constant, median, floor):  # type: ignore[no-untyped-def]
-    """(z, scale, code) of a value under a centre and a spread; NaN floor: no floor."""
-    flat = constant or spread <= RELATIVE_DISPERSION * max(abs(centre), RELATIVE_DISPERSION)
-    floored = not math.isnan(floor)
-    scale = max(spread, floor) if floored else spread
-    if math.isnan(value):
-        return np.nan, scale, 3
-    if not flat:
-        return (value - centre) / scale, scale, 0
-    if floored:
-        return (value - median) / scale, scale, 0
-    return np.nan, scale, 2
+@_kernel
+def _in_order(bits):  # type: ignore[no-untyped-def]
+    """Bits of a float as a whole number that orders as the float does, and back."""
+    return bits ^ ((bits >> 63) & _MAGNITUDE)
 
 
-@numba.njit(cache=True, nogil=True)
-def _lagged_mad_z(x, reference, window, min_obs, floor, z, median, scale, code):  # type: ignore[no-untyped-def]
-    columns, length = x.shape
-    buffer = np.empty(window + 1)
-    for s in range(columns):
-        n = 0
+@_kernel
+def _distribute(key, slot, n, shift, count, key_to, slot_to):  # type: ignore[no-untyped-def]
+    """One pass of a radix sort: stable by the digit of the keys at ``shift``."""
+    mask = np.uint64(count.size - 1)
+    count[:] = 0
+    for r in range(n):
+        count[(key[r] >> shift) & mask] += 1
+    total = 0
+    for digit in range(count.size):
+        here = count[digit]
+        count[digit] = total
+        total += here
+    for r in range(n):
+        digit = (key[r] >> shift) & mask
+        to = np.uint32(count[digit])
+        count[digit] += 1
+        key_to[to] = key[r]
+        slot_to[to] = slot[r]
+
+
+@_kernel
+def _straighten(key, slot, n):  # type: ignore[no-untyped-def]
+    """Sort by insertion what is nearly sorted; False where that would take too many moves."""
+    moves = 8 * n
+    for r in range(1, n):
+        wanted, its_slot, at = key[r], slot[r], r
+        while at > 0 and wanted < key[at - 1]:
+            key[at] = key[at - 1]
+            slot[at] = slot[at - 1]
+            at -= 1
+        key[at] = wanted
+        slot[at] = its_slot
+        moves -= r - at
+        if moves < 0:
+            return False
+    return True
+
+
+@_kernel
+def _rank(column, key, slot, key_to, slot_to, count, ranks, ordered):  # type: ignore[no-untyped-def]
+    """Rank of every slot among those that count (-1: doesn't), and the values in that order.
+
+    The two leading digits of what the values span are sorted by, the rest by insertion. Where too
+    many values share those digits, all digits are.
+    """
+    bits = column.view(np.int64)
+    lowest, highest = _MAGNITUDE, -_MAGNITUDE
+    for i in range(column.size):
+        whole = _in_order(bits[i])
+        there = abs(column[i]) < np.inf
+        lowest = whole if there and whole < lowest else lowest
+        highest = whole if there and whole > highest else highest
+    n = 0
+    for i in range(column.size):
+        key[n] = np.uint64(_in_order(bits[i])) - np.uint64(lowest)
+        slot[n] = i
+        n += 1 if abs(column[i]) < np.inf else 0
+    if n < column.size:
+        ranks[:] = -1
+    if n == 0:
+        return
+    span = 64 - np.int64(leading_zeros((np.uint64(highest) - np.uint64(lowest)) | _ONE))
+    digit = np.int64(trailing_zeros(np.uint64(count.size)))
+    shift = span - 2 * digit if span > 2 * digit else 0
+    while True:
+        for at in range(shift, span, digit):
+            _distribute(key, slot, n, np.uint64(at), count, key_to, slot_to)
+            key, key_to = key_to, key
+            slot, slot_to = slot_to, slot
+        if shift == 0 or _straighten(key, slot, n):
+            break
+        shift = 0
+    back = ordered.view(np.int64)
+    for r in range(n):
+        ranks[slot[r]] = r
+        back[r] = _in_order(np.int64(key[r] + np.uint64(lowest)))
+
+
+@_kernel
+def _next(present, at):  # type: ignore[no-untyped-def]
+    """First rank from ``at`` on that is present."""
+    word = at >> _WORD
+    left = present[word] >> (at & _IN_WORD)
+    if left != 0:
+        return at + trailing_zeros(left)
+    word += _ONE
+    while present[word] == 0:
+        word += _ONE
+    return (word << _WORD) + trailing_zeros(present[word])
+
+
+@_kernel
+def _previous(present, at):  # type: ignore[no-untyped-def]
+    """Last rank before ``at`` that is present."""
+    word = at >> _WORD
+    left = present[word] & ((_ONE << (at & _IN_WORD)) - _ONE)
+    while left == 0:
+        word -= _ONE
+        left = present[word]
+    return (word << _WORD) + _IN_WORD - leading_zeros(left)
+
+
+@_kernel
+def _flip(present, rank):  # type: ignore[no-untyped-def]
+    at = np.uint64(rank)
+    present[at >> _WORD] ^= _ONE << (at & _IN_WORD)
+
+
+@_kernel
+def _walk(ranks, ordered, present, first, window, least, q, out):  # type: ignore[no-untyped-def]
+    """Quantiles of the windows that end with the slots from ``first`` on.
+
+    A pointer walks over the bits of the ranks that are present.
+    """
+    present[:] = 0
+    n = 0
+    for i in range(max(0, first - window), first):
+        if ranks[i] >= 0:
+            _flip(present, ranks[i])
+            n += 1
+    at, below = _NONE, 0  # the pointer, and how many are present before it
+    counted, k, share = -1, 0, 0.0
+    for i in range(first, ranks.size):
+        leaves = ranks[i - window] if i >= window else -1
+        enters = ranks[i]
+        if leaves >= 0:
+            _flip(present, leaves)
+            below -= 1 if leaves < np.int64(at) else 0
+            n -= 1
+        if enters >= 0:
+            _flip(present, enters)
+            below += 1 if enters < np.int64(at) else 0
+            n += 1
+        if n < least:
+            out[i - first] = np.nan
+            continue
+        if n != counted:
+            counted, position = n, (n - 1) * q
+            k = math.floor(position)
+            share = position - k
+        if below > k:
+            while below > k:
+                at = _previous(present, at)
+                below -= 1
+        else:
+            at = _next(present, at)
+            while below < k:
+                at = _next(present, at + _ONE)
+                below += 1
+        value = ordered[at]
+        if share > 0.0 and k + 1 < n:
+            value = _between(value, ordered[_next(present, at + _ONE)], share)
+        out[i - first] = value
+
+
+@_kernel
+def _quantile(x, window, least, lag, q, stretch, digit, out):  # type: ignore[no-untyped-def]
+    """Every stretch of rows is ranked once, with the window before it."""
+    length, columns = x.shape
+    size = min(window + stretch, length)
+    column, ordered = np.empty(size), np.empty(size)
+    key, key_to = np.empty(size + 1, np.uint64), np.empty(size + 1, np.uint64)
+    slot, slot_to = np.empty(size + 1, np.int32), np.empty(size + 1, np.int32)
+    ranks, count = np.empty(size, np.int32), np.empty(1 << digit, np.int32)
+    present = np.empty((size >> 6) + 1, np.uint64)
+    out[: min(lag, length)] = np.nan
+    for first in range(0, length - lag, stretch):
+        begin, end = max(0, first - window), min(first + stretch, length - lag)
+        m = end - begin
+        for s in range(columns):
+            for i in range(m):
+                column[i] = x[begin + i, s] + 0.0  # one zero, not two that differ in a byte
+            _rank(column[:m], key, slot, key_to, slot_to, count, ranks[:m], ordered)
+            _walk(
+                ranks[:m], ordered, present, first - begin, window, least, q,
+                out[first + lag : end + lag, s],
+            )  # fmt: skip
+
+
+@_kernel
+def _slide_lanes(work, window):  # type: ignore[no-untyped-def]
+    """Sorted windows of eight columns after one value left each and one entered (infinite: none).
+
+    Rows ascend from the second one on and end with infinities. What leaves and enters is handed down
+    from row to row, so that all distances are known to the compiler and it is one loop of vectors.
+    """
+    for i in range(_U, np.uint64(window + 1) * _U):
+        leaves, enters = work[i - _U + _LEAVES], work[i - _U + _ENTERS]
+        before = work[i - _U + _KEPT]
+        kept = work[i] if work[i] < leaves else work[i + _U]
+        after = before if before > enters else enters
+        work[i + _LEAVES], work[i + _ENTERS], work[i + _KEPT] = leaves, enters, kept
+        work[i] = kept if kept < after else after
+
+
+@_kernel
+def _mad_lane(work, base, n, centre):  # type: ignore[no-untyped-def]
+    """As ``mad``, of one lane: a short window is sooner looked through than halved."""
+    most = n // 2
+    first, last = np.uint64(base), np.uint64(base + most * _LANES)
+    upper = lower = np.inf
+    for _ in range(n - most + 1):
+        # of most + 1 neighbours, and of one fewer
+        away = centre - work[first]
+        far, near = work[last] - centre, work[last - _U] - centre
+        far = away if away > far else far
+        near = away if away > near else near
+        upper = far if far < upper else upper
+        lower = near if near < lower else lower
+        first += _U
+        last += _U
+    return upper if n % 2 == 1 else 0.5 * (lower + upper)
+
+
+@_kernel
+def _move_on(work, counts, reference, h, left, window, narrow):  # type: ignore[no-untyped-def]
+    """The sorted windows of up to eight columns before row ``h``, from those before the last row."""
+    last, out = h - 1, h - 1 - window
+    for k in range(min(_LANES, reference.shape[1] - left)):
+        enters = reference[last, left + k]
+        leaves = reference[out, left + k] if out >= 0 else np.nan
+        if narrow:
+            here, gone = abs(enters) < np.inf, abs(leaves) < np.inf
+            work[np.uint64(k) + _ENTERS] = enters + 0.0 if here else np.inf
+            work[np.uint64(k) + _LEAVES] = leaves if gone else np.inf
+            counts[k] += (1 if here else 0) - (1 if gone else 0)
+        else:
+            at = k * (window + 1)
+            counts[k] = slide(work[at : at + window + 1], counts[k], leaves, enters)
+    if narrow:
+        _slide_lanes(work, window)
+
+
+@_kernel
+def _centre_and_scale(work, k, n, window, narrow):  # type: ignore[no-untyped-def]
+    """Median and robust scale of one column's window, and whether it has no dispersion."""
+    if narrow:
+        base, step = _LANES + k, _LANES
+    else:
+        base, step = k * (window + 1), 1
+    centre = _between(work[base + (n - 1) // 2 * step], work[base + n // 2 * step], 0.5)
+    if narrow:
+        spread = MAD_TO_SD * _mad_lane(work, base, n, centre)
+    else:
+        spread = MAD_TO_SD * mad(work[base : base + n], n, centre)
+    least = RELATIVE_DISPERSION * max(abs(centre), RELATIVE_DISPERSION)
+    if spread > least:
+        return centre, spread, False
+    total = 0.0
+    for i in range(n):
+        total += abs(work[base + i * step] - centre)
+    spread = MEAN_AD_TO_SD * (total / n)
+    return centre, spread, spread <= least or work[base] == work[base + (n - 1) * step]
+
+
+@_kernel
+def _lagged_mad_z(x, reference, window, least, floor, z, median, scale, code):  # type: ignore[no-untyped-def]
+    length, columns = x.shape
+    # half of the lanes idle are no gain
+    narrow = window <= _NARROW and 2 * columns >= _LANES
+    work = np.empty(4 * _PLANE if narrow else _LANES * (window + 1))
+    counts = np.empty(_LANES, np.int64)
+    for left in range(0, columns, _LANES):
+        width = min(_LANES, columns - left)
+        work[:] = np.inf
+        if narrow:
+            work[3 * _PLANE : 3 * _PLANE + _LANES] = -np.inf  # before the first row
+        counts[:] = 0
         for h in range(length):
-            enters = reference[s, h - 1] if h >= 1 else np.nan
-            leaves = reference[s, h - 1 - window] if h - 1 - window >= 0 else np.nan
-            n = slide(buffer, n, leaves, enters)
-            value = x[s, h] if math.isfinite(x[s, h]) else np.nan
-            if n < min_obs or n == 0:
-                z[s, h] = np.nan
-                median[s, h] = np.nan
-                scale[s, h] = np.nan
-                code[s, h] = 3 if math.isnan(value) else 1
-                continue
-            centre = median_of(buffer, n)
-            spread = MAD_TO_SD * mad(buffer, n, centre)
-            if spread <= RELATIVE_DISPERSION * max(abs(centre), RELATIVE_DISPERSION):
-                total = 0.0
-                for i in range(n):
-                    total += abs(buffer[i] - centre)
-                spread = MEAN_AD_TO_SD * (total / n)
-            median[s, h] = centre
-            z[s, h], scale[s, h], code[s, h] = _judge(
-                value, centre, spread, buffer[0] == buffer[n - 1], centre, floor
-            )
+            if h > 0:
+                _move_on(work, counts, reference, h, left, window, narrow)
+            for k in range(width):
+                s, n, value = left + k, counts[k], x[h, left + k]
+                known = abs(value) < np.inf
+                centre, spread, flat = np.nan, np.nan, True
+                code[h, s] = 1
+                if n >= least:
+                    centre, spread, flat = _centre_and_scale(work, k, n, window, narrow)
+                    # a comparison with NaN is false
+                    spread = floor if spread < floor else spread
+                    flat = flat and math.isnan(floor)
+                    code[h, s] = 2 if flat else 0
+                if not known:
+                    code[h, s] = 3
+                z[h, s] = np.nan if flat or not known else (value - centre) / spread
+                median[h, s] = centre
+                scale[h, s] = spread
 
 
 def rolling_quantile(
@@ -272,13 +463,12 @@ def rolling_quantile(
     _check(window, min_obs, lag)
     if not 0.0 <= q <= 1.0:
         raise ValueError(f"a quantile lies between 0 and 1, not at {q}")
-    columns, shape = _columns(x)
-    out = np.empty_like(columns)
-    blocks = np.full((len(columns), -(-columns.shape[1] // window), window), np.nan)
-    padded = blocks.reshape(len(columns), -1)
-    padded[:, : columns.shape[1]] = columns
-    _quantile(padded, np.argsort(blocks, axis=2), min_obs, lag, float(q), out)
-    return _back(out, shape)
+    panel, shape = _panel(x)
+    out = np.empty_like(panel)
+    stretch = max(_STRETCH, min(8 * window, 8_000), window)
+    digit = min(_DIGIT, stretch.bit_length())
+    _quantile(panel, window, max(min_obs, 1), lag, float(q), stretch, digit, out)
+    return out.reshape(shape)
 
 
 def rolling_median(x: npt.ArrayLike, window: int, min_obs: int, *, lag: int = 0) -> FloatPanel:
@@ -310,11 +500,11 @@ def lagged_mad_z(
         ``(z, median, scale, code)``, codes as in :func:`lagged_z`.
     """
     _check(window, min_obs, 1)
-    columns, shape = _columns(x)
-    judge, judge_shape = (columns, shape) if reference is None else _columns(reference)
+    panel, shape = _panel(x)
+    judge, judge_shape = (panel, shape) if reference is None else _panel(reference)
     if judge_shape != shape:
         raise ValueError(f"the reference has shape {judge_shape}, the values {shape}")
-    z, median, scale = (np.empty_like(columns) for _ in range(3))
-    code = np.empty(columns.shape, dtype=np.int8)
-    _lagged_mad_z(columns, judge, window, min_obs, _floor(floor), z, median, scale, code)
-    return _back(z, shape), _back(median, shape), _back(scale, shape), _back(code, shape)
+    z, median, scale = (np.empty_like(panel) for _ in range(3))
+    code = np.empty(panel.shape, dtype=np.int8)
+    _lagged_mad_z(panel, judge, window, max(min_obs, 1), _floor(floor), z, median, scale, code)
+    return z.reshape(shape), median.reshape(shape), scale.reshape(shape), code.reshape(shape)

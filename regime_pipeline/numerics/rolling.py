@@ -38,9 +38,7 @@ from regime_pipeline.numerics.order_statistics import (
     RELATIVE_DISPERSION,
     CodePanel,
     FloatPanel,
-    _back,
     _check,
-    _columns,
     _floor,
     median_of,
     slide,
@@ -394,6 +392,18 @@ def _finish(  # type: ignore[no-untyped-def]
         _take(mean, out)
     for i in range(out.size):
         out[i] = (value[i] - out[i]) / sd_out[i] if code[i] == 0 else np.nan
+
+
+def _columns(x: npt.ArrayLike) -> tuple[FloatPanel, tuple[int, ...]]:
+    """``x`` as columns x hours, contiguous, and its own shape."""
+    array = np.asarray(x, dtype="float64")
+    if array.ndim not in (1, 2):
+        raise ValueError(f"a panel has one or two dimensions, not {array.ndim}")
+    return np.ascontiguousarray(np.atleast_2d(array.T)), array.shape
+
+
+def _back(columns: npt.NDArray, shape: tuple[int, ...]) -> npt.NDArray:
+    return np.ascontiguousarray(columns.T).reshape(shape)
 
 
 def _statistics(

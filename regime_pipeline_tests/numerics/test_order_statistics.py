@@ -87,10 +87,38 @@ def test_quantiles_are_type_seven(q: float) -> None:
                 assert np.isnan(got[h, s])
 
 
+def clustered(rows: int) -> np.ndarray:
+    """Neighbouring floats, far away from one value in a hundred: the leading digits are all alike."""
+    x = 1.0 + np.finfo("float64").eps * np.random.default_rng(4).integers(0, 4_000, rows)
+    x[::100] = -1e300
+    return x
+
+
+@pytest.mark.parametrize("window", [15, 721])
+@pytest.mark.parametrize(
+    "series",
+    [
+        clustered(4_000),
+        np.random.default_rng(5).standard_normal(4_000),
+        np.random.default_rng(6).integers(-3, 4, 4_000).astype("float64"),
+        np.linspace(5.0, 6.0, 4_000),
+    ],
+    ids=["clustered", "normal", "ties", "ramp"],
+)
+def test_medians_of_long_series_are_the_middle_values(series: np.ndarray, window: int) -> None:
+    ordered = np.sort(np.lib.stride_tricks.sliding_window_view(series, window), axis=1)
+    got = order_statistics.rolling_median(series, window, window)
+    assert (got[window - 1 :] == ordered[:, window // 2]).all()
+    assert np.isnan(got[: window - 1]).all()
+
+
+@pytest.mark.parametrize("columns", [3, 9])
 @pytest.mark.parametrize("with_reference", [False, True])
-def test_lagged_mad_z_equals_a_slow_reference(with_reference: bool) -> None:
-    x = np.round(panel(4), 1)  # ties, so that a MAD of 0 with dispersion happens too
-    judge = panel(5) if with_reference else x
+def test_lagged_mad_z_equals_a_slow_reference(with_reference: bool, columns: int) -> None:
+    x = np.round(
+        panel(4, columns=columns), 1
+    )  # ties, so that a MAD of 0 with dispersion happens too
+    judge = panel(5, columns=columns) if with_reference else x
     z, median, scale, code = order_statistics.lagged_mad_z(
         x, W, MIN, reference=judge if with_reference else None
     )
@@ -114,6 +142,25 @@ def test_lagged_mad_z_equals_a_slow_reference(with_reference: bool) -> None:
             else:
                 assert np.isnan(z[h, s]) and code[h, s] in (2, 3)
     assert with_reference or fallbacks > 0
+
+
+def before(x: np.ndarray, h: int, window: int) -> np.ndarray:
+    values = x[max(0, h - window) : h]
+    return values[np.isfinite(values)]
+
+
+def test_long_and_short_windows_of_lagged_mad_z_agree() -> None:
+    """Beyond 64 slots, and in few columns, windows are kept in another way."""
+    x = np.round(np.random.default_rng(8).standard_normal((300, 8)), 2)
+    x[np.random.default_rng(9).random(x.shape) < 0.1] = np.nan
+    for window in (63, 64, 65):
+        whole = np.stack(order_statistics.lagged_mad_z(x, window, 20))
+        for s in range(8):
+            values = [before(x[:, s], h, window) for h in range(len(x))]
+            centre = [np.median(v) if v.size >= 20 else np.nan for v in values]
+            np.testing.assert_array_equal(whole[1, :, s], centre)
+            alone = np.stack(order_statistics.lagged_mad_z(x[:, s].copy(), window, 20))
+            assert alone.tobytes() == np.ascontiguousarray(whole[..., s]).tobytes()
 
 
 @pytest.mark.parametrize("value", [0.1, 1e-4, 123456.789, 0.0, -3.3])
