@@ -40,6 +40,7 @@ from regime_pipeline.numerics.order_statistics import (
     FloatPanel,
     _check,
     _floor,
+    _panel,
     median_of,
     slide,
 )
@@ -506,25 +507,52 @@ def lagged_z(
     return z, mean, sd, code.astype(np.int8)
 
 
-@numba.njit(cache=True, nogil=True)
+_CELLS = 1_024
+"""Paths that are summed side by side: few enough to stay in the innermost cache."""
+
+
+@_kernel
+def _step(x, h, k, least, last, present, steps, net):  # type: ignore[no-untyped-def]
+    """Steps of row ``h`` from the last value there was, and its net move; NaN where it has no ratio.
+
+    A window that begins with a value has all its steps within itself, and one that is missing adds 0.
+    """
+    for c in range(x.shape[1]):
+        v = x[h, c]
+        start = x[h - k, c] if h >= k else np.nan
+        there, began = abs(v) < np.inf, abs(start) < np.inf
+        steps[c] = abs(v - last[c]) if there else 0.0
+        last[c] = v if there else last[c]
+        present[c] += (1.0 if there else 0.0) - (1.0 if began else 0.0)
+        net[c] = abs(v - start) if there and began and present[c] >= least else np.nan
+
+
+@_kernel
 def _efficiency(x, k, least, out):  # type: ignore[no-untyped-def]
-    columns, length = x.shape
-    for s in range(columns):
-        out[s, : min(k, length)] = np.nan
-        for h in range(k, length):
-            out[s, h] = np.nan
-            start, end = x[s, h - k], x[s, h]
-            if not (math.isfinite(start) and math.isfinite(end)):
-                continue
-            path, last, present = 0.0, start, 0
-            for i in range(h - k + 1, h + 1):
-                v = x[s, i]
-                if math.isfinite(v):
-                    path += abs(v - last)
-                    last = v
-                    present += 1
-            if present >= least and path > 0.0:
-                out[s, h] = min(abs(end - start) / path, 1.0)
+    """Paths are summed in time order, for all windows of some rows at once."""
+    length, columns = x.shape
+    rows = max(1, _CELLS // max(columns, 1))
+    before = (k - 1) * columns  # cells of the rows before these
+    steps, path = np.zeros(before + rows * columns), np.empty(rows * columns)
+    last, present = np.zeros(columns), np.zeros(columns)
+    for first in range(0, length, rows):
+        end = min(first + rows, length)
+        size = (end - first) * columns
+        for h in range(first, end):
+            at = before + (h - first) * columns
+            _step(x, h, k, least, last, present, steps[at : at + columns], out[h])
+        path[:] = 0.0
+        for j in range(k):
+            part = steps[j * columns : j * columns + size]
+            for i in range(size):
+                path[i] += part[i]
+        found = out[first:end].reshape(size)
+        for i in range(size):
+            ratio = found[i] / path[i]
+            ratio = 1.0 if ratio > 1.0 else ratio
+            found[i] = ratio if path[i] > 0.0 else np.nan
+        for i in range(before):
+            steps[i] = steps[i + size]
 
 
 def efficiency_ratio(x: npt.ArrayLike, k: int, min_obs: int) -> FloatPanel:
@@ -534,7 +562,7 @@ def efficiency_ratio(x: npt.ArrayLike, k: int, min_obs: int) -> FloatPanel:
     0.
     """
     _check(k, min_obs, 0)
-    columns, shape = _columns(x)
-    out = np.empty_like(columns)
-    _efficiency(columns, k, min_obs, out)
-    return _back(out, shape)
+    panel, shape = _panel(x)
+    out = np.empty_like(panel)
+    _efficiency(panel, k, min_obs, out)
+    return out.reshape(shape)
