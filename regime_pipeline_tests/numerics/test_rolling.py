@@ -122,7 +122,7 @@ def test_a_constant_window_is_exact_wherever_the_border_lies() -> None:
 
 
 def test_efficiency_is_the_net_move_over_the_path_of_the_closes_that_are_there() -> None:
-    x = panel(9, holes=0.08)
+    x = panel(9, rows=1_100, holes=0.08)
     got = rolling.efficiency_ratio(x, 10, 8)
     seen = 0
     for h in range(10, x.shape[0]):
