@@ -246,11 +246,12 @@ class _Ours:
         return rolling_mean(reach, 14, 14, anchor=self.anchor)
 
     def rolling(self, name: str, x: FloatPanel, *arguments: Any, **options: Any) -> FloatPanel:
-        from regime_pipeline.numerics import rolling
+        from regime_pipeline.numerics import order_statistics, rolling
 
         if name in ("mean", "std", "sum"):
             options["anchor"] = self.anchor
-        return getattr(rolling, f"rolling_{name}")(x, *arguments, **options)
+        home = order_statistics if name in ("median", "quantile") else rolling
+        return getattr(home, f"rolling_{name}")(x, *arguments, **options)
 
     def price_z(self) -> FloatPanel:
         from regime_pipeline.numerics.rolling import lagged_z_alone

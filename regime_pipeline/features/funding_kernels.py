@@ -15,7 +15,7 @@ import math
 import numba
 import numpy as np
 
-from regime_pipeline.numerics.rolling import mad, slide
+from regime_pipeline.numerics.order_statistics import mad, slide
 
 WINDOW_H = 720
 MIN_COVERED_H = 480

@@ -179,7 +179,8 @@ def _statistics(
 
     A year of history is read for its classes; what only describes a row isn't made for it.
     """
-    from regime_pipeline.numerics.rolling import rolling_count, rolling_mean, rolling_median
+    from regime_pipeline.numerics.order_statistics import rolling_median
+    from regime_pipeline.numerics.rolling import rolling_count, rolling_mean
 
     returns = log_returns(panels["close"])
     volatility, present = volatility_24h(each_cell(np.square, returns, out=returns), first_hour)

@@ -132,7 +132,7 @@ def _spike(volume: FloatPanel) -> FloatPanel:
 
 def _crowding(funding: pd.DataFrame, grid: Grid) -> FloatPanel:
     """The z of the last print of at most 24 hours ago."""
-    from regime_pipeline.numerics.rolling import lagged_mad_z  # imports numba
+    from regime_pipeline.numerics.order_statistics import lagged_mad_z  # imports numba
 
     wide = grid.widened(CROWDING_HOURS * HOUR + PRINT_HELD_H * HOUR)
     prints = funding[funding["rate_8h"].notna()].assign(ts=lambda f: f["ts"].dt.floor("h"))

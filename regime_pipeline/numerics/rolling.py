@@ -1,7 +1,7 @@
 """Trailing statistics over calendar slots that depend on their own window alone, to the byte.
 
-Belongs here: window statistics and the z scores that judge a value by the rows before it. Does not
-belong here: what a feature makes of them.
+Belongs here: sums, moments, extremes and the z scores that judge a value by the rows before it. Does
+not belong here: what is read off sorted values (``order_statistics``), what a feature makes of them.
 
 Conventions of every function: ``x`` is a float64 panel (hours x columns; one dimension is one
 column); the window of row ``h`` is the slots ``h-lag-window+1 .. h-lag``; NaN and infinities are
@@ -10,8 +10,7 @@ slots that do not count; a result under ``min_obs`` counting slots is NaN.
 No statistic is updated from its neighbour by floating arithmetic, so a value is the same wherever the
 array starts, and one spike of 1e16 leaves no trace once it has left the window. Two ways lead there:
 
-* order statistics move values without arithmetic; counts are whole numbers; minima and maxima are
-  exact in any grouping;
+* counts are whole numbers; minima and maxima are exact in any grouping;
 * sums and moments cut time into blocks as long as the window (van Herk 1992, Gil & Werman 1993):
   every window is the end of one block and the beginning of the next, so it is put together from a sum
   that runs backwards to the border and one that runs forwards from it, in constant time a row. The
@@ -35,19 +34,19 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from regime_pipeline.numerics.order_statistics import (
+    RELATIVE_DISPERSION,
+    CodePanel,
+    FloatPanel,
+    _check,
+    _floor,
+    _panel,
+    median_of,
+    slide,
+)
 from regime_pipeline.numerics.stretches import in_stretches
 
-FloatPanel = npt.NDArray[np.float64]
-CodePanel = npt.NDArray[np.int8]
 CountPanel = npt.NDArray[np.int32]
-
-OK, INSUFFICIENT, ZERO_DISPERSION, INPUT_NULL = 0, 1, 2, 3
-CODE_REASONS = (None, "insufficient_history", "zero_dispersion", "input_null")
-"""Text of the codes that the z scores return."""
-
-RELATIVE_DISPERSION = 1e-12
-MAD_TO_SD = 1.4826
-MEAN_AD_TO_SD = 1.2533
 
 _SUM, _SCALED, _MEAN, _STD, _BOTH, _Z, _Z_ALL, _COUNT, _MIN, _MAX = range(10)
 _OUTPUTS = {_BOTH: 2, _Z_ALL: 3}
@@ -454,7 +453,7 @@ def _median(x, row, column, window):  # type: ignore[no-untyped-def]
     n = 0
     for h in range(row - 1, max(-1, row - window - 1), -1):
         n = slide(ordered, n, np.nan, x[h, column])
-    return _median_of(ordered, n)
+    return median_of(ordered, n)
 
 
 @_kernel
@@ -512,233 +511,6 @@ def _put(part, first, stop, left, out):  # type: ignore[no-untyped-def]
             flat[target + k] = np.int32(part[source + k])
 
 
-@numba.njit(cache=True, nogil=True)
-def _position(buffer, n, v):  # type: ignore[no-untyped-def]
-    """First index of ``buffer[:n]`` (ascending) whose value is not below ``v``."""
-    low = 0
-    while n > 0:
-        half = (n + 1) // 2
-        low += half if buffer[low + half - 1] < v else 0
-        n -= half
-    return low
-
-
-@numba.njit(cache=True, nogil=True)
-def slide(buffer, n, leaves, enters):  # type: ignore[no-untyped-def]
-    """The sorted buffer after one value left and one entered (non-finite: none); its new size."""
-    out, into = math.isfinite(leaves), math.isfinite(enters)
-    enters += 0.0  # a negative zero would make equal windows differ in a byte
-    if out and into:
-        # only what lies between the two moves
-        if leaves < enters:
-            at = _position(buffer, n, leaves)
-            to = _position(buffer, n, enters) - 1
-            for i in range(at, to):
-                buffer[i] = buffer[i + 1]
-            buffer[to] = enters
-        elif leaves > enters:
-            at = _position(buffer, n, leaves)
-            to = _position(buffer, n, enters)
-            for i in range(at, to, -1):
-                buffer[i] = buffer[i - 1]
-            buffer[to] = enters
-        return n
-    if out:
-        for i in range(_position(buffer, n, leaves), n - 1):
-            buffer[i] = buffer[i + 1]
-        return n - 1
-    if into:
-        to = _position(buffer, n, enters)
-        for i in range(n, to, -1):
-            buffer[i] = buffer[i - 1]
-        buffer[to] = enters
-        return n + 1
-    return n
-
-
-@numba.njit(cache=True, nogil=True)
-def _between(lower, upper, share):  # type: ignore[no-untyped-def]
-    return lower if lower == upper else lower * (1.0 - share) + upper * share
-
-
-@numba.njit(cache=True, nogil=True)
-def _median_of(buffer, n):  # type: ignore[no-untyped-def]
-    """Median of ``buffer[:n]``, ascending."""
-    half = n // 2
-    return buffer[half] if n % 2 == 1 else _between(buffer[half - 1], buffer[half], 0.5)
-
-
-@numba.njit(cache=True, nogil=True)
-def _merge_order(x, left, right, order_left, order_right, ranks, ordered):  # type: ignore[no-untyped-def]
-    """Ranks of two neighbouring blocks of ``x`` together, and the values in that order."""
-    i, j = 0, 0
-    n, m = order_left.size, order_right.size
-    for rank in range(n + m):
-        # a NaN sorts last within its block and never counts
-        take_left = i < n and (j == m or not x[right + order_right[j]] < x[left + order_left[i]])
-        at = left + order_left[i] if take_left else right + order_right[j]
-        i += 1 if take_left else 0
-        j += 0 if take_left else 1
-        ranks[at - left] = rank
-        ordered[rank] = x[at] + 0.0  # a negative zero would make equal windows differ in a byte
-
-
-@numba.njit(cache=True, nogil=True)
-def _walk(present, at, below, k):  # type: ignore[no-untyped-def]
-    """Move to the rank that is present with ``k`` present ones below it; rank and count below."""
-    while below > k:
-        at -= 1
-        below -= 1 if present[at] else 0
-    while below < k or not present[at]:
-        below += 1 if present[at] else 0
-        at += 1
-    return at, below
-
-
-@numba.njit(cache=True, nogil=True)
-def _quantile(x, orders, min_obs, lag, q, out):  # type: ignore[no-untyped-def]
-    """Two neighbouring blocks are ranked once; a pointer then walks over the ranks present.
-
-    ``orders`` sorts each block of ``x`` (columns x blocks x window).
-    """
-    columns, length = out.shape
-    window = orders.shape[2]
-    ranks = np.empty(2 * window, np.int64)
-    ordered = np.empty(2 * window)
-    present = np.zeros(2 * window + 1, np.bool_)
-    nothing = np.empty(0, np.int64)
-    for s in range(columns):
-        out[s, : min(lag, length)] = np.nan
-        before = nothing
-        for block, border in enumerate(range(0, length - lag, window)):
-            left = border - before.size
-            order = orders[s, block]
-            _merge_order(x[s], left, border, before, order, ranks, ordered)
-            n = 0
-            present[:] = False
-            for i in range(left, border):
-                if math.isfinite(x[s, i]):
-                    present[ranks[i - left]] = True
-                    n += 1
-            at, below = 0, 0  # values present before the pointer
-            for last in range(border, min(border + window, length - lag)):
-                if last - window >= 0 and math.isfinite(x[s, last - window]):
-                    rank = ranks[last - window - left]
-                    present[rank] = False
-                    below -= 1 if rank < at else 0
-                    n -= 1
-                if math.isfinite(x[s, last]):
-                    rank = ranks[last - left]
-                    present[rank] = True
-                    below += 1 if rank < at else 0
-                    n += 1
-                if n < min_obs or n == 0:
-                    out[s, last + lag] = np.nan
-                    continue
-                position = (n - 1) * q
-                k = math.floor(position)
-                at, below = _walk(present, at, below, k)
-                value, share = ordered[at], position - k
-                if share > 0.0 and k + 1 < n:
-                    upper = at + 1
-                    while not present[upper]:
-                        upper += 1
-                    value = _between(value, ordered[upper], share)
-                out[s, last + lag] = value
-            before = order
-
-
-@numba.njit(cache=True, nogil=True)
-def mad(buffer, n, centre):  # type: ignore[no-untyped-def]
-    """Median of |v - centre| over an ascending buffer.
-
-    The k nearest values lie together, so the k-th smallest distance is found by halving.
-    """
-    most = n // 2  # rank of the upper middle
-    right = _position(buffer, n, centre)
-    low, high = max(0, right - most - 1), min(right, n - most - 1)
-    # the first start of most + 1 neighbours that no later start improves on
-    while low < high:
-        at = (low + high) // 2
-        if centre - buffer[at] > buffer[at + most + 1] - centre:
-            low = at + 1
-        else:
-            high = at
-    last = low + most
-    left_away, right_away = abs(centre - buffer[low]), abs(buffer[last] - centre)
-    upper = max(left_away, right_away)
-    if n % 2 == 1:
-        return upper
-    # without the farther end, the nearest ``most`` values are left
-    if left_away >= right_away:
-        lower = max(abs(centre - buffer[low + 1]), right_away) if most > 1 else right_away
-    else:
-        lower = max(left_away, abs(buffer[last - 1] - centre)) if most > 1 else left_away
-    return 0.5 * (lower + upper)
-
-
-@numba.njit(cache=True, nogil=True)
-def _judge(value, centre, spread, constant, median, floor):  # type: ignore[no-untyped-def]
-    """(z, scale, code) of a value under a centre and a spread; NaN floor: no floor."""
-    flat = constant or spread <= RELATIVE_DISPERSION * max(abs(centre), RELATIVE_DISPERSION)
-    floored = not math.isnan(floor)
-    scale = max(spread, floor) if floored else spread
-    if math.isnan(value):
-        return np.nan, scale, 3
-    if not flat:
-        return (value - centre) / scale, scale, 0
-    if floored:
-        return (value - median) / scale, scale, 0
-    return np.nan, scale, 2
-
-
-@numba.njit(cache=True, nogil=True)
-def _lagged_mad_z(x, reference, window, min_obs, floor, z, median, scale, code):  # type: ignore[no-untyped-def]
-    columns, length = x.shape
-    buffer = np.empty(window + 1)
-    for s in range(columns):
-        n = 0
-        for h in range(length):
-            enters = reference[s, h - 1] if h >= 1 else np.nan
-            leaves = reference[s, h - 1 - window] if h - 1 - window >= 0 else np.nan
-            n = slide(buffer, n, leaves, enters)
-            value = x[s, h] if math.isfinite(x[s, h]) else np.nan
-            if n < min_obs or n == 0:
-                z[s, h] = np.nan
-                median[s, h] = np.nan
-                scale[s, h] = np.nan
-                code[s, h] = 3 if math.isnan(value) else 1
-                continue
-            centre = _median_of(buffer, n)
-            spread = MAD_TO_SD * mad(buffer, n, centre)
-            if spread <= RELATIVE_DISPERSION * max(abs(centre), RELATIVE_DISPERSION):
-                total = 0.0
-                for i in range(n):
-                    total += abs(buffer[i] - centre)
-                spread = MEAN_AD_TO_SD * (total / n)
-            median[s, h] = centre
-            z[s, h], scale[s, h], code[s, h] = _judge(
-                value, centre, spread, buffer[0] == buffer[n - 1], centre, floor
-            )
-
-
-def _columns(x: npt.ArrayLike) -> tuple[FloatPanel, tuple[int, ...]]:
-    """``x`` as columns x hours, contiguous, and its own shape."""
-    array = np.asarray(x, dtype="float64")
-    if array.ndim not in (1, 2):
-        raise ValueError(f"a panel has one or two dimensions, not {array.ndim}")
-    return np.ascontiguousarray(np.atleast_2d(array.T)), array.shape
-
-
-def _check(window: int, min_obs: int, lag: int) -> None:
-    if window < 1 or min_obs < 0 or min_obs > window or lag < 0:
-        raise ValueError(f"no window of {window} slots with at least {min_obs}, lag {lag}")
-
-
-def _back(columns: npt.NDArray, shape: tuple[int, ...]) -> npt.NDArray:
-    return np.ascontiguousarray(columns.T).reshape(shape)
-
-
 def _statistics(
     x: npt.ArrayLike,
     window: int,
@@ -749,10 +521,7 @@ def _statistics(
     floor: float = math.nan,
 ) -> tuple[list[FloatPanel], CountPanel]:
     """One panel or several; codes where it is a z, counts of a scaled sum."""
-    array = np.asarray(x, dtype="float64")
-    if array.ndim not in (1, 2):
-        raise ValueError(f"a panel has one or two dimensions, not {array.ndim}")
-    panel = np.ascontiguousarray(array if array.ndim == 2 else array[:, None])
+    panel, shape = _panel(x)
     length, width = panel.shape
     outs = np.empty((_OUTPUTS.get(what, 1), length, width))
     whole = np.empty((length, width) if what in (_Z, _Z_ALL, _SCALED) else (0, 0), dtype=np.int32)
@@ -765,7 +534,7 @@ def _statistics(
 
     unit, origin = (1, 0) if anchor is None else (window, lag - anchor)
     in_stretches(part, length, width, unit=unit, origin=origin, least=lag + window)
-    if array.ndim == 1:
+    if len(shape) == 1:
         return list(outs[:, :, 0]), whole.reshape(-1)
     return list(outs), whole
 
@@ -830,35 +599,6 @@ def rolling_count(x: npt.ArrayLike, window: int, min_obs: int = 0, *, lag: int =
     return _statistics(x, window, min_obs, lag, 0, _COUNT)[0][0]
 
 
-def rolling_quantile(
-    x: npt.ArrayLike, window: int, min_obs: int, q: float, *, lag: int = 0
-) -> FloatPanel:
-    """Quantile ``q`` of the counting slots, type 7 (Hyndman & Fan 1996)."""
-    _check(window, min_obs, lag)
-    if not 0.0 <= q <= 1.0:
-        raise ValueError(f"a quantile lies between 0 and 1, not at {q}")
-    columns, shape = _columns(x)
-    out = np.empty_like(columns)
-    blocks = np.full((len(columns), -(-columns.shape[1] // window), window), np.nan)
-    padded = blocks.reshape(len(columns), -1)
-    padded[:, : columns.shape[1]] = columns
-    _quantile(padded, np.argsort(blocks, axis=2), min_obs, lag, float(q), out)
-    return _back(out, shape)
-
-
-def rolling_median(x: npt.ArrayLike, window: int, min_obs: int, *, lag: int = 0) -> FloatPanel:
-    """Median of the counting slots."""
-    return rolling_quantile(x, window, min_obs, 0.5, lag=lag)
-
-
-def _floor(floor: float | None) -> float:
-    if floor is None:
-        return math.nan
-    if not (math.isfinite(floor) and floor > 0.0):
-        raise ValueError(f"a scale floor is a positive number, not {floor}")
-    return float(floor)
-
-
 def lagged_z(
     x: npt.ArrayLike,
     window: int,
@@ -890,59 +630,52 @@ def lagged_z_alone(
     return _statistics(x, window, max(min_obs, 2), 1, anchor, _Z)[0][0]
 
 
-def lagged_mad_z(
-    x: npt.ArrayLike,
-    window: int,
-    min_obs: int,
-    *,
-    floor: float | None = None,
-    reference: npt.ArrayLike | None = None,
-) -> tuple[FloatPanel, FloatPanel, FloatPanel, CodePanel]:
-    """Robust z under median and 1.4826 MAD of the ``window`` slots before the value.
+_CELLS = 1_024
+"""Paths that are summed side by side: few enough to stay in the innermost cache."""
 
-    Where the MAD is 0 the scale is 1.2533 times the mean absolute deviation around the median
-    (Iglewicz & Hoaglin 1993); constant windows and ``floor`` as in :func:`lagged_z`.
 
-    Args:
-        x: the values judged.
-        window: slots before the current one.
-        min_obs: least number of counting slots.
-        floor: least scale, or None.
-        reference: panel whose window judges ``x``; by default ``x`` itself.
+@_kernel
+def _step(x, h, k, least, last, present, steps, net):  # type: ignore[no-untyped-def]
+    """Steps of row ``h`` from the last value there was, and its net move; NaN where it has no ratio.
 
-    Returns:
-        ``(z, median, scale, code)``, codes as in :func:`lagged_z`.
+    A window that begins with a value has all its steps within itself, and one that is missing adds 0.
     """
-    _check(window, min_obs, 1)
-    columns, shape = _columns(x)
-    judge, judge_shape = (columns, shape) if reference is None else _columns(reference)
-    if judge_shape != shape:
-        raise ValueError(f"the reference has shape {judge_shape}, the values {shape}")
-    z, median, scale = (np.empty_like(columns) for _ in range(3))
-    code = np.empty(columns.shape, dtype=np.int8)
-    _lagged_mad_z(columns, judge, window, min_obs, _floor(floor), z, median, scale, code)
-    return _back(z, shape), _back(median, shape), _back(scale, shape), _back(code, shape)
+    for c in range(x.shape[1]):
+        v = x[h, c]
+        start = x[h - k, c] if h >= k else np.nan
+        there, began = abs(v) < np.inf, abs(start) < np.inf
+        steps[c] = abs(v - last[c]) if there else 0.0
+        last[c] = v if there else last[c]
+        present[c] += (1.0 if there else 0.0) - (1.0 if began else 0.0)
+        net[c] = abs(v - start) if there and began and present[c] >= least else np.nan
 
 
-@numba.njit(cache=True, nogil=True)
+@_kernel
 def _efficiency(x, k, least, out):  # type: ignore[no-untyped-def]
-    columns, length = x.shape
-    for s in range(columns):
-        out[s, : min(k, length)] = np.nan
-        for h in range(k, length):
-            out[s, h] = np.nan
-            start, end = x[s, h - k], x[s, h]
-            if not (math.isfinite(start) and math.isfinite(end)):
-                continue
-            path, last, present = 0.0, start, 0
-            for i in range(h - k + 1, h + 1):
-                v = x[s, i]
-                if math.isfinite(v):
-                    path += abs(v - last)
-                    last = v
-                    present += 1
-            if present >= least and path > 0.0:
-                out[s, h] = min(abs(end - start) / path, 1.0)
+    """Paths are summed in time order, for all windows of some rows at once."""
+    length, columns = x.shape
+    rows = max(1, _CELLS // max(columns, 1))
+    before = (k - 1) * columns  # cells of the rows before these
+    steps, path = np.zeros(before + rows * columns), np.empty(rows * columns)
+    last, present = np.zeros(columns), np.zeros(columns)
+    for first in range(0, length, rows):
+        end = min(first + rows, length)
+        size = (end - first) * columns
+        for h in range(first, end):
+            at = before + (h - first) * columns
+            _step(x, h, k, least, last, present, steps[at : at + columns], out[h])
+        path[:] = 0.0
+        for j in range(k):
+            part = steps[j * columns : j * columns + size]
+            for i in range(size):
+                path[i] += part[i]
+        found = out[first:end].reshape(size)
+        for i in range(size):
+            ratio = found[i] / path[i]
+            ratio = 1.0 if ratio > 1.0 else ratio
+            found[i] = ratio if path[i] > 0.0 else np.nan
+        for i in range(before):
+            steps[i] = steps[i + size]
 
 
 def efficiency_ratio(x: npt.ArrayLike, k: int, min_obs: int) -> FloatPanel:
@@ -952,7 +685,7 @@ def efficiency_ratio(x: npt.ArrayLike, k: int, min_obs: int) -> FloatPanel:
     0.
     """
     _check(k, min_obs, 0)
-    columns, shape = _columns(x)
-    out = np.empty_like(columns)
-    _efficiency(columns, k, min_obs, out)
-    return _back(out, shape)
+    panel, shape = _panel(x)
+    out = np.empty_like(panel)
+    _efficiency(panel, k, min_obs, out)
+    return out.reshape(shape)

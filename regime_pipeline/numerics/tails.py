@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from regime_pipeline.numerics.rolling import slide
+from regime_pipeline.numerics.order_statistics import slide
 
 Floats = npt.NDArray[np.float64]
 

@@ -160,7 +160,7 @@ def _level(values: FloatPanel, end: int) -> FloatPanel:
 
 def _counts(found: Panels, ends: npt.NDArray[np.int64]) -> FloatPanel:
     """|robust z| of each day's row count under the 30 days before: days x series."""
-    from regime_pipeline.numerics.rolling import lagged_mad_z
+    from regime_pipeline.numerics.order_statistics import lagged_mad_z
 
     present = np.isfinite(next(iter(found.values.values())))
     before, after = found.first_hour % 24, -(found.first_hour + len(present)) % 24

@@ -40,7 +40,7 @@ def jumps(candles: pd.DataFrame, params: QualityParams) -> Judged:
         candles: rows of ``raw.candles``, 1h, with 31 days before what is judged.
         params: tolerances.
     """
-    from regime_pipeline.numerics.rolling import lagged_mad_z, rolling_median
+    from regime_pipeline.numerics.order_statistics import lagged_mad_z, rolling_median
 
     # a withheld row is known by all of its key
     found = panels(candles, ["close"], (*SERIES, "timeframe"))

@@ -83,7 +83,7 @@ def trend_z(log_close: FloatPanel, first_bar: int, windows: FrameWindows) -> Flo
 
 def volume_z(volume: FloatPanel, first_hour: int, timeframe: str) -> FloatPanel:
     """Robust lagged z of log volume; of an hourly bar among the same hours of earlier weeks."""
-    from regime_pipeline.numerics.rolling import lagged_mad_z
+    from regime_pipeline.numerics.order_statistics import lagged_mad_z
 
     log_volume = np.full_like(volume, np.nan)
     np.log(volume, out=log_volume, where=volume > 0.0)
@@ -177,7 +177,8 @@ def frame_state(bars: Bars, params: TimeframeParams) -> FrameState:
     Windows exclude the current bar, 45 of 50 bars needed (1w: 26 of 30); a missing bar is a slot
     that does not count.
     """
-    from regime_pipeline.numerics.rolling import lagged_z_alone, rolling_quantile
+    from regime_pipeline.numerics.order_statistics import rolling_quantile
+    from regime_pipeline.numerics.rolling import lagged_z_alone
 
     windows = WINDOWS[bars.timeframe]
     first_bar = bars.first // bars.hours

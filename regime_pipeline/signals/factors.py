@@ -16,15 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from regime_pipeline.numerics.normal import phi
-from regime_pipeline.numerics.panel import FloatPanel
-from regime_pipeline.numerics.rolling import (
+from regime_pipeline.numerics.order_statistics import (
     INSUFFICIENT,
     ZERO_DISPERSION,
-    lagged_z,
-    rolling_count,
     rolling_median,
-    rolling_sum,
 )
+from regime_pipeline.numerics.panel import FloatPanel
+from regime_pipeline.numerics.rolling import lagged_z, rolling_count, rolling_sum
 from regime_pipeline.signals import momentum as maths
 from regime_pipeline.signals.scores import Z_CLIP, score_of
 

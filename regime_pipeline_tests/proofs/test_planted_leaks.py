@@ -24,7 +24,7 @@ from regime_pipeline.features import (
     volatility_outlook,
     volatility_regimes,
 )
-from regime_pipeline.numerics import rolling, tails
+from regime_pipeline.numerics import order_statistics, rolling, tails
 from regime_pipeline.quality import prices
 from regime_pipeline.regimes import timeframe_regimes
 from regime_pipeline.signals import momentum
@@ -176,7 +176,7 @@ AHEAD = (
     Leak(
         "scaling by the whole sample",
         ("features.volatility_regimes",),
-        wrapped(rolling, "rolling_median", _whole_sample),
+        wrapped(order_statistics, "rolling_median", _whole_sample),
     ),
     Leak(
         "an hour filled from the one after it",
@@ -450,7 +450,7 @@ PRESENT = (
     Leak(
         "a baseline that overlaps what it judges",
         ("features.volatility_regimes",),
-        wrapped(rolling, "rolling_median", _lag_lost),
+        wrapped(order_statistics, "rolling_median", _lag_lost),
     ),
     Leak(
         "a mean baseline that overlaps what it judges",
