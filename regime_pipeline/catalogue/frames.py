@@ -45,6 +45,8 @@ def _cast(values: pd.Series, field: Field) -> pd.Series:
     dtype = DTYPES[field.kind]
     if str(values.dtype) == dtype:
         return values
+    if isinstance(values.dtype, pd.DatetimeTZDtype):
+        return values.dt.tz_convert("UTC").dt.as_unit("us")
     if field.kind is Kind.TIMESTAMP:
         stamped = pd.to_datetime(values, utc=True)
         return stamped.dt.as_unit("us")
@@ -80,7 +82,8 @@ def conform(frame: pd.DataFrame, table: Table, *, missing_ok: bool = True) -> pd
             columns[name] = _cast(frame[name], FIELDS[name])
         except (TypeError, ValueError, OverflowError) as error:
             raise ContractError(f"{table.full_name}.{name}: {error}") from error
-    return pd.DataFrame(columns, index=frame.index)
+    # copied when written to: one block for all columns of a type would cost more than their checks
+    return pd.DataFrame(columns, index=frame.index, copy=False)
 
 
 @cache

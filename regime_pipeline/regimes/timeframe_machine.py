@@ -1,6 +1,6 @@
-"""The state machine behind the primary regime and its confirmation.
+"""The state machine behind the primary regime and its confirmation, and how labels go together.
 
-Belongs here: the compiled loop only; the meaning is in ``timeframe_regimes``. Importing this module
+Belongs here: the compiled loops only; the meaning is in ``timeframe_regimes``. Importing this module
 imports numba.
 
 Every row is decided by a machine of its own that starts fresh ``lookback`` rows earlier, from the raw
@@ -12,6 +12,7 @@ only in rows that could be confirmed at all.
 from __future__ import annotations
 
 import numba
+import numpy as np
 
 
 @numba.njit(cache=True, nogil=True)
@@ -102,3 +103,58 @@ def run(raw, group, lookback, restart_after, confirmations, primary_out, confirm
                 confirmed_out[s, h] = _confirmation(
                     raw[s], group[s], first, h, restart_after, confirmations
                 )
+
+
+@numba.njit(cache=True, nogil=True)
+def _count(signs, known, h, by, sums):  # type: ignore[no-untyped-def]
+    """Take the labels of a row into the sums of every pair of frames, or out of them (``by`` -1)."""
+    pair = -1
+    for i in range(len(signs)):
+        for j in range(i):
+            pair += 1
+            for c in range(signs.shape[2]):
+                both = by * known[i, h, c] * known[j, h, c]
+                a, b = signs[i, h, c], signs[j, h, c]
+                sums[pair, 0, c] += both
+                sums[pair, 1, c] += both * a
+                sums[pair, 2, c] += both * b
+                sums[pair, 3, c] += both * a * a
+                sums[pair, 4, c] += both * b * b
+                sums[pair, 5, c] += both * a * b
+
+
+@numba.njit(cache=True, nogil=True)
+def shared_votes(signs, known, first, window, least, out):  # type: ignore[no-untyped-def]
+    """Twice the sum of the squared correlations of the frames that have a label in a row.
+
+    Whole numbers until the last step, so a sum is the same wherever it began.
+
+    Args:
+        signs: 1, -1 or 0, frames x hours x columns.
+        known: 1 where the frame has a label, else 0.
+        first: first row wanted.
+        window: rows before a row over which its correlations are taken.
+        least: fewer common rows, or a side that never changed, give NaN.
+        out: rows from ``first`` on x columns.
+    """
+    frames, length, columns = signs.shape
+    sums = np.zeros((frames * (frames - 1) // 2, 6, columns))
+    start = max(0, first - window)
+    for h in range(start, length):
+        if h >= first:
+            out[h - first] = 0.0
+            pair = -1
+            for i in range(frames):
+                for j in range(i):
+                    pair += 1
+                    for c in range(columns):
+                        if known[i, h, c] * known[j, h, c] == 0:
+                            continue
+                        n, sa, sb = sums[pair, 0, c], sums[pair, 1, c], sums[pair, 2, c]
+                        spread = (n * sums[pair, 3, c] - sa * sa) * (n * sums[pair, 4, c] - sb * sb)
+                        cross = n * sums[pair, 5, c] - sa * sb
+                        usable = n >= least and spread > 0.0
+                        out[h - first, c] += 2.0 * (cross * cross / spread) if usable else np.nan
+        _count(signs, known, h, 1, sums)
+        if h - window >= start:
+            _count(signs, known, h - window, -1, sums)

@@ -175,32 +175,15 @@ def effective_votes(labels: Codes, first: int) -> FloatPanel:
         labels: label codes, frames x rows x columns, -1 null, with 2160 rows before ``first``.
         first: first row wanted.
     """
-    sign = np.where(labels == IGNITION, 1, np.where(labels == COOLING, -1, 0))
-    known = labels >= 0
-    rows = labels.shape[1] - first
-    squares = np.zeros((rows, labels.shape[2]))
+    from regime_pipeline.regimes.timeframe_machine import shared_votes
+
+    signs = (labels == IGNITION).astype(np.int8) - (labels == COOLING)
+    known = (labels >= 0).astype(np.int8)
+    squares = np.empty(labels[0, first:].shape)
+    shared_votes(signs, known, first, VOTES_WINDOW, MIN_VOTES, squares)
     available = known[:, first:].sum(axis=0).astype("float64")
-    for i in range(len(labels)):
-        for j in range(i):
-            both = (known[i] & known[j]).astype(np.int64)
-            a, b = sign[i] * both, sign[j] * both
-            n, sa, sb, saa, sbb, sab = (
-                _window_sum(x, first) for x in (both, a, b, a * a, b * b, a * b)
-            )
-            spread = (n * saa - sa * sa) * (n * sbb - sb * sb)
-            cross = n * sab - sa * sb
-            usable = (n >= MIN_VOTES) & (spread > 0)
-            rho2 = np.where(usable, cross.astype("float64") ** 2 / np.maximum(spread, 1), np.nan)
-            squares += np.where(both[first:] > 0, 2.0 * rho2, 0.0)
     voted = np.where(available >= MIN_FRAMES, available, np.nan)
     return voted**2 / (voted + squares)
-
-
-def _window_sum(values: npt.NDArray[np.int64], first: int) -> npt.NDArray[np.int64]:
-    """Sum over the window before every row from ``first`` on; whole numbers, so exact."""
-    total = np.concatenate([np.zeros((1, values.shape[1]), np.int64), np.cumsum(values, axis=0)])
-    end = np.arange(first, len(values))
-    return np.asarray(total[end] - total[np.maximum(end - VOTES_WINDOW, 0)])
 
 
 def _legacy_columns(codes: Codes) -> dict[str, npt.NDArray]:
