@@ -25,16 +25,16 @@ import numpy as np
 import numpy.typing as npt
 from numba.cpython.unsafe import numbers
 
+from regime_pipeline.numerics.conventions import (
+    RELATIVE_DISPERSION,
+    CodePanel,
+    as_panel,
+    check_window,
+    scale_floor,
+)
+from regime_pipeline.numerics.panel import FloatPanel
 from regime_pipeline.numerics.stretches import in_stretches
 
-FloatPanel = npt.NDArray[np.float64]
-CodePanel = npt.NDArray[np.int8]
-
-OK, INSUFFICIENT, ZERO_DISPERSION, INPUT_NULL = 0, 1, 2, 3
-CODE_REASONS = (None, "insufficient_history", "zero_dispersion", "input_null")
-"""Text of the codes that the z scores return."""
-
-RELATIVE_DISPERSION = 1e-12
 MAD_TO_SD = 1.4826
 MEAN_AD_TO_SD = 1.2533
 
@@ -60,27 +60,6 @@ _U = np.uint64(_LANES)
 _PLANE = (_NARROW + 2) * _LANES
 _LEAVES, _ENTERS, _KEPT = (np.uint64(k * _PLANE) for k in (1, 2, 3))
 """Planes of the scratch array behind the sorted rows themselves."""
-
-
-def _check(window: int, min_obs: int, lag: int) -> None:
-    if window < 1 or min_obs < 0 or min_obs > window or lag < 0:
-        raise ValueError(f"no window of {window} slots with at least {min_obs}, lag {lag}")
-
-
-def _floor(floor: float | None) -> float:
-    if floor is None:
-        return math.nan
-    if not (math.isfinite(floor) and floor > 0.0):
-        raise ValueError(f"a scale floor is a positive number, not {floor}")
-    return float(floor)
-
-
-def _panel(x: npt.ArrayLike) -> tuple[FloatPanel, tuple[int, ...]]:
-    """``x`` as hours x columns in one layout, for which the kernels are compiled; its own shape."""
-    array = np.require(x, "float64", ["C", "W"])
-    if array.ndim not in (1, 2):
-        raise ValueError(f"a panel has one or two dimensions, not {array.ndim}")
-    return array if array.ndim == 2 else array[:, None], array.shape
 
 
 @_kernel
@@ -473,10 +452,10 @@ def rolling_quantile(
     x: npt.ArrayLike, window: int, min_obs: int, q: float, *, lag: int = 0
 ) -> FloatPanel:
     """Quantile ``q`` of the counting slots, type 7 (Hyndman & Fan 1996)."""
-    _check(window, min_obs, lag)
+    check_window(window, min_obs, lag)
     if not 0.0 <= q <= 1.0:
         raise ValueError(f"a quantile lies between 0 and 1, not at {q}")
-    panel, shape = _panel(x)
+    panel, shape = as_panel(x)
     out = np.empty_like(panel)
     together = max(_TOGETHER, min(8 * window, 8_000), window)
     digit = min(_DIGIT, together.bit_length())
@@ -518,15 +497,15 @@ def lagged_mad_z(
     Returns:
         ``(z, median, scale, code)``, codes as in :func:`lagged_z`.
     """
-    _check(window, min_obs, 1)
-    panel, shape = _panel(x)
-    judge, judge_shape = (panel, shape) if reference is None else _panel(reference)
+    check_window(window, min_obs, 1)
+    panel, shape = as_panel(x)
+    judge, judge_shape = (panel, shape) if reference is None else as_panel(reference)
     if judge_shape != shape:
         raise ValueError(f"the reference has shape {judge_shape}, the values {shape}")
     z, median, scale = (np.empty_like(panel) for _ in range(3))
     code = np.empty(panel.shape, dtype=np.int8)
     length, columns = panel.shape
-    given = panel, judge, window, max(min_obs, 1), _floor(floor)
+    given = panel, judge, window, max(min_obs, 1), scale_floor(floor)
 
     def some_rows(first: int, stop: int) -> None:
         _lagged_mad_z(*given, first, stop, 0, columns, z, median, scale, code)

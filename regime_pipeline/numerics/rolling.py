@@ -34,19 +34,17 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from regime_pipeline.numerics.order_statistics import (
+from regime_pipeline.numerics.conventions import (
     RELATIVE_DISPERSION,
     CodePanel,
-    FloatPanel,
-    _check,
-    _floor,
-    _panel,
-    median_of,
-    slide,
+    CountPanel,
+    as_panel,
+    check_window,
+    scale_floor,
 )
+from regime_pipeline.numerics.order_statistics import median_of, slide
+from regime_pipeline.numerics.panel import FloatPanel
 from regime_pipeline.numerics.stretches import in_stretches
-
-CountPanel = npt.NDArray[np.int32]
 
 _SUM, _SCALED, _MEAN, _STD, _BOTH, _Z, _Z_ALL, _COUNT, _MIN, _MAX = range(10)
 _OUTPUTS = {_BOTH: 2, _Z_ALL: 3}
@@ -393,7 +391,7 @@ def _chunk(  # type: ignore[no-untyped-def]
         if owed and what in (_Z, _Z_ALL):
             value = _pack(x, begin, end, left, judged)
             _scores(
-                x, begin, left, value, window, least, floor,
+                x, begin, left, _LANES, value, window, least, floor,
                 spare, out, second, third, scratch[3, :m],
             )  # fmt: skip
             _put(scratch[3], begin, end, left, whole)
@@ -436,7 +434,7 @@ def _each_afresh(x, window, least, lag, what, floor, first, stop, outs, whole): 
         if what in (_Z, _Z_ALL):
             value = series[first:stop].copy()
             _scores(
-                x, first, column, value, window, least, floor,
+                x, first, column, 1, value, window, least, floor,
                 spare, out[0], out[1], out[2], out[3],
             )  # fmt: skip
             for at in range(rows):
@@ -470,9 +468,9 @@ def _finish(what, least, count, mean, squares, out):  # type: ignore[no-untyped-
 
 @_kernel
 def _scores(  # type: ignore[no-untyped-def]
-    x, first, left, value, window, least, floor, moments, out, mean_out, sd_out, code
+    x, first, left, lanes, value, window, least, floor, moments, out, mean_out, sd_out, code
 ):
-    """Scores of values that stand side by side in rows from ``x[first, left]`` on.
+    """Scores of values that stand so many ``lanes`` side by side, from ``x[first, left]`` on.
 
     ``out`` holds the standard deviations at first. The loops are many and simple: each is one of
     vectors.
@@ -492,7 +490,6 @@ def _scores(  # type: ignore[no-untyped-def]
         code[i] = judged if abs(value[i]) < np.inf else 3.0
     if floored:
         # no dispersion: a distance from the median, in floors
-        lanes = 1 if moments.shape[0] == 3 else _LANES
         for i in range(size):
             flat = not out[i] > RELATIVE_DISPERSION * max(abs(mean[i]), RELATIVE_DISPERSION)
             if flat and squares[i] > 0.0 and code[i] == 0.0:
@@ -521,7 +518,7 @@ def _statistics(
     floor: float = math.nan,
 ) -> tuple[list[FloatPanel], CountPanel]:
     """One panel or several; codes where it is a z, counts of a scaled sum."""
-    panel, shape = _panel(x)
+    panel, shape = as_panel(x)
     length, width = panel.shape
     outs = np.empty((_OUTPUTS.get(what, 1), length, width))
     whole = np.empty((length, width) if what in (_Z, _Z_ALL, _SCALED) else (0, 0), dtype=np.int32)
@@ -543,7 +540,7 @@ def rolling_sum(
     x: npt.ArrayLike, window: int, min_obs: int, *, lag: int = 0, anchor: int | None = None
 ) -> FloatPanel:
     """Sum of the counting slots (not scaled for the missing ones)."""
-    _check(window, min_obs, lag)
+    check_window(window, min_obs, lag)
     return _statistics(x, window, max(min_obs, 1), lag, anchor, _SUM)[0][0]
 
 
@@ -551,7 +548,7 @@ def rolling_scaled_sum(
     x: npt.ArrayLike, window: int, min_obs: int, *, lag: int = 0, anchor: int
 ) -> tuple[FloatPanel, CountPanel]:
     """Sum of the counting slots times ``window / n``, and ``n``, their number (0 where none is)."""
-    _check(window, min_obs, lag)
+    check_window(window, min_obs, lag)
     (scaled,), count = _statistics(x, window, max(min_obs, 1), lag, anchor, _SCALED)
     return scaled, count
 
@@ -560,7 +557,7 @@ def rolling_mean(
     x: npt.ArrayLike, window: int, min_obs: int, *, lag: int = 0, anchor: int | None = None
 ) -> FloatPanel:
     """Mean of the counting slots; of a constant window exactly its value."""
-    _check(window, min_obs, lag)
+    check_window(window, min_obs, lag)
     return _statistics(x, window, max(min_obs, 1), lag, anchor, _MEAN)[0][0]
 
 
@@ -568,7 +565,7 @@ def rolling_std(
     x: npt.ArrayLike, window: int, min_obs: int, *, lag: int = 0, anchor: int | None = None
 ) -> FloatPanel:
     """Standard deviation, ddof 1; of a constant window exactly 0, of one slot NaN."""
-    _check(window, min_obs, lag)
+    check_window(window, min_obs, lag)
     return _statistics(x, window, max(min_obs, 2), lag, anchor, _STD)[0][0]
 
 
@@ -576,26 +573,26 @@ def rolling_moments(
     x: npt.ArrayLike, window: int, min_obs: int, *, lag: int = 0, anchor: int | None = None
 ) -> tuple[FloatPanel, FloatPanel]:
     """:func:`rolling_mean` and :func:`rolling_std` in one pass, both null under two slots."""
-    _check(window, min_obs, lag)
+    check_window(window, min_obs, lag)
     sd, mean = _statistics(x, window, max(min_obs, 2), lag, anchor, _BOTH)[0]
     return mean, sd
 
 
 def rolling_min(x: npt.ArrayLike, window: int, min_obs: int, *, lag: int = 0) -> FloatPanel:
     """Smallest counting slot."""
-    _check(window, min_obs, lag)
+    check_window(window, min_obs, lag)
     return _statistics(x, window, max(min_obs, 1), lag, 0, _MIN)[0][0]
 
 
 def rolling_max(x: npt.ArrayLike, window: int, min_obs: int, *, lag: int = 0) -> FloatPanel:
     """Largest counting slot."""
-    _check(window, min_obs, lag)
+    check_window(window, min_obs, lag)
     return _statistics(x, window, max(min_obs, 1), lag, 0, _MAX)[0][0]
 
 
 def rolling_count(x: npt.ArrayLike, window: int, min_obs: int = 0, *, lag: int = 0) -> FloatPanel:
     """Number of counting slots, as float; NaN under ``min_obs``."""
-    _check(window, min_obs, lag)
+    check_window(window, min_obs, lag)
     return _statistics(x, window, min_obs, lag, 0, _COUNT)[0][0]
 
 
@@ -617,8 +614,10 @@ def lagged_z(
         ``(z, mean, sd, code)``: sd after the floor; code 0 ok, 1 insufficient, 2 zero dispersion,
         3 the value itself is null (mean and sd are given wherever the window has enough slots).
     """
-    _check(window, min_obs, 1)
-    (z, mean, sd), code = _statistics(x, window, max(min_obs, 2), 1, anchor, _Z_ALL, _floor(floor))
+    check_window(window, min_obs, 1)
+    (z, mean, sd), code = _statistics(
+        x, window, max(min_obs, 2), 1, anchor, _Z_ALL, scale_floor(floor)
+    )
     return z, mean, sd, code.astype(np.int8)
 
 
@@ -626,7 +625,7 @@ def lagged_z_alone(
     x: npt.ArrayLike, window: int, min_obs: int, *, anchor: int | None = None
 ) -> FloatPanel:
     """The z of :func:`lagged_z`: memory for what nobody reads costs more than the arithmetic."""
-    _check(window, min_obs, 1)
+    check_window(window, min_obs, 1)
     return _statistics(x, window, max(min_obs, 2), 1, anchor, _Z)[0][0]
 
 
@@ -684,8 +683,8 @@ def efficiency_ratio(x: npt.ArrayLike, k: int, min_obs: int) -> FloatPanel:
     NaN without both ends, with fewer than ``min_obs`` of the k slots after the first, or on a path of
     0.
     """
-    _check(k, min_obs, 0)
-    panel, shape = _panel(x)
+    check_window(k, min_obs, 0)
+    panel, shape = as_panel(x)
     out = np.empty_like(panel)
     _efficiency(panel, k, min_obs, out)
     return out.reshape(shape)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from regime_pipeline.catalogue.fields.regimes import LABELS
 from regime_pipeline.market.candles import FRAME_HOURS, Bars
 from regime_pipeline.numerics.cells import each_cell, log_ratio
+from regime_pipeline.numerics.conventions import RELATIVE_DISPERSION
 from regime_pipeline.numerics.panel import FloatPanel
 from regime_pipeline.settings import TimeframeParams
 
@@ -72,7 +73,7 @@ def trend_z(log_close: FloatPanel, first_bar: int, windows: FrameWindows) -> Flo
 
     ``first_bar`` counts the bars from 1970 to the first row.
     """
-    from regime_pipeline.numerics.rolling import RELATIVE_DISPERSION, rolling_moments
+    from regime_pipeline.numerics.rolling import rolling_moments
 
     step = log_close - shifted(log_close, 1)
     mean, sd = rolling_moments(step, windows.window, windows.min_obs, lag=1, anchor=first_bar)

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
+from regime_pipeline.numerics.conventions import CodePanel
 from regime_pipeline.numerics.panel import FloatPanel
-from regime_pipeline.numerics.rolling import CodePanel, rolling_count
+from regime_pipeline.numerics.rolling import rolling_count
 
 DECAY = 0.94
 LAGS = 447

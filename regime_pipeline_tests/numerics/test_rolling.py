@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regime_pipeline.numerics import rolling
+from regime_pipeline.numerics.conventions import INPUT_NULL, OK, ZERO_DISPERSION
 from regime_pipeline.numerics.normal import phi
-from regime_pipeline.numerics.order_statistics import INPUT_NULL, OK, ZERO_DISPERSION
 from regime_pipeline_tests.numerics.windows import (
     MIN,
     QUICKLY,
