@@ -79,6 +79,8 @@ class SourceAnswer:
         host: host and port asked.
         is_reachable: whether it answers us; None when it was not asked.
         latency_ms: of the request, null without an answer.
+        clock_ahead_s: how far our clock is ahead of the server's, whole seconds; null where it told
+            no time.
         key: ``not needed``, ``missing`` or ``present``.
         key_fingerprint: tells keys apart; null without one.
         plan: as its rate limit tells, null when it does not.
@@ -93,6 +95,7 @@ class SourceAnswer:
     host: str
     is_reachable: bool | None
     latency_ms: float | None
+    clock_ahead_s: int | None
     key: str
     key_fingerprint: str | None
     plan: str | None
@@ -132,7 +135,7 @@ def _ask(
     if name not in SOURCES:
         known = ", ".join(SOURCES)
         return SourceAnswer(
-            name, "", None, None, "not needed", None, None, (), Breaker(), "ValueError",
+            name, "", None, None, None, "not needed", None, None, (), Breaker(), "ValueError",
             "there is no such source", f"REGIME_SOURCES may name {known}",
         )  # fmt: skip
     source = effective_source(settings, SOURCES[name])
@@ -141,12 +144,13 @@ def _ask(
     key: SecretStr | None = getattr(settings, source.key_setting) if source.key_setting else None
     failure: ProviderError | None = None
     latency: float | None = None
+    ahead: int | None = None
     if source.key_setting and key is None:
         failure = AuthError(f"no {source.key_setting.upper()} is set")
     elif asking:
         began = time.monotonic()
         try:
-            _request(source, address, key, client)
+            ahead = _request(source, address, key, client)
         except ProviderError as error:
             failure = error
         if failure is None or failure.was_sent:
@@ -157,6 +161,7 @@ def _ask(
         host=host,
         is_reachable=_is_reachable(failure, latency),
         latency_ms=None if latency is None or _is_away(failure) else round(latency, 1),
+        clock_ahead_s=ahead,
         key="not needed" if not source.key_setting else "present" if key else "missing",
         key_fingerprint=fingerprint(key) or None,
         plan=_plan(source.name, standing.budgets),
@@ -168,7 +173,8 @@ def _ask(
     )
 
 
-def _request(source: Source, address: str, key: SecretStr | None, client: HttpClient) -> None:
+def _request(source: Source, address: str, key: SecretStr | None, client: HttpClient) -> int | None:
+    """Seconds by which our clock is ahead of the server's, None where it told no time."""
     probe = PROBES.get(source.name, Probe("/"))
 
     def parse(body: bytes) -> None:
@@ -183,7 +189,12 @@ def _request(source: Source, address: str, key: SecretStr | None, client: HttpCl
     headers = {}
     if key is not None and source.key_header is not None:
         headers[source.key_header] = source.key_prefix + key.get_secret_value()
-    client.get(source.name, address, probe.path, dict(probe.params), parse=parse, headers=headers)
+    reply = client.get(
+        source.name, address, probe.path, dict(probe.params), parse=parse, headers=headers
+    )
+    if reply.http_date is None:
+        return None
+    return round((reply.fetched_at - reply.http_date - reply.age).total_seconds())
 
 
 def _is_away(failure: ProviderError | None) -> bool:

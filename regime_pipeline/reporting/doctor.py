@@ -7,6 +7,7 @@ asking providers (``providers.probe``), Dagster (the caller hands that check in)
 from __future__ import annotations
 
 import shutil
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
@@ -20,6 +21,7 @@ from regime_pipeline.catalogue.registry import TABLES
 from regime_pipeline.providers.breaker import State
 from regime_pipeline.providers.budgets import SHARE
 from regime_pipeline.providers.gate import HostGate
+from regime_pipeline.providers.http import CLOCKS_APART
 from regime_pipeline.providers.landing import LandingError, LandingStore
 from regime_pipeline.providers.probe import SourceAnswer, ask_all
 from regime_pipeline.providers.registry import SOURCES
@@ -27,7 +29,7 @@ from regime_pipeline.reporting.coverage import MISSED, troubled_hours
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
 from regime_pipeline.storage.errors import redact
-from regime_pipeline.windows import HOUR, Clock, Window
+from regime_pipeline.windows import HOUR, Clock, FixedClock, Window
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -181,6 +183,8 @@ def examine(
     ]
     if database is not None:
         mine.append(_missed_hours(database, now, needed))
+    if not isinstance(clock, FixedClock):  # one that stands still has nothing to be compared with
+        mine.append(_clock(answers))
     every = (*checks, _landing(settings), _disk(settings.home), *mine)
     return Diagnosis(settings.origin, now, tuple(states), every)
 
@@ -256,6 +260,26 @@ def _missed_hours(database: Database, now: datetime, needed: frozenset[str]) -> 
     )
 
 
+def _clock(answers: Sequence[SourceAnswer]) -> Check:
+    """This machine's clock against what most servers say."""
+    told = [a.clock_ahead_s for a in answers if a.clock_ahead_s is not None]
+    if not told:
+        return Check("clock", None, "no source told its time")
+    ahead = int(statistics.median_low(told))
+    way = "ahead of" if ahead > 0 else "behind"
+    text = f"{abs(ahead)} s {way} what {len(told)} sources say" if ahead else "as the sources say"
+    wrong = abs(ahead) > CLOCKS_APART.total_seconds()
+    return Check(
+        "clock",
+        not wrong,
+        text,
+        "set this machine's clock (NTP): replies are stamped by their server's clock meanwhile, but "
+        "schedules and partitions follow this one"
+        if wrong
+        else None,
+    )
+
+
 def _landing(settings: Settings) -> Check:
     try:
         LandingStore.of(settings).check()
@@ -304,6 +328,7 @@ def _source_json(s: SourceState) -> dict[str, Any]:
         "host": a.host,
         "reachable": a.is_reachable,
         "latency_ms": a.latency_ms,
+        "clock_ahead_s": a.clock_ahead_s,
         "key": a.key,
         "key_fingerprint": a.key_fingerprint,
         "plan": a.plan,

@@ -7,7 +7,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from regime_pipeline.simulator.server import SimulatorServer
 from regime_pipeline.simulator.tape import SyntheticTape
 from regime_pipeline.storage.database import Database
 from regime_pipeline.storage.warehouse import Warehouse
-from regime_pipeline.windows import HOUR, FixedClock, utc
+from regime_pipeline.windows import HOUR, FixedClock, SystemClock, utc
 
 NOW = utc("2024-06-01")
 CLOCK = FixedClock(NOW)
@@ -188,6 +189,33 @@ def test_fault_19_freshness_is_judged_by_the_rows_and_not_by_the_fetch(
     with database.connect() as connection:
         connection.execute("delete from ops.fetch_log where fetch_id = 'f'")
     assert look(settings, database).is_ok, "a backfill of old days says nothing about now"
+
+
+@dataclass(frozen=True)
+class Apart(SystemClock):
+    """A machine whose clock is wrong."""
+
+    by: timedelta
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.by
+
+
+@pytest.mark.parametrize(("minutes", "text"), [(0, "say"), (-10, "behind what"), (7, "ahead of")])
+def test_a_clock_that_no_source_agrees_with_is_a_finding(
+    minutes: int, text: str, simulator: SimulatorServer, tmp_path: Path
+) -> None:
+    settings = settings_for(simulator, tmp_path)
+    clock = Apart(timedelta(minutes=minutes))
+    found = examine(settings, clock, gate=gate_for(settings, None), database=None)
+    (check,) = [c for c in found.checks if c.name == "clock"]
+    assert check.is_ok is (minutes == 0)
+    assert text in check.detail
+    if minutes:
+        assert "NTP" in (check.advice or "")
+        told = [s["clock_ahead_s"] for s in to_json(found)["sources"]]
+        known = [t for t in told if t is not None]
+        assert known and all(abs(t - 60 * minutes) <= 3 for t in known)
 
 
 def test_unwritable_landing_store_is_a_finding(simulator: SimulatorServer, tmp_path: Path) -> None:
