@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import regime_pipeline
+from regime_pipeline.numerics.compiled import files_behind
 
 ROOT = Path(regime_pipeline.__file__).parent
 PACKAGE = "regime_pipeline"
@@ -117,10 +118,40 @@ def test_pure_packages_have_no_io_and_no_clock(path: Path) -> None:
     roots = {i.split(".")[0] for i in imported(tree, name(path))}
     if name(path) == "numerics/stretches.py":
         roots -= {"os"}  # a forked process must forget the threads of its parent
+    if name(path) == "numerics/compiled.py":
+        roots -= {"pathlib"}  # a compiled kernel is out of date when a source file is
     assert not roots & NO_IO
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             assert node.func.id not in ("open", "print", "input"), name(path)
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in modules() if name(p) != "numerics/compiled.py"], ids=name
+)
+def test_kernels_are_compiled_by_the_decorators_of_this_package(path: Path) -> None:
+    """numba's own would keep a kernel on disk when a file changes that it calls into."""
+    tree = parse(path)
+    compilers = {"jit", "njit", "vectorize", "guvectorize", "cfunc", "stencil", "jitclass"}
+    named = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
+    named |= {i.rsplit(".")[-1] for i in imported(tree, name(path)) if i.startswith("numba")}
+    assert not named & compilers
+
+
+def test_the_files_behind_a_kernel_are_all_that_its_file_imports() -> None:
+    every = {
+        ".".join(p.relative_to(ROOT.parent).with_suffix("").parts): p for p in ROOT.rglob("*.py")
+    }
+    dotted = {d.removesuffix(".__init__"): p for d, p in every.items()}
+    needs = {
+        p: {dotted[i] for i in imported(parse(p), name(p)) & dotted.keys()} for p in every.values()
+    }
+    for path in needs:
+        behind, new = set(), {path}
+        while new:
+            behind |= new
+            new = set().union(*(needs[p] for p in new)) - behind
+        assert files_behind(path) == behind
 
 
 @pytest.mark.parametrize("path", [p for p in modules() if name(p) != "windows.py"], ids=name)

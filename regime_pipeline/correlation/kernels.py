@@ -19,8 +19,8 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from regime_pipeline.numerics.compiled import ieee_kernel, kernel
 from regime_pipeline.numerics.stretches import in_stretches
 
 Floats = npt.NDArray[np.float64]
@@ -35,7 +35,7 @@ RANK_GAP = 8
 """Ranks slide over at most a RANK_GAP-th of a window; only speed depends on it."""
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _reciprocals(count: int) -> Floats:
     """1 / n for n = 1 .. count, and 0 for none."""
     out = np.zeros(count + 1)
@@ -44,7 +44,7 @@ def _reciprocals(count: int) -> Floats:
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def log_returns(close: Floats) -> Floats:
     """ln(c[t] / c[t-1]) along the last axis of (S, T); null unless both closes are there."""
     symbols, length = close.shape
@@ -56,7 +56,7 @@ def log_returns(close: Floats) -> Floats:
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _replace(values: Floats, ranks: Ints, slot: int, new: float) -> None:
     """Put ``new`` where the oldest value was; ``ranks`` hold 2 * mid-rank, 0 for null.
 
@@ -73,7 +73,7 @@ def _replace(values: Floats, ranks: Ints, slot: int, new: float) -> None:
     ranks[slot] = 0 if math.isnan(new) else own + 2
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _without(values: Floats, ranks: Ints, holes: Ints, n_holes: int, out: Ints) -> None:
     """Doubled mid-ranks of one side after the rows that the other side lacks were taken out."""
     out[:] = ranks
@@ -85,7 +85,7 @@ def _without(values: Floats, ranks: Ints, holes: Ints, n_holes: int, out: Ints) 
         out[holes[i]] = 0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _centre(ranks: Ints, n: int, out: Shorts) -> int:
     """Ranks about their mean (doubled, so whole numbers); returns the sum of squares."""
     for w in range(ranks.size):
@@ -93,7 +93,7 @@ def _centre(ranks: Ints, n: int, out: Shorts) -> int:
     return _dot(out, out)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _dot(a: Shorts, b: Shorts) -> int:
     # 32 bits hold it: with doubled ranks the sum is at most n (n^2 - 1) / 3
     total = np.int32(0)
@@ -102,7 +102,7 @@ def _dot(a: Shorts, b: Shorts) -> int:
     return int(total)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _count_holes(was: npt.NDArray[np.bool_], new: Floats, differ: Ints, only_a: Ints) -> None:
     """Per pair, count slots that one side lacks, after one slot of every symbol was replaced."""
     p = 0
@@ -115,7 +115,7 @@ def _count_holes(was: npt.NDArray[np.bool_], new: Floats, differ: Ints, only_a: 
             p += 1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _list_holes(values: Floats, out: Ints) -> int:
     count = 0
     for w in range(values.size):
@@ -125,7 +125,7 @@ def _list_holes(values: Floats, out: Ints) -> int:
     return count
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _rebuild(values: Floats, ranks: Ints) -> None:
     """Doubled mid-ranks of a window from scratch; the sliding updates give the same numbers."""
     order = np.argsort(values, kind="mergesort")  # nulls go last
@@ -143,7 +143,7 @@ def _rebuild(values: Floats, ranks: Ints) -> None:
         low = high
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _compare_holes(values: Floats, holes: Ints, present: Ints, differ: Ints, only_a: Ints) -> None:
     """Per pair, count the slots that one side lacks, from the lists of holes."""
     symbols, window = values.shape
@@ -159,7 +159,7 @@ def _compare_holes(values: Floats, holes: Ints, present: Ints, differ: Ints, onl
             p += 1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _slide(
     new: Floats,
     slot: int,
@@ -215,7 +215,7 @@ def spearman_rows(
     return rho, counts
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _spearman_rows(  # noqa: C901 - one pass over shared ranks
     x: Floats,
     window: int,
@@ -286,7 +286,7 @@ def rolling_spearman(
     return spearman_rows(x, window, min_obs, np.arange(first, stop), np.ones((0, 0), np.bool_))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@ieee_kernel
 def _is_constant(mean: float, square: float, n: float) -> bool:
     return math.sqrt(square / (n - 1.0)) <= CONSTANT_RTOL * max(abs(mean), CONSTANT_RTOL)
 
@@ -298,7 +298,7 @@ def rolling_pearson(
     return pearson_rows(x, window, min_obs, anchor, first, all_pairs(x.shape[0]))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def all_pairs(symbols: int) -> Ints:
     """The two symbols of every pair, (P, 2), in the order of the outputs."""
     out = np.empty((symbols * (symbols - 1) // 2, 2), np.int64)
@@ -311,7 +311,7 @@ def all_pairs(symbols: int) -> Ints:
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _nulls(x: Floats) -> int:
     count = 0
     for i in range(x.size):
@@ -319,7 +319,7 @@ def _nulls(x: Floats) -> int:
     return count
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _part(x: Floats, inverse: Floats, out: Floats) -> None:
     """Running moments of a part without holes, from the border outwards (Welford 1962).
 
@@ -350,7 +350,7 @@ def _part(x: Floats, inverse: Floats, out: Floats) -> None:
         square[i] = total
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _part_of_pair(a: Floats, b: Floats, inverse: Floats, out: Floats) -> tuple[float, float]:
     """:func:`_part` over the rows that both have; returns the values that both count from.
 
@@ -383,7 +383,7 @@ def _part_of_pair(a: Floats, b: Floats, inverse: Floats, out: Floats) -> tuple[f
     return first_a, first_b
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@ieee_kernel
 def _whole_side(
     early: Floats, late: Floats, apart: float, base: float, skip: int, inverse: Floats, out: Floats
 ) -> None:
@@ -410,7 +410,7 @@ def _whole_side(
         out[2, j] = weight
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _whole_pair(
     early_a: Floats,
     early_b: Floats,
@@ -461,7 +461,7 @@ def _whole_pair(
         codes[j] = 2 if math.isnan(out[j]) else 0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _holed_pair(
     early: Floats,
     late: Floats,
@@ -548,7 +548,7 @@ def pearson_rows(
     return out, codes
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _pearson_rows(
     x: Floats,
     window: int,
@@ -638,7 +638,7 @@ def _pearson_rows(
         low = high
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _decayed(
     x: Floats, window: int, anchor: int, decay: Floats, backward: Floats, out: Floats
 ) -> None:
@@ -671,7 +671,7 @@ def _decayed(
         border += window
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _decayed_squares(
     x: Floats,
     counts: npt.NDArray[np.bool_],
@@ -727,7 +727,7 @@ def ewma_correlation(
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _ewma_correlation(
     x: Floats,
     usable: npt.NDArray[np.bool_],
@@ -776,7 +776,7 @@ def _ewma_correlation(
                 found[i] = r if usable_a[i] and usable_b[i] else math.nan
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def ewma_usable(
     close: Floats, window: int, max_missing: int, last: int, first: int
 ) -> npt.NDArray[np.bool_]:
@@ -804,7 +804,7 @@ def ewma_usable(
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def fisher_z(
     rho_now: Floats, n_now: Shorts, rho_base: Floats, n_base: Shorts, limit: float
 ) -> Floats:
@@ -828,7 +828,7 @@ def fisher_z(
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def lagged_sd(z: Floats, lagged: Ints, min_obs: int) -> Floats:
     """Two-pass sd (ddof 1) of z over lagged rows.
 
@@ -865,7 +865,7 @@ def lagged_sd(z: Floats, lagged: Ints, min_obs: int) -> Floats:
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def benjamini_hochberg(p_values: Floats) -> Floats:
     """Adjusted p values over the pairs of every hour, (P, N); null ones don't count as tests."""
     pairs, length = p_values.shape
@@ -898,7 +898,7 @@ _CALM_HOURS = 3
 _MAX_NULLS = 24
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _step(
     state: Ints,
     t: int,
@@ -958,7 +958,7 @@ def _step(
         state[_WAIT] = cooldown
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def last_quiet(drop: Floats, end_drop: float, cooldown: int) -> Ints:
     """Newest row of each pair at which any machine is in its initial state, -1 for none.
 
@@ -988,7 +988,7 @@ def last_quiet(drop: Floats, end_drop: float, cooldown: int) -> Ints:
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def break_episodes(
     drop: Floats,
     fires: npt.NDArray[np.bool_],

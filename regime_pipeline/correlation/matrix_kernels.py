@@ -12,7 +12,8 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from regime_pipeline.numerics.compiled import kernel
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -22,7 +23,7 @@ _SWEEPS = 60
 _HIGHAM_STEPS = 200
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def eigen(matrix: Floats) -> tuple[Floats, Floats]:
     """Eigenvalues of a symmetric matrix, largest first, and the vectors as rows; cyclic Jacobi."""
     n = matrix.shape[0]
@@ -50,7 +51,7 @@ def eigen(matrix: Floats) -> tuple[Floats, Floats]:
     return values[order], vectors[order]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _rotate(a: Floats, vectors: Floats, p: int, q: int) -> None:
     theta = (a[q, q] - a[p, p]) / (2.0 * a[p, q])
     t = 1.0 / (abs(theta) + math.sqrt(theta * theta + 1.0))
@@ -74,7 +75,7 @@ def _rotate(a: Floats, vectors: Floats, p: int, q: int) -> None:
     a[q, p] = 0.0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _assemble(values: Floats, vectors: Floats) -> Floats:
     n = values.size
     out = np.zeros((n, n))
@@ -88,7 +89,7 @@ def _assemble(values: Floats, vectors: Floats) -> Floats:
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _unit_diagonal(matrix: Floats) -> Floats:
     """Divide rows and columns so that the diagonal is 1; exactly symmetric."""
     n = matrix.shape[0]
@@ -101,7 +102,7 @@ def _unit_diagonal(matrix: Floats) -> Floats:
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def nearest_correlation(matrix: Floats) -> Floats:
     """The nearest correlation matrix: Higham 2002, alternating projections with Dykstra's correction.
 
@@ -128,7 +129,7 @@ def nearest_correlation(matrix: Floats) -> Floats:
     return _unit_diagonal(_assemble(np.maximum(values, 0.0), vectors))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def clip_eigenvalues(matrix: Floats, n_obs: float) -> Floats:
     """Eigenvalues that noise alone explains, replaced by their mean (Laloux et al. 1999).
 
@@ -150,7 +151,7 @@ def clip_eigenvalues(matrix: Floats, n_obs: float) -> Floats:
     return _unit_diagonal(_assemble(values, vectors))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def shrinkage(y: Floats, there: Flags, corr: Floats) -> tuple[float, float]:
     """Ledoit & Wolf 2004: optimal weight of the constant-correlation target, and its correlation.
 
@@ -208,7 +209,7 @@ def shrinkage(y: Floats, there: Flags, corr: Floats) -> tuple[float, float]:
     return min(1.0, max(0.0, (pi - rho) / gamma / shared)), target
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def cluster(distance: Floats) -> tuple[Ints, Floats, Ints]:
     """Single-linkage tree over the distance of distance columns, and its leaf order (HRP).
 
@@ -266,7 +267,7 @@ def cluster(distance: Floats) -> tuple[Ints, Floats, Ints]:
 # -- lead-lag ---------------------------------------------------------------------------------------
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _signs(seed: int, replicate: int, length: int) -> Floats:
     """Fair signs, the same on every machine and library version: splitmix64."""
     out = np.empty(length)
@@ -285,7 +286,7 @@ def _signs(seed: int, replicate: int, length: int) -> Floats:
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _lagged(z: Floats, sign: Floats, lag: int, scale: Floats, out: Floats) -> None:
     """out[a, b] = scale x sum over t of z[t-lag, a] z[t, b], each hour with its sign."""
     length, n = z.shape
@@ -300,7 +301,7 @@ def _lagged(z: Floats, sign: Floats, lag: int, scale: Floats, out: Floats) -> No
             row[b] *= scale[a, b]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _scales(there: Flags, lags: int, min_obs: int) -> Floats:
     """One over the common hours of every ordered pair and lag; 0 unless both directions have enough."""
     length, n = there.shape
@@ -319,7 +320,7 @@ def _scales(there: Flags, lags: int, min_obs: int) -> Floats:
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def lead_lag(
     z: Floats, there: Flags, lags: int, min_obs: int, seed: int, replicates: int, level: float
 ) -> tuple[Floats, float]:

@@ -11,7 +11,8 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from regime_pipeline.numerics.compiled import kernel
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -50,7 +51,7 @@ def p_value(tau: Floats) -> Floats:
     )
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _least_squares(gram: Floats, moment: Floats, n: int) -> float:
     """Solve the normal equations in place (Cholesky); returns [inverse of gram][0, 0], NaN if singular.
 
@@ -88,7 +89,7 @@ def _least_squares(gram: Floats, moment: Floats, n: int) -> float:
     return inverse
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _dickey_fuller(e: Floats) -> tuple[float, int]:
     """The t value of e[t-1] in the regression of e[t]-e[t-1] on it and LAGS lagged differences; rows."""
     length = e.size
@@ -126,7 +127,7 @@ def _dickey_fuller(e: Floats) -> tuple[float, int]:
     return moment[0] / math.sqrt(total / (rows - n) * inverse), rows
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _judge_residuals(e: Floats, n: int, level: float, out: Floats) -> None:
     """Sd, tau and half-life of the ``n`` residuals that are there."""
     square, before, both = 0.0, 0.0, 0.0
@@ -147,7 +148,7 @@ def _judge_residuals(e: Floats, n: int, level: float, out: Floats) -> None:
         out[OUT_HALF_LIFE] = -math.log(2.0) / math.log(both / before)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def engle_granger(log_close: Floats, pairs: Ints, min_obs: int) -> Floats:
     """Engle & Granger 1987 for every pair: ln a on ln b, then a unit-root test of the residuals.
 

@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from regime_pipeline.numerics.compiled import kernel
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -17,7 +18,7 @@ _CALM_HOURS = 2
 _MAX_NULLS = 24
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _step(
     state: Floats, t: int, total: float, severity: int, pct: int, fires_from: int, out: Ints
 ) -> None:
@@ -58,7 +59,7 @@ def _step(
         state[_TOTAL] = total
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def cascade_episodes(
     total: Floats, severity: Ints, pct: Ints, lookback: int, fires_from: int
 ) -> Ints:

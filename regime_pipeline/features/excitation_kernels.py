@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from regime_pipeline.numerics.compiled import kernel
 
 SAMPLE, SAMPLE_MIN, SAMPLE_MIN_POSITIVE = 720, 336, 100
 DECAY = 0.8
@@ -32,7 +33,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _sample(x, first, last):  # type: ignore[no-untyped-def]
     """Mean of the known slots of ``first .. last - 1``; NaN where they are too few."""
     n, positive, total = 0, 0, 0.0
@@ -46,7 +47,7 @@ def _sample(x, first, last):  # type: ignore[no-untyped-def]
     return total / n
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _decay_ratios(x, day_offset, out):  # type: ignore[no-untyped-def]
     columns, length = x.shape
     weights = np.empty(REACH)
@@ -88,7 +89,7 @@ def decay_ratios(x: Floats, day_offset: int) -> Floats:
     return out
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def steepest(x, s, base, centre, top, noise, tolerance):  # type: ignore[no-untyped-def]
     """The a in [0, top] that maximises ``sum x log(base + a (s - centre))``, which is concave in a.
 
@@ -127,7 +128,7 @@ def steepest(x, s, base, centre, top, noise, tolerance):  # type: ignore[no-unty
     return at
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _fit(x, s, n, phi):  # type: ignore[no-untyped-def]
     """(alpha, log-likelihood without its constant) of lambda = mu + alpha s for given phi.
 
@@ -154,7 +155,7 @@ def _fit(x, s, n, phi):  # type: ignore[no-untyped-def]
     return alpha, total
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def branching_of(window, decays):  # type: ignore[no-untyped-def]
     """Branching ratio of one window of amounts (NaN null); NaN where it cannot be fitted."""
     usual = _sample(window, 0, len(window))
@@ -183,7 +184,7 @@ def branching_of(window, decays):  # type: ignore[no-untyped-def]
     return min(answer, MAX_BRANCHING)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _branching(x, day_offset, first, decays, out):  # type: ignore[no-untyped-def]
     columns, length = x.shape
     for s in range(columns):
@@ -223,7 +224,7 @@ def decays() -> Floats:
     return np.array([2.0 ** (-1.0 / hours) for hours in HALF_LIVES_H])
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _state_after(state, ratio):  # type: ignore[no-untyped-def]
     if ratio >= ACTS_AT:
         return ACTIVE
@@ -236,7 +237,7 @@ def _state_after(state, ratio):  # type: ignore[no-untyped-def]
     return state if ratio >= 0.5 * BUILDS_AT else NONE
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _advance(state, nulls, ratio):  # type: ignore[no-untyped-def]
     if math.isnan(ratio):
         nulls += 1
@@ -244,7 +245,7 @@ def _advance(state, nulls, ratio):  # type: ignore[no-untyped-def]
     return _state_after(state, ratio), 0
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def cascade_states(ratio, lookback, out):  # type: ignore[no-untyped-def]
     """State of every row as if its machine began ``lookback`` rows before, with NONE.
 

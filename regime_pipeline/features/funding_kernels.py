@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 
+from regime_pipeline.numerics.compiled import kernel
 from regime_pipeline.numerics.order_statistics import mad, slide
 
 WINDOW_H = 720
@@ -29,7 +29,7 @@ RESTART_H = 72
 NO_EVENT, START, ESCALATION = -1, 0, 1
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _middle(ordered, n):  # type: ignore[no-untyped-def]
     half = n // 2
     if n % 2 == 1 or ordered[half - 1] == ordered[half]:
@@ -37,7 +37,7 @@ def _middle(ordered, n):  # type: ignore[no-untyped-def]
     return 0.5 * (ordered[half - 1] + ordered[half])
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _spread(window, n, mean):  # type: ignore[no-untyped-def]
     """Standard deviation, ddof 1, second pass."""
     squares = 0.0
@@ -46,7 +46,7 @@ def _spread(window, n, mean):  # type: ignore[no-untyped-def]
     return math.sqrt(squares / (n - 1))
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _robust_spread(ordered, n, median):  # type: ignore[no-untyped-def]
     """1.4826 MAD; where that is 0, 1.2533 mean absolute deviation around the median."""
     distance = mad(ordered, n, median)
@@ -58,7 +58,7 @@ def _robust_spread(ordered, n, median):  # type: ignore[no-untyped-def]
     return 1.2533 * (total / n)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _z(x, centre, spread, median, flat, floor):  # type: ignore[no-untyped-def]
     """Z under a scale that is never below the floor; on a constant window from its median."""
     if flat or spread <= 1e-12 * max(abs(centre), 1e-12):
@@ -66,7 +66,7 @@ def _z(x, centre, spread, median, flat, floor):  # type: ignore[no-untyped-def]
     return (x - centre) / max(spread, floor)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def judge(hour, rate, weight, tier, first, last, floor, z, robust, median, n_obs, worst):  # type: ignore[no-untyped-def]
     """Judge every print against the prints of the 30 days before it: z, robust z, median.
 
@@ -109,7 +109,7 @@ def judge(hour, rate, weight, tier, first, last, floor, z, robust, median, n_obs
             robust[p] = _z(x, mid, _robust_spread(ordered, n, mid), mid, flat, floor)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def rank(hour, rate, first, last, owed, out):  # type: ignore[no-untyped-def]
     """Mid-rank of every owed print among the prints of the 365 days before it."""
     for s in range(len(first)):
@@ -132,7 +132,7 @@ def rank(hour, rate, first, last, owed, out):  # type: ignore[no-untyped-def]
                 out[p] = 0.5 * twice / n
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def persistence(hour, z, weight, first, last, threshold, out):  # type: ignore[no-untyped-def]
     """Share of the judged hours of the last 7 days that were anomalous on the print's own side."""
     for s in range(len(first)):
@@ -153,7 +153,7 @@ def persistence(hour, z, weight, first, last, threshold, out):  # type: ignore[n
                 out[p] = held / judged
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _step(i, state, hour, rate, median, z, weight, threshold, extreme, rearm):  # type: ignore[no-untyped-def]
     """One print through the run machine.
 
@@ -185,7 +185,7 @@ def _step(i, state, hour, rate, median, z, weight, threshold, extreme, rearm):  
     return (sign, start, told, i), event, reversed_here, reversed_start
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def runs(  # type: ignore[no-untyped-def]
     hour, rate, median, z, weight, first, last, threshold, extreme, rearm, sign, start, event, back
 ):
@@ -222,7 +222,7 @@ def runs(  # type: ignore[no-untyped-def]
                 idle = p + 1
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def seed_statistics(hour, rate, first, last, threshold, z, persistence):  # type: ignore[no-untyped-def]
     """The seed's own z and persistence at every print, faults and all.
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from regime_pipeline.features.excitation_kernels import MAX_BRANCHING, steepest
+from regime_pipeline.numerics.compiled import kernel
 
 MIN_EVENTS = 500
 MAX_EVENTS = 20_000
@@ -29,7 +29,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _excess(times, beta, end):  # type: ignore[no-untyped-def]
     """Kernel sum before every order, and the kernels' mass until ``end`` (per unit of branching)."""
     sums = np.empty(len(times))
@@ -42,7 +42,7 @@ def _excess(times, beta, end):  # type: ignore[no-untyped-def]
     return sums, mass
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def hawkes_fit(times, start, end):  # type: ignore[no-untyped-def]
     """Maximum likelihood of ``lambda(t) = mu + n sum_i beta exp(-beta (t - t_i))``.
 
@@ -78,7 +78,7 @@ def hawkes_fit(times, start, end):  # type: ignore[no-untyped-def]
     return mu, branching, rate
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def hawkes_rows(times, first_hour, rows, lookback_h, branching, intensity):  # type: ignore[no-untyped-def]
     """Branching ratio and intensity ratio of one symbol and side at every row.
 
@@ -118,7 +118,7 @@ def hawkes_rows(times, first_hour, rows, lookback_h, branching, intensity):  # t
             intensity[r] = 1.0 + n * beta * total / mu
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def price_clusters(  # type: ignore[no-untyped-def]
     times, prices, usd, first_hour, close, width, lookback_h, below, above
 ):

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 
+from regime_pipeline.numerics.compiled import kernel
 
-@numba.njit(cache=True, nogil=True)
+
+@kernel
 def reentries(hour, symbol, z, weight, ahead, calm, least):  # type: ignore[no-untyped-def]
     """Whether a print of the next ``ahead`` hours is calm: 1, 0, or -1 where too few are judged.
 
@@ -34,7 +35,7 @@ def reentries(hour, symbol, z, weight, ahead, calm, least):  # type: ignore[no-u
     return out
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def apart(hour, symbol, least):  # type: ignore[no-untyped-def]
     """Greedy choice, per symbol from the first on, of events at least ``least`` hours apart."""
     out = np.zeros(len(hour), np.bool_)
@@ -46,7 +47,7 @@ def apart(hour, symbol, least):  # type: ignore[no-untyped-def]
     return out
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _quantile(ordered, n, q):  # type: ignore[no-untyped-def]
     """Type 7 of ``ordered[:n]``, ascending."""
     position = (n - 1) * q
@@ -57,12 +58,12 @@ def _quantile(ordered, n, q):  # type: ignore[no-untyped-def]
     return ordered[low] * (1.0 - share) + ordered[low + 1] * share
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _third(persistence, low, high):  # type: ignore[no-untyped-def]
     return 0 if persistence <= low else (1 if persistence <= high else 2)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def pooled(asked_hour, asked_state, asked_persistence, hour, state, persistence, hit):  # type: ignore[no-untyped-def]
     """Counts behind the odds of every question, from the events known by its hour.
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+
+from regime_pipeline.numerics.compiled import kernel
 
 SIDE = 3
 """Bars on either side that a swing bar must exceed; it is confirmed, and used, that much later."""
@@ -27,7 +28,7 @@ SOURCES = ("swing", "liquidation_cluster")
 Floats = npt.NDArray[np.float64]
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _is_swing(x, i, sign):  # type: ignore[no-untyped-def]
     for k in range(1, SIDE + 1):  # noqa: SIM110
         if not (sign * x[i] > sign * x[i - k] and sign * x[i] > sign * x[i + k]):
@@ -35,7 +36,7 @@ def _is_swing(x, i, sign):  # type: ignore[no-untyped-def]
     return True
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _atr(high, low, close, h):  # type: ignore[no-untyped-def]
     n, total = 0, 0.0
     for i in range(max(1, h - ATR_BARS + 1), h + 1):
@@ -46,7 +47,7 @@ def _atr(high, low, close, h):  # type: ignore[no-untyped-def]
     return total / n if n >= MIN_ATR_BARS else np.nan
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _nearest(candidates, kinds, n, price, least, out, origin):  # type: ignore[no-untyped-def]
     """The nearest candidates to the price that are ``least`` apart, nearest first."""
     found = 0
@@ -66,7 +67,7 @@ def _nearest(candidates, kinds, n, price, least, out, origin):  # type: ignore[n
         found += 1
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def bin_widths(high, low, close, first, out):  # type: ignore[no-untyped-def]
     """A quarter of the mean true range of 14 bars of every row from ``first`` on, NaN without one."""
     for s in range(close.shape[0]):
@@ -74,7 +75,7 @@ def bin_widths(high, low, close, first, out):  # type: ignore[no-untyped-def]
             out[s, h - first] = MERGE_ATR * _atr(high[s], low[s], close[s], h)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def find_levels(  # type: ignore[no-untyped-def]
     high, low, close, first, below_clusters, above_clusters, support, resistance, sources, known
 ):

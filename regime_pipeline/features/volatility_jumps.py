@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from regime_pipeline.numerics.compiled import kernel
 
 STATES = 4
 TERMS = 3
@@ -42,7 +43,7 @@ OK, NO_OBSERVATION, SHORT, FLAT = range(4)
 Floats = npt.NDArray[np.float64]
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _observation(variance, h, weights, out):  # type: ignore[no-untyped-def]
     """Log volatilities at row ``h``; False where one is unknown or nothing moved."""
     for term, window in enumerate((6, 24)):
@@ -66,7 +67,7 @@ def _observation(variance, h, weights, out):  # type: ignore[no-untyped-def]
     return True
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _scale(x, known, n, centre, spread):  # type: ignore[no-untyped-def]
     """Mean and sd of the first ``n`` observations; False where one does not vary."""
     count = 0
@@ -89,13 +90,13 @@ def _scale(x, known, n, centre, spread):  # type: ignore[no-untyped-def]
     return True
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _loss(x, mu, k):  # type: ignore[no-untyped-def]
     a, b, c = x[0] - mu[k, 0], x[1] - mu[k, 1], x[2] - mu[k, 2]
     return 0.5 * (a * a + b * b + c * c)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _forward(cost, x, is_known, mu, penalty):  # type: ignore[no-untyped-def]
     """Costs of ending in each state after one more observation, in place."""
     least = cost[0]
@@ -107,7 +108,7 @@ def _forward(cost, x, is_known, mu, penalty):  # type: ignore[no-untyped-def]
             cost[k] += _loss(x, mu, k)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _decode(z, known, n, mu, penalty, states):  # type: ignore[no-untyped-def]
     """The cheapest path of states through the first ``n`` observations, and its cost."""
     cost = np.zeros(STATES)
@@ -136,7 +137,7 @@ def _decode(z, known, n, mu, penalty, states):  # type: ignore[no-untyped-def]
     return total
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _start(z, known, n, shares, mu):  # type: ignore[no-untyped-def]
     """Centres of groups by the mean of the terms, cut at the given shares of observations."""
     count = 0
@@ -158,7 +159,7 @@ def _start(z, known, n, shares, mu):  # type: ignore[no-untyped-def]
         begin = end
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _descend(z, known, n, penalty, mu):  # type: ignore[no-untyped-def]
     """Best path for the centres, best centres for the path, until neither moves; the cost."""
     states = np.full(n, -1, np.int64)
@@ -183,7 +184,7 @@ def _descend(z, known, n, penalty, mu):  # type: ignore[no-untyped-def]
     return total
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def fit(z, known, n, penalty, mu):  # type: ignore[no-untyped-def]
     """Centres of the jump model on the first ``n`` standardised observations, by rising volatility.
 
@@ -209,7 +210,7 @@ def fit(z, known, n, penalty, mu):  # type: ignore[no-untyped-def]
     return total
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def online_states(z, known, n, mu, penalty, states):  # type: ignore[no-untyped-def]
     """The state of every observation as the observations up to it say; the final costs.
 
@@ -222,7 +223,7 @@ def online_states(z, known, n, mu, penalty, states):  # type: ignore[no-untyped-
     return cost
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _judge(x, z, known, penalty, mu):  # type: ignore[no-untyped-def]
     """Squared error of the next day's log volatility, forecast by the state, in the last quarter.
 
@@ -243,7 +244,7 @@ def _judge(x, z, known, penalty, mu):  # type: ignore[no-untyped-def]
     return lost / scored if scored > 0 else np.inf
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def choose_penalty(x, known):  # type: ignore[no-untyped-def]
     """The penalty whose states forecast the last quarter best; of equal ones the largest."""
     centre, spread = np.empty(TERMS), np.empty(TERMS)
@@ -264,7 +265,7 @@ def choose_penalty(x, known):  # type: ignore[no-untyped-def]
     return chosen
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _learn(x, known, centre, spread, mu, cost):  # type: ignore[no-untyped-def]
     """Fits a week's model on its year: (why not, penalty), and fills scale, centres and costs."""
     if known.sum() < MIN_SAMPLES:
@@ -281,7 +282,7 @@ def _learn(x, known, centre, spread, mu, cost):  # type: ignore[no-untyped-def]
     return OK, chosen
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _weeks(variance, first_hour, first, weights, state, penalty, monday, why):  # type: ignore[no-untyped-def]
     columns, length = variance.shape
     base = first_hour

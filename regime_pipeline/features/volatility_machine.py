@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from regime_pipeline.numerics.compiled import kernel
 
 EXTREME = 3
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def classify(ratio, borders):  # type: ignore[no-untyped-def]
     """Class 0..3 of a ratio: below b0, [b0, b1), [b1, b2], above b2."""
     if ratio > borders[2]:
@@ -28,7 +29,7 @@ def classify(ratio, borders):  # type: ignore[no-untyped-def]
     return 1 if ratio >= borders[0] else 0
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _step(raw, up, down, state, pending, streak, confirmations):  # type: ignore[no-untyped-def]
     """(state, pending, streak) after one row whose class is ``raw``; state -1 is a fresh start.
 
@@ -47,7 +48,7 @@ def _step(raw, up, down, state, pending, streak, confirmations):  # type: ignore
     return state, candidate, streak
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _move(h, raw, up, down, memory, nulls, restart_after, confirmations, cooldown):  # type: ignore[no-untyped-def]
     """A machine's memory after row ``h``, and its event; ``nulls`` rows before it were null.
 
@@ -77,7 +78,7 @@ def _move(h, raw, up, down, memory, nulls, restart_after, confirmations, cooldow
     return (state, pending, streak, since, told, told_at), event
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def run(  # type: ignore[no-untyped-def]
     raw, up, down, lookback, restart_after, confirmations, cooldown, state_out, since_out, event_out
 ):
@@ -129,7 +130,7 @@ def run(  # type: ignore[no-untyped-def]
             nulls = min(nulls, restart_after) + 1 if raw[s, h] < 0 else 0
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def classes(ratio, borders, factor, out):  # type: ignore[no-untyped-def]
     """Class of ``ratio / factor``, -1 where null; panels of columns x hours."""
     columns, length = ratio.shape

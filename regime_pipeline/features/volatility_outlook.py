@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from regime_pipeline.numerics.compiled import kernel
 
 YEAR_H = 8760
 AHEAD_H = 24
@@ -33,7 +34,7 @@ HAR_DAYS = SCORED + TRAIN_DAYS + MONTH + 1
 _TERMS = 3
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _clustering(classes, window, ahead, minimum, probability, visits):  # type: ignore[no-untyped-def]
     columns, length = classes.shape
     for s in range(columns):
@@ -81,7 +82,7 @@ def clustering(
     return probability, visits
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _trailing_mean(x, last, window, minimum):  # type: ignore[no-untyped-def]
     total, n = 0.0, 0
     for i in range(max(0, last - window + 1), last + 1):
@@ -91,7 +92,7 @@ def _trailing_mean(x, last, window, minimum):  # type: ignore[no-untyped-def]
     return total / n if n >= minimum else np.nan
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _solve(a, b, n):  # type: ignore[no-untyped-def]
     """Solve ``a x = b`` in place by elimination with pivots; False where ``a`` is singular."""
     largest = 0.0
@@ -119,7 +120,7 @@ def _solve(a, b, n):  # type: ignore[no-untyped-def]
     return True
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _forecast(x, y, day, train, minimum):  # type: ignore[no-untyped-def]
     """OLS of the variance of the day after on (1 d, 7 d, 30 d), clipped to the targets seen.
 
@@ -156,7 +157,7 @@ def _forecast(x, y, day, train, minimum):  # type: ignore[no-untyped-def]
     return min(max(value, low), high)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _qlike(actual, forecast):  # type: ignore[no-untyped-def]
     if not (actual > 0.0 and forecast > 0.0):
         return np.nan
@@ -164,7 +165,7 @@ def _qlike(actual, forecast):  # type: ignore[no-untyped-def]
     return ratio - math.log(ratio) - 1.0
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _har_skill(variance, first_scored, out):  # type: ignore[no-untyped-def]
     columns, days = variance.shape
     for s in range(columns):

@@ -20,11 +20,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 from numba.cpython.unsafe import numbers
 
+from regime_pipeline.numerics.compiled import ieee_kernel
 from regime_pipeline.numerics.conventions import (
     RELATIVE_DISPERSION,
     CodePanel,
@@ -37,9 +37,6 @@ from regime_pipeline.numerics.stretches import in_stretches
 
 MAD_TO_SD = 1.4826
 MEAN_AD_TO_SD = 1.2533
-
-_kernel = numba.njit(cache=True, nogil=True, error_model="numpy")
-"""Divides as IEEE 754 does: a check of every divisor would keep loops from becoming vectors."""
 
 leading_zeros: Any = numbers.leading_zeros
 trailing_zeros: Any = numbers.trailing_zeros
@@ -62,7 +59,7 @@ _LEAVES, _ENTERS, _KEPT = (np.uint64(k * _PLANE) for k in (1, 2, 3))
 """Planes of the scratch array behind the sorted rows themselves."""
 
 
-@_kernel
+@ieee_kernel
 def _positions(buffer, n, v, w):  # type: ignore[no-untyped-def]
     """First index of ``buffer[:n]`` (ascending) whose value is not below ``v``, and the same of ``w``.
 
@@ -80,7 +77,7 @@ def _positions(buffer, n, v, w):  # type: ignore[no-untyped-def]
     return low, low_w
 
 
-@_kernel
+@ieee_kernel
 def slide(buffer, n, leaves, enters):  # type: ignore[no-untyped-def]
     """The sorted buffer after one value left and one entered (non-finite: none); its new size.
 
@@ -105,18 +102,18 @@ def slide(buffer, n, leaves, enters):  # type: ignore[no-untyped-def]
     return n + (1 if into else 0) - (1 if out else 0)
 
 
-@_kernel
+@ieee_kernel
 def _between(lower, upper, share):  # type: ignore[no-untyped-def]
     return lower if lower == upper else lower * (1.0 - share) + upper * share
 
 
-@_kernel
+@ieee_kernel
 def median_of(buffer, n):  # type: ignore[no-untyped-def]
     """Median of ``buffer[:n]``, ascending."""
     return _between(buffer[(n - 1) // 2], buffer[n // 2], 0.5)
 
 
-@_kernel
+@ieee_kernel
 def mad(buffer, n, centre):  # type: ignore[no-untyped-def]
     """Median of |v - centre| over an ascending buffer.
 
@@ -144,13 +141,13 @@ def mad(buffer, n, centre):  # type: ignore[no-untyped-def]
     return 0.5 * (lower + upper)
 
 
-@_kernel
+@ieee_kernel
 def _in_order(bits):  # type: ignore[no-untyped-def]
     """Bits of a float as a whole number that orders as the float does, and back."""
     return bits ^ ((bits >> 63) & _MAGNITUDE)
 
 
-@_kernel
+@ieee_kernel
 def _distribute(key, slot, n, shift, count, key_to, slot_to):  # type: ignore[no-untyped-def]
     """One pass of a radix sort: stable by the digit of the keys at ``shift``."""
     mask = np.uint64(count.size - 1)
@@ -170,7 +167,7 @@ def _distribute(key, slot, n, shift, count, key_to, slot_to):  # type: ignore[no
         slot_to[to] = slot[r]
 
 
-@_kernel
+@ieee_kernel
 def _straighten(key, slot, n):  # type: ignore[no-untyped-def]
     """Sort by insertion what is nearly sorted; False where that would take too many moves."""
     moves = 8 * n
@@ -188,7 +185,7 @@ def _straighten(key, slot, n):  # type: ignore[no-untyped-def]
     return True
 
 
-@_kernel
+@ieee_kernel
 def _rank(column, key, slot, key_to, slot_to, count, ranks, ordered):  # type: ignore[no-untyped-def]
     """Rank of every slot among those that count (-1: doesn't), and the values in that order.
 
@@ -228,7 +225,7 @@ def _rank(column, key, slot, key_to, slot_to, count, ranks, ordered):  # type: i
         back[r] = _in_order(np.int64(key[r] + np.uint64(lowest)))
 
 
-@_kernel
+@ieee_kernel
 def _next(present, at):  # type: ignore[no-untyped-def]
     """First rank from ``at`` on that is present."""
     word = at >> _WORD
@@ -241,7 +238,7 @@ def _next(present, at):  # type: ignore[no-untyped-def]
     return (word << _WORD) + trailing_zeros(present[word])
 
 
-@_kernel
+@ieee_kernel
 def _previous(present, at):  # type: ignore[no-untyped-def]
     """Last rank before ``at`` that is present."""
     word = at >> _WORD
@@ -252,13 +249,13 @@ def _previous(present, at):  # type: ignore[no-untyped-def]
     return (word << _WORD) + _IN_WORD - leading_zeros(left)
 
 
-@_kernel
+@ieee_kernel
 def _flip(present, rank):  # type: ignore[no-untyped-def]
     at = np.uint64(rank)
     present[at >> _WORD] ^= _ONE << (at & _IN_WORD)
 
 
-@_kernel
+@ieee_kernel
 def _walk(ranks, ordered, present, first, window, least, q, out):  # type: ignore[no-untyped-def]
     """Quantiles of the windows that end with the slots from ``first`` on.
 
@@ -305,7 +302,7 @@ def _walk(ranks, ordered, present, first, window, least, q, out):  # type: ignor
         out[i - first] = value
 
 
-@_kernel
+@ieee_kernel
 def _quantile(x, window, least, lag, q, together, digit, since, until, out):  # type: ignore[no-untyped-def]
     """Rows ``since .. until - 1``; so many ``together`` are ranked once, with the window before them."""
     length, columns = x.shape
@@ -329,7 +326,7 @@ def _quantile(x, window, least, lag, q, together, digit, since, until, out):  # 
             )  # fmt: skip
 
 
-@_kernel
+@ieee_kernel
 def _slide_lanes(work, window):  # type: ignore[no-untyped-def]
     """Sorted windows of eight columns after one value left each and one entered (infinite: none).
 
@@ -345,7 +342,7 @@ def _slide_lanes(work, window):  # type: ignore[no-untyped-def]
         work[i] = kept if kept < after else after
 
 
-@_kernel
+@ieee_kernel
 def _mad_lane(work, base, n, centre):  # type: ignore[no-untyped-def]
     """As ``mad``, of one lane: a short window is sooner looked through than halved."""
     most = n // 2
@@ -364,7 +361,7 @@ def _mad_lane(work, base, n, centre):  # type: ignore[no-untyped-def]
     return upper if n % 2 == 1 else 0.5 * (lower + upper)
 
 
-@_kernel
+@ieee_kernel
 def _move_on(work, counts, reference, h, since, left, width, window, narrow):  # type: ignore[no-untyped-def]
     """The sorted windows of up to eight columns before row ``h``, from those before the last row.
 
@@ -386,7 +383,7 @@ def _move_on(work, counts, reference, h, since, left, width, window, narrow):  #
         _slide_lanes(work, window)
 
 
-@_kernel
+@ieee_kernel
 def _centre_and_scale(work, k, n, window, narrow):  # type: ignore[no-untyped-def]
     """Median and robust scale of one column's window, and whether it has no dispersion."""
     if narrow:
@@ -408,7 +405,7 @@ def _centre_and_scale(work, k, n, window, narrow):  # type: ignore[no-untyped-de
     return centre, spread, spread <= least or work[base] == work[base + (n - 1) * step]
 
 
-@_kernel
+@ieee_kernel
 def _lagged_mad_z(  # type: ignore[no-untyped-def]
     x, reference, window, least, floor, first, stop, begin, end, z, median, scale, code
 ):

@@ -5,10 +5,9 @@ Belongs here: what ``panel`` runs once per row. Does not belong here: frames, er
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
-_kernel = numba.njit(cache=True, nogil=True)
+from regime_pipeline.numerics.compiled import kernel
 
 _HOUR_US = np.uint64(3_600_000_000)
 _NULL = np.iinfo(np.int64).min
@@ -22,7 +21,7 @@ _LAST = np.uint64(4 * MOST - 1)
 NULL_STAMP, OFF_HOUR, TWICE = 1, 2, 4
 
 
-@_kernel
+@kernel
 def rows_of_cells(columns, stamps, start, source):  # type: ignore[no-untyped-def]
     """Writes 1 + row to the cell (hour x column) of each row; returns what is wrong with the rows."""
     length = len(source)
@@ -44,7 +43,7 @@ def rows_of_cells(columns, stamps, start, source):  # type: ignore[no-untyped-de
     return wrong
 
 
-@_kernel
+@kernel
 def gather(source, values, out):  # type: ignore[no-untyped-def]
     """Value of the row of each cell, NaN where there is none."""
     for k in range(len(source)):
@@ -52,7 +51,7 @@ def gather(source, values, out):  # type: ignore[no-untyped-def]
         out[k] = values[row - 1] if row > 0 else np.nan
 
 
-@_kernel
+@kernel
 def identities(objects, codes, first):  # type: ignore[no-untyped-def]
     """Numbers the different values of a panel, transposed; -1 if they are more than ``MOST``.
 

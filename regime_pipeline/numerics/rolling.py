@@ -30,10 +30,10 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from regime_pipeline.numerics.compiled import ieee_kernel, kernel
 from regime_pipeline.numerics.conventions import (
     RELATIVE_DISPERSION,
     CodePanel,
@@ -49,9 +49,6 @@ from regime_pipeline.numerics.stretches import in_stretches
 _SUM, _SCALED, _MEAN, _STD, _BOTH, _Z, _Z_ALL, _COUNT, _MIN, _MAX = range(10)
 _OUTPUTS = {_BOTH: 2, _Z_ALL: 3}
 
-_kernel = numba.njit(cache=True, nogil=True, error_model="numpy")
-"""Divides as IEEE 754 does: a check of every divisor would keep loops from becoming vectors."""
-
 _LANES = 8
 """Columns that a tile holds side by side: the block loops run over flat tiles, in which the row before
 lies a fixed distance back, so the compiler turns eight recurrences into one of vectors."""
@@ -65,7 +62,7 @@ _COUNTS, _CENTRES, _TOTALS, _SQUARES, _BORDERS = (np.uint64(k * _PLANE) for k in
 """Planes of the scratch array of the moments, each a row before the chunk and the chunk itself."""
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _afresh(x, first, last):  # type: ignore[no-untyped-def]
     """Count, sum, mean and squares about the mean of ``x[first .. last]`` in time order.
 
@@ -93,7 +90,7 @@ def _afresh(x, first, last):  # type: ignore[no-untyped-def]
     return n, total, mean, squares
 
 
-@_kernel
+@ieee_kernel
 def _pack(x, first, stop, left, spare):  # type: ignore[no-untyped-def]
     """Rows ``first .. stop - 1`` of the columns from ``left`` on as flat rows of lanes.
 
@@ -114,7 +111,7 @@ def _pack(x, first, stop, left, spare):  # type: ignore[no-untyped-def]
     return spare[: (stop - first) * _LANES]
 
 
-@_kernel
+@ieee_kernel
 def _place(out, first, stop, owed, spare):  # type: ignore[no-untyped-def]
     """Where the rows of a tile are to be made: at once in ``out``, or in ``spare`` for ``_unpack``."""
     if owed and out.shape[1] == _LANES:
@@ -122,7 +119,7 @@ def _place(out, first, stop, owed, spare):  # type: ignore[no-untyped-def]
     return spare[: (stop - first) * _LANES]
 
 
-@_kernel
+@ieee_kernel
 def _unpack(part, first, stop, left, out):  # type: ignore[no-untyped-def]
     """The way back of ``_pack``, for rows made where ``_place`` told."""
     flat, width, column = out.reshape(-1), np.uint64(out.shape[1]), np.uint64(left)
@@ -138,7 +135,7 @@ def _unpack(part, first, stop, left, out):  # type: ignore[no-untyped-def]
                 flat[target + k] = part[source + k]
 
 
-@_kernel
+@ieee_kernel
 def _forwards(v, largest, out):  # type: ignore[no-untyped-def]
     """Sums, or largest values, of every lane from the first row on."""
     size = np.uint64(v.size)
@@ -149,7 +146,7 @@ def _forwards(v, largest, out):  # type: ignore[no-untyped-def]
         out[i] = max(before, v[i]) if largest else before + v[i]
 
 
-@_kernel
+@ieee_kernel
 def _backwards(v, largest, out):  # type: ignore[no-untyped-def]
     """Sums, or largest values, of every lane from the last row back."""
     size = np.uint64(v.size)
@@ -161,14 +158,14 @@ def _backwards(v, largest, out):  # type: ignore[no-untyped-def]
         out[i] = max(behind, v[i]) if largest else behind + v[i]
 
 
-@_kernel
+@ieee_kernel
 def _repeat(x, rows):  # type: ignore[no-untyped-def]
     """Fill the first rows with the one after them."""
     for i in range(rows * _LANES - 1, -1, -1):
         x[i] = x[i + _LANES]
 
 
-@_kernel
+@ieee_kernel
 def _fold(part, skip, window, least, what, early, spare, out, out_count):  # type: ignore[no-untyped-def]
     """Sums, counts, least or largest values of the windows that end in a chunk of whole blocks.
 
@@ -216,7 +213,7 @@ def _fold(part, skip, window, least, what, early, spare, out, out_count):  # typ
         first, skip = stop, 0
 
 
-@_kernel
+@ieee_kernel
 def _meet(v, count, centre, total, square, before, i):  # type: ignore[no-untyped-def]
     """Count, first value, sum and squares about it at cell ``i``, of those before it and a value."""
     there = abs(v) < np.inf
@@ -230,7 +227,7 @@ def _meet(v, count, centre, total, square, before, i):  # type: ignore[no-untype
     square[i] = square[before] + r * r
 
 
-@_kernel
+@ieee_kernel
 def _run_forwards(x, count, centre, total, square):  # type: ignore[no-untyped-def]
     """Running counts, first values, sums and squares about those, of every lane of a chunk of rows.
 
@@ -240,7 +237,7 @@ def _run_forwards(x, count, centre, total, square):  # type: ignore[no-untyped-d
         _meet(x[i - _U], count, centre, total, square, i - _U, i)
 
 
-@_kernel
+@ieee_kernel
 def _run_backwards(x, count, centre, total, square):  # type: ignore[no-untyped-def]
     """As forwards, from the last row back; the row after the chunk holds what was met before."""
     size = np.uint64(x.size)
@@ -249,7 +246,7 @@ def _run_backwards(x, count, centre, total, square):  # type: ignore[no-untyped-
         _meet(x[i], count, centre, total, square, i + _U, i)
 
 
-@_kernel
+@ieee_kernel
 def _merge(work, counts, totals, squares, count, mean, about):  # type: ignore[no-untyped-def]
     """Count, mean and squares about the mean of both parts of every window of a chunk.
 
@@ -270,20 +267,20 @@ def _merge(work, counts, totals, squares, count, mean, about):  # type: ignore[n
         about[i - _U] = max(square - total * away, 0.0)
 
 
-@_kernel
+@ieee_kernel
 def _row(work, source, target):  # type: ignore[no-untyped-def]
     """Copy one row of lanes."""
     for i in range(_U):
         work[np.uint64(target) + i] = work[np.uint64(source) + i]
 
 
-@_kernel
+@ieee_kernel
 def _take(source, out):  # type: ignore[no-untyped-def]
     for i in range(out.size):
         out[i] = source[i]
 
 
-@_kernel
+@ieee_kernel
 def _moments(part, skip, window, early, work, spare):  # type: ignore[no-untyped-def]
     """Counts, means and squares of the windows that end in a chunk of whole blocks, into ``spare``.
 
@@ -320,7 +317,7 @@ def _moments(part, skip, window, early, work, spare):  # type: ignore[no-untyped
         first, skip = stop, 0
 
 
-@_kernel
+@ieee_kernel
 def _windows(x, window, least, anchor, lag, what, floor, first, stop, outs, whole):  # type: ignore[no-untyped-def]
     """Statistics of rows ``first .. stop - 1``.
 
@@ -366,7 +363,7 @@ def _windows(x, window, least, anchor, lag, what, floor, first, stop, outs, whol
                 )  # fmt: skip
 
 
-@_kernel
+@ieee_kernel
 def _chunk(  # type: ignore[no-untyped-def]
     x, low, high, left, skip, window, least, lag, what, floor, owed,
     early, work, spare, scratch, packed, judged, outs, whole,
@@ -403,7 +400,7 @@ def _chunk(  # type: ignore[no-untyped-def]
             _unpack(second, begin, end, left, outs[1])
 
 
-@_kernel
+@ieee_kernel
 def _before(x, stop, least, what, outs, whole):  # type: ignore[no-untyped-def]
     """The first rows, whose windows lie before the series."""
     outs[:, :stop] = 0.0 if least == 0 else np.nan
@@ -415,7 +412,7 @@ def _before(x, stop, least, what, outs, whole):  # type: ignore[no-untyped-def]
                 whole[h, column] = 1 if abs(x[h, column]) < np.inf else 3
 
 
-@_kernel
+@ieee_kernel
 def _each_afresh(x, window, least, lag, what, floor, first, stop, outs, whole):  # type: ignore[no-untyped-def]
     """Sum, mean, sd or z of every window of rows ``first .. stop - 1``, each in time order."""
     rows = stop - first
@@ -444,7 +441,7 @@ def _each_afresh(x, window, least, lag, what, floor, first, stop, outs, whole): 
                 outs[k, first + at, column] = out[k, at]
 
 
-@_kernel
+@ieee_kernel
 def _median(x, row, column, window):  # type: ignore[no-untyped-def]
     """Median of the ``window`` slots before a value."""
     ordered = np.empty(window)
@@ -454,7 +451,7 @@ def _median(x, row, column, window):  # type: ignore[no-untyped-def]
     return median_of(ordered, n)
 
 
-@_kernel
+@ieee_kernel
 def _finish(what, least, count, mean, squares, out):  # type: ignore[no-untyped-def]
     """Means (or sums), or standard deviations, of some windows."""
     if what in (_SUM, _MEAN):
@@ -466,7 +463,7 @@ def _finish(what, least, count, mean, squares, out):  # type: ignore[no-untyped-
             out[i] = spread if count[i] >= least else np.nan
 
 
-@_kernel
+@ieee_kernel
 def _scores(  # type: ignore[no-untyped-def]
     x, first, left, lanes, value, window, least, floor, moments, out, mean_out, sd_out, code
 ):
@@ -498,7 +495,7 @@ def _scores(  # type: ignore[no-untyped-def]
         out[i] = (value[i] - mean[i]) / sd_out[i] if code[i] == 0.0 else np.nan
 
 
-@_kernel
+@ieee_kernel
 def _put(part, first, stop, left, out):  # type: ignore[no-untyped-def]
     """Rows of a tile as whole numbers in their panel."""
     flat, width, column = out.reshape(-1), np.uint64(out.shape[1]), np.uint64(left)
@@ -633,7 +630,7 @@ _CELLS = 1_024
 """Paths that are summed side by side: few enough to stay in the innermost cache."""
 
 
-@_kernel
+@ieee_kernel
 def _step(x, h, k, least, last, present, steps, net):  # type: ignore[no-untyped-def]
     """Steps of row ``h`` from the last value there was, and its net move; NaN where it has no ratio.
 
@@ -649,7 +646,7 @@ def _step(x, h, k, least, last, present, steps, net):  # type: ignore[no-untyped
         net[c] = abs(v - start) if there and began and present[c] >= least else np.nan
 
 
-@_kernel
+@ieee_kernel
 def _efficiency(x, k, least, out):  # type: ignore[no-untyped-def]
     """Paths are summed in time order, for all windows of some rows at once."""
     length, columns = x.shape

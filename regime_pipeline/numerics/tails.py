@@ -16,8 +16,8 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from regime_pipeline.numerics.compiled import kernel
 from regime_pipeline.numerics.order_statistics import slide
 
 Floats = npt.NDArray[np.float64]
@@ -25,7 +25,7 @@ Floats = npt.NDArray[np.float64]
 MIN_EXCEEDANCES = 10
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def quantile7(ordered: Floats, n: int, q: float) -> float:
     """Type-7 quantile of the first ``n`` ascending values."""
     at = (n - 1) * q
@@ -34,7 +34,7 @@ def quantile7(ordered: Floats, n: int, q: float) -> float:
     return ordered[low] + (at - low) * (ordered[high] - ordered[low])
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def gpd_pwm(ordered: Floats, first: int, n: int, threshold: float) -> tuple[float, float]:
     """Shape and scale of a generalised Pareto over ``threshold`` from ascending values.
 
@@ -60,7 +60,7 @@ def gpd_pwm(ordered: Floats, first: int, n: int, threshold: float) -> tuple[floa
     return shape, scale
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def gpd_quantile(
     threshold: float, shape: float, scale: float, exceeding_frac: float, q: float
 ) -> float:
@@ -71,7 +71,7 @@ def gpd_quantile(
     return threshold + scale / shape * (math.exp(-shape * math.log(ratio)) - 1.0)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _bands(ordered: Floats, n: int, levels: Floats, tail_from: int, out: Floats) -> None:
     threshold = quantile7(ordered, n, levels[0])
     first = n
@@ -92,7 +92,7 @@ def _bands(ordered: Floats, n: int, levels: Floats, tail_from: int, out: Floats)
         out[k] = highest
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def tail_bands(
     x: Floats, window: int, min_obs: int, min_positive: int, levels: Floats, tail_from: int
 ) -> Floats:

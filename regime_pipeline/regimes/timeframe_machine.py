@@ -11,11 +11,12 @@ only in rows that could be confirmed at all.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from regime_pipeline.numerics.compiled import kernel
 
-@numba.njit(cache=True, nogil=True)
+
+@kernel
 def _primary(raw, first, h, restart_after, confirmations):  # type: ignore[no-untyped-def]
     """State after row ``h`` of a machine that started at ``first``; ``raw[h]`` is not null."""
     label = raw[h]
@@ -41,7 +42,7 @@ def _primary(raw, first, h, restart_after, confirmations):  # type: ignore[no-un
     return label if length >= confirmations else oldest
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _confirmation(raw, group, first, h, restart_after, confirmations):  # type: ignore[no-untyped-def]
     """0 not confirmed at row ``h``, 1 confirmed, 2 confirmed and announced there."""
     state, pending, streak, nulls = -1, -1, 0, 0
@@ -75,7 +76,7 @@ def _confirmation(raw, group, first, h, restart_after, confirmations):  # type: 
     return result
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def run(raw, group, lookback, restart_after, confirmations, primary_out, confirmed_out):  # type: ignore[no-untyped-def]
     """Decide every row; arrays are columns x hours of small integers, -1 null.
 
@@ -105,7 +106,7 @@ def run(raw, group, lookback, restart_after, confirmations, primary_out, confirm
                 )
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _count(signs, known, h, by, sums):  # type: ignore[no-untyped-def]
     """Take the labels of a row into the sums of every pair of frames, or out of them (``by`` -1)."""
     pair = -1
@@ -123,7 +124,7 @@ def _count(signs, known, h, by, sums):  # type: ignore[no-untyped-def]
                 sums[pair, 5, c] += both * a * b
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def shared_votes(signs, known, first, window, least, out):  # type: ignore[no-untyped-def]
     """Twice the sum of the squared correlations of the frames that have a label in a row.
 

@@ -12,9 +12,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
+from regime_pipeline.numerics.compiled import kernel
 from regime_pipeline.numerics.conventions import CodePanel
 from regime_pipeline.numerics.panel import FloatPanel
 from regime_pipeline.numerics.rolling import rolling_count
@@ -51,7 +51,7 @@ class Momentum:
     code: CodePanel
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _ewma(returns, decay, lags, out):  # type: ignore[no-untyped-def]
     """Lagged EWMA variance of each row from its own ``lags`` slots; columns x hours."""
     columns, length = returns.shape
