@@ -95,6 +95,7 @@ def test_an_unchanged_checkout_with_other_times_keeps_its_kernels(root: Path) ->
     assert shifted(root) == (1, 1)
 
 
+@pytest.mark.slow
 def test_a_folder_of_ones_own_choice_keeps_the_kernels_as_well(root: Path, tmp_path: Path) -> None:
     chosen = tmp_path / "chosen"
     assert shifted(root, NUMBA_CACHE_DIR=str(chosen)) == (1, 0)
@@ -103,6 +104,7 @@ def test_a_folder_of_ones_own_choice_keeps_the_kernels_as_well(root: Path, tmp_p
     assert shifted(root, NUMBA_CACHE_DIR=str(chosen)) == (-1, 0)
 
 
+@pytest.mark.slow
 def test_the_users_folder_keeps_the_kernels_of_a_package_that_cannot_be_written(root: Path) -> None:
     (root / "__pycache__").touch()  # a file: not even root can make the folder
     users = root.parent / "users"
@@ -112,6 +114,7 @@ def test_the_users_folder_keeps_the_kernels_of_a_package_that_cannot_be_written(
     assert shifted(root) == (-1, 0)
 
 
+@pytest.mark.slow
 def test_settings_that_numba_reads_afresh_while_it_runs_change_nothing(root: Path) -> None:
     before = (
         "import os, numba, regime_pipeline.numerics.compiled;"
