@@ -122,6 +122,7 @@ def stored(instance: dg.DagsterInstance, run_id: str) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 def test_the_same_events_are_stored_as_by_the_stock_storage(
     postgres: TestServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

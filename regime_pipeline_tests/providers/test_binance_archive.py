@@ -385,7 +385,14 @@ def test_the_archive_tells_what_the_api_tells_as_tier_three(
     assert archive.quarantined.empty
 
 
-@pytest.mark.parametrize("dataset", ["candles", "funding_rates", "open_interest", "positioning"])
+@pytest.mark.parametrize(
+    "dataset",
+    [
+        "candles",
+        "funding_rates",
+        *(pytest.param(d, marks=pytest.mark.slow) for d in ("open_interest", "positioning")),
+    ],
+)
 def test_a_folder_gives_the_same_as_the_web(
     get: Callable[..., FetchResult], vision: Path, dataset: str
 ) -> None:

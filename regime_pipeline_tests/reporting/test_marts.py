@@ -291,6 +291,7 @@ def test_least_roles_suffice_to_build_and_to_read(
                 connection.execute(sql.SQL("drop role {}").format(name))
 
 
+@pytest.mark.slow
 def test_a_rebuilt_window_leaves_the_spells_outside_alone(database: Database, build: Builder):
     first, now = regimes("SSSSSHHHHHSSSSSHHHHHXXXXXSSSSS")
     write(database, {"market.candles_1h": closes("spot", np.full(30, 100.0)), **first}, now)
@@ -330,6 +331,7 @@ def test_windows_in_any_order_equal_one_build(database: Database, build: Builder
     assert pieces == spells(database, "*")
 
 
+@pytest.mark.slow
 def test_without_a_window_what_is_new_is_added(database: Database, build: Builder):
     price = closes("spot", np.full(14, 50.0))
     frames, now = regimes("SSSSHH")

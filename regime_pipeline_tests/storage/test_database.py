@@ -92,6 +92,7 @@ def test_opening_a_live_database_for_a_tape_is_refused(database: Database) -> No
         open_database(_settings(database.libpq), origin="tape")
 
 
+@pytest.mark.slow
 def test_processes_that_make_the_same_database_at_once_all_succeed(fresh_url: str) -> None:
     script = (
         "import sys\n"

@@ -323,6 +323,7 @@ def test_as_an_ordinary_user_it_runs_as_that_user_below_home() -> None:
 
 
 @pytest.mark.skipif(not AS_ROOT, reason="only root has to hand the server to another account")
+@pytest.mark.slow
 def test_programs_that_the_account_cannot_reach_are_copied_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

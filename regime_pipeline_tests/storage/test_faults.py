@@ -71,6 +71,7 @@ def _after_a_clean_run(postgres: TestServer, *, before: bool) -> str:
         return clean.content_hash(CANDLES)
 
 
+@pytest.mark.slow
 def test_fault_47_writer_killed_at_any_point_leaves_all_or_nothing_and_a_rerun_completes_it(
     postgres: TestServer,
 ) -> None:
