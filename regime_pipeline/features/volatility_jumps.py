@@ -248,7 +248,8 @@ def _judge(x, z, known, penalty, mu):  # type: ignore[no-untyped-def]
 def choose_penalty(x, known):  # type: ignore[no-untyped-def]
     """The penalty whose states forecast the last quarter best; of equal ones the largest."""
     centre, spread = np.empty(TERMS), np.empty(TERMS)
-    if not _scale(x, known, TRAIN, centre, spread):
+    n = np.int64(TRAIN)  # the constant itself would compile what it is handed to once more
+    if not _scale(x, known, n, centre, spread):
         return np.nan
     z = np.empty((SAMPLES, TERMS))
     for t in range(SAMPLES):
@@ -256,9 +257,9 @@ def choose_penalty(x, known):  # type: ignore[no-untyped-def]
             z[t, d] = (x[t, d] - centre[d]) / spread[d]
     best, chosen = np.inf, np.nan
     mu = np.empty((STATES, TERMS))
-    _start(z, known, TRAIN, np.array([0.25, 0.5, 0.75, 1.0]), mu)
+    _start(z, known, n, np.array([0.25, 0.5, 0.75, 1.0]), mu)
     for penalty in PENALTIES:  # each begins where the one before ended
-        _descend(z, known, TRAIN, penalty, mu)
+        _descend(z, known, n, penalty, mu)
         loss = _judge(x, z, known, penalty, mu)
         if loss <= best:
             best, chosen = loss, penalty

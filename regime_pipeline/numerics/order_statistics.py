@@ -199,7 +199,7 @@ def _rank(column, key, slot, key_to, slot_to, count, ranks, ordered):  # type: i
         there = abs(column[i]) < np.inf
         lowest = whole if there and whole < lowest else lowest
         highest = whole if there and whole > highest else highest
-    n = 0
+    n = np.int64(0)  # a literal 0 would compile what it is handed to once more
     for i in range(column.size):
         key[n] = np.uint64(_in_order(bits[i])) - np.uint64(lowest)
         slot[n] = i

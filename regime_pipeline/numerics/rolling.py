@@ -351,25 +351,27 @@ def _windows(x, window, least, anchor, lag, what, floor, first, stop, outs, whol
                 state[0] = nothing
             if since == start and first > 0:
                 # the early part of a stretch that begins later is the block before it
+                low = start - window
                 _chunk(
-                    x, start - window, start, left, 0, window, least, lag, what, floor, False,
+                    x, low, start, left, low - low, window, least, lag, what, floor, first,
                     state, work, spare, scratch, packed, judged, outs, whole,
                 )  # fmt: skip
             for border in range(since, min(since + step, stop - lag), together * window):
                 low, high = max(0, border), min(border + together * window, stop - lag)
                 _chunk(
-                    x, low, high, left, low - border, window, least, lag, what, floor, True,
+                    x, low, high, left, low - border, window, least, lag, what, floor, first,
                     state, work, spare, scratch, packed, judged, outs, whole,
                 )  # fmt: skip
 
 
 @ieee_kernel
 def _chunk(  # type: ignore[no-untyped-def]
-    x, low, high, left, skip, window, least, lag, what, floor, owed,
+    x, low, high, left, skip, window, least, lag, what, floor, first,
     early, work, spare, scratch, packed, judged, outs, whole,
 ):  # fmt: skip
-    """Statistics of one tile from the rows ``low .. high - 1``, which are kept where they are owed."""
+    """Statistics of one tile from the rows ``low .. high - 1``; those before row ``first`` aren't kept."""
     begin, end = low + lag, high + lag
+    owed = begin >= first
     part = _pack(x, low, high, left, packed)
     out = _place(outs[0], begin, end, owed, scratch[0])
     second = _place(outs[min(1, len(outs) - 1)], begin, end, owed and len(outs) > 1, scratch[1])
@@ -384,11 +386,11 @@ def _chunk(  # type: ignore[no-untyped-def]
         if owed:
             _finish(what, least, spare[0, :m], spare[1, :m], spare[2, :m], out)
         if owed and what == _BOTH:
-            _finish(_MEAN, least, spare[0, :m], spare[1, :m], spare[2, :m], second)
+            _finish(np.int64(_MEAN), least, spare[0, :m], spare[1, :m], spare[2, :m], second)
         if owed and what in (_Z, _Z_ALL):
             value = _pack(x, begin, end, left, judged)
             _scores(
-                x, begin, left, _LANES, value, window, least, floor,
+                x, begin, left, np.int64(_LANES), value, window, least, floor,
                 spare, out, second, third, scratch[3, :m],
             )  # fmt: skip
             _put(scratch[3], begin, end, left, whole)
@@ -427,11 +429,11 @@ def _each_afresh(x, window, least, lag, what, floor, first, stop, outs, whole): 
             spare[1, at] = total if what == _SUM else average
         _finish(what, least, spare[0], spare[1], spare[2], out[0])
         if what == _BOTH:
-            _finish(_MEAN, least, spare[0], spare[1], spare[2], out[1])
+            _finish(np.int64(_MEAN), least, spare[0], spare[1], spare[2], out[1])
         if what in (_Z, _Z_ALL):
             value = series[first:stop].copy()
             _scores(
-                x, first, column, 1, value, window, least, floor,
+                x, first, column, np.int64(1), value, window, least, floor,
                 spare, out[0], out[1], out[2], out[3],
             )  # fmt: skip
             for at in range(rows):
