@@ -293,9 +293,10 @@ def _moments(part, skip, window, early, work, spare):  # type: ignore[no-untyped
     first = 0
     while first < part.size:
         stop = min(part.size, first + size - skip * _LANES)
-        borders = work[int(_BORDERS) + _LANES : int(_BORDERS) + _LANES + min(stop - first, _CHUNK)]
-        for i in range(borders.size):
-            borders[i] = early[3, i % _LANES]
+        for k in range(_U):
+            work[_BORDERS + _U + k] = early[3, k]
+        for i in range(_BORDERS + _U + _U, _BORDERS + _U + np.uint64(min(stop - first, _CHUNK))):
+            work[i] = work[i - _U]
         for k in range(4):
             work[k * _PLANE : k * _PLANE + _LANES] = 0.0
         for begin in range(first, stop, _CHUNK):
