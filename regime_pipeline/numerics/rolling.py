@@ -214,8 +214,11 @@ def _fold(part, skip, window, least, what, early, spare, out, out_count):  # typ
 
 
 @ieee_kernel
-def _meet(v, count, centre, total, square, before, i):  # type: ignore[no-untyped-def]
-    """Count, first value, sum and squares about it at cell ``i``, of those before it and a value."""
+def _meet(v, count, centre, total, before, i):  # type: ignore[no-untyped-def]
+    """Count, first value and sum about it at cell ``i``, of those before it and a value.
+
+    Returns the value's distance from the first one.
+    """
     there = abs(v) < np.inf
     n, first = count[before], centre[before]
     # one zero, not two that differ in a byte
@@ -224,30 +227,42 @@ def _meet(v, count, centre, total, square, before, i):  # type: ignore[no-untype
     count[i] = n + (1.0 if there else 0.0)
     centre[i] = first
     total[i] = total[before] + r
-    square[i] = square[before] + r * r
+    return r
 
 
 @ieee_kernel
-def _run_forwards(x, count, centre, total, square):  # type: ignore[no-untyped-def]
+def _run_forwards(x, count, centre, total, square, squared):  # type: ignore[no-untyped-def]
     """Running counts, first values, sums and squares about those, of every lane of a chunk of rows.
 
-    The first row holds what was met before the chunk.
+    The first row holds what was met before the chunk. A mean alone needs no squares.
     """
-    for i in range(_U, np.uint64(x.size) + _U):
-        _meet(x[i - _U], count, centre, total, square, i - _U, i)
+    size = np.uint64(x.size) + _U
+    if squared:
+        for i in range(_U, size):
+            r = _meet(x[i - _U], count, centre, total, i - _U, i)
+            square[i] = square[i - _U] + r * r
+    else:
+        for i in range(_U, size):
+            _meet(x[i - _U], count, centre, total, i - _U, i)
 
 
 @ieee_kernel
-def _run_backwards(x, count, centre, total, square):  # type: ignore[no-untyped-def]
+def _run_backwards(x, count, centre, total, square, squared):  # type: ignore[no-untyped-def]
     """As forwards, from the last row back; the row after the chunk holds what was met before."""
-    size = np.uint64(x.size)
-    for j in range(size):
-        i = size - np.uint64(1) - j
-        _meet(x[i], count, centre, total, square, i + _U, i)
+    last = np.uint64(x.size) - np.uint64(1)
+    if squared:
+        for j in range(np.uint64(x.size)):
+            i = last - j
+            r = _meet(x[i], count, centre, total, i + _U, i)
+            square[i] = square[i + _U] + r * r
+    else:
+        for j in range(np.uint64(x.size)):
+            i = last - j
+            _meet(x[i], count, centre, total, i + _U, i)
 
 
 @ieee_kernel
-def _merge(work, counts, totals, squares, count, mean, about):  # type: ignore[no-untyped-def]
+def _merge(work, counts, totals, squares, squared, count, mean, about):  # type: ignore[no-untyped-def]
     """Count, mean and squares about the mean of both parts of every window of a chunk.
 
     The early part, about its value nearest to the border, is moved to the reference of the late one.
@@ -260,11 +275,12 @@ def _merge(work, counts, totals, squares, count, mean, about):  # type: ignore[n
         level = centre if n > 0.0 else border
         lift = m * apart
         total = work[i + _TOTALS] + (other + lift)
-        square = work[i + _SQUARES] + (squares[i - _U] + apart * (2.0 * other + lift))
         away = total / max(n + m, 1.0)
         count[i - _U] = n + m
         mean[i - _U] = level + away
-        about[i - _U] = max(square - total * away, 0.0)
+        if squared:
+            square = work[i + _SQUARES] + (squares[i - _U] + apart * (2.0 * other + lift))
+            about[i - _U] = max(square - total * away, 0.0)
 
 
 @ieee_kernel
@@ -281,7 +297,7 @@ def _take(source, out):  # type: ignore[no-untyped-def]
 
 
 @ieee_kernel
-def _moments(part, skip, window, early, work, spare):  # type: ignore[no-untyped-def]
+def _moments(part, skip, window, squared, early, work, spare):  # type: ignore[no-untyped-def]
     """Counts, means and squares of the windows that end in a chunk of whole blocks, into ``spare``.
 
     As ``_fold``; ``early`` holds counts, sums and squares of the block before, and the values nearest to the
@@ -302,17 +318,19 @@ def _moments(part, skip, window, early, work, spare):  # type: ignore[no-untyped
         for begin in range(first, stop, _CHUNK):
             end = min(stop, begin + _CHUNK)
             m = end - begin
-            _run_forwards(part[begin:end], counts, centres, totals, squares)
+            _run_forwards(part[begin:end], counts, centres, totals, squares, squared)
             at = begin - first + (skip + 1) * _LANES
             _merge(
-                work, early[0, at : at + m], early[1, at : at + m], early[2, at : at + m],
+                work, early[0, at : at + m], early[1, at : at + m], early[2, at : at + m], squared,
                 spare[0, begin:end], spare[1, begin:end], spare[2, begin:end],
             )  # fmt: skip
             if end < stop:
                 for k in range(4):
                     _row(work, k * _PLANE + m, k * _PLANE)
         at = skip * _LANES
-        _run_backwards(part[first:stop], early[0, at:], early[3, at:], early[1, at:], early[2, at:])
+        _run_backwards(
+            part[first:stop], early[0, at:], early[3, at:], early[1, at:], early[2, at:], squared
+        )
         for k in range(4):
             _repeat(early[k], skip)
         first, skip = stop, 0
@@ -382,7 +400,7 @@ def _chunk(  # type: ignore[no-untyped-def]
         if owed and what == _SCALED:
             _put(scratch[3], begin, end, left, whole)
     else:
-        _moments(part, skip, window, early, work, spare)
+        _moments(part, skip, window, what != _MEAN, early, work, spare)
         m = out.size
         if owed:
             _finish(what, least, spare[0, :m], spare[1, :m], spare[2, :m], out)
