@@ -61,6 +61,10 @@ PROBES: Mapping[str, Probe] = MappingProxyType(
         "coinapi": Probe("/v1/exchangerate/BTC/USDT"),
         "lunarcrush": Probe("/public/coins/BTC/v1"),
         "whale_alert": Probe("/v1/status"),
+        "news": Probe("/posts/", (("kind", "news"), ("public", "true"), ("regions", "en"))),
+        "sentiment": Probe("/trader", (("symbol", "BTCUSDT"), ("timeframe", "24h"))),
+        "liquidation_service": Probe("/liquidations", (("symbol", "BTCUSDT"), ("limit", "1"))),
+        "dashboard": Probe("/api/signals/BTCUSDT"),
     }
 )
 
@@ -189,9 +193,10 @@ def _request(source: Source, address: str, key: SecretStr | None, client: HttpCl
     headers = {}
     if key is not None and source.key_header is not None:
         headers[source.key_header] = source.key_prefix + key.get_secret_value()
-    reply = client.get(
-        source.name, address, probe.path, dict(probe.params), parse=parse, headers=headers
-    )
+    params = dict(probe.params)
+    if key is not None and source.key_param is not None:
+        params[source.key_param] = key.get_secret_value()
+    reply = client.get(source.name, address, probe.path, params, parse=parse, headers=headers)
     if reply.http_date is None:
         return None
     return round((reply.fetched_at - reply.http_date - reply.age).total_seconds())
