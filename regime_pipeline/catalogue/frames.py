@@ -45,9 +45,9 @@ def _cast(values: pd.Series, field: Field) -> pd.Series:
     dtype = DTYPES[field.kind]
     if str(values.dtype) == dtype:
         return values
-    if isinstance(values.dtype, pd.DatetimeTZDtype):
-        return values.dt.tz_convert("UTC").dt.as_unit("us")
     if field.kind is Kind.TIMESTAMP:
+        if isinstance(values.dtype, pd.DatetimeTZDtype):
+            return values.dt.tz_convert("UTC").dt.as_unit("us")
         stamped = pd.to_datetime(values, utc=True)
         return stamped.dt.as_unit("us")
     if field.kind is Kind.FLOAT:
