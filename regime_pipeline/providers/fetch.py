@@ -28,7 +28,6 @@ from urllib.parse import urlsplit
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from pydantic import SecretStr
 
 from regime_pipeline.catalogue.frames import DTYPES, empty, is_in_order, key_order, split
 from regime_pipeline.catalogue.registry import FIELDS, table
@@ -347,8 +346,6 @@ class _SourceRun:
         self._base = base_url(settings, source)
         # a replay stands for having recorded a series all along: it need not end at a live wall
         self._walls = settings.origin == "live"
-        self._headers: dict[str, str] = {}
-        self._key_params: dict[str, str] = {}
         self._deadline: float | None = (
             getattr(settings, source.deadline_setting) if source.deadline_setting else None
         )
@@ -356,13 +353,7 @@ class _SourceRun:
         self.halted = threading.Event()
         self._lock = threading.Lock()
         self.off = off_reason(settings, source)
-        key: SecretStr | None = (
-            getattr(settings, source.key_setting) if source.key_setting else None
-        )
-        if key is not None and source.key_header is not None:
-            self._headers[source.key_header] = source.key_prefix + key.get_secret_value()
-        if key is not None and source.key_param is not None:
-            self._key_params[source.key_param] = key.get_secret_value()
+        self._headers, self._key_params = source.keyed(settings)
 
     def plan(self, stream: _Stream) -> list[Window]:
         """Segments to fetch first; what lies before the provider's wall waits for a probe."""

@@ -154,7 +154,7 @@ def _ask(
     elif asking:
         began = time.monotonic()
         try:
-            ahead = _request(source, address, key, client)
+            ahead = _request(source, address, settings, client)
         except ProviderError as error:
             failure = error
         if failure is None or failure.was_sent:
@@ -177,7 +177,7 @@ def _ask(
     )
 
 
-def _request(source: Source, address: str, key: SecretStr | None, client: HttpClient) -> int | None:
+def _request(source: Source, address: str, settings: Settings, client: HttpClient) -> int | None:
     """Seconds by which our clock is ahead of the server's, None where it told no time."""
     probe = PROBES.get(source.name, Probe("/"))
 
@@ -190,12 +190,8 @@ def _request(source: Source, address: str, key: SecretStr | None, client: HttpCl
         if error is not None:
             raise error
 
-    headers = {}
-    if key is not None and source.key_header is not None:
-        headers[source.key_header] = source.key_prefix + key.get_secret_value()
-    params = dict(probe.params)
-    if key is not None and source.key_param is not None:
-        params[source.key_param] = key.get_secret_value()
+    headers, key_params = source.keyed(settings)
+    params = {**dict(probe.params), **key_params}
     reply = client.get(source.name, address, probe.path, params, parse=parse, headers=headers)
     if reply.http_date is None:
         return None

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import pandas as pd
+from pydantic import SecretStr
 
 from regime_pipeline.providers import (
     alternative_me,
@@ -71,6 +72,15 @@ class Source:
     deadline_setting: str | None = None
     whole_url: bool = False
     relays: bool = False
+
+    def keyed(self, settings: Settings) -> tuple[dict[str, str], dict[str, str]]:
+        """The headers and the query parameters that carry the configured key, if there is one."""
+        key: SecretStr | None = getattr(settings, self.key_setting) if self.key_setting else None
+        if key is None:
+            return {}, {}
+        secret = key.get_secret_value()
+        headers = {self.key_header: self.key_prefix + secret} if self.key_header else {}
+        return headers, {self.key_param: secret} if self.key_param else {}
 
 
 def _source(name: str, feeds: tuple[Feed, ...], endpoints: tuple[Endpoint, ...]) -> Source:
