@@ -19,7 +19,7 @@ from regime_pipeline.numerics.conventions import INSUFFICIENT, ZERO_DISPERSION
 from regime_pipeline.numerics.normal import phi
 from regime_pipeline.numerics.order_statistics import rolling_median
 from regime_pipeline.numerics.panel import FloatPanel
-from regime_pipeline.numerics.rolling import lagged_z, rolling_count, rolling_sum
+from regime_pipeline.numerics.rolling import lagged_z, rolling_count, rolling_scaled_sum
 from regime_pipeline.signals import momentum as maths
 from regime_pipeline.signals.scores import Z_CLIP, score_of
 
@@ -112,11 +112,8 @@ def liquidations(longs: FloatPanel, shorts: FloatPanel, *, first_hour: int) -> F
     are scaled to 24. Null until m exists (28 days), partial up to 60 days and over gaps.
     """
     observed = np.isfinite(longs) & np.isfinite(shorts)
-    n = rolling_count(np.where(observed, longs, np.nan), DAY_H)
-    with np.errstate(divide="ignore"):
-        scale = DAY_H / n
-    long24, short24 = (
-        rolling_sum(np.where(observed, x, np.nan), DAY_H, MIN_OF_DAY, anchor=first_hour) * scale
+    (long24, n), (short24, _) = (
+        rolling_scaled_sum(np.where(observed, x, np.nan), DAY_H, MIN_OF_DAY, anchor=first_hour)
         for x in (longs, shorts)
     )
     total24 = long24 + short24
