@@ -91,23 +91,30 @@ def _afresh(x, first, last):  # type: ignore[no-untyped-def]
 
 
 @ieee_kernel
+def _copy(source, at, apart, target, to, step, rows, lanes):  # type: ignore[no-untyped-def]
+    """Rows of lanes between flat arrays in which they lie so many cells ``apart``, or a ``step``."""
+    for h in range(rows):
+        begin, end = at + h * apart, to + h * step
+        if lanes == _U:  # a loop of known length is one of vectors
+            for k in range(_U):
+                target[end + k] = source[begin + k]
+        else:
+            for k in range(lanes):
+                target[end + k] = source[begin + k]
+
+
+@ieee_kernel
 def _pack(x, first, stop, left, spare):  # type: ignore[no-untyped-def]
     """Rows ``first .. stop - 1`` of the columns from ``left`` on as flat rows of lanes.
 
     A panel as wide as a tile is that already. Otherwise the rows are copied to ``spare``, whose lanes
     without a column stay as they are.
     """
-    flat, width, column = x.reshape(-1), np.uint64(x.shape[1]), np.uint64(left)
+    flat, width, rows = x.reshape(-1), np.uint64(x.shape[1]), np.uint64(stop - first)
     if width == _U:
         return flat[first * _LANES : stop * _LANES]
-    for h in range(np.uint64(first), np.uint64(stop)):
-        source, target = h * width + column, (h - np.uint64(first)) * _U
-        if column + _U <= width:
-            for k in range(_U):
-                spare[target + k] = flat[source + k]
-        else:
-            for k in range(width - column):
-                spare[target + k] = flat[source + k]
+    at = np.uint64(first) * width + np.uint64(left)
+    _copy(flat, at, width, spare, np.uint64(0), _U, rows, min(_U, width - np.uint64(left)))
     return spare[: (stop - first) * _LANES]
 
 
@@ -122,17 +129,10 @@ def _place(out, first, stop, owed, spare):  # type: ignore[no-untyped-def]
 @ieee_kernel
 def _unpack(part, first, stop, left, out):  # type: ignore[no-untyped-def]
     """The way back of ``_pack``, for rows made where ``_place`` told."""
-    flat, width, column = out.reshape(-1), np.uint64(out.shape[1]), np.uint64(left)
-    if width == _U:
-        return
-    for h in range(np.uint64(first), np.uint64(stop)):
-        target, source = h * width + column, (h - np.uint64(first)) * _U
-        if column + _U <= width:
-            for k in range(_U):
-                flat[target + k] = part[source + k]
-        else:
-            for k in range(width - column):
-                flat[target + k] = part[source + k]
+    flat, width, rows = out.reshape(-1), np.uint64(out.shape[1]), np.uint64(stop - first)
+    if width != _U:
+        to = np.uint64(first) * width + np.uint64(left)
+        _copy(part, np.uint64(0), _U, flat, to, width, rows, min(_U, width - np.uint64(left)))
 
 
 @ieee_kernel
@@ -291,12 +291,6 @@ def _row(work, source, target):  # type: ignore[no-untyped-def]
 
 
 @ieee_kernel
-def _take(source, out):  # type: ignore[no-untyped-def]
-    for i in range(out.size):
-        out[i] = source[i]
-
-
-@ieee_kernel
 def _moments(part, skip, window, squared, early, work, spare):  # type: ignore[no-untyped-def]
     """Counts, means and squares of the windows that end in a chunk of whole blocks, into ``spare``.
 
@@ -369,7 +363,8 @@ def _windows(x, window, least, anchor, lag, what, floor, first, stop, outs, whol
                 state[:] = 0.0
                 state[0] = nothing
             if since == start and first > 0:
-                # the early part of a stretch that begins later is the block before it
+                # the early part of a stretch that begins later is the block before it; a literal 0 for
+                # what it skips would compile all once more
                 low = start - window
                 _chunk(
                     x, low, start, left, low - low, window, least, lag, what, floor, first,
