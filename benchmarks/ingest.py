@@ -70,7 +70,7 @@ class Kept:
 
 def run() -> None:
     """One fetch over HTTP, then parse + store and the baseline in turn on the same bodies."""
-    from regime_pipeline.providers.fetch import fetch
+    from regime_pipeline.providers.fetch.fetch import fetch
     from regime_pipeline.providers.http import HttpClient
     from regime_pipeline.providers.landing import LandingStore
     from regime_pipeline.simulator.server import SimulatorServer

@@ -46,7 +46,7 @@ def run() -> None:
     """The whole of one day, three times in turn with its floor."""
     import httpx
 
-    from regime_pipeline.providers.fetch import fetch
+    from regime_pipeline.providers.fetch.fetch import fetch
     from regime_pipeline.providers.http import HttpClient
     from regime_pipeline.providers.landing import LandingStore
     from regime_pipeline.providers.registry import datasets

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from regime_pipeline.evaluation.worlds import symbols_of, walk_candles
 from regime_pipeline.market.candles import candles_1h
 from regime_pipeline.market.derivatives import liquidations_1h, open_interest
 from regime_pipeline.market.funding import funding
-from regime_pipeline.scorecard.worlds import symbols_of, walk_candles
 from regime_pipeline.windows import Grid, Window, utc
 
 RECORDED = Window(utc("2023-01-01"), utc("2025-01-01"))

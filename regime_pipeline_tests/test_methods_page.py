@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import methods_tables as measured
 from regime_pipeline.catalogue.false_alarms import ADVERTISED
-from regime_pipeline.reporting.scorecard import rate_text
+from regime_pipeline.evaluation.page import rate_text
 
 
 def test_every_table_has_its_place_in_the_page(tmp_path: Path) -> None:

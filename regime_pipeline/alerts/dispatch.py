@@ -22,9 +22,8 @@ from pydantic import SecretStr
 
 from regime_pipeline.alerts import signing
 from regime_pipeline.alerts.endpoints import Endpoint, EndpointRefused, checked_address, endpoints
-from regime_pipeline.providers.errors import http_date
-from regime_pipeline.providers.http import CLOCKS_APART
-from regime_pipeline.providers.redact import Redactor
+from regime_pipeline.net.headers import CLOCKS_APART, http_date
+from regime_pipeline.net.redact import Redactor
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
 from regime_pipeline.windows import Clock, SystemClock

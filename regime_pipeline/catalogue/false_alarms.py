@@ -1,7 +1,7 @@
 """The false alarms that every detector is said to give: the one place where the rates stand.
 
 Belongs here: rates as data, with the null world they belong to and how they were found. A null world
-is one in which nothing happens (``scorecard.scenes`` draws it); a test draws fresh ones and holds every
+is one in which nothing happens (``evaluation.scenes`` draws it); a test draws fresh ones and holds every
 rate to within a fifth. Does not belong here: measuring.
 """
 

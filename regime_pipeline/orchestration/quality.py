@@ -17,7 +17,7 @@ import pandas as pd
 
 from regime_pipeline.catalogue import TABLES, table
 from regime_pipeline.catalogue.frames import empty
-from regime_pipeline.orchestration.coverage import ANSWERED
+from regime_pipeline.coverage.asked import ANSWERED
 from regime_pipeline.orchestration.derived import IO_MANAGER, asset_key, common, parameter
 from regime_pipeline.orchestration.partitions import COMPUTE, DAILY, as_window, owed, run_window
 from regime_pipeline.orchestration.resources import Platform

@@ -22,8 +22,8 @@ from regime_pipeline.settings import Settings
 from regime_pipeline.windows import Clock, FixedClock, clock_from_text
 
 if TYPE_CHECKING:
-    from regime_pipeline.providers.gate import HostGate
     from regime_pipeline.providers.http import HttpClient
+    from regime_pipeline.providers.limits.gate import HostGate
     from regime_pipeline.storage.database import Database
     from regime_pipeline.storage.warehouse import Warehouse, WriteResult
 
@@ -89,7 +89,7 @@ class Platform:
     @cached_property
     def gate(self) -> HostGate:
         """Rate budgets and breakers, shared by all processes with this database."""
-        from regime_pipeline.providers.gate import PostgresStore, gate_for
+        from regime_pipeline.providers.limits.gate import PostgresStore, gate_for
 
         return gate_for(self.settings, PostgresStore(self.database.connect))
 
@@ -114,7 +114,7 @@ class Platform:
         from urllib.parse import urlsplit
 
         from regime_pipeline.alerts.endpoints import is_loopback_host
-        from regime_pipeline.providers.fetch import base_url
+        from regime_pipeline.providers.fetch.fetch import base_url
         from regime_pipeline.providers.registry import SOURCES
 
         return [

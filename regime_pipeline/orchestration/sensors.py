@@ -12,9 +12,9 @@ from collections.abc import Sequence
 import dagster as dg
 import pandas as pd
 
-from regime_pipeline.orchestration import gaps as arithmetic
+from regime_pipeline.coverage import gaps as arithmetic
+from regime_pipeline.coverage.rules import KEPT_DAYS, series_of
 from regime_pipeline.orchestration.assets.raw import ASSETS as RAW_ASSETS
-from regime_pipeline.orchestration.coverage_rules import KEPT_DAYS, series_of
 from regime_pipeline.orchestration.derived import asset_key
 from regime_pipeline.orchestration.jobs import derived_chain, raw_fetch
 from regime_pipeline.orchestration.partitions import range_tags, run_window
@@ -82,7 +82,7 @@ def look_for_gaps(platform: Platform) -> tuple[list[arithmetic.Gap], dict[str, i
     Brings ``ops.coverage`` up to date first, so that hours which no run has touched show; doing so
     again writes nothing.
     """
-    from regime_pipeline.orchestration import coverage_store
+    from regime_pipeline.coverage import store as coverage_store
 
     now = platform.clock.now()
     askable: dict[tuple[str, str, str], str] = {}

@@ -11,8 +11,8 @@ from datetime import timedelta
 
 import pandas as pd
 
+from regime_pipeline.providers.decode import Columns, Context, document, member, rows_of
 from regime_pipeline.providers.plan import Endpoint, Feed, Paging
-from regime_pipeline.providers.wire import Columns, Context, document, member, rows_of
 
 PROVIDER = "alternative_me"
 

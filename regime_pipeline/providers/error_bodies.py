@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 import pandas as pd
 
+from regime_pipeline.providers.decode import Context, load
 from regime_pipeline.providers.errors import ContractViolation, classify, excerpt
-from regime_pipeline.providers.wire import Context, load
 
 PROVIDERS = (
     "binance_futures", "binance_us", "binance", "bybit", "okx", "coinglass", "coinapi",

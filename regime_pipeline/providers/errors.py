@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 
 import orjson
+
+from regime_pipeline.net.headers import retry_after_seconds
 
 EXCERPT = 200
 
@@ -148,33 +149,6 @@ class ChecksumMismatch(Malformed):
 
 class NoSourceError(Exception):
     """No configured source can serve the dataset."""
-
-
-def retry_after_seconds(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """The wait a ``Retry-After`` header asks for, from seconds or an HTTP date.
-
-    Null policy: None when it is absent, negative or neither of the two. A date needs ``now`` or a
-    ``Date`` header to count from; the header wins, so that a wrong host clock does no harm.
-    """
-    text = (headers.get("retry-after") or "").strip()
-    if re.fullmatch(r"\d{1,12}(\.\d{1,6})?", text):
-        return float(text)
-    at = http_date(text)
-    since = http_date(headers.get("date") or "") or now
-    if at is None or since is None:
-        return None
-    return max(0.0, (at - since).total_seconds())
-
-
-def http_date(text: str) -> datetime | None:
-    """An HTTP date as tz-aware UTC, or None when it is none."""
-    if not text:
-        return None
-    try:
-        at = parsedate_to_datetime(text)
-    except (TypeError, ValueError, IndexError, OverflowError):
-        return None
-    return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
 
 
 def excerpt(body: bytes) -> str:

@@ -29,6 +29,8 @@ import httpcore
 import httpx
 import stamina
 
+from regime_pipeline.net.headers import CLOCKS_APART, http_date
+from regime_pipeline.net.redact import Redactor
 from regime_pipeline.providers.errors import (
     ContractViolation,
     DeadlineExceeded,
@@ -37,10 +39,8 @@ from regime_pipeline.providers.errors import (
     TooLarge,
     Transient,
     classify,
-    http_date,
 )
 from regime_pipeline.providers.landing import Landed, LandingStore
-from regime_pipeline.providers.redact import Redactor
 from regime_pipeline.settings import Settings
 from regime_pipeline.windows import Clock
 
@@ -105,10 +105,6 @@ class OpenGate:
         error: ProviderError | None,
     ) -> None:
         """Takes no note."""
-
-
-CLOCKS_APART = timedelta(minutes=1)
-"""Ours and a server's time further apart than this are two clocks, not a slow reply."""
 
 
 def _age(text: str) -> timedelta:

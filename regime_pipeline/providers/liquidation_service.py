@@ -13,10 +13,10 @@ from datetime import timedelta
 import numpy as np
 import pandas as pd
 
+from regime_pipeline.providers.decode import Columns, Context, document, rows_of
 from regime_pipeline.providers.errors import ContractViolation
 from regime_pipeline.providers.plan import Endpoint, Feed, Paging
 from regime_pipeline.providers.symbols import VenueSymbol
-from regime_pipeline.providers.wire import Columns, Context, document, rows_of
 
 PROVIDER = "liquidation_service"
 KEY_HEADER = "Authorization"

@@ -13,11 +13,11 @@ from datetime import timedelta
 import numpy as np
 import pandas as pd
 
+from regime_pipeline.providers.decode import Columns, Context, document, member, rows_of
 from regime_pipeline.providers.errors import ContractViolation
 from regime_pipeline.providers.plan import Endpoint, Feed, Paging, seconds
 from regime_pipeline.providers.symbols import VenueSymbol
 from regime_pipeline.providers.symbols import split as split_symbol
-from regime_pipeline.providers.wire import Columns, Context, document, member, rows_of
 from regime_pipeline.windows import HOUR
 
 PROVIDER = "lunarcrush"

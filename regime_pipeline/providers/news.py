@@ -12,9 +12,7 @@ from datetime import timedelta
 import numpy as np
 import pandas as pd
 
-from regime_pipeline.providers.plan import Endpoint, Feed, Paging
-from regime_pipeline.providers.symbols import VenueSymbol
-from regime_pipeline.providers.wire import (
+from regime_pipeline.providers.decode import (
     CURSOR,
     Columns,
     Context,
@@ -23,6 +21,8 @@ from regime_pipeline.providers.wire import (
     objects_in,
     rows_of,
 )
+from regime_pipeline.providers.plan import Endpoint, Feed, Paging
+from regime_pipeline.providers.symbols import VenueSymbol
 
 PROVIDER = "news"
 KEY_PARAM = "auth_token"

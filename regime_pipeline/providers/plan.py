@@ -18,9 +18,9 @@ from typing import Literal
 
 import pandas as pd
 
+from regime_pipeline.providers.decode import Context, Parser
 from regime_pipeline.providers.errors import ContractViolation
 from regime_pipeline.providers.symbols import VenueSymbol
-from regime_pipeline.providers.wire import Context, Parser
 from regime_pipeline.windows import HOUR, Window
 
 MAX_PAGES = 100

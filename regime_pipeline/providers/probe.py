@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import orjson
 from pydantic import SecretStr
 
-from regime_pipeline.providers.breaker import Breaker
+from regime_pipeline.net.redact import fingerprint
 from regime_pipeline.providers.errors import (
     AuthError,
     Banned,
@@ -29,11 +29,11 @@ from regime_pipeline.providers.errors import (
     Transient,
     envelope,
 )
-from regime_pipeline.providers.fetch import base_url, effective_source
-from regime_pipeline.providers.gate import HostGate
+from regime_pipeline.providers.fetch.fetch import base_url, effective_source
 from regime_pipeline.providers.http import HttpClient
 from regime_pipeline.providers.landing import LandingStore
-from regime_pipeline.providers.redact import fingerprint
+from regime_pipeline.providers.limits.breaker import Breaker
+from regime_pipeline.providers.limits.gate import HostGate
 from regime_pipeline.providers.registry import SOURCES, Source
 from regime_pipeline.settings import Settings
 from regime_pipeline.windows import Clock

@@ -18,28 +18,28 @@ from pydantic import SecretStr
 
 from regime_pipeline.providers import (
     alternative_me,
-    binance,
-    binance_archive,
-    binance_futures,
-    binance_streams,
-    bybit,
-    bybit_streams,
     coinapi,
-    coinglass,
     dashboard,
     error_bodies,
     liquidation_service,
     lunarcrush,
     news,
-    okx,
-    okx_market,
-    okx_streams,
     sentiment_service,
     whale_alert,
 )
+from regime_pipeline.providers.binance import archive as binance_archive
+from regime_pipeline.providers.binance import futures as binance_futures
+from regime_pipeline.providers.binance import spot as binance
+from regime_pipeline.providers.binance import streams as binance_streams
+from regime_pipeline.providers.bybit import series as bybit
+from regime_pipeline.providers.bybit import streams as bybit_streams
+from regime_pipeline.providers.coinglass import series as coinglass
+from regime_pipeline.providers.decode import Context, Parser
 from regime_pipeline.providers.errors import ContractViolation, ProviderError
+from regime_pipeline.providers.okx import market as okx_market
+from regime_pipeline.providers.okx import series as okx
+from regime_pipeline.providers.okx import streams as okx_streams
 from regime_pipeline.providers.plan import Endpoint, Feed
-from regime_pipeline.providers.wire import Context, Parser
 from regime_pipeline.settings import Settings
 
 

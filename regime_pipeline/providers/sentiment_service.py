@@ -11,10 +11,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from regime_pipeline.providers.decode import Columns, Context, document
 from regime_pipeline.providers.errors import ContractViolation
 from regime_pipeline.providers.plan import Endpoint, Feed, Paging
 from regime_pipeline.providers.symbols import VenueSymbol
-from regime_pipeline.providers.wire import Columns, Context, document
 from regime_pipeline.windows import HOUR
 
 PROVIDER = "sentiment"

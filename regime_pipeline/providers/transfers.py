@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from regime_pipeline.providers.wire import Columns
+from regime_pipeline.providers.decode import Columns
 
 EXCHANGES_BY_NAME = (
     r"\b(?:binance|coinbase|okx|okex|bybit|kraken|bitfinex|huobi|htx|kucoin|gate\.?io|gemini|bitstamp|"

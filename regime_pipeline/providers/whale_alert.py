@@ -11,10 +11,7 @@ from datetime import timedelta
 
 import pandas as pd
 
-from regime_pipeline.providers.errors import ContractViolation
-from regime_pipeline.providers.plan import Endpoint, Feed, Paging, seconds
-from regime_pipeline.providers.transfers import finished, owner_type
-from regime_pipeline.providers.wire import (
+from regime_pipeline.providers.decode import (
     CURSOR,
     ROWS,
     Columns,
@@ -24,6 +21,9 @@ from regime_pipeline.providers.wire import (
     objects_in,
     rows_of,
 )
+from regime_pipeline.providers.errors import ContractViolation
+from regime_pipeline.providers.plan import Endpoint, Feed, Paging, seconds
+from regime_pipeline.providers.transfers import finished, owner_type
 
 PROVIDER = "whale_alert"
 KEY_HEADER = "X-WA-API-KEY"

@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any
 from psycopg import sql
 
 from regime_pipeline.catalogue.registry import TABLES
-from regime_pipeline.providers.breaker import State
-from regime_pipeline.providers.budgets import SHARE
-from regime_pipeline.providers.gate import HostGate
-from regime_pipeline.providers.http import CLOCKS_APART
+from regime_pipeline.coverage.words import MISSED, troubled_hours
+from regime_pipeline.net.headers import CLOCKS_APART
 from regime_pipeline.providers.landing import LandingError, LandingStore
+from regime_pipeline.providers.limits.breaker import State
+from regime_pipeline.providers.limits.budgets import SHARE
+from regime_pipeline.providers.limits.gate import HostGate
 from regime_pipeline.providers.probe import SourceAnswer, ask_all
 from regime_pipeline.providers.registry import SOURCES
-from regime_pipeline.reporting.coverage import MISSED, troubled_hours
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
 from regime_pipeline.storage.errors import redact

@@ -11,9 +11,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from regime_pipeline.coverage.words import MISSED, HoursLine, state_hours, troubled_hours
 from regime_pipeline.quality.model import BY_ID
 from regime_pipeline.reporting import queries
-from regime_pipeline.reporting.coverage import MISSED, HoursLine, state_hours, troubled_hours
 from regime_pipeline.reporting.queries import SourceHealth, TableQuality, stored_window
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database

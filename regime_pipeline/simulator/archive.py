@@ -26,9 +26,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from regime_pipeline.simulator.context import World
+from regime_pipeline.simulator.render import fixed, rows_of, whole
 from regime_pipeline.simulator.series import DAY_MS, HOUR_MS, joined
 from regime_pipeline.simulator.tape import Tape
-from regime_pipeline.simulator.wire import fixed, rows_of, whole
 from regime_pipeline.windows import DAY, Window, utc
 
 CHECKSUM = ".CHECKSUM"

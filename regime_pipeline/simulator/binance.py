@@ -20,8 +20,8 @@ from regime_pipeline.simulator.binance_desk import FUTURES, SPOT, US, Answer, De
 from regime_pipeline.simulator.binance_futures import Futures
 from regime_pipeline.simulator.context import NEVER_MS, Query, World
 from regime_pipeline.simulator.microstructure import IDS_PER_HOUR, Trades
+from regime_pipeline.simulator.render import Render, fixed, quoted, rows_of, whole
 from regime_pipeline.simulator.series import DAY_MS, HOUR_MS, Candles
-from regime_pipeline.simulator.wire import Render, fixed, quoted, rows_of, whole
 
 __all__ = ["FUTURES", "SPOT", "US", "routes"]
 

@@ -20,8 +20,8 @@ from regime_pipeline.simulator.context import (
     World,
     reply,
 )
+from regime_pipeline.simulator.render import INTERVALS_MS, MONDAY_MS, Feed, Render, decimals_of
 from regime_pipeline.simulator.series import DAY_MS, Candles, joined
-from regime_pipeline.simulator.wire import INTERVALS_MS, MONDAY_MS, Feed, Render, decimals_of
 
 _SYMBOL = re.compile(r"[A-Z0-9\-_.]{1,20}")
 

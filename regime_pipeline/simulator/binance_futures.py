@@ -18,6 +18,7 @@ import orjson
 
 from regime_pipeline.simulator.binance_desk import Answer, Desk, Refused
 from regime_pipeline.simulator.context import NEVER_MS, Query, World
+from regime_pipeline.simulator.render import INTERVALS_MS, Render, fixed, quoted, rows_of, whole
 from regime_pipeline.simulator.series import (
     DAY_MS,
     HOUR_MS,
@@ -28,7 +29,6 @@ from regime_pipeline.simulator.series import (
     Shares,
     joined,
 )
-from regime_pipeline.simulator.wire import INTERVALS_MS, Render, fixed, quoted, rows_of, whole
 
 _WALL_MS = 30 * DAY_MS
 _CONTRACT_TYPES = ("PERPETUAL", "CURRENT_QUARTER", "NEXT_QUARTER")

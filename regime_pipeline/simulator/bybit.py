@@ -29,6 +29,15 @@ from regime_pipeline.simulator.context import (
     World,
     reply,
 )
+from regime_pipeline.simulator.render import (
+    MONDAY_MS,
+    Feed,
+    Render,
+    decimals_of,
+    fixed,
+    rows_of,
+    whole,
+)
 from regime_pipeline.simulator.series import (
     DAY_MS,
     HOUR_MS,
@@ -38,15 +47,6 @@ from regime_pipeline.simulator.series import (
     Premium,
     Shares,
     joined,
-)
-from regime_pipeline.simulator.wire import (
-    MONDAY_MS,
-    Feed,
-    Render,
-    decimals_of,
-    fixed,
-    rows_of,
-    whole,
 )
 
 _KLINES = {

@@ -15,8 +15,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from regime_pipeline.simulator.context import BadParameterError, Query, World, reply
+from regime_pipeline.simulator.render import Feed
 from regime_pipeline.simulator.series import DAY_MS, HOUR_MS, Candles
-from regime_pipeline.simulator.wire import Feed
 
 _PERIODS = {"1HRS": HOUR_MS, "4HRS": 4 * HOUR_MS, "1DAY": DAY_MS}
 _NO_KEY = (

@@ -18,8 +18,8 @@ from starlette.routing import Route
 from regime_pipeline.simulator.coinglass_desk import EXCHANGES, Answer, Desk
 from regime_pipeline.simulator.coinglass_lists import Lists
 from regime_pipeline.simulator.context import BadParameterError, Query, World, reply
+from regime_pipeline.simulator.render import fixed, rows_of, shortest, whole
 from regime_pipeline.simulator.series import Liquidations, OpenInterest
-from regime_pipeline.simulator.wire import fixed, rows_of, shortest, whole
 
 
 def routes(world: World) -> list[Route]:

@@ -18,8 +18,8 @@ from regime_pipeline.simulator.context import (
     World,
     reply,
 )
+from regime_pipeline.simulator.render import INTERVALS_MS, MONDAY_MS, Feed, Render
 from regime_pipeline.simulator.series import DAY_MS, HOUR_MS, joined
-from regime_pipeline.simulator.wire import INTERVALS_MS, MONDAY_MS, Feed, Render
 
 EXCHANGES: Mapping[str, str] = {"Binance": "binance", "OKX": "okx"}
 """Exchange as the provider writes it -> venue."""

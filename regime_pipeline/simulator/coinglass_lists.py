@@ -14,8 +14,8 @@ import orjson
 
 from regime_pipeline.simulator.coinglass_desk import EXCHANGES, Answer, Desk
 from regime_pipeline.simulator.context import NEVER_MS, BadParameterError, Query, World
+from regime_pipeline.simulator.render import fixed, rows_of, whole
 from regime_pipeline.simulator.series import DAY_MS, HOUR_MS
-from regime_pipeline.simulator.wire import fixed, rows_of, whole
 
 _WHALE_USD = 1.0e7
 _RATIOS = {

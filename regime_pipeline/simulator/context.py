@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from regime_pipeline.simulator.microstructure import Book, Trades
+from regime_pipeline.simulator.render import Feed, Render, Shelf, one_row
 from regime_pipeline.simulator.series import (
     DAY_MS,
     HOUR_MS,
@@ -27,7 +28,6 @@ from regime_pipeline.simulator.series import (
     Premium,
 )
 from regime_pipeline.simulator.tape import Tape
-from regime_pipeline.simulator.wire import Feed, Render, Shelf, one_row
 from regime_pipeline.windows import Clock
 
 NEVER_MS = 2**62

@@ -15,8 +15,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from regime_pipeline.simulator.context import NEVER_MS, Query, World, bearer, reply
+from regime_pipeline.simulator.render import fixed, rows_of, whole
 from regime_pipeline.simulator.series import DAY_MS, HOUR_MS
-from regime_pipeline.simulator.wire import fixed, rows_of, whole
 
 Answer = Callable[[Request], Response]
 _NETWORKS = {"tweet": 0.75, "reddit-post": 0.1, "youtube-video": 0.05, "tiktok-video": 0.05}

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from regime_pipeline.simulator.render import decimals_of
 from regime_pipeline.simulator.series import HOUR_MS, Candles
-from regime_pipeline.simulator.wire import decimals_of
 
 LEVELS = 400
 TRADES_PER_HOUR = 60

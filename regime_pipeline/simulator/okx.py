@@ -23,6 +23,7 @@ from regime_pipeline.simulator.context import NEVER_MS, BadParameterError, Query
 from regime_pipeline.simulator.microstructure import IDS_PER_HOUR, Trades
 from regime_pipeline.simulator.okx_desk import UNKNOWN, Answer, Desk, Refused, endpoint
 from regime_pipeline.simulator.okx_statistics import STATISTICS, Statistics
+from regime_pipeline.simulator.render import Render, decimals_of, fixed, rows_of, whole
 from regime_pipeline.simulator.series import (
     DAY_MS,
     HOUR_MS,
@@ -30,7 +31,6 @@ from regime_pipeline.simulator.series import (
     Funding,
     contract_size,
 )
-from regime_pipeline.simulator.wire import Render, decimals_of, fixed, rows_of, whole
 
 _NEWEST_BARS = 1440
 _FUNDING_WALL_MS = 94 * DAY_MS

@@ -18,8 +18,8 @@ from regime_pipeline.simulator.context import (
     World,
     reply,
 )
+from regime_pipeline.simulator.render import MONDAY_MS, Feed, Render
 from regime_pipeline.simulator.series import DAY_MS, HOUR_MS
-from regime_pipeline.simulator.wire import MONDAY_MS, Feed, Render
 
 # bar -> (length, offset of the grid): the long bars open at 16:00 UTC, which is midnight in UTC+8
 _EIGHT = -8 * HOUR_MS

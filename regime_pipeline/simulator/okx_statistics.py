@@ -18,6 +18,7 @@ import orjson
 
 from regime_pipeline.simulator.context import BadParameterError, Query, World
 from regime_pipeline.simulator.okx_desk import BARS, Answer, Desk
+from regime_pipeline.simulator.render import Feed, Render, fixed, rows_of, whole
 from regime_pipeline.simulator.series import (
     HOUR_MS,
     Activity,
@@ -26,7 +27,6 @@ from regime_pipeline.simulator.series import (
     Shares,
     contract_size,
 )
-from regime_pipeline.simulator.wire import Feed, Render, fixed, rows_of, whole
 
 STATISTICS = "/api/v5/rubik/stat"
 _NEWEST_ROWS = 1440

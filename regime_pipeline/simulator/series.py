@@ -1,7 +1,7 @@
 """Series that a tape holds: plain arrays, one object per venue and symbol, ascending in time.
 
 Belongs here: the containers, symbol spellings, aggregation of hourly series to longer buckets.
-Does not belong here: wire formats (``wire``), where values come from (``synthetic``, ``recorded``).
+Does not belong here: JSON rendering (``render``), where values come from (``synthetic``, ``recorded``).
 
 Conventions: ``ts`` is int64 epoch milliseconds of the bucket's start; floats are float64 with NaN
 for "not recorded"; an hour that nobody reported is absent, not NaN.

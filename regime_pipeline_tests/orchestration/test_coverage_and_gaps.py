@@ -8,8 +8,8 @@ import pandas as pd
 
 from regime_pipeline.catalogue import FIELDS, table
 from regime_pipeline.catalogue.frames import DTYPES
-from regime_pipeline.orchestration import gaps
-from regime_pipeline.orchestration.coverage import (
+from regime_pipeline.coverage import gaps
+from regime_pipeline.coverage.asked import (
     MARKET_WIDE,
     answered,
     covered_days,

@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from regime_pipeline.orchestration.coverage_hours import (
+from regime_pipeline.coverage.hours import (
     KEY,
     hour_of,
     hour_spans,
     no_spans,
     replaced,
 )
-from regime_pipeline.orchestration.coverage_rules import (
+from regime_pipeline.coverage.rules import (
     ANSWERS,
     RULES,
     Series,

@@ -13,10 +13,10 @@ from typer.testing import CliRunner
 
 from regime_pipeline.catalogue import table
 from regime_pipeline.catalogue.frames import empty
-from regime_pipeline.cli import app
+from regime_pipeline.cli.app import app
+from regime_pipeline.legacy.migrate import TABLE, migrate
 from regime_pipeline.orchestration.assets.legacy import legacy_signals
 from regime_pipeline.orchestration.io_manager import warehouse_io_manager
-from regime_pipeline.orchestration.legacy import TABLE, migrate
 from regime_pipeline.orchestration.resources import Platform, Scope, platform_resource
 from regime_pipeline.providers.landing import LandingStore
 from regime_pipeline.simulator.legacy_samples import Sample, write

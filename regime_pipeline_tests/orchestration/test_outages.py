@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 
 from regime_pipeline.catalogue import TABLES
+from regime_pipeline.coverage.rules import DAILY, RULES, series_of
 from regime_pipeline.orchestration.assets import raw
 from regime_pipeline.orchestration.build import build_definitions, pipeline_assets
-from regime_pipeline.orchestration.coverage_rules import DAILY, RULES, series_of
 from regime_pipeline.simulator.server import SimulatorServer
 from regime_pipeline.simulator.synthetic import SyntheticTape
 from regime_pipeline.storage.database import Database

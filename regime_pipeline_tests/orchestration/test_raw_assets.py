@@ -12,13 +12,14 @@ import dagster as dg
 import pytest
 
 from regime_pipeline.catalogue import TABLES
+from regime_pipeline.coverage import store as coverage_store
 from regime_pipeline.market.sentiment import fear_greed
-from regime_pipeline.orchestration import coverage_store, freshness, suspicion
+from regime_pipeline.net.redact import fingerprint
+from regime_pipeline.orchestration import freshness, suspicion
 from regime_pipeline.orchestration.assets import raw
 from regime_pipeline.orchestration.partitions import tick_window
 from regime_pipeline.orchestration.resources import Platform, Scope
 from regime_pipeline.providers.landing import LandingStore
-from regime_pipeline.providers.redact import fingerprint
 from regime_pipeline.simulator.faults import Fault
 from regime_pipeline.simulator.server import SimulatorServer
 from regime_pipeline.simulator.synthetic import SyntheticTape

@@ -12,10 +12,11 @@ from dagster._core.definitions.sensor_definition import SensorExecutionData
 
 from regime_pipeline.catalogue import FIELDS, table
 from regime_pipeline.catalogue.frames import DTYPES
-from regime_pipeline.orchestration import coverage_store, sensors
+from regime_pipeline.coverage import store as coverage_store
+from regime_pipeline.coverage.rules import series_of
 from regime_pipeline.orchestration import resources as resources_module
+from regime_pipeline.orchestration import sensors
 from regime_pipeline.orchestration.build import build_definitions, pipeline_assets
-from regime_pipeline.orchestration.coverage_rules import series_of
 from regime_pipeline.orchestration.resources import Platform, platform_resource
 from regime_pipeline.orchestration.schedules import hourly
 from regime_pipeline.storage.database import Database

@@ -45,9 +45,9 @@ from regime_pipeline.features.funding_anomalies import extreme_level, funding_pr
 from regime_pipeline.features.liquidation_cascades import liquidation_cascades
 from regime_pipeline.market.funding import funding
 from regime_pipeline.providers.books import snapshot
-from regime_pipeline.providers.okx import parse_accounts
+from regime_pipeline.providers.decode import Context
+from regime_pipeline.providers.okx.series import parse_accounts
 from regime_pipeline.providers.whale_alert import parse_transactions
-from regime_pipeline.providers.wire import Context
 from regime_pipeline.regimes.timeframe_labels import COOLING, IGNITION, NEUTRAL
 from regime_pipeline.regimes.timeframe_regimes import agreement_with, vote
 from regime_pipeline.settings import Params

@@ -11,12 +11,12 @@ from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
-from regime_pipeline.providers.breaker import Policy
+from regime_pipeline.providers.decode import load
 from regime_pipeline.providers.errors import ProviderError
-from regime_pipeline.providers.gate import HostGate, PostgresStore
 from regime_pipeline.providers.http import HttpClient
 from regime_pipeline.providers.landing import LandingStore
-from regime_pipeline.providers.wire import load
+from regime_pipeline.providers.limits.breaker import Policy
+from regime_pipeline.providers.limits.gate import HostGate, PostgresStore
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
 from regime_pipeline.windows import SystemClock

@@ -14,7 +14,7 @@ from pydantic import SecretStr, ValidationError
 
 from regime_pipeline.catalogue.frames import validate
 from regime_pipeline.catalogue.registry import table
-from regime_pipeline.providers.fetch import FetchResult, fetch
+from regime_pipeline.providers.fetch.fetch import FetchResult, fetch
 from regime_pipeline.providers.registry import OPTIONAL, SOURCES
 from regime_pipeline.settings import Settings
 from regime_pipeline.simulator.server import SimulatorServer

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from regime_pipeline.providers.decode import CURSOR, ROWS, Context
 from regime_pipeline.providers.errors import (
     AuthError,
     ContractViolation,
@@ -29,7 +30,6 @@ from regime_pipeline.providers.errors import (
 )
 from regime_pipeline.providers.liquidation_service import hourly
 from regime_pipeline.providers.registry import ENDPOINTS, PARSERS, parser_of
-from regime_pipeline.providers.wire import CURSOR, ROWS, Context
 
 FOLDERS = ("coinglass", "coinapi", "lunarcrush", "whale_alert", "alternative_me", "errors")
 MINE = (

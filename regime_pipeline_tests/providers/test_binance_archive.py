@@ -18,9 +18,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from regime_pipeline.providers import binance_archive
-from regime_pipeline.providers.archive import STOP_AFTER
-from regime_pipeline.providers.binance_archive import (
+from regime_pipeline.providers.binance import archive as binance_archive
+from regime_pipeline.providers.binance.archive import (
     ARCHIVE_FEEDS,
     ENDPOINTS,
     checksum_of,
@@ -32,6 +31,8 @@ from regime_pipeline.providers.binance_archive import (
     parse_metrics_open_interest,
     parse_metrics_positioning,
 )
+from regime_pipeline.providers.binance.archive_reader import STOP_AFTER
+from regime_pipeline.providers.decode import Context
 from regime_pipeline.providers.errors import (
     ChecksumMismatch,
     ContractViolation,
@@ -41,11 +42,10 @@ from regime_pipeline.providers.errors import (
     ProviderError,
     TooLarge,
 )
-from regime_pipeline.providers.fetch import FetchResult, fetch
+from regime_pipeline.providers.fetch.fetch import FetchResult, fetch
 from regime_pipeline.providers.http import HttpClient
 from regime_pipeline.providers.landing import LandingStore
 from regime_pipeline.providers.registry import ENDPOINTS as ALL_ENDPOINTS
-from regime_pipeline.providers.wire import Context
 from regime_pipeline.settings import Settings
 from regime_pipeline.simulator.archive import archive_file, packed, write_archive
 from regime_pipeline.simulator.faults import Fault

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from regime_pipeline.net.headers import retry_after_seconds
 from regime_pipeline.providers.errors import (
     AuthError,
     BadRequest,
@@ -17,7 +18,6 @@ from regime_pipeline.providers.errors import (
     Transient,
     UnknownSymbol,
     classify,
-    retry_after_seconds,
 )
 
 RECORDED = {

@@ -23,12 +23,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from regime_pipeline.catalogue.registry import table
+from regime_pipeline.providers.decode import Context
 from regime_pipeline.providers.errors import ProviderError, RateLimited
-from regime_pipeline.providers.fetch import FetchResult, fetch
+from regime_pipeline.providers.fetch.fetch import FetchResult, fetch
 from regime_pipeline.providers.http import HttpClient
 from regime_pipeline.providers.plan import Feed, Paging
 from regime_pipeline.providers.registry import ARCHIVE, ENDPOINTS, MESSAGES, PARSERS, SOURCES
-from regime_pipeline.providers.wire import Context
 from regime_pipeline.simulator.server import SimulatorServer
 from regime_pipeline.simulator.tape import SyntheticTape
 from regime_pipeline.windows import FixedClock, Window, utc

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from regime_pipeline.providers.decode import Context
 from regime_pipeline.providers.errors import ContractViolation, ProviderError
 from regime_pipeline.providers.registry import PARSERS, parser_of
-from regime_pipeline.providers.wire import Context
 
 EXCHANGES = ("binance", "binance_us", "binance_futures", "bybit", "okx")
 QUICK = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))

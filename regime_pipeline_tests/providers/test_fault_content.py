@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regime_pipeline.numerics import order_statistics, rolling
-from regime_pipeline.providers.fetch import FetchResult, fetch
+from regime_pipeline.providers.fetch.fetch import FetchResult, fetch
 from regime_pipeline.providers.registry import PARSERS
 from regime_pipeline.providers.symbols import RENAMED, names_over, to_canonical, to_venue
 from regime_pipeline.storage.database import Database

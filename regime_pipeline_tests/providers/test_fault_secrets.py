@@ -13,13 +13,13 @@ import orjson
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from regime_pipeline.providers.breaker import Policy
+from regime_pipeline.net.redact import LONGEST, Redactor
+from regime_pipeline.providers.decode import load
 from regime_pipeline.providers.errors import ProviderError
-from regime_pipeline.providers.fetch import fetch
-from regime_pipeline.providers.gate import HostGate, PostgresStore, key_fingerprints
+from regime_pipeline.providers.fetch.fetch import fetch
 from regime_pipeline.providers.http import HttpClient
-from regime_pipeline.providers.redact import LONGEST, Redactor
-from regime_pipeline.providers.wire import load
+from regime_pipeline.providers.limits.breaker import Policy
+from regime_pipeline.providers.limits.gate import HostGate, PostgresStore, key_fingerprints
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
 from regime_pipeline.storage.warehouse import Warehouse

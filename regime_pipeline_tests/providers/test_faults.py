@@ -22,7 +22,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from regime_pipeline.providers.breaker import Policy, State
+from regime_pipeline.net.headers import retry_after_seconds
+from regime_pipeline.providers.decode import load
 from regime_pipeline.providers.errors import (
     CircuitOpen,
     Malformed,
@@ -31,12 +32,11 @@ from regime_pipeline.providers.errors import (
     TooLarge,
     Transient,
     classify,
-    retry_after_seconds,
 )
-from regime_pipeline.providers.fetch import FetchResult, fetch
-from regime_pipeline.providers.gate import HostGate, MemoryStore, PostgresStore, Store
+from regime_pipeline.providers.fetch.fetch import FetchResult, fetch
 from regime_pipeline.providers.http import HttpClient
-from regime_pipeline.providers.wire import load
+from regime_pipeline.providers.limits.breaker import Policy, State
+from regime_pipeline.providers.limits.gate import HostGate, MemoryStore, PostgresStore, Store
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
 from regime_pipeline.windows import FixedClock, Window

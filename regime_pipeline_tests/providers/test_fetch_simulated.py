@@ -13,7 +13,7 @@ import pytest
 
 from regime_pipeline.catalogue.frames import validate
 from regime_pipeline.catalogue.registry import table
-from regime_pipeline.providers.fetch import FetchResult, fetch
+from regime_pipeline.providers.fetch.fetch import FetchResult, fetch
 from regime_pipeline.providers.http import HttpClient
 from regime_pipeline.providers.landing import LandingStore
 from regime_pipeline.settings import Settings

@@ -10,19 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regime_pipeline import windows
-from regime_pipeline.providers import budgets
-from regime_pipeline.providers.breaker import (
-    Breaker,
-    Policy,
-    State,
-    Verdict,
-    admit,
-    failed,
-    judge,
-    rebased,
-    succeeded,
-)
-from regime_pipeline.providers.budgets import BUDGETS, Budget, budgets_of, take
 from regime_pipeline.providers.errors import (
     AuthError,
     BadRequest,
@@ -34,8 +21,21 @@ from regime_pipeline.providers.errors import (
     RateLimited,
     Transient,
 )
-from regime_pipeline.providers.gate import HostGate, MemoryStore, Place, PostgresStore, Store
 from regime_pipeline.providers.http import Call
+from regime_pipeline.providers.limits import budgets
+from regime_pipeline.providers.limits.breaker import (
+    Breaker,
+    Policy,
+    State,
+    Verdict,
+    admit,
+    failed,
+    judge,
+    rebased,
+    succeeded,
+)
+from regime_pipeline.providers.limits.budgets import BUDGETS, Budget, budgets_of, take
+from regime_pipeline.providers.limits.gate import HostGate, MemoryStore, Place, PostgresStore, Store
 from regime_pipeline.storage.database import Database
 
 AT = datetime(2024, 8, 6, 0, 0, 0, tzinfo=UTC)

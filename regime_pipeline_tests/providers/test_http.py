@@ -13,6 +13,7 @@ from email.utils import format_datetime
 import pytest
 from pydantic import SecretStr
 
+from regime_pipeline.providers.decode import load
 from regime_pipeline.providers.errors import (
     AuthError,
     Banned,
@@ -28,7 +29,6 @@ from regime_pipeline.providers.errors import (
 from regime_pipeline.providers.http import Call, HttpClient
 from regime_pipeline.providers.landing import LandingStore
 from regime_pipeline.providers.registry import PARSERS
-from regime_pipeline.providers.wire import load
 from regime_pipeline_tests.providers.loopback import Asked, Loopback, http
 
 GOOD = b'[{"a":"1"}]'

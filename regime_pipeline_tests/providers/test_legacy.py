@@ -12,14 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regime_pipeline.catalogue.fields.common import COMPONENTS
-from regime_pipeline.providers import files, legacy
-from regime_pipeline.providers.files import UnreadableFileError, read_stable
-from regime_pipeline.providers.legacy import (
+from regime_pipeline.legacy import reader as legacy
+from regime_pipeline.legacy.reader import (
     LegacyFile,
     LegacyFileError,
     legacy_paths,
     parse_legacy,
 )
+from regime_pipeline.net import files
+from regime_pipeline.net.files import UnreadableFileError, read_stable
 from regime_pipeline.simulator.legacy_samples import Sample, samples
 from regime_pipeline.windows import utc
 

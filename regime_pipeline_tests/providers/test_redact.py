@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from pydantic import SecretStr
 
-from regime_pipeline.providers.redact import Redactor
+from regime_pipeline.net.redact import Redactor
 
 CANARY = "cAnArY+42/x="
 

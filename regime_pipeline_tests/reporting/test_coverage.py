@@ -8,9 +8,9 @@ import json
 import pandas as pd
 from rich.console import Console
 
-from regime_pipeline.providers.gate import HostGate
+from regime_pipeline.coverage.words import hours_lines, state_hours, troubled_hours
+from regime_pipeline.providers.limits.gate import HostGate
 from regime_pipeline.reporting import doctor, summary
-from regime_pipeline.reporting.coverage import hours_lines, state_hours, troubled_hours
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
 from regime_pipeline.storage.warehouse import Warehouse

@@ -19,7 +19,7 @@ from rich.console import Console
 
 from regime_pipeline.catalogue.frames import DTYPES
 from regime_pipeline.catalogue.registry import FIELDS, table
-from regime_pipeline.providers.gate import PostgresStore, gate_for
+from regime_pipeline.providers.limits.gate import PostgresStore, gate_for
 from regime_pipeline.providers.probe import PROBES
 from regime_pipeline.reporting.doctor import (
     Diagnosis,

@@ -9,10 +9,10 @@ from __future__ import annotations
 import dagster as dg
 
 from regime_pipeline.catalogue import table
+from regime_pipeline.legacy.migrate import TABLE, migrate
+from regime_pipeline.legacy.reader import LegacyFileError
 from regime_pipeline.orchestration.derived import IO_MANAGER, asset_key, common
-from regime_pipeline.orchestration.legacy import TABLE, migrate
 from regime_pipeline.orchestration.resources import Platform
-from regime_pipeline.providers.legacy import LegacyFileError
 
 SHOWN_FILES = 200
 

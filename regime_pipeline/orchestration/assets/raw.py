@@ -16,21 +16,22 @@ import dagster as dg
 import pandas as pd
 
 from regime_pipeline.catalogue import TABLES, Table
-from regime_pipeline.market.plausibility import no_findings
-from regime_pipeline.orchestration import coverage_store, drift, suspicion
-from regime_pipeline.orchestration.coverage import (
+from regime_pipeline.coverage import store as coverage_store
+from regime_pipeline.coverage.asked import (
     MARKET_WIDE,
     Demand,
     covered_days,
     demands,
     pieces,
 )
-from regime_pipeline.orchestration.coverage_rules import asked_window
+from regime_pipeline.coverage.rules import asked_window
+from regime_pipeline.coverage.words import LACKING, MISSED, hours_lines
+from regime_pipeline.market.plausibility import no_findings
+from regime_pipeline.orchestration import drift, suspicion
 from regime_pipeline.orchestration.derived import IO_MANAGER, asset_key, common
 from regime_pipeline.orchestration.metadata import fetch_rows, sparkline
 from regime_pipeline.orchestration.partitions import DAILY, FETCH, as_window
 from regime_pipeline.orchestration.resources import Platform, Progress, Scope
-from regime_pipeline.reporting.coverage import LACKING, MISSED, hours_lines
 from regime_pipeline.windows import DAY, HOUR, Window, floor_day
 
 CHECK = "sources_answered"
@@ -105,7 +106,7 @@ def _fetched(
     window: Window,
 ) -> dg.MaterializeResult:
     from regime_pipeline.providers.errors import NoSourceError
-    from regime_pipeline.providers.fetch import fetch
+    from regime_pipeline.providers.fetch.fetch import fetch
 
     real = platform.real_providers(scope.sources)
     if real:
@@ -182,7 +183,7 @@ def _tell_refusals(platform: Platform, log: pd.DataFrame) -> None:
     if not asked.any():
         return
     from regime_pipeline.alerts.outbox import enqueue_system
-    from regime_pipeline.providers.gate import key_fingerprints
+    from regime_pipeline.providers.limits.gate import key_fingerprints
 
     keys = key_fingerprints(platform.settings)
     for source, kind in sorted(
@@ -239,7 +240,7 @@ def open_calls(platform: Platform, scope: Scope, item: Table, window: Window) ->
     asked = tuple(scope.sources)
     if not scope.only_missing:
         return [Demand(asked, symbols, window)]
-    from regime_pipeline.providers.fetch import effective_source, off_reason
+    from regime_pipeline.providers.fetch.fetch import effective_source, off_reason
     from regime_pipeline.providers.registry import ARCHIVE, SOURCES, is_left_out, sources_of
 
     settings = platform.settings
@@ -287,7 +288,7 @@ def _told_of(platform: Platform, item: Table, window: Window) -> pd.DataFrame:
 
 def _not_in_archive(item: Table, window: Window, now: datetime) -> set[datetime]:
     """Days of a window for which no archive file can be there: too early, or not published yet."""
-    from regime_pipeline.providers.binance_archive import reach
+    from regime_pipeline.providers.binance.archive import reach
 
     inside = reach(item.name, window, now)
     return {

@@ -1,0 +1,150 @@
+"""What to ask for again: the hours that ``ops.coverage`` calls missed, later and later while it fails.
+
+Pure arithmetic; the sensor reads the tables and makes requests of the answers. Only *missed* hours are
+asked for: what the venue had none of, what the plan or the provider's memory does not reach, what is
+not listed and what can only be recorded as it happens is left alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import pandas as pd
+
+from regime_pipeline.coverage.asked import MARKET_WIDE, merged, pieces
+from regime_pipeline.coverage.rules import MARKET_SYMBOL
+from regime_pipeline.windows import DAY, Window, floor_day
+
+FIRST_WAIT = timedelta(minutes=5)
+LONGEST_WAIT = timedelta(hours=6)
+MOST_DAYS = 7
+"""Days of one request: what comes is stored and counted before more is asked for."""
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Stretches of one source's series of one symbol that we missed.
+
+    Attributes:
+        source: as the settings name it.
+        symbol: empty for a market-wide series.
+        attempts: runs that failed to fill it, since the source last answered for something later.
+        last_attempt: when the last of them was.
+        failures: all runs that ever failed for its hours.
+    """
+
+    dataset: str
+    source: str
+    symbol: str
+    missed: tuple[Window, ...]
+    attempts: int = 0
+    last_attempt: datetime | None = None
+    failures: int = 0
+
+
+@dataclass(frozen=True)
+class Refetch:
+    """A raw run to request: these datasets over these days."""
+
+    window: Window
+    datasets: tuple[str, ...]
+    sources: tuple[str, ...]
+    symbols: tuple[str, ...]
+    run_key: str = field(compare=False, default="")
+
+
+def find(
+    spans: pd.DataFrame, log: pd.DataFrame, askable: Mapping[tuple[str, str, str], str]
+) -> list[Gap]:
+    """The gaps that can be asked for.
+
+    Args:
+        spans: missed stretches: ``dataset, source, symbol, start, end`` (instants).
+        log: rows of ``ops.fetch_log`` of those datasets, at least since the oldest stretch.
+        askable: (dataset, source as in the rows, symbol) of every series that can be asked for, with
+            the source's name in the settings.
+    """
+    out = []
+    if spans.empty:
+        return out
+    by_series = dict(iter(log.groupby(["dataset", "source"]))) if len(log) else {}
+    for (dataset, source, symbol), rows in spans.groupby(
+        ["dataset", "source", "symbol"], sort=True
+    ):
+        name = askable.get((dataset, source, symbol))
+        if name is None:
+            continue
+        missed = tuple(
+            merged(
+                Window(a.to_pydatetime(), b.to_pydatetime())
+                for a, b in zip(rows["start"], rows["end"], strict=True)
+            )
+        )
+        asked = by_series.get((dataset, source))
+        tries = _attempts(asked, symbol, missed) if asked is not None else (0, None, 0)
+        shown = MARKET_WIDE if symbol == MARKET_SYMBOL else symbol
+        out.append(Gap(dataset, name, shown, missed, *tries))
+    return out
+
+
+def _attempts(
+    log: pd.DataFrame, symbol: str, missed: tuple[Window, ...]
+) -> tuple[int, datetime | None, int]:
+    """Failed runs since the source recovered, the last of them, and all failed runs of a gap.
+
+    A source has recovered when it answered for the symbol after the gap's end: the failures while it
+    was down say nothing about whether the gap can be filled now.
+    """
+    mine = log[log["symbol"].isna() | (log["symbol"] == symbol)]
+    start, end = missed[0].start, missed[-1].end
+    failed = mine[
+        (mine["fetch_status"] == "failed")
+        & (mine["window_end"] > start)
+        & (mine["window_start"] < end)
+    ]
+    good = mine[mine["fetch_status"].isin(("ok", "empty")) & (mine["fetched_at"] >= end)]
+    since = failed if good.empty else failed[failed["fetched_at"] > good["fetched_at"].min()]
+    last = None if since.empty else since["fetched_at"].max().to_pydatetime()
+    return int(since["run_id"].nunique()), last, int(failed["run_id"].nunique())
+
+
+def wait_after(attempts: int) -> timedelta:
+    """How long a source is left alone after so many failed runs."""
+    return min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(attempts, 12))
+
+
+def refetches(gaps: Iterable[Gap], now: datetime, *, limit: int) -> list[Refetch]:
+    """The runs that fill the gaps which are due, at most ``limit``, oldest first.
+
+    Gaps over the same days become one run. The run key is made of what is missing and of how often
+    it was tried, so asking twice for the same trouble starts one run, and a new failure a new one.
+    """
+    by_range: dict[Window, list[Gap]] = {}
+    for gap in gaps:
+        if gap.last_attempt is not None and now - gap.last_attempt < wait_after(gap.attempts):
+            continue
+        days = merged(Window(floor_day(w.start), _day_end(w.end)) for w in gap.missed)
+        for stretch in (piece for whole in days for piece in pieces(whole, MOST_DAYS)):
+            by_range.setdefault(stretch, []).append(gap)
+    out = []
+    for window, of in sorted(by_range.items(), key=lambda item: item[0].start):
+        wanted = sorted((g.dataset, g.source, g.symbol, g.failures) for g in of)
+        digest = hashlib.sha256(repr((window, wanted)).encode()).hexdigest()[:12]
+        out.append(
+            Refetch(
+                window,
+                tuple(sorted({g.dataset for g in of})),
+                tuple(sorted({g.source for g in of})),
+                tuple(sorted({g.symbol for g in of} - {MARKET_WIDE})),
+                f"gap:{window.start:%Y-%m-%d}..{window.end - DAY:%Y-%m-%d}:{digest}",
+            )
+        )
+    return out[:limit]
+
+
+def _day_end(at: datetime) -> datetime:
+    day = floor_day(at)
+    return day if day == at else day + DAY

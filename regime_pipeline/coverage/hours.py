@@ -1,0 +1,358 @@
+"""What became of each hour of each raw series: array arithmetic over log rows and stored hours.
+
+Frames and arrays in, frames out; no clock, no tables. Hours are whole numbers since the epoch. The
+rules are told in ``rules``; reading and writing is done by ``store``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+
+from regime_pipeline.coverage.asked import ANSWERED, REFUSED, SETTLE
+from regime_pipeline.coverage.rules import ANSWERS, GRACE, Series
+from regime_pipeline.windows import HOUR
+
+KEY = ("source", "venue", "market", "symbol")
+SPAN = (*KEY, "start", "end", "coverage_state", "coverage_reason", "is_forward_only")
+"""Columns of a frame of stretches; ``start`` and ``end`` are hours since the epoch."""
+_TYPES = dict.fromkeys([*KEY, "coverage_state", "coverage_reason"], "str") | {
+    "start": "int64",
+    "end": "int64",
+    "is_forward_only": "bool",
+}
+STATES = (
+    "stored",
+    "venue_had_none",
+    "not_listed",
+    "plan_limit",
+    "beyond_retention",
+    "source_off",
+    "not_yet",
+    "forward_only",
+    "missed",
+)
+_CODE = {state: i for i, state in enumerate(STATES)}
+_WALL_MARGIN_H = 1.0 / 6.0
+_NEVER = "nobody asked"
+_REASONS = {
+    "venue_had_none": "answered without a row",
+    "not_yet": "within the grace after the hour",
+    "forward_only": "not recorded while it happened",
+    "not_listed": "UnknownSymbol",
+    "plan_limit": "PlanLimit",
+    "beyond_retention": "RetentionLimit",
+}
+
+
+def hour_of(at: datetime) -> float:
+    """An instant in hours since the epoch."""
+    return at.timestamp() / 3600.0
+
+
+def hours_of(times: pd.Series) -> np.ndarray:
+    """Instants (tz-aware) in hours since the epoch, float."""
+    stamps = pd.DatetimeIndex(pd.to_datetime(times, utc=True)).as_unit("us")
+    return stamps.asi8 / 3.6e9
+
+
+def no_spans() -> pd.DataFrame:
+    """A frame of stretches without rows."""
+    return typed(pd.DataFrame(columns=list(SPAN)))
+
+
+def typed(spans: pd.DataFrame) -> pd.DataFrame:
+    """Stretches in the column types that all of them have."""
+    return spans[list(SPAN)].astype(_TYPES)
+
+
+def matched(rows: pd.DataFrame, series: Sequence[Series]) -> np.ndarray:
+    """Number of the series that each row is about, by its key columns; -1 for none of them."""
+    if rows.empty or not series:
+        return np.full(len(rows), -1)
+    names = [rows[c].astype("str") for c in KEY]
+    known = pd.Index(["\n".join(s.key) for s in series], dtype="str")
+    return known.get_indexer(pd.Index(names[0].str.cat(names[1:], sep="\n")))
+
+
+def hour_spans(
+    series: Sequence[Series],
+    first: int,
+    last: int,
+    *,
+    stored: pd.DataFrame,
+    log: pd.DataFrame,
+    begins: np.ndarray,
+    now: datetime,
+) -> pd.DataFrame:
+    """The hours ``[first, last)`` of the series as stretches of equal state.
+
+    Args:
+        series: whose hours; their order is that of the result.
+        first: first hour.
+        last: end, exclusive; no later than the last full hour at ``now``.
+        stored: hours with rows, as stretches: ``KEY``, ``start``, ``end``.
+        log: rows of ``ops.fetch_log`` about the series: ``KEY``, ``run_id``, ``window_start``,
+            ``window_end``, ``fetch_status``, ``error_class``, ``request_count``, ``fetched_at``,
+            ``endpoint_path``.
+        begins: bool, series x hours: which hours are judged at all.
+        now: decides what is not due yet and what is too old.
+
+    Returns:
+        Columns ``SPAN``, in order of series and start, neighbours of one state and reason merged.
+    """
+    count, length = len(series), last - first
+    if not count or length <= 0:
+        return no_spans()
+    rows = _painted(stored, matched(stored, series), (count, length), first)
+    events = np.array([s.rule == ANSWERS for s in series])[:, None]
+    multi = np.array([s.needs_answer for s in series])[:, None]
+    forward = np.array([s.is_forward_only for s in series])[:, None]
+    off = np.array([s.off is not None for s in series])[:, None]
+    horizon = np.array([np.inf if s.horizon is None else s.horizon / HOUR for s in series])
+
+    log = log.assign(series=matched(log, series))
+    log = log[log["series"] >= 0].reset_index(drop=True)
+    good = _good(log)
+    answered = _answers(good, horizon, (count, length), first, SETTLE / HOUR)
+    # where a row is there nothing is about to be published any more
+    told_with_row = (
+        _answers(good, horizon, (count, length), first, 0.0) if multi.any() else answered
+    )
+    failure, classes = _failures(log, horizon, (count, length), first)
+    lacking, plans = _lacking(log, horizon, (count, length), first)
+    hour = np.arange(first, last)[None, :]
+    refusals = np.array([_CODE.get(REFUSED.get(c, ""), -1) for c in ("", *classes)])[failure]
+
+    state = np.select(
+        [
+            np.where(events, answered, rows & (told_with_row | ~multi)),
+            answered & ~forward,
+            refusals >= 0,
+            np.broadcast_to(off, rows.shape),
+            np.broadcast_to(hour + 1 + GRACE / HOUR > hour_of(now), rows.shape),
+            np.broadcast_to(forward, rows.shape),
+            hour < hour_of(now) - horizon[:, None],
+        ],
+        [
+            np.full(rows.shape, _CODE["stored"]),
+            np.full(rows.shape, _CODE["venue_had_none"]),
+            refusals,
+            np.full(rows.shape, _CODE["source_off"]),
+            np.full(rows.shape, _CODE["not_yet"]),
+            np.full(rows.shape, _CODE["forward_only"]),
+            np.full(rows.shape, _CODE["beyond_retention"]),
+        ],
+        _CODE["missed"],
+    )
+    # a failure tells why only where the hour could still have come
+    told = np.isin(state, [_CODE["missed"], _CODE["forward_only"]])
+    cause = np.where(told, failure, 0)
+    beyond = (state == _CODE["beyond_retention"]) & (refusals < 0)
+    cell = (state * (len(classes) + 2) + np.where(beyond, len(classes) + 1, cause)).astype(np.int64)
+    # of a series of several endpoints the others may have filled the hour
+    part = np.where(multi & (state <= _CODE["venue_had_none"]), lacking, 0)
+    cell = cell * len(plans) + part
+    return _runs(np.where(begins, cell, -1), series, classes, plans, first)
+
+
+def _painted(
+    spans: pd.DataFrame, number: np.ndarray, shape: tuple[int, int], first: int
+) -> np.ndarray:
+    """Hours that any of the stretches covers: bool, series x hours."""
+    known = number >= 0
+    start = np.clip(spans["start"].to_numpy(np.int64)[known] - first, 0, shape[1])
+    end = np.clip(spans["end"].to_numpy(np.int64)[known] - first, 0, shape[1])
+    return _covered(number[known], start, np.maximum(start, end), shape)
+
+
+def _covered(
+    number: np.ndarray, start: np.ndarray, end: np.ndarray, shape: tuple[int, int]
+) -> np.ndarray:
+    steps = np.zeros((shape[0], shape[1] + 1), np.int32)
+    np.add.at(steps, (number, start), 1)
+    np.add.at(steps, (number, end), -1)
+    return np.cumsum(steps, axis=1)[:, :-1] > 0
+
+
+def _good(log: pd.DataFrame) -> pd.DataFrame:
+    """Rows that are answers: requests were made, and no other one of the same call failed."""
+    if log.empty:
+        return log
+    asked = log["request_count"].fillna(0).to_numpy(np.int64) > 0
+    good = log["fetch_status"].isin(ANSWERED).to_numpy() & (
+        asked | (log["fetch_status"] != "partial").to_numpy()
+    )
+    broken = (log["fetch_status"] == "failed") & ~log["error_class"].isin(list(REFUSED))
+    if broken.any():
+        by = ["series", "run_id", "window_start", "window_end"]
+        call = log.groupby(by, dropna=False).ngroup()
+        good &= ~call.isin(set(call[broken])).to_numpy()
+    return log[good]
+
+
+def _answers(
+    good: pd.DataFrame, horizon: np.ndarray, shape: tuple[int, int], first: int, settle_h: float
+) -> np.ndarray:
+    """Hours that an answer covers which came at least ``settle_h`` after their end."""
+    if good.empty:
+        return np.zeros(shape, bool)
+    number = good["series"].to_numpy()
+    at = hours_of(good["fetched_at"])
+    reach = np.ceil(at - horizon[number] + _WALL_MARGIN_H)
+    start = np.maximum(np.ceil(hours_of(good["window_start"])), reach)
+    end = np.floor(np.minimum(hours_of(good["window_end"]), at - settle_h))
+    start = np.clip(start - first, 0, shape[1]).astype(np.int64)
+    end = np.clip(end - first, 0, shape[1]).astype(np.int64)
+    return _covered(number, start, np.maximum(start, end), shape)
+
+
+def _failures(
+    log: pd.DataFrame, horizon: np.ndarray, shape: tuple[int, int], first: int
+) -> tuple[np.ndarray, list[str]]:
+    """Number (from 1) of the class of the last failure over each hour, 0 for none, and the classes.
+
+    A request that was made tells more than one that was not (an open breaker, a spent budget).
+    """
+    out = np.zeros(shape, np.int64)
+    failed = log[log["fetch_status"] == "failed"] if len(log) else log
+    if failed.empty:
+        return out, []
+    failed = failed.assign(
+        asked=failed["request_count"].fillna(0) > 0,
+        error_class=failed["error_class"].fillna("Failed"),
+    ).sort_values(["asked", "fetched_at", "error_class"], kind="stable")
+    classes = sorted(failed["error_class"].unique())
+    code = pd.Index(classes).get_indexer(pd.Index(failed["error_class"])) + 1
+    at = hours_of(failed["fetched_at"])
+    reach = np.floor(at - horizon[failed["series"].to_numpy()])
+    start = np.maximum(np.floor(hours_of(failed["window_start"])), reach)
+    end = np.ceil(np.minimum(hours_of(failed["window_end"]), at))
+    start = np.clip(start - first, 0, shape[1]).astype(np.int64)
+    end = np.clip(end - first, 0, shape[1]).astype(np.int64)
+    length = np.maximum(end - start, 0)
+    row = np.repeat(np.arange(len(failed)), length)
+    hour = np.arange(len(row)) - np.repeat(np.cumsum(length) - length, length) + start[row]
+    out[failed["series"].to_numpy()[row], hour] = code[row]  # of several the last one stays
+    return out, classes
+
+
+def _lacking(
+    log: pd.DataFrame, horizon: np.ndarray, shape: tuple[int, int], first: int
+) -> tuple[np.ndarray, list[str]]:
+    """Which endpoints the plan kept from each hour: number of a list of them, and the lists.
+
+    The first list is empty. An endpoint that ever answered for the hour is not in any.
+    """
+    out = np.zeros(shape, np.int64)
+    lists = [""]
+    if log.empty:
+        return out, lists
+    refused = log[(log["fetch_status"] == "failed") & (log["error_class"] == "PlanLimit")]
+    for path in sorted(refused["endpoint_path"].dropna().unique()):
+        told = log[(log["endpoint_path"] == path) & log["fetch_status"].isin(ANSWERED)]
+        kept_from = _answers(
+            refused[refused["endpoint_path"] == path], horizon, shape, first, 0.0
+        ) & ~_answers(told, horizon, shape, first, 0.0)
+        before, here = np.unique(out[kept_from], return_inverse=True)
+        out[kept_from] = len(lists) + here
+        lists += [f"{lists[i]}, {path}" if i else path for i in before]
+    return out, lists
+
+
+def _runs(
+    cell: np.ndarray,
+    series: Sequence[Series],
+    classes: Sequence[str],
+    plans: Sequence[str],
+    first: int,
+) -> pd.DataFrame:
+    """Runs of equal cells as stretches; -1 is no cell."""
+    count, length = cell.shape
+    change = np.ones((count, length), bool)
+    change[:, 1:] = cell[:, 1:] != cell[:, :-1]
+    number, start = np.nonzero(change)
+    flat = np.append(number * length + start, count * length)
+    end = start + np.diff(flat)
+    value = cell[number, start]
+    kept = value >= 0
+    number, start, end, value = number[kept], start[kept], end[kept], value[kept]
+    width = len(classes) + 2
+    value, part = value // len(plans), value % len(plans)
+    state, cause = value // width, value % width
+    reasons = [
+        _reason(STATES[s], c, series[n], classes, plans[p])
+        for n, s, c, p in zip(number, state, cause, part, strict=True)
+    ]
+    keys = pd.DataFrame([s.key for s in series], columns=list(KEY)).take(number)
+    return typed(
+        keys.reset_index(drop=True).assign(
+            start=start + first,
+            end=end + first,
+            coverage_state=np.array(STATES, object)[state],
+            coverage_reason=pd.Series(reasons, dtype=object),
+            is_forward_only=np.array([s.is_forward_only for s in series], bool)[number],
+        )
+    )
+
+
+def _reason(state: str, cause: int, of: Series, classes: Sequence[str], lacking: str) -> str | None:
+    if lacking:
+        rows = "" if state == "stored" else f"{_REASONS[state]}; "
+        return f"{rows}plan limit: {lacking}"
+    if state == "stored":
+        return None
+    if state == "source_off":
+        return of.off
+    if state == "missed":
+        return f"failed: {classes[cause - 1]}" if cause else _NEVER
+    if state == "beyond_retention" and cause > len(classes):
+        return of.limit
+    if state == "forward_only" and cause:
+        return f"{_REASONS[state]}: {classes[cause - 1]}"
+    return _REASONS[state]
+
+
+def replaced(
+    old: pd.DataFrame, new: pd.DataFrame, series: Sequence[Series], window: tuple[int, int]
+) -> pd.DataFrame:
+    """Old stretches with the hours of a window cut out of the given series, and new ones put there.
+
+    Args:
+        old: stretches of a dataset, columns ``SPAN``.
+        new: what replaces them between the window's hours.
+        series: those that are replaced; the others stay as they are.
+        window: first hour and end.
+
+    Returns:
+        Columns ``SPAN``, sorted by series and start, touching neighbours of one state merged.
+    """
+    first, last = window
+    mine = matched(old, series) >= 0
+    left = old[mine & (old["start"] < first).to_numpy(bool)]
+    right = old[mine & (old["end"] > last).to_numpy(bool)]
+    parts = [
+        old[~mine],
+        left.assign(end=np.minimum(left["end"].to_numpy(np.int64), first)),
+        right.assign(start=np.maximum(right["start"].to_numpy(np.int64), last)),
+        new,
+    ]
+    parts = [p for p in parts if len(p)]
+    if not parts:
+        return no_spans()
+    return merged_spans(pd.concat(parts, ignore_index=True))
+
+
+def merged_spans(spans: pd.DataFrame) -> pd.DataFrame:
+    """Stretches sorted by series and start, touching neighbours of one state and reason merged."""
+    spans = spans.sort_values([*KEY, "start"], kind="stable", ignore_index=True)
+    same = [*KEY, "coverage_state", "coverage_reason", "is_forward_only"]
+    shown = spans[same].fillna("").astype(str)
+    joins = (shown == shown.shift()).all(axis=1) & (spans["start"] == spans["end"].shift())
+    group = (~joins).cumsum()
+    out = spans[~joins].reset_index(drop=True)
+    out["end"] = spans.groupby(group)["end"].last().to_numpy()
+    return typed(out)

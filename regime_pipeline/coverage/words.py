@@ -1,0 +1,137 @@
+"""Which hours we missed and which the venue lacks, said shortly: source, hours, symbols, why.
+
+Belongs here: reading ``ops.coverage_spans`` for people and summing stretches up to lines. Does not
+belong here: judging hours (``coverage.hours``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import cast
+
+import pandas as pd
+
+from regime_pipeline.reporting import queries
+from regime_pipeline.storage.database import Database
+from regime_pipeline.windows import HOUR, Window
+
+MISSED, LACKING = "missed", "venue_had_none"
+SHOWN_STRETCHES = 3
+SHOWN_SYMBOLS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class HoursLine:
+    """Hours of one source's series that share a state and a reason.
+
+    Attributes:
+        dataset: raw table without its schema.
+        source: who gives it.
+        market: market type.
+        state: as in ``ops.coverage_spans``.
+        reason: why.
+        symbols: whose hours.
+        hours: sum over the symbols.
+        first: first hour.
+        last: end, exclusive.
+        stretches: the hours in words, the longest ones only.
+    """
+
+    dataset: str
+    source: str
+    market: str
+    state: str
+    reason: str | None
+    symbols: tuple[str, ...]
+    hours: int
+    first: datetime
+    last: datetime
+    stretches: str
+
+    @property
+    def text(self) -> str:
+        """The line as a person reads it."""
+        of = ", ".join(self.symbols[:SHOWN_SYMBOLS])
+        if len(self.symbols) > SHOWN_SYMBOLS:
+            of = f"{len(self.symbols)} symbols"
+        of = "the market" if of == "*" else of
+        why = f" ({self.reason})" if self.reason else ""
+        return f"{self.source} {self.market}: {self.hours} h of {of}, {self.stretches}{why}"
+
+
+def hours_lines(spans: pd.DataFrame) -> list[HoursLine]:
+    """Stretches summed up by dataset, source, market, state and reason; most hours first.
+
+    Args:
+        spans: ``dataset, source, market, symbol, start, end, coverage_state, coverage_reason``.
+    """
+    if spans.empty:
+        return []
+    by = ["dataset", "source", "market", "coverage_state", "coverage_reason"]
+    out = []
+    for key, rows in spans.groupby(by, sort=True, dropna=False):
+        dataset, source, market, state, reason = cast("tuple[str, ...]", key)
+        hours = int((rows["end"] - rows["start"]).sum() / pd.Timedelta(HOUR))
+        out.append(
+            HoursLine(
+                str(dataset),
+                str(source),
+                str(market),
+                str(state),
+                None if pd.isna(reason) else str(reason),
+                tuple(sorted(set(rows["symbol"]))),
+                hours,
+                rows["start"].min().to_pydatetime(),
+                rows["end"].max().to_pydatetime(),
+                _in_words(rows),
+            )
+        )
+    return sorted(out, key=lambda line: (-line.hours, line.dataset, line.source, line.market))
+
+
+def _in_words(rows: pd.DataFrame) -> str:
+    """The union of stretches as text, at most a few of them."""
+    spans = rows[["start", "end"]].sort_values("start")
+    reached = spans["end"].cummax().shift()
+    group = (spans["start"] > reached).cumsum()
+    whole = spans.groupby(group).agg({"start": "min", "end": "max"})
+    words = [
+        f"{a:%Y-%m-%d %H:%M}..{b:%H:%M}"
+        if a.date() == b.date()
+        else f"{a:%Y-%m-%d %H:%M}..{b:%m-%d %H:%M}"
+        for a, b in zip(whole["start"], whole["end"], strict=True)
+    ]
+    more = f" and {len(words) - SHOWN_STRETCHES} more" if len(words) > SHOWN_STRETCHES else ""
+    return ", ".join(words[:SHOWN_STRETCHES]) + more
+
+
+def troubled_hours(database: Database, window: Window) -> list[HoursLine]:
+    """What we missed and what venues lack in a window, by dataset and source; missed first."""
+    found = queries.rows(
+        database,
+        "select dataset, source, venue, market, symbol, greatest(span_start, %(start)s) as start, "
+        'least(span_end, %(end)s) as "end", coverage_state, coverage_reason from ops.coverage_spans '
+        "where span_end > %(start)s and span_start < %(end)s and coverage_state = any(%(states)s)",
+        start=window.start,
+        end=window.end,
+        states=[MISSED, LACKING],
+    )
+    lines = hours_lines(pd.DataFrame(found))
+    return sorted(lines, key=lambda line: line.state != MISSED)
+
+
+def state_hours(database: Database, window: Window) -> dict[str, dict[str, int]]:
+    """Hours of every dataset in a window by state, summed over its series."""
+    found = queries.rows(
+        database,
+        "select dataset, coverage_state, sum(extract(epoch from least(span_end, %(end)s) - "
+        "greatest(span_start, %(start)s)) / 3600)::bigint as hours from ops.coverage_spans "
+        "where span_end > %(start)s and span_start < %(end)s group by 1, 2 order by 1, 2",
+        start=window.start,
+        end=window.end,
+    )
+    out: dict[str, dict[str, int]] = {}
+    for row in found:
+        out.setdefault(row["dataset"], {})[row["coverage_state"]] = int(row["hours"])
+    return out

@@ -1,0 +1,1 @@
+"""Bybit: the v5 market API and its streams."""

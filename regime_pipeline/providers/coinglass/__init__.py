@@ -1,0 +1,1 @@
+"""Coinglass: hourly series and its list endpoints."""

@@ -1,0 +1,1 @@
+"""Fetching one dataset for a window from every configured source."""

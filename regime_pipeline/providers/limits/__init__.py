@@ -1,0 +1,1 @@
+"""Rate budgets, leases and circuit breakers, shared between processes."""

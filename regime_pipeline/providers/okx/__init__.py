@@ -1,0 +1,1 @@
+"""OKX: the v5 API and its streams."""
