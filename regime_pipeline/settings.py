@@ -410,6 +410,17 @@ class Settings(BaseSettings):
         """The one perpetual venue whose series stand behind ``symbol``."""
         return self.perp_venue_by_symbol.get(symbol, self.perp_venue)
 
+    @property
+    def perp_venues(self) -> dict[str, str]:
+        """Symbol to the venue of its derivatives series."""
+        return {s: self.perp_venue_of(s) for s in self.universe}
+
+    @property
+    def candle_venues(self) -> dict[str, dict[str, str]]:
+        """Market to symbol to the venue of its candles."""
+        spot = {s: self.spot_venue_of(s) for s in self.universe}
+        return {"spot": spot, "perp": self.perp_venues}
+
 
 def method_version(name: str, params: BaseModel | None = None) -> str:
     """``name`` plus a digest of the thresholds, as ``volatility/1+3f0c9a1e``.

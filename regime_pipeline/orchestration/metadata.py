@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import html
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -182,29 +181,9 @@ def sparkline(table: Table, frame: pd.DataFrame) -> str | None:
     return f"![{label}](data:image/svg+xml;base64,{encoded})"
 
 
-_MAIN: Mapping[str, str] = {
-    "liquidation_cascades": "total_liquidation_usd",
-    "funding_prints": "z_score",
-    "funding_anomalies": "z_score",
-    "volatility_regimes": "vol_ratio",
-    "timeframe_regimes": "confidence",
-    "asset_correlations": "corr_7d",
-    "correlation_matrices": "corr_shrunk",
-    "market_structure": "absorption_ratio",
-    "lead_lag": "net_lead",
-    "pair_signals": "spread_z",
-    "components": "momentum_score",
-    "candles": "close",
-    "candles_1h": "close",
-    "candles_resampled": "close",
-    "liquidations_1h": "total_liquidation_usd",
-}
-
-
 def _main_value(table: Table, frame: pd.DataFrame) -> str | None:
-    wanted = _MAIN.get(table.name)
-    if wanted in frame:
-        return wanted
+    if table.main in frame:
+        return table.main
     floats = [n for n in table.content if FIELDS[n].kind is Kind.FLOAT and n in frame]
     return floats[0] if floats else None
 

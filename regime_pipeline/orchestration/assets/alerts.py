@@ -14,6 +14,7 @@ import dagster as dg
 
 from regime_pipeline.alerts import events
 from regime_pipeline.catalogue import table
+from regime_pipeline.catalogue.derivation import reads
 from regime_pipeline.orchestration.derived import asset_key, common, inputs
 from regime_pipeline.orchestration.io_manager import trimmed
 from regime_pipeline.orchestration.metadata import write_metadata
@@ -37,7 +38,7 @@ def suppress_reason(tags: Mapping[str, str]) -> str | None:
 
 @dg.asset(
     key=asset_key(TABLE.full_name),
-    ins=inputs(TABLE.full_name, events.LOOKBACK),
+    ins=inputs(TABLE.full_name, {n: reads(n, back) for n, back in events.LOOKBACK.items()}),
     required_resource_keys={"platform"},
     partitions_def=DAILY,
     backfill_policy=COMPUTE,
