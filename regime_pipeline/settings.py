@@ -209,6 +209,11 @@ class Settings(BaseSettings):
         "system", description="`system`, or an ISO instant at which time stands still"
     )
 
+    event_days: int = Field(
+        30, ge=1, description="days after which a finished run's events go, but for the newest"
+    )
+    run_days: int = Field(90, ge=1, description="days after which a finished run goes as well")
+
     # what is watched
     symbols: Annotated[tuple[str, ...], NoDecode] = DEFAULT_SYMBOLS
     start_date: date = Field(date(2019, 9, 1), description="first partition")

@@ -19,7 +19,7 @@ import pandas as pd
 
 from regime_pipeline.catalogue import Table, table
 from regime_pipeline.catalogue.frames import ContractError
-from regime_pipeline.orchestration.metadata import write_metadata
+from regime_pipeline.orchestration.metadata import add_run_metadata, write_metadata
 from regime_pipeline.orchestration.partitions import as_window, owed
 from regime_pipeline.orchestration.resources import Platform
 from regime_pipeline.settings import Settings
@@ -125,11 +125,7 @@ class WarehouseIOManager(dg.IOManager):
             run_id=context.run_id,
         )
         self._platform.written(item.full_name, len(frame), result)
-        context.add_output_metadata(write_metadata(item, frame, window, result))
-        context.log.info(
-            f"{item.full_name}: {len(frame)} rows, {result.changed} changed, "
-            f"{window.start:%Y-%m-%d %H:%M} .. {window.end:%Y-%m-%d %H:%M}"
-        )
+        add_run_metadata(context, write_metadata(item, frame, window, result))
 
 
 def trimmed(frame: pd.DataFrame, item: Table, window: Window) -> pd.DataFrame:
