@@ -209,6 +209,11 @@ class Settings(BaseSettings):
         "system", description="`system`, or an ISO instant at which time stands still"
     )
 
+    event_days: int = Field(
+        30, ge=1, description="days after which a finished run's events go, but for the newest"
+    )
+    run_days: int = Field(90, ge=1, description="days after which a finished run goes as well")
+
     # what is watched
     symbols: Annotated[tuple[str, ...], NoDecode] = DEFAULT_SYMBOLS
     start_date: date = Field(date(2019, 9, 1), description="first partition")
@@ -409,6 +414,17 @@ class Settings(BaseSettings):
     def perp_venue_of(self, symbol: str) -> str:
         """The one perpetual venue whose series stand behind ``symbol``."""
         return self.perp_venue_by_symbol.get(symbol, self.perp_venue)
+
+    @property
+    def perp_venues(self) -> dict[str, str]:
+        """Symbol to the venue of its derivatives series."""
+        return {s: self.perp_venue_of(s) for s in self.universe}
+
+    @property
+    def candle_venues(self) -> dict[str, dict[str, str]]:
+        """Market to symbol to the venue of its candles."""
+        spot = {s: self.spot_venue_of(s) for s in self.universe}
+        return {"spot": spot, "perp": self.perp_venues}
 
 
 def method_version(name: str, params: BaseModel | None = None) -> str:

@@ -19,6 +19,7 @@ from regime_pipeline.catalogue import TABLES, table
 from regime_pipeline.catalogue.frames import empty
 from regime_pipeline.coverage.asked import ANSWERED
 from regime_pipeline.orchestration.derived import IO_MANAGER, asset_key, common, parameter
+from regime_pipeline.orchestration.metadata import add_run_metadata
 from regime_pipeline.orchestration.partitions import COMPUTE, DAILY, as_window, owed, run_window
 from regime_pipeline.orchestration.resources import Platform
 from regime_pipeline.quality import evaluate
@@ -166,8 +167,9 @@ def quality_blocks(context):  # type: ignore[no-untyped-def]
     )
     if len(rows):
         ids = rows["check_id"].value_counts().sort_index()
-        context.add_output_metadata(
-            {"withheld rows by check": dg.MetadataValue.json({k: int(v) for k, v in ids.items()})}
+        add_run_metadata(
+            context,
+            {"withheld rows by check": dg.MetadataValue.json({k: int(v) for k, v in ids.items()})},
         )
     return rows
 

@@ -14,7 +14,7 @@ import pandas as pd
 from psycopg import Cursor, sql
 from psycopg.rows import dict_row
 
-from regime_pipeline.catalogue import TABLES, Table
+from regime_pipeline.catalogue import TABLES, Cadence, Table
 from regime_pipeline.quality.model import BY_ID
 from regime_pipeline.storage.database import Database
 from regime_pipeline.windows import DAY, HOUR, Window, floor_day
@@ -74,17 +74,10 @@ def events(
 
 def hourly_tables() -> list[Table]:
     """Derived tables that owe a row per symbol and hour."""
-    irregular = {
-        "market.funding",
-        "market.candles_resampled",
-        "features.funding_prints",
-        "features.funding_outcomes",
-        "regimes.timeframe_outcomes",
-    }
     return [
         t
         for t in TABLES.values()
-        if "status" in t.fields and t.symbol_columns == ("symbol",) and t.full_name not in irregular
+        if t.cadence is Cadence.HOURLY and t.symbol_columns == ("symbol",)
     ]
 
 

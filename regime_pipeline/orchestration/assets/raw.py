@@ -29,7 +29,7 @@ from regime_pipeline.coverage.words import LACKING, MISSED, hours_lines
 from regime_pipeline.market.plausibility import no_findings
 from regime_pipeline.orchestration import drift, suspicion
 from regime_pipeline.orchestration.derived import IO_MANAGER, asset_key, common
-from regime_pipeline.orchestration.metadata import fetch_rows, sparkline
+from regime_pipeline.orchestration.metadata import add_run_metadata, fetch_rows, sparkline
 from regime_pipeline.orchestration.partitions import DAILY, FETCH, as_window
 from regime_pipeline.orchestration.resources import Platform, Progress, Scope
 from regime_pipeline.windows import DAY, HOUR, Window, floor_day
@@ -168,7 +168,7 @@ def _fetched(
         checks.append(suspicion.plausible_check(findings))
     covered = coverage_store.refresh(platform, item.name, window)
     checks.append(_hours_check(covered.spans.assign(dataset=item.name)))
-    return _result(item, window, log, sample, counts, quarantined, checks)
+    return _result(context, item, window, log, sample, counts, quarantined, checks)
 
 
 REFUSALS = ("AuthError", "Banned", "GeoBlocked")
@@ -297,6 +297,7 @@ def _not_in_archive(item: Table, window: Window, now: datetime) -> set[datetime]
 
 
 def _result(
+    context: dg.AssetExecutionContext,
     item: Table,
     window: Window,
     log: pd.DataFrame,
@@ -339,8 +340,8 @@ def _result(
                 .to_dict("records")
             ]
         )
+    add_run_metadata(context, metadata)
     return dg.MaterializeResult(
-        metadata=metadata,
         check_results=[
             dg.AssetCheckResult(
                 check_name=CHECK,
