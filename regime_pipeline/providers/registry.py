@@ -192,12 +192,6 @@ ENDPOINTS = MappingProxyType(
 )
 """Every endpoint by ``provider/endpoint``."""
 
-
-OPTIONAL = frozenset(
-    {"sentiment", "whale_transfers", "reference_prices", "coin_markets", "dashboard_signals"}
-)
-"""Datasets that a run can do without: nobody configured to serve them is no failure."""
-
 _GROUPS: tuple[tuple[str, dict[str, Parser]], ...] = (
     *binance_streams.MESSAGES.items(),
     ("bybit", bybit_streams.MESSAGES),
