@@ -13,11 +13,12 @@ from regime_pipeline.numerics.compiled import files_behind
 ROOT = Path(regime_pipeline.__file__).parent
 PACKAGE = "regime_pipeline"
 
-GROUND = {"settings", "windows", "catalogue", "numerics"}
+GROUND = {"connections", "settings", "windows", "catalogue", "numerics"}
 PURE = {"market", "features", "regimes", "correlation", "signals", "quality"}
 ALLOWED: dict[str, set[str]] = {
     "windows": set(),
-    "settings": {"windows"},
+    "connections": set(),
+    "settings": {"connections", "windows"},
     "catalogue": {"windows"},
     "numerics": {"windows"},
     "market": GROUND,
