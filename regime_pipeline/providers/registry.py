@@ -43,12 +43,6 @@ ENDPOINTS = MappingProxyType(
 )
 """Every endpoint by ``provider/endpoint``."""
 
-
-OPTIONAL = frozenset(
-    {"sentiment", "whale_transfers", "reference_prices", "coin_markets", "dashboard_signals"}
-)
-"""Datasets that a run can do without: nobody configured to serve them is no failure."""
-
 MESSAGES: Mapping[str, Parser] = MappingProxyType(
     {f"{s.name}/{name}": parse for s in SOURCES.values() for name, parse in s.messages.items()}
 )

@@ -6,13 +6,12 @@ fault of ours (``orchestration.gaps``).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
-from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
 
+from regime_pipeline.catalogue.datasets import BY_TABLE, FLAGGED_AFTER
 from regime_pipeline.numerics.panel import HOUR_US, microseconds
 from regime_pipeline.quality.model import (
     DAY_US,
@@ -27,35 +26,7 @@ from regime_pipeline.settings import QualityParams
 from regime_pipeline.windows import HOUR, Window
 
 DAYS_BEFORE = timedelta(days=2)
-"""Days before a day in which a series that has fallen silent is still known; daily ones: seven."""
-GRACE = HOUR
-"""The newest closed hour is not owed yet: providers publish some series minutes later."""
-
-SLO_HOURS: Mapping[str, float] = MappingProxyType(
-    {
-        "raw.candles": 2.0,
-        "raw.funding_rates": 9.0,
-        "raw.open_interest": 3.0,
-        "raw.positioning": 3.0,
-        "raw.liquidations": 6.0,
-        "raw.order_book": 1.0,
-        "raw.trade_flow": 2.0,
-        "raw.fear_greed": 48.0,
-        "raw.reference_prices": 3.0,
-    }
-)
-"""How old the newest row of each series may be, hours from its ``ts`` plus its length."""
-LENGTH_HOURS: Mapping[str, float] = MappingProxyType(
-    {
-        "raw.candles": 1.0,
-        "raw.open_interest": 1.0,
-        "raw.positioning": 1.0,
-        "raw.liquidations": 1.0,
-        "raw.trade_flow": 1.0,
-        "raw.reference_prices": 1.0,
-    }
-)
-"""Length of a row's bucket; tables that are not here have instants."""
+"""Days before a day in which an hourly series that has fallen silent is still known."""
 
 
 def completeness(
@@ -89,7 +60,7 @@ def completeness(
     begun = np.logical_or.accumulate(_with_days_before(seen, 24), axis=1)
     listed = begun[:, -24:].reshape(-1, there.shape[1])
     seen, hours = seen[24 * DAYS_BEFORE.days :], hours[24 * DAYS_BEFORE.days :]
-    owed = listed & (hours < int((now - GRACE).timestamp()) // 3600)[:, None]
+    owed = listed & (hours < int((now - FLAGGED_AFTER).timestamp()) // 3600)[:, None]
     shape = (len(days), 24, there.shape[1])
     n_owed = owed.reshape(shape).sum(axis=1)
     n_there = (seen & owed).reshape(shape).sum(axis=1)
@@ -130,7 +101,7 @@ def freshness(frame: pd.DataFrame, full_name: str, window: Window, now: datetime
 
     Only closed hours count, so the age says what was owed and stays the same within an hour. Beyond
     four times the SLO the best source's series is a BLOCK: its consumers have nothing to read. A series
-    without a row on the day or :func:`reach_days` before it is not judged, however long the window is.
+    without a row on the day or ``Dataset.silent_days`` before it is not judged, however long the window is.
 
     Args:
         frame: rows with some days before the window.
@@ -138,16 +109,18 @@ def freshness(frame: pd.DataFrame, full_name: str, window: Window, now: datetime
         window: days.
         now: by the clock.
     """
-    slo = SLO_HOURS[full_name]
+    dataset = BY_TABLE[full_name]
+    assert dataset.slo is not None, f"{full_name} promises no freshness"
+    slo = dataset.slo / HOUR
     nothing = Judged("DQ15", full_name, nobody(), slo, "no_row_in_the_days_before")
     if frame.empty:
         return nothing
     keys = [c for c in SERIES if c in frame]
     days = days_of(window)
-    reach = reach_days(full_name)
+    reach = dataset.silent_days
     known = pd.Timestamp(now).floor("h")
     at = np.minimum(microseconds(days) + DAY_US, known.as_unit("us").value // 1000)
-    ends = microseconds(frame["ts"]) + int(LENGTH_HOURS.get(full_name, 0.0) * HOUR_US)
+    ends = microseconds(frame["ts"]) + dataset.length // timedelta(microseconds=1)
     row = (microseconds(frame["ts"]) - microseconds(days[:1])[0]) // DAY_US + reach
     there = (row >= 0) & (ends <= at[-1])
     if not there.any():
@@ -169,8 +142,3 @@ def freshness(frame: pd.DataFrame, full_name: str, window: Window, now: datetime
             series, days, begun, age > slo, age, blocking=(age > 4.0 * slo) & primary
         )
     return Judged("DQ15", full_name, told, slo, nothing.without)
-
-
-def reach_days(full_name: str) -> int:
-    """Days before a day in which a series that has fallen silent is still known."""
-    return 7 if full_name == "raw.fear_greed" else DAYS_BEFORE.days

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from regime_pipeline.catalogue.datasets import BY_TABLE
 from regime_pipeline.catalogue.frames import empty
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.numerics.panel import microseconds
@@ -71,7 +72,7 @@ HISTORY: Mapping[str, timedelta] = {
     "raw.funding_rates": derivatives.PRINT_REACH + DAY,
     "raw.open_interest": timedelta(days=32),
     "raw.liquidations": calendar.DAYS_BEFORE,
-    "raw.fear_greed": timedelta(days=calendar.reach_days("raw.fear_greed")),
+    "raw.fear_greed": timedelta(days=BY_TABLE["raw.fear_greed"].silent_days),
 }
 """Days before the window that the checks need; all other tables :data:`calendar.DAYS_BEFORE`."""
 
