@@ -13,11 +13,12 @@ from regime_pipeline.numerics.compiled import files_behind
 ROOT = Path(regime_pipeline.__file__).parent
 PACKAGE = "regime_pipeline"
 
-GROUND = {"settings", "windows", "catalogue", "numerics"}
+GROUND = {"connections", "settings", "windows", "catalogue", "numerics"}
 PURE = {"market", "features", "regimes", "correlation", "signals", "quality"}
 ALLOWED: dict[str, set[str]] = {
     "windows": set(),
-    "settings": {"windows"},
+    "connections": set(),
+    "settings": {"connections", "windows"},
     "catalogue": {"windows"},
     "numerics": {"windows"},
     "market": GROUND,
@@ -33,7 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "alerts": GROUND | PURE - {"quality"} | {"net", "storage"},
     "coverage": GROUND | {"storage", "providers", "reporting", "orchestration"},
     "legacy": GROUND | {"net", "storage", "providers", "orchestration"},
-    "reporting": GROUND | PURE | {"storage", "providers", "alerts"},
+    "reporting": GROUND | PURE | {"net", "storage", "providers", "coverage", "alerts"},
     "evaluation": GROUND | PURE | {"alerts", "reporting"},
     "orchestration": GROUND
     | PURE

@@ -26,6 +26,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from regime_pipeline.connections import environment_names
 from regime_pipeline.settings import Settings
 from regime_pipeline.windows import DAY, FixedClock, Window, clock_from_text, floor_day, utc
 
@@ -105,34 +106,9 @@ def _fail(message: str, code: int) -> NoReturn:
 
 def _apply(overrides: dict[str, str]) -> Settings:
     """Settings with overrides that child processes and Dagster's resources see too."""
-    os.environ.update({_ENV.get(k, f"REGIME_{k.upper()}"): str(v) for k, v in overrides.items()})
+    names = environment_names()
+    os.environ.update({names.get(k, f"REGIME_{k.upper()}"): str(v) for k, v in overrides.items()})
     return Settings()
-
-
-_ENV = {
-    "binance_api_url": "BINANCE_API_URL",
-    "binance_us_api_url": "BINANCE_US_API_URL",
-    "binance_futures_api_url": "BINANCE_FUTURES_API_URL",
-    "okx_api_url": "OKX_API_URL",
-    "bybit_api_url": "BYBIT_API_URL",
-    "coinglass_api_url": "COINGLASS_API_URL",
-    "coinglass_api_key": "COINGLASS_API_KEY",
-    "alternative_me_api_url": "ALTERNATIVE_ME_API_URL",
-    "coinapi_api_url": "COINAPI_URL",
-    "coinapi_key": "COINAPI_KEY",
-    "lunarcrush_api_url": "LUNARCRUSH_API_URL",
-    "lunarcrush_api_key": "LUNARCRUSH_API_KEY",
-    "whale_alert_api_url": "WHALE_ALERT_API_URL",
-    "whale_alert_api_key": "WHALE_ALERT_API_KEY",
-    "sentiment_api_url": "SENTIMENT_API_URL",
-    "sentiment_api_key": "SENTIMENT_API_KEY",
-    "liquidation_api_url": "LIQUIDATION_API_URL",
-    "liquidation_api_key": "LIQUIDATION_API_KEY",
-    "news_api_url": "NEWS_API_URL",
-    "news_api_token": "NEWS_API_TOKEN",
-    "dashboard_url": "DASHBOARD_URL",
-    "dashboard_api_key": "DASHBOARD_API_KEY",
-}
 
 
 def _day(text: str, option: str) -> Any:
@@ -179,8 +155,8 @@ def _live_reachable(settings: Settings) -> bool:
     import httpx
 
     for url in (
-        settings.binance_api_url + "/api/v3/ping",
-        settings.binance_futures_api_url + "/fapi/v1/ping",
+        f"{settings.url_of('binance')}/api/v3/ping",
+        f"{settings.url_of('binance_futures')}/fapi/v1/ping",
     ):
         try:
             if httpx.get(url, timeout=3.0, trust_env=False).status_code != 200:
