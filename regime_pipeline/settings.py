@@ -387,3 +387,11 @@ def method_version(name: str, params: BaseModel | None = None) -> str:
         return name
     digest = hashlib.sha256(params.model_dump_json().encode()).hexdigest()[:8]
     return f"{name}+{digest}"
+
+
+def environment_name(field: str) -> str:
+    """The variable of the environment that sets a field of :class:`Settings`, as ``REGIME_HOME``."""
+    alias = Settings.model_fields[field].validation_alias
+    if isinstance(alias, AliasChoices):
+        return str(alias.choices[0])
+    return f"REGIME_{field.upper()}"
