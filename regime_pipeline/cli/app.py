@@ -79,12 +79,13 @@ class UsageError(Exception):
 
 def main() -> None:
     """Entry point: every expected failure is one clear line and an exit code."""
+    from regime_pipeline.alerts.endpoints import ConfigurationError
     from regime_pipeline.simulator.errors import SimulatorError
     from regime_pipeline.storage.errors import StorageError
 
     try:
         app()
-    except (UsageError, SimulatorError) as error:
+    except (UsageError, SimulatorError, ConfigurationError) as error:
         _fail(str(error), 2)
     except StorageError as error:
         _fail(str(error), 2)

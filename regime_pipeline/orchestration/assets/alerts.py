@@ -37,7 +37,7 @@ def suppress_reason(tags: Mapping[str, str]) -> str | None:
 
 @dg.asset(
     key=asset_key(TABLE.full_name),
-    ins=inputs(TABLE.full_name, events.LOOKBACK),
+    ins=inputs(TABLE.full_name, events.LOOKBACK, columns=events.columns_read()),
     required_resource_keys={"platform"},
     partitions_def=DAILY,
     backfill_policy=COMPUTE,
