@@ -31,13 +31,13 @@ ALLOWED: dict[str, set[str]] = {
     "providers": GROUND | {"net"},
     "simulator": GROUND,
     "alerts": GROUND | PURE - {"quality"} | {"net", "storage"},
-    "coverage": GROUND | {"storage", "providers", "reporting", "orchestration"},
-    "legacy": GROUND | {"net", "storage", "providers", "orchestration"},
-    "reporting": GROUND | PURE | {"storage", "providers", "alerts"},
-    "evaluation": GROUND | PURE | {"alerts", "reporting"},
+    "coverage": GROUND | {"storage", "providers", "orchestration"},
+    "legacy": GROUND | {"net", "storage", "providers"},
     "orchestration": GROUND
     | PURE
-    | {"net", "storage", "providers", "coverage", "legacy", "alerts", "reporting"},
+    | {"net", "storage", "providers", "coverage", "legacy", "alerts"},
+    "reporting": GROUND | PURE | {"net", "storage", "providers", "coverage", "alerts"},
+    "evaluation": GROUND | PURE | {"alerts", "reporting"},
     "definitions": {"orchestration"},
     "cli": GROUND
     | PURE

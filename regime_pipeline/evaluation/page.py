@@ -12,8 +12,8 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from regime_pipeline.catalogue.false_alarms import ADVERTISED
 from regime_pipeline.evaluation.detectors import DELIVERED_VOLATILITY, FLAGS
+from regime_pipeline.evaluation.false_alarms import ADVERTISED
 from regime_pipeline.evaluation.naive import NAIVE
 from regime_pipeline.evaluation.scenes import Result
 from regime_pipeline.evaluation.scoring import Tally

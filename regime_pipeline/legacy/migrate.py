@@ -1,7 +1,7 @@
 """Migrating legacy signal files: from a folder into ``raw.legacy_signals``, with a report per file.
 
 Belongs here: what becomes of the rows that the reader gives, how they are checked against what is
-stored, and what is written. Does not belong here: reading files (``providers.legacy``), Dagster.
+stored, and what is written. Does not belong here: reading files (``legacy.reader``), Dagster.
 
 Two checks against better tiers. A record that carries a price must agree with the stored candles of
 its hour within :data:`PRICE_TOLERANCE`; one that does not is about another symbol, unit or time and

@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from regime_pipeline.reporting import charts, queries
+from regime_pipeline.reporting import charts
 from regime_pipeline.reporting.report import bucket_of, bucketed, write_report
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
+from regime_pipeline.storage.query import rows
 from regime_pipeline.windows import Window, hours_between, utc
 from regime_pipeline_tests.browser import laid_out
 from regime_pipeline_tests.reporting.conftest import CLOCK, SYMBOLS, WINDOW, write
@@ -66,7 +67,7 @@ def test_page_holds_every_section_and_symbol(written: Path, market: Database):
         assert section in page.ids
     for symbol in SYMBOLS:
         assert f"s-{symbol.replace('/', '-')}" in page.ids
-    titles = [r["title"] for r in queries.rows(market, "select title from alerts.market_events")]
+    titles = [r["title"] for r in rows(market, "select title from alerts.market_events")]
     assert all(t in text for t in titles)
     assert "8 failed" not in text
     assert "3 failed (RateLimited): 429 from the venue" in text

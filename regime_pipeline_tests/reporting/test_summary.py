@@ -22,6 +22,7 @@ from regime_pipeline.reporting.summary import (
 )
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
+from regime_pipeline.storage.query import rows
 from regime_pipeline.storage.warehouse import Warehouse
 from regime_pipeline.windows import Window, utc
 from regime_pipeline_tests.reporting.conftest import CLOCK, SYMBOLS, WINDOW, write
@@ -39,16 +40,14 @@ def printed(what, show, width: int = 120) -> str:
 def test_summary_says_what_sql_says(market: Database, settings: Settings):
     summary = collect(market, settings, CLOCK, WINDOW)
     text = printed(summary, print_summary)
-    row = queries.rows(market, "select * from reporting.market_overview where symbol = 'BTC/USDT'")[
-        0
-    ]
+    row = rows(market, "select * from reporting.market_overview where symbol = 'BTC/USDT'")[0]
     line = next(x for x in text.splitlines() if x.startswith(" BTC") or x.startswith("BTC"))
     assert price_text(row["price"]) in line
     assert row["primary_regime"].removeprefix("SPOT_") in line
     assert row["vol_regime_confirmed"] in line
     assert f"{row['futures_signal']} {row['futures_score']:.0f}" in line
     assert f"{row['futures_coverage_pct']}%" in line
-    newest = queries.rows(
+    newest = rows(
         market, "select title from alerts.market_events order by known_at desc, event_id limit 1"
     )
     assert newest[0]["title"] in text
@@ -97,7 +96,7 @@ def test_hours_that_nobody_computed_are_told_apart_from_null_hours(
     spot = cover["market.candles_1h spot"]
     hours = 47 * 24 * len(SYMBOLS)
     assert (spot.owed, spot.absent) == (hours, 2 * 24 * len(SYMBOLS))
-    missing = queries.rows(
+    missing = rows(
         market,
         "select count(*) as n from market.candles_1h where market = 'spot' and close is null",
     )[0]["n"]
