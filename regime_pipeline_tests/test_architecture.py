@@ -17,6 +17,7 @@ GROUND = {"settings", "windows", "catalogue", "numerics"}
 PURE = {"market", "features", "regimes", "correlation", "signals", "quality"}
 ALLOWED: dict[str, set[str]] = {
     "windows": set(),
+    "sparkline": set(),
     "settings": {"windows"},
     "catalogue": {"windows"},
     "numerics": {"windows"},
@@ -35,8 +36,8 @@ ALLOWED: dict[str, set[str]] = {
     "legacy": GROUND | {"net", "storage", "providers"},
     "orchestration": GROUND
     | PURE
-    | {"net", "storage", "providers", "coverage", "legacy", "alerts"},
-    "reporting": GROUND | PURE | {"net", "storage", "providers", "coverage", "alerts"},
+    | {"sparkline", "net", "storage", "providers", "coverage", "legacy", "alerts"},
+    "reporting": GROUND | PURE | {"sparkline", "net", "storage", "providers", "coverage", "alerts"},
     "evaluation": GROUND | PURE | {"alerts", "reporting"},
     "definitions": {"orchestration"},
     "cli": GROUND

@@ -307,7 +307,8 @@ def run(
             err.rule(f"[bold]{label}[/bold]", style="yellow")
         from regime_pipeline.orchestration.launch import run_pipeline
         from regime_pipeline.reporting.report import write_report
-        from regime_pipeline.reporting.summary import collect, print_summary, to_json
+        from regime_pipeline.reporting.summary import collect, to_json
+        from regime_pipeline.reporting.terminal import print_summary
         from regime_pipeline.storage.database import open_database, remember_origin
 
         database = open_database(settings, origin=settings.origin, detail=label)
@@ -490,7 +491,7 @@ def _print_migration(done: Any, *, verbose: bool) -> None:
 @app.command()
 def status(data: DataOption = None, as_json: JsonOption = False) -> None:
     """What is stored, how fresh it is, how each source does, what waits to be delivered."""
-    from regime_pipeline.reporting.summary import print_status, status_of
+    from regime_pipeline.reporting.status import print_status, status_of
 
     settings, database = _open(data)
     found = status_of(database, settings, clock_from_text(settings.clock))
@@ -524,7 +525,8 @@ def quality(
 
         regime quality --json | jq '.scores[] | select(.blocks)'
     """
-    from regime_pipeline.reporting.summary import print_quality_days, quality_of, stored_window
+    from regime_pipeline.reporting.quality import print_quality_days, quality_of
+    from regime_pipeline.reporting.queries import stored_window
 
     settings, database = _open(data)
     stored = stored_window(database)
@@ -617,8 +619,8 @@ def report(
     path: Annotated[Path | None, typer.Option("--out", help="Where to write the page.")] = None,
 ) -> None:
     """Write the HTML report of what is stored, by default its last 60 days, and print its path."""
+    from regime_pipeline.reporting.queries import stored_window
     from regime_pipeline.reporting.report import write_report
-    from regime_pipeline.reporting.summary import stored_window
 
     settings, database = _open(data)
     clock = clock_from_text(settings.clock)
@@ -894,10 +896,10 @@ def alerts_list(
     as_json: JsonOption = False,
 ) -> None:
     """The newest market events and what became of each delivery."""
-    from regime_pipeline.reporting.summary import alert_rows
+    from regime_pipeline.reporting.queries import alerts
 
     _, database = _open(data)
-    rows = alert_rows(database, limit)
+    rows = alerts(database, limit)
     if as_json:
         sys.stdout.write(json.dumps(rows, default=str) + "\n")
         return

@@ -307,11 +307,14 @@ def _stamped(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _refused(files: list[LegacyFile]) -> pd.DataFrame:
-    rows = [
-        {"file_name": f.path, "payload_id": f.payload_id, **r}
-        for f in files
-        for r in (*f.refused, *([{"reason": f.error, "record": None}] if f.error else []))
-    ]
+    rows = []
+    for f in files:
+        whole: list[dict[str, str | None]] = (
+            [{"reason": f.error, "record": None}] if f.error else []
+        )
+        rows += [
+            {"file_name": f.path, "payload_id": f.payload_id, **r} for r in (*f.refused, *whole)
+        ]
     return pd.DataFrame(rows, columns=["file_name", "payload_id", "reason", "record"])
 
 

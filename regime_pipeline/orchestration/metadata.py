@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from regime_pipeline.catalogue import FIELDS, Kind, Table
+from regime_pipeline.sparkline import line
 from regime_pipeline.windows import HOUR, Window
 
 if TYPE_CHECKING:
@@ -175,9 +176,9 @@ def sparkline(table: Table, frame: pd.DataFrame) -> str | None:
             label += f" {first}"
     part = part.sort_values(table.time_column)
     values = part[value].to_numpy("float64", na_value=np.nan)
-    if np.isfinite(values).sum() < 2:
+    svg = _svg(values, label)
+    if svg is None:
         return None
-    svg = _svg(_thinned(values), label)
     encoded = base64.b64encode(svg.encode()).decode()
     return f"![{label}](data:image/svg+xml;base64,{encoded})"
 
@@ -209,35 +210,14 @@ def _main_value(table: Table, frame: pd.DataFrame) -> str | None:
     return floats[0] if floats else None
 
 
-def _thinned(values: np.ndarray) -> np.ndarray:
-    """At most ``_POINTS`` values: the one farthest from the median of each stretch."""
-    if len(values) <= _POINTS:
-        return values
-    middle = np.nanmedian(values)
-    parts = np.array_split(values, _POINTS)
-    return np.array(
-        [p[np.nanargmax(np.abs(p - middle))] if np.isfinite(p).any() else np.nan for p in parts]
-    )
-
-
-def _svg(values: np.ndarray, label: str) -> str:
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    span = (high - low) or 1.0
-    step = _WIDTH / max(1, len(values) - 1)
-    runs: list[list[str]] = [[]]
-    for i, v in enumerate(values):
-        if np.isfinite(v):
-            runs[-1].append(f"{i * step:.1f},{_HEIGHT - 2 - (v - low) / span * (_HEIGHT - 4):.1f}")
-        elif runs[-1]:
-            runs.append([])  # a gap in the data is a gap in the line
-    lines = "".join(
-        f'<polyline fill="none" stroke="#4F43DD" stroke-width="1.2" points="{" ".join(r)}"/>'
-        for r in runs
-        if r
-    )
-    text = html.escape(f"{label}: {low:.4g} .. {high:.4g}")
+def _svg(values: np.ndarray, label: str) -> str | None:
+    path = line(values, width=_WIDTH, height=_HEIGHT, points=_POINTS)
+    if path is None:
+        return None
+    text = html.escape(f"{label}: {np.nanmin(values):.4g} .. {np.nanmax(values):.4g}")
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{_HEIGHT + 14}">'
-        f"{lines}<text x='0' y='{_HEIGHT + 11}' font-size='10' font-family='sans-serif' "
+        f'<path fill="none" stroke="#4F43DD" stroke-width="1.2" d="{path}"/>'
+        f"<text x='0' y='{_HEIGHT + 11}' font-size='10' font-family='sans-serif' "
         f"fill='#667'>{text}</text></svg>"
     )

@@ -8,18 +8,12 @@ import pytest
 from rich.console import Console
 
 from regime_pipeline.reporting import queries
-from regime_pipeline.reporting.summary import (
-    age_text,
-    alert_rows,
-    collect,
-    price_text,
-    print_status,
-    print_summary,
-    status_of,
-    stored_window,
-    to_json,
-    usd_text,
-)
+from regime_pipeline.reporting.formats import age_text, price_text, usd_text
+from regime_pipeline.reporting.labels import label_of
+from regime_pipeline.reporting.queries import alerts, stored_window
+from regime_pipeline.reporting.status import print_status, status_of
+from regime_pipeline.reporting.summary import collect, to_json
+from regime_pipeline.reporting.terminal import print_summary
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
 from regime_pipeline.storage.query import rows
@@ -43,8 +37,8 @@ def test_summary_says_what_sql_says(market: Database, settings: Settings):
     row = rows(market, "select * from reporting.market_overview where symbol = 'BTC/USDT'")[0]
     line = next(x for x in text.splitlines() if x.startswith(" BTC") or x.startswith("BTC"))
     assert price_text(row["price"]) in line
-    assert row["primary_regime"].removeprefix("SPOT_") in line
-    assert row["vol_regime_confirmed"] in line
+    assert label_of(row["primary_regime"]).word in line
+    assert label_of(row["vol_regime_confirmed"]).word in line
     assert f"{row['futures_signal']} {row['futures_score']:.0f}" in line
     assert f"{row['futures_coverage_pct']}%" in line
     newest = rows(
@@ -149,7 +143,7 @@ def test_status_and_alerts_of_a_filled_database(market: Database, settings: Sett
     assert "features.volatility_regimes" in text
     assert "raw.candles" in text
     assert stored_window(market) == WINDOW
-    rows = alert_rows(market, 3)
+    rows = alerts(market, 3)
     assert len(rows) == 3
     assert rows[0]["known_at"] >= rows[1]["known_at"]
     assert {r["delivery"] for r in rows} == {"no endpoint"}
