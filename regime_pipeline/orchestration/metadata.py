@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from regime_pipeline.catalogue import FIELDS, Kind, Table
+from regime_pipeline.catalogue.fields.common import USABLE
 from regime_pipeline.sparkline import line
 from regime_pipeline.windows import HOUR, Window
 
@@ -44,7 +45,6 @@ _TYPES: dict[Kind, str] = {
     Kind.JSON: "jsonb",
     Kind.FLOATS: "jsonb",
 }
-_USABLE = ("ok", "partial")
 _WIDTH, _HEIGHT, _POINTS = 320, 56, 160
 
 
@@ -100,10 +100,12 @@ def write_metadata(
     """
     out: dict[str, Any] = {
         "dagster/row_count": len(frame),
-        "rows inserted": result.inserted,
-        "rows updated": result.updated,
-        "rows unchanged": result.unchanged,
-        "rows deleted": result.deleted,
+        **change_counts(
+            inserted=result.inserted,
+            updated=result.updated,
+            unchanged=result.unchanged,
+            deleted=result.deleted,
+        ),
         "window": f"{window.start:%Y-%m-%d %H:%M} .. {window.end:%Y-%m-%d %H:%M} UTC",
     }
     if result.refused_lower_tier:
@@ -116,12 +118,17 @@ def write_metadata(
     return out
 
 
+def change_counts(**changed: int) -> dict[str, Any]:
+    """What a write changed, named as the run's: Dagster shows it again on each day of a run."""
+    return {f"rows {what} by the run": count for what, count in changed.items()}
+
+
 def _quality(table: Table, frame: pd.DataFrame, window: Window) -> dict[str, Any]:
     out: dict[str, Any] = {}
     if "status" in frame:
         counts = frame["status"].value_counts()
         out["status counts"] = dg.MetadataValue.json({str(k): int(v) for k, v in counts.items()})
-        out["usable share"] = round(float(frame["status"].isin(_USABLE).mean()), 4)
+        out["usable share"] = round(float(frame["status"].isin(USABLE).mean()), 4)
     if "source_tier" in frame:
         tiers = frame["source_tier"].dropna().value_counts().sort_index()
         out["source tiers"] = dg.MetadataValue.json({str(k): int(v) for k, v in tiers.items()})

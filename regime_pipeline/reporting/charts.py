@@ -336,7 +336,11 @@ def _ratio_panel(axes: Axes, data: SymbolSeries, borders: Sequence[float]) -> No
 
 
 def _funding_panel(axes: Axes, data: SymbolSeries, anomaly: float, extreme: float) -> None:
-    axes.set_title(f"Funding z by settlement · dots: |z| above {anomaly:g}")
+    from matplotlib.ticker import MaxNLocator
+
+    axes.set_title(
+        f"Funding z by settlement · dots: |z| above {anomaly:g} · lines: ±{anomaly:g} and ±{extreme:g}"
+    )
     if not data.funding_z.notna().any():
         _nothing(axes, "funding statistic")
         return
@@ -351,7 +355,8 @@ def _funding_panel(axes: Axes, data: SymbolSeries, anomaly: float, extreme: floa
     )  # fmt: skip
     reach = max(extreme * 1.15, float(data.funding_z.abs().max()) * 1.1)
     axes.set_ylim(-reach, reach)
-    axes.set_yticks([-anomaly, 0, anomaly])
+    # thresholds are drawn as lines: their labels would stand on one another beside a large z
+    axes.yaxis.set_major_locator(MaxNLocator(4, symmetric=True, integer=True))
     axes.yaxis.set_major_formatter(lambda v, _: f"{v:+g}" if v else "0")
 
 

@@ -52,6 +52,8 @@ LABELS: Mapping[str, Label] = MappingProxyType(
         "empty": Label("empty", "highvol", "yellow"),
         "skipped": Label("skipped", "neutral", "dim"),
         "failing": Label("failing", "extreme", "bold red"),
+        "withheld": Label("withheld", "highvol", "yellow"),
+        "quarantined": Label("quarantined", "extreme", "red"),
         "missed": Label("missed", "extreme", "red"),
         "venue_had_none": Label("the venue had none", "highvol", "yellow"),
     }

@@ -18,7 +18,9 @@ from regime_pipeline.reporting import charts
 from regime_pipeline.reporting.formats import UNKNOWN, known, share_text, stamp, words
 from regime_pipeline.reporting.html import render_template
 from regime_pipeline.reporting.labels import LABELS, SEVERITIES
+from regime_pipeline.reporting.queries import LATELY
 from regime_pipeline.reporting.summary import Summary
+from regime_pipeline.reporting.withheld import QUARANTINED, WITHHELD
 from regime_pipeline.settings import Settings
 from regime_pipeline.sparkline import line
 from regime_pipeline.windows import DAY, HOUR, Window
@@ -49,6 +51,7 @@ SHOWN_EVENTS = 40
 CHANGED_PAIRS = 10
 SHOWN_HOURS = 20
 SPARK_BUCKETS = 180
+HELD_STATES = (WITHHELD, QUARANTINED)
 CHART_REGIMES = (
     *("SPOT_IGNITION", "SPOT_COOLING", "SPOT_CHOP", "SPOT_NEUTRAL"),
     *("STABLE", "HIGH_VOL", "EXPLOSIVE", "EXTREME"),
@@ -127,8 +130,10 @@ def _top(data: ReportData) -> dict[str, Any]:
     if banner is not None and (s.label or s.detail):
         banner = (banner[0], f"{banner[1]} Source: {s.label or s.detail}.")
     expected = sum(c.owed for c in s.coverage)
+    unexpected = sum(c.unexpected for c in s.coverage)
     usable = sum(c.ok + c.partial for c in s.coverage)
     failing = [x for x in s.sources if x.failing]
+    held = {state: sum(h.rows for h in s.held if h.state == state) for state in HELD_STATES}
     newest = max((e["known_at"] for e in s.events), default=None)
     cards = [
         ("Newest hour", stamp(s.as_of), f"{len(s.overview)} symbols"),
@@ -150,12 +155,13 @@ def _top(data: ReportData) -> dict[str, Any]:
         (
             "Usable hours",
             share_text(usable / expected if expected else None, 1),
-            f"{expected - usable:,} of {expected:,} are null or absent",
+            f"{expected - usable:,} of {expected:,} are null or absent"
+            + (f"; {unexpected:,} could not be recorded" if unexpected else ""),
         ),
         (
             "Sources",
             f"{len(failing)} failing" if failing else "all answered",
-            f"{sum(x.quarantined for x in s.sources):,} rows quarantined",
+            f"{held[WITHHELD]:,} rows withheld, {held[QUARANTINED]:,} quarantined in the window",
         ),
     ]
     return {"banner": banner, "cards": cards}
@@ -226,6 +232,7 @@ def _events(data: ReportData) -> dict[str, Any] | None:
         "counts": list(zip(counts.index, counts.to_numpy().tolist(), strict=True)),
         "first": listed[:SHOWN_EVENTS],
         "more": listed[SHOWN_EVENTS:],
+        "lately_days": LATELY.days,
         "cut_at": MAX_EVENTS if len(data.events) > MAX_EVENTS else None,
     }
 
@@ -315,6 +322,8 @@ def _strips(cover: pd.DataFrame, days: list[datetime]) -> dict[str, Any]:
 def _kind(row: Any) -> str:
     """The class of a day: how many of its hours are usable."""
     usable = row.ok + row.partial
+    if row.owed <= 0:
+        return "unexpected"
     if usable >= row.owed:
         return "full"
     if usable:

@@ -15,6 +15,7 @@ from regime_pipeline.reporting.formats import UNKNOWN
 from regime_pipeline.reporting.labels import quality_label, styled
 from regime_pipeline.reporting.summary import plain
 from regime_pipeline.reporting.terminal import escaped, table
+from regime_pipeline.reporting.withheld import held_back, held_lines, held_rows
 from regime_pipeline.storage.database import Database
 from regime_pipeline.windows import Window
 
@@ -31,6 +32,7 @@ def quality_of(database: Database, window: Window) -> dict[str, Any]:
             "to": window.end,
             "scores": [asdict(q) for q in queries.quality_scores(database, window)],
             "checks": checks,
+            "held": [asdict(h) for h in held_rows(database, window)],
         }
     )
 
@@ -40,6 +42,7 @@ def print_quality_days(found: dict[str, Any], console: Console, *, every: bool =
     scored = [s for s in found["scores"] if s["score"] is not None]
     if not scored:
         console.print("nothing was judged in these days; `regime run` derives and judges them")
+        _print_held(found, console)
         return
     days = sorted({s["day"] for s in scored})
     shown = days if every else days[-7:]
@@ -72,7 +75,13 @@ def print_quality_days(found: dict[str, Any], console: Console, *, every: bool =
         console.print(f"        {check.advice}", soft_wrap=True)
     if not failed:
         console.print("no check failed")
+    _print_held(found, console)
     open_ = {(c["check_id"], c["reason"]) for c in found["checks"] if c["reason"]}
     if open_ and every:
         told = ", ".join(f"{i} ({why})" for i, why in sorted(open_))
         console.print(f"[dim]could not be applied somewhere: {told}[/]")
+
+
+def _print_held(found: dict[str, Any], console: Console) -> None:
+    for line in held_lines([held_back(h) for h in found["held"]]):
+        console.print(line, soft_wrap=True)

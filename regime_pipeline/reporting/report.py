@@ -57,9 +57,9 @@ def load(
     label: str | None = None,
 ) -> ReportData:
     """Read what the page shows; reads only."""
-    wanted = tuple(sorted(symbols)) if symbols else settings.universe
     warehouse = Warehouse(database, clock)
     past = window.clipped(clock.now())
+    wanted = queries.by_traded_value(database, past, symbols or settings.symbols)
     bucket = bucket_of(past)
     summary = collect(database, settings, clock, window, symbols=wanted, label=label)
     scores = _by_symbol(

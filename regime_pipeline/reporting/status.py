@@ -21,6 +21,7 @@ from regime_pipeline.reporting.terminal import (
     source_table,
     table,
 )
+from regime_pipeline.reporting.withheld import held_back, held_lines, held_rows
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
 from regime_pipeline.windows import HOUR, Clock, Window
@@ -49,8 +50,9 @@ def status_of(database: Database, settings: Settings, clock: Clock) -> dict[str,
         recent = Window(max(stored.start, stored.end - 7 * 24 * HOUR), max(stored.end, now))
         out["sources"] = [asdict(s) for s in queries.source_health(database, recent, now)]
         out["coverage"] = state_hours(database, recent)
+        out["held"] = [asdict(h) for h in held_rows(database, Window(stored.start, recent.end))]
         out["hours"] = [asdict(h) for h in troubled_hours(database, recent)]
-        out["symbols"] = [r["symbol"] for r in queries.overview(database, settings.universe)]
+        out["symbols"] = [r["symbol"] for r in queries.overview(database, settings.symbols)]
     return plain(out)
 
 
@@ -87,6 +89,8 @@ def print_status(found: dict[str, Any], console: Console) -> None:
         console,
     )
     for line in hour_lines([_line_back(h) for h in found.get("hours", [])]):
+        console.print(line, soft_wrap=True)
+    for line in held_lines([held_back(h) for h in found.get("held", [])]):
         console.print(line, soft_wrap=True)
     waiting = ", ".join(f"{n} {state}" for state, n in found["deliveries"].items())
     console.print(f"[bold]Alerts[/]  {waiting or 'none'}")

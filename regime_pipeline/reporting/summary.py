@@ -14,6 +14,7 @@ from typing import Any
 from regime_pipeline.coverage.words import HoursLine, troubled_hours
 from regime_pipeline.reporting import queries
 from regime_pipeline.reporting.queries import SourceHealth, TableQuality
+from regime_pipeline.reporting.withheld import Held, held_rows
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
 from regime_pipeline.windows import Clock, Window
@@ -21,7 +22,11 @@ from regime_pipeline.windows import Clock, Window
 
 @dataclass(frozen=True, slots=True)
 class TableCoverage:
-    """Hours of one hourly table in the window: owed, and what became of them."""
+    """Hours of one hourly table in the window: owed, and what became of them.
+
+    Hours that could only be recorded while they happened, and were not, are ``unexpected``; they are
+    none of the owed.
+    """
 
     table: str
     owed: int
@@ -29,6 +34,7 @@ class TableCoverage:
     partial: int
     unusable: int
     absent: int
+    unexpected: int
 
     @property
     def usable_frac(self) -> float | None:
@@ -47,15 +53,16 @@ class Summary:
         generated_at: by the run's clock.
         window: what was asked for.
         as_of: newest hour that the overview shows; None while dbt has built nothing.
-        overview: rows of ``reporting.market_overview``, one per symbol.
+        overview: rows of ``reporting.market_overview``, one per symbol, the most traded first.
         missing_symbols: symbols asked for that the overview lacks.
-        events: newest market events of the window.
+        events: market events of the window: of its last days the most severe first, then older ones.
         event_counts: events of the window by type.
         row_counts: all rows by table.
         window_row_counts: rows of the window by table.
         coverage: hours by table.
         sources: health by dataset and source.
         quality: data-quality score of every table on the newest day of the window.
+        held: rows withheld and quarantined in the whole window, by table and cause.
         hours: raw hours that we missed and that venues lack, missed ones first.
         report: path of the HTML report, if one was written.
     """
@@ -76,6 +83,7 @@ class Summary:
     sources: list[SourceHealth]
     hours: list[HoursLine]
     quality: list[TableQuality] = field(default_factory=list)
+    held: list[Held] = field(default_factory=list)
     report: Path | None = None
 
 
@@ -100,15 +108,16 @@ def collect(
         symbols: what the run covered; None takes the configured ones.
         label: the caller's own words for the source of the data.
         report: path of the HTML report, to be told.
-        event_limit: how many of the newest events.
+        event_limit: how many events.
     """
-    wanted = tuple(sorted(symbols)) if symbols else settings.universe
     now = clock.now()
+    past = window.clipped(now)
+    wanted = queries.by_traded_value(database, past, symbols or settings.symbols)
     who = queries.identity(database)
     overview = queries.overview(database, wanted)
-    cover = queries.coverage(database, window.clipped(now), wanted)
+    cover = queries.coverage(database, past, wanted)
     totals = cover.groupby("table_name", sort=False)[
-        ["owed", "ok", "partial", "unusable", "absent"]
+        ["owed", "ok", "partial", "unusable", "absent", "unexpected"]
     ].sum()
     as_of = max((r["ts"] for r in overview), default=None)
     stored, inside = queries.row_counts(database, window)
@@ -121,7 +130,7 @@ def collect(
         as_of=as_of,
         overview=overview,
         missing_symbols=tuple(s for s in wanted if s not in {r["symbol"] for r in overview}),
-        events=queries.events(database, window, wanted, event_limit),
+        events=queries.events(database, past, wanted, event_limit),
         event_counts=queries.event_counts(database, window, wanted),
         row_counts=stored,
         window_row_counts=inside,
@@ -131,7 +140,8 @@ def collect(
         ],
         sources=queries.source_health(database, window, now),
         quality=_newest_quality(database, window),
-        hours=troubled_hours(database, window.clipped(now)),
+        held=held_rows(database, window),
+        hours=troubled_hours(database, past),
         report=report,
     )
 

@@ -18,8 +18,9 @@ from regime_pipeline.reporting.formats import (
     words,
 )
 from regime_pipeline.reporting.labels import label_of, quality_label, styled
-from regime_pipeline.reporting.queries import SourceHealth, TableQuality
+from regime_pipeline.reporting.queries import LATELY, SourceHealth, TableQuality
 from regime_pipeline.reporting.summary import Summary
+from regime_pipeline.reporting.withheld import held_lines
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -51,6 +52,8 @@ def print_summary(summary: Summary, console: Console) -> None:
         console.print(line, soft_wrap=True)
     console.print(_coverage_line(summary))
     print_quality(summary.quality, console)
+    for line in held_lines(summary.held):
+        console.print(line, soft_wrap=True)
     _print_next(summary, console)
 
 
@@ -155,7 +158,12 @@ def _short(symbol: str, quotes: set[str]) -> str:
 
 def _print_events(summary: Summary, console: Console) -> None:
     counts = ", ".join(f"{n} {k}" for k, n in summary.event_counts.items())
-    made = table("Last events", ("known at (UTC)", "left"), ("severity", "left"))
+    days = LATELY.days
+    made = table(
+        f"Events, the most severe of the last {days} days first",
+        ("known at (UTC)", "left"),
+        ("severity", "left"),
+    )
     made.add_column("event", overflow="fold")
     for e in summary.events:
         made.add_row(
@@ -165,7 +173,7 @@ def _print_events(summary: Summary, console: Console) -> None:
         console.print(made)
         console.print(f"[dim]in the window: {counts}[/]")
     else:
-        console.print("[bold]Last events[/]  none in the window")
+        console.print("[bold]Events[/]  none in the window")
 
 
 def escaped(text: str | None) -> str:

@@ -207,7 +207,7 @@ def test_the_asset_reads_the_configured_folder(
     stored = platform.warehouse.read(TABLE)
     assert set(stored["run_id"]) == {result.run_id}
     (event,) = result.get_asset_materialization_events()
-    assert event.materialization.metadata["rows inserted"].value == len(stored) > 0
+    assert event.materialization.metadata["rows inserted by the run"].value == len(stored) > 0
 
 
 def test_the_asset_without_a_folder_says_what_to_set(
