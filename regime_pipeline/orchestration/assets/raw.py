@@ -29,7 +29,12 @@ from regime_pipeline.coverage.words import LACKING, MISSED, hours_lines
 from regime_pipeline.market.plausibility import no_findings
 from regime_pipeline.orchestration import drift, suspicion
 from regime_pipeline.orchestration.derived import IO_MANAGER, asset_key, common
-from regime_pipeline.orchestration.metadata import add_run_metadata, fetch_rows, sparkline
+from regime_pipeline.orchestration.metadata import (
+    add_run_metadata,
+    change_counts,
+    fetch_rows,
+    sparkline,
+)
 from regime_pipeline.orchestration.partitions import DAILY, FETCH, as_window
 from regime_pipeline.orchestration.resources import Platform, Progress, Scope
 from regime_pipeline.windows import DAY, HOUR, Window, floor_day
@@ -312,9 +317,7 @@ def _result(
     names = sorted(failed["source"].unique()) if len(failed) else []
     metadata: dict[str, Any] = {
         "window": f"{window.start:%Y-%m-%d %H:%M} .. {window.end:%Y-%m-%d %H:%M} UTC",
-        "rows inserted": counts["inserted"],
-        "rows updated": counts["updated"],
-        "rows unchanged": counts["unchanged"],
+        **change_counts(**{k: counts[k] for k in ("inserted", "updated", "unchanged")}),
         "rows refused (lower tier)": counts["refused_lower_tier"],
         "rows quarantined": quarantined,
         "requests": int(log["request_count"].fillna(0).sum()) if len(log) else 0,
