@@ -205,7 +205,7 @@ def test_hours_that_can_only_be_recorded_live_are_not_lost_hours(
     rows_ = frame_of(
         "market.order_book_1h", market="spot", symbol="BTC/USDT",
         ts=pd.date_range(day.start, day.end, freq="h", inclusive="left"), venue="binance",
-        status=["ok"] * 2 + ["missing"] * 22, reason=[None] * 2 + ["no_snapshot"] * 22,
+        n_snapshots=0, status=["ok"] * 2 + ["missing"] * 22, reason=[None] * 2 + ["no_snapshot"] * 22,
     )  # fmt: skip
     write(database, {"market.order_book_1h": rows_})
     cover = {
@@ -221,7 +221,7 @@ def test_a_range_says_what_was_withheld_and_quarantined_on_all_of_its_days(
     checks = frame_of(
         "ops.quality_checks", table_name="raw.candles", check_id="DQ05", series="*",
         ts=[utc("2024-06-05"), utc("2024-06-20")], check_severity="BLOCK", check_outcome="failed",
-        n_judged=24, n_failed=[2, 1], n_withheld=[2, 1],
+        n_judged=24, n_failed=[2, 1], n_withheld=[2, 1], penalty=0.2,
     )  # fmt: skip
     refused = pd.DataFrame(
         {"ts": ["2024-06-07T03:00:00Z"], "symbol": ["BTC/USDT"], "reason": ["high below low"]}
