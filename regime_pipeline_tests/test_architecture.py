@@ -33,7 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     "alerts": GROUND | PURE - {"quality"} | {"net", "storage"},
     "coverage": GROUND | {"storage", "providers", "reporting", "orchestration"},
     "legacy": GROUND | {"net", "storage", "providers", "orchestration"},
-    "reporting": GROUND | PURE | {"storage", "providers", "alerts"},
+    "reporting": GROUND | PURE | {"net", "storage", "providers", "coverage", "alerts"},
     "evaluation": GROUND | PURE | {"alerts", "reporting"},
     "orchestration": GROUND
     | PURE
