@@ -29,6 +29,7 @@ LATELY = 3 * DAY
 TRADED_OVER = 30 * DAY
 RECORDED_FROM: Mapping[str, str] = MappingProxyType(
     {
+        "market.funding_predicted_1h": "funding_predictions",
         "market.order_book_1h": "order_book",
         "market.trade_flow_1h": "trade_flow",
         "market.sentiment_1h": "sentiment",

@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from regime_pipeline.catalogue.datasets import BY_TABLE
+from regime_pipeline.catalogue.derivation import derivations
 from regime_pipeline.reporting import queries
 from regime_pipeline.reporting.formats import age_text, price_text, usd_text
 from regime_pipeline.reporting.labels import label_of
@@ -213,6 +215,20 @@ def test_hours_that_can_only_be_recorded_live_are_not_lost_hours(
     }
     spot = cover["market.order_book_1h spot"]
     assert (spot.owed, spot.ok, spot.unusable, spot.absent, spot.unexpected) == (6, 2, 4, 0, 18)
+
+
+def test_every_hourly_table_of_a_dataset_without_a_past_is_known_as_such():
+    """Derived features may use such a dataset besides; the market tables are made of it."""
+    hourly = {t.full_name for t in queries.hourly_tables() if t.schema == "market"}
+    without_past = {
+        name: item.table.removeprefix("raw.")
+        for declared in derivations()
+        for name in declared.tables
+        for item in declared.inputs.values()
+        if name in hourly and item.table in BY_TABLE and BY_TABLE[item.table].forward_only
+    }
+    assert without_past.items() <= queries.RECORDED_FROM.items()
+    assert without_past
 
 
 def test_a_range_says_what_was_withheld_and_quarantined_on_all_of_its_days(
