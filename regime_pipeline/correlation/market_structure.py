@@ -109,12 +109,12 @@ def structures(
 
 def _day(returns: Floats, hour: int) -> Columns:
     """Everything about one row, ``hour`` hours since 1970; ``returns`` are its two windows."""
-    from regime_pipeline.correlation import kernels
+    from regime_pipeline.numerics import pairwise
 
     symbols = returns.shape[0]
-    pairs = kernels.all_pairs(symbols)
+    pairs = pairwise.all_pairs(symbols)
     now = np.ascontiguousarray(returns[:, BASE:])
-    found, codes = kernels.pearson_rows(
+    found, codes = pairwise.pearson_rows(
         now, CURRENT, CURRENT_MIN, hour - CURRENT + 1, CURRENT - 1, pairs
     )
     corr, code = found[:, 0], codes[:, 0]
@@ -295,9 +295,9 @@ def _leads(
 def _frames(
     days: list[Columns], grid: Grid, hours: pd.DatetimeIndex
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    from regime_pipeline.correlation import kernels
+    from regime_pipeline.numerics import pairwise
 
-    pairs = kernels.all_pairs(len(grid.symbols))
+    pairs = pairwise.all_pairs(len(grid.symbols))
     version = method_version(METHOD)
     per_pair = {  # (P, days): the key of the tables is pair, then ts
         name: np.stack([d[name] for d in days], axis=1)

@@ -61,7 +61,7 @@ def pair_signals(candles_1h: pd.DataFrame, *, grid: Grid, params: PairParams) ->
 
     Sources: Engle & Granger 1987; MacKinnon 1994 (p value), 2010 (critical value).
     """
-    from regime_pipeline.correlation import kernels
+    from regime_pipeline.numerics import pairwise
 
     if len(grid.symbols) < 2 or grid.end <= grid.start:
         return nothing("pair_signals")
@@ -73,7 +73,7 @@ def pair_signals(candles_1h: pd.DataFrame, *, grid: Grid, params: PairParams) ->
     log_close = np.full(close.shape, np.nan)
     np.log(close, out=log_close, where=close > 0)
     log_close = np.ascontiguousarray(log_close.T)
-    pairs = kernels.all_pairs(len(grid.symbols))
+    pairs = pairwise.all_pairs(len(grid.symbols))
     days = []
     for midnight in Window(grid.start, grid.end).days():
         start = max(grid.start, midnight)

@@ -220,7 +220,7 @@ def _order_columns(
     decides: bool,
 ) -> dict[str, npt.NDArray[Any]]:
     """What single orders say; ``decides``: their count may open the dominance of the sums."""
-    from regime_pipeline.numerics.proportions import wilson
+    from regime_pipeline.numerics.probability import wilson
 
     events = seen["longs"] + seen["shorts"]
     ci_low, ci_high = wilson(seen["longs"], events)

@@ -15,7 +15,6 @@ from regime_pipeline.catalogue.derivation import derives, reach_of, reads
 from regime_pipeline.catalogue.fields.features import VOL_REGIMES
 from regime_pipeline.catalogue.frames import conform
 from regime_pipeline.catalogue.registry import table
-from regime_pipeline.numerics.cells import each_cell, log_ratio
 from regime_pipeline.numerics.panel import (
     HOUR_US,
     FloatPanel,
@@ -25,6 +24,7 @@ from regime_pipeline.numerics.panel import (
     take_codes,
     to_panel,
 )
+from regime_pipeline.numerics.stretches import each_cell, log_ratio
 from regime_pipeline.settings import VolatilityParams, method_version
 from regime_pipeline.windows import Grid
 

@@ -70,7 +70,7 @@ def proxies_1h(
     Returns:
         Content columns; partial names what is absent (``without_<column>``), missing has nothing.
     """
-    from regime_pipeline.numerics.normal import phi
+    from regime_pipeline.numerics.probability import phi
 
     days = grid.widened(SPIKE_DAYS * DAY)
     lead = SPIKE_DAYS * 24

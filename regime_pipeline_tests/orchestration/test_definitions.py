@@ -10,8 +10,9 @@ import pytest
 import yaml
 
 from regime_pipeline.catalogue import TABLES
+from regime_pipeline.catalogue.datasets import DATASETS
 from regime_pipeline.catalogue.derivation import derivations
-from regime_pipeline.orchestration.assets.raw import CHECK, FROM_FILES
+from regime_pipeline.orchestration.assets.raw import CHECK
 from regime_pipeline.orchestration.build import build_definitions, pipeline_assets
 from regime_pipeline.orchestration.history import declared_inputs
 from regime_pipeline.orchestration.instance import ROOT
@@ -66,7 +67,7 @@ def test_reports_are_partitioned_like_the_chain(definitions: dg.Definitions) -> 
 def test_dbt_tests_are_asset_checks(definitions: dg.Definitions) -> None:
     checks = definitions.resolve_asset_graph().asset_check_keys
     assert sum(c.asset_key.path[0] == "reporting" for c in checks) >= 5
-    raw = sum(t.schema == "raw" for t in TABLES.values()) - len(FROM_FILES)
+    raw = len(DATASETS)
     assert sum(c.name == CHECK for c in checks) == raw
 
 
@@ -100,7 +101,7 @@ def test_every_jobs_steps_cover_their_layers(definitions: dg.Definitions) -> Non
         name: len(definitions.resolve_job_def(name).graph.nodes)
         for name in ("hourly_tick", "raw_fetch", "derived_chain", "reporting")
     }
-    fetched = sum(t.schema == "raw" for t in TABLES.values()) - len(FROM_FILES)
+    fetched = len(DATASETS)
     assert count["raw_fetch"] == fetched
     assert count["reporting"] == 1
     assert count["hourly_tick"] == sum(count.values()) - count["hourly_tick"]

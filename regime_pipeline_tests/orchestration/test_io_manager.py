@@ -143,7 +143,7 @@ def test_a_replaced_window_loses_rows_that_are_no_longer_owed(platform: Platform
         e for e in result.get_asset_materialization_events() if e.asset_key.path[0] == "market"
     ]
     metadata = event.materialization.metadata
-    assert metadata["rows deleted"].value == len(SYMBOLS)
+    assert metadata["rows deleted by the run"].value == len(SYMBOLS)
     assert metadata["dagster/row_count"].value == len(SYMBOLS) * 2
     assert "data:image/svg+xml;base64," in metadata["plot"].value
 

@@ -137,7 +137,7 @@ def test_days_and_ranges_withhold_the_same_and_a_second_run_changes_nothing(
     again = derive(platform)
     for event in again.get_asset_materialization_events():
         told = event.materialization.metadata
-        assert told["rows inserted"].value + told["rows updated"].value == 0
+        assert told["rows inserted by the run"].value + told["rows updated by the run"].value == 0
 
 
 def test_a_block_of_one_symbol_stays_when_another_is_computed(

@@ -30,6 +30,8 @@ REPLAY_TAG = "regime/replay"
 """Run tag: what is found is history; nothing is sent."""
 _BACKFILL_TAG = "dagster/backfill"
 
+_READ = events.columns_read()
+
 
 def suppress_reason(tags: Mapping[str, str]) -> str | None:
     """Why a run's events are not sent, or None when they are news."""
@@ -38,7 +40,10 @@ def suppress_reason(tags: Mapping[str, str]) -> str | None:
 
 @dg.asset(
     key=asset_key(TABLE.full_name),
-    ins=inputs(TABLE.full_name, {n: reads(n, back) for n, back in events.LOOKBACK.items()}),
+    ins=inputs(
+        TABLE.full_name,
+        {n: reads(n, back, columns=tuple(_READ[n])) for n, back in events.LOOKBACK.items()},
+    ),
     required_resource_keys={"platform"},
     partitions_def=DAILY,
     backfill_policy=COMPUTE,
