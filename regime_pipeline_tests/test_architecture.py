@@ -31,9 +31,9 @@ ALLOWED: dict[str, set[str]] = {
     "providers": GROUND | {"net"},
     "simulator": GROUND,
     "alerts": GROUND | PURE - {"quality"} | {"net", "storage"},
-    "coverage": GROUND | {"storage", "providers", "reporting", "orchestration"},
+    "coverage": GROUND | {"storage", "providers"},
     "legacy": GROUND | {"net", "storage", "providers", "orchestration"},
-    "reporting": GROUND | PURE | {"storage", "providers", "alerts"},
+    "reporting": GROUND | PURE | {"net", "storage", "providers", "coverage", "alerts"},
     "evaluation": GROUND | PURE | {"alerts", "reporting"},
     "orchestration": GROUND
     | PURE

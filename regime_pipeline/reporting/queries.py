@@ -11,23 +11,16 @@ from datetime import datetime
 from typing import Any
 
 import pandas as pd
-from psycopg import Cursor, sql
-from psycopg.rows import dict_row
+from psycopg import sql
 
 from regime_pipeline.catalogue import TABLES, Table
 from regime_pipeline.quality.model import BY_ID
 from regime_pipeline.storage.database import Database
+from regime_pipeline.storage.query import rows as rows
 from regime_pipeline.windows import DAY, HOUR, Window, floor_day
 
 USABLE = ("ok", "partial")
 OVERVIEW = "reporting.market_overview"
-
-
-def rows(database: Database, query: sql.Composable | str, **values: object) -> list[dict[str, Any]]:
-    """The rows of a query, one dict each; ``values`` fill ``%(name)s``."""
-    with database.connect() as connection:
-        cursor: Cursor[dict[str, Any]] = connection.cursor(row_factory=dict_row)
-        return cursor.execute(query, values or None).fetchall()  # type: ignore[arg-type]
 
 
 def exists(database: Database, full_name: str) -> bool:

@@ -1,0 +1,20 @@
+"""Reading rows of a query as dicts: for people, reports and coverage.
+
+Does not belong here: what is asked (``reporting.queries``, ``coverage``), frames (``warehouse``).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from psycopg import Cursor, sql
+from psycopg.rows import dict_row
+
+from regime_pipeline.storage.database import Database
+
+
+def rows(database: Database, query: sql.Composable | str, **values: object) -> list[dict[str, Any]]:
+    """The rows of a query, one dict each; ``values`` fill ``%(name)s``."""
+    with database.connect() as connection:
+        cursor: Cursor[dict[str, Any]] = connection.cursor(row_factory=dict_row)
+        return cursor.execute(query, values or None).fetchall()  # type: ignore[arg-type]
