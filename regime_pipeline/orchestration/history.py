@@ -89,7 +89,7 @@ def primary_sources(dataset: str, settings: Settings) -> tuple[str, ...]:
         venues = {(m, home[m](s)) for m in item.markets for s in settings.universe}
         wanted = {_SOURCE_OF.get(venue, venue[1]) for venue in venues}
     chosen = tuple(s for s in settings.sources if s in wanted)
-    if settings.binance_archive_url is not None and any(s in wanted for s in _ARCHIVED):
+    if settings.url_of("binance_archive") is not None and any(s in wanted for s in _ARCHIVED):
         chosen += tuple(s for s in settings.sources if s == "binance_archive")
     return chosen or settings.sources
 

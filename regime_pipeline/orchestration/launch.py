@@ -25,7 +25,7 @@ import dagster as dg
 
 from regime_pipeline.catalogue import TABLES
 from regime_pipeline.catalogue.datasets import BY_TABLE, DATASETS
-from regime_pipeline.orchestration import freshness, history
+from regime_pipeline.orchestration import freshness, history, retention
 from regime_pipeline.orchestration.assets.alerts import REPLAY_TAG
 from regime_pipeline.orchestration.assets.raw import calls_of
 from regime_pipeline.orchestration.build import all_assets, build_definitions
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 PROCESS_TAG = "regime/process"
 """Run tag: the process that executes the run, so that a killed one is told from a live one."""
 RAW, DERIVED, REPORTING = "raw_fetch", "derived_chain", "reporting"
+_NOT_DERIVING = (RAW, REPORTING, "book_samples", retention.NAME)
 
 
 @dataclass(frozen=True)
@@ -353,7 +354,7 @@ class _Launch:
         start = until = floor_day(self.window.start)
         if not recompute:
             told = freshness.story(
-                self._instance, self.platform.database, by, harmless=(RAW, REPORTING)
+                self._instance, self.platform.database, by, harmless=_NOT_DERIVING
             )
             until = freshness.right_until(told, start)
         todo = Window(min(floor_day(until), self.window.end), self.window.end)

@@ -95,6 +95,8 @@ class Evidence:
         quarantine: rows of ``ops.quarantine``.
         contract_failures: rows of ``ops.fetch_log`` whose reply could not be read.
         versions: all versions of rows that were ever replaced, by table.
+        silent: series of which rows are expected in the window, by table, as
+            :func:`calendar.freshness` takes them.
     """
 
     tables: Mapping[str, pd.DataFrame]
@@ -103,6 +105,7 @@ class Evidence:
     quarantine: pd.DataFrame = field(default_factory=pd.DataFrame)
     contract_failures: pd.DataFrame = field(default_factory=pd.DataFrame)
     versions: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    silent: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     def rows(self, full_name: str) -> pd.DataFrame:
         """Rows of a table; none when it was not read."""
@@ -200,7 +203,8 @@ def _judge(seen: Evidence, window: Window, now: datetime, params: QualityParams)
         out.append(records.restatements(versions, name, inside[name], params))
     before = {"raw.fear_greed": seen.rows("raw.fear_greed")}
     out += [
-        calendar.freshness(before.get(n, lately[n]), n, window, now) for n in BY_ID["DQ15"].tables
+        calendar.freshness(before.get(n, lately[n]), n, window, now, seen.silent.get(n))
+        for n in BY_ID["DQ15"].tables
     ]
     told = {(j.check_id, j.table_name) for j in out}
     assert told == {(c.check_id, t) for c in CHECKS for t in c.tables}, "a check was left out"

@@ -23,7 +23,12 @@ from regime_pipeline.coverage.words import HoursSummary, hours_summary
 from regime_pipeline.market.plausibility import no_findings
 from regime_pipeline.orchestration import drift, suspicion
 from regime_pipeline.orchestration.derived import IO_MANAGER, asset_key, common
-from regime_pipeline.orchestration.metadata import fetch_rows, sparkline
+from regime_pipeline.orchestration.metadata import (
+    add_run_metadata,
+    change_counts,
+    fetch_rows,
+    sparkline,
+)
 from regime_pipeline.orchestration.partitions import DAILY, FETCH, as_window
 from regime_pipeline.orchestration.resources import Platform, Progress, Scope
 from regime_pipeline.windows import Window
@@ -152,11 +157,17 @@ def _fetched(
         findings = pd.concat(some, ignore_index=True) if some else no_findings()
         suspicion.tell(platform, item.name, findings)
         checks.append(suspicion.plausible_check(findings))
+<<<<<<< HEAD
     covered = coverage_store.refresh(
         platform.warehouse, platform.settings, platform.clock.now(), item.name, window
     )
     checks.append(_hours_check(hours_summary(covered.spans.assign(dataset=item.name))))
     return _result(item, window, log, sample, counts, quarantined, checks)
+=======
+    covered = coverage_store.refresh(platform, item.name, window)
+    checks.append(_hours_check(covered.spans.assign(dataset=item.name)))
+    return _result(context, item, window, log, sample, counts, quarantined, checks)
+>>>>>>> main
 
 
 REFUSALS = ("AuthError", "Banned", "GeoBlocked")
@@ -233,6 +244,7 @@ def _stored(platform: Platform, scope: Scope, item: Table, call: Demand) -> pd.D
 
 
 def _result(
+    context: dg.AssetExecutionContext,
     item: Table,
     window: Window,
     log: pd.DataFrame,
@@ -249,9 +261,7 @@ def _result(
     names = sorted(failed["source"].unique()) if len(failed) else []
     metadata: dict[str, Any] = {
         "window": f"{window.start:%Y-%m-%d %H:%M} .. {window.end:%Y-%m-%d %H:%M} UTC",
-        "rows inserted": counts["inserted"],
-        "rows updated": counts["updated"],
-        "rows unchanged": counts["unchanged"],
+        **change_counts(**{k: counts[k] for k in ("inserted", "updated", "unchanged")}),
         "rows refused (lower tier)": counts["refused_lower_tier"],
         "rows quarantined": quarantined,
         "requests": int(log["request_count"].fillna(0).sum()) if len(log) else 0,
@@ -275,8 +285,8 @@ def _result(
                 .to_dict("records")
             ]
         )
+    add_run_metadata(context, metadata)
     return dg.MaterializeResult(
-        metadata=metadata,
         check_results=[
             dg.AssetCheckResult(
                 check_name=CHECK,

@@ -54,10 +54,10 @@ from regime_pipeline.providers.plan import Feed, PageSpan, segments, walk
 from regime_pipeline.providers.registry import (
     ARCHIVE,
     SOURCES,
-    Source,
     is_left_out,
     sources_of,
 )
+from regime_pipeline.providers.source import Source
 from regime_pipeline.providers.symbols import VenueSymbol, names_over, to_venue
 from regime_pipeline.providers.symbols import split as split_symbol
 from regime_pipeline.providers.trades import hourly, whole_hours
@@ -178,7 +178,7 @@ def effective_source(settings: Settings, source: Source) -> Source:
     """The source that really answers: Binance's address may be set to Binance.US."""
     host = urlsplit(base_url(settings, source)).hostname or ""
     if source.name == "binance" and host.endswith("binance.us"):
-        return replace(SOURCES["binance_us"], url_setting=source.url_setting)
+        return SOURCES["binance_us"].at_address_of(source)
     return source
 
 
@@ -423,6 +423,7 @@ class _SourceRun:
             {**params, **self._key_params},
             parse=parse,
             headers=self._headers,
+            errors=self.source.errors,
             weight=feed.endpoint.weight,
             stop=self.halted.is_set,
             deadline_s=self._deadline,
