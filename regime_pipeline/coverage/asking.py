@@ -84,7 +84,7 @@ def _open_days(
     sources: tuple[str, ...],
 ) -> list[Demand]:
     """Calls for the days of a window that the log does not cover."""
-    from regime_pipeline.providers.fetch.fetch import effective_source, off_reason
+    from regime_pipeline.providers.fetch.sources import effective_source, off_reason
     from regime_pipeline.providers.registry import ARCHIVE, SOURCES, is_left_out, sources_of
 
     wanted = sources or settings.sources

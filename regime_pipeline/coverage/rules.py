@@ -97,7 +97,8 @@ def series_of(settings: Settings, dataset: str, symbols: Sequence[str]) -> list[
         dataset: raw table without its schema.
         symbols: canonical symbols.
     """
-    from regime_pipeline.providers.fetch.fetch import NO_SERIES, effective_source, off_reason
+    from regime_pipeline.providers.fetch.sources import effective_source, off_reason
+    from regime_pipeline.providers.fetch.stream import NO_SERIES
     from regime_pipeline.providers.registry import ARCHIVE, SOURCES, is_left_out, sources_of
 
     found: dict[tuple[str, str, str, str], Series] = {}

@@ -20,22 +20,10 @@ from regime_pipeline.catalogue.fields.common import USABLE
 from regime_pipeline.quality.model import BY_ID
 from regime_pipeline.reporting.labels import SEVERITIES
 from regime_pipeline.storage.database import Database
-<<<<<<< HEAD
-from regime_pipeline.storage.query import rows as rows
-=======
 from regime_pipeline.storage.query import exists, rows
->>>>>>> main
 from regime_pipeline.windows import DAY, HOUR, Window, floor_day
 
 OVERVIEW = "reporting.market_overview"
-<<<<<<< HEAD
-
-
-def exists(database: Database, full_name: str) -> bool:
-    """Whether a table is there."""
-    found = rows(database, "select to_regclass(%(name)s) is not null as found", name=full_name)
-    return bool(found[0]["found"])
-=======
 LATELY = 3 * DAY
 """How long an event stands among the newest, where the most severe come first."""
 TRADED_OVER = 30 * DAY
@@ -47,7 +35,6 @@ RECORDED_FROM: Mapping[str, str] = MappingProxyType(
     }
 )
 """Hourly tables made of what can only be recorded while it happens, with their raw dataset."""
->>>>>>> main
 
 
 def identity(database: Database) -> dict[str, Any]:

@@ -1,13 +1,7 @@
-<<<<<<< HEAD
-"""Reading rows of a query as dicts: for people, reports and coverage.
-
-Does not belong here: what is asked (``reporting.queries``, ``coverage``), frames (``warehouse``).
-=======
 """Small questions to a database: rows of a query as dicts, whether a relation is there.
 
 Belongs here: running a query and giving back plain rows. Does not belong here: what to ask
 (``reporting.queries``, ``coverage``), bulk reads into frames (``arrow``, ``warehouse``).
->>>>>>> main
 """
 
 from __future__ import annotations
@@ -25,12 +19,9 @@ def rows(database: Database, query: sql.Composable | str, **values: object) -> l
     with database.connect() as connection:
         cursor: Cursor[dict[str, Any]] = connection.cursor(row_factory=dict_row)
         return cursor.execute(query, values or None).fetchall()  # type: ignore[arg-type]
-<<<<<<< HEAD
-=======
 
 
 def exists(database: Database, full_name: str) -> bool:
     """Whether a relation is there."""
     found = rows(database, "select to_regclass(%(name)s) is not null as found", name=full_name)
     return bool(found[0]["found"])
->>>>>>> main

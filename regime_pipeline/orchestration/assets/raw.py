@@ -157,17 +157,11 @@ def _fetched(
         findings = pd.concat(some, ignore_index=True) if some else no_findings()
         suspicion.tell(platform, item.name, findings)
         checks.append(suspicion.plausible_check(findings))
-<<<<<<< HEAD
     covered = coverage_store.refresh(
         platform.warehouse, platform.settings, platform.clock.now(), item.name, window
     )
     checks.append(_hours_check(hours_summary(covered.spans.assign(dataset=item.name))))
-    return _result(item, window, log, sample, counts, quarantined, checks)
-=======
-    covered = coverage_store.refresh(platform, item.name, window)
-    checks.append(_hours_check(covered.spans.assign(dataset=item.name)))
     return _result(context, item, window, log, sample, counts, quarantined, checks)
->>>>>>> main
 
 
 REFUSALS = ("AuthError", "Banned", "GeoBlocked")
