@@ -8,12 +8,16 @@ stands in for missing data.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 import re
+from collections.abc import Mapping
 from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -25,7 +29,15 @@ from pydantic import (
     create_model,
     field_validator,
 )
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    InitSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from regime_pipeline.connections import CONNECTIONS
 
@@ -185,6 +197,74 @@ class Params(_Section):
     quality: QualityParams = QualityParams()
 
 
+_WEBHOOKS = "webhooks_"
+
+
+class _Webhooks(PydanticBaseSettingsSource):
+    """The variables ``WEBHOOKS_...`` of an environment, a file or a call, as the field ``webhooks``."""
+
+    def __init__(
+        self, settings_cls: type[BaseSettings], source: PydanticBaseSettingsSource
+    ) -> None:
+        super().__init__(settings_cls)
+        found: Mapping[str, Any] = {}
+        if isinstance(source, EnvSettingsSource):
+            found = source.env_vars
+        elif isinstance(source, InitSettingsSource):
+            found = source.init_kwargs
+        named = {k.upper(): v for k, v in found.items() if k.lower().startswith(_WEBHOOKS)}
+        self._found = {k: v for k, v in named.items() if v is not None}
+
+    def get_field_value(
+        self,
+        field: FieldInfo,  # noqa: ARG002 - the library's signature
+        field_name: str,
+    ) -> tuple[Any, str, bool]:
+        """The variables, for their field; nothing for another."""
+        return (self._found if field_name == "webhooks" else None), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """The field's value, or nothing."""
+        return {"webhooks": self._found} if self._found else {}
+
+
+def urls_in(text: SecretStr) -> list[str]:
+    """The URLs of a variable that may hold several, separated by commas or white space."""
+    return [u for u in re.split(r"[\s,]+", text.get_secret_value()) if u]
+
+
+def _url_fault(url: str) -> str | None:
+    """Why a URL cannot be called whoever is behind it, or None; the URL itself is not repeated."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return "has no valid port or host"
+    if parts.scheme not in ("http", "https"):
+        return "does not begin with https:// or http://"
+    if not parts.hostname or port == 0:
+        return "has no valid port or host"
+    if "@" in parts.netloc:
+        return "carries user information; a receiver is told apart by its path or its signature"
+    return None
+
+
+def secret_fault(text: str) -> str | None:
+    """Why a text is no signing secret, or None: strict base64 of 24 to 64 bytes after ``whsec_``."""
+    key = text.removeprefix("whsec_").encode("ascii", "replace")
+    try:
+        decoded = base64.b64decode(key, validate=True)
+    except binascii.Error:
+        decoded = b""
+    # decoding takes superfluous padding; whoever verifies elsewhere might not
+    if 24 <= len(decoded) <= 64 and base64.b64encode(decoded) == key:
+        return None
+    return (
+        "is no signing secret: it must be `whsec_` and 24 to 64 random bytes in base64. "
+        'Make one with  echo "whsec_$(openssl rand -base64 32)"'
+    )
+
+
 def _env(*names: str) -> AliasChoices:
     return AliasChoices(*names, *(n.lower() for n in names))
 
@@ -260,6 +340,11 @@ class Settings(_Providers):
         "system", description="`system`, or an ISO instant at which time stands still"
     )
 
+    event_days: int = Field(
+        30, ge=1, description="days after which a finished run's events go, but for the newest"
+    )
+    run_days: int = Field(90, ge=1, description="days after which a finished run goes as well")
+
     # what is watched
     symbols: Annotated[tuple[str, ...], NoDecode] = DEFAULT_SYMBOLS
     start_date: date = Field(date(2019, 9, 1), description="first partition")
@@ -306,23 +391,48 @@ class Settings(_Providers):
     http_concurrency_per_host: int = Field(4, ge=1)
 
     # alerts
-    webhooks_all: SecretStr | None = Field(None, validation_alias=_env("WEBHOOKS_ALL"))
-    webhooks_cascade: SecretStr | None = Field(None, validation_alias=_env("WEBHOOKS_CASCADE"))
-    webhooks_funding: SecretStr | None = Field(None, validation_alias=_env("WEBHOOKS_FUNDING"))
-    webhooks_volatility: SecretStr | None = Field(
-        None, validation_alias=_env("WEBHOOKS_VOLATILITY")
+    webhooks: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        description="URLs of receivers by the environment variable `WEBHOOKS_...` that names them",
     )
-    webhooks_correlation: SecretStr | None = Field(
-        None, validation_alias=_env("WEBHOOKS_CORRELATION")
-    )
-    webhooks_regime: SecretStr | None = Field(None, validation_alias=_env("WEBHOOKS_REGIME"))
     webhook_secret: Key = Field(
-        None, description="whsec_... ; unset: made once and kept under `home`"
+        None,
+        description="`whsec_` and 24 to 64 random bytes in base64; unset: made once, kept in `home`",
     )
     webhook_deadline_s: float = Field(5.0, gt=0, description="total time of one delivery attempt")
     webhook_allow_loopback: bool = Field(
         True, description="whether a receiver on this machine may be used, over plain http too"
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Beside the fields, every variable ``WEBHOOKS_...`` is read, whatever types there are."""
+        return (
+            _Webhooks(settings_cls, init_settings),
+            init_settings,
+            _Webhooks(settings_cls, env_settings),
+            env_settings,
+            _Webhooks(settings_cls, dotenv_settings),
+            dotenv_settings,
+            file_secret_settings,
+        )
+
+    @field_validator("webhooks")
+    @classmethod
+    def _urls_can_be_called(cls, value: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        for variable, text in value.items():
+            for number, url in enumerate(urls_in(text), start=1):
+                fault = _url_fault(url)
+                if fault:
+                    raise ValueError(f"{variable}: URL {number} {fault}")
+        return value
 
     @field_validator("symbols", "sources", mode="before")
     @classmethod
@@ -338,6 +448,14 @@ class Settings(_Providers):
         if bad or not value:
             raise ValueError(f"symbols are written BASE/QUOTE, as BTC/USDT; not understood: {bad}")
         return tuple(dict.fromkeys(value))
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _signs(cls, value: SecretStr | None) -> SecretStr | None:
+        fault = None if value is None else secret_fault(value.get_secret_value())
+        if fault:
+            raise ValueError(f"REGIME_WEBHOOK_SECRET {fault}")
+        return value
 
     @property
     def universe(self) -> tuple[str, ...]:
@@ -361,6 +479,17 @@ class Settings(_Providers):
         """The one perpetual venue whose series stand behind ``symbol``."""
         return self.perp_venue_by_symbol.get(symbol, self.perp_venue)
 
+    @property
+    def perp_venues(self) -> dict[str, str]:
+        """Symbol to the venue of its derivatives series."""
+        return {s: self.perp_venue_of(s) for s in self.universe}
+
+    @property
+    def candle_venues(self) -> dict[str, dict[str, str]]:
+        """Market to symbol to the venue of its candles."""
+        spot = {s: self.spot_venue_of(s) for s in self.universe}
+        return {"spot": spot, "perp": self.perp_venues}
+
 
 def method_version(name: str, params: BaseModel | None = None) -> str:
     """``name`` plus a digest of the thresholds, as ``volatility/1+3f0c9a1e``.
@@ -371,3 +500,11 @@ def method_version(name: str, params: BaseModel | None = None) -> str:
         return name
     digest = hashlib.sha256(params.model_dump_json().encode()).hexdigest()[:8]
     return f"{name}+{digest}"
+
+
+def environment_name(field: str) -> str:
+    """The variable of the environment that sets a field of :class:`Settings`, as ``REGIME_HOME``."""
+    alias = Settings.model_fields[field].validation_alias
+    if isinstance(alias, AliasChoices):
+        return str(alias.choices[0])
+    return f"REGIME_{field.upper()}"

@@ -9,7 +9,7 @@ column metadata (``orchestration``), dbt ``sources.yml`` and the data dictionary
 
 from __future__ import annotations
 
-from regime_pipeline.catalogue.model import Field, Kind, Table
+from regime_pipeline.catalogue.model import Cadence, Field, Kind, Table
 from regime_pipeline.catalogue.registry import FIELDS, TABLES, table
 
-__all__ = ["FIELDS", "TABLES", "Field", "Kind", "Table", "table"]
+__all__ = ["FIELDS", "TABLES", "Cadence", "Field", "Kind", "Table", "table"]

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from regime_pipeline.catalogue.derivation import Given, derives, reads
 from regime_pipeline.catalogue.frames import conform
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.numerics.panel import (
@@ -28,9 +29,10 @@ from regime_pipeline.settings import method_version
 from regime_pipeline.windows import Grid
 
 METHOD = "candles/1"
-LOOKBACK: dict[str, str] = {"raw.candles": "0h"}
 RESAMPLE_METHOD = "candles_resampled/1"
-RESAMPLE_LOOKBACK: dict[str, str] = {"market.candles_1h": "1w"}
+
+CLOSES = ("market", "symbol", "ts", "close", "source_tier")
+"""All that readers of closes look at; over a long lookback the other columns cost three quarters."""
 
 _PRICES = ("open", "high", "low", "close")
 _VALUES = (*_PRICES, "volume_base", "volume_quote", "taker_buy_base", "trade_count")
@@ -43,6 +45,11 @@ _MONDAY = 96
 """Hours from 1970-01-01 (a Thursday) to the first Monday 00:00 UTC."""
 
 
+@derives(
+    "market.candles_1h",
+    raw_candles=reads("raw.candles", where={"timeframe": "1h", "venue": Given("venues")}),
+    venues="candle_venues",
+)
 def candles_1h(
     raw_candles: pd.DataFrame, *, grid: Grid, venues: Mapping[str, Mapping[str, str]]
 ) -> pd.DataFrame:
@@ -219,6 +226,7 @@ def _scaled_sum(block: FloatPanel, valid: npt.NDArray[np.bool_], minimum: int) -
     return np.where(usable, total * scale, np.nan)
 
 
+@derives("market.candles_resampled", candles_1h=reads("market.candles_1h", "1w"))
 def resample(
     candles_1h: pd.DataFrame,
     *,
@@ -298,11 +306,10 @@ def _long(bars: Bars, grid: Grid) -> pd.DataFrame:
 
 __all__ = [
     "BAR_INPUTS",
+    "CLOSES",
     "FRAME_HOURS",
     "FRAME_MINIMUM",
-    "LOOKBACK",
     "METHOD",
-    "RESAMPLE_LOOKBACK",
     "RESAMPLE_METHOD",
     "Bars",
     "bar_floor",

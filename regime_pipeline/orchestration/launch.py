@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import dagster as dg
 
-from regime_pipeline.catalogue import TABLES, table
+from regime_pipeline.catalogue import TABLES
 from regime_pipeline.catalogue.datasets import BY_TABLE, DATASETS
-from regime_pipeline.orchestration import freshness, history
+from regime_pipeline.orchestration import freshness, history, retention
 from regime_pipeline.orchestration.assets.alerts import REPLAY_TAG
-from regime_pipeline.orchestration.assets.raw import open_calls
+from regime_pipeline.orchestration.assets.raw import calls_of
 from regime_pipeline.orchestration.build import all_assets, build_definitions
 from regime_pipeline.orchestration.instance import instance_for
 from regime_pipeline.orchestration.jobs import part_of
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 PROCESS_TAG = "regime/process"
 """Run tag: the process that executes the run, so that a killed one is told from a live one."""
 RAW, DERIVED, REPORTING = "raw_fetch", "derived_chain", "reporting"
+_NOT_DERIVING = (RAW, REPORTING, "book_samples", retention.NAME)
 
 
 @dataclass(frozen=True)
@@ -335,12 +336,13 @@ class _Launch:
     ) -> None:
         scope = Scope(symbols=list(self.symbols), sources=sources, only_missing=not refetch)
         reach = window.clipped(self.platform.clock.now())
-        calls = {n: open_calls(self.platform, scope, table(n), reach) for n in names}
+        calls = {n: calls_of(self.platform, scope, _dataset(n), reach) for n in names}
         # datasets with the same open days go together: one that lacks a year costs the others nothing
         todo: dict[Window, list[str]] = {}
         for name, asked in calls.items():
             if asked:
-                days = Window(min(c.window.start for c in asked), max(c.window.end for c in asked))
+                first = max(reach.start, min(c.window.start for c in asked))
+                days = Window(first, max(c.window.end for c in asked))
                 todo.setdefault(days, []).append(name)
         for days, together in todo.items():
             self.run(title, RAW, days, tables=together, scope=scope)
@@ -352,7 +354,7 @@ class _Launch:
         start = until = floor_day(self.window.start)
         if not recompute:
             told = freshness.story(
-                self._instance, self.platform.database, by, harmless=(RAW, REPORTING)
+                self._instance, self.platform.database, by, harmless=_NOT_DERIVING
             )
             until = freshness.right_until(told, start)
         todo = Window(min(floor_day(until), self.window.end), self.window.end)

@@ -115,7 +115,7 @@ class Platform:
         from urllib.parse import urlsplit
 
         from regime_pipeline.alerts.endpoints import is_loopback_host
-        from regime_pipeline.providers.fetch.fetch import base_url
+        from regime_pipeline.providers.fetch.sources import base_url
         from regime_pipeline.providers.registry import SOURCES
 
         return [

@@ -27,7 +27,7 @@ from regime_pipeline.providers.errors import (
     RateLimited,
     Transient,
 )
-from regime_pipeline.providers.fetch.fetch import base_url, effective_source
+from regime_pipeline.providers.fetch.sources import base_url, effective_source
 from regime_pipeline.providers.http import HttpClient
 from regime_pipeline.providers.landing import LandingStore
 from regime_pipeline.providers.limits.breaker import Breaker

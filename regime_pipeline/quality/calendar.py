@@ -96,45 +96,63 @@ def _longest(missing: np.ndarray) -> np.ndarray:
     return longest
 
 
-def freshness(frame: pd.DataFrame, full_name: str, window: Window, now: datetime) -> Judged:
+def freshness(
+    frame: pd.DataFrame,
+    full_name: str,
+    window: Window,
+    now: datetime,
+    silent: pd.DataFrame | None = None,
+) -> Judged:
     """DQ15: how old the newest row of each series is at the end of a day, or now.
 
-    Only closed hours count, so the age says what was owed and stays the same within an hour. Beyond
+    Only closed hours count, so the age says what was expected and stays the same within an hour. Beyond
     four times the SLO the best source's series is a BLOCK: its consumers have nothing to read. A series
-    without a row on the day or ``Dataset.silent_days`` before it is not judged, however long the window is.
+    without a row on the day or ``Dataset.silent_days`` before it is judged only while rows of it are
+    expected: one that died fails until it is configured or listed no more, however long ago it was.
 
     Args:
         frame: rows with some days before the window.
         full_name: the table.
         window: days.
         now: by the clock.
+        silent: series of which rows are expected, and what is known of them before ``frame`` begins:
+            the series' columns, ``expected_from`` and ``expected_to`` (one row per span), ``ts`` and
+            ``source_tier`` of their rows (the newest and the best; null where there is none).
     """
     dataset = BY_TABLE[full_name]
     assert dataset.slo is not None, f"{full_name} promises no freshness"
     slo = dataset.slo / HOUR
     nothing = Judged("DQ15", full_name, nobody(), slo, "no_row_in_the_days_before")
-    if frame.empty:
-        return nothing
     keys = [c for c in SERIES if c in frame]
+    dead = silent if silent is not None else frame.head(0)
+    before = dead.dropna(subset=["ts"])
+    rows = [f[[*keys, "ts", "source_tier"]] for f in (frame, before) if len(f)]
+    if not rows:
+        return nothing
+    seen = pd.concat(rows, ignore_index=True)
     days = days_of(window)
     reach = dataset.silent_days
     known = pd.Timestamp(now).floor("h")
     at = np.minimum(microseconds(days) + DAY_US, known.as_unit("us").value // 1000)
-    ends = microseconds(frame["ts"]) + dataset.length // timedelta(microseconds=1)
-    row = (microseconds(frame["ts"]) - microseconds(days[:1])[0]) // DAY_US + reach
-    there = (row >= 0) & (ends <= at[-1])
+    ends = microseconds(seen["ts"]) + dataset.length // timedelta(microseconds=1)
+    row = (microseconds(seen["ts"]) - microseconds(days[:1])[0]) // DAY_US + reach
+    there = ends <= at[-1]
     if not there.any():
         return nothing
-    row, ends = row[there], ends[there]
-    group = frame[there].groupby(keys, sort=True, dropna=False)
+    seen, row, ends = seen[there], np.maximum(row[there], -1) + 1, ends[there]
+    group = seen.groupby(keys, sort=True, dropna=False)
     series, column = group.size().reset_index()[keys], group.ngroup().to_numpy()
-    shape = (len(days) + reach, len(series))
+    shape = (len(days) + reach + 1, len(series))  # the first row is all that came before
     newest = np.full(shape, np.iinfo(np.int64).min)
     np.maximum.at(newest, (row, column), ends)
     best = np.full(shape, np.iinfo(np.int64).max)
-    np.minimum.at(best, (row, column), frame["source_tier"].to_numpy("int64")[there])
-    last = _with_days_before(newest, 1, reach).max(axis=1)
-    primary = _with_days_before(best, 1, reach).min(axis=1) == 1
+    np.minimum.at(best, (row, column), seen["source_tier"].to_numpy("int64"))
+    last = _with_days_before(newest[1:], 1, reach).max(axis=1)
+    primary = _with_days_before(best[1:], 1, reach).min(axis=1) == 1
+    alive = last > np.iinfo(np.int64).min
+    missed = ~alive & _expected(dead, series, days)
+    last = np.where(missed, np.maximum.accumulate(newest)[-len(days) :], last)
+    primary |= missed & (np.minimum.accumulate(best)[-len(days) :] == 1)
     begun = (last > np.iinfo(np.int64).min) & (at > microseconds(days))[:, None]
     age = np.where(begun, (at[:, None] - last) / HOUR_US, np.nan)
     with np.errstate(invalid="ignore"):
@@ -142,3 +160,17 @@ def freshness(frame: pd.DataFrame, full_name: str, window: Window, now: datetime
             series, days, begun, age > slo, age, blocking=(age > 4.0 * slo) & primary
         )
     return Judged("DQ15", full_name, told, slo, nothing.without)
+
+
+def _expected(spans: pd.DataFrame, series: pd.DataFrame, days: pd.DatetimeIndex) -> np.ndarray:
+    """Whether rows of a series are expected on a day: days x series."""
+    out = np.zeros((len(days), len(series)), bool)
+    if spans.empty:
+        return out
+    numbered = series.reset_index(names="column")
+    found = spans.merge(numbered, on=list(series.columns), how="inner")
+    first, last = microseconds(found["expected_from"]), microseconds(found["expected_to"])
+    day = microseconds(days)[:, None]
+    number, span = np.nonzero((first < day + DAY_US) & (last > day))
+    out[number, found["column"].to_numpy()[span]] = True
+    return out

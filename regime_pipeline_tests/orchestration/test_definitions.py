@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import subprocess
 import sys
 
@@ -12,6 +11,7 @@ import yaml
 
 from regime_pipeline.catalogue import TABLES
 from regime_pipeline.catalogue.datasets import DATASETS
+from regime_pipeline.catalogue.derivation import derivations
 from regime_pipeline.orchestration.assets.raw import CHECK
 from regime_pipeline.orchestration.build import build_definitions, pipeline_assets
 from regime_pipeline.orchestration.history import declared_inputs
@@ -85,30 +85,15 @@ def test_people_find_descriptions_owners_and_columns(definitions: dg.Definitions
             assert all(c.description for c in columns)
 
 
-@pytest.mark.parametrize(
-    ("target", "module", "name"),
-    [
-        ("features.volatility_regimes", "features.volatility_regimes", "LOOKBACK"),
-        ("features.liquidation_cascades", "features.liquidation_cascades", "LOOKBACK"),
-        ("features.funding_prints", "features.funding_anomalies", "LOOKBACK"),
-        ("features.funding_anomalies", "features.funding_anomalies", "HOURLY_LOOKBACK"),
-        ("regimes.timeframe_regimes", "regimes.timeframe_regimes", "LOOKBACK"),
-        ("correlation.correlation_breaks", "correlation.asset_correlations", "LOOKBACK"),
-        ("correlation.market_structure", "correlation.market_structure", "LOOKBACK"),
-        ("correlation.pair_signals", "correlation.pair_signals", "LOOKBACK"),
-        ("signals.futures_scores", "signals.futures_score", "LOOKBACK"),
-        ("alerts.market_events", "alerts.events", "LOOKBACK"),
-        ("market.order_book_1h", "market.order_book", "LOOKBACK"),
-        ("market.trade_flow_1h", "market.trade_flow", "LOOKBACK"),
-    ],
-)
-def test_inputs_declare_the_lookback_of_the_function(target: str, module: str, name: str) -> None:
-    declared = getattr(importlib.import_module(f"regime_pipeline.{module}"), name)
-    found = declared_inputs(pipeline_assets())[target]
-    withheld = found.pop("ops.quality_blocks", None)
-    assert found == {k: parse_lookback(v) for k, v in declared.items()}
-    raw = [reach for name, reach in found.items() if name.startswith("raw.")]
-    assert withheld == (max(raw) if raw else None)
+def test_every_declared_function_has_its_asset_with_the_inputs_it_declares() -> None:
+    found = declared_inputs(pipeline_assets())
+    for what in derivations():
+        declared = {i.table: parse_lookback(i.lookback) for i in what.inputs.values()}
+        raw = [back for name, back in declared.items() if name.startswith("raw.")]
+        for target in what.tables:
+            given = dict(found[target])
+            assert given.pop("ops.quality_blocks", None) == (max(raw) if raw else None), target
+            assert given == declared, target
 
 
 def test_every_jobs_steps_cover_their_layers(definitions: dg.Definitions) -> None:
