@@ -26,7 +26,7 @@ import psycopg
 from psycopg import sql
 from sqlalchemy import make_url
 
-from regime_pipeline.catalogue.sql import SCHEMAS
+from regime_pipeline.catalogue.schemas import SCHEMAS
 from regime_pipeline.storage.embedded import write_private
 from regime_pipeline.storage.errors import first_line
 

@@ -20,7 +20,8 @@ from sqlalchemy import Table as SqlTable
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from regime_pipeline.catalogue.sql import METADATA, SCHEMAS
+from regime_pipeline.catalogue.schemas import SCHEMAS
+from regime_pipeline.catalogue.sql import METADATA
 from regime_pipeline.storage.errors import SchemaVersionError
 
 _DIALECT = postgresql.dialect(paramstyle="named")  # percent signs are not doubled

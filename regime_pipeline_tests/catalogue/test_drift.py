@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from regime_pipeline.catalogue.registry import FIELDS, TABLES
-from regime_pipeline.catalogue.sql import METADATA, SCHEMAS
+from regime_pipeline.catalogue.schemas import SCHEMAS
+from regime_pipeline.catalogue.sql import METADATA
 from regime_pipeline.storage import migrate
 from regime_pipeline.storage.database import Database
 
