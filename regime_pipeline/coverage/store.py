@@ -8,7 +8,6 @@ written, so that the same facts told twice change no row. Does not belong here: 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -41,6 +40,7 @@ from regime_pipeline.coverage.rules import (
     series_of,
 )
 from regime_pipeline.orchestration.resources import Platform
+from regime_pipeline.storage import locks
 from regime_pipeline.windows import DAY, Window, floor_day, floor_hour
 
 DATASETS = tuple(RULES)
@@ -93,7 +93,7 @@ def refresh(
     item = TABLES[f"raw.{dataset}"]
 
     def work(connection: psycopg.Connection) -> Refreshed:
-        connection.execute("select pg_advisory_xact_lock(%s)", (_lock_key(dataset),))
+        connection.execute("select pg_advisory_xact_lock(%s)", (locks.key("coverage", dataset),))
         old = _read(connection, dataset)
         after = _judged(connection, item, looked, series, old, owed, now)
         written, removed = _write(connection, dataset, old, after)
@@ -188,11 +188,6 @@ def _begins(
 
 
 # --- reading ------------------------------------------------------------------------------------
-
-
-def _lock_key(dataset: str) -> int:
-    digest = hashlib.sha256(f"regime:coverage:{dataset}".encode()).digest()
-    return int.from_bytes(digest[:8], "big", signed=True)
 
 
 def _read(connection: psycopg.Connection, dataset: str) -> pd.DataFrame:

@@ -37,7 +37,7 @@ from regime_pipeline.settings import Settings
 from regime_pipeline.windows import Clock, Window, floor_day, utc
 
 if TYPE_CHECKING:
-    from regime_pipeline.storage.warehouse import WriteResult
+    from regime_pipeline.storage.merge import WriteResult
 
 PROCESS_TAG = "regime/process"
 """Run tag: the process that executes the run, so that a killed one is told from a live one."""

@@ -20,7 +20,7 @@ from regime_pipeline.catalogue.sql import SQL_NAMES
 from regime_pipeline.windows import HOUR, Window
 
 if TYPE_CHECKING:
-    from regime_pipeline.storage.warehouse import WriteResult
+    from regime_pipeline.storage.merge import WriteResult
 
 _USABLE = ("ok", "partial")
 _WIDTH, _HEIGHT, _POINTS = 320, 56, 160
