@@ -36,6 +36,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]
     one.destroy()
 
 
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that the unprivileged account of the server may enter."""
+    folder = Path(tempfile.mkdtemp(prefix="regime-open-"))
+    folder.chmod(0o711)
+    yield folder
+    shutil.rmtree(folder)
+
+
 def _pid(server: EmbeddedServer) -> int:
     return int((server.data / "postmaster.pid").read_text().splitlines()[0])
 
@@ -375,8 +384,8 @@ def test_data_of_another_major_version_is_refused_and_left_alone(tmp_path: Path)
     assert (data / "PG_VERSION").read_text() == "11\n"
 
 
-def test_copied_home_works_on_its_own_data(tmp_path: Path) -> None:
-    original, copy = EmbeddedServer(tmp_path / "home"), EmbeddedServer(tmp_path / "copy")
+def test_copied_home_works_on_its_own_data(open_folder: Path) -> None:
+    original, copy = EmbeddedServer(open_folder / "home"), EmbeddedServer(open_folder / "copy")
     try:
         with psycopg.connect(original.start()) as connection:
             connection.execute("create table kept (n int primary key)")
@@ -409,7 +418,7 @@ def test_home_that_remembers_the_data_of_another_home_is_refused_in_one_line(
         with pytest.raises(EmbeddedServerError) as refused:
             use()
         text = str(refused.value)
-        assert str(server.data) in text and str(copy.control / "data") in text
+        assert str(server.data) in text and "copied or moved" in text
         assert "\n" not in text
     assert server.is_running()
 
@@ -421,8 +430,8 @@ def test_log_is_for_its_owner_only_also_when_an_older_build_made_it(server: Embe
     assert stat.S_IMODE(server.log_file.stat().st_mode) == 0o600
 
 
-def test_folder_without_space_is_told_so(tmp_path: Path) -> None:
-    home = tmp_path / "home"
+def test_folder_without_space_is_told_so(open_folder: Path) -> None:
+    home = open_folder / "home"
     home.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(home)]
     if not AS_ROOT or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
@@ -432,7 +441,7 @@ def test_folder_without_space_is_told_so(tmp_path: Path) -> None:
             EmbeddedServer(home).start()
         assert "REGIME_HOME" in str(refused.value) and "\n" not in str(refused.value)
     finally:
-        subprocess.run(["umount", str(home)], check=True)
+        subprocess.run(["umount", "--lazy", str(home)], check=True)
 
 
 def test_home_that_is_a_file_is_told_in_one_line(tmp_path: Path) -> None:
