@@ -94,7 +94,7 @@ def test_every_table_has_one_version_of_each_row_at_a_thousand_instants(database
             (wrong, versions, seen) = connection.execute(
                 f"with v as (select {ends}, superseded_at from {name}_revisions "
                 f"union all select {ends}, 'infinity' from {name}), "
-                "instants as (select timestamptz '2024-06-01' + n * interval '30 milliseconds' at "
+                "instants as (select timestamptz '2024-06-01' + n * interval '30 milliseconds' as at "
                 "from generate_series(0, 999) n), "
                 f"counted as (select at, count(*) n from instants join v on ingested_at <= at "
                 f"and at < superseded_at group by at, {keys}) "
