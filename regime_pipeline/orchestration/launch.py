@@ -25,6 +25,7 @@ import dagster as dg
 
 from regime_pipeline.catalogue import TABLES
 from regime_pipeline.catalogue.datasets import BY_TABLE, DATASETS
+from regime_pipeline.catalogue.schemas import DERIVED_SCHEMAS
 from regime_pipeline.orchestration import freshness, history, retention
 from regime_pipeline.orchestration.assets.alerts import REPLAY_TAG
 from regime_pipeline.orchestration.assets.raw import calls_of
@@ -37,7 +38,7 @@ from regime_pipeline.settings import Settings
 from regime_pipeline.windows import Clock, Window, floor_day, utc
 
 if TYPE_CHECKING:
-    from regime_pipeline.storage.warehouse import WriteResult
+    from regime_pipeline.storage.merge import WriteResult
 
 PROCESS_TAG = "regime/process"
 """Run tag: the process that executes the run, so that a killed one is told from a live one."""
@@ -162,7 +163,7 @@ def run_pipeline(
     """
     with _Launch(settings, clock, window, symbols, progress, replay=replay) as launch:
         targets = [
-            n for n, t in TABLES.items() if t.schema in _DERIVED_SCHEMAS and n in launch.inputs
+            n for n, t in TABLES.items() if t.schema in DERIVED_SCHEMAS and n in launch.inputs
         ]
         targets += _served(settings, sources)
         starts = history.required_starts(
@@ -216,7 +217,6 @@ def run_selection(
 
 _QUIET = {"console": {"config": {"log_level": "CRITICAL"}}}
 """The caller shows progress and the report; the event log keeps everything."""
-_DERIVED_SCHEMAS = ("market", "features", "regimes", "correlation", "signals", "alerts", "ops")
 
 
 def _served(settings: Settings, sources: Sequence[str] | None) -> list[str]:
@@ -304,7 +304,7 @@ class _Launch:
         unknown = [n for n in names if n not in self.inputs or not n.count(".")]
         if unknown or not names:
             raise LaunchError("no such asset: " + (", ".join(unknown) or repr(select)))
-        derived = [n for n in names if n.split(".")[0] in _DERIVED_SCHEMAS]
+        derived = [n for n in names if n.split(".")[0] in DERIVED_SCHEMAS]
         return (
             [n.removeprefix("raw.") for n in names if n.startswith("raw.")],
             derived or None,
@@ -431,7 +431,7 @@ class _Launch:
             return list(tables)
         if job_name == DERIVED:
             return [
-                n for n, t in TABLES.items() if t.schema in _DERIVED_SCHEMAS and n in self.inputs
+                n for n, t in TABLES.items() if t.schema in DERIVED_SCHEMAS and n in self.inputs
             ]
         return ["reporting"]
 

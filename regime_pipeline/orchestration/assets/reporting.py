@@ -24,9 +24,9 @@ import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DbtCliResource, dbt_assets
 from packaging.version import Version
 
+from regime_pipeline.catalogue.schemas import SCHEMAS
 from regime_pipeline.orchestration import dbt_profile
 from regime_pipeline.orchestration.instance import ROOT, environment, venv_program
-from regime_pipeline.orchestration.metadata import OWNERS
 from regime_pipeline.orchestration.partitions import COMPUTE, DAILY, as_window, owed
 from regime_pipeline.settings import Settings
 
@@ -116,7 +116,7 @@ class ReportingTranslator(DagsterDbtTranslator):
         return spec.replace_attributes(
             key=dg.AssetKey([schema, node["name"]]),
             group_name="reporting",
-            owners=OWNERS["reporting"],
+            owners=[SCHEMAS["reporting"].owner],
             tags={**spec.tags, "layer": "reporting"},
         )
 
