@@ -21,6 +21,9 @@ Row = dict[str, Any]
 ALL_VARIABLE = "WEBHOOKS_ALL"
 """Environment variable of the receivers that get every event, system events among them."""
 
+BACKFILL = "backfill"
+"""Why an event of a backfill or a replay is not sent."""
+
 
 @dataclass(frozen=True)
 class EventType:

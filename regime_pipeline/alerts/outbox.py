@@ -17,7 +17,7 @@ import psycopg
 
 from regime_pipeline.alerts.channels import Message
 from regime_pipeline.alerts.endpoints import Endpoint, endpoints
-from regime_pipeline.alerts.kinds import SYSTEM, TYPES
+from regime_pipeline.alerts.kinds import BACKFILL, SYSTEM, TYPES, EventType
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
 from regime_pipeline.windows import Clock
@@ -32,6 +32,16 @@ INSERT INTO alerts.outbox (event_id, endpoint, ts, event_type, alert_severity, b
     attempts, next_at, deliver_before, created_at, finished_at)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, 0, %s, %s, %s, %s)
 ON CONFLICT (event_id, endpoint) DO NOTHING
+"""
+
+_HELD = """
+SELECT event_id, endpoint, event_type, alert_severity, deliver_before FROM alerts.outbox
+WHERE state = 'suppressed' AND reason = %(reason)s AND deliver_before > %(now)s AND event_id = ANY(%(ids)s)
+ORDER BY event_id, endpoint FOR UPDATE
+"""
+_LET_GO = """
+UPDATE alerts.outbox SET state = 'pending', reason = NULL, finished_at = NULL, next_at = %s
+WHERE event_id = %s AND endpoint = %s
 """
 
 
@@ -111,6 +121,52 @@ def _rows(
     ]
 
 
+def let_go(
+    conn: psycopg.Connection, event_ids: Sequence[str], *, settings: Settings, clock: Clock
+) -> int:
+    """Send what a backfill found first and held back, now that it is found as news.
+
+    Args:
+        conn: the connection of the transaction that writes the events.
+        event_ids: events that were found, stored before or not.
+        settings: endpoints and what kind of data the database holds.
+        clock: what now is.
+
+    Returns:
+        How many rows are to be sent now.
+    """
+    now = clock.now()
+    held = conn.execute(_HELD, {"reason": BACKFILL, "now": now, "ids": list(event_ids)}).fetchall()
+    by_name = {e.name: e for e in endpoints(settings)}
+    free = [
+        (now, event, name)
+        for event, name, event_type, severity, limit in held
+        if name in by_name
+        and _held_back(TYPES[event_type], severity, limit, by_name[name], settings, now) is None
+    ]
+    with conn.cursor() as cursor:
+        cursor.executemany(_LET_GO, free)
+    return len(free)
+
+
+def _held_back(
+    kind: EventType,
+    severity: str,
+    deliver_before: datetime,
+    endpoint: Endpoint,
+    settings: Settings,
+    now: datetime,
+) -> str | None:
+    """Why an event that somebody may see as news is still not sent to an endpoint, or None."""
+    if not kind.is_sent(severity):
+        return "routing: too minor to send by default"
+    if deliver_before <= now:
+        return "older than its delivery limit when it was found"
+    if settings.origin != "live" and not endpoint.is_loopback:
+        return f"{settings.origin} data is sent to receivers on this machine only"
+    return None
+
+
 def _row(
     message: Message,
     endpoint: Endpoint,
@@ -123,12 +179,8 @@ def _row(
     reason = suppress_reason
     if message.worst_tier is not None and message.worst_tier >= STAND_IN_TIER:
         reason = f"made of rows of tier {message.worst_tier}, which nobody observed"
-    if reason is None and not kind.is_sent(message.severity):
-        reason = "routing: too minor to send by default"
-    if reason is None and deliver_before <= now:
-        reason = "older than its delivery limit when it was found"
-    if reason is None and settings.origin != "live" and not endpoint.is_loopback:
-        reason = f"{settings.origin} data is sent to receivers on this machine only"
+    if reason is None:
+        reason = _held_back(kind, message.severity, deliver_before, endpoint, settings, now)
     return (
         message.event_id,
         endpoint.name,
