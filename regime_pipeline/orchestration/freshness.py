@@ -36,8 +36,9 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 _CODE = (
     *("market", "features", "regimes", "correlation", "signals", "quality"),
     *("numerics", "catalogue"),
-    *("alerts/events.py", "settings.py", "windows.py"),
-    *("orchestration/derived.py", "orchestration/io_manager.py", "orchestration/assets"),
+    *("alerts/events.py", "alerts/kinds.py", "settings.py", "windows.py"),
+    *("orchestration/derived.py", "orchestration/io_manager.py", "orchestration/quality.py"),
+    "orchestration/assets/alerts.py",
 )
 
 
