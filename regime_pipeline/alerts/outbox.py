@@ -34,6 +34,11 @@ VALUES (%s, %s, %s, %s, %s, %s, %s, %s, 0, %s, %s, %s, %s)
 ON CONFLICT (event_id, endpoint) DO NOTHING
 """
 
+_INSERT_SYSTEM = """
+INSERT INTO alerts.system_events (event_id, known_at, event_type, alert_severity, title, details)
+VALUES (%s, %s, %s, %s, %s, %s)
+ON CONFLICT (event_id) DO NOTHING
+"""
 _HELD = """
 SELECT event_id, endpoint, event_type, alert_severity, deliver_before FROM alerts.outbox
 WHERE state = 'suppressed' AND reason = %(reason)s AND deliver_before > %(now)s AND event_id = ANY(%(ids)s)
@@ -198,26 +203,47 @@ def _row(
 
 
 def enqueue_system(
-    database: Database, *, settings: Settings, clock: Clock, title: str, details: dict[str, Any]
+    database: Database,
+    *,
+    settings: Settings,
+    clock: Clock,
+    title: str,
+    details: dict[str, Any],
+    severity: str = "WARNING",
 ) -> int:
-    """Write an operational alert (a failed run, a dead source) for every ``WEBHOOKS_ALL`` endpoint.
+    """Store an operational event (a failed run, a dead source) and tell every endpoint that gets all.
 
-    The id is a digest of title and details, so the same trouble told twice is one alert.
+    The id is a digest of title and details, so the same trouble told twice is one event.
 
     Returns:
-        How many rows were new.
+        1 when the event is new, else 0.
     """
-    text = json.dumps(details, sort_keys=True, separators=(",", ":"), default=str)
+    told = json.dumps(details, sort_keys=True, separators=(",", ":"), default=str)
+    named = f"{SYSTEM.name}|{title}|{told}".encode("utf-8", "replace")
+    title, kept = _storable(title), _storable(json.loads(told))
     message = Message(
-        event_id=hashlib.sha256(f"{SYSTEM.name}|{title}|{text}".encode()).hexdigest(),
+        event_id=hashlib.sha256(named).hexdigest(),
         event_type=SYSTEM.name,
-        severity="WARNING",
+        severity=severity,
         title=_marked(title, settings.origin),
         known_at=clock.now(),
-        details=json.loads(text),
+        details=kept,
         data_origin=settings.origin,
     )
-    rows = _rows([message], settings, clock.now(), None)
+    event = (message.event_id, message.known_at, SYSTEM.name, severity, title, json.dumps(kept))
+    rows = _rows([message], settings, message.known_at, None)
     with database.connect() as conn, conn.transaction(), conn.cursor() as cursor:
+        new = cursor.execute(_INSERT_SYSTEM, event).rowcount
         cursor.executemany(_INSERT, rows)
-        return cursor.rowcount if rows else 0
+    return new
+
+
+def _storable(value: Any) -> Any:
+    """A JSON value whose texts a database takes: no NUL, no half of a surrogate pair."""
+    if isinstance(value, dict):
+        return {_storable(k): _storable(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_storable(v) for v in value]
+    if isinstance(value, str):
+        return value.replace("\0", " ").encode("utf-8", "replace").decode()
+    return value
