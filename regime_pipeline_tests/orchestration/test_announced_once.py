@@ -23,8 +23,11 @@ from regime_pipeline.orchestration.schedules import TICK_TAG
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
 from regime_pipeline.windows import DAY, HOUR, Clock, Window, floor_day, utc
+from regime_pipeline_tests._server import TestServer
 from regime_pipeline_tests.alerts.receivers import Receiver, receiving
 from regime_pipeline_tests.orchestration.conftest import SYMBOLS, run_assets, settings_for
+
+pytestmark = pytest.mark.xdist_group("announced-once")  # one module fixture, not one a worker
 
 NEWS = utc("2024-03-10T08:00Z")
 NOW = NEWS + HOUR + timedelta(minutes=2)
@@ -44,11 +47,20 @@ def receiver() -> Iterator[Receiver]:
         yield box
 
 
+@pytest.fixture(scope="module")
+def stage(postgres: TestServer) -> Iterator[Database]:
+    """One database for all: Dagster's own tables take longer to make than anything here."""
+    with postgres.database() as made:
+        yield made
+
+
 @pytest.fixture
-def world(database: Database, tmp_path: Path, receiver: Receiver) -> tuple[Settings, Platform]:
+def world(stage: Database, tmp_path: Path, receiver: Receiver) -> tuple[Settings, Platform]:
     """Derived rows of today: one cascade that is news, and one that nobody wants to hear of now."""
-    settings = settings_for(database, tmp_path, webhooks_all=receiver.url)
-    platform = Platform(settings, At(), database)
+    settings = settings_for(stage, tmp_path, webhooks_all=receiver.url)
+    platform = Platform(settings, At(), stage)
+    with stage.connect() as connection:
+        connection.execute("truncate alerts.market_events, alerts.outbox, alerts.delivery_attempts")
     item = table("features.liquidation_cascades")
     row = {
         "symbol": "BTC/USDT",
