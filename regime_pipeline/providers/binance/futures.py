@@ -24,9 +24,10 @@ from regime_pipeline.providers.decode import (
     objects_of,
     rows_of,
 )
-from regime_pipeline.providers.plan import Endpoint, Feed, Paging
+from regime_pipeline.providers.paging import Forward, Newest
 from regime_pipeline.providers.predictions import DATASET as PREDICTIONS
 from regime_pipeline.providers.predictions import running_estimates
+from regime_pipeline.providers.source import Endpoint, Feed
 from regime_pipeline.windows import HOUR
 
 PROVIDER = "binance_futures"
@@ -127,14 +128,7 @@ parse_top_positions = _share_parser("top_trader_position_long_frac")
 def parse_taker_ratio(body: bytes, ctx: Context) -> pd.DataFrame:
     """Taker volumes by bucket in coins, two rows each; the reply does not name the symbol."""
     columns = Columns.objects(rows_of(document(body, ERRORS)), ("buyVol", "sellVol", "timestamp"))
-    base = columns.frame(
-        {
-            "ts": columns.time("timestamp", ctx),
-            "buy": columns.amount("buyVol"),
-            "sell": columns.amount("sellVol"),
-        }
-    )
-    return two_metrics(base)
+    return two_metrics(columns, ctx, time="timestamp", buy="buyVol", sell="sellVol")
 
 
 def parse_reference_klines(body: bytes, ctx: Context) -> pd.DataFrame:
@@ -228,17 +222,25 @@ def parse_taker_volume(body: bytes, ctx: Context) -> pd.DataFrame:
     )
 
 
-def two_metrics(base: pd.DataFrame) -> pd.DataFrame:
-    """Taker volumes as rows of ``taker_buy_base`` and ``taker_sell_base``."""
+def two_metrics(columns: Columns, ctx: Context, *, time: str, buy: str, sell: str) -> pd.DataFrame:
+    """Taker volumes as rows of ``taker_buy_base`` and ``taker_sell_base``, each judged by itself.
+
+    Args:
+        columns: one row a bucket.
+        ctx: what the parser must know.
+        time: field of the bucket's start.
+        buy: field of the bought coins.
+        sell: field of the sold coins.
+
+    Returns:
+        ts, metric, value (coins), reason.
+    """
+    ts = columns.time(time, ctx)
     sides = []
-    for side in ("buy", "sell"):
-        rows = base[["ts"]].copy()
-        rows["metric"] = pd.Series(
-            [f"taker_{side}_base"] * len(base), dtype="str", index=base.index
-        )
-        rows["value"] = base[side]
-        rows["reason"] = base["reason"]
-        sides.append(rows)
+    for metric, field in (("taker_buy_base", buy), ("taker_sell_base", sell)):
+        own = columns.apart()
+        named = pd.Series([metric] * own.count, dtype="str")
+        sides.append(own.frame({"ts": ts, "metric": named, "value": own.amount(field)}))
     return pd.concat(sides, ignore_index=True)
 
 
@@ -302,7 +304,7 @@ def _data_feed(dataset: str, endpoint: Endpoint) -> Feed:
         endpoint=endpoint,
         market="perp",
         venue="binance",
-        paging=Paging("forward", 500, start="startTime", end="endTime"),
+        paging=Forward(limit=500, start="startTime", end="endTime"),
         params=lambda symbol: {"symbol": symbol.name, "period": "1h"},
         retention=RETENTION,
     )
@@ -315,7 +317,7 @@ FEEDS = (
         market="perp",
         venue="binance",
         # the documents say 1000 and 1500; every page of 1000 is right under both
-        paging=Paging("forward", 1000, start="startTime", end="endTime"),
+        paging=Forward(limit=1000, start="startTime", end="endTime"),
         params=lambda symbol: {"symbol": symbol.name, "interval": "1h"},
     ),
     Feed(
@@ -323,8 +325,8 @@ FEEDS = (
         endpoint=FUNDING_RATE,
         market="perp",
         venue="binance",
-        paging=Paging(
-            "forward", 1000, start="startTime", end="endTime", step=8 * HOUR, least_step=HOUR
+        paging=Forward(
+            limit=1000, start="startTime", end="endTime", step=8 * HOUR, least_step=HOUR
         ),
         params=lambda symbol: {"symbol": symbol.name},
     ),
@@ -333,7 +335,7 @@ FEEDS = (
         endpoint=FUNDING_INFO,
         market="perp",
         venue="binance",
-        paging=Paging("single"),
+        paging=Newest(),
         params=lambda _: {},
         part="intervals",
         per_symbol=False,
@@ -343,7 +345,7 @@ FEEDS = (
         endpoint=PREMIUM_INDEX,
         market="perp",
         venue="binance",
-        paging=Paging("single"),
+        paging=Newest(),
         params=lambda symbol: {"symbol": symbol.name},
         live_only=True,
         snapshot=True,
