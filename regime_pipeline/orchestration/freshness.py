@@ -38,7 +38,7 @@ _CODE = (
     *COMPUTED,
     "quality",
     *("numerics", "catalogue"),
-    *("alerts/events.py", "settings.py", "windows.py"),
+    *("alerts/events.py", "alerts/kinds.py", "settings.py", "windows.py"),
     *("orchestration/derived.py", "orchestration/io_manager.py", "orchestration/quality.py"),
     "orchestration/assets/alerts.py",
 )
