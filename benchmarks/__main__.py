@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+from pathlib import Path
+from typing import Any
 
-NAMES = ("imports", "features", "correlations", "tick", "backfill", "requests", "ingest")
+NAMES = ("imports", "features", "correlations", "tick", "backfill", "requests", "ingest", "cost")
 SIZED = ("features",)
 """Benchmarks with a smaller size of their own."""
 
@@ -16,6 +18,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}")
     parser.add_argument("--quick", action="store_true", help=f"small sizes of {', '.join(SIZED)}")
+    parser.add_argument("--base", type=Path, help="checkout of a build to measure cost beside")
+    parser.add_argument(
+        "--size", default="small", choices=("small", "medium", "full"), help="of cost"
+    )
     chosen = parser.parse_args()
     names = chosen.names or NAMES
     unknown = sorted(set(names) - set(NAMES))
@@ -23,7 +29,9 @@ def main() -> int:
         sys.stderr.write(f"no such benchmark: {', '.join(unknown)}; there are {', '.join(NAMES)}\n")
         return 2
     for name in names:
-        options = {"quick": chosen.quick} if name in SIZED else {}
+        options: dict[str, Any] = {"quick": chosen.quick} if name in SIZED else {}
+        if name == "cost":
+            options = {"size": chosen.size, "base": chosen.base}
         importlib.import_module(f"benchmarks.{name}").run(**options)
     return 0
 

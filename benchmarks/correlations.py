@@ -32,9 +32,10 @@ import numpy as np
 import pandas as pd
 
 from regime_pipeline.correlation import asset_correlations as correlation
-from regime_pipeline.correlation import kernels
 from regime_pipeline.correlation.market_structure import structures
 from regime_pipeline.correlation.pair_signals import pair_signals
+from regime_pipeline.numerics import pairwise
+from regime_pipeline.numerics.ranks import rolling_spearman
 from regime_pipeline.settings import CorrelationParams, PairParams
 from regime_pipeline.windows import HOUR, Grid, Window, hours_between, utc
 
@@ -74,8 +75,8 @@ def candles_of(symbols: int, hours: int, *, decoupled: int = 0) -> tuple[pd.Data
 def ours(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Both coefficients, (P, T - CURRENT - BASE + 1)."""
     first = CURRENT + BASE - 1
-    now, _ = kernels.rolling_pearson(x, CURRENT, CURRENT_MIN, 0, first)
-    base, _ = kernels.rolling_pearson(x[:, :-CURRENT], BASE, BASE_MIN, 0, first - CURRENT)
+    now, _ = pairwise.rolling_pearson(x, CURRENT, CURRENT_MIN, 0, first)
+    base, _ = pairwise.rolling_pearson(x[:, :-CURRENT], BASE, BASE_MIN, 0, first - CURRENT)
     return now, base
 
 
@@ -114,9 +115,9 @@ def with_polars(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def ours_ranked(x: np.ndarray, hours: int) -> tuple[np.ndarray, np.ndarray]:
     """Both Spearman coefficients of the last ``hours`` rows, (P, hours)."""
     length = x.shape[1]
-    now, _ = kernels.rolling_spearman(x, CURRENT, CURRENT_MIN, length - hours, length)
+    now, _ = rolling_spearman(x, CURRENT, CURRENT_MIN, length - hours, length)
     stop = length - CURRENT
-    return now, kernels.rolling_spearman(x, BASE, BASE_MIN, stop - hours, stop)[0]
+    return now, rolling_spearman(x, BASE, BASE_MIN, stop - hours, stop)[0]
 
 
 def pandas_ranked(x: np.ndarray, hours: int) -> tuple[np.ndarray, np.ndarray]:

@@ -48,7 +48,6 @@ import pandas as pd
 
 from benchmarks.common import line
 from benchmarks.worlds import null_candles
-from regime_pipeline.numerics.cells import each_cell
 from regime_pipeline.numerics.panel import (
     HOUR_US,
     FloatPanel,
@@ -57,6 +56,7 @@ from regime_pipeline.numerics.panel import (
     microseconds,
     to_panel,
 )
+from regime_pipeline.numerics.stretches import each_cell
 from regime_pipeline.windows import Grid, Window, utc
 
 NAME = "features"
@@ -276,20 +276,20 @@ class _Ours:
 
     def pearson(self, window: int, least: int, lag: int) -> Flat:
         """In blocks of pairs, so that memory doesn't grow with their number."""
-        from regime_pipeline.correlation import kernels
+        from regime_pipeline.numerics import pairwise
 
         x = self.by_symbol[:, : self.by_symbol.shape[1] - lag]
-        pairs = kernels.all_pairs(len(x))
+        pairs = pairwise.all_pairs(len(x))
         kept = []
         for begin in range(0, len(pairs), 1_650):
             part = pairs[begin : begin + 1_650]
-            found, _ = kernels.pearson_rows(x, window, least, self.anchor, window, part)
+            found, _ = pairwise.pearson_rows(x, window, least, self.anchor, window, part)
             kept.append(found[:, ::SAMPLE].copy())
         return np.concatenate(kept).reshape(-1)
 
     def ewma(self) -> Flat:
         from regime_pipeline.correlation import asset_correlations as correlation
-        from regime_pipeline.correlation import kernels
+        from regime_pipeline.numerics import pairwise
 
         slots, x = correlation.EWMA_SLOTS, self.by_symbol
         usable = np.ones(x.shape, bool)
@@ -298,7 +298,7 @@ class _Ours:
         stretch = max(STRETCH, 28_000_000 // len(x) ** 2)
         for first in range(slots, x.shape[1], stretch):
             begin, stop = first - slots + 1, min(first + stretch, x.shape[1])
-            found = kernels.ewma_correlation(
+            found = pairwise.ewma_correlation(
                 np.ascontiguousarray(x[:, begin:stop]),
                 usable[:, begin:stop],
                 slots,

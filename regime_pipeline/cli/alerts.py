@@ -50,10 +50,10 @@ def alerts_list(
     as_json: JsonOption = False,
 ) -> None:
     """The newest market events and what became of each delivery."""
-    from regime_pipeline.reporting.summary import alert_rows
+    from regime_pipeline.reporting.queries import alerts
 
     _, database = open_data(data)
-    rows = alert_rows(database, limit)
+    rows = alerts(database, limit)
     if as_json:
         sys.stdout.write(json.dumps(rows, default=str) + "\n")
         return

@@ -65,12 +65,13 @@ def _regime(
 
 def main() -> None:
     """Entry point: every expected failure is one clear line and an exit code."""
+    from regime_pipeline.alerts.endpoints import ConfigurationError
     from regime_pipeline.simulator.errors import SimulatorError
     from regime_pipeline.storage.errors import StorageError
 
     try:
         app()
-    except (UsageError, SimulatorError, StorageError) as error:
+    except (UsageError, ConfigurationError, SimulatorError, StorageError) as error:
         fail(str(error), 2)
     except ValidationError as error:
         lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]

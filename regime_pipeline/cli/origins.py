@@ -65,8 +65,8 @@ def live_reachable(settings: Settings) -> bool:
     import httpx
 
     for url in (
-        settings.binance_api_url + "/api/v3/ping",
-        settings.binance_futures_api_url + "/fapi/v1/ping",
+        f"{settings.url_of('binance')}/api/v3/ping",
+        f"{settings.url_of('binance_futures')}/fapi/v1/ping",
     ):
         try:
             if httpx.get(url, timeout=3.0, trust_env=False).status_code != 200:

@@ -52,7 +52,8 @@ def run(
             err.rule(f"[bold]{label}[/bold]", style="yellow")
         from regime_pipeline.orchestration.launch import run_pipeline
         from regime_pipeline.reporting.report import write_report
-        from regime_pipeline.reporting.summary import collect, print_summary, to_json
+        from regime_pipeline.reporting.summary import collect, to_json
+        from regime_pipeline.reporting.terminal import print_summary
         from regime_pipeline.storage.database import open_database, remember_origin
 
         database = open_database(settings, origin=settings.origin, detail=label)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 def status(data: DataOption = None, as_json: JsonOption = False) -> None:
     """What is stored, how fresh it is, how each source does, what waits to be delivered."""
-    from regime_pipeline.reporting.summary import print_status, status_of
+    from regime_pipeline.reporting.status import print_status, status_of
 
     settings, database = open_data(data)
     found = status_of(database, settings, clock_from_text(settings.clock))
@@ -66,7 +66,7 @@ def quality(
 
         regime quality --json | jq '.scores[] | select(.blocks)'
     """
-    from regime_pipeline.reporting.summary import print_quality_days, quality_of
+    from regime_pipeline.reporting.quality import print_quality_days, quality_of
 
     settings, database = open_data(data)
     found = quality_of(database, _stored(database, settings, first, last, days=7))
@@ -107,7 +107,7 @@ def _stored(
     Raises:
         UsageError: nothing is stored, or there is no such window.
     """
-    from regime_pipeline.reporting.summary import stored_window
+    from regime_pipeline.reporting.queries import stored_window
 
     stored = stored_window(database)
     if stored is None:

@@ -19,11 +19,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from regime_pipeline.catalogue.derivation import derives, reach_of, reads
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.correlation.frames import flags, integers, nothing, shape, texts
 from regime_pipeline.numerics.panel import grid_start_us, to_panel
 from regime_pipeline.settings import CorrelationParams, method_version
-from regime_pipeline.windows import Grid, parse_lookback
+from regime_pipeline.windows import Grid
 
 METHOD = "correlation/2"
 
@@ -40,9 +41,6 @@ COOLDOWN = 3
 RHO_LIMIT = 1.0 - 1e-8
 BASE_TINY = 1e-12
 """A baseline this close to zero has no relative drop."""
-
-LOOKBACK: dict[str, str] = {"market.candles_1h": "302d"}
-"""90 d of machine + 25 lagged weeks + current + baseline + the close before the first return."""
 
 SEVERITIES = ("LOW", "MEDIUM", "HIGH", "CRITICAL")
 _ALERT = ("WARNING", "CRITICAL", "INFO")
@@ -62,13 +60,23 @@ _REASONS = (
 Floats = npt.NDArray[np.float64]
 
 
+# 90 d of machine + 25 lagged weeks + current + baseline + the close before the first return. Of the whole
+# universe: the false-discovery rate is controlled over all pairs.
+@derives(
+    "correlation.asset_correlations",
+    "correlation.correlation_breaks",
+    step="correlation__pairs",
+    of_universe=True,
+    candles_1h=reads("market.candles_1h", "302d", where={"market": "spot"}),
+    params="params.correlation",
+)
 def correlations(
     candles_1h: pd.DataFrame, *, grid: Grid, params: CorrelationParams
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Correlations of all pairs of the universe, and the hours of open break episodes.
 
     Args:
-        candles_1h: ``market.candles_1h`` with ``LOOKBACK`` before ``grid.start``; only spot counts.
+        candles_1h: ``market.candles_1h`` with its lookback before ``grid.start``; only spot counts.
         grid: rows owed; its symbols are the whole configured universe, since the false-discovery
             rate is controlled over all pairs of an hour.
         params: thresholds.
@@ -85,7 +93,7 @@ def correlations(
     owed = round((grid.end - grid.start) / timedelta(hours=1))
     if not pairs or not owed:
         return nothing("asset_correlations"), nothing("correlation_breaks")
-    wide = grid.widened(parse_lookback(LOOKBACK["market.candles_1h"]))
+    wide = grid.widened(reach_of(correlations, "market.candles_1h"))
     spot = candles_1h.loc[candles_1h["market"] == "spot", ["symbol", "ts", "close", "source_tier"]]
     panel = to_panel(spot, wide, ["close", "source_tier"])
     stats = _statistics(
@@ -143,18 +151,19 @@ def _statistics(
 ) -> dict[str, npt.NDArray[Any]]:
     """All statistics of the owed rows, pair-major, and the ``past`` that the machine must know."""
     from regime_pipeline.correlation import kernels
+    from regime_pipeline.numerics import pairwise
 
     returns = kernels.log_returns(close)
     length = close.shape[1]
     first = length - owed
     ranks = _rank_tests(returns, np.arange(first, length))
     p_break = kernels.benjamini_hochberg(ranks["p_raw"])
-    pearson, code = kernels.rolling_pearson(returns, CURRENT, CURRENT_MIN, anchor, first)
-    pearson_base, code_base = kernels.rolling_pearson(
+    pearson, code = pairwise.rolling_pearson(returns, CURRENT, CURRENT_MIN, anchor, first)
+    pearson_base, code_base = pairwise.rolling_pearson(
         returns[:, : length - CURRENT], BASE, BASE_MIN, anchor, first - CURRENT
     )
     # the seed's own: a month that contains the week, a relative drop alone
-    seed_base, _ = kernels.rolling_pearson(returns, BASE, BASE_MIN, anchor, first)
+    seed_base, _ = pairwise.rolling_pearson(returns, BASE, BASE_MIN, anchor, first)
     with np.errstate(invalid="ignore", divide="ignore"):
         seed_drop = np.where(
             np.abs(seed_base) > BASE_TINY, (seed_base - pearson) / np.abs(seed_base), np.nan
@@ -163,7 +172,7 @@ def _statistics(
     recent = np.ascontiguousarray(close[:, start:])
     usable = kernels.ewma_usable(recent, EWMA_SLOTS, EWMA_MAX_MISSING, EWMA_LAST, first - start)
     decay = np.exp2(-np.arange(EWMA_SLOTS + 1) / HALF_LIFE)
-    ewma = kernels.ewma_correlation(
+    ewma = pairwise.ewma_correlation(
         np.ascontiguousarray(returns[:, start:]),
         usable,
         EWMA_SLOTS,
@@ -205,8 +214,9 @@ def _past_drops(
     earlier rows can't matter and read as a drop of 0. Most pairs are quiet within hours.
     """
     from regime_pipeline.correlation import kernels
+    from regime_pipeline.numerics import pairwise
 
-    pairs = kernels.all_pairs(returns.shape[0])
+    pairs = pairwise.all_pairs(returns.shape[0])
     width = MACHINE - 1
     drop = np.zeros((len(pairs), width))
     candidates = np.zeros((len(pairs), width), np.bool_)
@@ -217,10 +227,10 @@ def _past_drops(
         if params.end_rel_drop > params.break_rel_drop and depth < width:
             continue  # a calm hour may fire: nothing is surely quiet
         t = first - width
-        now, _ = kernels.pearson_rows(
+        now, _ = pairwise.pearson_rows(
             returns[:, : t + high], CURRENT, CURRENT_MIN, anchor, t + low, pairs[open_]
         )
-        base, _ = kernels.pearson_rows(
+        base, _ = pairwise.pearson_rows(
             returns[:, : t + high - CURRENT],
             BASE,
             BASE_MIN,
@@ -252,9 +262,10 @@ def _past_fires(
     significant need the tests of all pairs.
     """
     from regime_pipeline.correlation import kernels
+    from regime_pipeline.numerics import pairwise
 
     fires = np.zeros(candidates.shape, np.bool_)
-    pairs = kernels.all_pairs(returns.shape[0])
+    pairs = pairwise.all_pairs(returns.shape[0])
     back = first - candidates.shape[1]
     concerned = np.flatnonzero(candidates.any(axis=1))
     if not concerned.size:
@@ -294,6 +305,7 @@ def _rank_tests(
     from scipy.special import ndtr
 
     from regime_pipeline.correlation import kernels
+    from regime_pipeline.numerics.ranks import spearman_rows
 
     lagged = rows - LAG_STEP * np.arange(LAGS + 1)[:, None]
     needed = np.unique(lagged)
@@ -310,8 +322,8 @@ def _rank_tests(
     for low in range(0, needed.size, stretch):
         part = needed[low : low + stretch]
         some = cells[:, low : low + stretch]
-        now, n_now = kernels.spearman_rows(returns, CURRENT, CURRENT_MIN, part, some)
-        base, n_base = kernels.spearman_rows(returns, BASE, BASE_MIN, part - CURRENT, some)
+        now, n_now = spearman_rows(returns, CURRENT, CURRENT_MIN, part, some)
+        base, n_base = spearman_rows(returns, BASE, BASE_MIN, part - CURRENT, some)
         z[:, low : low + stretch] = kernels.fisher_z(now, n_now, base, n_base, RHO_LIMIT)
         asked = np.isin(part, rows)
         parts: tuple[npt.NDArray[Any], ...] = (now, base, n_now, n_base)

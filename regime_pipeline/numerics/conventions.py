@@ -11,8 +11,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from regime_pipeline.numerics.panel import FloatPanel
-
+FloatPanel = npt.NDArray[np.float64]
+"""Float64 array, one row per hour and one column per symbol; NaN is null."""
 CodePanel = npt.NDArray[np.int8]
 CountPanel = npt.NDArray[np.int32]
 

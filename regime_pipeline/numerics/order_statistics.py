@@ -28,11 +28,11 @@ from regime_pipeline.numerics.compiled import ieee_kernel
 from regime_pipeline.numerics.conventions import (
     RELATIVE_DISPERSION,
     CodePanel,
+    FloatPanel,
     as_panel,
     check_window,
     scale_floor,
 )
-from regime_pipeline.numerics.panel import FloatPanel
 from regime_pipeline.numerics.stretches import in_stretches
 
 MAD_TO_SD = 1.4826

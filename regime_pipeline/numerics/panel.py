@@ -16,10 +16,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from regime_pipeline.numerics.conventions import FloatPanel
 from regime_pipeline.windows import Grid
-
-FloatPanel = npt.NDArray[np.float64]
-"""Float64 array, one row per hour and one column per symbol; NaN is null."""
 
 HOUR_US = 3_600_000_000
 _NULL_STAMP = np.iinfo(np.int64).min

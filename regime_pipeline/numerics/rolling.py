@@ -38,26 +38,22 @@ from regime_pipeline.numerics.conventions import (
     RELATIVE_DISPERSION,
     CodePanel,
     CountPanel,
+    FloatPanel,
     as_panel,
     check_window,
     scale_floor,
 )
 from regime_pipeline.numerics.order_statistics import median_of, slide
-from regime_pipeline.numerics.panel import FloatPanel
 from regime_pipeline.numerics.stretches import in_stretches
+from regime_pipeline.numerics.tiles import LANES, U_LANES, pack, place, put, unpack
 
 _SUM, _SCALED, _MEAN, _STD, _BOTH, _Z, _Z_ALL, _COUNT, _MIN, _MAX = range(10)
 _OUTPUTS = {_BOTH: 2, _Z_ALL: 3}
 
-_LANES = 8
-"""Columns that a tile holds side by side: the block loops run over flat tiles, in which the row before
-lies a fixed distance back, so the compiler turns eight recurrences into one of vectors."""
-_CHUNK = 64 * _LANES
-_PLANE = _CHUNK + _LANES
+_CHUNK = 64 * LANES
+_PLANE = _CHUNK + LANES
 _SHORT = 256
 """Blocks of up to so many rows go together in chunks of about so many."""
-# unsigned indices can't be negative, so nothing wraps around and distances are known to the compiler
-_U = np.uint64(_LANES)
 _COUNTS, _CENTRES, _TOTALS, _SQUARES, _BORDERS = (np.uint64(k * _PLANE) for k in range(5))
 """Planes of the scratch array of the moments, each a row before the chunk and the chunk itself."""
 
@@ -91,58 +87,13 @@ def _afresh(x, first, last):  # type: ignore[no-untyped-def]
 
 
 @ieee_kernel
-def _copy(source, at, apart, target, to, step, rows, lanes):  # type: ignore[no-untyped-def]
-    """Rows of lanes between flat arrays in which they lie so many cells ``apart``, or a ``step``."""
-    for h in range(rows):
-        begin, end = at + h * apart, to + h * step
-        if lanes == _U:  # a loop of known length is one of vectors
-            for k in range(_U):
-                target[end + k] = source[begin + k]
-        else:
-            for k in range(lanes):
-                target[end + k] = source[begin + k]
-
-
-@ieee_kernel
-def _pack(x, first, stop, left, spare):  # type: ignore[no-untyped-def]
-    """Rows ``first .. stop - 1`` of the columns from ``left`` on as flat rows of lanes.
-
-    A panel as wide as a tile is that already. Otherwise the rows are copied to ``spare``, whose lanes
-    without a column stay as they are.
-    """
-    flat, width, rows = x.reshape(-1), np.uint64(x.shape[1]), np.uint64(stop - first)
-    if width == _U:
-        return flat[first * _LANES : stop * _LANES]
-    at = np.uint64(first) * width + np.uint64(left)
-    _copy(flat, at, width, spare, np.uint64(0), _U, rows, min(_U, width - np.uint64(left)))
-    return spare[: (stop - first) * _LANES]
-
-
-@ieee_kernel
-def _place(out, first, stop, owed, spare):  # type: ignore[no-untyped-def]
-    """Where the rows of a tile are to be made: at once in ``out``, or in ``spare`` for ``_unpack``."""
-    if owed and out.shape[1] == _LANES:
-        return out.reshape(-1)[first * _LANES : stop * _LANES]
-    return spare[: (stop - first) * _LANES]
-
-
-@ieee_kernel
-def _unpack(part, first, stop, left, out):  # type: ignore[no-untyped-def]
-    """The way back of ``_pack``, for rows made where ``_place`` told."""
-    flat, width, rows = out.reshape(-1), np.uint64(out.shape[1]), np.uint64(stop - first)
-    if width != _U:
-        to = np.uint64(first) * width + np.uint64(left)
-        _copy(part, np.uint64(0), _U, flat, to, width, rows, min(_U, width - np.uint64(left)))
-
-
-@ieee_kernel
 def _forwards(v, largest, out):  # type: ignore[no-untyped-def]
     """Sums, or largest values, of every lane from the first row on."""
     size = np.uint64(v.size)
-    for i in range(min(_U, size)):
+    for i in range(min(U_LANES, size)):
         out[i] = v[i]
-    for i in range(_U, size):
-        before = out[i - _U]
+    for i in range(U_LANES, size):
+        before = out[i - U_LANES]
         out[i] = max(before, v[i]) if largest else before + v[i]
 
 
@@ -150,19 +101,19 @@ def _forwards(v, largest, out):  # type: ignore[no-untyped-def]
 def _backwards(v, largest, out):  # type: ignore[no-untyped-def]
     """Sums, or largest values, of every lane from the last row back."""
     size = np.uint64(v.size)
-    for k in range(size - min(_U, size), size):
+    for k in range(size - min(U_LANES, size), size):
         out[k] = v[k]
-    for j in range(_U, size):
+    for j in range(U_LANES, size):
         i = size - j - np.uint64(1)
-        behind = out[i + _U]
+        behind = out[i + U_LANES]
         out[i] = max(behind, v[i]) if largest else behind + v[i]
 
 
 @ieee_kernel
 def _repeat(x, rows):  # type: ignore[no-untyped-def]
     """Fill the first rows with the one after them."""
-    for i in range(rows * _LANES - 1, -1, -1):
-        x[i] = x[i + _LANES]
+    for i in range(rows * LANES - 1, -1, -1):
+        x[i] = x[i + LANES]
 
 
 @ieee_kernel
@@ -173,13 +124,13 @@ def _fold(part, skip, window, least, what, early, spare, out, out_count):  # typ
     before, and their counts: cell i is the rows from i to the border, the last one the border itself.
     Of a scaled sum the second output is the count.
     """
-    size = window * _LANES
+    size = window * LANES
     largest = what in (_MIN, _MAX)
     nothing = -np.inf if largest else 0.0
     sign = -1.0 if what == _MIN else 1.0
     first = 0
     while first < part.size:
-        stop = min(part.size, first + size - skip * _LANES)
+        stop = min(part.size, first + size - skip * LANES)
         m = stop - first
         x, found = part[first:stop], out[first:stop]
         known, value = spare[0, :m], spare[1, :m]
@@ -192,7 +143,7 @@ def _fold(part, skip, window, least, what, early, spare, out, out_count):  # typ
             value[:] = known
         _forwards(known, False, count)
         _forwards(value, largest, late)
-        begin, begin_count = early[0, (skip + 1) * _LANES :], early[1, (skip + 1) * _LANES :]
+        begin, begin_count = early[0, (skip + 1) * LANES :], early[1, (skip + 1) * LANES :]
         if what == _SCALED:
             number = out_count[first:stop]
             for i in range(m):
@@ -206,8 +157,8 @@ def _fold(part, skip, window, least, what, early, spare, out, out_count):  # typ
                 enough = begin_count[i] + count[i] >= least
                 # a negative zero would make equal windows differ in a byte
                 found[i] = sign * whole + 0.0 if enough else np.nan
-        _backwards(value, largest, early[0, skip * _LANES :])
-        _backwards(known, False, early[1, skip * _LANES :])
+        _backwards(value, largest, early[0, skip * LANES :])
+        _backwards(known, False, early[1, skip * LANES :])
         _repeat(early[0], skip)
         _repeat(early[1], skip)
         first, skip = stop, 0
@@ -236,14 +187,14 @@ def _run_forwards(x, count, centre, total, square, squared):  # type: ignore[no-
 
     The first row holds what was met before the chunk. A mean alone needs no squares.
     """
-    size = np.uint64(x.size) + _U
+    size = np.uint64(x.size) + U_LANES
     if squared:
-        for i in range(_U, size):
-            r = _meet(x[i - _U], count, centre, total, i - _U, i)
-            square[i] = square[i - _U] + r * r
+        for i in range(U_LANES, size):
+            r = _meet(x[i - U_LANES], count, centre, total, i - U_LANES, i)
+            square[i] = square[i - U_LANES] + r * r
     else:
-        for i in range(_U, size):
-            _meet(x[i - _U], count, centre, total, i - _U, i)
+        for i in range(U_LANES, size):
+            _meet(x[i - U_LANES], count, centre, total, i - U_LANES, i)
 
 
 @ieee_kernel
@@ -253,12 +204,12 @@ def _run_backwards(x, count, centre, total, square, squared):  # type: ignore[no
     if squared:
         for j in range(np.uint64(x.size)):
             i = last - j
-            r = _meet(x[i], count, centre, total, i + _U, i)
-            square[i] = square[i + _U] + r * r
+            r = _meet(x[i], count, centre, total, i + U_LANES, i)
+            square[i] = square[i + U_LANES] + r * r
     else:
         for j in range(np.uint64(x.size)):
             i = last - j
-            _meet(x[i], count, centre, total, i + _U, i)
+            _meet(x[i], count, centre, total, i + U_LANES, i)
 
 
 @ieee_kernel
@@ -268,25 +219,25 @@ def _merge(work, counts, totals, squares, squared, count, mean, about):  # type:
     The early part, about its value nearest to the border, is moved to the reference of the late one.
     Both are values of the window, so this costs no digits that the references don't cost.
     """
-    for i in range(_U, np.uint64(counts.size) + _U):
+    for i in range(U_LANES, np.uint64(counts.size) + U_LANES):
         n, centre, border = work[i + _COUNTS], work[i + _CENTRES], work[i + _BORDERS]
-        m, other = counts[i - _U], totals[i - _U]
+        m, other = counts[i - U_LANES], totals[i - U_LANES]
         apart = border - centre if min(n, m) > 0.0 else 0.0
         level = centre if n > 0.0 else border
         lift = m * apart
         total = work[i + _TOTALS] + (other + lift)
         away = total / max(n + m, 1.0)
-        count[i - _U] = n + m
-        mean[i - _U] = level + away
+        count[i - U_LANES] = n + m
+        mean[i - U_LANES] = level + away
         if squared:
-            square = work[i + _SQUARES] + (squares[i - _U] + apart * (2.0 * other + lift))
-            about[i - _U] = max(square - total * away, 0.0)
+            square = work[i + _SQUARES] + (squares[i - U_LANES] + apart * (2.0 * other + lift))
+            about[i - U_LANES] = max(square - total * away, 0.0)
 
 
 @ieee_kernel
 def _row(work, source, target):  # type: ignore[no-untyped-def]
     """Copy one row of lanes."""
-    for i in range(_U):
+    for i in range(U_LANES):
         work[np.uint64(target) + i] = work[np.uint64(source) + i]
 
 
@@ -297,23 +248,25 @@ def _moments(part, skip, window, squared, early, work, spare):  # type: ignore[n
     As ``_fold``; ``early`` holds counts, sums and squares of the block before, and the values nearest to the
     border, which those are about.
     """
-    size = window * _LANES
+    size = window * LANES
     counts, centres = work[:_PLANE], work[_PLANE : 2 * _PLANE]
     totals, squares = work[2 * _PLANE : 3 * _PLANE], work[3 * _PLANE : 4 * _PLANE]
     first = 0
     while first < part.size:
-        stop = min(part.size, first + size - skip * _LANES)
-        for k in range(_U):
-            work[_BORDERS + _U + k] = early[3, k]
-        for i in range(_BORDERS + _U + _U, _BORDERS + _U + np.uint64(min(stop - first, _CHUNK))):
-            work[i] = work[i - _U]
+        stop = min(part.size, first + size - skip * LANES)
+        for k in range(U_LANES):
+            work[_BORDERS + U_LANES + k] = early[3, k]
+        for i in range(
+            _BORDERS + U_LANES + U_LANES, _BORDERS + U_LANES + np.uint64(min(stop - first, _CHUNK))
+        ):
+            work[i] = work[i - U_LANES]
         for k in range(4):
-            work[k * _PLANE : k * _PLANE + _LANES] = 0.0
+            work[k * _PLANE : k * _PLANE + LANES] = 0.0
         for begin in range(first, stop, _CHUNK):
             end = min(stop, begin + _CHUNK)
             m = end - begin
             _run_forwards(part[begin:end], counts, centres, totals, squares, squared)
-            at = begin - first + (skip + 1) * _LANES
+            at = begin - first + (skip + 1) * LANES
             _merge(
                 work, early[0, at : at + m], early[1, at : at + m], early[2, at : at + m], squared,
                 spare[0, begin:end], spare[1, begin:end], spare[2, begin:end],
@@ -321,7 +274,7 @@ def _moments(part, skip, window, squared, early, work, spare):  # type: ignore[n
             if end < stop:
                 for k in range(4):
                     _row(work, k * _PLANE + m, k * _PLANE)
-        at = skip * _LANES
+        at = skip * LANES
         _run_backwards(
             part[first:stop], early[0, at:], early[3, at:], early[1, at:], early[2, at:], squared
         )
@@ -338,13 +291,13 @@ def _windows(x, window, least, anchor, lag, what, floor, first, stop, outs, whol
     chunks of whole blocks, columns in tiles. A chunk of short blocks stays in the cache while all
     tiles are done.
     """
-    size = window * _LANES
+    size = window * LANES
     together = max(1, _SHORT // window)
-    tiles = -(-x.shape[1] // _LANES)
+    tiles = -(-x.shape[1] // LANES)
     # rows a whole number of pages apart would hinder one another in the cache
-    cells = together * size + 3 * _LANES
+    cells = together * size + 3 * LANES
     early, work = (
-        np.zeros((tiles if window <= _SHORT else 1, 4, size + _LANES)),
+        np.zeros((tiles if window <= _SHORT else 1, 4, size + LANES)),
         np.empty(5 * _PLANE),
     )
     spare, scratch = np.empty((4, cells)), np.empty((4, cells))
@@ -357,7 +310,7 @@ def _windows(x, window, least, anchor, lag, what, floor, first, stop, outs, whol
     for since in range(start, stop - lag, step):
         for tile in range(tiles):
             # the last one reaches back over columns that were done before rather than over the edge
-            left = max(0, min(tile * _LANES, x.shape[1] - _LANES))
+            left = max(0, min(tile * LANES, x.shape[1] - LANES))
             state = early[tile % len(early)]
             if since == start:
                 state[:] = 0.0
@@ -386,14 +339,14 @@ def _chunk(  # type: ignore[no-untyped-def]
     """Statistics of one tile from the rows ``low .. high - 1``; those before row ``first`` aren't kept."""
     begin, end = low + lag, high + lag
     owed = begin >= first
-    part = _pack(x, low, high, left, packed)
-    out = _place(outs[0], begin, end, owed, scratch[0])
-    second = _place(outs[min(1, len(outs) - 1)], begin, end, owed and len(outs) > 1, scratch[1])
-    third = _place(outs[len(outs) - 1], begin, end, owed and len(outs) == 3, scratch[2])
+    part = pack(x, low, high, left, packed)
+    out = place(outs[0], begin, end, owed, scratch[0])
+    second = place(outs[min(1, len(outs) - 1)], begin, end, owed and len(outs) > 1, scratch[1])
+    third = place(outs[len(outs) - 1], begin, end, owed and len(outs) == 3, scratch[2])
     if what not in (_MEAN, _STD, _BOTH, _Z, _Z_ALL):
         _fold(part, skip, window, least, what, early, spare, out, scratch[3])
         if owed and what == _SCALED:
-            _put(scratch[3], begin, end, left, whole)
+            put(scratch[3], begin, end, left, whole)
     else:
         _moments(part, skip, window, what != _MEAN, early, work, spare)
         m = out.size
@@ -402,18 +355,18 @@ def _chunk(  # type: ignore[no-untyped-def]
         if owed and what == _BOTH:
             _finish(np.int64(_MEAN), least, spare[0, :m], spare[1, :m], spare[2, :m], second)
         if owed and what in (_Z, _Z_ALL):
-            value = _pack(x, begin, end, left, judged)
+            value = pack(x, begin, end, left, judged)
             _scores(
-                x, begin, left, np.int64(_LANES), value, window, least, floor,
+                x, begin, left, np.int64(LANES), value, window, least, floor,
                 spare, out, second, third, scratch[3, :m],
             )  # fmt: skip
-            _put(scratch[3], begin, end, left, whole)
+            put(scratch[3], begin, end, left, whole)
             if len(outs) == 3:
-                _unpack(third, begin, end, left, outs[2])
+                unpack(third, begin, end, left, outs[2])
     if owed:
-        _unpack(out, begin, end, left, outs[0])
+        unpack(out, begin, end, left, outs[0])
         if len(outs) > 1:
-            _unpack(second, begin, end, left, outs[1])
+            unpack(second, begin, end, left, outs[1])
 
 
 @ieee_kernel
@@ -509,16 +462,6 @@ def _scores(  # type: ignore[no-untyped-def]
                 mean[i] = _median(x, first + i // lanes, left + i % lanes, window)
     for i in range(size):
         out[i] = (value[i] - mean[i]) / sd_out[i] if code[i] == 0.0 else np.nan
-
-
-@ieee_kernel
-def _put(part, first, stop, left, out):  # type: ignore[no-untyped-def]
-    """Rows of a tile as whole numbers in their panel."""
-    flat, width, column = out.reshape(-1), np.uint64(out.shape[1]), np.uint64(left)
-    for h in range(np.uint64(first), np.uint64(stop)):
-        target, source = h * width + column, (h - np.uint64(first)) * _U
-        for k in range(min(_U, width - column)):
-            flat[target + k] = np.int32(part[source + k])
 
 
 def _statistics(
@@ -640,64 +583,3 @@ def lagged_z_alone(
     """The z of :func:`lagged_z`: memory for what nobody reads costs more than the arithmetic."""
     check_window(window, min_obs, 1)
     return _statistics(x, window, max(min_obs, 2), 1, anchor, _Z)[0][0]
-
-
-_CELLS = 1_024
-"""Paths that are summed side by side: few enough to stay in the innermost cache."""
-
-
-@ieee_kernel
-def _step(x, h, k, least, last, present, steps, net):  # type: ignore[no-untyped-def]
-    """Steps of row ``h`` from the last value there was, and its net move; NaN where it has no ratio.
-
-    A window that begins with a value has all its steps within itself, and one that is missing adds 0.
-    """
-    for c in range(x.shape[1]):
-        v = x[h, c]
-        start = x[h - k, c] if h >= k else np.nan
-        there, began = abs(v) < np.inf, abs(start) < np.inf
-        steps[c] = abs(v - last[c]) if there else 0.0
-        last[c] = v if there else last[c]
-        present[c] += (1.0 if there else 0.0) - (1.0 if began else 0.0)
-        net[c] = abs(v - start) if there and began and present[c] >= least else np.nan
-
-
-@ieee_kernel
-def _efficiency(x, k, least, out):  # type: ignore[no-untyped-def]
-    """Paths are summed in time order, for all windows of some rows at once."""
-    length, columns = x.shape
-    rows = max(1, _CELLS // max(columns, 1))
-    before = (k - 1) * columns  # cells of the rows before these
-    steps, path = np.zeros(before + rows * columns), np.empty(rows * columns)
-    last, present = np.zeros(columns), np.zeros(columns)
-    for first in range(0, length, rows):
-        end = min(first + rows, length)
-        size = (end - first) * columns
-        for h in range(first, end):
-            at = before + (h - first) * columns
-            _step(x, h, k, least, last, present, steps[at : at + columns], out[h])
-        path[:] = 0.0
-        for j in range(k):
-            part = steps[j * columns : j * columns + size]
-            for i in range(size):
-                path[i] += part[i]
-        found = out[first:end].reshape(size)
-        for i in range(size):
-            ratio = found[i] / path[i]
-            ratio = 1.0 if ratio > 1.0 else ratio
-            found[i] = ratio if path[i] > 0.0 else np.nan
-        for i in range(before):
-            steps[i] = steps[i + size]
-
-
-def efficiency_ratio(x: npt.ArrayLike, k: int, min_obs: int) -> FloatPanel:
-    """Net move over the path of ``k`` steps (Kaufman 1995), over the slots that count.
-
-    NaN without both ends, with fewer than ``min_obs`` of the k slots after the first, or on a path of
-    0.
-    """
-    check_window(k, min_obs, 0)
-    panel, shape = as_panel(x)
-    out = np.empty_like(panel)
-    _efficiency(panel, k, min_obs, out)
-    return out.reshape(shape)

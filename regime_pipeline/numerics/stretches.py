@@ -1,6 +1,7 @@
 """A long computation in stretches of time, on several threads.
 
-Belongs here: how many threads there are and where time is cut. Does not belong here: arithmetic. A
+Belongs here: how many threads there are, where time is cut, and steps that take every cell by itself.
+Does not belong here: windows (``rolling``). A
 value depends on its own window alone, to the byte, so where the cuts lie can't be seen in it; the
 work itself has to leave Python (kernels without the interpreter's lock, numpy's loops).
 """
@@ -13,8 +14,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from itertools import pairwise
 
+import numpy as np
+
+from regime_pipeline.numerics.conventions import FloatPanel
+
 LEAST_CELLS = 60_000
 """Cells of a stretch: fewer take less time than to start a thread for them."""
+SLAB_CELLS = 65_536
+"""Cells of a slab: smaller ones would hand the interpreter to and fro between the threads."""
 
 
 def threads() -> int:
@@ -77,3 +84,32 @@ def in_stretches(
         wait(waiting)
     for done in waiting:
         done.result()
+
+
+def each_cell(
+    function: Callable[..., object],
+    *panels: FloatPanel,
+    out: FloatPanel | None = None,
+) -> FloatPanel:
+    """``function(*slabs, out=slab)`` over slabs of rows of panels of one shape.
+
+    For steps that take every cell by itself: numpy's functions, or several of them in place. The
+    panel ``out``, by default a new one, is returned.
+    """
+    found = np.empty_like(panels[0]) if out is None else out
+    length = len(found)
+    width = found.size // max(length, 1)
+    rows = max(1, SLAB_CELLS // max(width, 1))
+
+    def stretch(first: int, stop: int) -> None:
+        for row in range(first, stop, rows):
+            slab = slice(row, min(stop, row + rows))
+            function(*(panel[slab] for panel in panels), out=found[slab])
+
+    in_stretches(stretch, length, width)
+    return found
+
+
+def log_ratio(numerator: FloatPanel, denominator: FloatPanel, *, out: FloatPanel) -> FloatPanel:
+    """Natural log of a quotient, for :func:`each_cell`."""
+    return np.log(np.divide(numerator, denominator, out=out), out=out)

@@ -13,9 +13,8 @@ import numpy.typing as npt
 
 from regime_pipeline.catalogue.fields.regimes import LABELS
 from regime_pipeline.market.candles import FRAME_HOURS, Bars
-from regime_pipeline.numerics.cells import each_cell, log_ratio
-from regime_pipeline.numerics.conventions import RELATIVE_DISPERSION
-from regime_pipeline.numerics.panel import FloatPanel
+from regime_pipeline.numerics.conventions import RELATIVE_DISPERSION, FloatPanel
+from regime_pipeline.numerics.stretches import each_cell, log_ratio
 from regime_pipeline.settings import TimeframeParams
 
 IGNITION, COOLING, CHOP, NEUTRAL = range(len(LABELS))
@@ -106,7 +105,7 @@ def efficiency(close: FloatPanel, k: int) -> FloatPanel:
 
     Null without both end closes, with more than two of the k bars missing, or on a path of 0.
     """
-    from regime_pipeline.numerics.rolling import efficiency_ratio
+    from regime_pipeline.numerics.efficiency import efficiency_ratio
 
     return efficiency_ratio(close, k, k - ALLOWED_GAPS)
 
@@ -122,7 +121,7 @@ def log_range(high: FloatPanel, low: FloatPanel, k: int) -> FloatPanel:
 
 def heat(trend: FloatPanel, volume: FloatPanel) -> FloatPanel:
     """100 Phi((|trend_z| + max(volume_z, 0)) / 2 - 0.5); null when either is."""
-    from regime_pipeline.numerics.normal import phi
+    from regime_pipeline.numerics.probability import phi
 
     return 100.0 * phi((np.abs(trend) + np.maximum(volume, 0.0)) / 2.0 - 0.5)
 

@@ -15,10 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from regime_pipeline.numerics.conventions import INSUFFICIENT, ZERO_DISPERSION
-from regime_pipeline.numerics.normal import phi
+from regime_pipeline.numerics.conventions import INSUFFICIENT, ZERO_DISPERSION, FloatPanel
 from regime_pipeline.numerics.order_statistics import rolling_median
-from regime_pipeline.numerics.panel import FloatPanel
+from regime_pipeline.numerics.probability import phi
 from regime_pipeline.numerics.rolling import lagged_z, rolling_count, rolling_scaled_sum
 from regime_pipeline.signals import momentum as maths
 from regime_pipeline.signals.scores import Z_CLIP, score_of

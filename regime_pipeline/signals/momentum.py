@@ -15,8 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from regime_pipeline.numerics.compiled import kernel
-from regime_pipeline.numerics.conventions import CodePanel
-from regime_pipeline.numerics.panel import FloatPanel
+from regime_pipeline.numerics.conventions import CodePanel, FloatPanel
 from regime_pipeline.numerics.rolling import rolling_count
 
 DECAY = 0.94

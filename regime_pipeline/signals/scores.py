@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from regime_pipeline.numerics.panel import FloatPanel
+from regime_pipeline.numerics.conventions import FloatPanel
 
 BULLISH_FROM, BEARISH_TO = 55.0, 45.0
 Z_CLIP = 4.0
@@ -19,7 +19,7 @@ Z_CLIP = 4.0
 
 def score_of(z: FloatPanel, *, clip: float = Z_CLIP) -> FloatPanel:
     """The standard map of a z to 0-100: ``100 Phi(clip(z))``, 50 neutral."""
-    from regime_pipeline.numerics.normal import phi  # scipy: not at import of the definitions
+    from regime_pipeline.numerics.probability import phi  # scipy: not at import of the definitions
 
     return 100.0 * phi(np.clip(z, -clip, clip))
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from regime_pipeline.correlation import kernels
-from regime_pipeline.numerics import stretches
+from regime_pipeline.numerics import pairwise, stretches
+from regime_pipeline.numerics.ranks import rolling_spearman, spearman_rows
 
 SYMBOLS = 5
 PAIRS = list(itertools.combinations(range(SYMBOLS), 2))
@@ -39,7 +40,7 @@ def _window(x: np.ndarray, pair: tuple[int, int], t: int, window: int) -> tuple[
 def test_spearman_is_scipys_pairwise_complete(holes: float) -> None:
     x = _returns(260, seed=1, holes=holes)
     window, min_obs, first = 60, 45, 59
-    rho, n = kernels.rolling_spearman(x, window, min_obs, first, x.shape[1])
+    rho, n = rolling_spearman(x, window, min_obs, first, x.shape[1])
     nulls = 0
     for p, pair in enumerate(PAIRS):
         for t in range(first, x.shape[1], 3):
@@ -58,7 +59,7 @@ def test_spearman_is_scipys_pairwise_complete(holes: float) -> None:
 def test_pearson_is_numpys_pairwise_complete(holes: float) -> None:
     x = _returns(700, seed=2, holes=holes)
     window, min_obs, first = 60, 45, 70
-    rho, codes = kernels.rolling_pearson(x, window, min_obs, 3, first)
+    rho, codes = pairwise.rolling_pearson(x, window, min_obs, 3, first)
     for p, pair in enumerate(PAIRS):
         for t in range(first, x.shape[1], 7):
             a, b = _window(x, pair, t, window)
@@ -74,11 +75,11 @@ def test_pearson_of_a_constant_side_is_null_however_the_constant_rounds() -> Non
     x = _returns(200, seed=3, holes=0.0)
     x[1, :] = 0.1 + 0.2  # not representable: its computed sd is rounding noise, not zero
     x[2, :] = 0.0
-    rho, codes = kernels.rolling_pearson(x, 60, 45, 3, 190)
+    rho, codes = pairwise.rolling_pearson(x, 60, 45, 3, 190)
     touched = [p for p, pair in enumerate(PAIRS) if 1 in pair or 2 in pair]
     assert np.isnan(rho[touched]).all()
     assert (codes[touched] == 2).all()
-    ranks, _ = kernels.rolling_spearman(x, 60, 45, 190, 200)
+    ranks, _ = rolling_spearman(x, 60, 45, 190, 200)
     assert np.isnan(ranks[touched]).all()
     others = [p for p in range(len(PAIRS)) if p not in touched]
     assert np.isfinite(rho[others]).all()
@@ -93,7 +94,7 @@ def test_ewma_is_the_plain_weighted_sum() -> None:
     window, half_life, first = 150, 20, 200
     usable = np.ones(x.shape, bool)
     decay = _decay(window, half_life)
-    out = kernels.ewma_correlation(x, usable, window, 20, 17, first, decay)
+    out = pairwise.ewma_correlation(x, usable, window, 20, 17, first, decay)
     for p, pair in enumerate(PAIRS):
         for t in range(first, 420, 11):
             a, b = (x[s, t - window + 1 : t + 1] for s in pair)
@@ -181,9 +182,9 @@ def test_values_do_not_depend_on_where_the_array_begins(skip: int, holes: float)
     def spearman(
         x: np.ndarray, window: int, min_obs: int, _: int, first: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        return kernels.rolling_spearman(x, window, min_obs, first, x.shape[1])
+        return rolling_spearman(x, window, min_obs, first, x.shape[1])
 
-    for kernel in (spearman, kernels.rolling_pearson):
+    for kernel in (spearman, pairwise.rolling_pearson):
         whole = kernel(x, window, 100, 1000, first)
         part = kernel(late, window, 100, 1000 + skip, first - skip)
         for one, other in zip(whole, part, strict=True):
@@ -193,8 +194,8 @@ def test_values_do_not_depend_on_where_the_array_begins(skip: int, holes: float)
         tail = kernel(alone, window, 100, 1000 + begin, window)
         assert np.ascontiguousarray(whole[0][:, :60]).tobytes() == tail[0].tobytes()
     usable, decay = np.ones(x.shape, bool), _decay(window, 20)
-    whole_ewma = kernels.ewma_correlation(x, usable, window, 50, 1000, first, decay)
-    part_ewma = kernels.ewma_correlation(
+    whole_ewma = pairwise.ewma_correlation(x, usable, window, 50, 1000, first, decay)
+    part_ewma = pairwise.ewma_correlation(
         late, usable[:, skip:].copy(), window, 50, 1000 + skip, first - skip, decay
     )
     assert whole_ewma.tobytes() == part_ewma.tobytes()
@@ -211,9 +212,9 @@ def test_values_do_not_depend_on_the_number_of_threads(
 
     def everything() -> list[bytes]:
         found = (
-            *kernels.rolling_pearson(x, window, 40, 1_003, 401),
-            *kernels.rolling_spearman(x, window, 40, 401, 900),
-            kernels.ewma_correlation(x, usable, window, 40, 1_003, 401, decay),
+            *pairwise.rolling_pearson(x, window, 40, 1_003, 401),
+            *rolling_spearman(x, window, 40, 401, 900),
+            pairwise.ewma_correlation(x, usable, window, 40, 1_003, 401, decay),
         )
         return [part.tobytes() for part in found]
 
@@ -244,10 +245,10 @@ def test_pearson_and_ewma_know_only_their_window(
     usable, decay = np.ones(x.shape, bool), _decay(window, 9)
 
     def both(x: np.ndarray, anchor: int) -> tuple[np.ndarray, ...]:
-        ewma = kernels.ewma_correlation(
+        ewma = pairwise.ewma_correlation(
             x, usable[:, : x.shape[1]], window, 20, anchor, first, decay
         )
-        return (*kernels.rolling_pearson(x, window, 20, anchor, first), ewma)
+        return (*pairwise.rolling_pearson(x, window, 20, anchor, first), ewma)
 
     for whole, part, spiked in zip(
         both(x, anchor), both(late, anchor + start), both(other, anchor), strict=True
@@ -263,8 +264,8 @@ def test_pearson_shares_moments_between_whole_symbols_without_a_change_of_bits()
     holed[:, 250] = (
         np.nan
     )  # the general way from here on, for windows that do not hold the hole too
-    one, codes = kernels.rolling_pearson(x, 100, 70, 17, 150)
-    other, other_codes = kernels.rolling_pearson(holed, 100, 70, 17, 150)
+    one, codes = pairwise.rolling_pearson(x, 100, 70, 17, 150)
+    other, other_codes = pairwise.rolling_pearson(holed, 100, 70, 17, 150)
     clear = np.r_[0:100, 200 : one.shape[1]]
     assert np.ascontiguousarray(one[:, clear]).tobytes() == other[:, clear].tobytes()
     assert np.array_equal(codes[:, clear], other_codes[:, clear])
@@ -349,17 +350,17 @@ def test_each_row_answers_like_a_machine_begun_afresh_before_it(seed: int) -> No
 @pytest.mark.parametrize("holes", [0.0, 0.03])
 def test_chosen_rows_have_the_numbers_of_the_whole_sweep(holes: float) -> None:
     x = _returns(700, seed=8, holes=holes)
-    every, counts = kernels.rolling_spearman(x, 96, 70, 95, 700)
+    every, counts = rolling_spearman(x, 96, 70, 95, 700)
     # neighbours slide, gaps are sorted anew; ties and holes on both ways
     rows = np.array([95, 96, 99, 150, 151, 163, 400, 401, 402, 690, 699])
     wanted = np.random.default_rng(0).random((len(PAIRS), rows.size)) < 0.6
-    some, n = kernels.spearman_rows(x, 96, 70, rows, wanted)
+    some, n = spearman_rows(x, 96, 70, rows, wanted)
     assert np.array_equal(some[wanted], every[:, rows - 95][wanted], equal_nan=True)
     assert np.array_equal(n[wanted], counts[:, rows - 95][wanted])
     assert np.isnan(some[~wanted]).all()
-    chosen = kernels.all_pairs(SYMBOLS)[[1, 4]]
-    part, codes = kernels.pearson_rows(x, 96, 70, 3, 300, chosen)
-    whole, all_codes = kernels.rolling_pearson(x, 96, 70, 3, 300)
+    chosen = pairwise.all_pairs(SYMBOLS)[[1, 4]]
+    part, codes = pairwise.pearson_rows(x, 96, 70, 3, 300, chosen)
+    whole, all_codes = pairwise.rolling_pearson(x, 96, 70, 3, 300)
     assert part.tobytes() == whole[[1, 4]].tobytes()
     assert codes.tobytes() == all_codes[[1, 4]].tobytes()
 

@@ -11,7 +11,7 @@ import pytest
 from regime_pipeline.catalogue.frames import conform, empty, validate
 from regime_pipeline.catalogue.registry import FIELDS, TABLES, table
 from regime_pipeline.market.proxies import proxies_1h
-from regime_pipeline.numerics.normal import phi
+from regime_pipeline.numerics.probability import phi
 from regime_pipeline.windows import Grid, Window, utc
 
 SYMBOL = "BTC/USDT"

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from regime_pipeline.numerics import rolling
 from regime_pipeline.numerics.conventions import INPUT_NULL, OK, ZERO_DISPERSION
-from regime_pipeline.numerics.normal import phi
+from regime_pipeline.numerics.efficiency import efficiency_ratio
+from regime_pipeline.numerics.probability import phi
 from regime_pipeline_tests.numerics.windows import (
     MIN,
     QUICKLY,
@@ -62,7 +63,7 @@ BLOCKS = {
     "max": lambda x, a: rolling.rolling_max(x, W, 5),
     "min": lambda x, a: rolling.rolling_min(x, W, 5, lag=1),
     "count": lambda x, a: rolling.rolling_count(x, W, 5),
-    "efficiency": lambda x, a: rolling.efficiency_ratio(x, W, 5),
+    "efficiency": lambda x, a: efficiency_ratio(x, W, 5),
 }
 
 
@@ -124,7 +125,7 @@ def test_a_constant_window_is_exact_wherever_the_border_lies() -> None:
 
 def test_efficiency_is_the_net_move_over_the_path_of_the_closes_that_are_there() -> None:
     x = panel(9, rows=1_100, holes=0.08)
-    got = rolling.efficiency_ratio(x, 10, 8)
+    got = efficiency_ratio(x, 10, 8)
     seen = 0
     for h in range(10, x.shape[0]):
         for s in range(x.shape[1]):

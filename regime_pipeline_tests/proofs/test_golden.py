@@ -38,12 +38,13 @@ from regime_pipeline.catalogue import table
 from regime_pipeline.catalogue.fields.features import VOL_REGIMES
 from regime_pipeline.catalogue.fields.signals import FACTORS
 from regime_pipeline.catalogue.frames import conform
-from regime_pipeline.correlation import kernels
 from regime_pipeline.correlation.asset_correlations import classify_drop, judge
 from regime_pipeline.features import volatility_machine
 from regime_pipeline.features.funding_anomalies import extreme_level, funding_prints
 from regime_pipeline.features.liquidation_cascades import liquidation_cascades
 from regime_pipeline.market.funding import funding
+from regime_pipeline.numerics import pairwise
+from regime_pipeline.numerics.ranks import rolling_spearman
 from regime_pipeline.providers.books import snapshot
 from regime_pipeline.providers.decode import Context
 from regime_pipeline.providers.okx.series import parse_accounts
@@ -222,10 +223,10 @@ def test_a_constant_series_has_no_correlation(constant: float) -> None:
     """Null: not 0, not 1, and no error."""
     moving = np.random.default_rng(1).normal(size=400)
     both = np.ascontiguousarray([np.full(400, constant), moving])
-    pearson, _ = kernels.rolling_pearson(both, 168, 140, 0, 200)
-    ranks, _ = kernels.rolling_spearman(both, 168, 140, 200, 400)
+    pearson, _ = pairwise.rolling_pearson(both, 168, 140, 0, 200)
+    ranks, _ = rolling_spearman(both, 168, 140, 200, 400)
     assert np.isnan(pearson).all() and np.isnan(ranks).all()
-    alike, _ = kernels.rolling_pearson(np.ascontiguousarray([moving, moving]), 168, 140, 0, 200)
+    alike, _ = pairwise.rolling_pearson(np.ascontiguousarray([moving, moving]), 168, 140, 0, 200)
     assert np.allclose(alike, 1.0)
 
 

@@ -24,7 +24,7 @@ from regime_pipeline.features import (
     volatility_outlook,
     volatility_regimes,
 )
-from regime_pipeline.numerics import order_statistics, rolling, tails
+from regime_pipeline.numerics import order_statistics, pairwise, rolling, tails
 from regime_pipeline.quality import prices
 from regime_pipeline.regimes import timeframe_regimes
 from regime_pipeline.signals import momentum
@@ -435,7 +435,7 @@ def _itself_included(_: Any, x: np.ndarray, window: int, min_obs: int, **k: Any)
 
 def _base_of_now(monkeypatch: pytest.MonkeyPatch) -> None:
     """The baseline ends with the row instead of a week before it."""
-    original = correlation_kernels.rolling_pearson
+    original = pairwise.rolling_pearson
     seen: list[np.ndarray] = []
 
     def pearson(returns: np.ndarray, *args: int) -> Any:
@@ -443,7 +443,7 @@ def _base_of_now(monkeypatch: pytest.MonkeyPatch) -> None:
         whole = max(seen[-2:], key=lambda r: r.shape[1])
         return original(whole, *args[:-1], args[-1] + whole.shape[1] - returns.shape[1])
 
-    monkeypatch.setattr(correlation_kernels, "rolling_pearson", pearson)
+    monkeypatch.setattr(pairwise, "rolling_pearson", pearson)
 
 
 PRESENT = (

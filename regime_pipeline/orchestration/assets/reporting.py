@@ -24,10 +24,10 @@ import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DbtCliResource, dbt_assets
 from packaging.version import Version
 
+from regime_pipeline.orchestration import dbt_profile
 from regime_pipeline.orchestration.instance import ROOT, environment, venv_program
 from regime_pipeline.orchestration.metadata import OWNERS
 from regime_pipeline.orchestration.partitions import COMPUTE, DAILY, as_window, owed
-from regime_pipeline.reporting import dbt as reporting_dbt
 from regime_pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class _QuickDbt(DbtCliResource):
 
 def dbt_environment(platform: Platform, window: Window) -> dict[str, str]:
     """What the dbt profile and the models read: the database and the window."""
-    return reporting_dbt.environment(platform.database, window)
+    return dbt_profile.environment(platform.database, window)
 
 
 def reporting_assets() -> dg.AssetsDefinition:

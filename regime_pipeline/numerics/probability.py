@@ -1,12 +1,21 @@
-"""Intervals of proportions. Nothing about what is counted."""
+"""Distribution functions and intervals that several features share.
+
+Belongs here: the normal distribution, intervals of proportions. Does not belong here: what is counted.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import ndtr
 
 Z_95 = 1.959963984540054
 """Upper 2.5 % point of the standard normal."""
+
+
+def phi(x: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """P(Z <= x) for a standard normal Z, elementwise; NaN stays NaN."""
+    return np.asarray(ndtr(np.asarray(x, dtype="float64")), dtype="float64")
 
 
 def wilson(
@@ -22,6 +31,3 @@ def wilson(
         centre = (p + spread / 2.0) / (1.0 + spread)
         half = np.sqrt(p * (1.0 - p) * spread + spread * spread / 4.0) / (1.0 + spread)
     return np.maximum(centre - half, 0.0), np.minimum(centre + half, 1.0)
-
-
-__all__ = ["wilson"]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from regime_pipeline.numerics.proportions import wilson
+from regime_pipeline.numerics.probability import wilson
 
 
 @pytest.mark.parametrize(
