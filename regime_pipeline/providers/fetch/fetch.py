@@ -50,14 +50,14 @@ from regime_pipeline.providers.errors import (
     UnknownSymbol,
 )
 from regime_pipeline.providers.http import MAX_WAIT_S, HttpClient, Reply
-from regime_pipeline.providers.plan import Feed, PageSpan, segments, walk
+from regime_pipeline.providers.paging import Newest, PageSpan
 from regime_pipeline.providers.registry import (
     ARCHIVE,
     SOURCES,
     is_left_out,
     sources_of,
 )
-from regime_pipeline.providers.source import Source
+from regime_pipeline.providers.source import Feed, Source
 from regime_pipeline.providers.symbols import VenueSymbol, names_over, to_venue
 from regime_pipeline.providers.symbols import split as split_symbol
 from regime_pipeline.providers.trades import hourly, whole_hours
@@ -333,7 +333,7 @@ class _SourceRun:
             return []
         retention = stream.feed.retention if self._walls else None
         wall = None if retention is None else _ceil_hour(self._now - retention + WALL_MARGIN)
-        stream.inside, stream.beyond = segments(stream.window, stream.feed.paging, wall)
+        stream.inside, stream.beyond = stream.feed.paging.segments(stream.window, wall)
         if stream.beyond:
             stream.probing = True
             return [*stream.inside, stream.beyond.pop(0)]
@@ -379,7 +379,7 @@ class _SourceRun:
                 self._stopped = self._stopped or error
 
     def _walk(self, stream: _Stream, segment: Window, pages: list[_Page]) -> None:
-        steps = walk(segment, stream.feed.paging, self._now)
+        steps = stream.feed.paging.pages(segment, self._now)
         fixed = stream.feed.params(stream.symbol or VenueSymbol("", ""))
         try:
             asked = next(steps)
@@ -727,7 +727,7 @@ def _summed(frame: pd.DataFrame, stream: _Stream, common: _Stamping) -> pd.DataF
         raise_for = f"symbol: {other!r:.40} among the trades"
         frame["reason"] = frame["reason"].fillna(raise_for)
     covered = stream.window
-    if stream.feed.paging.kind == "single":  # the newest trades, however far they reach back
+    if isinstance(stream.feed.paging, Newest):  # the newest trades, however far they reach back
         first = frame["ts"].min()
         begin = covered.end if first is pd.NaT else max(covered.start, first.to_pydatetime())
         covered = Window(min(begin, covered.end), covered.end)
