@@ -77,7 +77,14 @@ def quality(
 
 
 def report(
-    first: FromOption = None,
+    first: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="First day shown, YYYY-MM-DD. Only what is stored is shown; nothing is fetched.",
+            show_default=False,
+        ),
+    ] = None,
     last: ToOption = None,
     symbols: SymbolsOption = None,
     data: DataOption = None,
@@ -126,7 +133,8 @@ def doctor(data: DataOption = None, as_json: JsonOption = False) -> None:
 
     Exits with 0 when everything that is needed is fine, with 1 otherwise.
     """
-    from regime_pipeline.providers.limits.gate import PostgresStore, gate_for
+    from regime_pipeline.providers.limits.gate import gate_for
+    from regime_pipeline.providers.limits.store import PostgresStore
     from regime_pipeline.reporting.doctor import examine, print_diagnosis, to_json
 
     settings, database, checks = _open_for_doctor(data)

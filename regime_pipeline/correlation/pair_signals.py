@@ -17,8 +17,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from regime_pipeline.catalogue.derivation import derives, reach_of, reads
+from regime_pipeline.catalogue.fields.common import STATUS_CODES
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.correlation.frames import flags, integers, nothing, shape, texts
+from regime_pipeline.market.candles import CLOSES
 from regime_pipeline.numerics.panel import to_panel
 from regime_pipeline.settings import PairParams, method_version
 from regime_pipeline.windows import HOUR, Grid, Window
@@ -26,7 +28,6 @@ from regime_pipeline.windows import HOUR, Grid, Window
 METHOD = "pair_signals/1"
 WINDOW, WINDOW_MIN = 2160, 1800
 
-_STATUS = ("ok", "partial", "missing", "insufficient_history", "not_applicable")
 _REASONS = (
     "no_mean_reversion",
     "close_missing",
@@ -41,7 +42,7 @@ Floats = npt.NDArray[np.float64]
 # 90 d before the midnight of the first hour, which may lie up to 23 h before it.
 @derives(
     "correlation.pair_signals",
-    candles_1h=reads("market.candles_1h", "91d", where={"market": "spot"}),
+    candles_1h=reads("market.candles_1h", "91d", where={"market": "spot"}, columns=CLOSES),
     params="params.pairs",
 )
 def pair_signals(candles_1h: pd.DataFrame, *, grid: Grid, params: PairParams) -> pd.DataFrame:
@@ -173,7 +174,7 @@ def _frame(
         "is_cointegrated": flags(values["together"], values["tested"]),
         "pair_signal": texts(values["signal"], _SIGNALS),
         "n_obs": integers(values["n_obs"]),
-        "status": texts(values["status"], _STATUS),
+        "status": texts(values["status"], STATUS_CODES),
         "reason": texts(values["reason"], _REASONS),
         "source_tier": integers(values["tier"]),
         "method_version": texts(np.zeros(len(pairs) * owed, np.int8), (version,)),
