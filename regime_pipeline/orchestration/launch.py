@@ -27,6 +27,7 @@ from regime_pipeline.catalogue import TABLES, table
 from regime_pipeline.orchestration import freshness, history
 from regime_pipeline.orchestration.assets.alerts import REPLAY_TAG
 from regime_pipeline.orchestration.assets.raw import FROM_FILES, open_calls
+from regime_pipeline.orchestration.assets.reporting import PROJECT, project_digest
 from regime_pipeline.orchestration.build import all_assets, build_definitions
 from regime_pipeline.orchestration.instance import instance_for
 from regime_pipeline.orchestration.jobs import part_of
@@ -169,7 +170,7 @@ def run_pipeline(
         launch.fetch(starts, sources=sources, refetch=False)
         launch.derive(starts, recompute=recompute)
         if reports:
-            launch.run("report", REPORTING, window)
+            launch.report_tables()
     return launch.report
 
 
@@ -367,6 +368,13 @@ class _Launch:
         tags[freshness.FROM_TAG] = todo.start.isoformat()
         tags[freshness.TO_TAG] = owed(todo, now).end.isoformat()
         self.run("derive", DERIVED, todo, tags=tags)
+
+    def report_tables(self) -> None:
+        """The reporting tables over the window, unless nothing that they read has changed."""
+        window = owed(self.window, self.platform.clock.now())
+        of = f"{project_digest(PROJECT)}:{window.start.isoformat()}..{window.end.isoformat()}"
+        if not freshness.reports_stand(self._instance, of, harmless=(RAW, REPORTING)):
+            self.run("report", REPORTING, self.window, tags={freshness.OF_TAG: of})
 
     # ---------------------------------------------------------------- one run
 

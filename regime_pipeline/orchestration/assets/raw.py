@@ -80,7 +80,7 @@ def raw_asset(item: Table) -> dg.AssetsDefinition:
     def fetch_raw(context):  # type: ignore[no-untyped-def]
         platform: Platform = context.resources.platform
         window = as_window(context.partition_time_window).clipped(platform.clock.now())
-        return _fetched(context, platform, context.resources.scope, item, window)
+        return fetched(context.run_id, platform, context.resources.scope, item, window)
 
     return fetch_raw
 
@@ -98,13 +98,25 @@ def _plausibility_spec(item: Table) -> list[dg.AssetCheckSpec]:
     ]
 
 
-def _fetched(
-    context: dg.AssetExecutionContext,
+def fetched(
+    run_id: str,
     platform: Platform,
     scope: Scope,
     item: Table,
     window: Window,
 ) -> dg.MaterializeResult:
+    """Ask for a window of a raw table, store what came, and tell how it went.
+
+    Args:
+        run_id: kept in the bookkeeping of every row.
+        platform: warehouse, settings and clock.
+        scope: what the request is narrowed to.
+        item: the table.
+        window: the days, up to now.
+
+    Raises:
+        dg.Failure: no configured source serves the table, or real prices would reach other data.
+    """
     from regime_pipeline.providers.errors import NoSourceError
     from regime_pipeline.providers.fetch.fetch import fetch
 
@@ -141,7 +153,7 @@ def _fetched(
             except NoSourceError as error:
                 raise dg.Failure(description=str(error), allow_retries=False) from error
             result = platform.warehouse.merge(
-                item.full_name, got.frame, mode="upsert", run_id=context.run_id
+                item.full_name, got.frame, mode="upsert", run_id=run_id
             )
             platform.written(item.full_name, len(got.frame), result)
             strange.append(suspicion.suspicious(platform, item, piece, got.frame))
@@ -149,11 +161,11 @@ def _fetched(
                 counts[name] += getattr(result, name)
             quarantined += len(got.quarantined)
             platform.warehouse.quarantine(
-                item.full_name, got.quarantined, source=None, run_id=context.run_id
+                item.full_name, got.quarantined, source=None, run_id=run_id
             )
-            platform.warehouse.record("ops.payloads", got.payloads, run_id=context.run_id)
+            platform.warehouse.record("ops.payloads", got.payloads, run_id=run_id)
             replies.append(got.payloads)
-            platform.warehouse.record("ops.fetch_log", got.log, run_id=context.run_id)
+            platform.warehouse.record("ops.fetch_log", got.log, run_id=run_id)
             log = got.log if log.empty else pd.concat([log, got.log], ignore_index=True)
             sample = got.frame if len(got.frame) else sample
     _tell_refusals(platform, log)
