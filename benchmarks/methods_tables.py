@@ -19,10 +19,9 @@ import pandas as pd
 
 from benchmarks.worlds import RECORDED, History, null_candles, recorded
 from regime_pipeline.alerts.events import market_events
-from regime_pipeline.catalogue.false_alarms import ADVERTISED, CALIBRATION_SEED
 from regime_pipeline.catalogue.fields.regimes import FRAMES, LABELS
 from regime_pipeline.correlation.asset_correlations import correlations
-from regime_pipeline.evaluation.page import hours_text, rate_text, share_text
+from regime_pipeline.evaluation.false_alarms import ADVERTISED, CALIBRATION_SEED
 from regime_pipeline.evaluation.scenes import Result, count, run
 from regime_pipeline.evaluation.scoring import Tally
 from regime_pipeline.features.funding_anomalies import funding_anomalies, funding_prints
@@ -30,6 +29,7 @@ from regime_pipeline.features.funding_outcomes import funding_outcomes
 from regime_pipeline.features.liquidation_cascades import liquidation_cascades
 from regime_pipeline.features.volatility_regimes import volatility_regimes
 from regime_pipeline.regimes.timeframe_regimes import timeframe_regimes
+from regime_pipeline.reporting.formats import hours_text, rate_text, share_text
 from regime_pipeline.settings import Params
 from regime_pipeline.windows import Grid, Window, utc
 

@@ -8,15 +8,38 @@ stands in for missing data.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 import re
+from collections.abc import Mapping
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    create_model,
+    field_validator,
+)
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    InitSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from regime_pipeline.connections import CONNECTIONS
 
 DEFAULT_SYMBOLS = (
     "BTC/USDT",
@@ -174,11 +197,119 @@ class Params(_Section):
     quality: QualityParams = QualityParams()
 
 
+_WEBHOOKS = "webhooks_"
+
+
+class _Webhooks(PydanticBaseSettingsSource):
+    """The variables ``WEBHOOKS_...`` of an environment, a file or a call, as the field ``webhooks``."""
+
+    def __init__(
+        self, settings_cls: type[BaseSettings], source: PydanticBaseSettingsSource
+    ) -> None:
+        super().__init__(settings_cls)
+        found: Mapping[str, Any] = {}
+        if isinstance(source, EnvSettingsSource):
+            found = source.env_vars
+        elif isinstance(source, InitSettingsSource):
+            found = source.init_kwargs
+        named = {k.upper(): v for k, v in found.items() if k.lower().startswith(_WEBHOOKS)}
+        self._found = {k: v for k, v in named.items() if v is not None}
+
+    def get_field_value(
+        self,
+        field: FieldInfo,  # noqa: ARG002 - the library's signature
+        field_name: str,
+    ) -> tuple[Any, str, bool]:
+        """The variables, for their field; nothing for another."""
+        return (self._found if field_name == "webhooks" else None), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """The field's value, or nothing."""
+        return {"webhooks": self._found} if self._found else {}
+
+
+def urls_in(text: SecretStr) -> list[str]:
+    """The URLs of a variable that may hold several, separated by commas or white space."""
+    return [u for u in re.split(r"[\s,]+", text.get_secret_value()) if u]
+
+
+def _url_fault(url: str) -> str | None:
+    """Why a URL cannot be called whoever is behind it, or None; the URL itself is not repeated."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return "has no valid port or host"
+    if parts.scheme not in ("http", "https"):
+        return "does not begin with https:// or http://"
+    if not parts.hostname or port == 0:
+        return "has no valid port or host"
+    if "@" in parts.netloc:
+        return "carries user information; a receiver is told apart by its path or its signature"
+    return None
+
+
+def secret_fault(text: str) -> str | None:
+    """Why a text is no signing secret, or None: strict base64 of 24 to 64 bytes after ``whsec_``."""
+    key = text.removeprefix("whsec_").encode("ascii", "replace")
+    try:
+        decoded = base64.b64decode(key, validate=True)
+    except binascii.Error:
+        decoded = b""
+    # decoding takes superfluous padding; whoever verifies elsewhere might not
+    if 24 <= len(decoded) <= 64 and base64.b64encode(decoded) == key:
+        return None
+    return (
+        "is no signing secret: it must be `whsec_` and 24 to 64 random bytes in base64. "
+        'Make one with  echo "whsec_$(openssl rand -base64 32)"'
+    )
+
+
 def _env(*names: str) -> AliasChoices:
     return AliasChoices(*names, *(n.lower() for n in names))
 
 
-class Settings(BaseSettings):
+def _real_secret(value: SecretStr | None) -> SecretStr | None:
+    if value is None or not value.get_secret_value().strip():
+        return None
+    text = value.get_secret_value()
+    if text != text.strip() or not (text.isprintable() and text.isascii()):
+        raise ValueError("a key has white space or characters that no key has")
+    if text.lower() in _PLACEHOLDERS or _PLACEHOLDER.match(text):
+        raise ValueError("a key is still a placeholder; set the real one or leave it unset")
+    return value
+
+
+def _blank_is_unset(value: str | None) -> str | None:
+    return value.strip() or None if value is not None else None
+
+
+Key = Annotated[SecretStr | None, AfterValidator(_real_secret)]
+"""A secret; a blank one is none, a placeholder is refused."""
+Address = Annotated[str | None, AfterValidator(_blank_is_unset)]
+"""A base URL that may be unset."""
+
+
+def _provider_fields() -> dict[str, Any]:
+    """Fields of the addresses and keys in :data:`~regime_pipeline.connections.CONNECTIONS`."""
+    fields: dict[str, Any] = {}
+    for row in CONNECTIONS.values():
+        fields[row.url_setting] = (
+            str if row.url else Address,
+            Field(row.url, validation_alias=_env(*row.url_env), description=row.about),
+        )
+        if row.key_setting:
+            fields[row.key_setting] = (Key, Field(None, validation_alias=_env(*row.key_env)))
+    return fields
+
+
+if TYPE_CHECKING:
+    _Providers = BaseSettings
+else:
+    _Providers = create_model("_Providers", __base__=BaseSettings, **_provider_fields())
+
+
+class Settings(_Providers):
     """All settings, read from the environment and ``.env`` (see ``docs/operate.md``)."""
 
     model_config = SettingsConfigDict(
@@ -209,6 +340,11 @@ class Settings(BaseSettings):
         "system", description="`system`, or an ISO instant at which time stands still"
     )
 
+    event_days: int = Field(
+        30, ge=1, description="days after which a finished run's events go, but for the newest"
+    )
+    run_days: int = Field(90, ge=1, description="days after which a finished run goes as well")
+
     # what is watched
     symbols: Annotated[tuple[str, ...], NoDecode] = DEFAULT_SYMBOLS
     start_date: date = Field(date(2019, 9, 1), description="first partition")
@@ -234,89 +370,18 @@ class Settings(BaseSettings):
         description="the one provider behind each kind of sentiment in market.sentiment_1h",
     )
     sources: Annotated[tuple[str, ...], NoDecode] = Field(
-        (
-            "binance",
-            "binance_futures",
-            "okx",
-            "bybit",
-            "coinglass",
-            "alternative_me",
-            "coinapi",
-            "lunarcrush",
-            "whale_alert",
-            "sentiment",
-            "liquidation_service",
-            "news",
-            "dashboard",
-            "binance_archive",
-        ),
+        tuple(row.name for row in CONNECTIONS.values() if row.by_default),
         description="providers that are asked; leave one out to switch it off. One whose key or "
         "address is unset is off by itself, and the fetch log says so",
     )
     params: Params = Params()
 
-    # providers (names as the replaced systems had them)
-    binance_api_url: str = Field(
-        "https://api.binance.com",
-        validation_alias=_env("BINANCE_API_URL", "REGIME_BINANCE_API_URL"),
-    )
-    binance_us_api_url: str = Field(
-        "https://api.binance.us", validation_alias=_env("BINANCE_US_API_URL")
-    )
-    binance_futures_api_url: str = Field(
-        "https://fapi.binance.com", validation_alias=_env("BINANCE_FUTURES_API_URL")
-    )
-    okx_api_url: str = Field("https://www.okx.com", validation_alias=_env("OKX_API_URL"))
-    bybit_api_url: str = Field("https://api.bybit.com", validation_alias=_env("BYBIT_API_URL"))
-    coinglass_api_url: str = Field(
-        "https://open-api-v4.coinglass.com", validation_alias=_env("COINGLASS_API_URL")
-    )
-    alternative_me_api_url: str = Field(
-        "https://api.alternative.me", validation_alias=_env("ALTERNATIVE_ME_API_URL")
-    )
-    coinglass_api_key: SecretStr | None = Field(None, validation_alias=_env("COINGLASS_API_KEY"))
-    coinapi_api_url: str = Field(
-        "https://rest.coinapi.io", validation_alias=_env("COINAPI_URL", "COINAPI_API_URL")
-    )
-    coinapi_key: SecretStr | None = Field(
-        None, validation_alias=_env("COINAPI_KEY", "COINAPI_API_KEY")
-    )
-    lunarcrush_api_url: str = Field(
-        "https://lunarcrush.com/api4", validation_alias=_env("LUNARCRUSH_API_URL")
-    )
-    lunarcrush_api_key: SecretStr | None = Field(None, validation_alias=_env("LUNARCRUSH_API_KEY"))
-    whale_alert_api_url: str = Field(
-        "https://api.whale-alert.io", validation_alias=_env("WHALE_ALERT_API_URL")
-    )
-    whale_alert_api_key: SecretStr | None = Field(
-        None, validation_alias=_env("WHALE_ALERT_API_KEY")
-    )
-    sentiment_api_url: str | None = Field(None, validation_alias=_env("SENTIMENT_API_URL"))
-    sentiment_api_key: SecretStr | None = Field(None, validation_alias=_env("SENTIMENT_API_KEY"))
-    liquidation_api_url: str | None = Field(None, validation_alias=_env("LIQUIDATION_API_URL"))
-    liquidation_api_key: SecretStr | None = Field(
-        None, validation_alias=_env("LIQUIDATION_API_KEY")
-    )
-    news_api_url: str = Field(
-        "https://cryptopanic.com/api/developer/v2",
-        validation_alias=_env("NEWS_API_URL", "CRYPTOPANIC_API_URL"),
-    )
-    news_api_token: SecretStr | None = Field(
-        None, validation_alias=_env("NEWS_API_TOKEN", "CRYPTOPANIC_API_TOKEN")
-    )
-    dashboard_url: str | None = Field(None, validation_alias=_env("DASHBOARD_URL"))
-    dashboard_api_key: SecretStr | None = Field(None, validation_alias=_env("DASHBOARD_API_KEY"))
+    # providers: their addresses and keys are fields too, one row each in ``connections``
     dashboard_timeout: float = Field(
         30.0,
         gt=0,
         validation_alias=_env("DASHBOARD_TIMEOUT"),
         description="total time of one dashboard request, s",
-    )
-
-    binance_archive_url: str | None = Field(
-        None,
-        description="Binance's bulk archive: https://data.binance.vision, or a folder laid out like "
-        "it; unset: not used",
     )
 
     # transport
@@ -326,23 +391,48 @@ class Settings(BaseSettings):
     http_concurrency_per_host: int = Field(4, ge=1)
 
     # alerts
-    webhooks_all: SecretStr | None = Field(None, validation_alias=_env("WEBHOOKS_ALL"))
-    webhooks_cascade: SecretStr | None = Field(None, validation_alias=_env("WEBHOOKS_CASCADE"))
-    webhooks_funding: SecretStr | None = Field(None, validation_alias=_env("WEBHOOKS_FUNDING"))
-    webhooks_volatility: SecretStr | None = Field(
-        None, validation_alias=_env("WEBHOOKS_VOLATILITY")
+    webhooks: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        description="URLs of receivers by the environment variable `WEBHOOKS_...` that names them",
     )
-    webhooks_correlation: SecretStr | None = Field(
-        None, validation_alias=_env("WEBHOOKS_CORRELATION")
-    )
-    webhooks_regime: SecretStr | None = Field(None, validation_alias=_env("WEBHOOKS_REGIME"))
-    webhook_secret: SecretStr | None = Field(
-        None, description="whsec_... ; unset: made once and kept under `home`"
+    webhook_secret: Key = Field(
+        None,
+        description="`whsec_` and 24 to 64 random bytes in base64; unset: made once, kept in `home`",
     )
     webhook_deadline_s: float = Field(5.0, gt=0, description="total time of one delivery attempt")
     webhook_allow_loopback: bool = Field(
         True, description="whether a receiver on this machine may be used, over plain http too"
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Beside the fields, every variable ``WEBHOOKS_...`` is read, whatever types there are."""
+        return (
+            _Webhooks(settings_cls, init_settings),
+            init_settings,
+            _Webhooks(settings_cls, env_settings),
+            env_settings,
+            _Webhooks(settings_cls, dotenv_settings),
+            dotenv_settings,
+            file_secret_settings,
+        )
+
+    @field_validator("webhooks")
+    @classmethod
+    def _urls_can_be_called(cls, value: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        for variable, text in value.items():
+            for number, url in enumerate(urls_in(text), start=1):
+                fault = _url_fault(url)
+                if fault:
+                    raise ValueError(f"{variable}: URL {number} {fault}")
+        return value
 
     @field_validator("symbols", "sources", mode="before")
     @classmethod
@@ -350,11 +440,6 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
-
-    @field_validator("binance_archive_url")
-    @classmethod
-    def _blank_archive_is_none(cls, value: str | None) -> str | None:
-        return (value or "").strip() or None
 
     @field_validator("symbols")
     @classmethod
@@ -364,32 +449,12 @@ class Settings(BaseSettings):
             raise ValueError(f"symbols are written BASE/QUOTE, as BTC/USDT; not understood: {bad}")
         return tuple(dict.fromkeys(value))
 
-    @field_validator("sentiment_api_url", "liquidation_api_url", "dashboard_url", mode="after")
+    @field_validator("webhook_secret")
     @classmethod
-    def _blank_is_unset(cls, value: str | None) -> str | None:
-        return value.strip() or None if value is not None else None
-
-    @field_validator(
-        "coinglass_api_key",
-        "coinapi_key",
-        "lunarcrush_api_key",
-        "whale_alert_api_key",
-        "sentiment_api_key",
-        "liquidation_api_key",
-        "news_api_token",
-        "dashboard_api_key",
-        "webhook_secret",
-        mode="after",
-    )
-    @classmethod
-    def _real_secret(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is None or not value.get_secret_value().strip():
-            return None
-        text = value.get_secret_value()
-        if text != text.strip() or not (text.isprintable() and text.isascii()):
-            raise ValueError("a key has white space or characters that no key has")
-        if text.lower() in _PLACEHOLDERS or _PLACEHOLDER.match(text):
-            raise ValueError("a key is still a placeholder; set the real one or leave it unset")
+    def _signs(cls, value: SecretStr | None) -> SecretStr | None:
+        fault = None if value is None else secret_fault(value.get_secret_value())
+        if fault:
+            raise ValueError(f"REGIME_WEBHOOK_SECRET {fault}")
         return value
 
     @property
@@ -406,9 +471,24 @@ class Settings(BaseSettings):
         """The one spot venue whose candles stand behind ``symbol``."""
         return self.spot_venue_by_symbol.get(symbol, self.spot_venue)
 
+    def url_of(self, provider: str) -> str | None:
+        """The base URL of a provider as it is set; null without one."""
+        return cast("str | None", getattr(self, CONNECTIONS[provider].url_setting))
+
     def perp_venue_of(self, symbol: str) -> str:
         """The one perpetual venue whose series stand behind ``symbol``."""
         return self.perp_venue_by_symbol.get(symbol, self.perp_venue)
+
+    @property
+    def perp_venues(self) -> dict[str, str]:
+        """Symbol to the venue of its derivatives series."""
+        return {s: self.perp_venue_of(s) for s in self.universe}
+
+    @property
+    def candle_venues(self) -> dict[str, dict[str, str]]:
+        """Market to symbol to the venue of its candles."""
+        spot = {s: self.spot_venue_of(s) for s in self.universe}
+        return {"spot": spot, "perp": self.perp_venues}
 
 
 def method_version(name: str, params: BaseModel | None = None) -> str:
@@ -420,3 +500,11 @@ def method_version(name: str, params: BaseModel | None = None) -> str:
         return name
     digest = hashlib.sha256(params.model_dump_json().encode()).hexdigest()[:8]
     return f"{name}+{digest}"
+
+
+def environment_name(field: str) -> str:
+    """The variable of the environment that sets a field of :class:`Settings`, as ``REGIME_HOME``."""
+    alias = Settings.model_fields[field].validation_alias
+    if isinstance(alias, AliasChoices):
+        return str(alias.choices[0])
+    return f"REGIME_{field.upper()}"

@@ -18,9 +18,10 @@ import re
 import time
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -79,17 +80,22 @@ def clock_from_text(text: str) -> Clock:
     return FixedClock(utc(text))
 
 
-def utc(value: str | date | datetime | pd.Timestamp) -> datetime:
-    """Any date-like value as a tz-aware UTC datetime; naive input is taken as UTC.
+def utc(value: str | date | datetime) -> datetime:
+    """A date, an instant or ISO text of one as a tz-aware UTC datetime; naive input is taken as UTC.
 
     Raises:
-        ValueError: the text is no ISO date or instant.
+        ValueError: the text is no ISO date or instant, or there is no instant (``NaT``).
     """
-    stamp = pd.Timestamp(value)
-    if stamp is pd.NaT:
-        raise ValueError(f"not a date or instant: {value!r}")
-    stamp = stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
-    return stamp.to_pydatetime()
+    if isinstance(value, str):
+        at = datetime.fromisoformat(value.strip())
+    elif isinstance(value, datetime):
+        plain = getattr(value, "to_pydatetime", None)  # pandas' own type becomes a plain datetime
+        at = value if plain is None else plain()
+        if at != at:
+            raise ValueError(f"not a date or instant: {value!r}")
+    else:
+        at = datetime(value.year, value.month, value.day)  # noqa: DTZ001 - the zone follows
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
 
 
 def floor_hour(at: datetime) -> datetime:
@@ -189,4 +195,6 @@ class Grid:
 
 def hours_between(start: datetime, end: datetime) -> pd.DatetimeIndex:
     """Full hours in ``[start, end)`` as ``datetime64[us, UTC]``."""
+    import pandas as pd  # here, so that the clock and windows cost nobody its import
+
     return pd.date_range(start, end, freq="1h", inclusive="left", tz="UTC").as_unit("us")

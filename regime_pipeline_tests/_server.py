@@ -20,6 +20,7 @@ from regime_pipeline.storage import migrate
 from regime_pipeline.storage.database import Database
 from regime_pipeline.storage.embedded import EmbeddedServer
 from regime_pipeline.storage.errors import EmbeddedServerError
+from regime_pipeline.storage.schema import described_digest
 from regime_pipeline.windows import FixedClock
 
 # nothing here must outlive a power cut
@@ -89,13 +90,11 @@ class TestServer:
         return psycopg.connect(self.server.start(), autocommit=True)
 
     def template(self) -> str:
-        """A migrated database of origin live, made once per content of the migrations."""
+        """A migrated database of origin live, made once per content of the migrations and the catalogue."""
         folder = Path(migrate.__file__).parent / "migrations" / "versions"
-        digest = hashlib.sha256(
-            b"".join(
-                p.read_bytes() for p in sorted(folder.iterdir()) if p.suffix in (".py", ".sql")
-            )
-        ).hexdigest()[:12]
+        texts = [p.read_bytes() for p in sorted(folder.iterdir()) if p.suffix in (".py", ".sql")]
+        described = described_digest().encode()
+        digest = hashlib.sha256(b"".join([*texts, described])).hexdigest()[:12]
         name = f"template_{digest}"
         with _locked(self.home), self.admin() as admin:
             if admin.execute("select 1 from pg_database where datname = %s", (name,)).fetchone():

@@ -12,17 +12,26 @@ from pathlib import Path
 import pytest
 
 MEASURE = (
-    "<script>const b=document.body,d=document.documentElement;"
+    "<script>addEventListener('load',()=>{const d=document.documentElement;"
     "const c=[...document.querySelectorAll('.chart svg')].map(s=>s.getBoundingClientRect());"
-    "b.dataset.out=JSON.stringify({over:d.scrollWidth-d.clientWidth,charts:c.length,"
-    "flat:c.filter(r=>r.height<80||r.width<200).length})</script></body>"
+    "const f=[...document.querySelectorAll('td.first')].map(s=>s.getBoundingClientRect());"
+    "parent.postMessage(JSON.stringify({over:d.scrollWidth-d.clientWidth,charts:c.length,"
+    "flat:c.filter(r=>r.height<80||r.width<200).length,"
+    "outside:f.filter(r=>r.right>d.clientWidth).length}),'*')})</script></body>"
 )
+FRAME = (
+    "<!doctype html><body style='margin:0'><script>addEventListener('message',"
+    "e=>{{document.body.dataset.out=e.data}})</script>"
+    "<iframe src='{page}' style='border:0;width:{width}px;height:1400px'></iframe></body>"
+)
+"""A window of its own for the page: Chromium makes none that is narrower than 500 pixels."""
 
 
 def laid_out(page: Path, folder: Path, width: int) -> dict[str, int]:
-    """Pixels by which the page is wider than its window, its charts, and those that are too small.
+    """Pixels by which the page is wider than its window, its charts, and what is out of place.
 
-    Skips the test where there is no Chromium.
+    ``flat`` counts charts that are too small, ``outside`` the cells marked ``first`` that reach beyond
+    the window before anything is scrolled. Skips the test where there is no Chromium.
     """
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
@@ -30,15 +39,18 @@ def laid_out(page: Path, folder: Path, width: int) -> dict[str, int]:
     # what the browser made of it, written where --dump-dom shows it
     measured = folder / "measured.html"
     measured.write_text(page.read_text("utf-8").replace("</body>", MEASURE), "utf-8")
+    frame = folder / "frame.html"
+    frame.write_text(FRAME.format(page=measured.as_uri(), width=width), "utf-8")
     shown = subprocess.run(
         [
             chromium,
             *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
             *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
             f"--user-data-dir={folder / 'profile'}",
-            f"--window-size={width},1400",
+            "--window-size=1400,1400",
+            "--virtual-time-budget=3000",
             "--dump-dom",
-            measured.as_uri(),
+            frame.as_uri(),
         ],
         capture_output=True,
         text=True,

@@ -13,11 +13,13 @@ from regime_pipeline.numerics.compiled import files_behind
 ROOT = Path(regime_pipeline.__file__).parent
 PACKAGE = "regime_pipeline"
 
-GROUND = {"settings", "windows", "catalogue", "numerics"}
+GROUND = {"connections", "settings", "windows", "catalogue", "numerics"}
 PURE = {"market", "features", "regimes", "correlation", "signals", "quality"}
 ALLOWED: dict[str, set[str]] = {
     "windows": set(),
-    "settings": {"windows"},
+    "sparkline": set(),
+    "connections": set(),
+    "settings": {"connections", "windows"},
     "catalogue": {"windows"},
     "numerics": {"windows"},
     "market": GROUND,
@@ -31,13 +33,13 @@ ALLOWED: dict[str, set[str]] = {
     "providers": GROUND | {"net"},
     "simulator": GROUND,
     "alerts": GROUND | PURE - {"quality"} | {"net", "storage"},
-    "coverage": GROUND | {"storage", "providers", "reporting", "orchestration"},
-    "legacy": GROUND | {"net", "storage", "providers", "orchestration"},
-    "reporting": GROUND | PURE | {"storage", "providers", "alerts"},
-    "evaluation": GROUND | PURE | {"alerts", "reporting"},
+    "coverage": GROUND | {"storage", "providers", "orchestration"},
+    "legacy": GROUND | {"net", "storage", "providers"},
     "orchestration": GROUND
     | PURE
-    | {"net", "storage", "providers", "coverage", "legacy", "alerts", "reporting"},
+    | {"sparkline", "net", "storage", "providers", "coverage", "legacy", "alerts"},
+    "reporting": GROUND | PURE | {"sparkline", "net", "storage", "providers", "coverage", "alerts"},
+    "evaluation": GROUND | PURE | {"alerts", "reporting"},
     "definitions": {"orchestration"},
     "cli": GROUND
     | PURE

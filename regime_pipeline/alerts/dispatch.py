@@ -21,7 +21,13 @@ import httpx
 from pydantic import SecretStr
 
 from regime_pipeline.alerts import signing
-from regime_pipeline.alerts.endpoints import Endpoint, EndpointRefused, checked_address, endpoints
+from regime_pipeline.alerts.endpoints import (
+    Endpoint,
+    EndpointRefused,
+    LookupFailed,
+    checked_address,
+    endpoints,
+)
 from regime_pipeline.net.headers import CLOCKS_APART, http_date
 from regime_pipeline.net.redact import Redactor
 from regime_pipeline.settings import Settings
@@ -221,6 +227,8 @@ async def _send(desk: _Desk, endpoint: Endpoint, claimed: Claimed, stamps: _Stam
         address, host = await asyncio.to_thread(
             checked_address, url, allow_loopback=desk.settings.webhook_allow_loopback
         )
+    except LookupFailed as error:
+        return answer("failed", error=f"LookupFailed: {error}")
     except EndpointRefused as error:
         return answer("failed", error=f"EndpointRefused: {error}", permanent=True)
     parts = urlsplit(url)

@@ -1,28 +1,31 @@
 """The outbox: one row per event and endpoint, written in the transaction that writes the event.
 
-The body is serialised here once; those bytes are what is signed and sent, however often. Does not
-belong here: sending (``dispatch``), deciding what is an event (``events``).
+The body is made here once, by the endpoint's channel; those bytes are what is sent, however often. Does
+not belong here: sending (``dispatch``), deciding what is an event (``events``).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, cast
 
 import pandas as pd
 import psycopg
 
-from regime_pipeline.alerts import events as market
-from regime_pipeline.alerts.endpoints import SYSTEM, Endpoint, endpoints
+from regime_pipeline.alerts.channels import Message
+from regime_pipeline.alerts.endpoints import Endpoint, endpoints
+from regime_pipeline.alerts.kinds import SYSTEM, TYPES
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
 from regime_pipeline.windows import Clock
 
-SYSTEM_DELIVER_BEFORE = timedelta(hours=24)
 STAND_IN_TIER = 4
 """From this ``source_tier`` on a row is a cache's or a generator's: nothing of it is ever sent."""
+MARKS = {"simulated": "SIMULATED", "tape": "REPLAY"}
+"""First word of the title of what is not live, by the kind of data."""
 
 _INSERT = """
 INSERT INTO alerts.outbox (event_id, endpoint, ts, event_type, alert_severity, body, state, reason,
@@ -32,26 +35,34 @@ ON CONFLICT (event_id, endpoint) DO NOTHING
 """
 
 
-def body_of(event: dict[str, Any]) -> str:
-    """The webhook body of an event: canonical JSON with type, timestamp and data."""
-    data = {
-        "event_id": event["event_id"],
-        "event_type": event["event_type"],
-        "kind": event["kind"],
-        "severity": event["alert_severity"],
-        "instrument": event["instrument"],
-        "level": event["level"],
-        "title": event["title"],
-        "ts": _iso(event["ts"]),
-        "known_at": _iso(event["known_at"]),
-        "episode_start": _iso(event["episode_start"]),
-        "details": json.loads(event["details"]),
-        "method_version": event["method_version"],
-    }
-    body = {"type": event["event_type"], "timestamp": _iso(event["known_at"]), "data": data}
-    return json.dumps(
-        body, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+def message_of(event: dict[str, Any], origin: str) -> Message:
+    """A row of ``alerts.market_events`` as channels see it.
+
+    Args:
+        event: the row.
+        origin: what kind of data it was made of.
+    """
+    tier = event["source_tier"]
+    return Message(
+        event_id=event["event_id"],
+        event_type=event["event_type"],
+        severity=event["alert_severity"],
+        title=_marked(event["title"], origin),
+        known_at=event["known_at"].to_pydatetime(),
+        details=json.loads(event["details"]),
+        data_origin=origin,
+        worst_tier=None if tier is pd.NA or tier is None else int(tier),
+        kind=event["kind"],
+        instrument=event["instrument"],
+        level=event["level"],
+        ts=event["ts"].to_pydatetime(),
+        episode_start=event["episode_start"].to_pydatetime(),
+        method_version=event["method_version"],
     )
+
+
+def _marked(title: str, origin: str) -> str:
+    return f"{MARKS[origin]} {title}" if origin in MARKS else title
 
 
 def enqueue(
@@ -77,46 +88,54 @@ def enqueue(
     Returns:
         How many rows were written.
     """
-    targets = endpoints(settings)
-    if inserted.empty or not targets:
-        return 0
-    now = clock.now()
     ordered = inserted.sort_values(["known_at", "event_id"])
-    rows = [
-        _row(event, endpoint, settings, now, suppress_reason)
+    messages = [
+        message_of(event, settings.origin)
         for event in cast("list[dict[str, Any]]", ordered.to_dict("records"))
-        for endpoint in targets
-        if endpoint.wants(event["event_type"])
     ]
+    rows = _rows(messages, settings, clock.now(), suppress_reason)
     with conn.cursor() as cursor:
         cursor.executemany(_INSERT, rows)
     return len(rows)
 
 
+def _rows(
+    messages: Sequence[Message], settings: Settings, now: datetime, suppress_reason: str | None
+) -> list[tuple[Any, ...]]:
+    """One outbox row per message and endpoint that wants it."""
+    return [
+        _row(message, endpoint, settings, now, suppress_reason)
+        for endpoint in endpoints(settings)
+        for message in messages
+        if endpoint.wants(message.event_type)
+    ]
+
+
 def _row(
-    event: dict[str, Any],
+    message: Message,
     endpoint: Endpoint,
     settings: Settings,
     now: datetime,
     suppress_reason: str | None,
 ) -> tuple[Any, ...]:
-    deliver_before = event["known_at"].to_pydatetime() + market.DELIVER_BEFORE[event["event_type"]]
+    kind = TYPES[message.event_type]
+    deliver_before = message.known_at + kind.deliver_before
     reason = suppress_reason
-    if event["source_tier"] is not pd.NA and event["source_tier"] >= STAND_IN_TIER:
-        reason = f"made of rows of tier {event['source_tier']}, which nobody observed"
-    if reason is None and not market.should_deliver(event):
+    if message.worst_tier is not None and message.worst_tier >= STAND_IN_TIER:
+        reason = f"made of rows of tier {message.worst_tier}, which nobody observed"
+    if reason is None and not kind.is_sent(message.severity):
         reason = "routing: too minor to send by default"
     if reason is None and deliver_before <= now:
         reason = "older than its delivery limit when it was found"
     if reason is None and settings.origin != "live" and not endpoint.is_loopback:
         reason = f"{settings.origin} data is sent to receivers on this machine only"
     return (
-        event["event_id"],
+        message.event_id,
         endpoint.name,
-        event["ts"].to_pydatetime(),
-        event["event_type"],
-        event["alert_severity"],
-        body_of(event),
+        message.ts or message.known_at,
+        message.event_type,
+        message.severity,
+        endpoint.channel.request(message).body,
         "pending" if reason is None else "suppressed",
         reason,
         now,
@@ -136,41 +155,17 @@ def enqueue_system(
     Returns:
         How many rows were new.
     """
-    now = clock.now()
     text = json.dumps(details, sort_keys=True, separators=(",", ":"), default=str)
-    event_id = hashlib.sha256(f"{SYSTEM}|{title}|{text}".encode()).hexdigest()
-    data = {"event_id": event_id, "event_type": SYSTEM, "title": title, "details": json.loads(text)}
-    body = json.dumps(
-        {"type": SYSTEM, "timestamp": now.isoformat(), "data": data},
-        sort_keys=True,
-        separators=(",", ":"),
+    message = Message(
+        event_id=hashlib.sha256(f"{SYSTEM.name}|{title}|{text}".encode()).hexdigest(),
+        event_type=SYSTEM.name,
+        severity="WARNING",
+        title=_marked(title, settings.origin),
+        known_at=clock.now(),
+        details=json.loads(text),
+        data_origin=settings.origin,
     )
-    written = 0
-    with database.connect() as conn, conn.transaction():
-        for endpoint in endpoints(settings):
-            if endpoint.event_types is not None:
-                continue
-            blocked = settings.origin != "live" and not endpoint.is_loopback
-            reason = f"{settings.origin} data is sent to receivers on this machine only"
-            written += conn.execute(
-                _INSERT,
-                (
-                    event_id,
-                    endpoint.name,
-                    now,
-                    SYSTEM,
-                    "WARNING",
-                    body,
-                    "suppressed" if blocked else "pending",
-                    reason if blocked else None,
-                    now,
-                    now + SYSTEM_DELIVER_BEFORE,
-                    now,
-                    now if blocked else None,
-                ),
-            ).rowcount
-    return written
-
-
-def _iso(stamp: pd.Timestamp) -> str:
-    return stamp.isoformat().replace("+00:00", "Z")
+    rows = _rows([message], settings, clock.now(), None)
+    with database.connect() as conn, conn.transaction(), conn.cursor() as cursor:
+        cursor.executemany(_INSERT, rows)
+        return cursor.rowcount if rows else 0

@@ -18,6 +18,14 @@ class Kind(StrEnum):
     FLOATS = "floats"  # canonical JSON text of a list in frames / jsonb
 
 
+class Cadence(StrEnum):
+    """When a derived table owes rows."""
+
+    HOURLY = "hourly"  # one per key and closed hour
+    SPARSE = "sparse"  # at some closed hours: the ends of bars, of days, of cases
+    INSTANT = "instant"  # whenever something happened, up to the present instant
+
+
 @dataclass(frozen=True, slots=True)
 class Field:
     """One column, described once for every table that has it.
@@ -56,6 +64,10 @@ class Table:
         bookkeeping: columns that say *when and how* a row came, not what it says; they neither make
             two rows differ nor enter a content hash.
         indexes: columns of further indexes, beside the primary key's.
+        main: the column that stands for the table in a small plot; None takes its first number.
+        cadence: when rows are owed; None for tables that no window owes rows of.
+        computed_in: module below the package whose function computes it (``catalogue.derivation``);
+            None where an asset of its own writes it.
     """
 
     schema: str
@@ -71,6 +83,9 @@ class Table:
     bookkeeping: frozenset[str] = frozenset()
     rules: tuple[str, ...] = ()
     indexes: tuple[tuple[str, ...], ...] = ()
+    main: str | None = None
+    cadence: Cadence | None = None
+    computed_in: str | None = None
 
     @property
     def full_name(self) -> str:

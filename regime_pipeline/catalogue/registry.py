@@ -22,7 +22,8 @@ def _gather() -> tuple[dict[str, Field], dict[str, Table]]:
             unknown = [f for f in item.fields if f not in fields]
             if unknown or item.full_name in tables or len(set(item.fields)) != len(item.fields):
                 raise ValueError(f"{item.full_name}: undescribed or repeated columns {unknown}")
-            missing = (set(item.key) | item.required | item.bookkeeping) - set(item.fields)
+            named = {*item.key, *item.required, *item.bookkeeping, item.main or item.key[0]}
+            missing = named - set(item.fields)
             if missing:
                 raise ValueError(f"{item.full_name}: {sorted(missing)} are no columns of it")
             tables[item.full_name] = item

@@ -19,11 +19,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from regime_pipeline.catalogue.derivation import derives, reach_of, reads
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.correlation.frames import flags, integers, nothing, shape, texts
 from regime_pipeline.numerics.panel import grid_start_us, to_panel
 from regime_pipeline.settings import CorrelationParams, method_version
-from regime_pipeline.windows import Grid, parse_lookback
+from regime_pipeline.windows import Grid
 
 METHOD = "correlation/2"
 
@@ -40,9 +41,6 @@ COOLDOWN = 3
 RHO_LIMIT = 1.0 - 1e-8
 BASE_TINY = 1e-12
 """A baseline this close to zero has no relative drop."""
-
-LOOKBACK: dict[str, str] = {"market.candles_1h": "302d"}
-"""90 d of machine + 25 lagged weeks + current + baseline + the close before the first return."""
 
 SEVERITIES = ("LOW", "MEDIUM", "HIGH", "CRITICAL")
 _ALERT = ("WARNING", "CRITICAL", "INFO")
@@ -62,13 +60,23 @@ _REASONS = (
 Floats = npt.NDArray[np.float64]
 
 
+# 90 d of machine + 25 lagged weeks + current + baseline + the close before the first return. Of the whole
+# universe: the false-discovery rate is controlled over all pairs.
+@derives(
+    "correlation.asset_correlations",
+    "correlation.correlation_breaks",
+    step="correlation__pairs",
+    of_universe=True,
+    candles_1h=reads("market.candles_1h", "302d", where={"market": "spot"}),
+    params="params.correlation",
+)
 def correlations(
     candles_1h: pd.DataFrame, *, grid: Grid, params: CorrelationParams
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Correlations of all pairs of the universe, and the hours of open break episodes.
 
     Args:
-        candles_1h: ``market.candles_1h`` with ``LOOKBACK`` before ``grid.start``; only spot counts.
+        candles_1h: ``market.candles_1h`` with its lookback before ``grid.start``; only spot counts.
         grid: rows owed; its symbols are the whole configured universe, since the false-discovery
             rate is controlled over all pairs of an hour.
         params: thresholds.
@@ -85,7 +93,7 @@ def correlations(
     owed = round((grid.end - grid.start) / timedelta(hours=1))
     if not pairs or not owed:
         return nothing("asset_correlations"), nothing("correlation_breaks")
-    wide = grid.widened(parse_lookback(LOOKBACK["market.candles_1h"]))
+    wide = grid.widened(reach_of(correlations, "market.candles_1h"))
     spot = candles_1h.loc[candles_1h["market"] == "spot", ["symbol", "ts", "close", "source_tier"]]
     panel = to_panel(spot, wide, ["close", "source_tier"])
     stats = _statistics(

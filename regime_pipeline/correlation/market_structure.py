@@ -18,12 +18,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from regime_pipeline.catalogue.derivation import derives, reach_of, reads
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.correlation.asset_correlations import BASE, BASE_MIN, CURRENT, CURRENT_MIN
 from regime_pipeline.correlation.frames import flags, integers, nothing, shape, texts
 from regime_pipeline.numerics.panel import grid_start_us, to_panel
 from regime_pipeline.settings import method_version
-from regime_pipeline.windows import Grid, parse_lookback
+from regime_pipeline.windows import Grid
 
 METHOD = "market_structure/2"
 HOUR_OF_DAY = 23
@@ -34,8 +35,6 @@ LEADS = 3
 REPLICATES = 199
 LEVEL = 0.05
 PSD_TOLERANCE = 1e-12
-LOOKBACK: dict[str, str] = {"market.candles_1h": "37d"}
-"""168 + 720 returns and the close before the first."""
 
 _STATUS = ("ok", "partial", "missing", "insufficient_history", "not_applicable")
 _OK, _PARTIAL, _MISSING, _YOUNG, _CONSTANT = range(5)
@@ -55,13 +54,23 @@ Floats = npt.NDArray[np.float64]
 Columns = dict[str, npt.NDArray[Any]]
 
 
+# 168 + 720 returns and the close before the first. Shrinkage, clusters and the limit of a lead belong to
+# the universe.
+@derives(
+    "correlation.correlation_matrices",
+    "correlation.market_structure",
+    "correlation.lead_lag",
+    step="correlation__structure",
+    of_universe=True,
+    candles_1h=reads("market.candles_1h", "37d", where={"market": "spot"}),
+)
 def structures(
     candles_1h: pd.DataFrame, *, grid: Grid
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """The matrix, the market structure and lead-lag at every 23:00 row of the grid.
 
     Args:
-        candles_1h: ``market.candles_1h`` with ``LOOKBACK`` before ``grid.start``; only spot counts.
+        candles_1h: ``market.candles_1h`` with its lookback before ``grid.start``; only spot counts.
         grid: hours owed; its symbols are the whole configured universe, to which all of this belongs.
 
     Returns:
@@ -82,7 +91,7 @@ def structures(
     if len(grid.symbols) < 2 or not owed.size:
         matrices, structure, leads = (nothing(n) for n in names)
         return matrices, structure, leads
-    lookback = parse_lookback(LOOKBACK["market.candles_1h"])
+    lookback = reach_of(structures, "market.candles_1h")
     wide = grid.widened(lookback)
     spot = candles_1h.loc[candles_1h["market"] == "spot", ["symbol", "ts", "close", "source_tier"]]
     panel = to_panel(spot, wide, ["close", "source_tier"])

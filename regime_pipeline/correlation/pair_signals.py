@@ -16,16 +16,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from regime_pipeline.catalogue.derivation import derives, reach_of, reads
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.correlation.frames import flags, integers, nothing, shape, texts
 from regime_pipeline.numerics.panel import to_panel
 from regime_pipeline.settings import PairParams, method_version
-from regime_pipeline.windows import HOUR, Grid, Window, parse_lookback
+from regime_pipeline.windows import HOUR, Grid, Window
 
 METHOD = "pair_signals/1"
 WINDOW, WINDOW_MIN = 2160, 1800
-LOOKBACK: dict[str, str] = {"market.candles_1h": "91d"}
-"""90 d before the midnight of the first hour, which may lie up to 23 h before it."""
 
 _STATUS = ("ok", "partial", "missing", "insufficient_history", "not_applicable")
 _REASONS = (
@@ -39,11 +38,17 @@ _SIGNALS = ("LONG_A_SHORT_B", "SHORT_A_LONG_B", "NONE")
 Floats = npt.NDArray[np.float64]
 
 
+# 90 d before the midnight of the first hour, which may lie up to 23 h before it.
+@derives(
+    "correlation.pair_signals",
+    candles_1h=reads("market.candles_1h", "91d", where={"market": "spot"}),
+    params="params.pairs",
+)
 def pair_signals(candles_1h: pd.DataFrame, *, grid: Grid, params: PairParams) -> pd.DataFrame:
     """Cointegration of the day and spread of the hour for every pair of the grid.
 
     Args:
-        candles_1h: ``market.candles_1h`` with ``LOOKBACK`` before ``grid.start``; only spot counts.
+        candles_1h: ``market.candles_1h`` with its lookback before ``grid.start``; only spot counts.
         grid: rows owed; a pair needs its own two symbols only.
         params: threshold of the spread.
 
@@ -59,7 +64,7 @@ def pair_signals(candles_1h: pd.DataFrame, *, grid: Grid, params: PairParams) ->
 
     if len(grid.symbols) < 2 or grid.end <= grid.start:
         return nothing("pair_signals")
-    lookback = parse_lookback(LOOKBACK["market.candles_1h"])
+    lookback = reach_of(pair_signals, "market.candles_1h")
     wide = grid.widened(lookback)
     spot = candles_1h.loc[candles_1h["market"] == "spot", ["symbol", "ts", "close", "source_tier"]]
     panel = to_panel(spot, wide, ["close", "source_tier"])

@@ -14,6 +14,7 @@ from itertools import repeat
 
 import pandas as pd
 
+from regime_pipeline.catalogue.datasets import MARKET_SYMBOL
 from regime_pipeline.windows import DAY, Window
 
 ANSWERED = ("ok", "empty", "partial")
@@ -25,8 +26,6 @@ REFUSED = {
     "RetentionLimit": "beyond_retention",
 }
 """Failures that are an answer, and what they make of an hour: asking again for it brings nothing."""
-MARKET_WIDE = ""
-"""Stands for the symbol of a series without one."""
 SETTLE = timedelta(minutes=30)
 """How long after an hour a provider may still be about to publish it."""
 
@@ -71,7 +70,7 @@ def answered(log: pd.DataFrame) -> dict[tuple[str, str], list[Window]]:
     for source, symbol, run, status, start, end, at, kind in zip(
         *(log[c].to_list() for c in columns), log["fetched_at"].to_list(), kinds, strict=True
     ):
-        key = (source, MARKET_WIDE if pd.isna(symbol) else symbol, "" if pd.isna(run) else run)
+        key = (source, MARKET_SYMBOL if pd.isna(symbol) else symbol, "" if pd.isna(run) else run)
         good, bad = runs.setdefault(key, ([], []))
         if status in ANSWERED or (status == "failed" and kind in REFUSED):
             settled = max(start, min(end, at - SETTLE))
@@ -132,7 +131,7 @@ def demands(
         symbols: wanted symbols.
         per_symbol: False for a market-wide dataset.
     """
-    wanted = tuple(symbols) if per_symbol else (MARKET_WIDE,)
+    wanted = tuple(symbols) if per_symbol else (MARKET_SYMBOL,)
     by_gap: dict[tuple[str, tuple[Window, ...]], list[str]] = {}
     for source in sources:
         for symbol in wanted:

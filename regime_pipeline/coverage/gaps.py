@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 
 import pandas as pd
 
-from regime_pipeline.coverage.asked import MARKET_WIDE, merged, pieces
-from regime_pipeline.coverage.rules import MARKET_SYMBOL
+from regime_pipeline.catalogue.datasets import MARKET_SYMBOL
+from regime_pipeline.coverage.asked import merged, pieces
 from regime_pipeline.windows import DAY, Window, floor_day
 
 FIRST_WAIT = timedelta(minutes=5)
@@ -30,7 +30,7 @@ class Gap:
 
     Attributes:
         source: as the settings name it.
-        symbol: empty for a market-wide series.
+        symbol: ``*`` for a market-wide series.
         attempts: runs that failed to fill it, since the source last answered for something later.
         last_attempt: when the last of them was.
         failures: all runs that ever failed for its hours.
@@ -85,8 +85,7 @@ def find(
         )
         asked = by_series.get((dataset, source))
         tries = _attempts(asked, symbol, missed) if asked is not None else (0, None, 0)
-        shown = MARKET_WIDE if symbol == MARKET_SYMBOL else symbol
-        out.append(Gap(dataset, name, shown, missed, *tries))
+        out.append(Gap(dataset, name, symbol, missed, *tries))
     return out
 
 
@@ -138,7 +137,7 @@ def refetches(gaps: Iterable[Gap], now: datetime, *, limit: int) -> list[Refetch
                 window,
                 tuple(sorted({g.dataset for g in of})),
                 tuple(sorted({g.source for g in of})),
-                tuple(sorted({g.symbol for g in of} - {MARKET_WIDE})),
+                tuple(sorted({g.symbol for g in of} - {MARKET_SYMBOL})),
                 f"gap:{window.start:%Y-%m-%d}..{window.end - DAY:%Y-%m-%d}:{digest}",
             )
         )

@@ -12,8 +12,9 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 
+from regime_pipeline.catalogue.datasets import MISSED_AFTER, Expected
 from regime_pipeline.coverage.asked import ANSWERED, REFUSED, SETTLE
-from regime_pipeline.coverage.rules import ANSWERS, GRACE, Series
+from regime_pipeline.coverage.rules import Series
 from regime_pipeline.windows import HOUR
 
 KEY = ("source", "venue", "market", "symbol")
@@ -108,7 +109,7 @@ def hour_spans(
     if not count or length <= 0:
         return no_spans()
     rows = _painted(stored, matched(stored, series), (count, length), first)
-    events = np.array([s.rule == ANSWERS for s in series])[:, None]
+    events = np.array([s.rule == Expected.ANSWERS for s in series])[:, None]
     multi = np.array([s.needs_answer for s in series])[:, None]
     forward = np.array([s.is_forward_only for s in series])[:, None]
     off = np.array([s.off is not None for s in series])[:, None]
@@ -133,7 +134,7 @@ def hour_spans(
             answered & ~forward,
             refusals >= 0,
             np.broadcast_to(off, rows.shape),
-            np.broadcast_to(hour + 1 + GRACE / HOUR > hour_of(now), rows.shape),
+            np.broadcast_to(hour + 1 + MISSED_AFTER / HOUR > hour_of(now), rows.shape),
             np.broadcast_to(forward, rows.shape),
             hour < hour_of(now) - horizon[:, None],
         ],

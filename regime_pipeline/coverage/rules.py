@@ -16,12 +16,12 @@ answers
 
 An hour without what is owed is, in this order: ``venue_had_none`` when the source answered for it;
 ``not_listed``, ``plan_limit`` or ``beyond_retention`` when the source refused it for good;
-``source_off`` when no key or address is set; ``not_yet`` within :data:`GRACE` after its end;
+``source_off`` when no key or address is set; ``not_yet`` within :data:`MISSED_AFTER` after its end;
 ``beyond_retention`` when it is older than the source keeps or is asked for; else ``missed``, by the
 class of the failure or because nobody asked. A series is owed from the first hour that was ever asked
 of it, and every series that can be asked for :data:`OWED_DAYS` days back.
 
-Forward-only series (:func:`is_forward_only`: the datasets of ``plan.FORWARD_ONLY`` and feeds that tell
+Forward-only series (:func:`is_forward_only`: ``Dataset.forward_only`` and feeds that tell
 the present only) have ``forward_only`` in place of ``venue_had_none``, ``beyond_retention`` and
 ``missed``: what was not recorded while it happened is gone, and nothing asks for it again.
 
@@ -30,45 +30,19 @@ Does not belong here: arithmetic over hours (``hours``), tables (``store``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from regime_pipeline.catalogue import TABLES
+from regime_pipeline.catalogue.datasets import DATASETS, MARKET_SYMBOL, Expected
 from regime_pipeline.settings import Settings
 from regime_pipeline.windows import HOUR, Window
 
 if TYPE_CHECKING:
     from regime_pipeline.providers.plan import Feed
 
-HOURLY, DAILY, ANSWERS = "hourly", "daily", "answers"
-RULES: Mapping[str, str] = MappingProxyType(
-    {
-        "candles": HOURLY,
-        "funding_rates": ANSWERS,
-        "funding_predictions": HOURLY,
-        "open_interest": HOURLY,
-        "positioning": HOURLY,
-        "liquidations": HOURLY,
-        "fear_greed": DAILY,
-        "order_book": HOURLY,
-        "trade_flow": HOURLY,
-        "liquidation_events": ANSWERS,
-        "sentiment": ANSWERS,
-        "whale_transfers": ANSWERS,
-        "reference_prices": HOURLY,
-        "coin_markets": HOURLY,
-        "dashboard_signals": HOURLY,
-    }
-)
-"""Rule by dataset; a feed of hourly buckets or snapshots is ``hourly`` whatever its dataset."""
-
-MARKET_SYMBOL = "*"
-"""Symbol of a series about the whole market."""
-GRACE = 2 * HOUR
-"""An hour is looked for this long after it has closed; until then the next tick brings it."""
 OWED_DAYS = 3
 """How far back a series that was never asked for is owed."""
 KEPT_DAYS = 31
@@ -94,7 +68,7 @@ class Series:
     market: str
     symbol: str
     asked_as: str = ""
-    rule: str = HOURLY
+    rule: Expected = Expected.HOURLY
     needs_answer: bool = False
     horizon: timedelta | None = None
     limit: str = ""
@@ -110,16 +84,16 @@ class Series:
 
 def asked_window(dataset: str, window: Window, now: datetime) -> Window:
     """What a run over whole days, clipped at ``now``, asks for."""
-    if RULES[dataset] != ANSWERS or window.end < now:
+    if DATASETS[dataset].expected is not Expected.ANSWERS or window.end < now:
         return window
     return Window(window.start - HOUR, window.end)
 
 
 def is_forward_only(dataset: str, feeds: Iterable[Feed]) -> bool:
     """Whether a series made of these feeds can only be collected as time goes."""
-    from regime_pipeline.providers.plan import FORWARD_ONLY
-
-    return dataset in FORWARD_ONLY or all(f.snapshot or f.live_only for f in feeds)
+    return DATASETS[dataset].forward_only is not None or all(
+        f.snapshot or f.live_only for f in feeds
+    )
 
 
 def series_of(settings: Settings, dataset: str, symbols: Sequence[str]) -> list[Series]:
@@ -156,10 +130,11 @@ def series_of(settings: Settings, dataset: str, symbols: Sequence[str]) -> list[
 def _described(settings: Settings, dataset: str, feeds: Sequence[Feed]) -> dict[str, object]:
     """What all symbols of a source, venue and market have in common."""
     horizon, limit = _horizon(settings, dataset, feeds)
+    item = DATASETS[dataset]
     hourly = all(f.bucketed or f.snapshot for f in feeds)
     return {
-        "rule": HOURLY if hourly else RULES[dataset],
-        "needs_answer": dataset == "positioning" or len({f.kind for f in feeds}) > 1,
+        "rule": Expected.HOURLY if hourly else item.expected,
+        "needs_answer": item.several_endpoints or len({f.kind for f in feeds}) > 1,
         "horizon": horizon,
         "limit": limit,
         "is_forward_only": is_forward_only(dataset, feeds),
@@ -171,11 +146,10 @@ def _horizon(
     settings: Settings, dataset: str, feeds: Sequence[Feed]
 ) -> tuple[timedelta | None, str]:
     """How far back the feeds reach together, and the words for what is older."""
-    from regime_pipeline.providers.plan import FORWARD_ONLY
-
+    forward = DATASETS[dataset].forward_only is not None
     reaches: list[tuple[timedelta, str]] = []
     for feed in feeds:
-        near = feed.reach or (feed.newest or timedelta(0) if dataset in FORWARD_ONLY else None)
+        near = feed.reach or (feed.newest or timedelta(0) if forward else None)
         if near is not None and settings.origin == "tape":
             reaches.append(
                 (timedelta(0), "tells the newest hours only, and a replay asks for none")

@@ -19,6 +19,7 @@ import psycopg
 from psycopg import sql
 
 from regime_pipeline.catalogue import TABLES, Table
+from regime_pipeline.catalogue.datasets import DATASETS, MARKET_SYMBOL, Expected
 from regime_pipeline.coverage.hours import (
     KEY,
     SPAN,
@@ -31,20 +32,14 @@ from regime_pipeline.coverage.hours import (
     typed,
 )
 from regime_pipeline.coverage.rules import (
-    ANSWERS,
-    DAILY,
     KEPT_DAYS,
-    MARKET_SYMBOL,
     OWED_DAYS,
-    RULES,
     Series,
     series_of,
 )
 from regime_pipeline.orchestration.resources import Platform
 from regime_pipeline.windows import DAY, Window, floor_day, floor_hour
 
-DATASETS = tuple(RULES)
-"""Raw datasets that have a coverage."""
 _LOG = (
     "source", "venue", "market", "symbol", "run_id", "window_start", "window_end", "fetch_status",
     "error_class", "request_count", "fetched_at", "endpoint_path",
@@ -141,7 +136,7 @@ def _judged(
     unknown = (matched(stored, series) < 0) & ~stored["source"].isin([s.source for s in series])
     strange = stored.loc[unknown, list(KEY)].drop_duplicates()
     series = series + [
-        Series(*key, rule=RULES[dataset], off="not among the configured sources")
+        Series(*key, rule=DATASETS[dataset].expected, off="not among the configured sources")
         for key in strange.itertuples(index=False)
     ]
     begins = _begins(series, (first, last), int(hour_of(looked.start)), old, stored, log, owed)
@@ -272,9 +267,9 @@ def _stored(
     """Hours (for daily datasets: the hours of days) with rows, as stretches by series."""
     empty = pd.DataFrame(columns=[*KEY, "start", "end"])
     empty[["start", "end"]] = empty[["start", "end"]].astype(np.int64)
-    if series and all(s.rule == ANSWERS for s in series):
+    if series and all(s.rule == Expected.ANSWERS for s in series):
         return empty
-    step = 24 if RULES[item.name] == DAILY else 1
+    step = 24 if DATASETS[item.name].expected is Expected.DAILY else 1
     named = [c for c in KEY if c in item.key]
     query = sql.SQL(
         "select {names}, min(n), max(n) + 1 from (select {names}, n, "

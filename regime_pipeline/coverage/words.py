@@ -12,8 +12,8 @@ from typing import cast
 
 import pandas as pd
 
-from regime_pipeline.reporting import queries
 from regime_pipeline.storage.database import Database
+from regime_pipeline.storage.query import rows as rows_of
 from regime_pipeline.windows import HOUR, Window
 
 MISSED, LACKING = "missed", "venue_had_none"
@@ -108,7 +108,7 @@ def _in_words(rows: pd.DataFrame) -> str:
 
 def troubled_hours(database: Database, window: Window) -> list[HoursLine]:
     """What we missed and what venues lack in a window, by dataset and source; missed first."""
-    found = queries.rows(
+    found = rows_of(
         database,
         "select dataset, source, venue, market, symbol, greatest(span_start, %(start)s) as start, "
         'least(span_end, %(end)s) as "end", coverage_state, coverage_reason from ops.coverage_spans '
@@ -123,7 +123,7 @@ def troubled_hours(database: Database, window: Window) -> list[HoursLine]:
 
 def state_hours(database: Database, window: Window) -> dict[str, dict[str, int]]:
     """Hours of every dataset in a window by state, summed over its series."""
-    found = queries.rows(
+    found = rows_of(
         database,
         "select dataset, coverage_state, sum(extract(epoch from least(span_end, %(end)s) - "
         "greatest(span_start, %(start)s)) / 3600)::bigint as hours from ops.coverage_spans "

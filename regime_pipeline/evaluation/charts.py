@@ -13,7 +13,7 @@ import pandas as pd
 
 from regime_pipeline.evaluation.scenes import Result, Sample
 from regime_pipeline.evaluation.scoring import interval
-from regime_pipeline.reporting.charts import COLOURS, _margins, _style, _svg
+from regime_pipeline.reporting.charts import COLOURS, drawing, margins, svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,9 +38,9 @@ def rate_chart(results: Sequence[Result]) -> str:
     from matplotlib.figure import Figure
 
     rows = [r for r in results if not r.ours.planted]
-    with _style("rates"):
+    with drawing("rates"):
         figure = Figure(figsize=(10.4, 0.36 * len(rows) + 0.75))
-        axes = figure.subplots(gridspec_kw=_margins(figure, left=3.7, top=0.3, bottom=0.34))
+        axes = figure.subplots(gridspec_kw=margins(figure, left=3.7, top=0.3, bottom=0.34))
         axes.set_title("False alarms per symbol-day (pair-day: correlations) · log scale")
         floor = 10.0**FLOOR_EXPONENT
         for y, r in enumerate(rows):
@@ -58,7 +58,7 @@ def rate_chart(results: Sequence[Result]) -> str:
         axes.set_xlim(floor / 1.6, 12)
         axes.xaxis.set_major_formatter(_power)
         _names(axes, [f"{r.detector} · {r.scene.world.removeprefix('null_')}" for r in rows])
-        return _svg(figure, "False alarms on null worlds")
+        return svg(figure, "False alarms on null worlds")
 
 
 def found_chart(results: Sequence[Result]) -> str:
@@ -66,9 +66,9 @@ def found_chart(results: Sequence[Result]) -> str:
     from matplotlib.figure import Figure
 
     rows = [r for r in results if r.ours.planted]
-    with _style("found"):
+    with drawing("found"):
         figure = Figure(figsize=(10.4, 0.4 * len(rows) + 0.75))
-        grid = {**_margins(figure, left=2.75, top=0.3, bottom=0.28), "wspace": 0.16}
+        grid = {**margins(figure, left=2.75, top=0.3, bottom=0.28), "wspace": 0.16}
         panels = figure.subplots(1, 3, sharey=True, gridspec_kw=grid)
         for axes, (name, title) in zip(
             panels,
@@ -97,7 +97,7 @@ def found_chart(results: Sequence[Result]) -> str:
                 top = max([*(r.ours.delay_hours or 0 for r in rows), 8]) * 1.1
                 axes.set_xlim(-0.04 * top, top)
             _names(axes, [r.detector for r in rows])
-        return _svg(figure, "What was found of the planted events")
+        return svg(figure, "What was found of the planted events")
 
 
 def example_chart(result: Result) -> str:
@@ -115,9 +115,9 @@ def example_chart(result: Result) -> str:
     shown = whole if len(whole) else truth
     event = shown.iloc[len(shown) // 2]
     left, right = event["start"] - pad, event["settled"] + pad
-    with _style(f"example-{result.detector}"):
+    with drawing(f"example-{result.detector}"):
         figure = Figure(figsize=(10.4, 1.75))
-        axes = figure.subplots(gridspec_kw=_margins(figure, left=0.62, top=0.26, bottom=0.28))
+        axes = figure.subplots(gridspec_kw=margins(figure, left=0.62, top=0.26, bottom=0.28))
         axes.set_title(f"{result.detector} · {name} · {event['instrument']}")
         line = _series(sample, table, column, str(event["instrument"]))
         line = line[(line.index >= left) & (line.index <= right)]
@@ -134,7 +134,7 @@ def example_chart(result: Result) -> str:
             _marks(axes, alarms, event, (left, right), (height, marker, colour))
         axes.set_xlim(left, right)
         _days(axes)
-        return _svg(figure, f"A planted event of {result.detector}")
+        return svg(figure, f"A planted event of {result.detector}")
 
 
 def _marks(

@@ -11,9 +11,8 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from regime_pipeline.alerts.events import LOOKBACK, market_events, should_deliver
-from regime_pipeline.catalogue.frames import empty
-from regime_pipeline.catalogue.registry import table
+from regime_pipeline.alerts.events import LOOKBACK, market_events
+from regime_pipeline.alerts.kinds import TYPES
 from regime_pipeline.correlation.asset_correlations import correlations
 from regime_pipeline.evaluation.scoring import alarm_table
 from regime_pipeline.evaluation.worlds import World
@@ -91,9 +90,8 @@ FAMILIES: dict[str, Callable[[World, Params], Rows]] = {
 
 def events(rows: Rows) -> pd.DataFrame:
     """The market events that the derived tables announce."""
-    names = {full.split(".")[1]: full for full in LOOKBACK}
-    given = {name: rows.get(name, empty(table(full))) for name, full in names.items()}
-    return market_events(**given)
+    names = {full.split(".")[1] for full in LOOKBACK}
+    return market_events(**{name: frame for name, frame in rows.items() if name in names})
 
 
 def announced(detector: str, rows: Rows, told: pd.DataFrame) -> pd.DataFrame:
@@ -116,10 +114,7 @@ def announced(detector: str, rows: Rows, told: pd.DataFrame) -> pd.DataFrame:
     mine = told[(told["event_type"] == detector.split("/")[0]) & (told["kind"] != "end")]
     if detector == DELIVERED_VOLATILITY:
         severity, kind = mine["alert_severity"], mine["event_type"]
-        sent = [
-            should_deliver({"alert_severity": s, "event_type": t})
-            for s, t in zip(severity, kind, strict=True)
-        ]
+        sent = [TYPES[t].is_sent(s) for s, t in zip(severity, kind, strict=True)]
         mine = mine[np.array(sent, dtype=bool)]
     return alarm_table(
         mine["instrument"], mine["known_at"], mine["level"], mine["kind"] != "escalation"

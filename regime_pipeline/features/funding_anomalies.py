@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from regime_pipeline.catalogue.derivation import derives, reads
 from regime_pipeline.catalogue.frames import conform, empty
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.numerics.panel import HOUR_US, grid_length, grid_start_us, microseconds
@@ -22,20 +23,7 @@ from regime_pipeline.windows import Grid, Window
 
 METHOD = "funding_anomalies/2"
 
-LOOKBACK: dict[str, str] = {"market.funding": "365d"}
-"""Of ``funding_prints``: the percentile looks back 365 days; runs 90 days, their z 30 more."""
-
 HOURLY_METHOD = "funding_anomalies/4"
-HOURLY_LOOKBACK: dict[str, str] = {
-    "features.funding_prints": "3d",
-    "features.funding_outcomes": "365d",
-    "market.funding_predicted_1h": "0h",
-}
-"""Of ``funding_anomalies``: an older print is not shown at all; a year of outcomes is asked for, and
-more is used where it is stored (``HOURLY_ALL_STORED``)."""
-
-HOURLY_ALL_STORED = ("features.funding_outcomes",)
-"""Tables that are read from their first stored row on, of the whole universe."""
 
 LEVELS = ("NORMAL", "HIGH", "LOW", "EXTREME_HIGH", "EXTREME_LOW")
 STALE_INTERVALS = 1.5
@@ -69,6 +57,10 @@ def extreme_level(z: npt.NDArray[np.float64], *, params: FundingParams) -> npt.N
     return names[np.where(np.isfinite(z), code, len(LEVELS))]
 
 
+# The percentile looks back 365 days; runs 90 days, their z 30 more.
+@derives(
+    "features.funding_prints", funding=reads("market.funding", "365d"), params="params.funding"
+)
 def funding_prints(
     funding: pd.DataFrame, *, window: Window, symbols: Iterable[str], params: FundingParams
 ) -> pd.DataFrame:
@@ -209,6 +201,14 @@ def funding_prints(
     return conform(out.loc[owed, columns], target)[columns].reset_index(drop=True)
 
 
+# A print older than three days is not shown at all.
+@derives(
+    "features.funding_anomalies",
+    funding_prints=reads("features.funding_prints", "3d"),
+    funding_outcomes=reads("features.funding_outcomes", "365d", all_stored=True),
+    funding_predicted=reads("market.funding_predicted_1h"),
+    params="params.funding",
+)
 def funding_anomalies(
     funding_prints: pd.DataFrame,
     funding_outcomes: pd.DataFrame | None = None,

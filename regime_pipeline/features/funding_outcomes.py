@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from regime_pipeline.catalogue.derivation import derives, reads
 from regime_pipeline.catalogue.frames import conform, empty
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.numerics.panel import HOUR_US, microseconds
@@ -23,7 +24,6 @@ from regime_pipeline.settings import FundingParams, method_version
 from regime_pipeline.windows import Window
 
 METHOD = "funding_outcomes/1"
-LOOKBACK: dict[str, str] = {"features.funding_prints": "1d", "market.candles_1h": "25h"}
 
 AHEAD_H = 24
 CALM_Z = 1.0
@@ -46,6 +46,12 @@ ODDS = (
 Floats = npt.NDArray[np.float64]
 
 
+@derives(
+    "features.funding_outcomes",
+    funding_prints=reads("features.funding_prints", "1d"),
+    candles_1h=reads("market.candles_1h", "25h", where={"market": "perp"}),
+    params="params.funding",
+)
 def funding_outcomes(
     funding_prints: pd.DataFrame,
     candles_1h: pd.DataFrame,
@@ -218,4 +224,4 @@ def _states(
     return microseconds(frame["ts"]) // HOUR_US, code.astype(np.int64), persistence
 
 
-__all__ = ["LOOKBACK", "METHOD", "ODDS", "funding_outcomes", "odds"]
+__all__ = ["METHOD", "ODDS", "funding_outcomes", "odds"]

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from regime_pipeline.catalogue.derivation import Given, derives, reach_of, reads
 from regime_pipeline.catalogue.frames import conform
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.features.liquidation_orders import Orders
@@ -30,37 +31,11 @@ from regime_pipeline.numerics.panel import (
     to_panel,
 )
 from regime_pipeline.settings import CascadeParams, method_version
-from regime_pipeline.windows import HOUR, Grid, parse_lookback
+from regime_pipeline.windows import HOUR, Grid
 
 METHOD = "liquidation_cascades/3"
 
-LOOKBACK: dict[str, str] = {
-    "market.liquidations_1h": "121d",
-    "market.open_interest": "1h",
-    "market.candles_1h": "8d",
-    "raw.liquidation_events": "31d",
-}
-"""90 d of machines, each row judged by the 30 d before its day; a week of bars behind the levels. Orders:
-30 d before the row's day."""
-
-OF_UNIVERSE = ("raw.liquidation_events",)
-"""Read of every configured symbol: another coin's orders tell that the feed was listening."""
-
-COLUMNS: dict[str, tuple[str, ...]] = {
-    "market.candles_1h": ("market", "symbol", "ts", "high", "low", "close", "source_tier"),
-    "raw.liquidation_events": (
-        "source",
-        "venue",
-        "market",
-        "symbol",
-        "ts",
-        "closure_id",
-        "position_side",
-        "price",
-        "liquidation_usd",
-    ),
-}
-"""All that is read of the bars and orders."""
+_BARS = ("high", "low", "close", "source_tier")
 
 SAMPLE, SAMPLE_MIN, SAMPLE_MIN_POSITIVE = 720, 336, 100
 LEVELS = (0.90, 0.97, 0.99, 0.997, 0.9995)
@@ -82,6 +57,38 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 
+# 90 d of machines, each row judged by the 30 d before its day; a week of bars behind the levels. Orders:
+# 30 d before the row's day, of every coin: another coin's orders tell that the feed was listening.
+@derives(
+    "features.liquidation_cascades",
+    liquidations_1h=reads("market.liquidations_1h", "121d"),
+    open_interest=reads("market.open_interest", "1h"),
+    candles_1h=reads(
+        "market.candles_1h",
+        "8d",
+        where={"market": "perp"},
+        columns=("market", "symbol", "ts", *_BARS),
+    ),
+    orders=reads(
+        "raw.liquidation_events",
+        "31d",
+        where={"source": Given("order_source")},
+        of_universe=True,
+        columns=(
+            "source",
+            "venue",
+            "market",
+            "symbol",
+            "ts",
+            "closure_id",
+            "position_side",
+            "price",
+            "liquidation_usd",
+        ),
+    ),
+    params="params.cascades",
+    order_source="liquidation_order_source",
+)
 def liquidation_cascades(
     liquidations_1h: pd.DataFrame,
     open_interest: pd.DataFrame,
@@ -120,7 +127,7 @@ def liquidation_cascades(
     decides about dominance only where the hourly sums are of the orders' venue.
 
     Args:
-        liquidations_1h: ``market.liquidations_1h`` with ``LOOKBACK`` before ``grid.start``.
+        liquidations_1h: ``market.liquidations_1h`` with its lookback before ``grid.start``.
         open_interest: ``market.open_interest`` with one hour before ``grid.start``.
         candles_1h: ``market.candles_1h`` (the perpetual is selected here) with a week before
             ``grid.start``; without it there are no levels.
@@ -142,7 +149,7 @@ def liquidation_cascades(
     from regime_pipeline.numerics.rolling import rolling_max
     from regime_pipeline.numerics.tails import tail_bands
 
-    wide = grid.widened(parse_lookback(LOOKBACK["market.liquidations_1h"]))
+    wide = grid.widened(reach_of(liquidation_cascades, "market.liquidations_1h"))
     owed = round((grid.end - grid.start) / timedelta(hours=1))
     liq = to_panel(
         liquidations_1h,
@@ -287,9 +294,9 @@ def _levels(
     )
     if candles_1h is None:
         return {name: np.full(shape, None, dtype=object) for name in names}, np.full(shape, np.nan)
-    wide = grid.widened(parse_lookback(LOOKBACK["market.candles_1h"]))
+    wide = grid.widened(reach_of(liquidation_cascades, "market.candles_1h"))
     perp = candles_1h[candles_1h["market"] == "perp"]
-    bars = to_panel(perp, wide, COLUMNS["market.candles_1h"][3:])
+    bars = to_panel(perp, wide, _BARS)
     high, low, close = (np.ascontiguousarray(bars[n].T) for n in ("high", "low", "close"))
     below, above = (np.full((*shape[::-1], levels.LEVELS), np.nan) for _ in range(2))
     known = np.zeros(shape[::-1], bool)

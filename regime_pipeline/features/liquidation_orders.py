@@ -183,7 +183,3 @@ def clusters(
                 above[s],
             )
     return below, above
-
-
-LOOKBACK = "31d"
-"""Thirty days before the row's day; clusters look back a week."""

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from regime_pipeline.catalogue.derivation import derives, reach_of, reads
 from regime_pipeline.catalogue.fields.features import VOL_REGIMES
 from regime_pipeline.catalogue.frames import conform
 from regime_pipeline.catalogue.registry import table
@@ -25,17 +26,10 @@ from regime_pipeline.numerics.panel import (
 )
 from regime_pipeline.numerics.stretches import each_cell, log_ratio
 from regime_pipeline.settings import VolatilityParams, method_version
-from regime_pipeline.windows import Grid, parse_lookback
+from regime_pipeline.windows import Grid
 
 METHOD = "volatility/3"
-LOOKBACK: dict[str, str] = {"market.candles_1h": "405d"}
-"""A year of confirmed classes, of which the first needs 168 h of machine + 24 h of null count + 743 h
-of baseline + 24 h of returns: 8760 + 959 h. The skill's 241 days lie inside, and so do a week, a year and
-672 h of the jump model: 9599 h."""
-COLUMNS: dict[str, tuple[str, ...]] = {
-    "market.candles_1h": ("market", "symbol", "ts", "open", "high", "low", "close", "source_tier")
-}
-"""All that is read of the inputs."""
+_BARS = ("open", "high", "low", "close", "source_tier")
 
 DAY_BARS = 24
 MIN_BARS = 20
@@ -94,6 +88,19 @@ def _ratio(value: FloatPanel, baseline: FloatPanel) -> FloatPanel:
     return np.divide(value, baseline, out=np.full_like(value, np.nan), where=baseline > _NO_SCALE)
 
 
+# A year of confirmed classes, of which the first needs 168 h of machine + 24 h of null count + 743 h of
+# baseline + 24 h of returns: 8760 + 959 h. The skill's 241 days lie inside, and so do a week, a year and
+# 672 h of the jump model: 9599 h.
+@derives(
+    "features.volatility_regimes",
+    candles_1h=reads(
+        "market.candles_1h",
+        "405d",
+        where={"market": "spot"},
+        columns=("market", "symbol", "ts", *_BARS),
+    ),
+    params="params.volatility",
+)
 def volatility_regimes(
     candles_1h: pd.DataFrame, *, grid: Grid, params: VolatilityParams
 ) -> pd.DataFrame:
@@ -122,7 +129,7 @@ def volatility_regimes(
     takes no part in anything else; ``sjm_reason`` says why it is null.
 
     Args:
-        candles_1h: rows of ``market.candles_1h`` (spot is selected here) from ``LOOKBACK`` before
+        candles_1h: rows of ``market.candles_1h`` (spot is selected here) from its lookback before
             ``grid.start``; rows may be absent.
         grid: hours and symbols owed.
         params: borders, multipliers, hysteresis, confirmations, cooldown.
@@ -133,11 +140,11 @@ def volatility_regimes(
         both (an hour lost costs one bar but two returns, so the close-to-close columns can be null
         a row longer); else null with the reason.
     """
-    wide = grid.widened(parse_lookback(LOOKBACK["market.candles_1h"]))
+    wide = grid.widened(reach_of(volatility_regimes, "market.candles_1h"))
     panels = to_panel(
         candles_1h[candles_1h["market"] == "spot"],
         wide,
-        COLUMNS["market.candles_1h"][3:],
+        _BARS,
     )
     keep = grid_length(wide) - grid_length(grid)
     full = _statistics(panels, grid_start_us(wide) // HOUR_US, keep)
@@ -328,4 +335,4 @@ def _worst_tier(tier: FloatPanel, keep: int) -> FloatPanel:
     return rolling_max(tier[since:], window, 1)[keep - since :]
 
 
-__all__ = ["LOOKBACK", "METHOD", "garman_klass", "log_returns", "volatility_regimes"]
+__all__ = ["METHOD", "garman_klass", "log_returns", "volatility_regimes"]

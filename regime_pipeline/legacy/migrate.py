@@ -1,7 +1,7 @@
 """Migrating legacy signal files: from a folder into ``raw.legacy_signals``, with a report per file.
 
 Belongs here: what becomes of the rows that the reader gives, how they are checked against what is
-stored, and what is written. Does not belong here: reading files (``providers.legacy``), Dagster.
+stored, and what is written. Does not belong here: reading files (``legacy.reader``), Dagster.
 
 Two checks against better tiers. A record that carries a price must agree with the stored candles of
 its hour within :data:`PRICE_TOLERANCE`; one that does not is about another symbol, unit or time and
@@ -307,11 +307,14 @@ def _stamped(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _refused(files: list[LegacyFile]) -> pd.DataFrame:
-    rows = [
-        {"file_name": f.path, "payload_id": f.payload_id, **r}
-        for f in files
-        for r in (*f.refused, *([{"reason": f.error, "record": None}] if f.error else []))
-    ]
+    rows = []
+    for f in files:
+        whole: list[dict[str, str | None]] = (
+            [{"reason": f.error, "record": None}] if f.error else []
+        )
+        rows += [
+            {"file_name": f.path, "payload_id": f.payload_id, **r} for r in (*f.refused, *whole)
+        ]
     return pd.DataFrame(rows, columns=["file_name", "payload_id", "reason", "record"])
 
 

@@ -94,7 +94,7 @@ class LegacyFile:
 
     path: str
     rows: pd.DataFrame
-    refused: list[dict[str, str]] = field(default_factory=list)
+    refused: list[dict[str, str | None]] = field(default_factory=list)
     repair: str | None = None
     error: str | None = None
     payload_id: str | None = None
@@ -549,7 +549,8 @@ def _instant(value: Any, now: datetime) -> pd.Timestamp:
             scale = 1_000_000 if size < 1e11 else 1_000 if size < 1e14 else 1
             at = pd.Timestamp(round(value * scale), unit="us", tz="UTC")
         elif isinstance(value, str) and _ISO.fullmatch(value):
-            at = pd.Timestamp(utc(value.strip()))
+            at = pd.Timestamp(value.strip())
+            at = at.tz_localize("UTC") if at.tzinfo is None else at.tz_convert("UTC")
         else:
             raise LegacyFileError(f"time {_shown(value)} is not understood")
     except LegacyFileError:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from regime_pipeline.catalogue.derivation import Given, derives, reads
 from regime_pipeline.catalogue.frames import conform
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.numerics.panel import (
@@ -28,9 +29,7 @@ from regime_pipeline.settings import method_version
 from regime_pipeline.windows import Grid
 
 METHOD = "candles/1"
-LOOKBACK: dict[str, str] = {"raw.candles": "0h"}
 RESAMPLE_METHOD = "candles_resampled/1"
-RESAMPLE_LOOKBACK: dict[str, str] = {"market.candles_1h": "1w"}
 
 _PRICES = ("open", "high", "low", "close")
 _VALUES = (*_PRICES, "volume_base", "volume_quote", "taker_buy_base", "trade_count")
@@ -43,6 +42,11 @@ _MONDAY = 96
 """Hours from 1970-01-01 (a Thursday) to the first Monday 00:00 UTC."""
 
 
+@derives(
+    "market.candles_1h",
+    raw_candles=reads("raw.candles", where={"timeframe": "1h", "venue": Given("venues")}),
+    venues="candle_venues",
+)
 def candles_1h(
     raw_candles: pd.DataFrame, *, grid: Grid, venues: Mapping[str, Mapping[str, str]]
 ) -> pd.DataFrame:
@@ -219,6 +223,7 @@ def _scaled_sum(block: FloatPanel, valid: npt.NDArray[np.bool_], minimum: int) -
     return np.where(usable, total * scale, np.nan)
 
 
+@derives("market.candles_resampled", candles_1h=reads("market.candles_1h", "1w"))
 def resample(
     candles_1h: pd.DataFrame,
     *,
@@ -300,9 +305,7 @@ __all__ = [
     "BAR_INPUTS",
     "FRAME_HOURS",
     "FRAME_MINIMUM",
-    "LOOKBACK",
     "METHOD",
-    "RESAMPLE_LOOKBACK",
     "RESAMPLE_METHOD",
     "Bars",
     "bar_floor",

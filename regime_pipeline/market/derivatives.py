@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from regime_pipeline.catalogue.derivation import Given, derives, reads
 from regime_pipeline.catalogue.frames import conform
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.numerics.panel import FloatPanel, from_panel, take_codes, to_panel
@@ -26,10 +27,6 @@ from regime_pipeline.windows import HOUR, Grid
 OPEN_INTEREST_METHOD = "open_interest/1"
 LIQUIDATIONS_METHOD = "liquidations/2"
 POSITIONING_METHOD = "positioning/1"
-
-OPEN_INTEREST_LOOKBACK: dict[str, str] = {"raw.open_interest": "1h", "market.candles_1h": "1h"}
-LIQUIDATIONS_LOOKBACK: dict[str, str] = {"raw.liquidations": "0h", "raw.open_interest": "0h"}
-POSITIONING_LOOKBACK: dict[str, str] = {"raw.positioning": "0h"}
 
 PARTLY_PUBLISHED = frozenset({"binance", "okx", "aggregate"})
 """Venues whose liquidation feed leaves events out by design, alone or inside a sum."""
@@ -44,6 +41,13 @@ POSITIONING = (
 )
 
 
+@derives(
+    "market.open_interest",
+    raw_oi=reads("raw.open_interest", "1h", where={"source": Given("source")}),
+    candles_1h=reads("market.candles_1h", "1h", where={"market": "perp"}),
+    venues="perp_venues",
+    source="open_interest_source",
+)
 def open_interest(
     raw_oi: pd.DataFrame,
     candles_1h: pd.DataFrame,
@@ -108,6 +112,14 @@ def open_interest(
     )
 
 
+@derives(
+    "market.liquidations_1h",
+    # of every coin: an hour without any coin's liquidations is no silence of one
+    raw_liquidations=reads("raw.liquidations", where={"source": Given("source")}, of_universe=True),
+    raw_oi=reads("raw.open_interest", where={"source": Given("source")}),
+    source="liquidation_source",
+    venue="liquidation_venue",
+)
 def liquidations_1h(
     raw_liquidations: pd.DataFrame,
     raw_oi: pd.DataFrame,
@@ -176,6 +188,11 @@ def liquidations_1h(
     )
 
 
+@derives(
+    "market.positioning_1h",
+    raw_positioning=reads("raw.positioning", where={"venue": Given("venues")}),
+    venues="perp_venues",
+)
 def positioning_1h(
     raw_positioning: pd.DataFrame,
     *,

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from regime_pipeline.catalogue.derivation import Given, derives, reads
 from regime_pipeline.catalogue.frames import conform, empty
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.numerics.panel import from_panel, take_codes
@@ -22,11 +23,6 @@ from regime_pipeline.windows import HOUR, Grid, Window
 METHOD = "funding/1"
 PREDICTED_METHOD = "funding_predicted/1"
 
-LOOKBACK: dict[str, str] = {"raw.funding_rates": "4d"}
-"""Three days of earlier prints tell the interval; the rest is slack for rounding to the hour."""
-
-PREDICTED_LOOKBACK: dict[str, str] = {"raw.funding_predictions": "2h", "market.funding": "3d"}
-"""Estimates seen in the two hours before a row's decision; prints of three days for the interval."""
 
 PREDICTED_REACH = timedelta(hours=2)
 """An estimate that was seen longer ago is not shown: hourly collection has missed a round then."""
@@ -39,6 +35,12 @@ _REACH_H = 72
 _HOUR_US = 3_600_000_000
 
 
+# Three days of earlier prints tell the interval; the rest is slack for rounding to the hour.
+@derives(
+    "market.funding",
+    raw_funding=reads("raw.funding_rates", "4d", where={"venue": Given("venues")}),
+    venues="perp_venues",
+)
 def funding(
     raw_funding: pd.DataFrame, *, window: Window, venues: Mapping[str, str]
 ) -> pd.DataFrame:
@@ -85,6 +87,13 @@ def funding(
     )
 
 
+# Estimates seen in the two hours before a row's decision; prints of three days for the interval.
+@derives(
+    "market.funding_predicted_1h",
+    raw_predictions=reads("raw.funding_predictions", "2h", where={"venue": Given("venues")}),
+    funding_prints=reads("market.funding", "3d"),
+    venues="perp_venues",
+)
 def funding_predicted_1h(
     raw_predictions: pd.DataFrame,
     funding_prints: pd.DataFrame,

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from regime_pipeline.catalogue.derivation import derives, reads
 from regime_pipeline.catalogue.frames import conform
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.numerics.groups import means
@@ -21,7 +22,6 @@ from regime_pipeline.settings import method_version
 from regime_pipeline.windows import Grid
 
 METHOD = "order_book/1"
-LOOKBACK: dict[str, str] = {"raw.order_book": "0h"}
 
 MIN_LEVELS = 5
 """Levels that each side of a snapshot must show."""
@@ -39,6 +39,7 @@ MEANS = (
 )
 
 
+@derives("market.order_book_1h", raw_order_book=reads("raw.order_book"), venues="candle_venues")
 def order_book_1h(
     raw_order_book: pd.DataFrame, *, grid: Grid, venues: Mapping[str, Mapping[str, str]]
 ) -> pd.DataFrame:

@@ -24,11 +24,6 @@ LEAST_HISTORY: Final = 20
 
 FINDING: Final = ("source", "symbol", "kind", "hours", "first", "detail")
 """Columns of a frame of findings; ``first`` is the first row's ``ts``."""
-MEASURED: Final = {
-    "open_interest": ("open_interest_base", "open_interest_usd"),
-    "funding_rates": ("funding_rate",),
-}
-"""Columns whose magnitude is watched, by dataset."""
 _SERIES = ["source", "venue", "market", "symbol"]
 
 

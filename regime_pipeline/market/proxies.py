@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from regime_pipeline.catalogue.derivation import derives, reads
 from regime_pipeline.catalogue.frames import conform
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.numerics.panel import FloatPanel, from_panel, take_codes, to_panel
@@ -17,12 +18,6 @@ from regime_pipeline.settings import method_version
 from regime_pipeline.windows import DAY, HOUR, Grid
 
 METHOD = "proxies/1"
-LOOKBACK: dict[str, str] = {
-    "market.candles_1h": "28d",
-    "market.funding": "32d",
-    "market.open_interest": "1h",
-    "market.fear_greed": "3d",
-}
 TIER = 3
 
 SPIKE_DAYS, SPIKE_MIN_DAYS = 28, 14
@@ -39,6 +34,13 @@ VALUES = (
 )
 
 
+@derives(
+    "market.proxies_1h",
+    candles_1h=reads("market.candles_1h", "28d"),
+    funding=reads("market.funding", "32d"),
+    open_interest=reads("market.open_interest", "1h"),
+    fear_greed=reads("market.fear_greed", "3d"),
+)
 def proxies_1h(
     candles_1h: pd.DataFrame,
     funding: pd.DataFrame,

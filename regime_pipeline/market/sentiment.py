@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from regime_pipeline.catalogue.derivation import derives, reads
 from regime_pipeline.catalogue.frames import conform
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.numerics.groups import means, sums
@@ -21,10 +22,10 @@ from regime_pipeline.settings import method_version
 from regime_pipeline.windows import Grid, Window
 
 METHOD = "fear_greed/1"
-LOOKBACK: dict[str, str] = {"raw.fear_greed": "0h"}
 SOURCE = "alternative_me"
 
 
+@derives("market.fear_greed", raw_fear_greed=reads("raw.fear_greed"))
 def fear_greed(
     raw_fear_greed: pd.DataFrame, *, window: Window, source: str = SOURCE
 ) -> pd.DataFrame:
@@ -64,7 +65,6 @@ def fear_greed(
 
 
 SENTIMENT_METHOD = "sentiment_1h/2"
-SENTIMENT_LOOKBACK: dict[str, str] = {"raw.sentiment": "3h"}
 """A post counts in the hour in which it could first be read, which is not always its own."""
 
 KINDS = ("social", "news", "trader")
@@ -72,6 +72,11 @@ AGGREGATE_ITEM = "aggregate"
 ENOUGH_KINDS = 2
 
 
+@derives(
+    "market.sentiment_1h",
+    raw_sentiment=reads("raw.sentiment", "3h", where={"sentiment_scope": "symbol"}),
+    sources="sentiment_source_by_kind",
+)
 def sentiment_1h(
     raw_sentiment: pd.DataFrame, *, grid: Grid, sources: Mapping[str, str]
 ) -> pd.DataFrame:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import orjson
 import pandas as pd
 
+from regime_pipeline.catalogue.derivation import derives, reads
 from regime_pipeline.catalogue.frames import conform
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.numerics.panel import FloatPanel, from_panel, take_codes, to_panel
@@ -21,7 +22,6 @@ from regime_pipeline.settings import method_version
 from regime_pipeline.windows import Grid
 
 METHOD = "trade_flow/1"
-LOOKBACK: dict[str, str] = {"raw.trade_flow": "24h", "raw.candles": "0h"}
 
 LARGE_QUANTILE = 0.99
 DAY_HOURS = 24
@@ -31,6 +31,12 @@ DAY_MINIMUM = 20
 _SIDES = ("taker_buy_base", "taker_sell_base", "taker_buy_quote", "taker_sell_quote")
 
 
+@derives(
+    "market.trade_flow_1h",
+    raw_trade_flow=reads("raw.trade_flow", "24h"),
+    raw_candles=reads("raw.candles", where={"timeframe": "1h"}),
+    venues="candle_venues",
+)
 def trade_flow_1h(
     raw_trade_flow: pd.DataFrame,
     raw_candles: pd.DataFrame,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from regime_pipeline.catalogue.derivation import derives, reads
 from regime_pipeline.catalogue.frames import conform
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.market.sentiment import usable_hour
@@ -18,7 +19,6 @@ from regime_pipeline.settings import method_version
 from regime_pipeline.windows import HOUR, Grid
 
 METHOD = "whale_flow/2"
-LOOKBACK: dict[str, str] = {"raw.whale_transfers": "27h"}
 """24 h of flow, and the longest time between a transfer and its arrival when it was seen live."""
 
 WINDOW_H = 24
@@ -46,6 +46,11 @@ _STABLE = "*stable"
 _ANY = "*any"
 
 
+@derives(
+    "market.whale_flow_1h",
+    raw_whale_transfers=reads("raw.whale_transfers", "27h"),
+    source="whale_source",
+)
 def whale_flow_1h(raw_whale_transfers: pd.DataFrame, *, grid: Grid, source: str) -> pd.DataFrame:
     """``market.whale_flow_1h``: flows of the 24 h that end with each hour.
 

@@ -43,8 +43,10 @@ def secrets_of(settings: BaseModel) -> tuple[str, ...]:
     """Every secret value that the settings hold, longest first; for a URL its secret parts too."""
     values: set[str] = set()
     for name in type(settings).model_fields:
-        value = getattr(settings, name)
-        if isinstance(value, SecretStr):
+        held = getattr(settings, name)
+        for value in held.values() if isinstance(held, dict) else (held,):
+            if not isinstance(value, SecretStr):
+                continue
             values.add(value.get_secret_value())
             # a list of endpoints in one variable: each of them is a secret of its own
             for part in re.split(r"[\s,]+", value.get_secret_value()):

@@ -18,6 +18,7 @@ import dagster as dg
 from regime_pipeline.catalogue import table
 from regime_pipeline.orchestration.assets.raw import fetched
 from regime_pipeline.orchestration.derived import asset_key
+from regime_pipeline.orchestration.metadata import CHANGED
 from regime_pipeline.orchestration.partitions import day_key
 from regime_pipeline.orchestration.resources import Platform, Scope
 from regime_pipeline.windows import HOUR, Window, floor_day, floor_hour
@@ -29,19 +30,23 @@ _NAME = "books:"
 
 
 class BookSampler:
-    """Takes one sample at a time."""
+    """Takes one sample at a time.
 
-    def __init__(self) -> None:
+    Args:
+        wait_s: time to wait for a sample.
+    """
+
+    def __init__(self, wait_s: float = WAIT_S) -> None:
+        self._wait_s = wait_s
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="books")
         self._pending: Future[dg.MaterializeResult] | None = None
 
-    def sample(self, platform: Platform, at: datetime, *, wait_s: float = WAIT_S) -> str:
+    def sample(self, platform: Platform, at: datetime) -> str:
         """One snapshot of every book.
 
         Args:
             platform: warehouse, settings and clock.
             at: the time it was scheduled for, which names it.
-            wait_s: time to wait for it.
 
         Returns:
             What became of it, and of the one before if that took longer, on one line.
@@ -64,12 +69,13 @@ class BookSampler:
             table(TABLE),
             Window(floor_day(now), now),
         )
-        wait([future], wait_s)
+        wait([future], self._wait_s)
         if not future.done():
             self._pending = future
             return f"the sample is still under way and is stored when it is there{late}"
         metadata = future.result().metadata or {}
-        return f"sampled: {metadata['rows inserted']} rows, {metadata['requests']} requests{late}"
+        rows = metadata[CHANGED.format("inserted")]
+        return f"sampled: {rows} rows, {metadata['requests']} requests{late}"
 
 
 def samples_of_hour(platform: Platform, hour: datetime) -> dg.AssetMaterialization | None:

@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 
 from regime_pipeline.orchestration.checks import CHECKS
-from regime_pipeline.orchestration.derived import IO_MANAGER
+from regime_pipeline.orchestration.derived import IO_MANAGER, derived_assets
 from regime_pipeline.orchestration.io_manager import warehouse_io_manager
 from regime_pipeline.orchestration.jobs import JOBS
 from regime_pipeline.orchestration.quality import data_quality
@@ -33,19 +33,10 @@ def default_resources() -> dict[str, Any]:
 def pipeline_assets() -> tuple[dg.AssetsDefinition, ...]:
     """The assets of every layer but reporting."""
     from regime_pipeline.orchestration import quality
-    from regime_pipeline.orchestration.assets import (
-        alerts,
-        correlation,
-        features,
-        legacy,
-        market,
-        raw,
-        regimes,
-        signals,
-    )
+    from regime_pipeline.orchestration.assets import alerts, legacy, raw
 
-    layers = (raw, legacy, quality, market, features, regimes, correlation, signals, alerts)
-    return tuple(asset for layer in layers for asset in layer.ASSETS)
+    fetched, events = (*raw.ASSETS, *legacy.ASSETS), alerts.ASSETS
+    return (*fetched, *quality.ASSETS, *derived_assets(), *events)
 
 
 def all_assets() -> tuple[dg.AssetsDefinition, ...]:

@@ -1,33 +1,34 @@
-"""How a pure function becomes a derived asset: key, inputs with lookback, partitions, descriptions.
+"""How a declared pure function becomes an asset: key, inputs with lookback, partitions, descriptions.
 
-An asset module only says which table, which declared lookback and which function. Everything else
-about the asset comes from here and from the catalogue. Does not belong here: any computation.
+What is computed from what stands beside each function (``catalogue.derivation``); everything else about
+its asset comes from here and from the catalogue. Does not belong here: any computation, any table.
 
 Step functions carry no annotations: Dagster reads the ones of ``context``, and they are strings here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+from operator import attrgetter
 from typing import Any
 
 import dagster as dg
 import pandas as pd
 
 from regime_pipeline.catalogue import Table, table
+from regime_pipeline.catalogue.derivation import Derivation, Given, Input, derivations
 from regime_pipeline.catalogue.frames import empty
 from regime_pipeline.orchestration import io_manager as io
 from regime_pipeline.orchestration.metadata import OWNERS, spec_metadata
 from regime_pipeline.orchestration.partitions import COMPUTE, DAILY, as_window, owed
 from regime_pipeline.orchestration.resources import Platform, Scope
 from regime_pipeline.quality.withholding import BLOCKS, QUARANTINED, causes, explained, withhold
-from regime_pipeline.settings import Params, Settings
+from regime_pipeline.settings import Settings
 from regime_pipeline.windows import Grid, Window, parse_lookback
 
 IO_MANAGER = "warehouse_io"
-Frames = Mapping[str, pd.DataFrame]
 
 
 def asset_key(full_name: str) -> dg.AssetKey:
@@ -53,98 +54,80 @@ class Run:
         """The hours of the window for the run's symbols."""
         return Grid.of(self.window, self.symbols)
 
-    @property
-    def universe_grid(self) -> Grid:
-        """The hours of the window for every configured symbol, even in a narrowed run."""
-        return Grid.of(self.window, self.settings.universe)
-
-    @property
-    def params(self) -> Params:
-        """All thresholds."""
-        return self.settings.params
-
-    @property
-    def perp_venues(self) -> dict[str, str]:
-        """Symbol to the venue of its derivatives series."""
-        return {s: self.settings.perp_venue_of(s) for s in self.settings.universe}
-
-    @property
-    def candle_venues(self) -> dict[str, dict[str, str]]:
-        """Market to symbol to the venue of its candles."""
-        spot = {s: self.settings.spot_venue_of(s) for s in self.settings.universe}
-        return {"spot": spot, "perp": self.perp_venues}
-
-
-Body = Callable[..., Any]
+    def arguments(self, what: Derivation) -> dict[str, Any]:
+        """The function's parameters that are no tables."""
+        wide = Run(self.settings, self.window, self.settings.universe) if what.of_universe else self
+        given = {name: attrgetter(path)(self.settings) for name, path in what.settings.items()}
+        return given | {name: getattr(wide, name) for name in what.of_run}
 
 
 def inputs(
-    target: str,
-    lookback: Mapping[str, str],
-    where: Mapping[str, Mapping[str, Any]] | None = None,
-    *,
-    whole_universe: bool | Collection[str] = False,
-    all_stored: Collection[str] = (),
-    columns: Mapping[str, Sequence[str]] | None = None,
+    target: str, read: Mapping[str, Input], settings: Mapping[str, str] | None = None
 ) -> dict[str, dg.AssetIn]:
-    """Asset inputs as the IO manager understands them, one per table of ``lookback``.
+    """Asset inputs as the IO manager understands them, named ``schema__table``.
 
-    ``whole_universe``: all tables, or those named, are read of every configured symbol. Tables of
-    ``all_stored`` are too, and from their first row on; their lookback is what a run sees to being
-    there. ``columns`` names all that is looked at of a table.
+    Args:
+        target: the table that they are read for.
+        read: parameter -> input, as a function declares them.
+        settings: parameter -> path in the settings, for what ``where`` refers to.
     """
     out = {}
-    everyone = lookback if whole_universe is True else whole_universe or ()
-    for name, text in lookback.items():
-        metadata: dict[str, Any] = {io.LOOKBACK: text, io.FOR_TABLE: target}
-        if where and name in where:
-            metadata[io.WHERE] = dict(where[name])
-        if columns and name in columns:
-            metadata[io.COLUMNS] = list(columns[name])
-        if name in everyone or name in all_stored:
+    for one in read.values():
+        metadata: dict[str, Any] = {io.LOOKBACK: one.lookback, io.FOR_TABLE: target}
+        if one.where:
+            metadata[io.WHERE] = {
+                column: io.FROM_SETTINGS + (settings or {})[value.parameter]
+                if isinstance(value, Given)
+                else value
+                for column, value in one.where.items()
+            }
+        if one.columns is not None:
+            metadata[io.COLUMNS] = list(one.columns)
+        if one.of_universe:
             metadata[io.WHOLE_UNIVERSE] = True
-        if name in all_stored:
+        if one.all_stored:
             metadata[io.ALL_STORED] = True
-        out[parameter(name)] = dg.AssetIn(key=asset_key(name), metadata=metadata)
+        out[parameter(one.table)] = dg.AssetIn(key=asset_key(one.table), metadata=metadata)
     return out
 
 
-def guarded(lookback: Mapping[str, str]) -> dict[str, str]:
-    """The inputs of an asset and, beside raw tables, the rows of them that are withheld."""
-    reach = [text for name, text in lookback.items() if name.startswith("raw.")]
-    if not reach:
-        return dict(lookback)
-    return {**lookback, BLOCKS: max(reach, key=parse_lookback)}
+def _read_by(what: Derivation) -> dict[str, Input]:
+    """The function's inputs and, beside raw tables, the rows of them that are withheld."""
+    read = dict(what.inputs)
+    if what.of_universe:
+        read = {name: replace(one, of_universe=True) for name, one in read.items()}
+    raw = [one.lookback for one in read.values() if one.table.startswith("raw.")]
+    if raw:
+        read[BLOCKS] = Input(BLOCKS, max(raw, key=parse_lookback))
+    return read
 
 
 def _without_withheld(
-    frames: dict[str, pd.DataFrame], lookback: Mapping[str, str]
+    frames: Mapping[str, pd.DataFrame], what: Derivation
 ) -> tuple[dict[str, pd.DataFrame], pd.DataFrame | None]:
-    """The frames without withheld raw rows, and what was withheld as causes."""
-    blocked = frames.pop(parameter(BLOCKS), None)
+    """The frames by parameter without withheld raw rows, and what was withheld as causes."""
+    given = {name: frames[parameter(one.table)] for name, one in what.inputs.items()}
+    blocked = frames.get(parameter(BLOCKS))
     if blocked is None or blocked.empty:
-        return frames, None
-    raw = [n for n in lookback if n.startswith("raw.")]
-    kept = {parameter(n): withhold(frames[parameter(n)], n, blocked) for n in raw}
-    return {**frames, **kept}, causes(blocked, raw)
+        return given, None
+    raw = {n: one.table for n, one in what.inputs.items() if one.table.startswith("raw.")}
+    kept = {name: withhold(given[name], full, blocked) for name, full in raw.items()}
+    return given | kept, causes(blocked, list(raw.values()))
 
 
 def _quarantined_inputs(
-    platform: Platform,
-    run: Run,
-    lookback: Mapping[str, str],
-    where: Mapping[str, Mapping[str, Any]] | None,
+    platform: Platform, run: Run, read: Collection[Input]
 ) -> pd.DataFrame | None:
-    """Rows of the asset's inputs in its window that are null because something was withheld."""
+    """Rows of the inputs in the run's window that are null because something was withheld."""
     found = []
-    for name in lookback:
-        item = table(name)
+    for one in read:
+        item = table(one.table)
         if "status" not in item.fields or not item.symbol_columns:
             continue
         names = [c for c in ("market", "symbol", "ts", "reason") if c in item.fields]
-        asked = {k: v for k, v in ((where or {}).get(name) or {}).items() if k == "market"}
+        asked = {k: v for k, v in one.where.items() if k == "market"}
         rows = platform.warehouse.read(
-            name, run.window, columns=names, where={**asked, "status": QUARANTINED}
+            one.table, run.window, columns=names, where={**asked, "status": QUARANTINED}
         )
         if len(rows):
             found.append(rows.drop(columns="market") if asked and "market" in rows else rows)
@@ -156,16 +139,15 @@ def _explained(
     why: pd.DataFrame | None,
     platform: Platform,
     run: Run,
-    lookback: Mapping[str, str],
-    where: Mapping[str, Mapping[str, Any]] | None,
+    read: Collection[Input],
 ) -> pd.DataFrame:
     """Rows that are missing because of a withheld input say so."""
     if "status" not in rows or not (rows["status"] == "missing").any():
         return rows
-    inherited = _quarantined_inputs(platform, run, lookback, where)
-    for told in (why, inherited):
-        if told is not None:
-            rows = explained(rows, told)
+    inherited = _quarantined_inputs(platform, run, read)
+    for cause in (why, inherited):
+        if cause is not None:
+            rows = explained(rows, cause)
     return rows
 
 
@@ -199,100 +181,53 @@ def common(item: Table) -> dict[str, Any]:
     }
 
 
-def derived(
-    full_name: str,
-    *,
-    lookback: Mapping[str, str],
-    where: Mapping[str, Mapping[str, Any]] | None = None,
-    whole_universe: Collection[str] = (),
-    all_stored: Collection[str] = (),
-    columns: Mapping[str, Sequence[str]] | None = None,
-) -> Callable[[Body], dg.AssetsDefinition]:
-    """Make the asset of one derived table out of ``body(run, *, schema__table=frame, ...)``.
+def derived(what: Derivation) -> dg.AssetsDefinition:
+    """The asset or assets of one declared function."""
+    items = [table(name) for name in what.tables]
 
-    Args:
-        full_name: ``schema.name`` of the table.
-        lookback: input tables and the history before the window, as the pure module declares it.
-        where: per input table, values that text columns must have; reads less, changes nothing.
-        whole_universe: input tables read of every configured symbol even in a narrowed run.
-        all_stored: input tables read from their first row on, of the whole universe.
-        columns: per input table, the columns that the function looks at; absent means all. A long
-            lookback costs a quarter of the time without the others.
-    """
-    item = table(full_name)
-
-    def wrap(body: Body) -> dg.AssetsDefinition:
-        @dg.asset(
-            key=asset_key(full_name),
-            ins=inputs(
-                full_name,
-                guarded(lookback),
-                where,
-                whole_universe=whole_universe,
-                all_stored=all_stored,
-                columns=columns,
-            ),
-            io_manager_key=IO_MANAGER,
-            required_resource_keys={"platform", "scope"},
-            partitions_def=DAILY,
-            backfill_policy=COMPUTE,
-            **common(item),
-        )
-        def compute(context, **frames):  # type: ignore[no-untyped-def]
-            run = _run(context, item)
-            if run.window.is_empty:
-                return empty(item)
-            kept, why = _without_withheld(frames, lookback)
-            rows = body(run, **kept)
-            return _explained(rows, why, context.resources.platform, run, lookback, where)
-
-        return compute
-
-    return wrap
-
-
-def derived_together(
-    *full_names: str,
-    name: str,
-    lookback: Mapping[str, str],
-    where: Mapping[str, Mapping[str, Any]] | None = None,
-    whole_universe: bool = False,
-) -> Callable[[Body], dg.AssetsDefinition]:
-    """Make the assets of tables that one function computes together, as a tuple in this order.
-
-    Args:
-        full_names: ``schema.name`` of each table.
-        name: name of the step.
-        lookback: as for :func:`derived`.
-        where: as for :func:`derived`.
-        whole_universe: the function needs all configured symbols even in a narrowed run.
-    """
-    items = [table(n) for n in full_names]
-
-    def wrap(body: Body) -> dg.AssetsDefinition:
-        @dg.multi_asset(
-            name=name,
-            outs={
-                parameter(i.full_name): dg.AssetOut(
-                    key=asset_key(i.full_name), io_manager_key=IO_MANAGER, **common(i)
-                )
-                for i in items
-            },
-            ins=inputs(full_names[0], lookback, where, whole_universe=whole_universe),
-            required_resource_keys={"platform", "scope"},
-            partitions_def=DAILY,
-            backfill_policy=COMPUTE,
-        )
-        def compute(context, **frames):  # type: ignore[no-untyped-def]
-            run = _run(context, items[0])
-            if run.window.is_empty:
-                return tuple(empty(i) for i in items)
-            platform: Platform = context.resources.platform
-            return tuple(
-                _explained(rows, None, platform, run, lookback, where)
-                for rows in _frames(body(run, **frames), items)
+    @dg.multi_asset(
+        name=what.step,
+        outs={
+            parameter(i.full_name): dg.AssetOut(
+                key=asset_key(i.full_name), io_manager_key=IO_MANAGER, **common(i)
             )
+            for i in items
+        },
+        ins=inputs(what.tables[0], _read_by(what), what.settings),
+        required_resource_keys={"platform", "scope"},
+        partitions_def=DAILY,
+        backfill_policy=COMPUTE,
+    )
+    def compute(context, **frames):  # type: ignore[no-untyped-def]
+        run = _run(context, items[0])
+        if run.window.is_empty:
+            found = tuple(empty(i) for i in items)
+        else:
+            given, why = _without_withheld(frames, what)
+            platform: Platform = context.resources.platform
+            found = tuple(
+                _explained(rows, why, platform, run, what.inputs.values())
+                for rows in _frames(what.function(**given, **run.arguments(what)), items)
+            )
+        return found if len(found) > 1 else found[0]
 
-        return compute
+    return compute
 
-    return wrap
+
+@cache
+def derived_assets() -> tuple[dg.AssetsDefinition, ...]:
+    """The assets of every declared function."""
+    return tuple(derived(what) for what in derivations())
+
+
+def asset_of(full_name: str) -> dg.AssetsDefinition:
+    """The asset that computes a declared table.
+
+    Raises:
+        KeyError: no function declares it.
+    """
+    key = asset_key(full_name)
+    for asset in derived_assets():
+        if key in asset.keys:
+            return asset
+    raise KeyError(f"no function declares {full_name}")

@@ -39,7 +39,8 @@ _CODE = (
     *("market", "features", "regimes", "correlation", "signals", "quality"),
     *("numerics", "catalogue"),
     *("alerts/events.py", "settings.py", "windows.py"),
-    *("orchestration/derived.py", "orchestration/io_manager.py", "orchestration/assets"),
+    *("orchestration/derived.py", "orchestration/io_manager.py", "orchestration/quality.py"),
+    "orchestration/assets/alerts.py",
 )
 
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 import dagster as dg
 
+from regime_pipeline.catalogue.datasets import DATASETS
 from regime_pipeline.orchestration.io_manager import LOOKBACK
 from regime_pipeline.settings import Settings
 from regime_pipeline.windows import Window, floor_day, parse_lookback
@@ -79,24 +80,21 @@ def grouped(
 
 def primary_sources(dataset: str, settings: Settings) -> tuple[str, ...]:
     """The sources that the derived series of a dataset are made of; history needs no others."""
-    spot = {settings.spot_venue_of(s) for s in settings.universe}
-    perp = {settings.perp_venue_of(s) for s in settings.universe}
-    of_perp = {_PERP_SOURCE.get(v, v) for v in perp}
-    wanted = {
-        "candles": spot | of_perp,
-        "funding_rates": of_perp,
-        "positioning": of_perp,
-        "open_interest": {settings.open_interest_source, settings.liquidation_source},
-        "liquidations": {settings.liquidation_source},
-    }.get(dataset)
-    if wanted is None:
+    item = DATASETS[dataset]
+    if not item.by_venue or item.forward_only is not None:
         return settings.sources
+    wanted = {getattr(settings, name) for name in item.primary_settings}
+    if not wanted:
+        home = {"spot": settings.spot_venue_of, "perp": settings.perp_venue_of}
+        venues = {(m, home[m](s)) for m in item.markets for s in settings.universe}
+        wanted = {_SOURCE_OF.get(venue, venue[1]) for venue in venues}
     chosen = tuple(s for s in settings.sources if s in wanted)
-    if settings.binance_archive_url is not None and any(s in wanted for s in _ARCHIVED):
+    if settings.url_of("binance_archive") is not None and any(s in wanted for s in _ARCHIVED):
         chosen += tuple(s for s in settings.sources if s == "binance_archive")
     return chosen or settings.sources
 
 
 _ARCHIVED = ("binance", "binance_futures")
 """Sources that the bulk archive stands in for where they are missing."""
-_PERP_SOURCE = {"binance": "binance_futures"}
+_SOURCE_OF = {("perp", "binance"): "binance_futures"}
+"""Sources that are not named as their venue, by market and venue."""

@@ -9,15 +9,17 @@ Does not belong here: data logic, SQL.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from operator import attrgetter
+from typing import Any
 
 import dagster as dg
 import pandas as pd
 
 from regime_pipeline.catalogue import Table, table
 from regime_pipeline.catalogue.frames import ContractError
-from regime_pipeline.orchestration.metadata import write_metadata
+from regime_pipeline.orchestration.metadata import add_run_metadata, write_metadata
 from regime_pipeline.orchestration.partitions import as_window, owed
 from regime_pipeline.orchestration.resources import Platform
 from regime_pipeline.settings import Settings
@@ -26,8 +28,10 @@ from regime_pipeline.windows import Window, parse_lookback, utc
 LOOKBACK = "lookback"
 """Input metadata: history before the window, as ``45d``; absent means none."""
 WHERE = "where"
-"""Input metadata: values that text columns must have; a name out of :data:`CONFIGURED` stands for
+"""Input metadata: values that text columns must have; what begins with :data:`FROM_SETTINGS` stands for
 what the settings say at run time."""
+FROM_SETTINGS = "settings:"
+"""Before a path in the settings."""
 COLUMNS = "columns"
 """Input metadata: the only columns that the function looks at; absent means all."""
 WHOLE_UNIVERSE = "whole_universe"
@@ -38,16 +42,19 @@ FOR_TABLE = "for_table"
 """Input metadata: the table that the input is read for, which decides where the window ends."""
 
 
-CONFIGURED: dict[str, Callable[[Settings], list[str]]] = {
-    "settings:perp_venues": lambda s: sorted({s.perp_venue_of(x) for x in s.universe}),
-    "settings:candle_venues": lambda s: sorted(
-        {f(x) for x in s.universe for f in (s.spot_venue_of, s.perp_venue_of)}
-    ),
-    "settings:open_interest_source": lambda s: [s.open_interest_source],
-    "settings:liquidation_source": lambda s: [s.liquidation_source],
-    "settings:liquidation_order_source": lambda s: [s.liquidation_order_source],
-}
-"""Values that an input may be narrowed to and that only the settings know."""
+def configured(settings: Settings, value: str) -> str | list[str]:
+    """A value of ``where``; a path in the settings becomes every value that is set there."""
+    if not value.startswith(FROM_SETTINGS):
+        return value
+    return sorted(set(_values(attrgetter(value.removeprefix(FROM_SETTINGS))(settings))))
+
+
+def _values(found: str | Mapping[str, Any]) -> Iterator[str]:
+    if isinstance(found, str):
+        yield found
+    else:
+        for one in found.values():
+            yield from _values(one)
 
 
 class WarehouseIOManager(dg.IOManager):
@@ -88,9 +95,7 @@ class WarehouseIOManager(dg.IOManager):
             symbols=symbols if upstream.symbol_columns else None,
             columns=declared.get(COLUMNS),
             where={
-                column: configured(self._platform.settings)
-                if (configured := CONFIGURED.get(str(value)))
-                else value
+                column: configured(self._platform.settings, value)
                 for column, value in (declared.get(WHERE) or {}).items()
             },
         )
@@ -120,11 +125,7 @@ class WarehouseIOManager(dg.IOManager):
             run_id=context.run_id,
         )
         self._platform.written(item.full_name, len(frame), result)
-        context.add_output_metadata(write_metadata(item, frame, window, result))
-        context.log.info(
-            f"{item.full_name}: {len(frame)} rows, {result.changed} changed, "
-            f"{window.start:%Y-%m-%d %H:%M} .. {window.end:%Y-%m-%d %H:%M}"
-        )
+        add_run_metadata(context, write_metadata(item, frame, window, result))
 
 
 def trimmed(frame: pd.DataFrame, item: Table, window: Window) -> pd.DataFrame:

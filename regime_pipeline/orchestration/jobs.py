@@ -1,4 +1,4 @@
-"""Asset jobs. All run in one process: an hour of data costs less than starting a process per step."""
+"""The jobs. All run in one process: an hour of data costs less than starting a process per step."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import dagster as dg
 from regime_pipeline.orchestration.derived import asset_key
 from regime_pipeline.orchestration.quality import CHECK_KEYS
 from regime_pipeline.orchestration.quality import CHECKED as JUDGED
+from regime_pipeline.orchestration.retention import retention
 
 # The tick fetches and derives in one run over two days at most; policies play no part in it.
 warnings.filterwarnings("ignore", message=".*varying BackfillPolicies.*", category=UserWarning)
@@ -80,7 +81,7 @@ quality = dg.define_asset_job(
     executor_def=dg.in_process_executor,
 )
 
-JOBS = (quality, hourly_tick, raw_fetch, book_samples, derived_chain, reporting)
+JOBS = (quality, hourly_tick, raw_fetch, book_samples, derived_chain, reporting, retention)
 
 
 def part_of(job: dg.JobDefinition, assets: Iterable[dg.AssetKey]) -> dg.JobDefinition:

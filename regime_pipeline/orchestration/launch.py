@@ -24,9 +24,10 @@ from typing import TYPE_CHECKING, Any, TextIO
 import dagster as dg
 
 from regime_pipeline.catalogue import TABLES, table
-from regime_pipeline.orchestration import freshness, history
+from regime_pipeline.catalogue.datasets import BY_TABLE, DATASETS
+from regime_pipeline.orchestration import freshness, history, retention
 from regime_pipeline.orchestration.assets.alerts import REPLAY_TAG
-from regime_pipeline.orchestration.assets.raw import FROM_FILES, open_calls
+from regime_pipeline.orchestration.assets.raw import open_calls
 from regime_pipeline.orchestration.assets.reporting import PROJECT, project_digest
 from regime_pipeline.orchestration.build import all_assets, build_definitions
 from regime_pipeline.orchestration.instance import instance_for
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 PROCESS_TAG = "regime/process"
 """Run tag: the process that executes the run, so that a killed one is told from a live one."""
 RAW, DERIVED, REPORTING = "raw_fetch", "derived_chain", "reporting"
+_NOT_DERIVING = (RAW, REPORTING, "book_samples", retention.NAME)
 
 
 @dataclass(frozen=True)
@@ -287,9 +289,7 @@ class _Launch:
 
     def selected(self, select: str) -> tuple[list[str], list[str] | None, bool]:
         """Raw datasets, derived tables (None: none, empty: all) and whether to report."""
-        raws = [
-            n.removeprefix("raw.") for n in TABLES if n.startswith("raw.") and n not in FROM_FILES
-        ]
+        raws = list(DATASETS)
         if select == "all":
             return raws, [], True
         if select in ("raw", "derived", "reporting"):
@@ -299,7 +299,7 @@ class _Launch:
                 select == "reporting",
             )
         names = [part.strip().replace("/", ".") for part in select.split(",") if part.strip()]
-        by_hand = [n for n in names if n in FROM_FILES]
+        by_hand = [n for n in names if n in TABLES and n.startswith("raw.") and n not in BY_TABLE]
         if by_hand:
             raise LaunchError(f"{by_hand[0]} is filled by `regime migrate-signals`, not by days")
         unknown = [n for n in names if n not in self.inputs or not n.count(".")]
@@ -354,7 +354,7 @@ class _Launch:
         start = until = floor_day(self.window.start)
         if not recompute:
             told = freshness.story(
-                self._instance, self.platform.database, by, harmless=(RAW, REPORTING)
+                self._instance, self.platform.database, by, harmless=_NOT_DERIVING
             )
             until = freshness.right_until(told, start)
         todo = Window(min(floor_day(until), self.window.end), self.window.end)
@@ -373,7 +373,7 @@ class _Launch:
         """The reporting tables over the window, unless nothing that they read has changed."""
         window = owed(self.window, self.platform.clock.now())
         of = f"{project_digest(PROJECT)}:{window.start.isoformat()}..{window.end.isoformat()}"
-        if not freshness.reports_stand(self._instance, of, harmless=(RAW, REPORTING)):
+        if not freshness.reports_stand(self._instance, of, harmless=_NOT_DERIVING):
             self.run("report", REPORTING, self.window, tags={freshness.OF_TAG: of})
 
     # ---------------------------------------------------------------- one run

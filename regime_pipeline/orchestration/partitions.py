@@ -14,6 +14,7 @@ from typing import Any
 
 import dagster as dg
 
+from regime_pipeline.catalogue import Cadence, table
 from regime_pipeline.settings import Settings
 from regime_pipeline.windows import DAY, HOUR, Window, floor_day, floor_hour, utc
 
@@ -35,14 +36,6 @@ FETCH = dg.BackfillPolicy.multi_run(max_partitions_per_run=31)
 COMPUTE = dg.BackfillPolicy.single_run()
 """Everything derived: one run for any range."""
 
-EVENT_TABLES = frozenset(
-    {
-        *("market.funding", "market.fear_greed", "features.funding_prints", "alerts.market_events"),
-        *("ops.quality_blocks", "ops.quality_checks", "ops.quality_scores"),
-    }
-)
-"""Tables whose rows are owed up to now; all others owe full hours that are closed."""
-
 
 def owed(window: Window, now: datetime, *, full_table_name: str | None = None) -> Window:
     """The part of a window that can exist at ``now``: closed hours, or prints that have happened.
@@ -50,10 +43,11 @@ def owed(window: Window, now: datetime, *, full_table_name: str | None = None) -
     Args:
         window: what was asked for, usually whole days.
         now: by the clock.
-        full_table_name: ``schema.name``; tables of events reach up to now, the others to the end
+        full_table_name: ``schema.name``; tables of instants reach up to now, the others to the end
             of the last closed hour.
     """
-    return window.clipped(now if full_table_name in EVENT_TABLES else floor_hour(now))
+    instants = full_table_name is not None and table(full_table_name).cadence is Cadence.INSTANT
+    return window.clipped(now if instants else floor_hour(now))
 
 
 def run_window(tags: Mapping[str, str], partition_key: str | None = None) -> Window:

@@ -14,17 +14,23 @@ from typing import Any
 
 import dagster as dg
 import pandas as pd
+from psycopg import sql
 
 from regime_pipeline.catalogue import TABLES, table
+from regime_pipeline.catalogue.datasets import BY_TABLE
 from regime_pipeline.catalogue.frames import empty
 from regime_pipeline.coverage.asked import ANSWERED
+from regime_pipeline.coverage.rules import MARKET_SYMBOL
+from regime_pipeline.coverage.words import LACKING, MISSED
 from regime_pipeline.orchestration.derived import IO_MANAGER, asset_key, common, parameter
+from regime_pipeline.orchestration.metadata import add_run_metadata
 from regime_pipeline.orchestration.partitions import COMPUTE, DAILY, as_window, owed, run_window
 from regime_pipeline.orchestration.resources import Platform
 from regime_pipeline.quality import evaluate
-from regime_pipeline.quality.model import BLOCK, BY_ID, CHECKS, WHOLE_TABLE
+from regime_pipeline.quality.model import BLOCK, BY_ID, CHECKS, SERIES, WHOLE_TABLE
 from regime_pipeline.quality.records import CONTRACT_FAILURES, RESTATED, ahead_s
 from regime_pipeline.quality.withholding import BLOCKS
+from regime_pipeline.storage.query import rows as rows_of
 from regime_pipeline.windows import DAY, Window
 
 CHECKED, SCORED = "ops.quality_checks", "ops.quality_scores"
@@ -105,7 +111,46 @@ def read_evidence(platform: Platform, window: Window) -> evaluate.Evidence:
         ),
         contract_failures=_open_failures(platform, window, recorded),
         versions=versions,
+        silent={name: _silent(platform, name, window) for name in BY_ID["DQ15"].tables},
     )
+
+
+def _silent(platform: Platform, name: str, window: Window) -> pd.DataFrame:
+    """Series that lack rows in the window although rows of them are expected, with what came before."""
+    item = TABLES[name]
+    keys = [k for k in SERIES if k in item.fields]
+    reach = timedelta(days=BY_TABLE[name].silent_days)
+    condition = sql.SQL(" and ").join(
+        sql.SQL("r.{key} is not distinct from s.{key}").format(key=sql.Identifier(k)) for k in keys
+    )
+    if "timeframe" in item.key:
+        condition += sql.SQL(" and r.timeframe = '1h'")
+    found = rows_of(
+        platform.database,
+        sql.SQL(
+            "select {keys}, s.span_start as expected_from, s.span_end as expected_to, r.ts, "
+            "r.source_tier from ops.coverage_spans as s cross join lateral (select max(ts) as ts, "
+            "min(source_tier) as source_tier from {table} as r where {same} and r.ts < %(before)s) as r "
+            "where s.dataset = %(dataset)s and s.coverage_state = any(%(states)s) "
+            "and s.span_end > %(start)s and s.span_start < %(end)s and s.symbol = any(%(symbols)s)"
+        ).format(
+            keys=sql.SQL(", ").join(sql.Identifier("s", k) for k in keys),
+            table=sql.Identifier(item.schema, item.name),
+            same=condition,
+        ),
+        dataset=item.name,
+        states=[MISSED, LACKING],
+        before=window.start - reach,
+        start=window.start,
+        end=window.end,
+        symbols=[*platform.settings.universe, MARKET_SYMBOL],
+    )
+    frame = pd.DataFrame(
+        found, columns=[*keys, "expected_from", "expected_to", "ts", "source_tier"]
+    )
+    for column in ("expected_from", "expected_to", "ts"):
+        frame[column] = pd.to_datetime(frame[column], utc=True).dt.as_unit("us")
+    return frame
 
 
 def _open_failures(platform: Platform, window: Window, recorded: Window) -> pd.DataFrame:
@@ -166,8 +211,9 @@ def quality_blocks(context):  # type: ignore[no-untyped-def]
     )
     if len(rows):
         ids = rows["check_id"].value_counts().sort_index()
-        context.add_output_metadata(
-            {"withheld rows by check": dg.MetadataValue.json({k: int(v) for k, v in ids.items()})}
+        add_run_metadata(
+            context,
+            {"withheld rows by check": dg.MetadataValue.json({k: int(v) for k, v in ids.items()})},
         )
     return rows
 

@@ -1,4 +1,4 @@
-"""Schedules: the hourly tick, one run each; order books sampled between ticks; daily quality checks.
+"""Schedules: the hourly tick, order books between ticks, daily quality checks, nightly retention.
 
 The tick is hand-written, because a schedule built from a partitioned job asks for one partition, while
 a tick just after midnight owes yesterday's last hour as well. All run by default; where time stands
@@ -12,7 +12,7 @@ from datetime import timedelta
 import dagster as dg
 
 from regime_pipeline.orchestration.book_samples import BookSampler, tell_last_hour
-from regime_pipeline.orchestration.jobs import book_samples, hourly_tick, quality
+from regime_pipeline.orchestration.jobs import book_samples, hourly_tick, quality, retention
 from regime_pipeline.orchestration.partitions import range_tags, tick_window
 from regime_pipeline.orchestration.resources import Platform
 from regime_pipeline.windows import DAY, HOUR, Window, floor_day, floor_hour
@@ -92,4 +92,21 @@ def daily_quality(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.S
     return dg.RunRequest(run_key=f"{at:%Y-%m-%d}", tags=range_tags(days))
 
 
-SCHEDULES = (hourly, books, daily_quality)
+@dg.schedule(
+    name="nightly_retention",
+    job=retention,
+    cron_schedule="40 2 * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    required_resource_keys={"platform"},
+    description="Every night at 02:40: old events and runs of Dagster itself are removed.",
+)
+def nightly_retention(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    """One run request per night."""
+    why = context.resources.platform.at_rest()
+    if why is not None:
+        return dg.SkipReason(why)
+    return dg.RunRequest(run_key=f"{context.scheduled_execution_time:%Y-%m-%d}")
+
+
+SCHEDULES = (hourly, books, daily_quality, nightly_retention)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import dagster as dg
 import pandas as pd
 
+from regime_pipeline.catalogue.datasets import DATASETS
 from regime_pipeline.coverage import gaps as arithmetic
 from regime_pipeline.coverage.rules import KEPT_DAYS, series_of
 from regime_pipeline.orchestration.assets.raw import ASSETS as RAW_ASSETS
@@ -86,7 +87,7 @@ def look_for_gaps(platform: Platform) -> tuple[list[arithmetic.Gap], dict[str, i
 
     now = platform.clock.now()
     askable: dict[tuple[str, str, str], str] = {}
-    for name in coverage_store.DATASETS:
+    for name in DATASETS:
         coverage_store.catch_up(platform, name)
         for series in series_of(platform.settings, name, platform.settings.universe):
             if series.off is None and not series.is_forward_only:

@@ -1,9 +1,11 @@
-"""Dagster's run, event and schedule storage on pooled connections, with planned events in batches.
+"""Dagster's run, event and schedule storage on pooled connections, with asset events in batches.
 
 The stock storage opens a connection for every event and writes the planned materialization of each
 partition on its own: a range of 365 days costs seconds per asset before anything runs. Here all three
-storages of a process share one small pool, and planned events of a batch are one insert. What is
-stored is the same, which a test compares. Batching is on only with ``DAGSTER_EVENT_BATCH_SIZE``.
+storages of a process share one small pool, and events of a batch are one insert. What is stored is the
+same, which a test compares, but for one thing: a check that is only planned gets no row of its own for
+each day of a range; its row comes with its result. Batching is on only with
+``DAGSTER_EVENT_BATCH_SIZE``.
 
 It leans on private methods, so batching is used with the versions it was written against and stock
 code otherwise. Does not belong here: where the database is (``instance``).
@@ -12,11 +14,14 @@ code otherwise. Does not belong here: where the database is (``instance``).
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
 
 import dagster
 import dagster_postgres
+import psycopg2
 from dagster import DagsterEventType
 from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log import SqlEventLogStorageTable
@@ -29,6 +34,12 @@ from dagster_postgres import (
 )
 from dagster_postgres.utils import pg_url_from_config
 from sqlalchemy import Engine, create_engine
+from sqlalchemy import event as engine_events
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine.interfaces import DBAPIConnection
 
 WRITTEN_AGAINST = ("1.13.27", "0.29.27")
 BATCHED = {
@@ -46,16 +57,39 @@ def known_versions() -> bool:
     return (dagster.__version__, dagster_postgres.__version__) == WRITTEN_AGAINST
 
 
+IDLE_S = 5.0
+"""A connection that lay idle for longer is checked before use; its server may be gone."""
+
+
 def pooled_engine(url: str) -> Engine:
-    """A small pool in autocommit mode, each connection checked before use."""
-    return create_engine(
+    """A small pool in autocommit mode; a connection that lay idle is checked before use."""
+    engine = create_engine(
         url,
         isolation_level="AUTOCOMMIT",
         pool_size=2,
         max_overflow=8,
-        pool_pre_ping=True,
         pool_recycle=1800,
     )
+    engine_events.listen(engine, "checkin", _returned)
+    engine_events.listen(engine, "checkout", _taken)
+    return engine
+
+
+def _returned(_connection: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
+    record.info["idle_since"] = time.monotonic()
+
+
+def _taken(
+    connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: PoolProxiedConnection
+) -> None:
+    since = record.info.get("idle_since")
+    if since is None or time.monotonic() - since < IDLE_S:
+        return
+    try:
+        with closing(connection.cursor()) as cursor:
+            cursor.execute("select 1")
+    except psycopg2.Error as error:
+        raise DisconnectionError(str(error)) from error  # the pool opens another one
 
 
 class PooledEventLogStorage(PostgresEventLogStorage):
@@ -63,7 +97,7 @@ class PooledEventLogStorage(PostgresEventLogStorage):
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Store events that belong together; see the base class."""
-        kinds = {event.get_dagster_event().event_type for event in events}
+        kinds = {e.get_dagster_event().event_type for e in events}
         if not events or not kinds <= BATCHED or not known_versions():
             super().store_event_batch(events)
             return
@@ -71,22 +105,24 @@ class PooledEventLogStorage(PostgresEventLogStorage):
         with self._connect() as conn:
             ids = [int(row[0]) for row in conn.execute(statement)]
         about_assets = [
-            (event, event_id)
-            for event, event_id in zip(events, ids, strict=True)
-            if event.dagster_event_type != DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED
+            (entry, event_id)
+            for entry, event_id in zip(events, ids, strict=True)
+            if entry.dagster_event_type != DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED
         ]
         if about_assets:
             # the asset's own row shows its last event only, so one write per asset will do
-            newest = {event.get_dagster_event().asset_key: (event, i) for event, i in about_assets}
+            newest = {e.get_dagster_event().asset_key: (e, i) for e, i in about_assets}
             with self.index_transaction() as conn:
                 self._store_asset_event_tags(
                     conn, [e for e, _ in about_assets], [i for _, i in about_assets]
                 )
                 for key in sorted(newest, key=str):  # one order for all writers: no deadlock
                     self._store_asset_event(conn, *newest[key])
-        for event, event_id in zip(events, ids, strict=True):
-            if event.dagster_event_type == DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED:
-                self.store_asset_check_event(event, event_id)
+
+    def store_asset_check_event(self, event: EventLogEntry, event_id: int | None) -> None:
+        """Store a check's result; a plan is in the log already, and many are never carried out."""
+        if event.dagster_event_type != DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED:
+            super().store_asset_check_event(event, event_id)
 
 
 class PooledStorage(DagsterPostgresStorage):

@@ -13,13 +13,12 @@ import pandas as pd
 from psycopg import sql
 
 from regime_pipeline.catalogue import Table
+from regime_pipeline.catalogue.datasets import DATASETS
 from regime_pipeline.market import plausibility
 from regime_pipeline.orchestration.resources import Platform
 from regime_pipeline.windows import DAY, HOUR, Window
 
 CHECK = "looks_plausible"
-WATCHED = frozenset({"candles", *plausibility.MEASURED})
-"""Raw datasets that have the check."""
 BAND_DAYS = 30
 RECENT = 2 * DAY
 """Rows older than this are history: what is wrong with them alarms nobody."""
@@ -35,9 +34,10 @@ def suspicious(platform: Platform, item: Table, window: Window, rows: pd.DataFra
         window: what was fetched.
         rows: what came.
     """
-    if item.name not in WATCHED or rows.empty:
+    dataset = DATASETS[item.name]
+    if not dataset.is_watched or rows.empty:
         return plausibility.no_findings()
-    if item.name == "candles":
+    if dataset.is_price:
         columns = list(rows.columns.intersection(list(item.fields)))
         before = platform.warehouse.read(
             item.full_name,
@@ -48,8 +48,8 @@ def suspicious(platform: Platform, item: Table, window: Window, rows: pd.DataFra
         found = [plausibility.disagreements(rows), plausibility.flat_lines(both)]
         found = [f for f in found if len(f)]
         return pd.concat(found, ignore_index=True) if found else plausibility.no_findings()
-    measured = plausibility.MEASURED[item.name]
-    return plausibility.unit_steps(rows, _bands(platform, item, window, measured), measured)
+    columns = dataset.magnitudes
+    return plausibility.unit_steps(rows, _bands(platform, item, window, columns), columns)
 
 
 def _bands(

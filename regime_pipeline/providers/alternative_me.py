@@ -7,14 +7,28 @@ alternative.me, https://alternative.me/crypto/fear-and-greed-index/ (attribution
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 import pandas as pd
 
+from regime_pipeline.connections import CONNECTIONS
 from regime_pipeline.providers.decode import Columns, Context, document, member, rows_of
+from regime_pipeline.providers.errors import EXCERPT, BadRequest, ErrorRules, ProviderError
+from regime_pipeline.providers.limits.budgets import Budget, Rates
 from regime_pipeline.providers.plan import Endpoint, Feed, Paging
+from regime_pipeline.providers.source import Probe, Source
 
 PROVIDER = "alternative_me"
+
+
+def _envelope(doc: Mapping[str, object]) -> ProviderError | None:
+    metadata = doc.get("metadata")
+    reported = metadata.get("error") if isinstance(metadata, dict) else None
+    return None if reported is None else BadRequest(f"error: {str(reported)[:EXCERPT]}")
+
+
+ERRORS = ErrorRules(_envelope)
 
 
 def parse_fng(body: bytes, ctx: Context) -> pd.DataFrame:
@@ -26,7 +40,7 @@ def parse_fng(body: bytes, ctx: Context) -> pd.DataFrame:
     Raises:
         EmptyNotAllowed: no rows; the index goes back to 2018, so there always are some.
     """
-    data = member(document(body, PROVIDER), "data")
+    data = member(document(body, ERRORS), "data")
     columns = Columns.objects(
         rows_of(data, what="data", empty_ok=False),
         ("value", "timestamp"),
@@ -54,5 +68,16 @@ FEEDS = (
         paging=Paging("single", limit=1, step=timedelta(days=1)),
         params=lambda _: {"format": "json"},
         per_symbol=False,
+    ),
+)
+
+SOURCES = (
+    Source(
+        connection=CONNECTIONS[PROVIDER],
+        feeds=FEEDS,
+        endpoints=ENDPOINTS,
+        rates=Rates((Budget("requests", 60, 60.0),)),
+        errors=ERRORS,
+        probe=Probe("/fng/", {"limit": "1"}),
     ),
 )

@@ -12,24 +12,26 @@ from datetime import timedelta
 import numpy as np
 import pandas as pd
 
+from regime_pipeline.connections import CONNECTIONS
 from regime_pipeline.providers.decode import Columns, Context, document, member, rows_of
-from regime_pipeline.providers.errors import ContractViolation
+from regime_pipeline.providers.errors import ContractViolation, ErrorRules, UnknownSymbol
+from regime_pipeline.providers.limits.budgets import Budget, Rates
 from regime_pipeline.providers.plan import Endpoint, Feed, Paging, iso
+from regime_pipeline.providers.source import KeyCarrier, Probe, Source
 from regime_pipeline.providers.symbols import VenueSymbol
 from regime_pipeline.providers.symbols import split as split_symbol
 
 PROVIDER = "coinapi"
-KEY_HEADER = "X-CoinAPI-Key"
 BARS_REACH = timedelta(days=3)
 
 
 def _list(body: bytes) -> list[object]:
-    return rows_of(document(body, PROVIDER))
+    return rows_of(document(body))
 
 
 def parse_rate(body: bytes, ctx: Context) -> pd.DataFrame:
     """The present rate of one pair."""
-    loaded = document(body, PROVIDER)
+    loaded = document(body)
     if not isinstance(loaded, dict):
         raise ContractViolation("the reply is no object with a rate")
     return _rates([loaded], ctx)
@@ -37,7 +39,7 @@ def parse_rate(body: bytes, ctx: Context) -> pd.DataFrame:
 
 def parse_rates(body: bytes, ctx: Context) -> pd.DataFrame:
     """The present rates of one coin in many currencies."""
-    loaded = document(body, PROVIDER)
+    loaded = document(body)
     base = member(loaded, "asset_id_base")
     found = rows_of(member(loaded, "rates"), what="rates")
     return _rates([{**r, "asset_id_base": base} if isinstance(r, dict) else r for r in found], ctx)
@@ -161,5 +163,19 @@ FEEDS = (
         params=lambda _: {"period_id": "1HRS"},
         path=_bars_path,
         reach=BARS_REACH,
+    ),
+)
+
+SOURCES = (
+    Source(
+        connection=CONNECTIONS[PROVIDER],
+        feeds=FEEDS,
+        endpoints=ENDPOINTS,
+        key=KeyCarrier(header="X-CoinAPI-Key"),
+        rates=Rates((Budget("requests", 100, 60.0, keyed=True),)),
+        errors=ErrorRules(by_status={550: UnknownSymbol}, is_paid=True),
+        error_bodies=("missing_key",),
+        probe=Probe("/v1/exchangerate/BTC/USDT"),
+        relays=True,
     ),
 )

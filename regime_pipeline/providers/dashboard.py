@@ -10,14 +10,15 @@ from __future__ import annotations
 import pandas as pd
 
 from regime_pipeline.catalogue.fields.common import COMPONENTS
+from regime_pipeline.connections import CONNECTIONS
 from regime_pipeline.providers.decode import Columns, Context, document
-from regime_pipeline.providers.errors import ContractViolation
+from regime_pipeline.providers.errors import PAID, ContractViolation
 from regime_pipeline.providers.plan import Endpoint, Feed, Paging
+from regime_pipeline.providers.source import KeyCarrier, Probe, Source
 from regime_pipeline.providers.symbols import VenueSymbol
 from regime_pipeline.windows import HOUR
 
 PROVIDER = "dashboard"
-KEY_HEADER = "Authorization"
 _WORDS = {
     "bullish": "bullish", "bearish": "bearish", "neutral": "neutral", "long": "bullish",
     "short": "bearish", "buy": "bullish", "sell": "bearish",
@@ -34,7 +35,7 @@ def parse_signals(body: bytes, ctx: Context) -> pd.DataFrame:
         ContractViolation: no object, no time, or signals without one of the eleven components. An
             empty object of signals is no signals.
     """
-    loaded = document(body, PROVIDER)
+    loaded = document(body)
     if isinstance(loaded, dict) and isinstance(loaded.get("data"), dict):
         loaded = loaded["data"]
     if not isinstance(loaded, dict):
@@ -101,5 +102,18 @@ FEEDS = (
         path=_path,
         reach=HOUR,
         snapshot=True,
+    ),
+)
+
+SOURCES = (
+    Source(
+        connection=CONNECTIONS[PROVIDER],
+        feeds=FEEDS,
+        endpoints=ENDPOINTS,
+        key=KeyCarrier(header="Authorization", prefix="Bearer "),
+        errors=PAID,
+        probe=Probe("/api/signals/BTCUSDT"),
+        deadline_setting="dashboard_timeout",
+        whole_url=True,
     ),
 )

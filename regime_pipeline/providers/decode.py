@@ -25,10 +25,11 @@ import orjson
 import pandas as pd
 
 from regime_pipeline.providers.errors import (
+    GENERIC,
     ContractViolation,
     EmptyNotAllowed,
+    ErrorRules,
     Malformed,
-    envelope,
     excerpt,
 )
 
@@ -180,14 +181,16 @@ def load(body: bytes) -> object:
     return document
 
 
-def document(body: bytes, provider: str) -> object:
+def document(body: bytes, errors: ErrorRules = GENERIC) -> object:
     """The strictly read reply, once it is sure that it is no error envelope.
+
+    ``errors`` tells how the provider reports one.
 
     Raises:
         ProviderError: the error that the reply reports, or :class:`Malformed`.
     """
     loaded = load(body)
-    error = envelope(provider, loaded)
+    error = errors.inside(loaded)
     if error is not None:
         raise error
     return loaded

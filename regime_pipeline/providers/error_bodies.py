@@ -7,56 +7,38 @@ belong here: errors inside the replies of an endpoint, which its parser raises i
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pandas as pd
 
 from regime_pipeline.providers.decode import Context, load
-from regime_pipeline.providers.errors import ContractViolation, classify, excerpt
-
-PROVIDERS = (
-    "binance_futures", "binance_us", "binance", "bybit", "okx", "coinglass", "coinapi",
-    "lunarcrush", "whale_alert", "alternative_me", "liquidation_service", "sentiment", "news",
-    "dashboard",
-)  # fmt: skip
-NAMES = (
-    "binance_451_restricted_location",
-    "binance_ticker_error_sample",
-    "bybit_10001_not_supported_symbols",
-    "bybit_10006_too_many_visits",
-    "bybit_10016_request_timeout",
-    "bybit_403_cloudfront_geo",
-    "coinapi_missing_key",
-    "coinglass_30001_api_key_missing_v2",
-    "coinglass_400_api_key_missing",
-    "coinglass_401_upgrade_plan",
-    "okx_50014_missing_param",
-    "okx_51001_unknown_instrument",
-    "whale_alert_invalid_key",
-)
-"""Error bodies that are documented under these names."""
+from regime_pipeline.providers.errors import ContractViolation, ErrorRules, classify, excerpt
 
 _STATUS = re.compile(r"_(4\d\d|5\d\d)(?=_|$)")
-_IN_ENVELOPE = frozenset({"coinglass"})  # their code is no status: errors come with 200
 
 
-def raiser(name: str) -> Callable[..., pd.DataFrame]:
+def raiser(name: str, providers: Mapping[str, ErrorRules]) -> Callable[..., pd.DataFrame]:
     """The parser of an error body: it raises what the body means and never gives rows.
+
+    Args:
+        name: of the body, beginning with the provider's.
+        providers: how each provider reports failures, by name.
 
     Raises:
         KeyError: the name begins with no provider.
     """
-    provider = next((p for p in PROVIDERS if name == p or name.startswith(f"{p}_")), None)
-    if provider is None:
+    fitting = [p for p in providers if name == p or name.startswith(f"{p}_")]
+    if not fitting:
         raise KeyError(f"errors/{name}")
+    rules = providers[max(fitting, key=len)]
     coded = _STATUS.search(name)
-    status = int(coded.group(1)) if coded and provider not in _IN_ENVELOPE else 200
+    status = int(coded.group(1)) if coded and not rules.in_band else 200
 
     def parse(body: bytes, ctx: Context | None = None) -> pd.DataFrame:
         """Raises the typed error that the body reports."""
         if status == 200:
             load(body)
-        error = classify(status, {}, body, provider, now=(ctx or Context()).now)
+        error = classify(status, {}, body, rules, now=(ctx or Context()).now)
         if error is None:
             error = ContractViolation(f"the body reports no error: {excerpt(body)}")
         raise error

@@ -1,7 +1,8 @@
 """What can go wrong between us and a provider, and the one function that tells which it is.
 
-Belongs here: the typed errors, their classification from status, headers and body. Does not belong
-here: retrying (``http``) and what a failure means for a run (``fetch``).
+Belongs here: the typed errors, what a status means, what words mean that any provider may use. Does
+not belong here: the codes of one provider (its own module), retrying (``http``) and what a failure
+means for a run (``fetch``).
 
 ``error_class`` is the stable name that goes into logs and tables. ``retryable`` says whether the
 same request can succeed soon; ``fatal_for_source`` says that no other request to this source will.
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import orjson
@@ -157,56 +159,8 @@ def excerpt(body: bytes) -> str:
     return "".join(c if c.isprintable() else " " for c in text)[:EXCERPT].strip()
 
 
-# --- error envelopes inside a decoded reply ------------------------------------------------------
+# --- errors inside a decoded reply ---------------------------------------------------------------
 
-_BINANCE: dict[int, type[ProviderError]] = {
-    -1000: Transient,
-    -1001: Transient,
-    -1006: Transient,
-    -1007: Transient,
-    -1008: Transient,
-    -1016: Transient,
-    -1003: RateLimited,
-    -1015: RateLimited,
-    -1002: AuthError,
-    -1022: AuthError,
-    -2014: AuthError,
-    -2015: AuthError,
-    -1121: UnknownSymbol,
-    -1122: UnknownSymbol,
-}
-_OKX: dict[str, type[ProviderError]] = {
-    "50001": Transient,
-    "50004": Transient,
-    "50005": Transient,
-    "50013": Transient,
-    "50026": Transient,
-    "50011": RateLimited,
-    "50040": RateLimited,
-    "50061": RateLimited,
-    "51001": UnknownSymbol,
-    "51008": BadRequest,
-    "50100": AuthError,
-    "50101": AuthError,
-    "50103": AuthError,
-    "50104": AuthError,
-    "50105": AuthError,
-    "50111": AuthError,
-    "50113": AuthError,
-    "50119": AuthError,
-}
-_BYBIT: dict[int, type[ProviderError]] = {
-    10000: Transient,
-    10016: Transient,
-    10006: RateLimited,
-    10018: RateLimited,
-    10003: AuthError,
-    10004: AuthError,
-    10005: AuthError,
-    33004: AuthError,
-    10009: Banned,
-    10024: GeoBlocked,
-}
 _GEO_TEXT = re.compile(
     r"restricted location|block access from your country|not available in your (country|region)"
     r"|unavailable.{0,40}(country|region)",
@@ -227,7 +181,13 @@ _SYMBOL_TEXT = re.compile(
 )
 
 
-def _text(document: Mapping[str, object], *names: str) -> str:
+def is_about_place(text: str) -> bool:
+    """Whether a message says that the place we ask from is refused."""
+    return _GEO_TEXT.search(text) is not None
+
+
+def text_of(document: Mapping[str, object], *names: str) -> str:
+    """The first of these members that is a text, cut; empty without one."""
     for name in names:
         value = document.get(name)
         if isinstance(value, str) and value:
@@ -235,7 +195,8 @@ def _text(document: Mapping[str, object], *names: str) -> str:
     return ""
 
 
-def _by_text(text: str) -> type[ProviderError]:
+def kind_by_text(text: str) -> type[ProviderError]:
+    """What a message means by its words; :class:`BadRequest` when they say nothing known."""
     for pattern, kind in (
         (_GEO_TEXT, GeoBlocked),
         (_PLAN_TEXT, PlanLimit),
@@ -248,130 +209,66 @@ def _by_text(text: str) -> type[ProviderError]:
     return BadRequest
 
 
-def _binance(doc: Mapping[str, object]) -> ProviderError | None:
-    code = doc.get("code")
-    if isinstance(code, bool) or not isinstance(code, int) or "msg" not in doc:
-        return None
-    text = _text(doc, "msg")
-    kind = _BINANCE.get(code)
-    if kind is None and code == -1130 and "starttime" in text.lower():
-        kind = RetentionLimit
-    if kind is None:
-        kind = GeoBlocked if code == 0 and _GEO_TEXT.search(text) else BadRequest
-    return kind(f"code {code}: {text}")
+_BAD_STATUS = ("error", "fail", "failed", "api_error")
 
 
-def _okx(doc: Mapping[str, object]) -> ProviderError | None:
-    code = doc.get("code")
-    if code is None or str(code) == "0":
-        return None
-    text = _text(doc, "msg", "error_message")
-    kind = _OKX.get(str(code)) or BadRequest
-    return kind(f"code {str(code)[:20]}: {text}")
-
-
-def _bybit(doc: Mapping[str, object]) -> ProviderError | None:
-    code = doc.get("retCode", doc.get("ret_code"))
-    if code is None and "error" in doc:
-        text = _text(doc, "error")
-        return _by_text(text)(text)
-    if isinstance(code, str) and re.fullmatch(r"[0-9]{1,9}", code):
-        code = int(code)
-    if isinstance(code, bool) or not isinstance(code, int) or code == 0:
-        return None
-    text = _text(doc, "retMsg", "ret_msg")
-    kind = _BYBIT.get(code)
-    if kind is None:
-        kind = UnknownSymbol if "symbol" in text.lower() else BadRequest
-    return kind(f"code {code}: {text}")
-
-
-def _coinglass(doc: Mapping[str, object]) -> ProviderError | None:
-    code = doc.get("code")
-    if code is None or str(code) == "0":
-        return None
-    text = _text(doc, "msg")
-    kind = _by_text(text)
-    if kind is BadRequest:
-        by_code: dict[str, type[ProviderError]] = {
-            "401": AuthError,
-            "403": PlanLimit,
-            "429": RateLimited,
-        }
-        number = str(code)[:20]
-        kind = by_code.get(number) or (Transient if re.fullmatch(r"5\d\d", number) else BadRequest)
-    return kind(f"code {str(code)[:20]}: {text}")
-
-
-def _alternative_me(doc: Mapping[str, object]) -> ProviderError | None:
-    metadata = doc.get("metadata")
-    said = metadata.get("error") if isinstance(metadata, dict) else None
-    return None if said is None else BadRequest(f"error: {str(said)[:EXCERPT]}")
-
-
-def _generic(doc: Mapping[str, object]) -> ProviderError | None:
+def generic(doc: Mapping[str, object]) -> ProviderError | None:
     """An ``error`` (text, object or list), ``result: error``, ``success: false``, an error status."""
     said = doc.get("error") or doc.get("errors")
     if isinstance(said, list):
         said = said[0] if said else None
     if isinstance(said, dict):
-        said = _text(said, "message", "detail") or True
+        said = text_of(said, "message", "detail") or True
     marked = doc.get("result") == "error" or doc.get("success") is False
     if not (marked or isinstance(said, str) or said is True or doc.get("status") in _BAD_STATUS):
         return None
-    text = _text(doc, "message", "info", "detail", "msg")
+    text = text_of(doc, "message", "info", "detail", "msg")
     text = text or (said[:EXCERPT] if isinstance(said, str) else "error without a text")
-    return _by_text(text)(text)
+    return kind_by_text(text)(text)
 
 
-_BAD_STATUS = ("error", "fail", "failed", "api_error")
-_HISTORY_TEXT = re.compile(
-    r"(start|history|histor).{0,60}(old|before|past|range|limit|allow|plan)", re.IGNORECASE
-)
+Envelope = Callable[[Mapping[str, object]], ProviderError | None]
+"""Reads the error that a decoded reply reports inside itself; None when it reports none."""
 
 
-def _whale_alert(doc: Mapping[str, object]) -> ProviderError | None:
-    error = _generic(doc)
-    if isinstance(error, BadRequest | PlanLimit) and _HISTORY_TEXT.search(str(error)):
-        return RetentionLimit(str(error))
-    return error
+@dataclass(frozen=True, slots=True)
+class ErrorRules:
+    """How a provider reports failures.
+
+    Attributes:
+        envelope: finds the error inside a decoded reply.
+        by_status: what a status means with this provider and no other.
+        is_paid: it is asked with a key, so that HTTP 403 is about the key or its plan; else 403 is
+            about the place that we ask from.
+        in_band: errors come with HTTP 200, whatever number they carry.
+    """
+
+    envelope: Envelope = generic
+    by_status: Mapping[int, type[ProviderError]] = field(default_factory=dict)
+    is_paid: bool = False
+    in_band: bool = False
+
+    def inside(self, document: object) -> ProviderError | None:
+        """The error that a decoded reply reports inside itself, or None."""
+        return self.envelope(document) if isinstance(document, dict) else None
 
 
-_ENVELOPES: dict[str, Callable[[Mapping[str, object]], ProviderError | None]] = {
-    "binance": _binance,
-    "binance_us": _binance,
-    "binance_futures": _binance,
-    "okx": _okx,
-    "bybit": _bybit,
-    "coinglass": _coinglass,
-    "alternative_me": _alternative_me,
-    "whale_alert": _whale_alert,
-}
-"""How each provider reports an error inside a reply; the others do it generically."""
-
-
-def envelope(provider: str, document: object) -> ProviderError | None:
-    """The error that a decoded reply reports inside itself, or None."""
-    if not isinstance(document, dict):
-        return None
-    return _ENVELOPES.get(provider, _generic)(document)
+GENERIC = ErrorRules()
+"""For a provider that says nothing about its errors."""
+PAID = ErrorRules(is_paid=True)
+"""The same for one that is asked with a key."""
 
 
 # --- status --------------------------------------------------------------------------------------
 
-_ARCHIVES = {"binance_archive"}
-_PAID = {
-    "coinglass", "coinapi", "lunarcrush", "whale_alert", "sentiment", "liquidation_service",
-    "news", "dashboard",
-}  # fmt: skip
-_NO_DATA = {("coinapi", 550)}
-BYBIT_403_PAUSE_S = 600.0
+FORBIDDEN_PAUSE_S = 600.0
+"""How long a provider that answers 403 to too many requests is left alone, unless it says."""
 
 
-def _forbidden(text: str, provider: str, wait: float | None) -> ProviderError:
+def _forbidden(text: str, rules: ErrorRules, wait: float | None) -> ProviderError:
     if _RATE_TEXT.search(text):
-        return RateLimited(f"HTTP 403: {text}", retry_after=wait or BYBIT_403_PAUSE_S)
-    if provider in _PAID:
+        return RateLimited(f"HTTP 403: {text}", retry_after=wait or FORBIDDEN_PAUSE_S)
+    if rules.is_paid:
         kind = AuthError if _KEY_TEXT.search(text) and not _PLAN_TEXT.search(text) else PlanLimit
         return kind(f"HTTP 403: {text}")
     return GeoBlocked(f"HTTP 403: {text}")
@@ -381,7 +278,7 @@ def classify(
     status: int,
     headers: Mapping[str, str],
     body: bytes,
-    provider: str,
+    rules: ErrorRules,
     *,
     now: datetime | None = None,
 ) -> ProviderError | None:
@@ -391,7 +288,7 @@ def classify(
         status: HTTP status.
         headers: response headers, names in lower case or case-insensitive.
         body: decoded body; a broken one only makes the answer less exact.
-        provider: provider name, which decides how an error body is read.
+        rules: how the provider reports failures.
         now: present instant, for a ``Retry-After`` date in a reply without ``Date``.
 
     Returns:
@@ -401,21 +298,20 @@ def classify(
         document = orjson.loads(body)
     except orjson.JSONDecodeError:
         document = None
-    inside = envelope(provider, document) or (
-        _generic(document) if isinstance(document, dict) else None
-    )
+    own = rules.inside(document)
     if status == 200:
-        return envelope(provider, document)
-    return _by_status(status, excerpt(body), provider, inside, retry_after_seconds(headers, now))
+        return own
+    inside = own or GENERIC.inside(document)
+    return _by_status(status, excerpt(body), rules, inside, retry_after_seconds(headers, now))
 
 
 def _by_status(
-    status: int, text: str, provider: str, inside: ProviderError | None, wait: float | None
+    status: int, text: str, rules: ErrorRules, inside: ProviderError | None, wait: float | None
 ) -> ProviderError:
     said = str(inside) if inside is not None else text
     message = f"HTTP {status}: {said}"
-    if (provider, status) in _NO_DATA:
-        return UnknownSymbol(message)
+    if status in rules.by_status:
+        return rules.by_status[status](message)
     if status == 451:
         return GeoBlocked(message)
     if status == 418:
@@ -423,7 +319,7 @@ def _by_status(
     if status == 429:
         return RateLimited(message, retry_after=wait)
     if status == 403:
-        return _forbidden(said, provider, wait)
+        return _forbidden(said, rules, wait)
     if status in (401, 402):
         paid = status == 402 or isinstance(inside, PlanLimit) or _PLAN_TEXT.search(said)
         return (PlanLimit if paid else AuthError)(message)
@@ -435,6 +331,4 @@ def _by_status(
         return ContractViolation(f"HTTP {status}: a redirect, which is not followed")
     if 200 <= status < 300:
         return ContractViolation(f"HTTP {status} instead of 200")
-    if status == 404 and provider in _ARCHIVES:
-        return NotPublished(message)
     return BadRequest(message)

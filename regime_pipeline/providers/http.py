@@ -32,8 +32,10 @@ import stamina
 from regime_pipeline.net.headers import CLOCKS_APART, http_date
 from regime_pipeline.net.redact import Redactor
 from regime_pipeline.providers.errors import (
+    GENERIC,
     ContractViolation,
     DeadlineExceeded,
+    ErrorRules,
     Malformed,
     ProviderError,
     TooLarge,
@@ -339,6 +341,7 @@ class HttpClient:
         *,
         parse: Callable[[bytes], T],
         headers: Mapping[str, str] | None = None,
+        errors: ErrorRules = GENERIC,
         weight: int = 1,
         stop: Callable[[], bool] | None = None,
         deadline_s: float | None = None,
@@ -349,13 +352,14 @@ class HttpClient:
         :data:`MAX_WAIT_S`; a longer one raises at once, for the caller to come back later.
 
         Args:
-            provider: provider name, for reading its errors.
+            provider: provider name, for the gate and for texts.
             base_url: scheme, host and an optional prefix.
             path: path of the endpoint.
             params: query parameters. A key belongs here only where the provider takes it in no
                 header; every text and stored URL made from them is redacted.
             parse: reads the body; its :class:`ProviderError` counts like any other failure.
             headers: further headers, the place for keys.
+            errors: how the provider reports failures.
             weight: what the request costs, for the gate.
             stop: no further attempt is made once this is true.
             deadline_s: total time of one attempt, instead of the configured one.
@@ -387,7 +391,7 @@ class HttpClient:
             ):
                 with attempt:
                     made += 1
-                    return self._once(call, url, headers or {}, parse, made, deadline_s)
+                    return self._once(call, url, headers or {}, parse, made, errors, deadline_s)
         except ProviderError as error:
             error.attempts = made if error.was_sent else made - 1
             raise
@@ -404,6 +408,7 @@ class HttpClient:
         headers: Mapping[str, str],
         parse: Callable[[bytes], T],
         made: int,
+        errors: ErrorRules,
         deadline_s: float | None,
     ) -> Reply[T]:
         status: int | None = None
@@ -417,7 +422,7 @@ class HttpClient:
                 )
                 # first of all: texts quote and cut, and half a key is no longer found by anybody
                 body = self._redactor.body(body)
-                failure = self._judge(status, got, body, call.provider)
+                failure = self._judge(status, got, body, errors)
                 if failure is None:
                     try:
                         parsed = parse(body)
@@ -450,11 +455,11 @@ class HttpClient:
         )
 
     def _judge(
-        self, status: int, headers: Mapping[str, str], body: bytes, provider: str
+        self, status: int, headers: Mapping[str, str], body: bytes, errors: ErrorRules
     ) -> ProviderError | None:
         if status == 200:
             return None  # the parser reads the envelope; decoding twice would double its cost
-        return classify(status, headers, body, provider, now=self._clock.now())
+        return classify(status, headers, body, errors, now=self._clock.now())
 
     def _exchange(
         self, url: str, headers: Mapping[str, str], deadline_s: float

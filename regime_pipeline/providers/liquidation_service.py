@@ -13,13 +13,14 @@ from datetime import timedelta
 import numpy as np
 import pandas as pd
 
+from regime_pipeline.connections import CONNECTIONS
 from regime_pipeline.providers.decode import Columns, Context, document, rows_of
-from regime_pipeline.providers.errors import ContractViolation
+from regime_pipeline.providers.errors import PAID, ContractViolation
 from regime_pipeline.providers.plan import Endpoint, Feed, Paging
+from regime_pipeline.providers.source import KeyCarrier, Probe, Source
 from regime_pipeline.providers.symbols import VenueSymbol
 
 PROVIDER = "liquidation_service"
-KEY_HEADER = "Authorization"
 SIDES = ("long", "short")
 _TIMES = ("timestamp", "time", "ts")
 _KEPT = ("payload_id", "fetched_at", "seen_at", "listing_complete")
@@ -31,7 +32,7 @@ def parse_events(body: bytes, ctx: Context) -> pd.DataFrame:
     Raises:
         ContractViolation: the reply holds no list of events.
     """
-    loaded = document(body, PROVIDER)
+    loaded = document(body)
     if isinstance(loaded, dict):
         name = next((n for n in ("data", "liquidations") if n in loaded), None)
         if name is None:
@@ -119,5 +120,17 @@ FEEDS = (
         params=_params,
         names="binance",
         shape=hourly,
+    ),
+)
+
+SOURCES = (
+    Source(
+        connection=CONNECTIONS[PROVIDER],
+        feeds=FEEDS,
+        endpoints=ENDPOINTS,
+        key=KeyCarrier(header="Authorization", prefix="Bearer "),
+        errors=PAID,
+        probe=Probe("/liquidations", {"symbol": "BTCUSDT", "limit": "1"}),
+        whole_url=True,
     ),
 )

@@ -13,15 +13,17 @@ from datetime import timedelta
 import numpy as np
 import pandas as pd
 
+from regime_pipeline.connections import CONNECTIONS
 from regime_pipeline.providers.decode import Columns, Context, document, member, rows_of
-from regime_pipeline.providers.errors import ContractViolation
+from regime_pipeline.providers.errors import PAID, ContractViolation
+from regime_pipeline.providers.limits.budgets import Budget, Rates
 from regime_pipeline.providers.plan import Endpoint, Feed, Paging, seconds
+from regime_pipeline.providers.source import KeyCarrier, Probe, Source
 from regime_pipeline.providers.symbols import VenueSymbol
 from regime_pipeline.providers.symbols import split as split_symbol
 from regime_pipeline.windows import HOUR
 
 PROVIDER = "lunarcrush"
-KEY_HEADER = "Authorization"
 AGGREGATE_ITEM = "aggregate"
 _PRICED = {
     "market_cap": "market_cap_usd",
@@ -39,7 +41,7 @@ _RANKS = {"market_cap_rank": "market_cap_rank", "alt_rank": "alt_rank"}
 
 
 def _data(body: bytes) -> object:
-    return member(document(body, PROVIDER), "data")
+    return member(document(body), "data")
 
 
 def _object(body: bytes) -> dict[str, object]:
@@ -270,5 +272,18 @@ FEEDS = (
         snapshot=True,
         by_coin=True,
         shape=_largest,
+    ),
+)
+
+SOURCES = (
+    Source(
+        connection=CONNECTIONS[PROVIDER],
+        feeds=FEEDS,
+        endpoints=ENDPOINTS,
+        key=KeyCarrier(header="Authorization", prefix="Bearer "),
+        rates=Rates((Budget("requests", 10, 60.0, keyed=True),)),
+        errors=PAID,
+        probe=Probe("/public/coins/BTC/v1"),
+        whole_url=True,
     ),
 )

@@ -12,6 +12,7 @@ from datetime import timedelta
 import numpy as np
 import pandas as pd
 
+from regime_pipeline.connections import CONNECTIONS
 from regime_pipeline.providers.decode import (
     CURSOR,
     Columns,
@@ -21,11 +22,12 @@ from regime_pipeline.providers.decode import (
     objects_in,
     rows_of,
 )
+from regime_pipeline.providers.errors import PAID
 from regime_pipeline.providers.plan import Endpoint, Feed, Paging
+from regime_pipeline.providers.source import KeyCarrier, Probe, Source
 from regime_pipeline.providers.symbols import VenueSymbol
 
 PROVIDER = "news"
-KEY_PARAM = "auth_token"
 REACH = timedelta(days=3)
 """No full history is kept by the provider; a listing beyond this is not complete."""
 
@@ -38,7 +40,7 @@ def parse_posts(body: bytes, ctx: Context) -> pd.DataFrame:
     Raises:
         ContractViolation: no list ``results``.
     """
-    loaded = document(body, PROVIDER)
+    loaded = document(body)
     found = rows_of(member(loaded, "results"), what="results")
     flat: list[object] = []
     for row in found:
@@ -123,5 +125,17 @@ FEEDS = (
         reach=REACH,
         per_symbol=False,
         shape=_about_none,
+    ),
+)
+
+SOURCES = (
+    Source(
+        connection=CONNECTIONS[PROVIDER],
+        feeds=FEEDS,
+        endpoints=ENDPOINTS,
+        key=KeyCarrier(param="auth_token"),
+        errors=PAID,
+        probe=Probe("/posts/", {"kind": "news", "public": "true", "regions": "en"}),
+        whole_url=True,
     ),
 )

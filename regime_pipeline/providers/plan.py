@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from types import MappingProxyType
 from typing import Literal
 
 import pandas as pd
@@ -29,17 +28,6 @@ TRADE_STEP = timedelta(milliseconds=600)
 TRADE_REACH = timedelta(hours=3)
 """How far back single trades are asked for: years of them cost more requests than any venue grants,
 and the candles' taker volumes cover what is older."""
-FORWARD_ONLY: Mapping[str, str] = MappingProxyType(
-    {
-        "order_book": "forward only: a venue sells no book of the past",
-        "funding_predictions": "forward only: an estimate is gone once its rate is settled",
-        "liquidation_events": "forward only: a venue keeps forced closures for a day at most",
-        "trade_flow": "forward only: single trades are asked for the newest 3 hours",
-    }
-)
-"""Raw datasets that can only be collected as time goes, with what coverage says about their past.
-
-What was not collected while it happened is not missed but gone; nothing asks for it again."""
 MAX_NUMBERED = 30
 _MS = timedelta(milliseconds=1)
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")

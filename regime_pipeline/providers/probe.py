@@ -1,16 +1,15 @@
 """Asking a source whether it is there: one cheap request each, through the gate.
 
-Belongs here: the cheapest request of each provider, the plan a provider tells, what a person can do
-about each kind of failure. Does not belong here: data, and showing any of this.
+Belongs here: asking, the plan that the headers report, what a person can do about each kind of
+failure. Does not belong here: data, and showing any of this.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from types import MappingProxyType
 from urllib.parse import urlsplit
 
 import orjson
@@ -27,51 +26,18 @@ from regime_pipeline.providers.errors import (
     ProviderError,
     RateLimited,
     Transient,
-    envelope,
 )
 from regime_pipeline.providers.fetch.fetch import base_url, effective_source
 from regime_pipeline.providers.http import HttpClient
 from regime_pipeline.providers.landing import LandingStore
 from regime_pipeline.providers.limits.breaker import Breaker
 from regime_pipeline.providers.limits.gate import HostGate
-from regime_pipeline.providers.registry import SOURCES, Source
+from regime_pipeline.providers.registry import SOURCES
+from regime_pipeline.providers.source import Source
 from regime_pipeline.settings import Settings
 from regime_pipeline.windows import Clock
 
 DEADLINE_S = 8.0
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """The cheapest request that shows a provider alive."""
-
-    path: str
-    params: tuple[tuple[str, str], ...] = ()
-
-
-PROBES: Mapping[str, Probe] = MappingProxyType(
-    {
-        "binance": Probe("/api/v3/ping"),
-        "binance_us": Probe("/api/v3/ping"),
-        "binance_futures": Probe("/fapi/v1/ping"),
-        "bybit": Probe("/v5/market/time"),
-        "okx": Probe("/api/v5/public/time"),
-        "coinglass": Probe("/api/futures/supported-coins"),
-        "alternative_me": Probe("/fng/", (("limit", "1"),)),
-        "coinapi": Probe("/v1/exchangerate/BTC/USDT"),
-        "lunarcrush": Probe("/public/coins/BTC/v1"),
-        "whale_alert": Probe("/v1/status"),
-        "news": Probe("/posts/", (("kind", "news"), ("public", "true"), ("regions", "en"))),
-        "sentiment": Probe("/trader", (("symbol", "BTCUSDT"), ("timeframe", "24h"))),
-        "liquidation_service": Probe("/liquidations", (("symbol", "BTCUSDT"), ("limit", "1"))),
-        "dashboard": Probe("/api/signals/BTCUSDT"),
-    }
-)
-
-PLANS: Mapping[str, Mapping[int, str]] = MappingProxyType(
-    {"coinglass": {30: "Hobbyist", 80: "Startup", 300: "Standard", 1200: "Professional"}}
-)
-"""Plans by the requests per minute that a provider's headers tell."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +134,7 @@ def _ask(
         clock_ahead_s=ahead,
         key="not needed" if not source.key_setting else "present" if key else "missing",
         key_fingerprint=fingerprint(key) or None,
-        plan=_plan(source.name, standing.budgets),
+        plan=_plan(source, standing.budgets),
         budgets=standing.budgets,
         breaker=standing.breaker,
         error_class=failure.error_class if failure else None,
@@ -179,20 +145,27 @@ def _ask(
 
 def _request(source: Source, address: str, settings: Settings, client: HttpClient) -> int | None:
     """Seconds by which our clock is ahead of the server's, None where it told no time."""
-    probe = PROBES.get(source.name, Probe("/"))
 
     def parse(body: bytes) -> None:
         try:
             document = orjson.loads(body)
         except orjson.JSONDecodeError:
             raise ContractViolation("the answer is no JSON") from None
-        error = envelope(source.name, document)
+        error = source.errors.inside(document)
         if error is not None:
             raise error
 
     headers, key_params = source.keyed(settings)
-    params = {**dict(probe.params), **key_params}
-    reply = client.get(source.name, address, probe.path, params, parse=parse, headers=headers)
+    params = {**source.probe.params, **key_params}
+    reply = client.get(
+        source.name,
+        address,
+        source.probe.path,
+        params,
+        parse=parse,
+        headers=headers,
+        errors=source.errors,
+    )
     if reply.http_date is None:
         return None
     return round((reply.fetched_at - reply.http_date - reply.age).total_seconds())
@@ -209,10 +182,10 @@ def _is_reachable(failure: ProviderError | None, latency: float | None) -> bool 
     return not isinstance(failure, (Transient, GeoBlocked, Banned, ContractViolation))
 
 
-def _plan(source: str, budgets: Sequence[tuple[str, int, int, float]]) -> str | None:
-    known = PLANS.get(source)
+def _plan(source: Source, budgets: Sequence[tuple[str, int, int, float]]) -> str | None:
+    known = source.plans
     limit = next((b[2] for b in budgets), None)
-    if known is None or limit is None or limit == min(known):
+    if not known or limit is None or limit == min(known):
         return None  # the lowest one is what is assumed until the provider tells
     return f"{known.get(limit, 'unknown plan')} ({limit} requests/min)"
 
@@ -223,13 +196,8 @@ def advice_for(name: str, source: Source, error: ProviderError) -> str:
     if isinstance(error, CircuitOpen):
         return f"left alone until {error.until:%Y-%m-%d %H:%M} UTC, then tried by itself"
     if isinstance(error, GeoBlocked):
-        if name == "binance":
-            return (
-                "blocked from this location: set REGIME_SPOT_VENUE=okx (or binance_us, and name it "
-                "in REGIME_SOURCES)"
-            )
-        if name == "binance_futures":
-            return "blocked from this location: set REGIME_PERP_VENUE=okx"
+        if source.if_blocked:
+            return f"blocked from this location: {source.if_blocked}"
         return f"blocked from this location: leave {name} out of REGIME_SOURCES"
     if isinstance(error, AuthError):
         if source.key_setting is None:

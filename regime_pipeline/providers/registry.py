@@ -1,6 +1,7 @@
 """Which source serves which dataset, and the parser of each endpoint.
 
-A new provider is a module with ``ENDPOINTS`` and ``FEEDS`` and one line here.
+A provider is a row of ``connections`` and the module or folder that it names, which declares
+``SOURCES``; nothing is listed here.
 
 ``PARSERS`` maps ``provider/endpoint`` (the name a recorded payload of it has, without the trailing
 number) to ``callable(bytes) -> DataFrame``. A parser is pure and either returns typed rows, each bad
@@ -9,182 +10,32 @@ one with its ``reason``, or raises a :class:`~regime_pipeline.providers.errors.P
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from importlib import import_module
 from types import MappingProxyType
+from typing import cast
 
 import pandas as pd
-from pydantic import SecretStr
 
-from regime_pipeline.providers import (
-    alternative_me,
-    coinapi,
-    dashboard,
-    error_bodies,
-    liquidation_service,
-    lunarcrush,
-    news,
-    sentiment_service,
-    whale_alert,
-)
-from regime_pipeline.providers.binance import archive as binance_archive
-from regime_pipeline.providers.binance import futures as binance_futures
-from regime_pipeline.providers.binance import spot as binance
-from regime_pipeline.providers.binance import streams as binance_streams
-from regime_pipeline.providers.bybit import series as bybit
-from regime_pipeline.providers.bybit import streams as bybit_streams
-from regime_pipeline.providers.coinglass import series as coinglass
+from regime_pipeline.connections import CONNECTIONS
+from regime_pipeline.providers import error_bodies
+from regime_pipeline.providers.binance.archive import PROVIDER as ARCHIVE
 from regime_pipeline.providers.decode import Context, Parser
 from regime_pipeline.providers.errors import ContractViolation, ProviderError
-from regime_pipeline.providers.okx import market as okx_market
-from regime_pipeline.providers.okx import series as okx
-from regime_pipeline.providers.okx import streams as okx_streams
-from regime_pipeline.providers.plan import Endpoint, Feed
+from regime_pipeline.providers.source import Source
 from regime_pipeline.settings import Settings
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A provider as the settings know it.
-
-    Attributes:
-        name: name in ``Settings.sources`` and in the ``source`` column.
-        url_setting: field of the settings that holds its base URL.
-        feeds: what it serves.
-        endpoints: every endpoint that has a parser.
-        key_setting: field of the settings that holds its key, when it needs one.
-        key_header: header that carries the key.
-        key_prefix: what stands before the key in the header.
-        key_param: query parameter that carries the key, for a provider that takes it nowhere else.
-        deadline_setting: field of the settings with the time its requests may take.
-        whole_url: its paths are appended to the address exactly as it is configured.
-        relays: passes on what venues say themselves, so that it is never their first teller.
-    """
-
-    name: str
-    url_setting: str
-    feeds: tuple[Feed, ...]
-    endpoints: tuple[Endpoint, ...]
-    key_setting: str | None = None
-    key_header: str | None = None
-    key_prefix: str = ""
-    key_param: str | None = None
-    deadline_setting: str | None = None
-    whole_url: bool = False
-    relays: bool = False
-
-    def keyed(self, settings: Settings) -> tuple[dict[str, str], dict[str, str]]:
-        """The headers and the query parameters that carry the configured key, if there is one."""
-        key: SecretStr | None = getattr(settings, self.key_setting) if self.key_setting else None
-        if key is None:
-            return {}, {}
-        secret = key.get_secret_value()
-        headers = {self.key_header: self.key_prefix + secret} if self.key_header else {}
-        return headers, {self.key_param: secret} if self.key_param else {}
+def _declared(folder: str) -> tuple[Source, ...]:
+    """The sources that a module of this package declares, or the ``source`` module of a folder."""
+    module = import_module(f"{__package__}.{folder}")
+    if hasattr(module, "__path__"):
+        module = import_module(f"{__package__}.{folder}.source")
+    return cast("tuple[Source, ...]", module.SOURCES)
 
 
-def _source(name: str, feeds: tuple[Feed, ...], endpoints: tuple[Endpoint, ...]) -> Source:
-    return Source(name, f"{name}_api_url", feeds, endpoints)
-
-
-ARCHIVE = binance_archive.PROVIDER
-"""The bulk archive: asked after the others, for what they lack; its rows carry their names."""
-
-SOURCES = MappingProxyType(
-    {
-        source.name: source
-        for source in (
-            _source("binance", binance.FEEDS, binance.ENDPOINTS),
-            _source("binance_us", binance.FEEDS_US, binance.ENDPOINTS_US),
-            _source("binance_futures", binance_futures.FEEDS, binance_futures.ENDPOINTS),
-            _source("okx", okx.FEEDS, okx.ENDPOINTS),
-            _source("bybit", bybit.FEEDS, bybit.ENDPOINTS),
-            Source(
-                "coinglass",
-                "coinglass_api_url",
-                coinglass.FEEDS,
-                coinglass.ENDPOINTS,
-                "coinglass_api_key",
-                coinglass.KEY_HEADER,
-                relays=True,
-            ),
-            _source("alternative_me", alternative_me.FEEDS, alternative_me.ENDPOINTS),
-            Source(
-                "coinapi",
-                "coinapi_api_url",
-                coinapi.FEEDS,
-                coinapi.ENDPOINTS,
-                "coinapi_key",
-                coinapi.KEY_HEADER,
-                relays=True,
-            ),
-            Source(
-                "lunarcrush",
-                "lunarcrush_api_url",
-                lunarcrush.FEEDS,
-                lunarcrush.ENDPOINTS,
-                "lunarcrush_api_key",
-                lunarcrush.KEY_HEADER,
-                key_prefix="Bearer ",
-                whole_url=True,
-            ),
-            Source(
-                "whale_alert",
-                "whale_alert_api_url",
-                whale_alert.FEEDS,
-                whale_alert.ENDPOINTS,
-                "whale_alert_api_key",
-                whale_alert.KEY_HEADER,
-            ),
-            Source(
-                "sentiment",
-                "sentiment_api_url",
-                sentiment_service.FEEDS,
-                sentiment_service.ENDPOINTS,
-                "sentiment_api_key",
-                sentiment_service.KEY_HEADER,
-                key_prefix="Bearer ",
-                whole_url=True,
-            ),
-            Source(
-                "liquidation_service",
-                "liquidation_api_url",
-                liquidation_service.FEEDS,
-                liquidation_service.ENDPOINTS,
-                "liquidation_api_key",
-                liquidation_service.KEY_HEADER,
-                key_prefix="Bearer ",
-                whole_url=True,
-            ),
-            Source(
-                "news",
-                "news_api_url",
-                news.FEEDS,
-                news.ENDPOINTS,
-                "news_api_token",
-                key_param=news.KEY_PARAM,
-                whole_url=True,
-            ),
-            Source(
-                "dashboard",
-                "dashboard_url",
-                dashboard.FEEDS,
-                dashboard.ENDPOINTS,
-                "dashboard_api_key",
-                dashboard.KEY_HEADER,
-                key_prefix="Bearer ",
-                deadline_setting="dashboard_timeout",
-                whole_url=True,
-            ),
-            Source(
-                ARCHIVE,
-                "binance_archive_url",
-                binance_archive.FEEDS,
-                binance_archive.ENDPOINTS,
-            ),
-        )
-    }
-)
+_FOUND = {s.name: s for f in {c.folder: None for c in CONNECTIONS.values()} for s in _declared(f)}
+SOURCES: Mapping[str, Source] = MappingProxyType({name: _FOUND[name] for name in CONNECTIONS})
 """Every source by name, in order of preference."""
 
 ENDPOINTS = MappingProxyType(
@@ -192,23 +43,12 @@ ENDPOINTS = MappingProxyType(
 )
 """Every endpoint by ``provider/endpoint``."""
 
-
-OPTIONAL = frozenset(
-    {"sentiment", "whale_transfers", "reference_prices", "coin_markets", "dashboard_signals"}
-)
-"""Datasets that a run can do without: nobody configured to serve them is no failure."""
-
-_GROUPS: tuple[tuple[str, dict[str, Parser]], ...] = (
-    *binance_streams.MESSAGES.items(),
-    ("bybit", bybit_streams.MESSAGES),
-    ("bybit", {"RETIRED_v2_public_symbols": bybit.parse_retired}),
-    ("okx", okx_streams.MESSAGES),
-    ("okx", okx_market.RUBIK_RECORDED),
-)
-MESSAGES: MappingProxyType[str, Parser] = MappingProxyType(
-    {f"{provider}/{name}": parse for provider, group in _GROUPS for name, parse in group.items()}
+MESSAGES: Mapping[str, Parser] = MappingProxyType(
+    {f"{s.name}/{name}": parse for s in SOURCES.values() for name, parse in s.messages.items()}
 )
 """What is read without being asked for at a path: stream messages, and endpoints under other names."""
+_ERROR_RULES = {s.name: s.errors for s in SOURCES.values()}
+_ERROR_BODIES = tuple(f"{s.name}_{body}" for s in SOURCES.values() for body in s.error_bodies)
 
 
 _ERRORS = "errors/"
@@ -233,7 +73,7 @@ PARSERS: MappingProxyType[str, Callable[..., pd.DataFrame]] = MappingProxyType(
     {
         **{key: _parser(endpoint.name, endpoint.parse) for key, endpoint in ENDPOINTS.items()},
         **{key: _parser(key.split("/")[1], read) for key, read in MESSAGES.items()},
-        **{f"{_ERRORS}{name}": error_bodies.raiser(name) for name in error_bodies.NAMES},
+        **{f"{_ERRORS}{name}": error_bodies.raiser(name, _ERROR_RULES) for name in _ERROR_BODIES},
     }
 )
 """``provider/endpoint`` -> ``callable(bytes, ctx=None) -> DataFrame``; ``errors/...`` only raise."""
@@ -246,7 +86,7 @@ def parser_of(name: str) -> Callable[..., pd.DataFrame]:
         KeyError: there is none.
     """
     if name not in PARSERS and name.startswith(_ERRORS):
-        return error_bodies.raiser(name.removeprefix(_ERRORS))
+        return error_bodies.raiser(name.removeprefix(_ERRORS), _ERROR_RULES)
     return PARSERS[name]
 
 

@@ -11,14 +11,15 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from regime_pipeline.connections import CONNECTIONS
 from regime_pipeline.providers.decode import Columns, Context, document
-from regime_pipeline.providers.errors import ContractViolation
+from regime_pipeline.providers.errors import PAID, ContractViolation
 from regime_pipeline.providers.plan import Endpoint, Feed, Paging
+from regime_pipeline.providers.source import KeyCarrier, Probe, Source
 from regime_pipeline.providers.symbols import VenueSymbol
 from regime_pipeline.windows import HOUR
 
 PROVIDER = "sentiment"
-KEY_HEADER = "Authorization"
 SOCIAL_SOURCES = "twitter,reddit,telegram"
 ITEM = "aggregate"
 
@@ -29,7 +30,7 @@ def parse_reading(body: bytes, ctx: Context) -> pd.DataFrame:
     Raises:
         ContractViolation: the reply is no object, or has no member ``sentiment_score``.
     """
-    loaded = document(body, PROVIDER)
+    loaded = document(body)
     if isinstance(loaded, dict) and isinstance(loaded.get("data"), dict):
         loaded = loaded["data"]
     if not isinstance(loaded, dict):
@@ -81,3 +82,15 @@ def _feed(kind: str) -> Feed:
 
 FEEDS = tuple(_feed(kind) for kind in ("social", "news", "trader"))
 ENDPOINTS = tuple(feed.endpoint for feed in FEEDS)
+
+SOURCES = (
+    Source(
+        connection=CONNECTIONS[PROVIDER],
+        feeds=FEEDS,
+        endpoints=ENDPOINTS,
+        key=KeyCarrier(header="Authorization", prefix="Bearer "),
+        errors=PAID,
+        probe=Probe("/trader", {"symbol": "BTCUSDT", "timeframe": "24h"}),
+        whole_url=True,
+    ),
+)

@@ -7,10 +7,13 @@ list at all. One transaction may hold several transfers; the owners of addresses
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from datetime import timedelta
 
 import pandas as pd
 
+from regime_pipeline.connections import CONNECTIONS
 from regime_pipeline.providers.decode import (
     CURSOR,
     ROWS,
@@ -21,12 +24,34 @@ from regime_pipeline.providers.decode import (
     objects_in,
     rows_of,
 )
-from regime_pipeline.providers.errors import ContractViolation
+from regime_pipeline.providers.errors import (
+    BadRequest,
+    ContractViolation,
+    ErrorRules,
+    PlanLimit,
+    ProviderError,
+    RetentionLimit,
+    generic,
+)
+from regime_pipeline.providers.limits.budgets import Budget, Rates
 from regime_pipeline.providers.plan import Endpoint, Feed, Paging, seconds
+from regime_pipeline.providers.source import KeyCarrier, Probe, Source
 from regime_pipeline.providers.transfers import finished, owner_type
 
 PROVIDER = "whale_alert"
-KEY_HEADER = "X-WA-API-KEY"
+_HISTORY_TEXT = re.compile(
+    r"(start|history|histor).{0,60}(old|before|past|range|limit|allow|plan)", re.IGNORECASE
+)
+
+
+def _envelope(doc: Mapping[str, object]) -> ProviderError | None:
+    error = generic(doc)
+    if isinstance(error, BadRequest | PlanLimit) and _HISTORY_TEXT.search(str(error)):
+        return RetentionLimit(str(error))
+    return error
+
+
+ERRORS = ErrorRules(_envelope, is_paid=True)
 PAGE = 100
 MOST_HISTORY = timedelta(days=30)
 
@@ -40,7 +65,7 @@ def parse_transactions(body: bytes, ctx: Context) -> pd.DataFrame:
     Raises:
         ContractViolation: no success, or a page without a list that claims to have rows.
     """
-    loaded = document(body, PROVIDER)
+    loaded = document(body, ERRORS)
     if member(loaded, "result") != "success" or not isinstance(loaded, dict):
         raise ContractViolation("'result' is neither success nor an error with a message")
     listed = loaded.get("transactions")
@@ -129,5 +154,18 @@ FEEDS = (
         params=lambda _: {"min_value": str(LEAST_USD)},
         retention=MOST_HISTORY,
         per_symbol=False,
+    ),
+)
+
+SOURCES = (
+    Source(
+        connection=CONNECTIONS[PROVIDER],
+        feeds=FEEDS,
+        endpoints=ENDPOINTS,
+        key=KeyCarrier(header="X-WA-API-KEY"),
+        rates=Rates((Budget("requests", 10, 60.0, keyed=True),)),
+        errors=ERRORS,
+        error_bodies=("invalid_key",),
+        probe=Probe("/v1/status"),
     ),
 )

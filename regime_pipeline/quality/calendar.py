@@ -6,13 +6,12 @@ fault of ours (``orchestration.gaps``).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
-from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
 
+from regime_pipeline.catalogue.datasets import BY_TABLE, FLAGGED_AFTER
 from regime_pipeline.numerics.panel import HOUR_US, microseconds
 from regime_pipeline.quality.model import (
     DAY_US,
@@ -27,35 +26,7 @@ from regime_pipeline.settings import QualityParams
 from regime_pipeline.windows import HOUR, Window
 
 DAYS_BEFORE = timedelta(days=2)
-"""Days before a day in which a series that has fallen silent is still known; daily ones: seven."""
-GRACE = HOUR
-"""The newest closed hour is not owed yet: providers publish some series minutes later."""
-
-SLO_HOURS: Mapping[str, float] = MappingProxyType(
-    {
-        "raw.candles": 2.0,
-        "raw.funding_rates": 9.0,
-        "raw.open_interest": 3.0,
-        "raw.positioning": 3.0,
-        "raw.liquidations": 6.0,
-        "raw.order_book": 1.0,
-        "raw.trade_flow": 2.0,
-        "raw.fear_greed": 48.0,
-        "raw.reference_prices": 3.0,
-    }
-)
-"""How old the newest row of each series may be, hours from its ``ts`` plus its length."""
-LENGTH_HOURS: Mapping[str, float] = MappingProxyType(
-    {
-        "raw.candles": 1.0,
-        "raw.open_interest": 1.0,
-        "raw.positioning": 1.0,
-        "raw.liquidations": 1.0,
-        "raw.trade_flow": 1.0,
-        "raw.reference_prices": 1.0,
-    }
-)
-"""Length of a row's bucket; tables that are not here have instants."""
+"""Days before a day in which an hourly series that has fallen silent is still known."""
 
 
 def completeness(
@@ -89,7 +60,7 @@ def completeness(
     begun = np.logical_or.accumulate(_with_days_before(seen, 24), axis=1)
     listed = begun[:, -24:].reshape(-1, there.shape[1])
     seen, hours = seen[24 * DAYS_BEFORE.days :], hours[24 * DAYS_BEFORE.days :]
-    owed = listed & (hours < int((now - GRACE).timestamp()) // 3600)[:, None]
+    owed = listed & (hours < int((now - FLAGGED_AFTER).timestamp()) // 3600)[:, None]
     shape = (len(days), 24, there.shape[1])
     n_owed = owed.reshape(shape).sum(axis=1)
     n_there = (seen & owed).reshape(shape).sum(axis=1)
@@ -125,43 +96,63 @@ def _longest(missing: np.ndarray) -> np.ndarray:
     return longest
 
 
-def freshness(frame: pd.DataFrame, full_name: str, window: Window, now: datetime) -> Judged:
+def freshness(
+    frame: pd.DataFrame,
+    full_name: str,
+    window: Window,
+    now: datetime,
+    silent: pd.DataFrame | None = None,
+) -> Judged:
     """DQ15: how old the newest row of each series is at the end of a day, or now.
 
-    Only closed hours count, so the age says what was owed and stays the same within an hour. Beyond
+    Only closed hours count, so the age says what was expected and stays the same within an hour. Beyond
     four times the SLO the best source's series is a BLOCK: its consumers have nothing to read. A series
-    without a row on the day or :func:`reach_days` before it is not judged, however long the window is.
+    without a row on the day or ``Dataset.silent_days`` before it is judged only while rows of it are
+    expected: one that died fails until it is configured or listed no more, however long ago it was.
 
     Args:
         frame: rows with some days before the window.
         full_name: the table.
         window: days.
         now: by the clock.
+        silent: series of which rows are expected, and what is known of them before ``frame`` begins:
+            the series' columns, ``expected_from`` and ``expected_to`` (one row per span), ``ts`` and
+            ``source_tier`` of their rows (the newest and the best; null where there is none).
     """
-    slo = SLO_HOURS[full_name]
+    dataset = BY_TABLE[full_name]
+    assert dataset.slo is not None, f"{full_name} promises no freshness"
+    slo = dataset.slo / HOUR
     nothing = Judged("DQ15", full_name, nobody(), slo, "no_row_in_the_days_before")
-    if frame.empty:
-        return nothing
     keys = [c for c in SERIES if c in frame]
+    dead = silent if silent is not None else frame.head(0)
+    before = dead.dropna(subset=["ts"])
+    rows = [f[[*keys, "ts", "source_tier"]] for f in (frame, before) if len(f)]
+    if not rows:
+        return nothing
+    seen = pd.concat(rows, ignore_index=True)
     days = days_of(window)
-    reach = reach_days(full_name)
+    reach = dataset.silent_days
     known = pd.Timestamp(now).floor("h")
     at = np.minimum(microseconds(days) + DAY_US, known.as_unit("us").value // 1000)
-    ends = microseconds(frame["ts"]) + int(LENGTH_HOURS.get(full_name, 0.0) * HOUR_US)
-    row = (microseconds(frame["ts"]) - microseconds(days[:1])[0]) // DAY_US + reach
-    there = (row >= 0) & (ends <= at[-1])
+    ends = microseconds(seen["ts"]) + dataset.length // timedelta(microseconds=1)
+    row = (microseconds(seen["ts"]) - microseconds(days[:1])[0]) // DAY_US + reach
+    there = ends <= at[-1]
     if not there.any():
         return nothing
-    row, ends = row[there], ends[there]
-    group = frame[there].groupby(keys, sort=True, dropna=False)
+    seen, row, ends = seen[there], np.maximum(row[there], -1) + 1, ends[there]
+    group = seen.groupby(keys, sort=True, dropna=False)
     series, column = group.size().reset_index()[keys], group.ngroup().to_numpy()
-    shape = (len(days) + reach, len(series))
+    shape = (len(days) + reach + 1, len(series))  # the first row is all that came before
     newest = np.full(shape, np.iinfo(np.int64).min)
     np.maximum.at(newest, (row, column), ends)
     best = np.full(shape, np.iinfo(np.int64).max)
-    np.minimum.at(best, (row, column), frame["source_tier"].to_numpy("int64")[there])
-    last = _with_days_before(newest, 1, reach).max(axis=1)
-    primary = _with_days_before(best, 1, reach).min(axis=1) == 1
+    np.minimum.at(best, (row, column), seen["source_tier"].to_numpy("int64"))
+    last = _with_days_before(newest[1:], 1, reach).max(axis=1)
+    primary = _with_days_before(best[1:], 1, reach).min(axis=1) == 1
+    alive = last > np.iinfo(np.int64).min
+    missed = ~alive & _expected(dead, series, days)
+    last = np.where(missed, np.maximum.accumulate(newest)[-len(days) :], last)
+    primary |= missed & (np.minimum.accumulate(best)[-len(days) :] == 1)
     begun = (last > np.iinfo(np.int64).min) & (at > microseconds(days))[:, None]
     age = np.where(begun, (at[:, None] - last) / HOUR_US, np.nan)
     with np.errstate(invalid="ignore"):
@@ -171,6 +162,15 @@ def freshness(frame: pd.DataFrame, full_name: str, window: Window, now: datetime
     return Judged("DQ15", full_name, told, slo, nothing.without)
 
 
-def reach_days(full_name: str) -> int:
-    """Days before a day in which a series that has fallen silent is still known."""
-    return 7 if full_name == "raw.fear_greed" else DAYS_BEFORE.days
+def _expected(spans: pd.DataFrame, series: pd.DataFrame, days: pd.DatetimeIndex) -> np.ndarray:
+    """Whether rows of a series are expected on a day: days x series."""
+    out = np.zeros((len(days), len(series)), bool)
+    if spans.empty:
+        return out
+    numbered = series.reset_index(names="column")
+    found = spans.merge(numbered, on=list(series.columns), how="inner")
+    first, last = microseconds(found["expected_from"]), microseconds(found["expected_to"])
+    day = microseconds(days)[:, None]
+    number, span = np.nonzero((first < day + DAY_US) & (last > day))
+    out[number, found["column"].to_numpy()[span]] = True
+    return out

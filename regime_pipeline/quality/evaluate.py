@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from regime_pipeline.catalogue.datasets import BY_TABLE
 from regime_pipeline.catalogue.frames import empty
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.numerics.panel import microseconds
@@ -71,7 +72,7 @@ HISTORY: Mapping[str, timedelta] = {
     "raw.funding_rates": derivatives.PRINT_REACH + DAY,
     "raw.open_interest": timedelta(days=32),
     "raw.liquidations": calendar.DAYS_BEFORE,
-    "raw.fear_greed": timedelta(days=calendar.reach_days("raw.fear_greed")),
+    "raw.fear_greed": timedelta(days=BY_TABLE["raw.fear_greed"].silent_days),
 }
 """Days before the window that the checks need; all other tables :data:`calendar.DAYS_BEFORE`."""
 
@@ -94,6 +95,8 @@ class Evidence:
         quarantine: rows of ``ops.quarantine``.
         contract_failures: rows of ``ops.fetch_log`` whose reply could not be read.
         versions: all versions of rows that were ever replaced, by table.
+        silent: series of which rows are expected in the window, by table, as
+            :func:`calendar.freshness` takes them.
     """
 
     tables: Mapping[str, pd.DataFrame]
@@ -102,6 +105,7 @@ class Evidence:
     quarantine: pd.DataFrame = field(default_factory=pd.DataFrame)
     contract_failures: pd.DataFrame = field(default_factory=pd.DataFrame)
     versions: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    silent: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     def rows(self, full_name: str) -> pd.DataFrame:
         """Rows of a table; none when it was not read."""
@@ -199,7 +203,8 @@ def _judge(seen: Evidence, window: Window, now: datetime, params: QualityParams)
         out.append(records.restatements(versions, name, inside[name], params))
     before = {"raw.fear_greed": seen.rows("raw.fear_greed")}
     out += [
-        calendar.freshness(before.get(n, lately[n]), n, window, now) for n in BY_ID["DQ15"].tables
+        calendar.freshness(before.get(n, lately[n]), n, window, now, seen.silent.get(n))
+        for n in BY_ID["DQ15"].tables
     ]
     told = {(j.check_id, j.table_name) for j in out}
     assert told == {(c.check_id, t) for c in CHECKS for t in c.tables}, "a check was left out"

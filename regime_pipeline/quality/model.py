@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from regime_pipeline.catalogue.datasets import DATASETS
 from regime_pipeline.catalogue.frames import conform
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.numerics.panel import HOUR_US, FloatPanel, microseconds
@@ -61,24 +62,12 @@ class Check:
     tables: tuple[str, ...]
 
 
-RAW = (
-    "raw.candles",
-    "raw.funding_rates",
-    "raw.open_interest",
-    "raw.positioning",
-    "raw.liquidations",
-    "raw.liquidation_events",
-    "raw.order_book",
-    "raw.trade_flow",
-    "raw.fear_greed",
-    "raw.sentiment",
-    "raw.whale_transfers",
-    "raw.reference_prices",
-    "raw.coin_markets",
-)
-"""Raw tables that are fetched by the hour."""
-HOURLY = ("raw.candles", "raw.open_interest", "raw.positioning", "raw.reference_prices")
-"""Raw tables that owe a row for every hour of every series."""
+RAW = tuple(d.table for d in DATASETS.values() if d.is_judged)
+"""Raw tables that the checks of records look at."""
+HOURLY = tuple(d.table for d in DATASETS.values() if d.is_continuous)
+"""Raw tables that have a row for every hour of every living series."""
+AGED = tuple(d.table for d in DATASETS.values() if d.slo is not None)
+"""Raw tables that promise how old their newest row may be."""
 _NOTHING = "nothing: the values that are there stay right"
 _REFUSED = "the refused rows: they are in ops.quarantine and in no table"
 
@@ -160,9 +149,7 @@ CHECKS = (
     Check(
         "DQ15", "the newest row is old", "SLO of the dataset; four times of it BLOCK", BLOCK,
         "the hours that are not there, which are null already",
-        "`regime doctor` asks the source", ("raw.candles", "raw.funding_rates", "raw.open_interest",
-        "raw.positioning", "raw.liquidations", "raw.order_book", "raw.trade_flow",
-        "raw.fear_greed", "raw.reference_prices"),
+        "`regime doctor` asks the source", AGED,
     ),
 )  # fmt: skip
 """Every check, in order."""

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from regime_pipeline.catalogue.datasets import BY_TABLE
 from regime_pipeline.catalogue.registry import table
-from regime_pipeline.quality.calendar import LENGTH_HOURS
 from regime_pipeline.quality.model import SERIES, Judged, Verdicts, joined, of_frame
 from regime_pipeline.settings import QualityParams
 from regime_pipeline.windows import Window
@@ -127,7 +127,7 @@ def future_stamps(frame: pd.DataFrame, full_name: str, params: QualityParams) ->
         full_name: the table.
         params: tolerance.
     """
-    length = pd.Timedelta(hours=LENGTH_HOURS.get(full_name, 0.0))
+    length = pd.Timedelta(BY_TABLE[full_name].length)
     ahead = ahead_s(frame, full_name)
     if "served_at" in frame:
         told = (frame["ts"] + length - frame["served_at"]).dt.total_seconds().to_numpy("float64")
@@ -140,7 +140,7 @@ def future_stamps(frame: pd.DataFrame, full_name: str, params: QualityParams) ->
 
 def ahead_s(frame: pd.DataFrame, full_name: str) -> np.ndarray:
     """Seconds by which each row was stored before its end, by this machine's clock."""
-    length = pd.Timedelta(hours=LENGTH_HOURS.get(full_name, 0.0))
+    length = pd.Timedelta(BY_TABLE[full_name].length)
     seconds = (frame["ts"] + length - frame["ingested_at"]).dt.total_seconds()
     return seconds.to_numpy("float64")
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from regime_pipeline.catalogue.derivation import derives, reads
 from regime_pipeline.catalogue.frames import conform, empty
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.numerics.panel import HOUR_US, microseconds, take_codes
@@ -20,16 +21,6 @@ from regime_pipeline.windows import Grid
 
 OUTCOMES_METHOD = "timeframe_outcomes/1"
 CONFIDENCE_METHOD = "timeframe_confidence/1"
-OUTCOMES_LOOKBACK: dict[str, str] = {
-    "regimes.timeframe_regimes": "24h",
-    "market.candles_1h": "24h",
-}
-CONFIDENCE_LOOKBACK: dict[str, str] = {
-    "regimes.timeframe_regimes": "0h",
-    "regimes.timeframe_outcomes": "365d",
-}
-CONFIDENCE_ALL_STORED = ("regimes.timeframe_outcomes",)
-"""Read from the first stored row on, of the whole universe: one coin has too few cases."""
 
 AHEAD_H = 24
 LAST_HOUR = 23
@@ -38,6 +29,11 @@ PSEUDO_CASES = 10.0
 SIGNS = {"SPOT_IGNITION": 1.0, "SPOT_COOLING": -1.0}
 
 
+@derives(
+    "regimes.timeframe_outcomes",
+    timeframe_regimes=reads("regimes.timeframe_regimes", "24h"),
+    candles_1h=reads("market.candles_1h", "24h", where={"market": "spot"}),
+)
 def timeframe_outcomes(
     timeframe_regimes: pd.DataFrame, candles_1h: pd.DataFrame, *, grid: Grid
 ) -> pd.DataFrame:
@@ -94,6 +90,12 @@ def timeframe_outcomes(
     return conform(out[columns], spec)[columns]
 
 
+@derives(
+    "regimes.timeframe_confidence",
+    timeframe_regimes=reads("regimes.timeframe_regimes"),
+    # of every coin: one alone has too few cases
+    timeframe_outcomes=reads("regimes.timeframe_outcomes", "365d", all_stored=True),
+)
 def timeframe_confidence(
     timeframe_regimes: pd.DataFrame, timeframe_outcomes: pd.DataFrame, *, grid: Grid
 ) -> pd.DataFrame:

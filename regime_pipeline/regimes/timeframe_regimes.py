@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from regime_pipeline.catalogue.derivation import derives, reach_of, reads
 from regime_pipeline.catalogue.fields.regimes import FRAMES, LABELS
 from regime_pipeline.catalogue.frames import conform
 from regime_pipeline.catalogue.registry import table
@@ -34,13 +35,9 @@ from regime_pipeline.regimes.timeframe_labels import (
     frame_state,
 )
 from regime_pipeline.settings import TimeframeParams, method_version
-from regime_pipeline.windows import Grid, parse_lookback
+from regime_pipeline.windows import Grid
 
 METHOD = "timeframes/3"
-LOOKBACK: dict[str, str] = {"market.candles_1h": "48w"}
-"""90 d of machine, then a weekly bar up to two weeks old, 33 weekly bars before it: 8038 of 8064 h."""
-COLUMNS: dict[str, tuple[str, ...]] = {"market.candles_1h": ("market", "symbol", "ts", *BAR_INPUTS)}
-"""All that is read of the inputs."""
 
 MACHINE_HOURS = 90 * 24
 RESTART_AFTER = 24
@@ -55,6 +52,17 @@ _OPPOSED = {IGNITION: COOLING, COOLING: IGNITION}
 Codes = npt.NDArray[np.integer]
 
 
+# 90 d of machine, then a weekly bar up to two weeks old, 33 weekly bars before it: 8038 of 8064 h.
+@derives(
+    "regimes.timeframe_regimes",
+    candles_1h=reads(
+        "market.candles_1h",
+        "48w",
+        where={"market": "spot"},
+        columns=("market", "symbol", "ts", *BAR_INPUTS),
+    ),
+    params="params.timeframes",
+)
 def timeframe_regimes(
     candles_1h: pd.DataFrame, *, grid: Grid, params: TimeframeParams
 ) -> pd.DataFrame:
@@ -76,7 +84,7 @@ def timeframe_regimes(
     since it last changed (INFO).
 
     Args:
-        candles_1h: rows of ``market.candles_1h`` (spot is selected here) from ``LOOKBACK`` before
+        candles_1h: rows of ``market.candles_1h`` (spot is selected here) from its lookback before
             ``grid.start``; rows may be absent.
         grid: hours and symbols owed.
         params: thresholds.
@@ -85,7 +93,7 @@ def timeframe_regimes(
         The content columns of ``regimes.timeframe_regimes``, sorted by key. ``ok``: four frames;
         ``partial``: three, the reason names the null one; else no primary.
     """
-    wide = grid.widened(parse_lookback(LOOKBACK["market.candles_1h"]))
+    wide = grid.widened(reach_of(timeframe_regimes, "market.candles_1h"))
     panels = to_panel(candles_1h[candles_1h["market"] == "spot"], wide, BAR_INPUTS)
     first_hour = grid_start_us(wide) // HOUR_US
     length, keep = grid_length(wide), grid_length(wide) - grid_length(grid)
@@ -293,4 +301,4 @@ def _status_columns(
     return {"status": status, "reason": np.where(null & ~observed, "no_observation", reason)}
 
 
-__all__ = ["LOOKBACK", "METHOD", "agreement_with", "timeframe_regimes", "vote"]
+__all__ = ["METHOD", "agreement_with", "timeframe_regimes", "vote"]

@@ -14,11 +14,14 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from regime_pipeline.reporting.formats import scaled
+from regime_pipeline.reporting.labels import SEVERITIES, label_of
 from regime_pipeline.windows import Window
 
 if TYPE_CHECKING:
@@ -45,18 +48,6 @@ COLOURS = {
     "surface": "#080808",
 }
 """CSS variable by placeholder colour."""
-
-LABEL_COLOURS = {
-    "SPOT_IGNITION": "ignition",
-    "SPOT_COOLING": "cooling",
-    "SPOT_CHOP": "chop",
-    "SPOT_NEUTRAL": "neutral",
-    "STABLE": "stable",
-    "HIGH_VOL": "highvol",
-    "EXPLOSIVE": "explosive",
-    "EXTREME": "extreme",
-}
-LIQUID_UNITS = ((1e9, "B"), (1e6, "M"), (1e3, "k"))
 
 
 @dataclass(frozen=True)
@@ -87,7 +78,8 @@ class SymbolSeries:
 
 
 @contextmanager
-def _style(salt: str) -> Iterator[None]:
+def drawing(salt: str) -> Iterator[None]:
+    """The look of every chart; ``salt`` keeps the ids of one chart apart from another's."""
     import matplotlib as mpl
 
     with mpl.rc_context(
@@ -131,7 +123,7 @@ def _style(salt: str) -> Iterator[None]:
         yield
 
 
-def _svg(figure: Figure, label: str) -> str:
+def svg(figure: Figure, label: str) -> str:
     """The figure as an inline ``<svg>`` with colours and fonts taken from the page."""
     out = io.StringIO()
     figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
@@ -149,10 +141,10 @@ def _svg(figure: Figure, label: str) -> str:
     text = re.sub(
         r'<svg[^>]*viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" role="img">', text, count=1
     )
-    return text.replace(">", f"><title>{label}</title>", 1)
+    return text.replace(">", f"><title>{escape(label)}</title>", 1)
 
 
-def _margins(
+def margins(
     figure: Figure, left: float = 0.52, right: float = 0.06, top: float = 0.2, bottom: float = 0.2
 ) -> dict[str, float]:
     """Margins in inches as a grid specification wants them."""
@@ -172,7 +164,7 @@ def spells(values: pd.Series) -> list[tuple[pd.Timestamp, pd.Timestamp, str]]:
     """
     if values.empty:
         return []
-    at = values.index
+    at = pd.DatetimeIndex(values.index)
     labels = values.to_numpy(dtype=object)
     known = pd.notna(labels)
     same = (labels[1:] == labels[:-1]) & known[1:] & known[:-1]
@@ -180,7 +172,7 @@ def spells(values: pd.Series) -> list[tuple[pd.Timestamp, pd.Timestamp, str]]:
     starts = np.flatnonzero(np.r_[True, ~same])
     ends = np.r_[starts[1:], len(labels)]
     return [
-        (at[i], at[j - 1] + pd.Timedelta("1h"), str(labels[i]))
+        (at[int(i)], at[int(j) - 1] + pd.Timedelta("1h"), str(labels[i]))
         for i, j in zip(starts, ends, strict=True)
         if known[i]
     ]
@@ -206,7 +198,7 @@ def _shade(
             spans,
             (low, high - low),
             transform=axes.get_xaxis_transform(),
-            facecolors=COLOURS[LABEL_COLOURS.get(label, "neutral")],
+            facecolors=COLOURS[label_of(label).colour],
             alpha=alpha,
             linewidth=0,
             zorder=0,
@@ -248,14 +240,13 @@ def _dates(axes: Axes, window: Window) -> None:
     formatter.formats[1] = "%b"
     formatter.zero_formats[1] = "%Y"
     axes.xaxis.set_major_formatter(formatter)
-    axes.set_xlim(window.start, window.end)
+    left, right = mdates.date2num([window.start, window.end])
+    axes.set_xlim(float(left), float(right))
 
 
 def _dollars(value: float, _: object = None) -> str:
-    for size, unit in LIQUID_UNITS:
-        if abs(value) >= size:
-            return f"{abs(value) / size:.3g}{unit}"
-    return f"{abs(value):.3g}"
+    short, unit = scaled(abs(value))
+    return f"{short:.3g}{unit}"
 
 
 def _prices(value: float, _: object = None) -> str:
@@ -273,7 +264,7 @@ def symbol_chart(symbol: str, data: SymbolSeries, window: Window, params: dict[s
     """
     from matplotlib.figure import Figure
 
-    with _style(symbol):
+    with drawing(symbol):
         # fixed margins: the panels of all symbols line up, and no layout has to be searched
         figure = Figure(figsize=(10.4, 7.6))
         panels = figure.subplots(
@@ -282,7 +273,7 @@ def symbol_chart(symbol: str, data: SymbolSeries, window: Window, params: dict[s
             sharex=True,
             gridspec_kw={
                 "height_ratios": [2.7, 1.3, 1.1, 1.3],
-                **_margins(figure, top=0.26, bottom=0.28),
+                **margins(figure, top=0.26, bottom=0.28),
                 "hspace": 0.26,
             },
         )
@@ -292,7 +283,7 @@ def symbol_chart(symbol: str, data: SymbolSeries, window: Window, params: dict[s
         _liquidation_panel(panels[3], data)
         for panel in panels:
             _dates(panel, window)
-        return _svg(figure, f"{symbol}: price, volatility, funding, liquidations")
+        return svg(figure, f"{symbol}: price, volatility, funding, liquidations")
 
 
 def _nothing(axes: Axes, what: str) -> None:
@@ -345,7 +336,11 @@ def _ratio_panel(axes: Axes, data: SymbolSeries, borders: Sequence[float]) -> No
 
 
 def _funding_panel(axes: Axes, data: SymbolSeries, anomaly: float, extreme: float) -> None:
-    axes.set_title(f"Funding z by settlement · dots: |z| above {anomaly:g}")
+    from matplotlib.ticker import MaxNLocator
+
+    axes.set_title(
+        f"Funding z by settlement · dots: |z| above {anomaly:g} · lines: ±{anomaly:g} and ±{extreme:g}"
+    )
     if not data.funding_z.notna().any():
         _nothing(axes, "funding statistic")
         return
@@ -360,7 +355,8 @@ def _funding_panel(axes: Axes, data: SymbolSeries, anomaly: float, extreme: floa
     )  # fmt: skip
     reach = max(extreme * 1.15, float(data.funding_z.abs().max()) * 1.1)
     axes.set_ylim(-reach, reach)
-    axes.set_yticks([-anomaly, 0, anomaly])
+    # thresholds are drawn as lines: their labels would stand on one another beside a large z
+    axes.yaxis.set_major_locator(MaxNLocator(4, symmetric=True, integer=True))
     axes.yaxis.set_major_formatter(lambda v, _: f"{v:+g}" if v else "0")
 
 
@@ -399,7 +395,7 @@ def score_chart(scores: dict[str, pd.Series], window: Window, bounds: tuple[floa
     known = pd.concat(list(scores.values())).dropna()
     bottom = min(15.0, known.min() - 2) if len(known) else 15.0
     top = max(85.0, known.max() + 2) if len(known) else 85.0
-    with _style("scores"):
+    with drawing("scores"):
         figure = Figure(figsize=(10.4, 1.75 * lines + 0.2))
         panels = figure.subplots(
             lines,
@@ -408,7 +404,7 @@ def score_chart(scores: dict[str, pd.Series], window: Window, bounds: tuple[floa
             sharey=True,
             squeeze=False,
             gridspec_kw={
-                **_margins(figure, left=0.32, top=0.26, bottom=0.28),
+                **margins(figure, left=0.32, top=0.26, bottom=0.28),
                 "hspace": 0.22,
                 "wspace": 0.05,
             },
@@ -431,16 +427,16 @@ def score_chart(scores: dict[str, pd.Series], window: Window, bounds: tuple[floa
             panel.xaxis.get_major_locator().maxticks = dict.fromkeys(
                 panel.xaxis.get_major_locator().maxticks, 4
             )
-        return _svg(figure, "Futures score by symbol")
+        return svg(figure, "Futures score by symbol")
 
 
 def correlation_chart(mean: pd.Series, low: pd.Series, high: pd.Series, window: Window) -> str:
     """Mean correlation over all pairs, with the band from the weakest to the strongest pair."""
     from matplotlib.figure import Figure
 
-    with _style("correlation"):
+    with drawing("correlation"):
         figure = Figure(figsize=(10.4, 2.3))
-        axes = figure.subplots(gridspec_kw=_margins(figure, left=0.36, top=0.26, bottom=0.28))
+        axes = figure.subplots(gridspec_kw=margins(figure, left=0.36, top=0.26, bottom=0.28))
         axes.set_title(
             "Correlation of hourly returns over 7 days · mean, weakest and strongest pair"
         )
@@ -449,7 +445,7 @@ def correlation_chart(mean: pd.Series, low: pd.Series, high: pd.Series, window: 
         axes.plot(mean.index, mean.to_numpy(), color=COLOURS["accent"], linewidth=1.6)
         axes.set_ylim(min(0.0, float(low.min())) if low.notna().any() else 0, 1)
         _dates(axes, window)
-        return _svg(figure, "Mean correlation")
+        return svg(figure, "Mean correlation")
 
 
 def event_chart(weekly: pd.DataFrame, window: Window) -> str:
@@ -457,21 +453,17 @@ def event_chart(weekly: pd.DataFrame, window: Window) -> str:
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    with _style("events"):
+    with drawing("events"):
         figure = Figure(figsize=(10.4, 1.9))
-        axes = figure.subplots(gridspec_kw=_margins(figure, left=0.36, top=0.26, bottom=0.28))
+        axes = figure.subplots(gridspec_kw=margins(figure, left=0.36, top=0.26, bottom=0.28))
         step = weekly.attrs.get("days", 7)
         axes.set_title(f"Events per {'week' if step == 7 else 'day'} by severity")
         base = np.zeros(len(weekly))
-        for severity, colour in (
-            ("CRITICAL", "extreme"),
-            ("WARNING", "highvol"),
-            ("INFO", "neutral"),
-        ):
+        for severity in SEVERITIES:
             counts = weekly[severity].to_numpy()
             axes.bar(weekly.index, counts, bottom=base, width=0.82 * step, align="edge",
-                     color=COLOURS[colour], linewidth=0)  # fmt: skip
+                     color=COLOURS[label_of(severity).colour], linewidth=0)  # fmt: skip
             base = base + counts
         axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
         _dates(axes, window)
-        return _svg(figure, "Events over time")
+        return svg(figure, "Events over time")

@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
+from regime_pipeline.catalogue.datasets import DATASETS
 from regime_pipeline.catalogue.registry import TABLES
 from regime_pipeline.coverage.words import MISSED, troubled_hours
 from regime_pipeline.net.headers import CLOCKS_APART
@@ -38,10 +38,6 @@ LOOKED_BACK = timedelta(days=60)
 """How far back the newest row of a dataset is looked for."""
 RECENT = timedelta(hours=2)
 LEAST_FREE_BYTES = 2**30
-ALLOWED_LAG: Mapping[str, timedelta] = MappingProxyType(
-    {"funding_rates": timedelta(hours=10), "fear_greed": timedelta(hours=27)}
-)
-"""How old the newest row may be when a source has just answered; six hours for other datasets."""
 
 
 @dataclass(frozen=True)
@@ -224,7 +220,7 @@ def _datasets(
     out = []
     for dataset in served:
         newest, success, end = fresh.get((source, dataset), (None, None, None))
-        allowed = ALLOWED_LAG.get(dataset, timedelta(hours=6))
+        allowed = DATASETS[dataset].reported_within
         reached_now = success is not None and end is not None and end >= success - RECENT
         recent = success is not None and success >= now - RECENT
         old = success is not None and (newest is None or success - newest > allowed)

@@ -5,35 +5,36 @@ Every function takes the database and returns plain rows or a frame; SQL counts,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import pandas as pd
-from psycopg import Cursor, sql
-from psycopg.rows import dict_row
+from psycopg import sql
 
-from regime_pipeline.catalogue import TABLES, Table
+from regime_pipeline.catalogue import TABLES, Cadence, Table
+from regime_pipeline.catalogue.fields.common import USABLE
 from regime_pipeline.quality.model import BY_ID
+from regime_pipeline.reporting.labels import SEVERITIES
 from regime_pipeline.storage.database import Database
+from regime_pipeline.storage.query import exists, rows
 from regime_pipeline.windows import DAY, HOUR, Window, floor_day
 
-USABLE = ("ok", "partial")
 OVERVIEW = "reporting.market_overview"
-
-
-def rows(database: Database, query: sql.Composable | str, **values: object) -> list[dict[str, Any]]:
-    """The rows of a query, one dict each; ``values`` fill ``%(name)s``."""
-    with database.connect() as connection:
-        cursor: Cursor[dict[str, Any]] = connection.cursor(row_factory=dict_row)
-        return cursor.execute(query, values or None).fetchall()  # type: ignore[arg-type]
-
-
-def exists(database: Database, full_name: str) -> bool:
-    """Whether a table is there."""
-    found = rows(database, "select to_regclass(%(name)s) is not null as found", name=full_name)
-    return bool(found[0]["found"])
+LATELY = 3 * DAY
+"""How long an event stands among the newest, where the most severe come first."""
+TRADED_OVER = 30 * DAY
+RECORDED_FROM: Mapping[str, str] = MappingProxyType(
+    {
+        "market.order_book_1h": "order_book",
+        "market.trade_flow_1h": "trade_flow",
+        "market.sentiment_1h": "sentiment",
+    }
+)
+"""Hourly tables made of what can only be recorded while it happens, with their raw dataset."""
 
 
 def identity(database: Database) -> dict[str, Any]:
@@ -43,30 +44,52 @@ def identity(database: Database) -> dict[str, Any]:
 
 
 def overview(database: Database, symbols: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Rows of the newest state, in alphabetical order; none when dbt has not built it yet."""
+    """Rows of the newest state in the order of ``symbols``; none when dbt has not built it yet."""
     if not exists(database, OVERVIEW):
         return []
     return rows(
         database,
-        "select * from reporting.market_overview where symbol = any(%(symbols)s) order by symbol",
+        "select * from reporting.market_overview where symbol = any(%(symbols)s) "
+        "order by array_position(%(symbols)s, symbol)",
         symbols=list(symbols),
     )
+
+
+def by_traded_value(database: Database, window: Window, declared: Sequence[str]) -> tuple[str, ...]:
+    """The symbols, the most traded in the last 30 days of the window first.
+
+    Spot and perpetuals are summed in quote currency; ties, and symbols without candles, keep the order
+    in which they were declared.
+    """
+    found = rows(
+        database,
+        "select symbol, sum(volume_quote) as traded from market.candles_1h "
+        "where ts >= %(start)s and ts < %(end)s and symbol = any(%(symbols)s) group by 1",
+        start=max(window.start, window.end - TRADED_OVER),
+        end=window.end,
+        symbols=list(declared),
+    )
+    traded = {r["symbol"]: r["traded"] or 0.0 for r in found}
+    return tuple(sorted(declared, key=lambda symbol: -traded.get(symbol, 0.0)))
 
 
 def events(
     database: Database, window: Window, symbols: tuple[str, ...], limit: int | None = None
 ) -> list[dict[str, Any]]:
-    """Market events that were known in the window, newest first."""
+    """Market events of the window: its last days by severity, then what was known before, newest first."""
     return rows(
         database,
         "select ts, known_at, event_type, instrument, kind, alert_severity, level, title, source_tier "
         "from alerts.market_events "
         "where ts >= %(start)s and ts < %(end)s "
         "and string_to_array(instrument, '|') <@ %(symbols)s "
-        "order by known_at desc, array_position(array['CRITICAL', 'WARNING', 'INFO'], alert_severity), "
-        "event_id limit %(limit)s",
+        "order by known_at >= %(lately)s desc, "
+        "case when known_at >= %(lately)s then array_position(%(severities)s, alert_severity) end, "
+        "known_at desc, array_position(%(severities)s, alert_severity), event_id limit %(limit)s",
         start=window.start,
         end=window.end,
+        lately=window.end - LATELY,
+        severities=list(SEVERITIES),
         symbols=list(symbols),
         limit=limit,
     )
@@ -74,26 +97,19 @@ def events(
 
 def hourly_tables() -> list[Table]:
     """Derived tables that owe a row per symbol and hour."""
-    irregular = {
-        "market.funding",
-        "market.candles_resampled",
-        "features.funding_prints",
-        "features.funding_outcomes",
-        "regimes.timeframe_outcomes",
-    }
     return [
         t
         for t in TABLES.values()
-        if "status" in t.fields and t.symbol_columns == ("symbol",) and t.full_name not in irregular
+        if t.cadence is Cadence.HOURLY and t.symbol_columns == ("symbol",)
     ]
 
 
-def _split(table: Table) -> list[tuple[str, sql.Composable]]:
+def _split(table: Table, of: str = "") -> list[tuple[str, sql.Composable]]:
     """The name shown for a table, or one per market of it, and the condition that selects it."""
     if "market" not in table.key:
         return [(table.full_name, sql.SQL("true"))]
     return [
-        (f"{table.full_name} {m}", sql.SQL("market = {}").format(sql.Literal(m)))
+        (f"{table.full_name} {m}", sql.SQL(f"{of}market = {{}}").format(sql.Literal(m)))
         for m in ("spot", "perp")
     ]
 
@@ -102,8 +118,10 @@ def coverage(database: Database, window: Window, symbols: tuple[str, ...]) -> pd
     """How many hours of each table and UTC day are usable.
 
     Returns:
-        One row per table and day: ``table_name, day, owed, ok, partial, unusable, absent``. Hours
-        that nobody computed (``absent``) are told apart from rows whose value is null.
+        One row per table and day: ``table_name, day, owed, ok, partial, unusable, absent,
+        unexpected``. Hours that nobody computed (``absent``) are told apart from rows whose value is
+        null; hours that nobody could have (``unexpected``: they can only be recorded while they
+        happen, and were not) are not owed.
     """
     parts = []
     for item in hourly_tables():
@@ -141,10 +159,55 @@ def coverage(database: Database, window: Window, symbols: tuple[str, ...]) -> pd
         .astype(int)
     )
     days = wide.index.get_level_values("day")
-    owed = [_hours_of(day.to_pydatetime(), window) * len(symbols) for day in days]
-    wide.insert(0, "owed", owed)
-    wide["absent"] = (wide["owed"] - wide[["ok", "partial", "unusable"]].sum(axis=1)).clip(lower=0)
+    hours = np.array([_hours_of(day.to_pydatetime(), window) * len(symbols) for day in days])
+    wide["unexpected"] = _unexpected(database, window, symbols).reindex(wide.index, fill_value=0)
+    wide.insert(0, "owed", hours - wide["unexpected"])
+    rest = (wide["owed"] - wide["ok"] - wide["partial"]).clip(lower=0)
+    wide["absent"] = (rest - wide["unusable"]).clip(lower=0)
+    wide["unusable"] = rest - wide["absent"]
     return wide.reset_index()
+
+
+def _unexpected(database: Database, window: Window, symbols: tuple[str, ...]) -> pd.Series:
+    """Hours without a usable value that no source could be asked for, by table and day."""
+    parts = []
+    for full_name, dataset in RECORDED_FROM.items():
+        by_market = "market" in TABLES[full_name].key
+        same = "and r.market = u.market" if by_market else ""
+        for name, condition in _split(TABLES[full_name], "u."):
+            parts.append(
+                sql.SQL(
+                    "select {name}::text as table_name, date_trunc('day', u.ts, 'UTC') as day, "
+                    "count(distinct (u.symbol, u.ts)) as n from unexpected as u "
+                    "left join {table} as r on r.symbol = u.symbol and r.ts = u.ts {same} "
+                    "where u.dataset = {dataset} and {condition} "
+                    "and (r.status is null or r.status <> all(%(usable)s)) group by 1, 2"
+                ).format(
+                    name=sql.Literal(name),
+                    table=sql.Identifier(*full_name.split(".")),
+                    dataset=sql.Literal(dataset),
+                    same=sql.SQL(same),
+                    condition=condition,
+                )
+            )
+    found = rows(
+        database,
+        sql.SQL(
+            "with unexpected as (select dataset, market, symbol, ts from ops.coverage "
+            "where dataset = any(%(datasets)s) and symbol = any(%(symbols)s) and ts >= %(start)s "
+            "and ts < %(end)s group by 1, 2, 3, 4 having not bool_or(expected)) "
+        )
+        + sql.SQL(" union all ").join(parts),
+        datasets=list(RECORDED_FROM.values()),
+        symbols=list(symbols),
+        usable=list(USABLE),
+        start=window.start,
+        end=window.end,
+    )
+    index = pd.MultiIndex.from_arrays(
+        [[r["table_name"] for r in found], pd.to_datetime([r["day"] for r in found], utc=True)]
+    )
+    return pd.Series([int(r["n"]) for r in found], index=index, dtype="int64")
 
 
 def _hours_of(day: datetime, window: Window) -> int:
@@ -162,7 +225,8 @@ class SourceHealth:
         last_success: when the source last answered.
         failing: fetches whose window no later success covers.
         error_classes: classes of those failures.
-        message: one of their messages.
+        message: one of their messages; None while nothing fails.
+        note: what a source said of an answer that was partial, or of a question that was not asked.
         quarantined: rows refused, ever.
         state: ok, failing, partial, empty or skipped.
     """
@@ -176,6 +240,7 @@ class SourceHealth:
     failing: int
     error_classes: tuple[str, ...]
     message: str | None
+    note: str | None
     quarantined: int
     state: str
 
@@ -265,7 +330,8 @@ def source_health(database: Database, window: Window, now: datetime) -> list[Sou
                 last_success=log.get("last_success"),
                 failing=failing,
                 error_classes=tuple(log.get("classes") or ()),
-                message=log.get("message") or log.get("note"),
+                message=log.get("message"),
+                note=log.get("note"),
                 quarantined=int(refused.get((dataset, source), 0)),
                 state=state,
             )

@@ -7,7 +7,6 @@ largest ratio, the sum of liquidations, and stay null where every hour is.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pandas as pd
@@ -15,6 +14,7 @@ import pandas as pd
 from regime_pipeline.catalogue.fields.signals import FACTORS
 from regime_pipeline.reporting import queries
 from regime_pipeline.reporting.charts import SymbolSeries
+from regime_pipeline.reporting.html import write_page
 from regime_pipeline.reporting.page import ReportData, render
 from regime_pipeline.reporting.summary import collect
 from regime_pipeline.settings import Settings
@@ -41,8 +41,9 @@ def bucketed(values: pd.Series, bucket: str, window: Window, how: str) -> pd.Ser
         how: last, max or sum.
     """
     grid = pd.date_range(window.start, window.end, freq=bucket, inclusive="left", unit="us")
-    grouped = values.dropna().groupby(values.dropna().index.floor(bucket))
-    found = grouped.agg(how) if len(values.dropna()) else pd.Series(dtype="float64")
+    kept = values.dropna()
+    grouped = kept.groupby(pd.DatetimeIndex(kept.index).floor(bucket))
+    found = grouped.agg(how) if len(kept) else pd.Series(dtype="float64")
     return found.reindex(grid).astype("float64")
 
 
@@ -56,9 +57,9 @@ def load(
     label: str | None = None,
 ) -> ReportData:
     """Read what the page shows; reads only."""
-    wanted = tuple(sorted(symbols)) if symbols else settings.universe
     warehouse = Warehouse(database, clock)
     past = window.clipped(clock.now())
+    wanted = queries.by_traded_value(database, past, symbols or settings.symbols)
     bucket = bucket_of(past)
     summary = collect(database, settings, clock, window, symbols=wanted, label=label)
     scores = _by_symbol(
@@ -114,8 +115,8 @@ def load(
             {"mean": grouped.mean(), "low": grouped.min(), "high": grouped.max()}
         ).reindex(days),
         breaks={
-            (str(a), str(b)): int(n)
-            for (a, b), n in started.groupby(["symbol_a", "symbol_b"]).size().items()
+            (str(r.symbol_a), str(r.symbol_b)): int(r.size)
+            for r in started.groupby(["symbol_a", "symbol_b"], as_index=False).size().itertuples()
         },
         events=queries.events(database, past, wanted),
         coverage=queries.coverage(database, past, wanted),
@@ -143,12 +144,9 @@ def write_report(
         symbols: which symbols; None takes the configured ones.
         label: the caller's own words for the source of the data.
     """
-    text = render(load(database, settings, clock, window, symbols=symbols, label=label))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    fresh.write_text(text, encoding="utf-8")
-    fresh.replace(path)
-    return path
+    return write_page(
+        path, render(load(database, settings, clock, window, symbols=symbols, label=label))
+    )
 
 
 def _newest(frame: pd.DataFrame, key: list[str]) -> pd.DataFrame:

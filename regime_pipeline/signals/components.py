@@ -9,21 +9,24 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from regime_pipeline.catalogue.derivation import derives, reach_of, reads
 from regime_pipeline.catalogue.frames import conform
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.numerics.panel import FloatPanel, from_panel, take_codes, to_panel
 from regime_pipeline.settings import method_version
 from regime_pipeline.signals.scores import direction_of, score_of, strength_of, worst_tier
-from regime_pipeline.windows import Grid, parse_lookback
+from regime_pipeline.windows import Grid
 
 METHOD = "components/1"
-
-LOOKBACK: dict[str, str] = {"market.candles_1h": "19d"}
-"""448 hours of closes before a row; nothing older can reach it."""
 
 HORIZONS_H = (4, 24, 72)
 
 
+# 448 hours of closes before a row; nothing older can reach it.
+@derives(
+    "signals.components",
+    candles_1h=reads("market.candles_1h", "19d", where={"market": "perp"}),
+)
 def components(candles_1h: pd.DataFrame, *, grid: Grid) -> pd.DataFrame:
     """The components of every symbol and hour of the grid, from the perpetual's candles.
 
@@ -43,7 +46,7 @@ def components(candles_1h: pd.DataFrame, *, grid: Grid) -> pd.DataFrame:
 
     target = table("signals.components")
     columns = list(target.content)
-    wide = grid.widened(parse_lookback(LOOKBACK["market.candles_1h"]))
+    wide = grid.widened(reach_of(components, "market.candles_1h"))
     perp = candles_1h[candles_1h["market"] == "perp"]
     panel = to_panel(perp, wide, ("close", "source_tier"))
     found = maths.momentum(panel["close"], maths.ewma_sigma(panel["close"]), HORIZONS_H)

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from regime_pipeline.catalogue.derivation import derives, reach_of, reads
 from regime_pipeline.catalogue.fields.signals import FACTORS
 from regime_pipeline.catalogue.frames import conform
 from regime_pipeline.catalogue.registry import table
@@ -27,23 +28,12 @@ from regime_pipeline.numerics.panel import (
 )
 from regime_pipeline.settings import FundingParams, FuturesParams, method_version
 from regime_pipeline.signals.scores import text_of, worst_tier
-from regime_pipeline.windows import HOUR, Grid, Window, parse_lookback
+from regime_pipeline.windows import HOUR, Grid, Window
 
 if TYPE_CHECKING:
     from regime_pipeline.signals.factors import Factor
 
 METHOD = "futures_score/1"
-
-LOOKBACK: dict[str, str] = {
-    "market.liquidations_1h": "62d",
-    "market.funding": "34d",
-    "market.candles_1h": "32d",
-    "market.positioning_1h": "31d",
-    "market.open_interest": "32d",
-    "market.fear_greed": "3d",
-}
-"""Liquidations: a median of imbalances over 30 d, each over a median of 30 d, plus a day for sums and
-one to see that the history is that long. Funding: the newest print within 72 h, judged by 30 d."""
 
 UNWIRED = frozenset({"social"})
 """Factors without a source: they lower the coverage but not the row's status."""
@@ -80,6 +70,19 @@ _WEAK_WORDS: dict[str, tuple[str, str]] = {
 }
 
 
+# Liquidations: a median of imbalances over 30 d, each over a median of 30 d, plus a day for sums and one to
+# see that the history is that long. Funding: the newest print within 72 h, judged by 30 d.
+@derives(
+    "signals.futures_scores",
+    liquidations_1h=reads("market.liquidations_1h", "62d"),
+    funding=reads("market.funding", "34d"),
+    candles_1h=reads("market.candles_1h", "32d", where={"market": "perp"}),
+    positioning_1h=reads("market.positioning_1h", "31d"),
+    open_interest=reads("market.open_interest", "32d"),
+    fear_greed=reads("market.fear_greed", "3d"),
+    params="params.futures",
+    funding_params="params.funding",
+)
 def futures_scores(
     liquidations_1h: pd.DataFrame,
     funding: pd.DataFrame,
@@ -270,7 +273,7 @@ def _panels(
     frame: pd.DataFrame, grid: Grid, name: str, columns: tuple[str, ...]
 ) -> tuple[FloatPanel, ...]:
     """Columns with the table's lookback before the grid, then the worst tier over that lookback."""
-    lookback = parse_lookback(LOOKBACK[name])
+    lookback = reach_of(futures_scores, name)
     wide = to_panel(frame, grid.widened(lookback), (*columns, "source_tier"))
     slots = int(lookback.total_seconds()) // 3600
     return (*(wide[c] for c in columns), worst_tier(wide["source_tier"], slots))
@@ -278,7 +281,7 @@ def _panels(
 
 def _first_hour(grid: Grid, name: str) -> int:
     """Hour since 1970 of the first row of a table's panels."""
-    return grid_start_us(grid.widened(parse_lookback(LOOKBACK[name]))) // HOUR_US
+    return grid_start_us(grid.widened(reach_of(futures_scores, name))) // HOUR_US
 
 
 def _observed(open_interest: pd.DataFrame) -> pd.DataFrame:
@@ -331,7 +334,7 @@ def _fear_greed(fear_greed: pd.DataFrame, grid: Grid) -> tuple[Factor, FloatPane
     published = microseconds(known["available_at"])
     at = np.searchsorted(published, decide, side="left") - 1
     age = (decide - np.append(published, 0)[at]) / HOUR_US
-    reach_h = parse_lookback(LOOKBACK["market.fear_greed"]) / HOUR
+    reach_h = reach_of(futures_scores, "market.fear_greed") / HOUR
     usable = (at >= 0) & (age <= reach_h)
 
     def everywhere(values: npt.NDArray[np.float64]) -> FloatPanel:

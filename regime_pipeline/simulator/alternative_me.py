@@ -67,3 +67,6 @@ def _row(ts: int, value: float, form: str) -> dict[str, str]:
         "value_classification": next(name for border, name in _CLASSES if whole < border),
         "timestamp": stamp,
     }
+
+
+ROUTES = {"alternative_me": routes}

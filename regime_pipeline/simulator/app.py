@@ -3,10 +3,8 @@
 Belongs here: putting the providers together, the control paths for scripting faults and time from
 another process. Does not belong here: wire formats (one module per provider), serving (``server``).
 
-Prefixes: ``/binance``, ``/binance_us``, ``/binance_futures``, ``/okx``, ``/bybit``,
-``/coinglass``, ``/alternative_me``, ``/coinapi``, ``/lunarcrush``, ``/whale_alert``,
-``/sentiment``, ``/liquidation_service``, ``/news``, ``/dashboard``, ``/archive`` (Binance's bulk
-files). A client cannot tell the server from the real provider but for the base URL.
+Each provider answers below ``/<its name>`` (the bulk archive below ``/archive``), as its row of
+``connections`` says. A client cannot tell the server from the real provider but for the base URL.
 
 Retention walls (thirty days of Binance statistics, 1440 rows and 94 days at OKX) are off unless
 ``walls`` is set: a replay of history stands for having recorded those series forward all along,
@@ -17,6 +15,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from importlib import import_module
 
 import orjson
 from starlette.applications import Starlette
@@ -25,18 +24,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 
-from regime_pipeline.simulator import (
-    alternative_me,
-    archive,
-    binance,
-    bybit,
-    coinapi,
-    coinglass,
-    lunarcrush,
-    okx,
-    services,
-    whale_alert,
-)
+from regime_pipeline.connections import CONNECTIONS, Connection
 from regime_pipeline.simulator.context import World, reply
 from regime_pipeline.simulator.faults import Fault, FaultLayer
 from regime_pipeline.simulator.tape import Tape
@@ -63,21 +51,7 @@ def build_app(tape: Tape, clock: Clock, *, walls: bool = False) -> Starlette:
             Route("/_control/faults", _faults, methods=["GET", "POST", "DELETE"]),
             Route("/_control/clock", _clock, methods=["GET", "POST"]),
             Route("/_control/requests", _requests, methods=["GET"]),
-            Mount("/binance", routes=binance.routes(world, binance.SPOT)),
-            Mount("/binance_us", routes=binance.routes(world, binance.US)),
-            Mount("/binance_futures", routes=binance.routes(world, binance.FUTURES)),
-            Mount("/okx", routes=okx.routes(world)),
-            Mount("/bybit", routes=bybit.routes(world)),
-            Mount("/coinglass", routes=coinglass.routes(world)),
-            Mount("/alternative_me", routes=alternative_me.routes(world)),
-            Mount("/coinapi", routes=coinapi.routes(world)),
-            Mount("/lunarcrush", routes=lunarcrush.routes(world)),
-            Mount("/whale_alert", routes=whale_alert.routes(world)),
-            Mount("/sentiment", routes=services.sentiment_routes(world)),
-            Mount("/liquidation_service", routes=services.liquidation_routes(world)),
-            Mount("/news", routes=services.news_routes(world)),
-            Mount("/dashboard", routes=services.dashboard_routes(world)),
-            Mount("/archive", routes=archive.routes(world)),
+            *(_mount(row, world) for row in CONNECTIONS.values()),
         ],
         middleware=[Middleware(FaultLayer)],
     )
@@ -85,6 +59,12 @@ def build_app(tape: Tape, clock: Clock, *, walls: bool = False) -> Starlette:
     app.state.faults = {}
     app.state.requests = {}
     return app
+
+
+def _mount(row: Connection, world: World) -> Mount:
+    """What answers for a provider: ``ROUTES`` of the simulator's module that its row names."""
+    module = import_module(f"{__package__}.{row.simulated_by}")
+    return Mount(f"/{row.simulated_at}", routes=module.ROUTES[row.name](world))
 
 
 def _is_near(request: Request) -> bool:

@@ -263,3 +263,6 @@ def _metrics(tape: Tape, _: str, symbol: str, start: int, end: int) -> str | Non
         fixed(flat(ratios[2]), 8), ",",
     )  # fmt: skip
     return _lines(_METRICS_HEADER, rows)
+
+
+ROUTES = {"binance_archive": routes}

@@ -11,6 +11,8 @@ intervals than 1h, 4h, 1d and 1w are refused.
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import orjson
 from starlette.responses import HTMLResponse
@@ -288,3 +290,10 @@ def _levels(
 def _tiered(limit: int, weights: tuple[int, int, int, int]) -> int:
     """The weight of a book by the levels asked for."""
     return weights[sum(limit > border for border in (100, 500, 1000))]
+
+
+ROUTES = {
+    "binance": partial(routes, house=SPOT),
+    "binance_us": partial(routes, house=US),
+    "binance_futures": partial(routes, house=FUTURES),
+}

@@ -411,3 +411,6 @@ class Desk:
 def _levels(price: np.ndarray, size: np.ndarray, digits: int, limit: int) -> list[list[str]]:
     pairs = zip(price[:limit].tolist(), size[:limit].tolist(), strict=True)
     return [[f"{p:.{digits}f}", f"{s:.8f}"] for p, s in pairs]
+
+
+ROUTES = {"bybit": routes}

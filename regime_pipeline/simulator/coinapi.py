@@ -210,3 +210,6 @@ class Desk:
                 }
             )
         return out
+
+
+ROUTES = {"coinapi": routes}

@@ -126,3 +126,6 @@ class Sums:
         return self._desk.rows(
             query, "open_interest", venues, symbol, f"open_interest_{unit}", render
         )
+
+
+ROUTES = {"coinglass": routes}

@@ -220,3 +220,6 @@ class Desk:
             if began * 1000 <= self._world.now_ms()
         ]
         return reply({"data": data})
+
+
+ROUTES = {"lunarcrush": routes}

@@ -421,3 +421,6 @@ class Market:
 def _levels(price: np.ndarray, size: np.ndarray, digits: int, limit: int) -> list[list[str]]:
     pairs = zip(price[:limit].tolist(), size[:limit].tolist(), strict=True)
     return [[f"{p:.{digits}f}", f"{max(s, 1e-8):.8f}", "0", "1"] for p, s in pairs]
+
+
+ROUTES = {"okx": routes}

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import IO, Any, Self
 
+from regime_pipeline.connections import CONNECTIONS, environment_names
 from regime_pipeline.simulator.errors import PortInUseError, SimulatorDiedError
 from regime_pipeline.simulator.tape import Tape
 from regime_pipeline.windows import Clock, FixedClock, SystemClock
@@ -24,50 +25,22 @@ HOST = "127.0.0.1"
 _KEY = "simulated-key"
 _START_LIMIT_S = 60.0
 _STOP_LIMIT_S = 10.0
-# Settings field -> (name in the environment, path prefix)
-_PROVIDERS = {
-    "binance_api_url": ("BINANCE_API_URL", "binance"),
-    "binance_us_api_url": ("BINANCE_US_API_URL", "binance_us"),
-    "binance_futures_api_url": ("BINANCE_FUTURES_API_URL", "binance_futures"),
-    "okx_api_url": ("OKX_API_URL", "okx"),
-    "bybit_api_url": ("BYBIT_API_URL", "bybit"),
-    "coinglass_api_url": ("COINGLASS_API_URL", "coinglass"),
-    "alternative_me_api_url": ("ALTERNATIVE_ME_API_URL", "alternative_me"),
-    "coinapi_api_url": ("COINAPI_URL", "coinapi"),
-    "lunarcrush_api_url": ("LUNARCRUSH_API_URL", "lunarcrush"),
-    "whale_alert_api_url": ("WHALE_ALERT_API_URL", "whale_alert"),
-    "sentiment_api_url": ("SENTIMENT_API_URL", "sentiment"),
-    "liquidation_api_url": ("LIQUIDATION_API_URL", "liquidation_service"),
-    "news_api_url": ("NEWS_API_URL", "news"),
-    "dashboard_url": ("DASHBOARD_URL", "dashboard"),
-    "binance_archive_url": ("REGIME_BINANCE_ARCHIVE_URL", "archive"),
-}
-# Settings field -> name in the environment, of every key that the simulator asks for
-_KEYS = {
-    "coinglass_api_key": "COINGLASS_API_KEY",
-    "coinapi_key": "COINAPI_KEY",
-    "lunarcrush_api_key": "LUNARCRUSH_API_KEY",
-    "whale_alert_api_key": "WHALE_ALERT_API_KEY",
-    "sentiment_api_key": "SENTIMENT_API_KEY",
-    "liquidation_api_key": "LIQUIDATION_API_KEY",
-    "news_api_token": "NEWS_API_TOKEN",
-    "dashboard_api_key": "DASHBOARD_API_KEY",
-}
 
 
 def overrides_for(base_url: str) -> dict[str, str]:
     """Settings fields that point every provider to a simulator, with its key."""
-    urls = {field: f"{base_url}/{prefix}" for field, (_, prefix) in _PROVIDERS.items()}
-    return urls | dict.fromkeys(_KEYS, _KEY)
+    fields = {row.url_setting: f"{base_url}/{row.simulated_at}" for row in CONNECTIONS.values()}
+    keys = [row.key_setting for row in CONNECTIONS.values() if row.key_setting]
+    return fields | dict.fromkeys(keys, _KEY)
 
 
 def environment_for(base_url: str, clock: Clock | None = None) -> dict[str, str]:
     """The same as variables of the environment; a clock that stands still comes with them."""
-    names = {name: f"{base_url}/{prefix}" for name, prefix in _PROVIDERS.values()}
-    names |= dict.fromkeys(_KEYS.values(), _KEY)
+    names = environment_names()
+    variables = {names[field]: value for field, value in overrides_for(base_url).items()}
     if isinstance(clock, FixedClock):
-        names["REGIME_CLOCK"] = clock.at.isoformat()
-    return names
+        variables["REGIME_CLOCK"] = clock.at.isoformat()
+    return variables
 
 
 def bound_socket(port: int) -> socket.socket:

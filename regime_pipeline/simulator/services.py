@@ -223,3 +223,11 @@ def _post(base: str, ts: int, score: float) -> dict[str, object]:
         "currencies": about,
         "votes": {"positive": positive, "negative": 10 - positive},
     }
+
+
+ROUTES = {
+    "sentiment": sentiment_routes,
+    "liquidation_service": liquidation_routes,
+    "dashboard": dashboard_routes,
+    "news": news_routes,
+}

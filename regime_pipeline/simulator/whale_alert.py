@@ -134,3 +134,6 @@ def _one(world: World, request: Request, _: Query) -> Response:
                 row = _row(moved, i)
                 return reply({"result": "success", "count": 1, "transactions": [row]})
     return reply({"result": "success", "count": 0})
+
+
+ROUTES = {"whale_alert": routes}

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 
-LABELS = ("mid_copy", "staged", "merged", "committed")
-"""Half of the batch copied; staging full, nothing merged; merged, not committed; committed."""
+LABELS = ("mid_copy", "staged", "merged", "committed", "migrating", "migrated")
+"""Half of the batch copied; staging full, nothing merged; merged, not committed; committed; the
+schema's versions run, not committed; committed."""
 
 
 def crash_point(label: str) -> None:

@@ -310,7 +310,7 @@ def open_database(
     ensure_exists(url)
     if migrate:
         with database.connect() as connection:
-            ready = migrations.check(migrations.current(connection))
+            ready = migrations.check(migrations.stored(connection))
         if not ready:
             migrations.upgrade(database.engine)
         database.claim(kind, detail)

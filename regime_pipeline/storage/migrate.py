@@ -1,18 +1,20 @@
-"""Schema versions: bring a database to the newest one, and freeze the first from the catalogue.
+"""Schema versions: bring a database to the newest one, refuse one that cannot be brought there.
 
-Belongs here: everything about *which* schema a database has. The statements themselves are frozen
-files in ``migrations/versions``; the catalogue may change later without changing what an old
-version meant. A test compares a migrated database with the catalogue column by column.
+Belongs here: everything about *which* schema a database has. Does not belong here: how a table of
+the catalogue is made or altered (``schema``).
 
-Developers: while the first version is unreleased, ``python -m regime_pipeline.storage.migrate
-freeze`` writes ``0001_initial.sql`` anew from the catalogue. After a release, a change gets a file
-of its own (``0002_what.py``, template ``migrations/script.py.mako``).
+Version 0001 is frozen text, and databases made by it exist: it never changes, a test and each
+database hold its digest. What comes later is a file ``migrations/versions/NNNN_what.py`` that moves
+a database forward, in one transaction with all that it needs: a process that is killed leaves the
+version before or the new one. CHECKs, NOT NULLs, indexes and comments follow the catalogue without
+a file: a database remembers which description it was brought to.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
-import sys
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -20,7 +22,9 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
+from regime_pipeline.storage.crash import crash_point
 from regime_pipeline.storage.errors import SchemaVersionError, first_line
+from regime_pipeline.storage.schema import described_digest, settle
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -28,51 +32,24 @@ if TYPE_CHECKING:
 VERSION_TABLE = "ops.schema_version"
 MIGRATION_LOCK = 0x7265_6769_6D65  # "regime": one number for every process that migrates
 _VERSION_FILE = re.compile(r"^(\d{4})_\w+\.py$")
-_PARTITION_FUNCTION = """\
-CREATE FUNCTION ops.ensure_partition(parent regclass, month date) RETURNS boolean
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    first timestamp := date_trunc('month', month::timestamp);
-    space text;
-    name text;
-    part text;
-BEGIN
-    SELECT n.nspname, c.relname INTO space, name
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.oid = parent AND c.relkind = 'p';
-    IF NOT FOUND THEN
-        RAISE EXCEPTION '% is not a partitioned table', parent;
-    END IF;
-    part := name || to_char(first, '_"y"YYYY"m"MM');
-    PERFORM pg_advisory_xact_lock(hashtextextended('regime:partitions:' || space || '.' || name, 0));
-    IF to_regclass(format('%I.%I', space, part)) IS NOT NULL THEN
-        RETURN false;
-    END IF;
-    -- made apart and then attached: unlike PARTITION OF, readers and writers go on meanwhile
-    EXECUTE format(
-        'CREATE TABLE %I.%I (LIKE %I.%I INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING INDEXES)',
-        space, part, space, name);
-    EXECUTE format(
-        'ALTER TABLE %I.%I ATTACH PARTITION %I.%I FOR VALUES FROM (%L) TO (%L)',
-        space, name, space, part,
-        first AT TIME ZONE 'UTC', (first + interval '1 month') AT TIME ZONE 'UTC');
-    RETURN true;
-END
-$$"""
-_COVERAGE_VIEW = """\
-CREATE VIEW ops.coverage AS
-SELECT s.dataset, s.source, s.venue, s.market, s.symbol, h.ts,
-    s.coverage_state IN ('stored', 'missed', 'venue_had_none') AS expected,
-    s.coverage_state = 'stored' AS stored,
-    s.coverage_state, s.coverage_reason, s.is_forward_only
-FROM ops.coverage_spans s
-CROSS JOIN LATERAL generate_series(
-    s.span_start, s.span_end - interval '1 hour', interval '1 hour') AS h(ts)"""
-_COVERAGE_COMMENT = (
-    "One row per raw series and hour. expected: a row, or for events an answer, is owed for the hour; "
-    "stored: it is there; coverage_state and coverage_reason say what became of it."
-)
 _PACKAGE = "regime_pipeline.storage.migrations"
+_CREATED = re.compile(r"^CREATE TABLE (\S+) \(\n(.*?)\n\)", re.MULTILINE | re.DOTALL)
+_COLUMN = re.compile(r'^\t"?(\w+)"? ([A-Z][A-Z0-9() ]*?)(?: NOT NULL)?,?$', re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What a database says about its schema.
+
+    Attributes:
+        version: None when it was never migrated.
+        frozen: digest of the text that made version 0001; None: made before this was noted.
+        described: digest of the description that CHECKs and comments were brought to.
+    """
+
+    version: str | None = None
+    frozen: str | None = None
+    described: str | None = None
 
 
 @cache
@@ -87,101 +64,138 @@ def head() -> str:
     return known_versions()[-1]
 
 
-def current(connection: psycopg.Connection) -> str | None:
-    """The schema version of a database; None when it was never migrated."""
+@cache
+def initial_sql() -> str:
+    """The frozen statements of version 0001."""
+    return (files(_PACKAGE) / "versions" / "0001_initial.sql").read_text(encoding="utf-8")
+
+
+@cache
+def frozen_digest() -> str:
+    """The digest of :func:`initial_sql`."""
+    return hashlib.sha256(initial_sql().encode()).hexdigest()
+
+
+def stored(connection: psycopg.Connection) -> Stored:
+    """What a database says about its schema."""
     row = connection.execute("select to_regclass(%s)", (VERSION_TABLE,)).fetchone()
     if row is None or row[0] is None:
-        return None
-    found = connection.execute(f"select version_num from {VERSION_TABLE}").fetchone()  # noqa: S608
-    return None if found is None else str(found[0])
+        return Stored()
+    # as JSON, because a database of the first builds has but one of the columns
+    found = connection.execute(f"select to_jsonb(v) from {VERSION_TABLE} v").fetchone()  # noqa: S608
+    if found is None:
+        return Stored()
+    noted = found[0]
+    return Stored(noted["version_num"], noted.get("frozen"), noted.get("described"))
 
 
-def check(version: str | None) -> bool:
-    """Whether a database of this version needs no migration.
+def current(connection: psycopg.Connection) -> str | None:
+    """The schema version of a database; None when it was never migrated."""
+    return stored(connection).version
+
+
+def check(found: Stored) -> bool:
+    """Whether a database that says this needs no migration.
 
     Raises:
-        SchemaVersionError: the version is one that this code does not know.
+        SchemaVersionError: this code does not know its version, or made it by another text.
     """
-    if version is not None and version not in known_versions():
+    if found.version is not None and found.version not in known_versions():
         raise SchemaVersionError(
-            f"the database has schema version {version}, this code knows up to {head()}: update the "
-            "code, or point REGIME_DATABASE_URL to another database"
+            f"the database has schema version {found.version}, this code knows up to {head()}: "
+            "update the code, or point REGIME_DATABASE_URL to another database"
         )
-    return version == head()
+    if found.frozen not in (None, frozen_digest()):
+        raise _another_text("its digest is another one")
+    return found == Stored(head(), frozen_digest(), described_digest())
 
 
 def upgrade(engine: Engine) -> None:
     """Bring the database to :func:`head`; safe when several processes do it at once.
 
     Raises:
-        SchemaVersionError: the schema is newer than the code, or the user may not create it.
+        SchemaVersionError: the schema is newer than the code or was made by other text, the user may
+            not change it, or a stored row breaks what the catalogue says now.
     """
-    from sqlalchemy.exc import ProgrammingError
+    from sqlalchemy.exc import IntegrityError, ProgrammingError
 
     try:
         with engine.begin() as connection:
             raw = connection.connection.driver_connection
             assert isinstance(raw, psycopg.Connection)
             raw.execute("select pg_advisory_xact_lock(%s)", (MIGRATION_LOCK,))
-            if check(current(raw)):
+            found = stored(raw)
+            if check(found):
                 return
-            from alembic import command
-            from alembic.config import Config
-
-            raw.execute("create schema if not exists ops")
-            config = Config()
-            config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            if found.version is not None and found.frozen is None:
+                _compare_with_frozen(raw)
+            if found.version != head():
+                _run_versions(raw, connection)
+            crash_point("migrating")
+            settle(raw)
+            raw.execute(
+                f"alter table {VERSION_TABLE} add column if not exists frozen text, "
+                "add column if not exists described text"
+            )
+            raw.execute(
+                f"update {VERSION_TABLE} set frozen = %s, described = %s",  # noqa: S608
+                (frozen_digest(), described_digest()),
+            )
+        crash_point("migrated")
     except (psycopg.errors.InsufficientPrivilege, ProgrammingError) as error:
         raise SchemaVersionError(
             f"the schema could not be brought to version {head()}: {first_line(error)}; use an "
             "account that owns the database, or a database of its own"
         ) from error
+    except (psycopg.errors.IntegrityError, IntegrityError) as error:
+        raise SchemaVersionError(
+            f"the schema could not be brought to version {head()}, nothing was changed: stored rows "
+            f"break its rules ({first_line(error)}); mend or delete them, or go on with the code "
+            "that wrote them"
+        ) from error
 
 
-def initial_sql() -> str:
-    """Statements that create every schema and table of the catalogue."""
-    from sqlalchemy.dialects import postgresql
-    from sqlalchemy.schema import CreateIndex, CreateTable, SetColumnComment, SetTableComment
+def _run_versions(raw: psycopg.Connection, connection: object) -> None:
+    """Run the version files that the database lacks, in the transaction of its connection."""
+    from alembic import command
+    from alembic.config import Config
 
-    from regime_pipeline.catalogue.sql import METADATA, SCHEMAS
+    raw.execute("create schema if not exists ops")
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
 
-    dialect = postgresql.dialect(paramstyle="named")  # percent signs are not doubled
-    statements = [f"CREATE SCHEMA IF NOT EXISTS {name}" for name in SCHEMAS]
-    for table in METADATA.sorted_tables:
-        statements.append(str(CreateTable(table).compile(dialect=dialect)).strip())
-        if table.comment:
-            statements.append(str(SetTableComment(table).compile(dialect=dialect)))
-        statements += [
-            str(SetColumnComment(column).compile(dialect=dialect))
-            for column in table.columns
-            if column.comment
-        ]
-        statements += [
-            str(CreateIndex(index).compile(dialect=dialect))
-            for index in sorted(table.indexes, key=lambda i: str(i.name))
-        ]
-    statements += [_COVERAGE_VIEW, f"COMMENT ON VIEW ops.coverage IS '{_COVERAGE_COMMENT}'"]
-    # the pipeline's account need not own the tables to add a month to them
-    statements.append(_PARTITION_FUNCTION)
-    statements.append("REVOKE ALL ON FUNCTION ops.ensure_partition(regclass, date) FROM PUBLIC")
-    lines = (re.sub(r"[ \t]+$", "", s, flags=re.MULTILINE) for s in statements)
-    return (
-        "-- Frozen from the catalogue by `python -m regime_pipeline.storage.migrate freeze`.\n"
-        + "".join(f"{line};\n\n" for line in lines).rstrip()
-        + "\n"
+
+def _compare_with_frozen(connection: psycopg.Connection) -> None:
+    """See that a database without a digest is what the frozen text makes.
+
+    Raises:
+        SchemaVersionError: it is not: the text was edited before it was frozen.
+    """
+    alike = {"float(53)": "double precision", "bigserial": "bigint"}
+    wanted = {
+        (table, column, alike.get(kind.lower(), kind.lower()))
+        for table, body in _CREATED.findall(initial_sql())
+        for column, kind in _COLUMN.findall(body)
+    }
+    names = sorted({table for table, _, _ in wanted})
+    found = set(
+        connection.execute(
+            "select t, a.attname, format_type(a.atttypid, a.atttypmod) "
+            "from unnest(%s::text[]) t join pg_attribute a on a.attrelid = to_regclass(t) "
+            "where a.attnum > 0 and not a.attisdropped",
+            (names,),
+        ).fetchall()
     )
+    if wanted != found:
+        table, column, _ = min(wanted ^ found)
+        raise _another_text(f"{table}.{column} differs")
 
 
-def freeze(target: Path | None = None) -> Path:
-    """Write ``0001_initial.sql`` from the catalogue as it is now."""
-    path = target or Path(__file__).parent / "migrations" / "versions" / "0001_initial.sql"
-    path.write_text(initial_sql(), encoding="utf-8")
-    return path
-
-
-if __name__ == "__main__":
-    if sys.argv[1:] != ["freeze"]:
-        raise SystemExit("usage: python -m regime_pipeline.storage.migrate freeze")
-    sys.stdout.write(f"{freeze()}\n")
+def _another_text(how: str) -> SchemaVersionError:
+    return SchemaVersionError(
+        f"the database was made by another text of schema version 0001 than this code's ({how}), so "
+        "no later version can build on it: go on with the code that made it, or begin anew in "
+        "another place (REGIME_HOME, REGIME_DATABASE_URL) and run again"
+    )

@@ -16,12 +16,13 @@ from pydantic import SecretStr
 from regime_pipeline.alerts import signing
 from regime_pipeline.alerts.dispatch import dispatch_due
 from regime_pipeline.alerts.endpoints import EndpointRefused, checked_address, endpoints
-from regime_pipeline.alerts.events import DELIVER_BEFORE
+from regime_pipeline.alerts.kinds import MARKET
 from regime_pipeline.alerts.outbox import enqueue
 from regime_pipeline.settings import Settings
 from regime_pipeline.windows import FixedClock, SystemClock, utc
 
 NOW = utc("2024-08-05T01:02:00Z")
+EVENTS = [t.name for t in MARKET]
 
 
 @dataclass
@@ -322,7 +323,7 @@ def test_simulated_data_never_reaches_a_receiver_elsewhere(database, tmp_path):
 def test_fault_21_no_alert_comes_of_a_cached_or_made_row(tier, database, receiver, tmp_path):
     settings = settings_for(receiver, tmp_path)
     observed = set()
-    for number, event_type in enumerate(DELIVER_BEFORE):
+    for number, event_type in enumerate(EVENTS):
         made, seen = f"{number}".rjust(64, "a"), f"{number}".rjust(64, "b")
         row = event(event_type=event_type, event_id=made, source_tier=tier)
         put(database, settings, row)
@@ -347,11 +348,11 @@ def test_fault_21_no_setting_lets_an_alert_of_made_data_out(origin, database, tm
         webhook_allow_loopback=True,
         webhooks_all=SecretStr("https://hooks.example.com/x"),
     )
-    for number, event_type in enumerate(DELIVER_BEFORE):
+    for number, event_type in enumerate(EVENTS):
         row = event(event_type=event_type, event_id=f"{number}".rjust(64, "a"))
         put(database, settings, row)
     told = {(state, reason) for _, state, _, reason in outbox(database)}
-    assert len(outbox(database)) == len(DELIVER_BEFORE)
+    assert len(outbox(database)) == len(EVENTS)
     assert told == {("suppressed", f"{origin} data is sent to receivers on this machine only")}
 
 
@@ -361,11 +362,21 @@ def test_several_urls_and_types_route_as_their_variables_say():
         webhooks_all=SecretStr("https://a.example/1, https://b.example/2"),
         webhooks_funding=SecretStr("https://c.example/3"),
     )
-    found = {e.name: e for e in endpoints(settings)}
-    assert set(found) == {"WEBHOOKS_ALL#1", "WEBHOOKS_ALL#2", "WEBHOOKS_FUNDING"}
-    assert found["WEBHOOKS_FUNDING"].wants("FUNDING_REVERSAL")
-    assert not found["WEBHOOKS_FUNDING"].wants("REGIME_CONFIRMED")
-    assert "example" not in repr(found["WEBHOOKS_FUNDING"])
+    everything, too, funding = endpoints(settings)
+    assert everything.event_types is too.event_types is None
+    assert funding.wants("FUNDING_REVERSAL")
+    assert not funding.wants("REGIME_CONFIRMED")
+    assert "example" not in repr(funding)
+
+
+def test_a_url_in_two_variables_is_one_endpoint():
+    settings = Settings(
+        _env_file=None,
+        webhooks_funding=SecretStr("https://c.example/3"),
+        webhooks_regime=SecretStr("https://c.example/3"),
+    )
+    (endpoint,) = endpoints(settings)
+    assert set(endpoint.event_types) == {"FUNDING_ANOMALY", "FUNDING_REVERSAL", "REGIME_CONFIRMED"}
 
 
 @pytest.mark.parametrize(

@@ -7,16 +7,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from regime_pipeline.alerts.events import (
-    DELIVER_BEFORE,
-    LOOKBACK,
-    event_id,
-    market_events,
-    should_deliver,
-)
+from regime_pipeline.alerts.channels import generic
+from regime_pipeline.alerts.events import LOOKBACK, columns_read, event_id, market_events
+from regime_pipeline.alerts.kinds import ALL_VARIABLE, MARKET, SYSTEM, TYPES, VARIABLES
+from regime_pipeline.alerts.outbox import message_of
 from regime_pipeline.catalogue.fields.alerts import EVENT_TYPES
-from regime_pipeline.catalogue.frames import conform, empty, validate
+from regime_pipeline.catalogue.frames import conform, validate
 from regime_pipeline.catalogue.registry import table
+from regime_pipeline.evaluation.false_alarms import ADVERTISED
 from regime_pipeline.features.funding_anomalies import funding_prints
 from regime_pipeline.market.funding import funding
 from regime_pipeline.settings import FundingParams
@@ -40,8 +38,7 @@ def rows(name: str, *records: dict[str, object]) -> pd.DataFrame:
 
 
 def events_of(**frames: pd.DataFrame) -> pd.DataFrame:
-    given = {name: frames.get(name, empty(table(full))) for name, full in NAMES.items()}
-    out = market_events(**given)
+    out = market_events(**frames)
     validate(out, table("alerts.market_events"))
     return out
 
@@ -86,6 +83,48 @@ BREAK = {
 }
 
 
+VOLATILITY = {
+    **ANNOUNCED,
+    "event_kind": "change",
+    "event_severity": "CRITICAL",
+    "vol_regime_confirmed": "EXTREME",
+    "vol_ratio_gk": 3.14,
+    "volatility_24h_gk": 0.0821,
+}
+REGIME = {
+    **ANNOUNCED,
+    "event_severity": "INFO",
+    "primary_regime": "SPOT_COOLING",
+    "agreement_count": 3,
+    "frames_available": 4,
+}
+FUNDED = PRINT | {
+    "event_kind": "start",
+    "event_severity": "WARNING",
+    "event_ordinal": 0,
+    "episode_start": PRINT["ts"],
+}
+SAMPLES: dict[str, list[dict[str, object]]] = {
+    "liquidation_cascades": [
+        CASCADE,
+        CASCADE | {"symbol": "ETH/USDT", "event_kind": "escalation", "long_share_frac": None},
+        CASCADE | {"symbol": "SOL/USDT", "event_kind": "end", "severity_pct": None},
+    ],
+    "funding_prints": [
+        FUNDED | {"is_reversal": True, "reversal_run_start": pd.Timestamp("2024-08-01T16:00Z")},
+        FUNDED | {"symbol": "XRP/USDT", "extreme_level": "EXTREME_LOW", "z_score": -3.2},
+    ],
+    "volatility_regimes": [VOLATILITY, VOLATILITY | {"symbol": "ETH/USDT", "vol_ratio_gk": None}],
+    "correlation_breaks": [
+        BREAK,
+        BREAK | {"event_kind": "escalation", "event_ordinal": 1, "corr_7d": None},
+        BREAK | {"event_kind": "end", "event_ordinal": 2, "break_severity": None},
+    ],
+    "timeframe_regimes": [REGIME],
+}
+"""Rows that announce every type in every kind."""
+
+
 def test_a_cascade_reads_like_a_trader_would_say_it() -> None:
     event = events_of(liquidation_cascades=rows("liquidation_cascades", CASCADE)).iloc[0]
     assert event["title"] == (
@@ -111,13 +150,7 @@ def test_the_larger_side_is_named_and_escalations_say_so() -> None:
 
 
 def test_funding_news_is_known_at_the_print_itself() -> None:
-    row = PRINT | {
-        "event_kind": "start",
-        "event_severity": "WARNING",
-        "event_ordinal": 0,
-        "episode_start": PRINT["ts"],
-    }
-    event = events_of(funding_prints=rows("funding_prints", row)).iloc[0]
+    event = events_of(funding_prints=rows("funding_prints", FUNDED)).iloc[0]
     assert event["known_at"] == event["ts"] == PRINT["ts"]
     assert (event["event_type"], event["level"]) == ("FUNDING_ANOMALY", "LOW")
     assert event["title"] == (
@@ -126,11 +159,7 @@ def test_funding_news_is_known_at_the_print_itself() -> None:
 
 
 def test_one_print_can_end_a_run_and_start_the_opposite_one() -> None:
-    row = PRINT | {
-        "event_kind": "start",
-        "event_severity": "WARNING",
-        "event_ordinal": 0,
-        "episode_start": PRINT["ts"],
+    row = FUNDED | {
         "is_reversal": True,
         "reversal_run_start": pd.Timestamp("2024-08-01T16:00Z"),
     }
@@ -144,21 +173,6 @@ def test_one_print_can_end_a_run_and_start_the_opposite_one() -> None:
 
 
 def test_volatility_correlation_and_regime_lines() -> None:
-    volatility = {
-        **ANNOUNCED,
-        "event_kind": "change",
-        "event_severity": "CRITICAL",
-        "vol_regime_confirmed": "EXTREME",
-        "vol_ratio_gk": 3.14,
-        "volatility_24h_gk": 0.0821,
-    }
-    regime = {
-        **ANNOUNCED,
-        "event_severity": "INFO",
-        "primary_regime": "SPOT_COOLING",
-        "agreement_count": 3,
-        "frames_available": 4,
-    }
     ended = BREAK | {
         "ts": TS + timedelta(hours=12),
         "event_kind": "end",
@@ -169,8 +183,8 @@ def test_volatility_correlation_and_regime_lines() -> None:
         "duration_hours": 12,
     }
     out = events_of(
-        volatility_regimes=rows("volatility_regimes", volatility),
-        timeframe_regimes=rows("timeframe_regimes", regime),
+        volatility_regimes=rows("volatility_regimes", VOLATILITY),
+        timeframe_regimes=rows("timeframe_regimes", REGIME),
         correlation_breaks=rows("correlation_breaks", BREAK, ended),
     )
     assert sorted(out["title"]) == [
@@ -236,12 +250,56 @@ def test_the_order_and_company_of_rows_change_nothing() -> None:
     ],
 )
 def test_default_routing(event_type: str, severity: str, sent: bool) -> None:
-    assert should_deliver({"event_type": event_type, "alert_severity": severity}) is sent
+    assert TYPES[event_type].is_sent(severity) is sent
 
 
-def test_every_event_type_has_a_time_after_which_it_is_no_news() -> None:
-    assert set(DELIVER_BEFORE) == set(EVENT_TYPES)
-    assert all(timedelta(hours=1) < limit < timedelta(days=1) for limit in DELIVER_BEFORE.values())
+def test_the_rows_of_the_event_types_are_whole() -> None:
+    assert {t.name for t in MARKET} == set(EVENT_TYPES)
+    assert len(TYPES) == len(MARKET) + 1
+    rates = {a.detector for a in ADVERTISED}
+    for kind in MARKET:
+        assert timedelta(hours=1) < kind.deliver_before < timedelta(days=1)
+        assert kind.false_alarms in rates
+        assert {*kind.announcing, *kind.details, *kind.read} <= set(table(kind.table).fields)
+        assert kind.name in VARIABLES[kind.variable]
+    assert SYSTEM.variable is None
+    assert VARIABLES[ALL_VARIABLE] is None
+
+
+def test_the_columns_that_events_declare_are_all_that_they_read() -> None:
+    """An event from the declared columns alone is the event from the whole row."""
+    for name, given in SAMPLES.items():
+        whole = rows(name, *given)
+        narrow = whole[columns_read()[NAMES[name]]]
+        same_bytes(market_events(**{name: narrow}), market_events(**{name: whole}))
+
+
+def test_ids_and_bodies_are_those_that_were_always_sent() -> None:
+    """An id that changes would announce all of history again, a byte would break a signature kept."""
+    out = events_of(**{name: rows(name, *given) for name, given in SAMPLES.items()})
+    stored = json.loads((Path(__file__).parent / "expected_events.json").read_text())
+    assert len(stored) == len(out) == 12
+    for event in out.to_dict("records"):
+        body = json.loads(generic(message_of(event, "live")).body)
+        origin, tier = body["data"].pop("data_origin"), body["data"].pop("worst_tier")
+        assert (origin, tier) == ("live", 1)
+        assert (
+            json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+            == (stored[event["event_id"]])
+        )
+
+
+@pytest.mark.parametrize(("origin", "word"), [("simulated", "SIMULATED "), ("tape", "REPLAY ")])
+def test_the_title_of_what_is_not_live_says_so_first(origin: str, word: str) -> None:
+    event = events_of(liquidation_cascades=rows("liquidation_cascades", CASCADE)).iloc[0]
+    data = json.loads(generic(message_of(event.to_dict(), origin)).body)["data"]
+    assert data["title"] == word + event["title"]
+    assert data["data_origin"] == origin
+
+
+def test_a_table_that_no_event_reads_is_refused() -> None:
+    with pytest.raises(ValueError, match="no event is read from candles"):
+        market_events(candles=pd.DataFrame())
 
 
 @pytest.mark.history

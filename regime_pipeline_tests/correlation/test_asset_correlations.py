@@ -12,11 +12,11 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from regime_pipeline.catalogue.derivation import reach_of
 from regime_pipeline.catalogue.frames import validate
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.correlation import asset_correlations as module
 from regime_pipeline.correlation.asset_correlations import (
-    LOOKBACK,
     SEVERITIES,
     classify_drop,
     correlations,
@@ -30,7 +30,7 @@ PARAMS = CorrelationParams()
 START = utc("2023-01-01")
 HOURS = 7248 + 24 * 14
 """The declared lookback and two weeks."""
-FIRST = START + parse_lookback(LOOKBACK["market.candles_1h"])
+FIRST = START + reach_of(correlations, "market.candles_1h")
 
 
 def _candles(closes: pd.DataFrame) -> pd.DataFrame:
@@ -244,7 +244,7 @@ def test_the_declared_history_reaches_the_oldest_close_that_a_row_needs() -> Non
     lags = module.LAG_STEP * module.LAGS
     windows = module.CURRENT + module.BASE - 1
     needed = timedelta(hours=machine + lags + windows + 1)  # a return needs the close before it
-    declared = parse_lookback(LOOKBACK["market.candles_1h"])
+    declared = reach_of(correlations, "market.candles_1h")
     assert needed <= declared < needed + timedelta(days=1)
     assert timedelta(hours=module.EWMA_SLOTS) < declared
 

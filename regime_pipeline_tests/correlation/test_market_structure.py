@@ -13,15 +13,16 @@ import pytest
 from scipy.cluster import hierarchy
 from scipy.spatial import distance as spatial
 
+from regime_pipeline.catalogue.derivation import reach_of
 from regime_pipeline.catalogue.frames import validate
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.correlation import matrix_kernels as kernels
-from regime_pipeline.correlation.market_structure import LOOKBACK, structures
+from regime_pipeline.correlation.market_structure import structures
 from regime_pipeline.windows import Grid, Window, parse_lookback
 from regime_pipeline_tests.correlation import worlds
 
 HOURS = 888 + 24 * 4
-FIRST = worlds.START + parse_lookback(LOOKBACK["market.candles_1h"])
+FIRST = worlds.START + reach_of(structures, "market.candles_1h")
 NAMES = ("correlation_matrices", "market_structure", "lead_lag")
 
 

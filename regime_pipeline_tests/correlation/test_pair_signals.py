@@ -10,16 +10,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from regime_pipeline.catalogue.derivation import reach_of
 from regime_pipeline.catalogue.frames import validate
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.correlation import pair_kernels as kernels
-from regime_pipeline.correlation.pair_signals import LOOKBACK, pair_signals
+from regime_pipeline.correlation.pair_signals import pair_signals
 from regime_pipeline.settings import PairParams
 from regime_pipeline.windows import Grid, Window, parse_lookback
 from regime_pipeline_tests.correlation import worlds
 
 HOURS = 91 * 24 + 72
-FIRST = worlds.START + parse_lookback(LOOKBACK["market.candles_1h"])
+FIRST = worlds.START + reach_of(pair_signals, "market.candles_1h")
 PARAMS = PairParams()
 
 

@@ -8,19 +8,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from regime_pipeline.catalogue.derivation import reach_of
 from regime_pipeline.catalogue.frames import validate
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.features import funding_kernels as kernels
 from regime_pipeline.features.funding_anomalies import (
-    HOURLY_LOOKBACK,
-    LOOKBACK,
     extreme_level,
     funding_anomalies,
     funding_prints,
 )
 from regime_pipeline.market.funding import funding
 from regime_pipeline.settings import FundingParams
-from regime_pipeline.windows import Grid, Window, parse_lookback, utc
+from regime_pipeline.windows import Grid, Window, utc
 from regime_pipeline_tests.signals.worlds import prints_of, raw_prints, same_bytes
 
 PARAMS = FundingParams()
@@ -364,7 +363,7 @@ def test_prints_never_depend_on_where_the_computation_began_nor_on_the_future() 
     prints = wild_prints(5)
     symbols = ["ADA/USDT", "BTC/USDT"]
     whole = funding_prints(prints, window=ALL, symbols=symbols, params=PARAMS)
-    reach = parse_lookback(LOOKBACK["market.funding"])
+    reach = reach_of(funding_prints, "market.funding")
     for start, end in (("2023-06-01", "2023-06-02"), ("2023-07-10", "2023-08-30")):
         window = Window(utc(start), utc(end))
         seen = prints[(prints["ts"] >= window.start - reach) & (prints["ts"] < window.end)]
@@ -452,7 +451,7 @@ def test_hours_never_depend_on_where_the_computation_began() -> None:
     symbols = ("ADA/USDT", "BTC/USDT")
     whole = hourly(prints, "2023-04-25", "2023-05-10", symbols)
     cut = utc("2023-05-03")
-    seen = prints[prints["ts"] >= cut - parse_lookback(HOURLY_LOOKBACK["features.funding_prints"])]
+    seen = prints[prints["ts"] >= cut - reach_of(funding_anomalies, "features.funding_prints")]
     part = hourly(seen, "2023-05-03", "2023-05-10", symbols)
     same_bytes(part, whole[whole["ts"] >= cut])
     early = hourly(prints[prints["ts"] < cut], "2023-04-25", "2023-05-03", symbols)

@@ -10,13 +10,14 @@ import pandas as pd
 import pytest
 from scipy.stats import beta
 
+from regime_pipeline.catalogue.derivation import lookbacks, reach_of
 from regime_pipeline.catalogue.frames import validate
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.features import outcome_kernels
 from regime_pipeline.features.funding_anomalies import funding_anomalies, funding_prints
-from regime_pipeline.features.funding_outcomes import LOOKBACK, ODDS, funding_outcomes, odds
+from regime_pipeline.features.funding_outcomes import ODDS, funding_outcomes, odds
 from regime_pipeline.settings import FundingParams
-from regime_pipeline.windows import Grid, Window, parse_lookback, utc
+from regime_pipeline.windows import Grid, Window, utc
 from regime_pipeline_tests.signals.worlds import prints_of, same_bytes
 
 PARAMS = FundingParams()
@@ -291,7 +292,7 @@ def test_outcomes_never_depend_on_where_the_computation_began(
     prints, outcomes = made
     candles = bars(prints, 1)
     window = Window(utc("2024-02-03"), utc("2024-02-20"))
-    back = {name: parse_lookback(text) for name, text in LOOKBACK.items()}
+    back = {name: reach_of(funding_outcomes, name) for name in lookbacks(funding_outcomes)}
     near = prints[
         (prints["ts"] >= window.start - back["features.funding_prints"])
         & (prints["ts"] < window.end)

@@ -11,19 +11,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from regime_pipeline.catalogue.derivation import lookbacks, reach_of
 from regime_pipeline.catalogue.frames import validate
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.features.cascade_kernels import cascade_episodes
-from regime_pipeline.features.liquidation_cascades import LOOKBACK, liquidation_cascades
+from regime_pipeline.features.liquidation_cascades import liquidation_cascades
 from regime_pipeline.market.derivatives import liquidations_1h, open_interest
 from regime_pipeline.settings import CascadeParams
-from regime_pipeline.windows import Grid, Window, hours_between, parse_lookback, utc
+from regime_pipeline.windows import Grid, Window, hours_between, utc
 
 PARAMS = CascadeParams()
 START = utc("2024-01-01")
 SYMBOLS = ("BTC/USDT", "ETH/USDT")
 HOURS = 121 * 24 + 240
-FIRST = START + parse_lookback(LOOKBACK["market.liquidations_1h"])
+FIRST = START + reach_of(liquidation_cascades, "market.liquidations_1h")
 
 
 def _liquidations(longs: pd.DataFrame, shorts: pd.DataFrame) -> pd.DataFrame:
@@ -182,7 +183,7 @@ def test_any_chunking_gives_the_same_bytes() -> None:
     ):
         parts = []
         for s, e in itertools.pairwise(cuts):
-            since = s - parse_lookback(LOOKBACK["market.liquidations_1h"])
+            since = s - reach_of(liquidation_cascades, "market.liquidations_1h")
             kept = longs.index >= since
             parts.append(_run(longs[kept], shorts[kept], s, e))
         joined = pd.concat(parts).sort_values(["symbol", "ts"]).reset_index(drop=True)
@@ -279,7 +280,9 @@ def test_excitation_and_levels_have_the_same_bytes_in_any_chunk_and_know_no_futu
     cuts = (FIRST, FIRST + timedelta(hours=5), FIRST + timedelta(hours=100), end)
     parts = []
     for s, e in itertools.pairwise(cuts):
-        back = {name: parse_lookback(text) for name, text in LOOKBACK.items()}
+        back = {
+            name: reach_of(liquidation_cascades, name) for name in lookbacks(liquidation_cascades)
+        }
         kept = (longs.index >= s - back["market.liquidations_1h"]) & (longs.index < e)
         near = bars[(bars["ts"] >= s - back["market.candles_1h"]) & (bars["ts"] < e)]
         parts.append(_full(longs[kept], shorts[kept], near, Grid.of(Window(s, e), SYMBOLS)))

@@ -11,12 +11,13 @@ import pandas as pd
 import pytest
 from scipy import optimize
 
+from regime_pipeline.catalogue.derivation import reach_of
 from regime_pipeline.catalogue.frames import validate
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.features import order_kernels as kernels
-from regime_pipeline.features.liquidation_cascades import LOOKBACK, liquidation_cascades
+from regime_pipeline.features.liquidation_cascades import liquidation_cascades
 from regime_pipeline.settings import CascadeParams
-from regime_pipeline.windows import HOUR, Grid, Window, parse_lookback, utc
+from regime_pipeline.windows import HOUR, Grid, Window, utc
 
 START = utc("2024-03-01")
 SYMBOLS = ("BTC/USDT", "ETH/USDT")
@@ -334,7 +335,7 @@ def test_any_chunk_gives_the_same_bytes_and_nothing_after_a_row_matters() -> Non
     cuts = [FIRST, FIRST + 5 * HOUR, FIRST + 31 * HOUR, END]
     parts = []
     for first, last in itertools.pairwise(cuts):
-        back = parse_lookback(LOOKBACK["raw.liquidation_events"])
+        back = reach_of(liquidation_cascades, "raw.liquidation_events")
         kept = (orders["ts"] >= pd.Timestamp(first - back)) & (orders["ts"] < pd.Timestamp(last))
         parts.append(run(orders[kept].sample(frac=1.0, random_state=1), first, last))
     joined = pd.concat(parts).sort_values(["symbol", "ts"], ignore_index=True)

@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from regime_pipeline.catalogue.derivation import reach_of
 from regime_pipeline.catalogue.frames import validate
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.features import volatility_jumps as jumps
-from regime_pipeline.features.volatility_regimes import LOOKBACK, volatility_regimes
+from regime_pipeline.features.volatility_regimes import volatility_regimes
 from regime_pipeline.settings import VolatilityParams
-from regime_pipeline.windows import Grid, parse_lookback, utc
+from regime_pipeline.windows import Grid, utc
 from regime_pipeline_tests.market.candle_worlds import synthetic_candles
 
 BACK = 9720
@@ -234,7 +235,7 @@ def test_rows_do_not_depend_on_where_the_array_begins_nor_on_the_future() -> Non
 
 
 def test_the_table_shows_the_state_its_fit_and_why_there_is_none() -> None:
-    start = utc("2024-01-01") - parse_lookback(LOOKBACK["market.candles_1h"])
+    start = utc("2024-01-01") - reach_of(volatility_regimes, "market.candles_1h")
     candles = synthetic_candles(start, BACK + 100, seed=8)
     grid = Grid(utc("2024-01-01"), utc("2024-01-05"), ("BTC/USDT",))
     out = volatility_regimes(candles, grid=grid, params=VolatilityParams())

@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from regime_pipeline.catalogue.derivation import reach_of
 from regime_pipeline.catalogue.frames import validate
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.features import volatility_outlook as outlook
-from regime_pipeline.features.volatility_regimes import LOOKBACK, volatility_regimes
+from regime_pipeline.features.volatility_regimes import volatility_regimes
 from regime_pipeline.settings import VolatilityParams
-from regime_pipeline.windows import Grid, parse_lookback
+from regime_pipeline.windows import Grid
 from regime_pipeline_tests.market.candle_worlds import synthetic_candles
 
 NAN = math.nan
@@ -152,7 +153,7 @@ def test_rows_carry_the_counts_of_their_confirmed_class(whole: pd.DataFrame) -> 
 def test_a_tick_with_the_declared_history_gives_the_same_bytes(
     candles: pd.DataFrame, whole: pd.DataFrame
 ) -> None:
-    back = parse_lookback(LOOKBACK["market.candles_1h"])
+    back = reach_of(volatility_regimes, "market.candles_1h")
     for first, last in ((HOURS - 1, HOURS), (24 * 441 + 3, 24 * 441 + 9), (HOURS - 40, HOURS - 15)):
         tick = grid(first, last)
         near = candles[(candles["ts"] >= tick.start - back) & (candles["ts"] < tick.end)]

@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from regime_pipeline.catalogue.derivation import reach_of
 from regime_pipeline.catalogue.frames import validate
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.features import volatility_machine as machine
-from regime_pipeline.features.volatility_regimes import LOOKBACK, volatility_regimes
+from regime_pipeline.features.volatility_regimes import volatility_regimes
 from regime_pipeline.settings import VolatilityParams
-from regime_pipeline.windows import Grid, parse_lookback, utc
+from regime_pipeline.windows import Grid, utc
 from regime_pipeline_tests.market.candle_worlds import recorded_candles, synthetic_candles
 
 PARAMS = VolatilityParams()
@@ -212,7 +213,7 @@ def test_the_frame_keeps_the_contract_of_its_table(whole: pd.DataFrame) -> None:
 def test_hourly_ticks_and_one_shot_agree_to_the_byte(candles: pd.DataFrame) -> None:
     first, last = 1290, 1400  # over the edge of the long hole, its restart included
     shot = volatility_regimes(candles, grid=grid(first, last), params=PARAMS)
-    back = parse_lookback(LOOKBACK["market.candles_1h"])
+    back = reach_of(volatility_regimes, "market.candles_1h")
     ticks = []
     for i in range(first, last):
         tick = grid(i, i + 1)
@@ -224,7 +225,7 @@ def test_hourly_ticks_and_one_shot_agree_to_the_byte(candles: pd.DataFrame) -> N
 
 
 def test_the_declared_lookback_is_enough_for_a_long_calm(candles: pd.DataFrame) -> None:
-    back = parse_lookback(LOOKBACK["market.candles_1h"])
+    back = reach_of(volatility_regimes, "market.candles_1h")
     tail = grid(HOURS - 72, HOURS)
     near = candles[candles["ts"] >= tail.start - back]
     pd.testing.assert_frame_equal(

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from regime_pipeline.catalogue.derivation import reach_of
 from regime_pipeline.catalogue.frames import validate
 from regime_pipeline.catalogue.registry import table
-from regime_pipeline.market.funding import LOOKBACK, funding
-from regime_pipeline.windows import Window, parse_lookback, utc
+from regime_pipeline.market.funding import funding
+from regime_pipeline.windows import Window, utc
 from regime_pipeline_tests.signals.worlds import raw_prints, same_bytes
 
 VENUES = {"BTC/USDT": "binance"}
@@ -109,6 +110,6 @@ def test_a_print_never_depends_on_later_ones_nor_on_where_the_computation_began(
     border = utc("2024-01-02") + pd.Timedelta(hours=cut).to_pytimedelta()
     early = funding(raw[raw["ts"] < border], window=long, venues=VENUES)
     same_bytes(early, whole[whole["ts"] < border])
-    since = border - parse_lookback(LOOKBACK["raw.funding_rates"])
+    since = border - reach_of(funding, "raw.funding_rates")
     late = funding(raw[raw["ts"] >= since], window=Window(border, long.end), venues=VENUES)
     same_bytes(late, whole[whole["ts"] >= border])

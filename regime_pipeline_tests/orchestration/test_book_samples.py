@@ -11,10 +11,10 @@ import dagster as dg
 import httpx
 import pytest
 
+from regime_pipeline.orchestration import schedules
 from regime_pipeline.orchestration.book_samples import BookSampler, samples_of_hour
 from regime_pipeline.orchestration.build import build_definitions, pipeline_assets
 from regime_pipeline.orchestration.resources import Platform, platform_resource
-from regime_pipeline.orchestration.schedules import books
 from regime_pipeline.simulator.server import SimulatorServer
 from regime_pipeline.simulator.synthetic import SyntheticTape
 from regime_pipeline.storage.database import Database
@@ -54,6 +54,12 @@ def platform(database: Database, tmp_path: Path, simulator: SimulatorServer) -> 
     return Platform(settings, Running(AT + timedelta(seconds=1)), database)
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine is no slow provider."""
+    monkeypatch.setattr(schedules, "_books", BookSampler(wait_s=300.0))
+
+
 def tick(platform: Platform, instance: dg.DagsterInstance, at: datetime) -> str:
     found = build_definitions(
         assets=pipeline_assets(), resources={"platform": platform_resource(platform)}
@@ -64,7 +70,7 @@ def tick(platform: Platform, instance: dg.DagsterInstance, at: datetime) -> str:
         resources={"platform": platform_resource(platform)},
         repository_def=found.get_repository_def(),
     ) as context:
-        data = books.evaluate_tick(context)
+        data = schedules.books.evaluate_tick(context)
     assert not data.run_requests
     return data.skip_message or ""
 
@@ -111,9 +117,9 @@ def test_a_slow_sample_is_not_waited_for_and_the_next_leaves_it_alone(
     httpx.post(
         f"{simulator.base_url}/_control/faults", json={"path": "/", "delay_s": 1.0}
     ).raise_for_status()
-    sampler = BookSampler()
-    assert "still under way" in sampler.sample(platform, AT, wait_s=0.05)
-    assert "left out" in sampler.sample(platform, AT + timedelta(minutes=5), wait_s=0.05)
+    sampler = BookSampler(wait_s=0.05)
+    assert "still under way" in sampler.sample(platform, AT)
+    assert "left out" in sampler.sample(platform, AT + timedelta(minutes=5))
     limit = time.monotonic() + 60
     while platform.warehouse.read("raw.order_book").empty and time.monotonic() < limit:
         time.sleep(0.1)

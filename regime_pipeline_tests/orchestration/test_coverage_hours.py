@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from regime_pipeline.catalogue.datasets import DATASETS, Expected
 from regime_pipeline.coverage.hours import (
     KEY,
     hour_of,
@@ -16,13 +17,10 @@ from regime_pipeline.coverage.hours import (
     replaced,
 )
 from regime_pipeline.coverage.rules import (
-    ANSWERS,
-    RULES,
     Series,
     is_forward_only,
     series_of,
 )
-from regime_pipeline.providers.plan import FORWARD_ONLY
 from regime_pipeline.providers.registry import SOURCES, datasets
 from regime_pipeline.settings import Settings
 from regime_pipeline.windows import DAY, HOUR, utc
@@ -219,7 +217,7 @@ def test_what_lies_before_a_sources_memory_is_told_apart_and_not_answered_for() 
 
 
 def test_events_owe_answers_and_not_rows() -> None:
-    series = Series(*BTC, rule=ANSWERS)
+    series = Series(*BTC, rule=Expected.ANSWERS)
     asked = log({"hours": (0, 10)}, {"hours": (10, 24), "status": "failed", "error": "Transient"})
     assert told(series, asked=asked) == [
         (0, 10, "stored", None),
@@ -239,7 +237,7 @@ def test_what_can_only_be_recorded_is_never_missed_and_keeps_its_reason() -> Non
 
 
 def test_a_request_that_was_not_made_answers_nothing() -> None:
-    series = Series(*BTC, rule=ANSWERS)
+    series = Series(*BTC, rule=Expected.ANSWERS)
     idle = log({"status": "partial", "requests": 0})
     assert told(series, asked=idle) == [(0, 24, "missed", "nobody asked")]
 
@@ -298,7 +296,7 @@ def test_series_that_were_not_judged_stay_as_they_are() -> None:
 
 
 def test_every_dataset_that_a_source_serves_has_a_rule() -> None:
-    assert set(datasets()) == set(RULES)
+    assert set(datasets()) == set(DATASETS)
 
 
 def test_forward_only_is_what_the_plans_say() -> None:
@@ -308,7 +306,8 @@ def test_forward_only_is_what_the_plans_say() -> None:
             feeds = [f for f in source.feeds if f.dataset == dataset]
             if is_forward_only(dataset, feeds):
                 found.add(dataset)
-    assert found == {*FORWARD_ONLY, "coin_markets", "dashboard_signals", "sentiment"}
+    gone = {name for name, of in DATASETS.items() if of.forward_only}
+    assert found == {*gone, "coin_markets", "dashboard_signals", "sentiment"}
 
 
 def test_series_follow_sources_keys_and_home_venues() -> None:

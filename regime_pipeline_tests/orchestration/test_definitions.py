@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import subprocess
 import sys
 
@@ -11,7 +10,9 @@ import pytest
 import yaml
 
 from regime_pipeline.catalogue import TABLES
-from regime_pipeline.orchestration.assets.raw import CHECK, FROM_FILES
+from regime_pipeline.catalogue.datasets import DATASETS
+from regime_pipeline.catalogue.derivation import derivations
+from regime_pipeline.orchestration.assets.raw import CHECK
 from regime_pipeline.orchestration.build import build_definitions, pipeline_assets
 from regime_pipeline.orchestration.history import declared_inputs
 from regime_pipeline.orchestration.instance import ROOT
@@ -66,7 +67,7 @@ def test_reports_are_partitioned_like_the_chain(definitions: dg.Definitions) -> 
 def test_dbt_tests_are_asset_checks(definitions: dg.Definitions) -> None:
     checks = definitions.resolve_asset_graph().asset_check_keys
     assert sum(c.asset_key.path[0] == "reporting" for c in checks) >= 5
-    raw = sum(t.schema == "raw" for t in TABLES.values()) - len(FROM_FILES)
+    raw = len(DATASETS)
     assert sum(c.name == CHECK for c in checks) == raw
 
 
@@ -84,30 +85,15 @@ def test_people_find_descriptions_owners_and_columns(definitions: dg.Definitions
             assert all(c.description for c in columns)
 
 
-@pytest.mark.parametrize(
-    ("target", "module", "name"),
-    [
-        ("features.volatility_regimes", "features.volatility_regimes", "LOOKBACK"),
-        ("features.liquidation_cascades", "features.liquidation_cascades", "LOOKBACK"),
-        ("features.funding_prints", "features.funding_anomalies", "LOOKBACK"),
-        ("features.funding_anomalies", "features.funding_anomalies", "HOURLY_LOOKBACK"),
-        ("regimes.timeframe_regimes", "regimes.timeframe_regimes", "LOOKBACK"),
-        ("correlation.correlation_breaks", "correlation.asset_correlations", "LOOKBACK"),
-        ("correlation.market_structure", "correlation.market_structure", "LOOKBACK"),
-        ("correlation.pair_signals", "correlation.pair_signals", "LOOKBACK"),
-        ("signals.futures_scores", "signals.futures_score", "LOOKBACK"),
-        ("alerts.market_events", "alerts.events", "LOOKBACK"),
-        ("market.order_book_1h", "market.order_book", "LOOKBACK"),
-        ("market.trade_flow_1h", "market.trade_flow", "LOOKBACK"),
-    ],
-)
-def test_inputs_declare_the_lookback_of_the_function(target: str, module: str, name: str) -> None:
-    declared = getattr(importlib.import_module(f"regime_pipeline.{module}"), name)
-    found = declared_inputs(pipeline_assets())[target]
-    withheld = found.pop("ops.quality_blocks", None)
-    assert found == {k: parse_lookback(v) for k, v in declared.items()}
-    raw = [reach for name, reach in found.items() if name.startswith("raw.")]
-    assert withheld == (max(raw) if raw else None)
+def test_every_declared_function_has_its_asset_with_the_inputs_it_declares() -> None:
+    found = declared_inputs(pipeline_assets())
+    for what in derivations():
+        declared = {i.table: parse_lookback(i.lookback) for i in what.inputs.values()}
+        raw = [back for name, back in declared.items() if name.startswith("raw.")]
+        for target in what.tables:
+            given = dict(found[target])
+            assert given.pop("ops.quality_blocks", None) == (max(raw) if raw else None), target
+            assert given == declared, target
 
 
 def test_every_jobs_steps_cover_their_layers(definitions: dg.Definitions) -> None:
@@ -115,7 +101,7 @@ def test_every_jobs_steps_cover_their_layers(definitions: dg.Definitions) -> Non
         name: len(definitions.resolve_job_def(name).graph.nodes)
         for name in ("hourly_tick", "raw_fetch", "derived_chain", "reporting")
     }
-    fetched = sum(t.schema == "raw" for t in TABLES.values()) - len(FROM_FILES)
+    fetched = len(DATASETS)
     assert count["raw_fetch"] == fetched
     assert count["reporting"] == 1
     assert count["hourly_tick"] == sum(count.values()) - count["hourly_tick"]

@@ -10,7 +10,7 @@ from regime_pipeline.orchestration.history import (
     required_starts,
 )
 from regime_pipeline.settings import Settings
-from regime_pipeline.windows import DAY, HOUR, Window, parse_lookback, utc
+from regime_pipeline.windows import DAY, HOUR, Window, utc
 
 START, FIRST = utc("2024-06-20"), utc("2019-09-01")
 INPUTS = {
@@ -47,11 +47,12 @@ def test_readers_come_after_what_they_read() -> None:
 
 
 def test_the_real_graph_reaches_back_as_far_as_its_slowest_statistic() -> None:
-    from regime_pipeline.regimes.timeframe_regimes import LOOKBACK
+    from regime_pipeline.catalogue.derivation import reach_of
+    from regime_pipeline.regimes.timeframe_regimes import timeframe_regimes
 
     inputs = declared_inputs(pipeline_assets())
     starts = required_starts(inputs, ["regimes.timeframe_regimes"], START, first=FIRST)
-    back = parse_lookback(LOOKBACK["market.candles_1h"])
+    back = reach_of(timeframe_regimes, "market.candles_1h")
     assert starts["market.candles_1h"] == START - back
     assert starts["raw.candles"] <= starts["market.candles_1h"]
 

@@ -9,10 +9,10 @@ import dagster as dg
 import pandas as pd
 import pytest
 
+from regime_pipeline.catalogue.derivation import derivation_of, derives, reads
 from regime_pipeline.catalogue.frames import ContractError, empty
 from regime_pipeline.catalogue.registry import table as find_table
-from regime_pipeline.orchestration.assets import correlation, features, market
-from regime_pipeline.orchestration.derived import Run, derived
+from regime_pipeline.orchestration.derived import asset_of, derived
 from regime_pipeline.orchestration.history import declared_inputs
 from regime_pipeline.orchestration.resources import Platform, Scope
 from regime_pipeline.windows import DAY, HOUR, FixedClock, Window, utc
@@ -36,13 +36,13 @@ def source(name: str) -> dg.AssetSpec:
     return dg.AssetSpec(dg.AssetKey(name.split(".")))
 
 
-def probe(seen: list[tuple[Run, pd.DataFrame]], *, shift: timedelta = timedelta(0)):
+def probe(seen: list[tuple[Window, pd.DataFrame]], *, shift: timedelta = timedelta(0)):
     """An asset of market.funding that notes what it is given and hands all of it on."""
 
-    @derived("market.funding", lookback={"raw.funding_rates": "2d"})
-    def body(run: Run, raw__funding_rates: pd.DataFrame) -> pd.DataFrame:
-        seen.append((run, raw__funding_rates))
-        rows = raw__funding_rates[["symbol", "ts", "venue", "funding_rate", "interval_hours"]]
+    @derives("market.funding", raw=reads("raw.funding_rates", "2d"))
+    def body(raw: pd.DataFrame, *, window: Window) -> pd.DataFrame:
+        seen.append((window, raw))
+        rows = raw[["symbol", "ts", "venue", "funding_rate", "interval_hours"]]
         return rows.assign(
             ts=rows["ts"] + shift,
             rate_8h=rows["funding_rate"],
@@ -54,7 +54,7 @@ def probe(seen: list[tuple[Run, pd.DataFrame]], *, shift: timedelta = timedelta(
             method_version="probe/1",
         )
 
-    return body
+    return derived(derivation_of(body))
 
 
 def upstream(name: str = "raw/funding_rates") -> dg.AssetsDefinition:
@@ -68,10 +68,10 @@ def test_inputs_reach_back_by_the_declared_lookback_and_never_past_the_window(
     platform: Platform,
 ) -> None:
     platform.warehouse.merge("raw.funding_rates", raw_funding(START, START + 10 * DAY))
-    seen: list[tuple[Run, pd.DataFrame]] = []
+    seen: list[tuple[Window, pd.DataFrame]] = []
     run_assets(platform, [upstream(), probe(seen)], days("2024-03-04", "2024-03-05"))
-    ((run, frame),) = seen
-    assert run.window == days("2024-03-04", "2024-03-05")
+    ((window, frame),) = seen
+    assert window == days("2024-03-04", "2024-03-05")
     assert frame["ts"].min() == pd.Timestamp("2024-03-02", tz="UTC")
     assert frame["ts"].max() == pd.Timestamp("2024-03-05 16:00", tz="UTC")
 
@@ -83,20 +83,22 @@ def test_an_input_can_be_all_that_is_stored_of_every_symbol_in_a_few_columns(
     seen: list[pd.DataFrame] = []
     table, columns = "raw.funding_rates", ("symbol", "ts", "venue", "funding_rate")
 
-    @derived("market.funding", lookback={table: "1d"}, all_stored={table}, columns={table: columns})
-    def body(run: Run, raw__funding_rates: pd.DataFrame) -> pd.DataFrame:
-        seen.append(raw__funding_rates)
+    @derives("market.funding", raw=reads(table, "1d", all_stored=True, columns=columns))
+    def body(raw: pd.DataFrame) -> pd.DataFrame:
+        seen.append(raw)
         return empty(find_table("market.funding"))
 
+    asset = derived(derivation_of(body))
+
     scope = Scope(symbols=["ETH/USDT"])
-    run_assets(platform, [upstream(), body], days("2024-03-04", "2024-03-05"), scope=scope)
+    run_assets(platform, [upstream(), asset], days("2024-03-04", "2024-03-05"), scope=scope)
     (frame,) = seen
     assert tuple(frame.columns) == columns
     assert frame["ts"].min() == pd.Timestamp(START)
     assert frame["ts"].max() == pd.Timestamp("2024-03-05 16:00", tz="UTC")
     assert set(frame["symbol"]) == set(SYMBOLS)
     # what a run has to provide is the lookback, not everything
-    assert declared_inputs([body])["market.funding"] == {table: DAY, "ops.quality_blocks": DAY}
+    assert declared_inputs([asset])["market.funding"] == {table: DAY, "ops.quality_blocks": DAY}
 
 
 def test_outputs_are_trimmed_to_the_window(platform: Platform) -> None:
@@ -122,10 +124,10 @@ def test_a_row_after_the_window_fails_the_run_and_stores_nothing(platform: Platf
 def test_the_window_ends_where_now_is(platform: Platform) -> None:
     platform.clock = FixedClock(utc("2024-03-05 08:30"))
     platform.warehouse.merge("raw.funding_rates", raw_funding(START, START + 10 * DAY))
-    seen: list[tuple[Run, pd.DataFrame]] = []
+    seen: list[tuple[Window, pd.DataFrame]] = []
     run_assets(platform, [upstream(), probe(seen)], days("2024-03-05", "2024-03-06"))
-    ((run, frame),) = seen
-    assert run.window.end == utc("2024-03-05 08:30")
+    ((window, frame),) = seen
+    assert window.end == utc("2024-03-05 08:30")
     assert frame["ts"].max() == pd.Timestamp("2024-03-05 08:00", tz="UTC")
 
 
@@ -141,7 +143,7 @@ def test_a_replaced_window_loses_rows_that_are_no_longer_owed(platform: Platform
         e for e in result.get_asset_materialization_events() if e.asset_key.path[0] == "market"
     ]
     metadata = event.materialization.metadata
-    assert metadata["rows deleted"].value == len(SYMBOLS)
+    assert metadata["rows deleted by the run"].value == len(SYMBOLS)
     assert metadata["dagster/row_count"].value == len(SYMBOLS) * 2
     assert "data:image/svg+xml;base64," in metadata["plot"].value
 
@@ -168,8 +170,8 @@ def test_an_unknown_symbol_stops_the_run(platform: Platform) -> None:
     assert not result.success
 
 
-CHAIN = [market.candles_1h, market.candles_resampled, features.volatility_regimes]
 TABLES = ("market.candles_1h", "market.candles_resampled", "features.volatility_regimes")
+CHAIN = [asset_of(name) for name in TABLES]
 
 
 def hashes(platform: Platform) -> dict[str, str]:
@@ -192,7 +194,7 @@ def test_one_range_equals_day_by_day_equals_hourly_ticks(
             platform.warehouse.merge("raw.candles", raws)
             assets = [upstream("raw/candles"), *CHAIN]
             before = Window(START - 12 * DAY, window.start)
-            run_assets(platform, [upstream("raw/candles"), market.candles_1h], before)
+            run_assets(platform, [upstream("raw/candles"), CHAIN[0]], before)
             if how == "range":
                 run_assets(platform, assets, window)
             elif how == "days":
@@ -218,9 +220,10 @@ def test_a_narrowed_correlation_run_reads_the_whole_universe(platform: Platform)
     """The false-discovery rate of a pair needs all pairs, whoever is asked for."""
     window = days("2024-03-03", "2024-03-03")
     platform.warehouse.merge("raw.candles", raw_candles(START - 50 * DAY, window.end))
-    chain = [upstream("raw/candles"), market.candles_1h]
+    chain = [upstream("raw/candles"), CHAIN[0]]
     run_assets(platform, chain, Window(START - 50 * DAY, window.end))
-    assets = [market.candles_1h.to_source_asset(), *correlation.ASSETS]
+    pairs = asset_of("correlation.asset_correlations")
+    assets = [CHAIN[0].to_source_asset(), pairs]
     run_assets(platform, assets, window)
     whole = platform.warehouse.read("correlation.asset_correlations")
     with platform.database.connect() as connection:

@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 from regime_pipeline.catalogue import TABLES
-from regime_pipeline.coverage.rules import DAILY, RULES, series_of
+from regime_pipeline.catalogue.datasets import DATASETS, Expected
+from regime_pipeline.coverage.rules import series_of
 from regime_pipeline.orchestration.assets import raw
 from regime_pipeline.orchestration.build import build_definitions, pipeline_assets
 from regime_pipeline.simulator.server import SimulatorServer
@@ -225,8 +226,8 @@ def test_fault_21_a_day_in_which_every_source_fails_in_turn_loses_only_what_cann
     clock.at = BEGIN + tick_of(FIRST_TICK - 1)
     run_assets(replay.platform, list(ASSETS.values()), Window(BEGIN - 3 * DAY, MIDNIGHT))
     settings = replay.platform.settings
-    series = {name: series_of(settings, name, SYMBOLS) for name in RULES}
-    forward = [n for n in RULES if any(s.is_forward_only for s in series[n])]
+    series = {name: series_of(settings, name, SYMBOLS) for name in DATASETS}
+    forward = [n for n in DATASETS if any(s.is_forward_only for s in series[n])]
     named: set[str] = set()
     for tick in range(TICKS):
         clock.at = BEGIN + tick_of(FIRST_TICK + tick)
@@ -252,8 +253,8 @@ def test_fault_21_a_day_in_which_every_source_fails_in_turn_loses_only_what_cann
                 )
                 mine = mine[mine["ts"].isin(theirs["ts"])]
                 assert rows_not_in(mine, theirs).empty, name
-    askable = {n: {s.source for s in series[n] if not s.is_forward_only} for n in RULES}
-    hourly = [of for n, of in askable.items() if RULES[n] != DAILY]
+    askable = {n: {s.source for s in series[n] if not s.is_forward_only} for n in DATASETS}
+    hourly = [of for n, of in askable.items() if DATASETS[n].expected != Expected.DAILY]
     assert named >= set().union(*hourly)
 
     clock.at += 2 * HOUR
@@ -262,7 +263,7 @@ def test_fault_21_a_day_in_which_every_source_fails_in_turn_loses_only_what_cann
     missed = cover[cover["coverage_state"] == "missed"]
     lost_hour = missed[missed["ts"] == utc("2024-03-05 22:00")]
     for name, sources in askable.items():
-        if RULES[name] == DAILY:
+        if DATASETS[name].expected == Expected.DAILY:
             continue  # the day's row was there in the morning
         assert set(lost_hour.loc[lost_hour["dataset"] == name, "source"]) == sources, name
     assert lost_hour["coverage_reason"].str.startswith("failed: ").all()

@@ -10,8 +10,8 @@ import pytest
 
 from regime_pipeline.catalogue import table
 from regime_pipeline.orchestration import quality
-from regime_pipeline.orchestration.assets import market
 from regime_pipeline.orchestration.build import build_definitions, pipeline_assets
+from regime_pipeline.orchestration.derived import asset_of
 from regime_pipeline.orchestration.jobs import derived_chain
 from regime_pipeline.orchestration.partitions import DAILY, range_tags
 from regime_pipeline.orchestration.resources import Platform, Scope, platform_resource
@@ -61,7 +61,7 @@ def spiked(candles: pd.DataFrame, factor: float = 100.0) -> pd.DataFrame:
 
 def derive(platform: Platform, window: Window = WINDOW, **more: Any) -> dg.ExecuteInProcessResult:
     raws = [dg.AssetSpec(["raw", n], partitions_def=DAILY) for n in ("candles", "funding_rates")]
-    chain = [quality.quality_blocks, market.candles_1h, market.funding_series]
+    chain = [quality.quality_blocks, asset_of("market.candles_1h"), asset_of("market.funding")]
     given = [dg.AssetsDefinition(specs=[s.with_io_manager_key("warehouse_io")]) for s in raws]
     return run_assets(platform, [*given, *chain], window, **more)
 
@@ -137,7 +137,7 @@ def test_days_and_ranges_withhold_the_same_and_a_second_run_changes_nothing(
     again = derive(platform)
     for event in again.get_asset_materialization_events():
         told = event.materialization.metadata
-        assert told["rows inserted"].value + told["rows updated"].value == 0
+        assert told["rows inserted by the run"].value + told["rows updated by the run"].value == 0
 
 
 def test_a_block_of_one_symbol_stays_when_another_is_computed(

@@ -65,15 +65,17 @@ def test_rows_of_all_sources_are_stored_with_log_and_payloads(platform: Platform
     assert set(stored["payload_id"]) <= set(platform.warehouse.read("ops.payloads")["payload_id"])
     assert check_of(result).passed
     (event,) = result.get_asset_materialization_events()[-1:]
-    assert event.materialization.metadata["rows inserted"].value == len(stored)
+    assert event.materialization.metadata["rows inserted by the run"].value == len(stored)
 
 
 def test_asking_again_changes_no_row(platform: Platform) -> None:
     for _ in range(2):
         result = run_assets(platform, [ASSETS["funding_rates"]], WINDOW)
     metadata = result.get_asset_materialization_events()[-1].materialization.metadata
-    assert metadata["rows inserted"].value == metadata["rows updated"].value == 0
-    assert metadata["rows unchanged"].value > 0
+    assert (
+        metadata["rows inserted by the run"].value == metadata["rows updated by the run"].value == 0
+    )
+    assert metadata["rows unchanged by the run"].value > 0
 
 
 def test_a_dead_source_fails_the_check_and_not_the_asset(

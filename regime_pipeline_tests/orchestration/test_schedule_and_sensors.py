@@ -11,8 +11,8 @@ import pytest
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 
 from regime_pipeline.catalogue import FIELDS, table
+from regime_pipeline.catalogue.datasets import DATASETS
 from regime_pipeline.catalogue.frames import DTYPES
-from regime_pipeline.coverage import store as coverage_store
 from regime_pipeline.coverage.rules import series_of
 from regime_pipeline.orchestration import resources as resources_module
 from regime_pipeline.orchestration import sensors
@@ -110,7 +110,7 @@ def gap_tick(platform: Platform) -> list[dg.RunRequest]:
 def log_of(platform: Platform, window: Window, failed: str | None = None) -> pd.DataFrame:
     """A fetch log as if every source had been asked for a window just now, and had nothing."""
     rows = []
-    for name in coverage_store.DATASETS:
+    for name in DATASETS:
         for series in series_of(platform.settings, name, platform.settings.universe):
             if series.off is not None:
                 continue

@@ -249,7 +249,9 @@ def _step(
         run=SimpleNamespace(tags={}),
         run_id="proof",
         log=logging.getLogger(__name__),
-        add_output_metadata=lambda metadata: None,
+        asset_key=dg.AssetKey(step.tables[0].split(".")),
+        partition_key_range=SimpleNamespace(end=None),
+        add_asset_metadata=lambda *_: None,
     )
     made = step.function(context, **loaded)
     if isinstance(made, dg.MaterializeResult):  # it wrote its table itself

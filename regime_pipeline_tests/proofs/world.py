@@ -17,9 +17,9 @@ import orjson
 import pandas as pd
 
 from regime_pipeline.catalogue import FIELDS, Kind, table
+from regime_pipeline.catalogue.datasets import BY_TABLE
 from regime_pipeline.catalogue.frames import conform, empty
 from regime_pipeline.providers.trades import SIZE_BINS
-from regime_pipeline.quality.calendar import LENGTH_HOURS
 from regime_pipeline.quality.evaluate import BLOCKING
 from regime_pipeline.settings import Settings
 from regime_pipeline.simulator.series import Series
@@ -106,7 +106,7 @@ def _with_wrong_rows(frames: Frames) -> Frames:
             for column in columns:
                 rows.loc[hit, column] *= factor
         if name in BLOCKING:
-            length = pd.Timedelta(hours=LENGTH_HOURS.get(name, 0.0))
+            length = pd.Timedelta(BY_TABLE[name].length)
             arrived = np.maximum(rows["available_at"], rows["ts"] + length) + 2 * MINUTE
             late = np.flatnonzero((rows["ts"] >= WRONG_FROM).to_numpy())
             early = np.random.default_rng(len(rows)).choice(late, 2, replace=False)

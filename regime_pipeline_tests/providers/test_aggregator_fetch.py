@@ -12,10 +12,11 @@ from datetime import timedelta
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from regime_pipeline.catalogue.datasets import DATASETS
 from regime_pipeline.catalogue.frames import validate
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.providers.fetch.fetch import FetchResult, fetch
-from regime_pipeline.providers.registry import OPTIONAL, SOURCES
+from regime_pipeline.providers.registry import SOURCES
 from regime_pipeline.settings import Settings
 from regime_pipeline.simulator.server import SimulatorServer
 from regime_pipeline.simulator.tape import SyntheticTape
@@ -23,6 +24,7 @@ from regime_pipeline.windows import FixedClock, Window, utc
 from regime_pipeline_tests.providers.loopback import Asked, Loopback, http
 
 NOW = utc("2024-08-06T00:30")
+OPTIONAL = sorted(name for name, of in DATASETS.items() if of.is_optional)
 DAY = timedelta(days=1)
 SYMBOLS = ("BTC/USDT", "ETH/USDT")
 MINE = (
@@ -65,7 +67,7 @@ CANARY = "canary/zq3k+SECRET=91x"
 # --- what comes ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dataset", sorted(OPTIONAL))
+@pytest.mark.parametrize("dataset", OPTIONAL)
 def test_every_source_of_a_dataset_gives_rows_that_keep_the_contract(dataset: str, got) -> None:
     result = got(dataset)
     assert result.log["fetch_status"].eq("ok").all(), result.log[["source", "error_message"]]
@@ -158,7 +160,7 @@ def test_source_without_key_or_address_is_off_with_the_reason(make_settings, mak
     with Loopback(lambda asked, _: http(b"{}")) as server:
         urls = {SOURCES[s].url_setting: server.url for s in KEYED}
         settings = make_settings(**{**urls, "sentiment_api_url": None, "sources": KEYED})
-        for dataset in sorted(OPTIONAL):
+        for dataset in OPTIONAL:
             result = fetch(
                 dataset, LAST_DAY, settings=settings, client=make_client(settings),
                 clock=FixedClock(NOW), symbols=SYMBOLS,

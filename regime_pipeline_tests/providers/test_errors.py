@@ -19,6 +19,7 @@ from regime_pipeline.providers.errors import (
     UnknownSymbol,
     classify,
 )
+from regime_pipeline.providers.registry import SOURCES
 
 RECORDED = {
     "binance_451_restricted_location": (451, GeoBlocked),
@@ -43,7 +44,7 @@ def test_every_recorded_error_is_classified(payloads_dir: Path) -> None:
         name = file.stem.removesuffix("__1")
         provider = "whale_alert" if name.startswith("whale") else name.split("_")[0]
         status, expected = RECORDED[name]
-        error = classify(status, {}, file.read_bytes(), provider)
+        error = classify(status, {}, file.read_bytes(), SOURCES[provider].errors)
         assert type(error) is expected, (name, error)
 
 
@@ -73,7 +74,7 @@ def test_fault_08_error_envelope_in_status_200_is_an_error(
     provider: str, body: bytes, kind: type[ProviderError]
 ) -> None:
     """Row 8: never read as empty data."""
-    assert type(classify(200, {}, body, provider)) is kind
+    assert type(classify(200, {}, body, SOURCES[provider].errors)) is kind
 
 
 @pytest.mark.parametrize(
@@ -116,7 +117,7 @@ def test_status_and_body_together_decide(
     status: int, provider: str, body: bytes, kind: type[ProviderError]
 ) -> None:
     """Rows 3, 4, 5, 7: and 403 is told apart by its text."""
-    assert type(classify(status, {}, body, provider)) is kind
+    assert type(classify(status, {}, body, SOURCES[provider].errors)) is kind
 
 
 def test_fault_02_waits_are_read_from_seconds_and_dates() -> None:
@@ -132,4 +133,4 @@ def test_fault_02_waits_are_read_from_seconds_and_dates() -> None:
 
 def test_error_class_is_the_name_of_the_class() -> None:
     assert GeoBlocked("x").error_class == "GeoBlocked"
-    assert classify(451, {}, b"", "binance").error_class == "GeoBlocked"
+    assert classify(451, {}, b"", SOURCES["binance"].errors).error_class == "GeoBlocked"

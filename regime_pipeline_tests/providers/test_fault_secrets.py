@@ -13,6 +13,7 @@ import orjson
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from regime_pipeline.alerts.kinds import VARIABLES
 from regime_pipeline.net.redact import LONGEST, Redactor
 from regime_pipeline.providers.decode import load
 from regime_pipeline.providers.errors import ProviderError
@@ -28,10 +29,12 @@ from regime_pipeline_tests.faultserver import Fault, FaultServer, Seen
 from regime_pipeline_tests.providers.conftest import NOW
 from regime_pipeline_tests.providers.test_fetch import WINDOW
 
-SLOTS = tuple(
-    name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)
+SLOTS = (
+    *(n for n, f in Settings.model_fields.items() if f.annotation == SecretStr | None),
+    *(variable.lower() for variable in VARIABLES),
 )
 CANARIES = {name: f"canary-{number:02d}-9d1c4e7ab2" for number, name in enumerate(SLOTS)}
+CANARIES["webhook_secret"] = "canary/webhook/9d1c4e7ab2".ljust(32, "x")  # base64 of 24 bytes
 WEBHOOKS = {n: f"https://discord.com/api/webhooks/1/{c}" for n, c in CANARIES.items()}
 SECRETS = {
     n: SecretStr(

@@ -37,6 +37,7 @@ from regime_pipeline.providers.fetch.fetch import FetchResult, fetch
 from regime_pipeline.providers.http import HttpClient
 from regime_pipeline.providers.limits.breaker import Policy, State
 from regime_pipeline.providers.limits.gate import HostGate, MemoryStore, PostgresStore, Store
+from regime_pipeline.providers.registry import SOURCES
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
 from regime_pipeline.windows import FixedClock, Window
@@ -261,7 +262,7 @@ def test_fault_08_throttle_inside_status_200_counts_as_one(
     gate = HostGate(policy=Policy(failures=3))
 
     def parse(raw: bytes) -> None:
-        error = classify(200, {}, raw, "okx")
+        error = classify(200, {}, raw, SOURCES["okx"].errors)
         assert error is not None
         raise error
 

@@ -22,7 +22,6 @@ from regime_pipeline.providers.errors import (
     Transient,
 )
 from regime_pipeline.providers.http import Call
-from regime_pipeline.providers.limits import budgets
 from regime_pipeline.providers.limits.breaker import (
     Breaker,
     Policy,
@@ -34,8 +33,9 @@ from regime_pipeline.providers.limits.breaker import (
     rebased,
     succeeded,
 )
-from regime_pipeline.providers.limits.budgets import BUDGETS, Budget, budgets_of, take
+from regime_pipeline.providers.limits.budgets import UNKNOWN, Budget, take
 from regime_pipeline.providers.limits.gate import HostGate, MemoryStore, Place, PostgresStore, Store
+from regime_pipeline.providers.registry import SOURCES
 from regime_pipeline.storage.database import Database
 
 AT = datetime(2024, 8, 6, 0, 0, 0, tzinfo=UTC)
@@ -184,20 +184,22 @@ def test_a_request_dearer_than_the_window_goes_alone() -> None:
 
 
 def test_paths_with_limits_of_their_own_are_counted_apart() -> None:
-    scopes = [b.scope for b in budgets_of("binance_futures", "/futures/data/openInterestHist")]
+    scopes = [
+        b.scope for b in SOURCES["binance_futures"].rates.of("/futures/data/openInterestHist")
+    ]
     assert scopes == ["futures_data"]
-    assert [b.scope for b in budgets_of("binance_futures", "/fapi/v1/fundingRate")] == [
+    assert [b.scope for b in SOURCES["binance_futures"].rates.of("/fapi/v1/fundingRate")] == [
         "funding",
         "weight",
     ]
     candles, ratio = "/api/v5/market/candles", "/api/v5/rubik/stat/contracts/long-short-account"
-    assert [(b.scope, b.limit) for b in budgets_of("okx", candles)] == [(candles, 40)]
-    assert [(b.scope, b.limit) for b in budgets_of("okx", ratio)] == [(ratio, 5)]
-    assert budgets_of("nobody", "/x") == budgets.UNKNOWN
+    assert [(b.scope, b.limit) for b in SOURCES["okx"].rates.of(candles)] == [(candles, 40)]
+    assert [(b.scope, b.limit) for b in SOURCES["okx"].rates.of(ratio)] == [(ratio, 5)]
+    assert [(b.limit, b.window_s) for b in UNKNOWN.of("/x")] == [(60, 60.0)]
 
 
 def test_every_budget_lets_at_least_one_request_go() -> None:
-    for known in BUDGETS.values():
+    for known in (s.rates.budgets for s in SOURCES.values()):
         assert all(b.usable(b.limit) >= 1 and b.usable(b.limit) <= b.limit for b in known)
 
 

@@ -380,6 +380,36 @@ def test_a_table_that_fell_behind(world: Tables, hours: int, severity: str) -> N
     assert rows["measured_value"].tolist() == [float(hours)]
 
 
+def test_a_series_that_died_fails_for_as_long_as_its_rows_are_expected(world: Tables) -> None:
+    """Long after its last row, which no day of the window reads any more."""
+    name, died = "raw.open_interest", END - 20 * DAY
+    gone = world[name]["symbol"].eq("ETH/USDT") & (world[name]["ts"] >= pd.Timestamp(died))
+    world[name] = world[name][~gone].reset_index(drop=True)
+    known = {
+        "source": "binance_futures", "venue": "binance", "market": "perp", "symbol": "ETH/USDT",
+        "ts": pd.Timestamp(died - HOUR), "source_tier": 1,
+    }  # fmt: skip
+    spans = pd.DataFrame([known | {"expected_from": WINDOW.start, "expected_to": END - DAY}])
+    assert ("DQ15", name) not in failed(judged(world))
+
+    checks, scores = findings(Evidence(world, silent={name: spans}), WINDOW, END, PARAMS)
+    rows = checks[checks["check_id"].eq("DQ15") & checks["table_name"].eq(name)]
+    dead = rows[rows["series"].str.contains("ETH")]
+    assert dead["ts"].tolist() == [pd.Timestamp(END - n * DAY) for n in (3, 2)]  # not after its end
+    assert dead["check_severity"].eq("BLOCK").all()
+    assert dead["measured_value"].tolist() == [18 * 24.0, 19 * 24.0]
+    mine = scores[scores["table_name"].eq(name)].set_index("ts")["quality_score"]
+    assert (mine.iloc[:2] < 100).all()
+    assert mine.iloc[2] == 100
+    for day in (Window(d, d + DAY) for d in WINDOW.days()):  # the same from a day of its own
+        alone = findings(Evidence(world, silent={name: spans}), day, END, PARAMS)[0]
+        alone = alone[alone["check_id"].eq("DQ15") & alone["table_name"].eq(name)]
+        pd.testing.assert_frame_equal(
+            alone.reset_index(drop=True),
+            rows[rows["ts"].eq(pd.Timestamp(day.start))].reset_index(drop=True),
+        )
+
+
 def test_the_score_is_the_product_of_what_the_penalties_leave(world: Tables) -> None:
     world = change(world, "raw.candles", lambda f: set_at(f, spot(f) & (f["ts"] == AT), close=1e4))
     checks, scores = findings(Evidence(world), WINDOW, END, PARAMS)

@@ -10,6 +10,7 @@ import pytest
 from scipy.stats import norm
 
 from benchmarks.worlds import null_candles
+from regime_pipeline.catalogue.derivation import reach_of
 from regime_pipeline.catalogue.fields.regimes import BASE_RATES, SYMMETRIC_BASE_RATES
 from regime_pipeline.catalogue.frames import validate
 from regime_pipeline.catalogue.registry import table
@@ -24,14 +25,13 @@ from regime_pipeline.regimes.timeframe_labels import (
     label_codes,
 )
 from regime_pipeline.regimes.timeframe_regimes import (
-    LOOKBACK,
     _legacy_columns,
     agreement_with,
     timeframe_regimes,
     vote,
 )
 from regime_pipeline.settings import TimeframeParams
-from regime_pipeline.windows import Grid, parse_lookback, utc
+from regime_pipeline.windows import Grid, utc
 from regime_pipeline_tests.market.candle_worlds import recorded_candles, synthetic_candles
 
 PARAMS = TimeframeParams()
@@ -540,7 +540,7 @@ def test_an_empty_frame_gives_the_full_grid_of_nulls(candles: pd.DataFrame) -> N
 def test_hourly_ticks_and_one_shot_agree_to_the_byte(
     candles: pd.DataFrame, whole: pd.DataFrame
 ) -> None:
-    back = parse_lookback(LOOKBACK["market.candles_1h"])
+    back = reach_of(timeframe_regimes, "market.candles_1h")
     hours = [*range(HOURS - 480, HOURS - 440), HOURS - 170, HOURS - 1]
     for i in hours:
         tick = grid(i, i + 1)
@@ -551,7 +551,7 @@ def test_hourly_ticks_and_one_shot_agree_to_the_byte(
 
 
 def test_days_and_one_shot_agree_to_the_byte(candles: pd.DataFrame, whole: pd.DataFrame) -> None:
-    back = parse_lookback(LOOKBACK["market.candles_1h"])
+    back = reach_of(timeframe_regimes, "market.candles_1h")
     for day in range(DAYS - 10, DAYS):
         part = grid(day * 24, day * 24 + 24)
         near = candles[(candles["ts"] >= part.start - back) & (candles["ts"] < part.end)]

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+import regime_pipeline
 from regime_pipeline.catalogue import TABLES
-from regime_pipeline.reporting import dbt
+from regime_pipeline.orchestration import dbt_profile
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
 from regime_pipeline.storage.warehouse import Warehouse
@@ -18,6 +19,7 @@ from regime_pipeline_tests.reporting import world
 
 SYMBOLS = ("BTC/USDT", "ETH/USDT", "SOL/USDT")
 WINDOW = Window(utc("2024-06-01"), utc("2024-07-16"))
+PROJECT = Path(regime_pipeline.__file__).parents[1] / "dbt_project"
 CLOCK = FixedClock(utc("2024-07-16T00:05"))
 
 
@@ -57,6 +59,10 @@ def database(_shared: Database) -> Database:
     return _shared
 
 
+class DbtFailed(AssertionError):
+    """dbt could not build a model, or a test of it failed."""
+
+
 class Builder:
     """dbt in this process: parsed once, then about a second a build."""
 
@@ -74,12 +80,12 @@ class Builder:
     ) -> None:
         from dbt.cli.main import dbtRunner
 
-        project = str(dbt.project_dir())
+        project = str(PROJECT)
         where = ["--project-dir", project, "--profiles-dir", project]
         where += ["--target-path", str(self.artefacts / "target")]
         where += ["--log-path", str(self.artefacts / "logs"), "--quiet"]
         with pytest.MonkeyPatch.context() as patch:
-            for name, value in (dbt.environment(database, window) | (extra or {})).items():
+            for name, value in (dbt_profile.environment(database, window) | (extra or {})).items():
                 patch.setenv(name, value)
             if self.manifest is None:
                 self.manifest = dbtRunner().invoke(["parse", *where]).result
@@ -87,7 +93,7 @@ class Builder:
             done = dbtRunner(manifest=self.manifest.deepcopy()).invoke(["build", *where, *full])
         if not done.success:
             failed = [r.message for r in done.result or () if r.status not in ("pass", "success")]
-            raise dbt.DbtError(str(done.exception or failed))
+            raise DbtFailed(str(done.exception or failed))
 
 
 @pytest.fixture(scope="package")
@@ -103,7 +109,7 @@ def market(postgres: TestServer, artefacts: Path) -> Iterator[Database]:
         frames = world.make(WINDOW.start, WINDOW.end, SYMBOLS)
         frames["ops.fetch_log"] = world.fetch_log(WINDOW, CLOCK.now(), SYMBOLS)
         write(fresh, frames)
-        dbt.build(fresh, target=artefacts)
+        Builder(artefacts / "market")(fresh)  # what is parsed names its database
         yield fresh
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from regime_pipeline.coverage.words import hours_lines, state_hours, troubled_hours
 from regime_pipeline.providers.limits.gate import HostGate
-from regime_pipeline.reporting import doctor, summary
+from regime_pipeline.reporting import doctor, terminal
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
 from regime_pipeline.storage.warehouse import Warehouse
@@ -87,11 +87,11 @@ def test_status_names_source_and_hours_and_every_state(database: Database) -> No
     }
     said = io.StringIO()
     console = Console(file=said, width=200, color_system=None)
-    for line in summary.hour_lines(found):
+    for line in terminal.hour_lines(found):
         console.print(line, soft_wrap=True)
     assert "missed  candles, okx spot: 9 h" in said.getvalue()
     assert "the venue had none  candles, bybit spot: 1 h of BTC/USDT" in said.getvalue()
-    assert "none missed" in summary.hour_lines([])[0]
+    assert "none missed" in terminal.hour_lines([])[0]
 
 
 def test_the_view_has_a_row_an_hour(database: Database) -> None:

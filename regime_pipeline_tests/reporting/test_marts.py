@@ -12,11 +12,12 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from regime_pipeline.reporting import dbt, queries
+from regime_pipeline.orchestration import dbt_profile
 from regime_pipeline.storage.database import Database
+from regime_pipeline.storage.query import rows
 from regime_pipeline.storage.roles import ensure_roles
 from regime_pipeline.windows import FixedClock, Window, hours_between, utc
-from regime_pipeline_tests.reporting.conftest import Builder, write
+from regime_pipeline_tests.reporting.conftest import Builder, DbtFailed, write
 from regime_pipeline_tests.reporting.world import frame_of
 
 BTC = "BTC/USDT"
@@ -61,7 +62,7 @@ def closes(market: str, values: np.ndarray, symbol: str = BTC) -> pd.DataFrame:
 
 
 def spells(database: Database, columns: str = "from_ts, to_ts, hours, regime, previous_regime"):
-    found = queries.rows(
+    found = rows(
         database,
         f"select {columns} from reporting.regime_timeline where kind = 'volatility' order by from_ts",
     )
@@ -70,7 +71,7 @@ def spells(database: Database, columns: str = "from_ts, to_ts, hours, regime, pr
 
 def fingerprint(database: Database, table: str) -> dict[tuple, str]:
     """Every row by its text, with the transaction that wrote it."""
-    found = queries.rows(database, f"select t::text as row, xmin::text as by from {table} as t")
+    found = rows(database, f"select t::text as row, xmin::text as by from {table} as t")
     return {r["row"]: r["by"] for r in found}
 
 
@@ -170,9 +171,7 @@ def planted(database: Database) -> Database:
 
 def test_overview_equals_numbers_computed_by_hand(planted: Database, build: Builder):
     build(planted)
-    found = {
-        r["symbol"]: r for r in queries.rows(planted, "select * from reporting.market_overview")
-    }
+    found = {r["symbol"]: r for r in rows(planted, "select * from reporting.market_overview")}
     assert set(found) == {BTC, "ETH/USDT"}
     btc, eth = found[BTC], found["ETH/USDT"]
 
@@ -210,9 +209,7 @@ def test_overview_equals_numbers_computed_by_hand(planted: Database, build: Buil
 
 def test_unknown_stays_null_and_says_why_and_since_when(planted: Database, build: Builder):
     build(planted)
-    found = {
-        r["symbol"]: r for r in queries.rows(planted, "select * from reporting.market_overview")
-    }
+    found = {r["symbol"]: r for r in rows(planted, "select * from reporting.market_overview")}
     eth, btc = found["ETH/USDT"], found[BTC]
     assert (eth["price"], eth["price_status"], eth["price_reason"]) == (
         None,
@@ -276,12 +273,10 @@ def test_least_roles_suffice_to_build_and_to_read(
     try:
         build(Database(roles.urls["pipeline"]))
         reader = Database(roles.urls["bi"])
-        assert len(queries.rows(reader, "select * from reporting.regime_timeline")) == 2
-        assert queries.rows(reader, "select price from reporting.market_overview") == [
-            {"price": 50}
-        ]
+        assert len(rows(reader, "select * from reporting.regime_timeline")) == 2
+        assert rows(reader, "select price from reporting.market_overview") == [{"price": 50}]
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            queries.rows(reader, "select * from market.candles_1h")
+            rows(reader, "select * from market.candles_1h")
     finally:
         with database.connect() as connection:
             for role in ("bi", "dispatcher", "pipeline", "owner"):
@@ -347,12 +342,12 @@ def test_without_a_window_what_is_new_is_added(database: Database, build: Builde
 
 
 def test_a_window_that_is_no_instant_is_refused(database: Database, build: Builder):
-    with pytest.raises(dbt.DbtError, match="REGIME_WINDOW_START is no ISO date"):
-        build(database, extra={dbt.WINDOW_START: "now(); drop"})
+    with pytest.raises(DbtFailed, match="REGIME_WINDOW_START is no ISO date"):
+        build(database, extra={dbt_profile.WINDOW_START: "now(); drop"})
 
 
 def test_columns_are_described_in_the_database(market: Database):
-    found = queries.rows(
+    found = rows(
         market,
         "select count(*) as n, count(col_description(attrelid, attnum)) as described "
         "from pg_attribute where attrelid = 'reporting.market_overview'::regclass and attnum > 0",

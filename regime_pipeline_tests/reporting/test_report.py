@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from regime_pipeline.reporting import charts, queries
+from regime_pipeline.reporting import charts
 from regime_pipeline.reporting.report import bucket_of, bucketed, write_report
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
+from regime_pipeline.storage.query import rows
 from regime_pipeline.windows import Window, hours_between, utc
 from regime_pipeline_tests.browser import laid_out
 from regime_pipeline_tests.reporting.conftest import CLOCK, SYMBOLS, WINDOW, write
@@ -66,7 +67,7 @@ def test_page_holds_every_section_and_symbol(written: Path, market: Database):
         assert section in page.ids
     for symbol in SYMBOLS:
         assert f"s-{symbol.replace('/', '-')}" in page.ids
-    titles = [r["title"] for r in queries.rows(market, "select title from alerts.market_events")]
+    titles = [r["title"] for r in rows(market, "select title from alerts.market_events")]
     assert all(t in text for t in titles)
     assert "8 failed" not in text
     assert "3 failed (RateLimited): 429 from the venue" in text
@@ -148,6 +149,51 @@ def test_spells_end_at_unknown_and_absent_hours():
     ]
 
 
+def test_the_funding_axis_stays_readable_beside_a_large_z():
+    from matplotlib.figure import Figure
+
+    at = hours_between(utc("2024-01-01"), utc("2024-01-03"))[::8]
+    empty = pd.Series(dtype="float64", index=at[:0])
+    for largest in (2.5, 9.0, 96.0):
+        z = pd.Series([0.1, -0.4, largest, 0.2, -1.0, 0.0], index=at)
+        data = charts.SymbolSeries(
+            *[empty] * 4, z, z[z > 2], empty, empty, pd.DataFrame(index=at[:0])
+        )
+        axes = Figure(figsize=(10.4, 1.3)).subplots()
+        charts._funding_panel(axes, data, 2.0, 3.0)
+        low, high = axes.get_ylim()
+        ticks = [t for t in axes.get_yticks() if low <= t <= high]
+        assert 0 in ticks
+        assert len(ticks) >= 3
+        assert min(np.diff(ticks)) / (high - low) > 0.12, largest  # a label needs a tenth of it
+
+
+def test_what_failed_holds_failures_whole_and_remarks_apart(database: Database, tmp_path: Path):
+    said = "the venue answered 503 for the whole night; " * 8 + "the end of it"
+    log = [
+        {
+            "fetch_status": "failed",
+            "source": "okx",
+            "error_class": "Transient",
+            "error_message": said,
+        },
+        {"fetch_status": "skipped", "source": "news", "error_message": "no key is set"},
+    ]
+    row = {
+        "dataset": "candles", "symbol": "BTC/USDT", "window_start": WINDOW.start,
+        "window_end": WINDOW.end, "fetched_at": CLOCK.now(),
+    }  # fmt: skip
+    for number, given in enumerate(log):
+        one = {k: [v] for k, v in (row | given).items()}
+        write(database, {"ops.fetch_log": frame_of("ops.fetch_log", fetch_id=[str(number)], **one)})
+    settings = Settings(_env_file=None, symbols=SYMBOLS)
+    text = write_report(tmp_path / "r.html", database, settings, CLOCK, WINDOW).read_text("utf-8")
+    failed = text.split("What failed", 1)[1].split("</ul>", 1)[0]
+    assert said in failed
+    assert "no key is set" not in failed
+    assert "no key is set" in text
+
+
 def test_longer_windows_get_longer_buckets():
     start = utc("2024-01-01")
     days = {d: bucket_of(Window(start, start + timedelta(days=d))) for d in (30, 300, 900)}
@@ -155,7 +201,7 @@ def test_longer_windows_get_longer_buckets():
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("width", [480, 1240])
+@pytest.mark.parametrize("width", [390, 1280])
 def test_a_browser_lays_it_out_without_overflow_or_errors(
     written: Path, tmp_path: Path, width: int
 ):
@@ -163,4 +209,5 @@ def test_a_browser_lays_it_out_without_overflow_or_errors(
         "over": 0,  # wide things scroll inside their own box
         "charts": len(SYMBOLS) + 4,
         "flat": 0,
+        "outside": 0,  # the regimes of every symbol are seen before anything is scrolled
     }

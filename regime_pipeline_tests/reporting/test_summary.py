@@ -4,24 +4,22 @@ import io
 import json
 from datetime import timedelta
 
+import pandas as pd
 import pytest
 from rich.console import Console
 
 from regime_pipeline.reporting import queries
-from regime_pipeline.reporting.summary import (
-    age_text,
-    alert_rows,
-    collect,
-    price_text,
-    print_status,
-    print_summary,
-    status_of,
-    stored_window,
-    to_json,
-    usd_text,
-)
+from regime_pipeline.reporting.formats import age_text, price_text, usd_text
+from regime_pipeline.reporting.labels import label_of
+from regime_pipeline.reporting.quality import print_quality_days, quality_of
+from regime_pipeline.reporting.queries import alerts, stored_window
+from regime_pipeline.reporting.report import write_report
+from regime_pipeline.reporting.status import print_status, status_of
+from regime_pipeline.reporting.summary import collect, to_json
+from regime_pipeline.reporting.terminal import print_summary
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
+from regime_pipeline.storage.query import rows
 from regime_pipeline.storage.warehouse import Warehouse
 from regime_pipeline.windows import Window, utc
 from regime_pipeline_tests.reporting.conftest import CLOCK, SYMBOLS, WINDOW, write
@@ -39,19 +37,19 @@ def printed(what, show, width: int = 120) -> str:
 def test_summary_says_what_sql_says(market: Database, settings: Settings):
     summary = collect(market, settings, CLOCK, WINDOW)
     text = printed(summary, print_summary)
-    row = queries.rows(market, "select * from reporting.market_overview where symbol = 'BTC/USDT'")[
-        0
-    ]
+    row = rows(market, "select * from reporting.market_overview where symbol = 'BTC/USDT'")[0]
     line = next(x for x in text.splitlines() if x.startswith(" BTC") or x.startswith("BTC"))
     assert price_text(row["price"]) in line
-    assert row["primary_regime"].removeprefix("SPOT_") in line
-    assert row["vol_regime_confirmed"] in line
+    assert label_of(row["primary_regime"]).word in line
+    assert label_of(row["vol_regime_confirmed"]).word in line
     assert f"{row['futures_signal']} {row['futures_score']:.0f}" in line
     assert f"{row['futures_coverage_pct']}%" in line
-    newest = queries.rows(
-        market, "select title from alerts.market_events order by known_at desc, event_id limit 1"
+    worst = rows(
+        market,
+        "select title from alerts.market_events where known_at >= '2024-07-13' "
+        "and alert_severity = 'CRITICAL' order by known_at desc, event_id limit 1",
     )
-    assert newest[0]["title"] in text
+    assert worst[0]["title"] in text
     assert "candles from okx: 3 failed (RateLimited). 429 from the venue" in text
     assert "regime db url" in text
     assert "make ui" in text
@@ -86,7 +84,7 @@ def test_no_line_is_wider_than_the_console(market: Database, settings: Settings,
     text = printed(collect(market, settings, CLOCK, WINDOW), print_summary, width)
     text = text.split("Where to look next")[0]  # what follows is to be copied, and is not broken
     assert max(len(x) for x in text.splitlines()) <= width
-    assert "…" not in text.split("Last events")[0].split("UTC", 1)[1]
+    assert "…" not in text.split("Events, the most")[0].split("UTC", 1)[1]
 
 
 def test_hours_that_nobody_computed_are_told_apart_from_null_hours(
@@ -97,7 +95,7 @@ def test_hours_that_nobody_computed_are_told_apart_from_null_hours(
     spot = cover["market.candles_1h spot"]
     hours = 47 * 24 * len(SYMBOLS)
     assert (spot.owed, spot.absent) == (hours, 2 * 24 * len(SYMBOLS))
-    missing = queries.rows(
+    missing = rows(
         market,
         "select count(*) as n from market.candles_1h where market = 'spot' and close is null",
     )[0]["n"]
@@ -150,10 +148,104 @@ def test_status_and_alerts_of_a_filled_database(market: Database, settings: Sett
     assert "features.volatility_regimes" in text
     assert "raw.candles" in text
     assert stored_window(market) == WINDOW
-    rows = alert_rows(market, 3)
+    rows = alerts(market, 3)
     assert len(rows) == 3
     assert rows[0]["known_at"] >= rows[1]["known_at"]
     assert {r["delivery"] for r in rows} == {"no endpoint"}
+
+
+def test_of_the_last_days_the_most_severe_event_comes_first(database: Database, settings: Settings):
+    def event(name: str, severity: str, day: str) -> None:
+        at = utc(day)
+        row = frame_of(
+            "alerts.market_events", event_id=[name], ts=[at], event_type="FUNDING_ANOMALY",
+            instrument="BTC/USDT", kind="start", alert_severity=severity, level="HIGH",
+            episode_start=[at], known_at=[at], title=name, details="{}",
+        )  # fmt: skip
+        write(database, {"alerts.market_events": row})
+
+    event("old", "CRITICAL", "2024-07-01")
+    event("older", "INFO", "2024-06-20")
+    event("severe", "CRITICAL", "2024-07-13T12:00")
+    event("middling", "WARNING", "2024-07-14")
+    event("newest", "INFO", "2024-07-15T20:00")
+    shown = collect(database, settings, CLOCK, WINDOW).events
+    assert [e["title"] for e in shown] == ["severe", "middling", "newest", "old", "older"]
+    few = collect(database, settings, CLOCK, WINDOW, event_limit=1).events
+    assert [e["title"] for e in few] == ["severe"]
+
+
+def test_the_most_traded_symbol_comes_first_and_ties_keep_the_declared_order(database: Database):
+    at = [utc("2024-07-10")]
+    for symbol, value in (("ADA/USDT", 1e6), ("SOL/USDT", 5e6)):
+        row = frame_of(
+            "market.candles_1h", market="spot", symbol=symbol, ts=at, venue="binance",
+            volume_quote=value,
+        )  # fmt: skip
+        write(database, {"market.candles_1h": row})
+    declared = ("BTC/USDT", "ADA/USDT", "ETH/USDT", "SOL/USDT")
+    assert queries.by_traded_value(database, WINDOW, declared) == (
+        "SOL/USDT", "ADA/USDT", "BTC/USDT", "ETH/USDT",
+    )  # fmt: skip
+
+
+def test_hours_that_can_only_be_recorded_live_are_not_lost_hours(
+    database: Database, settings: Settings
+):
+    day = Window(utc("2024-07-10"), utc("2024-07-11"))
+    span = frame_of(
+        "ops.coverage_spans", dataset="order_book", source="binance", venue="binance", market="spot",
+        symbol="BTC/USDT", span_start=[day.start], span_end=[utc("2024-07-10T20:00")],
+        coverage_state="forward_only", is_forward_only=True,
+    )  # fmt: skip
+    missed = span.assign(span_start=[utc("2024-07-10T20:00")], coverage_state="missed")
+    missed["span_end"] = [day.end]
+    for spans in (span, missed):
+        Warehouse(database, CLOCK).record("ops.coverage_spans", spans)
+    rows_ = frame_of(
+        "market.order_book_1h", market="spot", symbol="BTC/USDT",
+        ts=pd.date_range(day.start, day.end, freq="h", inclusive="left"), venue="binance",
+        status=["ok"] * 2 + ["missing"] * 22, reason=[None] * 2 + ["no_snapshot"] * 22,
+    )  # fmt: skip
+    write(database, {"market.order_book_1h": rows_})
+    cover = {
+        c.table: c for c in collect(database, settings, CLOCK, day, symbols=("BTC/USDT",)).coverage
+    }
+    spot = cover["market.order_book_1h spot"]
+    assert (spot.owed, spot.ok, spot.unusable, spot.absent, spot.unexpected) == (6, 2, 4, 0, 18)
+
+
+def test_a_range_says_what_was_withheld_and_quarantined_on_all_of_its_days(
+    database: Database, settings: Settings, tmp_path
+):
+    checks = frame_of(
+        "ops.quality_checks", table_name="raw.candles", check_id="DQ05", series="*",
+        ts=[utc("2024-06-05"), utc("2024-06-20")], check_severity="BLOCK", check_outcome="failed",
+        n_judged=24, n_failed=[2, 1], n_withheld=[2, 1],
+    )  # fmt: skip
+    refused = pd.DataFrame(
+        {"ts": ["2024-06-07T03:00:00Z"], "symbol": ["BTC/USDT"], "reason": ["high below low"]}
+    )
+    with database.connect() as connection:
+        connection.execute("truncate ops.quarantine")
+    warehouse = Warehouse(database, CLOCK)
+    warehouse.merge("ops.quality_checks", checks)
+    warehouse.quarantine("raw.candles", refused, source="okx", run_id=None)
+    held = collect(database, settings, CLOCK, WINDOW).held
+    assert [(h.state, h.table, h.rows, h.first) for h in held] == [
+        ("withheld", "raw.candles", 3, utc("2024-06-05")),
+        ("quarantined", "raw.candles", 1, utc("2024-06-07T03:00")),
+    ]
+    assert held[1].why == "high below low"
+    one_day = Window(utc("2024-06-20"), utc("2024-06-21"))
+    assert [h.rows for h in collect(database, settings, CLOCK, one_day).held] == [1]
+    sums = "in the whole range: 3 rows withheld, 1 row quarantined"
+    assert sums in printed(collect(database, settings, CLOCK, WINDOW), print_summary)
+    assert sums in printed(quality_of(database, WINDOW), print_quality_days)
+    assert [h["rows"] for h in quality_of(database, WINDOW)["held"]] == [3, 1]
+    page = write_report(tmp_path / "r.html", database, settings, CLOCK, WINDOW).read_text("utf-8")
+    assert "3 rows withheld, 1 quarantined in the window" in page
+    assert "DQ05 a price jumped" in page
 
 
 def test_numbers_read_well():

@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from regime_pipeline.catalogue.derivation import reach_of
 from regime_pipeline.catalogue.frames import validate
 from regime_pipeline.catalogue.registry import table
-from regime_pipeline.signals.components import LOOKBACK, components
+from regime_pipeline.signals.components import components
 from regime_pipeline.signals.scores import direction_of, strength_of, worst_tier
-from regime_pipeline.windows import Grid, hours_between, parse_lookback, utc
+from regime_pipeline.windows import Grid, hours_between, utc
 from regime_pipeline_tests.signals.worlds import SYMBOLS, same_bytes, world
 
 END = utc("2024-03-01")
@@ -185,7 +186,7 @@ def test_rows_never_depend_on_where_the_computation_began_nor_on_the_future() ->
     grid = Grid(utc("2024-01-10"), end, SYMBOLS)
     whole = components(data, grid=grid)
     cut = utc("2024-02-11T05:00")
-    reach = parse_lookback(LOOKBACK["market.candles_1h"])
+    reach = reach_of(components, "market.candles_1h")
     late = components(data[data["ts"] >= cut - reach], grid=Grid(cut, end, SYMBOLS))
     same_bytes(late, whole[whole["ts"] >= cut])
     garbled = data.assign(close=data["close"].where(data["ts"] < cut, 1e9))

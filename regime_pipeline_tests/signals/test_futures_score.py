@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from regime_pipeline.catalogue.derivation import lookbacks
 from regime_pipeline.catalogue.fields.signals import FACTORS
 from regime_pipeline.catalogue.frames import validate
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.settings import FundingParams, FuturesParams
 from regime_pipeline.signals import factors as f
 from regime_pipeline.signals.futures_score import (
-    LOOKBACK,
     composite,
     futures_scores,
     level_of,
@@ -417,7 +417,7 @@ def test_rows_never_depend_on_where_the_computation_began_nor_on_who_else_is_the
 ) -> None:
     cut = utc("2024-03-13T07:00")
     parts = {}
-    for name, text in LOOKBACK.items():
+    for name, text in lookbacks(futures_scores).items():
         field = name.split(".")[1]
         frame = getattr(data, field)
         parts[field] = frame[frame["ts"] >= cut - parse_lookback(text)]

@@ -28,6 +28,8 @@ STATUSES = (
     "not_applicable",
     "quarantined",
 )
+USABLE = ("ok", "partial")
+"""Statuses of a row whose main value can be used; with any other it is null."""
 
 FIELDS = (
     Field("ts", Kind.TIMESTAMP, "UTC open of the bar, or the event time; see the table."),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from regime_pipeline.catalogue.model import Table
+from regime_pipeline.catalogue.model import Cadence, Table
 from regime_pipeline.catalogue.tables.market import DERIVED_BOOKKEEPING
 
 TABLES = (
@@ -44,6 +44,7 @@ TABLES = (
         ),
         symbol_columns=(),
         bookkeeping=frozenset(DERIVED_BOOKKEEPING),
+        cadence=Cadence.INSTANT,
     ),
     Table(
         schema="alerts",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from regime_pipeline.catalogue.model import Cadence
 from regime_pipeline.catalogue.tables.features import EVENT
 from regime_pipeline.catalogue.tables.market import derived
 
@@ -34,6 +35,8 @@ TABLES = (
             "is_break_legacy",
         ),
         symbol_columns=PAIR,
+        computed_in="correlation.asset_correlations",
+        main="corr_7d",
     ),
     derived(
         "correlation",
@@ -52,6 +55,8 @@ TABLES = (
             *EVENT,
         ),
         symbol_columns=PAIR,
+        computed_in="correlation.asset_correlations",
+        cadence=Cadence.SPARSE,
     ),
     derived(
         "correlation",
@@ -69,6 +74,9 @@ TABLES = (
             "distance",
         ),
         symbol_columns=PAIR,
+        computed_in="correlation.market_structure",
+        cadence=Cadence.SPARSE,
+        main="corr_shrunk",
     ),
     derived(
         "correlation",
@@ -92,6 +100,9 @@ TABLES = (
         ),
         ("n_symbols",),
         symbol_columns=(),
+        computed_in="correlation.market_structure",
+        cadence=Cadence.SPARSE,
+        main="absorption_ratio",
     ),
     derived(
         "correlation",
@@ -101,6 +112,9 @@ TABLES = (
         (*PAIR, "ts"),
         ("best_lag_h", "lead_corr", "net_lead", "critical_value", "leader", "lead_reason"),
         symbol_columns=PAIR,
+        computed_in="correlation.market_structure",
+        cadence=Cadence.SPARSE,
+        main="net_lead",
     ),
     derived(
         "correlation",
@@ -122,5 +136,7 @@ TABLES = (
             "n_obs",
         ),
         symbol_columns=PAIR,
+        computed_in="correlation.pair_signals",
+        main="spread_z",
     ),
 )

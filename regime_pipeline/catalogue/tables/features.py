@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from regime_pipeline.catalogue.model import Cadence
 from regime_pipeline.catalogue.tables.market import derived
 
 EVENT = ("event_kind", "event_severity", "event_ordinal", "episode_start")
@@ -46,6 +47,8 @@ TABLES = (
             "is_lower_bound",
             *EVENT,
         ),
+        computed_in="features.liquidation_cascades",
+        main="total_liquidation_usd",
     ),
     derived(
         "features",
@@ -74,6 +77,9 @@ TABLES = (
             "n_obs",
             *EVENT,
         ),
+        computed_in="features.funding_anomalies",
+        cadence=Cadence.INSTANT,
+        main="z_score",
     ),
     derived(
         "features",
@@ -90,6 +96,8 @@ TABLES = (
             "price_reversed_24h",
         ),
         ("print_ts",),
+        computed_in="features.funding_outcomes",
+        cadence=Cadence.SPARSE,
     ),
     derived(
         "features",
@@ -125,6 +133,8 @@ TABLES = (
             "predicted_asof",
             "predicted_reason",
         ),
+        computed_in="features.funding_anomalies",
+        main="z_score",
     ),
     derived(
         "features",
@@ -158,5 +168,7 @@ TABLES = (
             "n_bars",
             *EVENT,
         ),
+        computed_in="features.volatility_regimes",
+        main="vol_ratio",
     ),
 )

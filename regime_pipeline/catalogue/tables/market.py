@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from regime_pipeline.catalogue.model import Table
+from regime_pipeline.catalogue.model import Cadence, Table
 
 DERIVED_BOOKKEEPING = ("ingested_at", "revision", "run_id")
 DERIVED_TAIL = ("status", "reason", "source_tier", "method_version", *DERIVED_BOOKKEEPING)
@@ -16,6 +16,9 @@ def derived(
     values: tuple[str, ...],
     required: tuple[str, ...] = (),
     *,
+    computed_in: str,
+    cadence: Cadence = Cadence.HOURLY,
+    main: str | None = None,
     symbol_columns: tuple[str, ...] = ("symbol",),
 ) -> Table:
     """A derived table: key, values, then status, reason, source_tier, method_version."""
@@ -28,6 +31,9 @@ def derived(
         required=frozenset({"status", "method_version", *required}),
         symbol_columns=symbol_columns,
         bookkeeping=frozenset(DERIVED_BOOKKEEPING),
+        main=main,
+        cadence=cadence,
+        computed_in=computed_in,
     )
 
 
@@ -49,6 +55,8 @@ TABLES = (
             "taker_buy_base",
             "trade_count",
         ),
+        computed_in="market.candles",
+        main="close",
     ),
     derived(
         "market",
@@ -68,6 +76,9 @@ TABLES = (
             "is_filled",
         ),
         ("bar_open", "children"),
+        computed_in="market.candles",
+        cadence=Cadence.SPARSE,
+        main="close",
     ),
     derived(
         "market",
@@ -77,6 +88,8 @@ TABLES = (
         ("symbol", "ts"),
         ("venue", "funding_rate", "interval_hours", "rate_8h", "rate_annual", "mark_price"),
         ("funding_rate",),
+        computed_in="market.funding",
+        cadence=Cadence.INSTANT,
     ),
     derived(
         "market",
@@ -94,6 +107,7 @@ TABLES = (
             "predicted_for",
             "predicted_asof",
         ),
+        computed_in="market.funding",
     ),
     derived(
         "market",
@@ -102,6 +116,7 @@ TABLES = (
         "of the bucket that starts at ts.",
         ("symbol", "ts"),
         ("venue", "source", "open_interest_base", "open_interest_usd", "is_filled"),
+        computed_in="market.derivatives",
     ),
     derived(
         "market",
@@ -119,6 +134,8 @@ TABLES = (
             "coverage",
             "is_lower_bound",
         ),
+        computed_in="market.derivatives",
+        main="total_liquidation_usd",
     ),
     derived(
         "market",
@@ -133,6 +150,7 @@ TABLES = (
             "taker_buy_base",
             "taker_sell_base",
         ),
+        computed_in="market.derivatives",
     ),
     derived(
         "market",
@@ -141,6 +159,8 @@ TABLES = (
         ("ts",),
         ("fear_greed", "available_at"),
         symbol_columns=(),
+        computed_in="market.sentiment",
+        cadence=Cadence.INSTANT,
     ),
     derived(
         "market",
@@ -159,6 +179,7 @@ TABLES = (
             "is_lower_bound",
         ),
         ("n_snapshots",),
+        computed_in="market.order_book",
     ),
     derived(
         "market",
@@ -178,6 +199,7 @@ TABLES = (
             "large_trade_quote",
             "large_share",
         ),
+        computed_in="market.trade_flow",
     ),
     derived(
         "market",
@@ -198,6 +220,7 @@ TABLES = (
             "kinds_present",
         ),
         ("kinds_present",),
+        computed_in="market.sentiment",
     ),
     derived(
         "market",
@@ -216,6 +239,7 @@ TABLES = (
             "stablecoin_transfer_count",
             "coverage",
         ),
+        computed_in="market.whales",
     ),
     derived(
         "market",
@@ -230,5 +254,6 @@ TABLES = (
             "estimated_short_liquidations_usd",
             "market_fear_greed",
         ),
+        computed_in="market.proxies",
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from regime_pipeline.catalogue.model import Table
+from regime_pipeline.catalogue.model import Cadence, Table
 
 TABLES = (
     Table(
@@ -207,6 +207,7 @@ TABLES = (
         key=("table_name", "check_id", "series", "ts"),
         required=frozenset({"symbol", "reason"}),
         bookkeeping=frozenset({"ingested_at", "revision", "run_id"}),
+        cadence=Cadence.INSTANT,
     ),
     Table(
         schema="ops",
@@ -250,6 +251,7 @@ TABLES = (
         symbol_columns=(),
         partitioned=False,
         bookkeeping=frozenset({"run_id"}),
+        cadence=Cadence.INSTANT,
     ),
     Table(
         schema="ops",
@@ -272,5 +274,6 @@ TABLES = (
         symbol_columns=(),
         partitioned=False,
         bookkeeping=frozenset({"run_id"}),
+        cadence=Cadence.INSTANT,
     ),
 )

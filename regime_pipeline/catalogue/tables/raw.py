@@ -18,6 +18,7 @@ def _raw(
     *,
     symbol_columns: tuple[str, ...] = ("symbol",),
     rules: tuple[str, ...] = (),
+    main: str | None = None,
 ) -> Table:
     return Table(
         schema="raw",
@@ -30,6 +31,7 @@ def _raw(
         tiered=True,
         bookkeeping=frozenset(BOOKKEEPING),
         rules=rules,
+        main=main,
     )
 
 
@@ -51,6 +53,7 @@ TABLES = (
         ),
         ("open", "high", "low", "close"),
         rules=("low <= open", "low <= close", "high >= open", "high >= close"),
+        main="close",
     ),
     _raw(
         "funding_rates",

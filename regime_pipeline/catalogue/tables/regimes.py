@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from regime_pipeline.catalogue.fields.regimes import FRAMES
+from regime_pipeline.catalogue.model import Cadence
 from regime_pipeline.catalogue.tables.features import EVENT
 from regime_pipeline.catalogue.tables.market import derived
 
@@ -36,6 +37,8 @@ TABLES = (
             ),
             *EVENT,
         ),
+        computed_in="regimes.timeframe_regimes",
+        main="confidence",
     ),
     derived(
         "regimes",
@@ -52,6 +55,8 @@ TABLES = (
             "held_24h",
         ),
         ("case_ts",),
+        computed_in="regimes.timeframe_confidence",
+        cadence=Cadence.SPARSE,
     ),
     derived(
         "regimes",
@@ -70,5 +75,6 @@ TABLES = (
             "confidence_base",
             "confidence_base_n",
         ),
+        computed_in="regimes.timeframe_confidence",
     ),
 )

@@ -15,6 +15,8 @@ TABLES = (
         "component. The row's status is the worst of its components'.",
         ("symbol", "ts"),
         (*(f"momentum_{c}" for c in COMPONENT_COLUMNS), "momentum_raw"),
+        computed_in="signals.components",
+        main="momentum_score",
     ),
     derived(
         "signals",
@@ -38,5 +40,6 @@ TABLES = (
                 for c in (f"{f}_factor", f"{f}_factor_status", f"{f}_factor_reason")
             ),
         ),
+        computed_in="signals.futures_score",
     ),
 )

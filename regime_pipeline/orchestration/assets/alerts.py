@@ -14,9 +14,10 @@ import dagster as dg
 
 from regime_pipeline.alerts import events
 from regime_pipeline.catalogue import table
+from regime_pipeline.catalogue.derivation import reads
 from regime_pipeline.orchestration.derived import asset_key, common, inputs
 from regime_pipeline.orchestration.io_manager import trimmed
-from regime_pipeline.orchestration.metadata import write_metadata
+from regime_pipeline.orchestration.metadata import add_run_metadata, write_metadata
 from regime_pipeline.orchestration.partitions import COMPUTE, DAILY, as_window, owed
 from regime_pipeline.orchestration.resources import Platform
 
@@ -29,6 +30,8 @@ REPLAY_TAG = "regime/replay"
 """Run tag: what is found is history; nothing is sent."""
 _BACKFILL_TAG = "dagster/backfill"
 
+_READ = events.columns_read()
+
 
 def suppress_reason(tags: Mapping[str, str]) -> str | None:
     """Why a run's events are not sent, or None when they are news."""
@@ -37,7 +40,10 @@ def suppress_reason(tags: Mapping[str, str]) -> str | None:
 
 @dg.asset(
     key=asset_key(TABLE.full_name),
-    ins=inputs(TABLE.full_name, events.LOOKBACK),
+    ins=inputs(
+        TABLE.full_name,
+        {n: reads(n, back, columns=tuple(_READ[n])) for n, back in events.LOOKBACK.items()},
+    ),
     required_resource_keys={"platform"},
     partitions_def=DAILY,
     backfill_policy=COMPUTE,
@@ -77,14 +83,16 @@ def market_events(context, **frames):  # type: ignore[no-untyped-def]
     kinds: dict[str, Any] = {
         str(k): int(v) for k, v in found["event_type"].value_counts().sort_index().items()
     }
-    return dg.MaterializeResult(
-        metadata={
+    add_run_metadata(
+        context,
+        {
             **write_metadata(TABLE, found, window, result),
             "events by type": dg.MetadataValue.json(kinds),
             "outbox rows": outbox.get("rows", 0),
             "sent": "no: " + reason if reason else "by the dispatch sensor",
-        }
+        },
     )
+    return dg.MaterializeResult()
 
 
 ASSETS = (market_events,)

@@ -12,6 +12,7 @@ from regime_pipeline.catalogue import table
 from regime_pipeline.legacy.migrate import TABLE, migrate
 from regime_pipeline.legacy.reader import LegacyFileError
 from regime_pipeline.orchestration.derived import IO_MANAGER, asset_key, common
+from regime_pipeline.orchestration.metadata import change_counts
 from regime_pipeline.orchestration.resources import Platform
 
 SHOWN_FILES = 200
@@ -50,9 +51,11 @@ def legacy_signals(context) -> dg.MaterializeResult:  # type: ignore[no-untyped-
     told = [f for f in done.files if f.outcome != "ok"][:SHOWN_FILES]
     metadata = {
         "dagster/row_count": len(done.frame),
-        "rows inserted": done.written.inserted,
-        "rows updated": done.written.updated,
-        "rows unchanged": done.written.unchanged,
+        **change_counts(
+            inserted=done.written.inserted,
+            updated=done.written.updated,
+            unchanged=done.written.unchanged,
+        ),
         "records refused": len(done.refused),
         **{f"files {name}": count for name, count in done.outcomes().items()},
     }

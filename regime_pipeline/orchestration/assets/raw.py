@@ -16,9 +16,9 @@ import dagster as dg
 import pandas as pd
 
 from regime_pipeline.catalogue import TABLES, Table
+from regime_pipeline.catalogue.datasets import BY_TABLE, DATASETS, MARKET_SYMBOL
 from regime_pipeline.coverage import store as coverage_store
 from regime_pipeline.coverage.asked import (
-    MARKET_WIDE,
     Demand,
     covered_days,
     demands,
@@ -29,15 +29,18 @@ from regime_pipeline.coverage.words import LACKING, MISSED, hours_lines
 from regime_pipeline.market.plausibility import no_findings
 from regime_pipeline.orchestration import drift, suspicion
 from regime_pipeline.orchestration.derived import IO_MANAGER, asset_key, common
-from regime_pipeline.orchestration.metadata import fetch_rows, sparkline
+from regime_pipeline.orchestration.metadata import (
+    add_run_metadata,
+    change_counts,
+    fetch_rows,
+    sparkline,
+)
 from regime_pipeline.orchestration.partitions import DAILY, FETCH, as_window
 from regime_pipeline.orchestration.resources import Platform, Progress, Scope
 from regime_pipeline.windows import DAY, HOUR, Window, floor_day
 
 CHECK = "sources_answered"
 HOURS_CHECK = "no_hour_missed"
-FROM_FILES = frozenset({"raw.legacy_signals"})
-"""Raw tables that are filled from a folder and never asked for (``assets.legacy``)."""
 PIECE_DAYS = 124
 """Days fetched before they are stored; a page of most providers is 20 to 60 days of hours."""
 SHOWN_FAILURES = 20
@@ -80,13 +83,15 @@ def raw_asset(item: Table) -> dg.AssetsDefinition:
     def fetch_raw(context):  # type: ignore[no-untyped-def]
         platform: Platform = context.resources.platform
         window = as_window(context.partition_time_window).clipped(platform.clock.now())
-        return fetched(context.run_id, platform, context.resources.scope, item, window)
+        result = fetched(context.run_id, platform, context.resources.scope, item, window)
+        add_run_metadata(context, result.metadata or {})
+        return dg.MaterializeResult(check_results=result.check_results)
 
     return fetch_raw
 
 
 def _plausibility_spec(item: Table) -> list[dg.AssetCheckSpec]:
-    if item.name not in suspicion.WATCHED:
+    if not DATASETS[item.name].is_watched:
         return []
     return [
         dg.AssetCheckSpec(
@@ -173,7 +178,7 @@ def fetched(
         fields = drift.new_fields(platform, pd.concat(replies, ignore_index=True))
         drift.tell(platform, item.name, fields)
     checks = []
-    if item.name in suspicion.WATCHED:
+    if DATASETS[item.name].is_watched:
         some = [f for f in strange if len(f)]
         findings = pd.concat(some, ignore_index=True) if some else no_findings()
         suspicion.tell(platform, item.name, findings)
@@ -275,7 +280,7 @@ def open_calls(platform: Platform, scope: Scope, item: Table, window: Window) ->
         covered |= {(source, symbol): days for (s, symbol), days in covered.items() if s == real}
     if ARCHIVE in serving:
         beyond = _not_in_archive(item, window, platform.clock.now())
-        for symbol in symbols if item.symbol_columns else (MARKET_WIDE,):
+        for symbol in symbols if item.symbol_columns else (MARKET_SYMBOL,):
             covered[ARCHIVE, symbol] = covered.get((ARCHIVE, symbol), set()) | beyond
     calls = demands(
         covered,
@@ -325,9 +330,7 @@ def _result(
     names = sorted(failed["source"].unique()) if len(failed) else []
     metadata: dict[str, Any] = {
         "window": f"{window.start:%Y-%m-%d %H:%M} .. {window.end:%Y-%m-%d %H:%M} UTC",
-        "rows inserted": counts["inserted"],
-        "rows updated": counts["updated"],
-        "rows unchanged": counts["unchanged"],
+        **change_counts(**{k: counts[k] for k in ("inserted", "updated", "unchanged")}),
         "rows refused (lower tier)": counts["refused_lower_tier"],
         "rows quarantined": quarantined,
         "requests": int(log["request_count"].fillna(0).sum()) if len(log) else 0,
@@ -411,6 +414,4 @@ def _told_off(log: pd.DataFrame) -> list[str]:
     return [f"{source} ({why})" for source, why in pairs.itertuples(index=False)]
 
 
-ASSETS = tuple(
-    raw_asset(t) for t in TABLES.values() if t.schema == "raw" and t.full_name not in FROM_FILES
-)
+ASSETS = tuple(raw_asset(TABLES[name]) for name in BY_TABLE)

@@ -22,11 +22,10 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, dbt_assets
 
-from regime_pipeline.orchestration import dbt_build
+from regime_pipeline.orchestration import dbt_build, dbt_profile
 from regime_pipeline.orchestration.instance import ROOT, venv_program
 from regime_pipeline.orchestration.metadata import OWNERS
 from regime_pipeline.orchestration.partitions import COMPUTE, DAILY, as_window, owed
-from regime_pipeline.reporting import dbt as reporting_dbt
 from regime_pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -122,7 +121,7 @@ class ReportingTranslator(DagsterDbtTranslator):
 
 def dbt_environment(platform: Platform, window: Window) -> dict[str, str]:
     """What the dbt profile and the models read: the database and the window."""
-    return reporting_dbt.environment(platform.database, window)
+    return dbt_profile.environment(platform.database, window)
 
 
 def reporting_assets() -> dg.AssetsDefinition:

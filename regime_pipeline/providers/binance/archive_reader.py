@@ -319,7 +319,7 @@ class _FolderShop(_Shop):
 
 
 def _shop(settings: Settings, client: HttpClient, clock: Clock) -> _Shop:
-    place = (settings.binance_archive_url or "").rstrip("/")
+    place = (settings.url_of(PROVIDER) or "").rstrip("/")
     if urlsplit(place).scheme in ("http", "https"):
         return _WebShop(client, clock, place.removesuffix("/data"))
     root = Path(place.removeprefix("file://")).expanduser()

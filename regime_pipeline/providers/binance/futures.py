@@ -14,13 +14,12 @@ import numpy as np
 import pandas as pd
 
 from regime_pipeline.providers.binance import market
-from regime_pipeline.providers.binance.spot import book_and_trades, read_klines
+from regime_pipeline.providers.binance.errors import ERRORS
+from regime_pipeline.providers.binance.spot import book_and_trades, parse_klines
 from regime_pipeline.providers.decode import (
-    ByColumns,
     Columns,
     Context,
     Parser,
-    Reading,
     document,
     objects_of,
     rows_of,
@@ -35,12 +34,6 @@ RETENTION = timedelta(days=30)
 SHARE_TOLERANCE = 0.01
 
 
-@ByColumns
-def parse_klines(body: bytes, ctx: Context) -> Reading:
-    """Klines of a perpetual; the same 12 fields as on spot."""
-    return read_klines(body, ctx, PROVIDER)
-
-
 def parse_funding_rate(body: bytes, ctx: Context) -> pd.DataFrame:
     """Settled funding prints.
 
@@ -51,7 +44,7 @@ def parse_funding_rate(body: bytes, ctx: Context) -> pd.DataFrame:
         ts, funding_rate (fraction per interval), mark_price, venue_symbol, reason.
     """
     columns = Columns.objects(
-        rows_of(document(body, PROVIDER)), ("symbol", "fundingTime", "fundingRate"), ("markPrice",)
+        rows_of(document(body, ERRORS)), ("symbol", "fundingTime", "fundingRate"), ("markPrice",)
     )
     mark = columns.number("markPrice", optional=True)
     return columns.frame(
@@ -72,7 +65,7 @@ def parse_funding_info(body: bytes, ctx: Context) -> pd.DataFrame:
         venue_symbol, interval_hours in force now, since (last update; null when not said), reason.
     """
     columns = Columns.objects(
-        rows_of(document(body, PROVIDER)), ("symbol", "fundingIntervalHours"), ("updateTime",)
+        rows_of(document(body, ERRORS)), ("symbol", "fundingIntervalHours"), ("updateTime",)
     )
     hours = columns.integer("fundingIntervalHours")
     columns.fail_where(hours <= 0, "fundingIntervalHours: not above zero")
@@ -88,7 +81,7 @@ def parse_funding_info(body: bytes, ctx: Context) -> pd.DataFrame:
 def parse_open_interest_hist(body: bytes, ctx: Context) -> pd.DataFrame:
     """Open interest by bucket, in coins and USDT."""
     columns = Columns.objects(
-        rows_of(document(body, PROVIDER)),
+        rows_of(document(body, ERRORS)),
         ("symbol", "sumOpenInterest", "sumOpenInterestValue", "timestamp"),
     )
     return columns.frame(
@@ -104,7 +97,7 @@ def parse_open_interest_hist(body: bytes, ctx: Context) -> pd.DataFrame:
 def _share_parser(metric: str) -> Parser:
     def parse(body: bytes, ctx: Context) -> pd.DataFrame:
         columns = Columns.objects(
-            rows_of(document(body, PROVIDER)),
+            rows_of(document(body, ERRORS)),
             ("symbol", "longAccount", "shortAccount", "timestamp"),
         )
         long, short = columns.number("longAccount"), columns.number("shortAccount")
@@ -133,7 +126,7 @@ parse_top_positions = _share_parser("top_trader_position_long_frac")
 
 def parse_taker_ratio(body: bytes, ctx: Context) -> pd.DataFrame:
     """Taker volumes by bucket in coins, two rows each; the reply does not name the symbol."""
-    columns = Columns.objects(rows_of(document(body, PROVIDER)), ("buyVol", "sellVol", "timestamp"))
+    columns = Columns.objects(rows_of(document(body, ERRORS)), ("buyVol", "sellVol", "timestamp"))
     base = columns.frame(
         {
             "ts": columns.time("timestamp", ctx),
@@ -161,7 +154,7 @@ def parse_premium_index(body: bytes, ctx: Context) -> pd.DataFrame:
     for delivery contracts, which have no funding. An object for one symbol, else a list.
     """
     columns = Columns.objects(
-        objects_of(document(body, PROVIDER)),
+        objects_of(document(body, ERRORS)),
         ("symbol", "markPrice", "indexPrice", "lastFundingRate", "nextFundingTime", "time"),
         ("estimatedSettlePrice", "interestRate"),
     )
@@ -184,7 +177,7 @@ def parse_premium_index(body: bytes, ctx: Context) -> pd.DataFrame:
 def parse_open_interest(body: bytes, ctx: Context) -> pd.DataFrame:
     """Open interest of this moment, in coins, one-sided."""
     columns = Columns.objects(
-        objects_of(document(body, PROVIDER)), ("symbol", "openInterest", "time")
+        objects_of(document(body, ERRORS)), ("symbol", "openInterest", "time")
     )
     return columns.frame(
         {
@@ -198,7 +191,7 @@ def parse_open_interest(body: bytes, ctx: Context) -> pd.DataFrame:
 def parse_basis(body: bytes, ctx: Context) -> pd.DataFrame:
     """Futures price against the index, by bucket; ``basis_frac`` is a fraction of the index."""
     columns = Columns.objects(
-        rows_of(document(body, PROVIDER)),
+        rows_of(document(body, ERRORS)),
         ("pair", "contractType", "timestamp", "futuresPrice", "indexPrice", "basis"),
         ("basisRate",),
     )
@@ -218,7 +211,7 @@ def parse_basis(body: bytes, ctx: Context) -> pd.DataFrame:
 def parse_taker_volume(body: bytes, ctx: Context) -> pd.DataFrame:
     """Taker volumes of coin-margined contracts by bucket: contracts, and coins as their value."""
     columns = Columns.objects(
-        rows_of(document(body, PROVIDER)),
+        rows_of(document(body, ERRORS)),
         ("pair", "contractType", "timestamp", "takerBuyVol", "takerSellVol"),
         ("takerBuyVolValue", "takerSellVolValue"),
     )
@@ -271,20 +264,20 @@ POSITIONING = tuple(
         ("takerlongshortRatio", parse_taker_ratio),
     )
 )
-DEPTH = _endpoint("fapi_v1_depth", "/fapi/v1/depth", market.depth(PROVIDER), 20)
-AGG_TRADES = _endpoint("fapi_v1_aggTrades", "/fapi/v1/aggTrades", market.agg_trades(PROVIDER), 20)
+DEPTH = _endpoint("fapi_v1_depth", "/fapi/v1/depth", market.depth, 20)
+AGG_TRADES = _endpoint("fapi_v1_aggTrades", "/fapi/v1/aggTrades", market.agg_trades, 20)
 PREMIUM_INDEX = _endpoint("fapi_v1_premiumIndex", "/fapi/v1/premiumIndex", parse_premium_index, 1)
 STATE = tuple(
     _endpoint(path.strip("/").replace("/", "_"), path, parse, weight)
     for path, parse, weight in (
-        ("/fapi/v1/trades", market.trades(PROVIDER), 5),
-        ("/fapi/v1/historicalTrades", market.trades(PROVIDER), 20),
+        ("/fapi/v1/trades", market.trades, 5),
+        ("/fapi/v1/historicalTrades", market.trades, 20),
         ("/fapi/v1/openInterest", parse_open_interest, 1),
         ("/fapi/v1/markPriceKlines", parse_reference_klines, 5),
         ("/fapi/v1/indexPriceKlines", parse_reference_klines, 5),
-        ("/fapi/v1/ticker/24hr", market.ticker(PROVIDER), 1),
-        ("/fapi/v1/time", market.server_time(PROVIDER), 1),
-        ("/fapi/v1/exchangeInfo", market.exchange_info(PROVIDER), 1),
+        ("/fapi/v1/ticker/24hr", market.ticker, 1),
+        ("/fapi/v1/time", market.server_time, 1),
+        ("/fapi/v1/exchangeInfo", market.exchange_info, 1),
         ("/futures/data/basis", parse_basis, 1),
         ("/futures/data/takerBuySellVol", parse_taker_volume, 1),
     )

@@ -16,12 +16,12 @@ from typing import cast
 import numpy as np
 import pandas as pd
 
+from regime_pipeline.providers.binance.errors import ERRORS
 from regime_pipeline.providers.books import snapshot
 from regime_pipeline.providers.decode import (
     MISSING,
     Columns,
     Context,
-    Parser,
     document,
     member,
     objects_of,
@@ -35,31 +35,19 @@ def _nothing(count: int) -> pd.Series:
     return pd.Series([None] * count, dtype="str")
 
 
-def depth(provider: str) -> Parser:
-    """The parser of a book."""
-
-    def parse(body: bytes, ctx: Context) -> pd.DataFrame:
-        loaded = document(body, provider)
-        bids, asks = member(loaded, "bids"), member(loaded, "asks")
-        whole = cast("dict[str, object]", loaded)
-        at = whole.get("T", whole.get("E", MISSING))
-        return snapshot(bids, asks, ctx, book_time=at)
-
-    parse.__doc__ = "A book as one row; ``book_ts`` is null on spot, which sends no time."
-    return parse
+def depth(body: bytes, ctx: Context) -> pd.DataFrame:
+    """A book as one row; ``book_ts`` is null on spot, which sends no time."""
+    loaded = document(body, ERRORS)
+    bids, asks = member(loaded, "bids"), member(loaded, "asks")
+    whole = cast("dict[str, object]", loaded)
+    at = whole.get("T", whole.get("E", MISSING))
+    return snapshot(bids, asks, ctx, book_time=at)
 
 
-def agg_trades(provider: str) -> Parser:
-    """The parser of aggregate trades: fills of one order at one price are one row."""
-
-    def parse(body: bytes, ctx: Context) -> pd.DataFrame:
-        columns = Columns.objects(
-            rows_of(document(body, provider)), ("a", "p", "q", "f", "l", "T", "m")
-        )
-        return aggregate_rows(columns, ctx, _nothing(columns.count))
-
-    parse.__doc__ = "Aggregate trades, with the number of fills behind each."
-    return parse
+def agg_trades(body: bytes, ctx: Context) -> pd.DataFrame:
+    """Aggregate trades, with the number of fills behind each."""
+    columns = Columns.objects(rows_of(document(body, ERRORS)), ("a", "p", "q", "f", "l", "T", "m"))
+    return aggregate_rows(columns, ctx, _nothing(columns.count))
 
 
 def aggregate_rows(columns: Columns, ctx: Context, venue_symbol: pd.Series) -> pd.DataFrame:
@@ -80,28 +68,23 @@ def aggregate_rows(columns: Columns, ctx: Context, venue_symbol: pd.Series) -> p
     )
 
 
-def trades(provider: str) -> Parser:
-    """The parser of single trades, recent or historical."""
-
-    def parse(body: bytes, ctx: Context) -> pd.DataFrame:
-        columns = Columns.objects(
-            rows_of(document(body, provider)),
-            ("id", "price", "qty", "quoteQty", "time", "isBuyerMaker"),
-        )
-        return trade_rows(
-            columns,
-            ctx,
-            time="time",
-            identity="id",
-            price="price",
-            size="qty",
-            quote="quoteQty",
-            taker_side=buyer_was_maker(columns.raw("isBuyerMaker")),
-            venue_symbol=_nothing(columns.count),
-        )
-
-    parse.__doc__ = "Single trades."
-    return parse
+def trades(body: bytes, ctx: Context) -> pd.DataFrame:
+    """Single trades."""
+    columns = Columns.objects(
+        rows_of(document(body, ERRORS)),
+        ("id", "price", "qty", "quoteQty", "time", "isBuyerMaker"),
+    )
+    return trade_rows(
+        columns,
+        ctx,
+        time="time",
+        identity="id",
+        price="price",
+        size="qty",
+        quote="quoteQty",
+        taker_side=buyer_was_maker(columns.raw("isBuyerMaker")),
+        venue_symbol=_nothing(columns.count),
+    )
 
 
 _TICKER = {
@@ -115,89 +98,67 @@ _TICKER = {
 }
 
 
-def ticker(provider: str) -> Parser:
-    """The parser of rolling 24 h figures; one object for one symbol, else a list."""
-
-    def parse(body: bytes, ctx: Context) -> pd.DataFrame:
-        columns = Columns.objects(
-            objects_of(document(body, provider)),
-            ("symbol", "closeTime", *_TICKER),
-            ("bidPrice", "askPrice", "count"),
-        )
-        return columns.frame(
-            {
-                "ts": columns.time("closeTime", ctx),
-                **{ours: columns.amount(theirs) for theirs, ours in _TICKER.items()},
-                "best_bid": columns.number("bidPrice", optional=True),
-                "best_ask": columns.number("askPrice", optional=True),
-                "trade_count": columns.integer("count", optional=True),
-                "venue_symbol": columns.label("symbol", longest=80),
-            }
-        )
-
-    parse.__doc__ = "Rolling 24 h figures at their end; not a bar."
-    return parse
+def ticker(body: bytes, ctx: Context) -> pd.DataFrame:
+    """Rolling 24 h figures at their end; not a bar."""
+    columns = Columns.objects(
+        objects_of(document(body, ERRORS)),
+        ("symbol", "closeTime", *_TICKER),
+        ("bidPrice", "askPrice", "count"),
+    )
+    return columns.frame(
+        {
+            "ts": columns.time("closeTime", ctx),
+            **{ours: columns.amount(theirs) for theirs, ours in _TICKER.items()},
+            "best_bid": columns.number("bidPrice", optional=True),
+            "best_ask": columns.number("askPrice", optional=True),
+            "trade_count": columns.integer("count", optional=True),
+            "venue_symbol": columns.label("symbol", longest=80),
+        }
+    )
 
 
-def average_price(provider: str) -> Parser:
-    """The parser of the average price over some minutes."""
-
-    def parse(body: bytes, ctx: Context) -> pd.DataFrame:
-        columns = Columns.objects(
-            [_object(document(body, provider))], ("mins", "price"), ("closeTime",)
-        )
-        return columns.frame(
-            {
-                "closed_at": columns.time("closeTime", ctx, optional=True),
-                "minutes": columns.integer("mins"),
-                "average_price": columns.price("price"),
-            }
-        )
-
-    parse.__doc__ = "Average price of the last minutes; older replies say no time."
-    return parse
+def average_price(body: bytes, ctx: Context) -> pd.DataFrame:
+    """Average price of the last minutes; older replies say no time."""
+    columns = Columns.objects([_object(document(body, ERRORS))], ("mins", "price"), ("closeTime",))
+    return columns.frame(
+        {
+            "closed_at": columns.time("closeTime", ctx, optional=True),
+            "minutes": columns.integer("mins"),
+            "average_price": columns.price("price"),
+        }
+    )
 
 
-def server_time(provider: str) -> Parser:
-    """The parser of the venue's clock."""
-
-    def parse(body: bytes, ctx: Context) -> pd.DataFrame:
-        columns = Columns.objects([_object(document(body, provider))], ("serverTime",))
-        return columns.frame({"ts": columns.time("serverTime", ctx)})
-
-    parse.__doc__ = "The venue's clock."
-    return parse
+def server_time(body: bytes, ctx: Context) -> pd.DataFrame:
+    """The venue's clock."""
+    columns = Columns.objects([_object(document(body, ERRORS))], ("serverTime",))
+    return columns.frame({"ts": columns.time("serverTime", ctx)})
 
 
-def exchange_info(provider: str) -> Parser:
-    """The parser of the instruments and their steps."""
-
-    def parse(body: bytes, ctx: Context) -> pd.DataFrame:  # noqa: ARG001 - rules carry no time
-        rows = rows_of(member(document(body, provider), "symbols"), what="symbols")
-        columns = Columns.objects(
-            rows, ("symbol", "status", "baseAsset", "quoteAsset"), ("filters", "contractType")
-        )
-        steps = [_steps(f) for f in columns.raw("filters")]
-        columns.put("tick", [s[0] for s in steps])
-        columns.put("lot", [s[1] for s in steps])
-        for name in ("symbol", "status", "baseAsset", "quoteAsset"):
-            for row, value in enumerate(columns.raw(name)):
-                if not isinstance(value, str) or not value:
-                    columns.fail(row, f"{name}: no text")
-        return columns.frame(
-            {
-                "venue_symbol": columns.text("symbol"),
-                "base": columns.text("baseAsset"),
-                "quote": columns.text("quoteAsset"),
-                "listing_status": columns.text("status"),
-                "contract_type": columns.text("contractType"),
-                "tick_size": columns.number("tick", optional=True),
-                "lot_size": columns.number("lot", optional=True),
-            }
-        )
-
-    parse.__doc__ = "Listed instruments with price and amount steps (null where no filter says so)."
-    return parse
+def exchange_info(body: bytes, ctx: Context) -> pd.DataFrame:  # noqa: ARG001 - rules carry no time
+    """Listed instruments with price and amount steps (null where no filter says so)."""
+    rows = rows_of(member(document(body, ERRORS), "symbols"), what="symbols")
+    columns = Columns.objects(
+        rows, ("symbol", "status", "baseAsset", "quoteAsset"), ("filters", "contractType")
+    )
+    steps = [_steps(f) for f in columns.raw("filters")]
+    columns.put("tick", [s[0] for s in steps])
+    columns.put("lot", [s[1] for s in steps])
+    for name in ("symbol", "status", "baseAsset", "quoteAsset"):
+        for row, value in enumerate(columns.raw(name)):
+            if not isinstance(value, str) or not value:
+                columns.fail(row, f"{name}: no text")
+    return columns.frame(
+        {
+            "venue_symbol": columns.text("symbol"),
+            "base": columns.text("baseAsset"),
+            "quote": columns.text("quoteAsset"),
+            "listing_status": columns.text("status"),
+            "contract_type": columns.text("contractType"),
+            "tick_size": columns.number("tick", optional=True),
+            "lot_size": columns.number("lot", optional=True),
+        }
+    )
 
 
 def _steps(filters: object) -> tuple[object, object]:

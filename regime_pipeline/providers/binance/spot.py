@@ -12,7 +12,16 @@ from dataclasses import replace
 import numpy as np
 
 from regime_pipeline.providers.binance import market
-from regime_pipeline.providers.decode import ByColumns, Columns, Context, Reading, document, rows_of
+from regime_pipeline.providers.binance.errors import ERRORS
+from regime_pipeline.providers.decode import (
+    ByColumns,
+    Columns,
+    Context,
+    Parser,
+    Reading,
+    document,
+    rows_of,
+)
 from regime_pipeline.providers.plan import TRADE_REACH, TRADE_STEP, Endpoint, Feed, Paging
 
 KLINE_FIELDS = (
@@ -31,13 +40,14 @@ KLINE_FIELDS = (
 )
 
 
-def read_klines(body: bytes, ctx: Context, provider: str) -> Reading:
+@ByColumns
+def parse_klines(body: bytes, ctx: Context) -> Reading:
     """Klines as candles: amounts in base coin and quote currency.
 
     Returns:
         ts, the columns of ``raw.candles``, ``close_time`` (exclusive end of the bar), reason.
     """
-    columns = Columns.arrays(rows_of(document(body, provider)), KLINE_FIELDS)
+    columns = Columns.arrays(rows_of(document(body, ERRORS)), KLINE_FIELDS)
     ts = columns.stamps("open_time", ctx)
     # the close of the running bar may lie a whole bar ahead, which is no error of the row
     # ends on its last millisecond, or microsecond where the reply is in those
@@ -58,24 +68,12 @@ def read_klines(body: bytes, ctx: Context, provider: str) -> Reading:
     )
 
 
-@ByColumns
-def parse_klines(body: bytes, ctx: Context) -> Reading:
-    """Klines of Binance spot."""
-    return read_klines(body, ctx, "binance")
-
-
-@ByColumns
-def parse_klines_us(body: bytes, ctx: Context) -> Reading:
-    """Klines of Binance.US."""
-    return read_klines(body, ctx, "binance_us")
-
-
 KLINES = Endpoint("binance", "api_v3_klines", "/api/v3/klines", parse_klines, weight=2)
-KLINES_US = Endpoint("binance_us", "api_v3_klines", "/api/v3/klines", parse_klines_us, weight=1)
+KLINES_US = Endpoint("binance_us", "api_v3_klines", "/api/v3/klines", parse_klines, weight=1)
 
 
 def _endpoints(provider: str, weights: dict[str, int]) -> dict[str, Endpoint]:
-    makers = {
+    parsers: dict[str, Parser] = {
         "depth": market.depth,
         "aggTrades": market.agg_trades,
         "trades": market.trades,
@@ -90,10 +88,10 @@ def _endpoints(provider: str, weights: dict[str, int]) -> dict[str, Endpoint]:
             provider,
             f"api_v3_{name}",
             f"/api/v3/{name.replace('_', '/')}",
-            make(provider),
+            parse,
             weights.get(name, 1),
         )
-        for name, make in makers.items()
+        for name, parse in parsers.items()
     }
 
 

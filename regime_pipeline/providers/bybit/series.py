@@ -24,6 +24,7 @@ import numpy as np
 import pandas as pd
 
 from regime_pipeline.providers.books import snapshot, text_or_none
+from regime_pipeline.providers.bybit.errors import ERRORS
 from regime_pipeline.providers.decode import (
     CURSOR,
     MISSING,
@@ -54,7 +55,7 @@ def _result(body: bytes) -> dict[str, object]:
     Raises:
         ProviderError: what the reply reports; a shape that is not v5's.
     """
-    loaded = document(body, PROVIDER)
+    loaded = document(body, ERRORS)
     if isinstance(loaded, dict) and "retCode" not in loaded and "ret_code" in loaded:
         raise ContractViolation("a reply of the retired v2 interface (ret_code)")
     code = member(loaded, "retCode")

@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from regime_pipeline.providers.books import level_rows, text_or_none
-from regime_pipeline.providers.bybit.series import PROVIDER, ticker_rows
+from regime_pipeline.providers.bybit.errors import ERRORS
+from regime_pipeline.providers.bybit.series import ticker_rows
 from regime_pipeline.providers.decode import (
     MISSING,
     Columns,
@@ -38,7 +39,7 @@ def _message(body: bytes, *topics: str) -> dict[str, object]:
         BadRequest: a subscription was refused.
         ContractViolation: another topic, or no data message.
     """
-    loaded = document(body, PROVIDER)
+    loaded = document(body, ERRORS)
     if isinstance(loaded, dict) and loaded.get("success") is False:
         raise BadRequest(f"the stream refuses: {str(loaded.get('ret_msg', ''))[:200]}")
     topic = member(loaded, "topic")
@@ -166,7 +167,7 @@ def parse_ticker(body: bytes, ctx: Context) -> pd.DataFrame:
 
 def parse_control(body: bytes, ctx: Context) -> pd.DataFrame:  # noqa: ARG001 - no time in it
     """An answer to a subscription or a ping: one row; a refusal is a typed error."""
-    loaded = document(body, PROVIDER)
+    loaded = document(body, ERRORS)
     if not isinstance(loaded, dict) or not isinstance(loaded.get("op"), str):
         raise ContractViolation("the message is no answer to an operation")
     if loaded.get("success") is False:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pandas as pd
 
+from regime_pipeline.providers.coinglass.errors import ERRORS
 from regime_pipeline.providers.decode import (
     CURSOR,
     Columns,
@@ -44,7 +45,7 @@ def data_of(body: bytes) -> object:
     Raises:
         ProviderError: the envelope says error, or the reply is none of this provider's.
     """
-    return member(document(body, PROVIDER), "data")
+    return member(document(body, ERRORS), "data")
 
 
 def rows(body: bytes) -> list[object]:
@@ -400,7 +401,7 @@ def parse_liquidation_orders(body: bytes, ctx: Context) -> pd.DataFrame:
 
 def parse_pushed_orders(body: bytes, ctx: Context) -> pd.DataFrame:
     """A message of the push channel ``liquidationOrders``; its side code as with the orders."""
-    loaded = document(body, PROVIDER)
+    loaded = document(body, ERRORS)
     names = {"exName": "exchange", "baseAsset": "coin", "volUsd": "usd_value"}
     return _orders(rows_of(member(loaded, "data"), what="data"), names, ctx)
 

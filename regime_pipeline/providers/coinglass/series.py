@@ -21,7 +21,6 @@ from regime_pipeline.providers.symbols import VenueSymbol
 from regime_pipeline.windows import HOUR
 
 PROVIDER = "coinglass"
-KEY_HEADER = "CG-API-KEY"
 EXCHANGES = MappingProxyType({"binance": "Binance", "okx": "OKX"})
 """Venues by the name this provider gives them, case as it wants it."""
 AGGREGATE = "aggregate"

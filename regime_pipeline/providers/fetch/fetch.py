@@ -21,7 +21,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import reduce
 from queue import SimpleQueue
-from types import MappingProxyType
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -29,6 +28,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from regime_pipeline.catalogue.datasets import (
+    DATASETS,
+    HOURLY_GRID,
+    MARKET_SYMBOL,
+    Dataset,
+    Form,
+)
 from regime_pipeline.catalogue.frames import DTYPES, empty, is_in_order, key_order, split
 from regime_pipeline.catalogue.registry import FIELDS, table
 from regime_pipeline.providers.binance.archive_reader import Harvest, collect
@@ -44,15 +50,14 @@ from regime_pipeline.providers.errors import (
     UnknownSymbol,
 )
 from regime_pipeline.providers.http import MAX_WAIT_S, HttpClient, Reply
-from regime_pipeline.providers.plan import FORWARD_ONLY, Feed, PageSpan, segments, walk
+from regime_pipeline.providers.plan import Feed, PageSpan, segments, walk
 from regime_pipeline.providers.registry import (
     ARCHIVE,
-    OPTIONAL,
     SOURCES,
-    Source,
     is_left_out,
     sources_of,
 )
+from regime_pipeline.providers.source import Source
 from regime_pipeline.providers.symbols import VenueSymbol, names_over, to_venue
 from regime_pipeline.providers.symbols import split as split_symbol
 from regime_pipeline.providers.trades import hourly, whole_hours
@@ -65,7 +70,6 @@ TIMEFRAME = "1h"
 INTERVAL = HOUR
 WALL_MARGIN = timedelta(minutes=10)
 OBSERVED_WITHIN = timedelta(hours=2)
-MINUTE = timedelta(minutes=1)
 INTERVALS = "intervals"
 CONTRACTS = "contracts"
 NO_SERIES = (INTERVALS, CONTRACTS)
@@ -74,47 +78,12 @@ LIVE_WITHIN = timedelta(minutes=5)
 """A window that ends no longer ago than this reaches the present."""
 WIDEST_BAND_BPS = 50
 
-LAGS: Mapping[str, timedelta] = MappingProxyType(
-    {
-        "candles": INTERVAL,
-        "funding_rates": timedelta(0),
-        "funding_predictions": timedelta(0),
-        "open_interest": INTERVAL + timedelta(minutes=5),
-        "positioning": INTERVAL + timedelta(minutes=5),
-        "liquidations": INTERVAL + timedelta(minutes=5),
-        "fear_greed": HOUR,
-        "order_book": timedelta(0),
-        "trade_flow": INTERVAL,
-        "liquidation_events": timedelta(0),
-        "sentiment": timedelta(minutes=5),
-        "whale_transfers": timedelta(minutes=10),
-        "reference_prices": INTERVAL + timedelta(minutes=5),
-        "coin_markets": timedelta(0),
-        "dashboard_signals": timedelta(minutes=5),
-    }
-)
-"""Declared time from a row's ts to when it can be known: the bucket plus the provider's delay."""
-
 ARCHIVE_TIER = 3
-
-BUCKETED = frozenset(
-    {
-        "candles",
-        "open_interest",
-        "positioning",
-        "liquidations",
-        "trade_flow",
-        "reference_prices",
-    }
-)
-"""Datasets whose rows are buckets of :data:`INTERVAL`; the others are instants."""
 
 PRICES = (
     "open", "high", "low", "close", "mark_price", "best_bid", "best_ask", "mid", "microprice", "price",
 )  # fmt: skip
 COINS = ("volume_base", "taker_buy_base", "taker_sell_base", "open_interest_base", "quantity_base")
-MARKET_SYMBOL = "*"
-"""Symbol of a row about the whole market in a dataset whose rows have symbols."""
 NEWEST_ONLY = "the provider tells the newest only; this was not recorded"
 
 Progress = Callable[[str, int, int], None]
@@ -209,7 +178,7 @@ def effective_source(settings: Settings, source: Source) -> Source:
     """The source that really answers: Binance's address may be set to Binance.US."""
     host = urlsplit(base_url(settings, source)).hostname or ""
     if source.name == "binance" and host.endswith("binance.us"):
-        return replace(SOURCES["binance_us"], url_setting=source.url_setting)
+        return SOURCES["binance_us"].at_address_of(source)
     return source
 
 
@@ -238,7 +207,7 @@ def chosen_sources(
         for s in settings.sources
         if s in serving and (sources is None or s in sources) and not is_left_out(settings, s)
     ]
-    if not wanted and dataset in OPTIONAL and sources is None:
+    if not wanted and DATASETS[dataset].is_optional and sources is None:
         return ()
     if not wanted:
         asked = "configured" if sources is None else "asked for and configured"
@@ -265,8 +234,9 @@ def _streams(
         if reach.is_empty:
             continue
         replay = settings.origin == "tape"  # its end is no present: chunks would differ
-        idle = idle or (replay and dataset in FORWARD_ONLY and feed.part != CONTRACTS)
-        note = FORWARD_ONLY[dataset] if idle else None
+        gone = DATASETS[dataset].forward_only
+        idle = idle or (replay and gone is not None and feed.part != CONTRACTS)
+        note = gone if idle else None
         if feed.reach is not None:
             # nothing left means the feed has nothing about the window: said once, never asked
             begin = reach.end if replay else _last_hour(now) + HOUR - feed.reach
@@ -296,7 +266,8 @@ def _reach(feed: Feed, window: Window, now: datetime) -> tuple[Window, bool]:
     request is made, and the log says why.
     """
     reach = Window(window.start, max(window.start, min(window.end, now)))
-    if feed.dataset in FORWARD_ONLY:
+    item = DATASETS[feed.dataset]
+    if item.forward_only is not None:
         if feed.part == CONTRACTS:
             return reach, False  # asked only beside a feed that needs it
         if feed.live_only:
@@ -304,7 +275,7 @@ def _reach(feed: Feed, window: Window, now: datetime) -> tuple[Window, bool]:
         near = Window(
             max(reach.start, min(reach.end, now - (feed.newest or timedelta(0)))), reach.end
         )
-        if feed.dataset == "trade_flow":  # parts of hours would be asked for in vain
+        if item.form is Form.SUMMED:  # parts of hours would be asked for in vain
             start = _ceil_hour(near.start)
             near = Window(start, max(start, floor_hour(near.end)))
         return (reach, True) if near.is_empty else (near, False)
@@ -452,6 +423,7 @@ class _SourceRun:
             {**params, **self._key_params},
             parse=parse,
             headers=self._headers,
+            errors=self.source.errors,
             weight=feed.endpoint.weight,
             stop=self.halted.is_set,
             deadline_s=self._deadline,
@@ -582,6 +554,15 @@ class _Stamping:
     live_clock: bool
     symbols: tuple[str, ...] = ()
 
+    @property
+    def item(self) -> Dataset:
+        """What the dataset is."""
+        return DATASETS[self.dataset]
+
+    def length(self, feed: Feed) -> timedelta:
+        """Length of the bucket that a row of a feed is; zero for an instant."""
+        return INTERVAL if self.item.is_bucketed or feed.bucketed else timedelta(0)
+
 
 def _alike(streams: Sequence[_Stream]) -> list[tuple[int, ...]]:
     """Numbers of the streams in groups whose rows are made alike, in one go.
@@ -595,7 +576,8 @@ def _alike(streams: Sequence[_Stream]) -> list[tuple[int, ...]]:
         feed = stream.feed
         if feed.part in NO_SERIES or not stream.gave_rows:
             continue
-        alone = number if feed.shape is not None or feed.dataset == "trade_flow" else None
+        summed = DATASETS[feed.dataset].form is Form.SUMMED
+        alone = number if feed.shape is not None or summed else None
         key = (stream.source.name, id(feed), stream.venue, stream.from_archive, alone)
         groups[(*key, stream.symbol is None)].append(number)
     return [tuple(numbers) for numbers in groups.values()]
@@ -650,7 +632,7 @@ def _rows(
         frame = one.feed.shape(frame).assign(stream=next(iter(batch.streams)))
     if one.feed.by_coin:
         frame = _of_wanted_coins(frame, common)
-    if common.dataset == "funding_rates":
+    if common.item.grid is not None and common.item.grid.rounded:
         frame["ts"] = frame["ts"].dt.round("min")
     if one.feed.in_contracts:
         named = one.symbol is not None
@@ -694,13 +676,14 @@ def _one_coin_each(frame: pd.DataFrame, batch: _Batch) -> None:
 
 def _in_form(frame: pd.DataFrame, batch: _Batch, common: _Stamping) -> pd.DataFrame:
     """The rows that the dataset is made of, those in scope: samples, sums or single events."""
-    if common.dataset == "order_book":
+    form = common.item.form
+    if form is Form.SAMPLED:
         return _sampled(frame, batch)
-    if common.dataset == "trade_flow":
+    if form is Form.SUMMED:
         ((number, stream),) = batch.streams.items()
         frame = _summed(frame, stream, common).assign(stream=number)
     frame = _in_scope(frame, batch.one.feed, common)
-    return _identified(frame) if common.dataset == "liquidation_events" else frame
+    return _identified(frame) if form is Form.DIGESTED else frame
 
 
 def _to_coins(frame: pd.DataFrame, sizes: pd.Series) -> None:
@@ -798,7 +781,7 @@ def _of_wanted_coins(frame: pd.DataFrame, common: _Stamping) -> pd.DataFrame:
 def _in_scope(frame: pd.DataFrame, feed: Feed, common: _Stamping) -> pd.DataFrame:
     """Without rows outside the window, and without buckets that still run."""
     ts = frame["ts"]
-    length = INTERVAL if common.dataset in BUCKETED or feed.bucketed else timedelta(0)
+    length = common.length(feed)
     outside = (ts < common.window.start) | (ts >= common.window.end)
     # what has closed is for the provider's clock to say: ours may be ahead of it
     now = frame.get("server_at", common.now)
@@ -814,13 +797,10 @@ def _in_scope(frame: pd.DataFrame, feed: Feed, common: _Stamping) -> pd.DataFram
 def _judge_rows(frame: pd.DataFrame, batch: _Batch, common: _Stamping) -> None:
     """Adds reasons for rows off the grid, of another instrument or of another bar length."""
     ts = frame["ts"]
-    if common.dataset in BUCKETED or batch.one.feed.bucketed:
-        _blame(frame, (ts.dt.floor("1h") != ts) & ts.notna(), "ts: not on the hourly grid")
-    elif common.dataset == "funding_rates":
-        off = (ts - ts.dt.round("1h")).abs()
-        _blame(frame, off > MINUTE, "ts: more than a minute off a full hour")
-    elif common.dataset == "fear_greed":
-        _blame(frame, (ts.dt.floor("1D") != ts) & ts.notna(), "ts: not a UTC midnight")
+    grid = HOURLY_GRID if batch.one.feed.bucketed else common.item.grid
+    if grid is not None:
+        off = (ts - ts.dt.round(pd.Timedelta(grid.step))).abs()
+        _blame(frame, off > grid.tolerance, grid.reason)
     _blame_other_symbols(frame, batch)
     if "close_time" in frame:
         length = frame["close_time"] - ts
@@ -846,52 +826,33 @@ def _blame(frame: pd.DataFrame, mask: pd.Series, why: str | pd.Series) -> None:
         frame.loc[bad, "reason"] = (old + "; " + new).where(old.notna(), new)
 
 
-RELAYED = frozenset({"candles", "positioning"})
-"""Datasets that an aggregator only relays from the venue, which tells them itself."""
-BY_VENUE = frozenset(
-    {
-        "candles",
-        "funding_rates",
-        "funding_predictions",
-        "open_interest",
-        "positioning",
-        "liquidations",
-    }
-)
-
-
-def _primary_source(stream: _Stream, common: _Stamping) -> str:
-    """The provider that is the primary one of a dataset without venues."""
-    if common.dataset == "sentiment":
-        return common.settings.sentiment_source_by_kind.get(stream.feed.kind, "")
-    return {
-        "fear_greed": "alternative_me",
-        "whale_transfers": common.settings.whale_source,
-        "coin_markets": "coinglass",
-    }.get(common.dataset, stream.source.name)
+def _primary_source(stream: _Stream, common: _Stamping) -> str | None:
+    """The provider whose rows are the primary ones; None where every provider's are."""
+    item = common.item
+    if not item.primary_settings:
+        return item.primary
+    named = getattr(common.settings, item.primary_settings[0])
+    if isinstance(named, Mapping):
+        return str(named.get(stream.feed.kind, ""))
+    return str(named)
 
 
 def _tier(stream: _Stream, common: _Stamping) -> int:
     """1 for the series that the settings make the primary one, 3 from the archive, else 2."""
     if stream.from_archive:
         return ARCHIVE_TIER
-    settings, symbol, source, venue = (
-        common.settings,
-        stream.canonical or "",
-        stream.source.name,
-        stream.venue,
-    )
-    if stream.source.relays and common.dataset in RELAYED:
+    item = common.item
+    if stream.source.relays and item.is_relayed:
         return 2
-    if common.dataset not in BY_VENUE:
-        return 1 if source == _primary_source(stream, common) else 2
-    if common.dataset == "liquidations":
-        primary = (settings.liquidation_source, settings.liquidation_venue)
-        return 1 if (source, venue) == primary else 2
-    home = _home(settings, stream.feed.market, symbol)
-    if common.dataset == "open_interest" and source != settings.open_interest_source:
+    if _primary_source(stream, common) not in (None, stream.source.name):
         return 2
-    return 1 if venue == home else 2
+    if not item.by_venue:
+        return 1
+    settings = common.settings
+    if item.primary_venue_setting is not None:
+        return 1 if stream.venue == getattr(settings, item.primary_venue_setting) else 2
+    home = _home(settings, stream.feed.market, stream.canonical or "")
+    return 1 if stream.venue == home else 2
 
 
 def _stamp(frame: pd.DataFrame, batch: _Batch, common: _Stamping) -> None:
@@ -900,9 +861,9 @@ def _stamp(frame: pd.DataFrame, batch: _Batch, common: _Stamping) -> None:
     What was seen live was known when it was seen, and no bucket before its end.
     """
     one = batch.one
-    length = INTERVAL if common.dataset in BUCKETED or one.feed.bucketed else timedelta(0)
+    length = common.length(one.feed)
     end = frame["ts"] + length
-    known = frame["ts"] + LAGS[common.dataset] + (INTERVAL if one.feed.bucketed else timedelta(0))
+    known = frame["ts"] + common.item.lag + (INTERVAL if one.feed.bucketed else timedelta(0))
     if one.feed.snapshot:
         known = frame["seen_at"]
     seen = pd.Series(False, index=frame.index)
@@ -920,7 +881,7 @@ def _stamp(frame: pd.DataFrame, batch: _Batch, common: _Stamping) -> None:
     if not one.feed.by_coin:
         frame["symbol"] = batch.per_row(frame, lambda s: s.canonical or MARKET_SYMBOL).astype("str")
     frame["timeframe"] = TIMEFRAME
-    if common.dataset == "sentiment":
+    if common.item.by_kind:
         frame["sentiment_kind"] = one.feed.kind
         frame["sentiment_scope"] = "market" if one.symbol is None else "symbol"
 

@@ -1,7 +1,7 @@
-"""Rate limits of the providers as data, and the arithmetic of one budget. Pure: no clock, no storage.
+"""Rate limits as data, and the arithmetic of one budget. Pure: no clock, no storage.
 
-Belongs here: what each provider grants, which headers tell what is used, how much of a window is
-left. Does not belong here: where the count lives (``gate``).
+Belongs here: the words for what a provider grants, which headers report what is used, how much of a
+window is left. Does not belong here: the limits of one provider (its source), where the count lives.
 
 Only :data:`SHARE` of a limit is ever used, because other programs behind the same address use it too.
 Limits that count over a few seconds do so over sliding windows; they are cut into slices, small
@@ -14,7 +14,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from types import MappingProxyType
 
 SHARE = 0.8
 """The part of a limit that is used at most."""
@@ -64,76 +63,31 @@ class Budget:
         return weight if self.weighted else 1
 
 
-def _okx(limit: int, *paths: str) -> Budget:
-    return Budget(paths[0], limit, 2.0, paths=paths, slices=4)
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """What a provider grants.
+
+    Attributes:
+        budgets: its limits.
+        is_exclusive: the limits do not add up: the longest fitting path counts, alone and per path.
+    """
+
+    budgets: tuple[Budget, ...]
+    is_exclusive: bool = False
+
+    def of(self, path: str) -> tuple[Budget, ...]:
+        """The budgets that a request to ``path`` takes from; ``*`` becomes the path."""
+        fitting = [
+            b for b in self.budgets if not b.paths or any(path.startswith(p) for p in b.paths)
+        ]
+        if self.is_exclusive:
+            best = max(fitting, key=lambda b: max((len(p) for p in b.paths), default=0))
+            return (replace(best, scope=path),)
+        return tuple(replace(b, scope=path) if b.scope == "*" else b for b in fitting)
 
 
-_OKX_MARKET, _OKX_PUBLIC = "/api/v5/market", "/api/v5/public"
-_OKX_RATIOS = "/api/v5/rubik/stat/contracts"
-_WEIGHT = "x-mbx-used-weight-1m"
-
-BUDGETS: Mapping[str, tuple[Budget, ...]] = MappingProxyType(
-    {
-        "binance": (Budget("weight", 6000, 60.0, weighted=True, used_header=_WEIGHT),),
-        "binance_us": (
-            Budget("weight", 1200, 60.0, weighted=True, used_header=_WEIGHT),
-            Budget("requests", 6100, 300.0),
-        ),
-        "binance_futures": (
-            Budget("futures_data", 1000, 300.0, paths=("/futures/data/",)),
-            Budget("funding", 500, 300.0, paths=("/fapi/v1/fundingRate", "/fapi/v1/fundingInfo")),
-            Budget("weight", 2400, 60.0, paths=("/fapi/",), weighted=True, used_header=_WEIGHT),
-        ),
-        "bybit": (
-            Budget("address", 600, 5.0, slices=4),
-            Budget("*", 120, 1.0, left_header="x-bapi-limit-status", limit_header="x-bapi-limit"),
-        ),
-        "okx": (
-            _okx(40, f"{_OKX_MARKET}/candles"),
-            _okx(20, f"{_OKX_MARKET}/history-candles"),
-            _okx(40, f"{_OKX_MARKET}/books"),
-            _okx(100, f"{_OKX_MARKET}/trades"),
-            _okx(20, f"{_OKX_MARKET}/history-trades"),
-            _okx(10, f"{_OKX_PUBLIC}/funding-rate-history"),
-            _okx(10, f"{_OKX_PUBLIC}/funding-rate"),
-            _okx(20, f"{_OKX_PUBLIC}/open-interest"),
-            _okx(10, f"{_OKX_RATIOS}/open-interest-history"),
-            _okx(5, "/api/v5/rubik/"),
-            Budget("*", 10, 2.0, slices=4),
-        ),
-        "coinglass": (
-            Budget(
-                "requests",
-                30,
-                60.0,
-                keyed=True,
-                used_header="api-key-use-limit",
-                limit_header="api-key-max-limit",
-            ),
-        ),
-        "coinapi": (Budget("requests", 100, 60.0, keyed=True),),
-        "lunarcrush": (Budget("requests", 10, 60.0, keyed=True),),
-        "whale_alert": (Budget("requests", 10, 60.0, keyed=True),),
-        "alternative_me": (Budget("requests", 60, 60.0),),
-    }
-)
-"""Limits by provider. Within a provider the venues count each path once: see :func:`budgets_of`."""
-
-UNKNOWN = (Budget("requests", 60, 60.0),)
+UNKNOWN = Rates((Budget("requests", 60, 60.0),))
 """For a provider that says nothing: one request a second."""
-
-EXCLUSIVE = frozenset({"okx"})
-"""Providers whose limits do not add up: the longest fitting path counts, alone and per path."""
-
-
-def budgets_of(provider: str, path: str) -> tuple[Budget, ...]:
-    """The budgets that a request to ``path`` takes from."""
-    known = BUDGETS.get(provider, UNKNOWN)
-    fitting = [b for b in known if not b.paths or any(path.startswith(p) for p in b.paths)]
-    if provider in EXCLUSIVE:
-        best = max(fitting, key=lambda b: max((len(p) for p in b.paths), default=0))
-        return (replace(best, scope=path),)
-    return tuple(replace(b, scope=path) if b.scope == "*" else b for b in fitting)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,10 +37,11 @@ from regime_pipeline.providers.limits import breaker as rules
 from regime_pipeline.providers.limits.breaker import Breaker, Policy, State, Verdict
 from regime_pipeline.providers.limits.budgets import (
     BATCH,
+    UNKNOWN,
     Budget,
     Grant,
+    Rates,
     Usage,
-    budgets_of,
     read_headers,
     seen,
     take,
@@ -623,7 +624,7 @@ class HostGate:
 
     def _spend(self, call: Call, ticket: _Ticket) -> None:
         """Takes what a request costs from every budget it counts in, waiting for a new window."""
-        budgets = budgets_of(call.provider, call.path)
+        budgets = _rates(call.provider).of(call.path)
         ends = time.monotonic() + self.policy.wait_s
         while True:
             with self._lane(call):
@@ -682,7 +683,7 @@ class HostGate:
 
     def _learn(self, call: Call, ticket: _Ticket, headers: Mapping[str, str]) -> None:
         """Takes over what the provider counted, where it is more than we did."""
-        for budget in budgets_of(call.provider, call.path):
+        for budget in _rates(call.provider).of(call.path):
             used, limit = read_headers(budget, headers)
             window = ticket.windows.get(budget.scope)
             if window is None or (used is None and limit is None):
@@ -729,6 +730,11 @@ class HostGate:
         return work(self._alone)
 
 
+def _rates(provider: str) -> Rates:
+    source = SOURCES.get(provider)
+    return source.rates if source else UNKNOWN
+
+
 def key_fingerprints(settings: Settings) -> dict[str, str]:
     """Fingerprint of the configured key per source, for those that have one."""
     keyed = {s.name: s.key_setting for s in SOURCES.values() if s.key_setting is not None}
@@ -741,7 +747,7 @@ _THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 
 def gate_for(settings: Settings, store: Store | None = None) -> HostGate:
     """The gate that the settings ask for; a simulator is not waited for, whatever it fills."""
-    hosts = (urlsplit(u).hostname for u in (settings.binance_api_url, settings.okx_api_url))
+    hosts = (urlsplit(settings.url_of(n) or "").hostname for n in ("binance", "okx"))
     simulated = settings.origin != "live" or all(h in _THIS_MACHINE for h in hosts)
     return HostGate(
         store,

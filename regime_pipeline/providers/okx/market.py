@@ -27,6 +27,7 @@ from regime_pipeline.providers.decode import (
     rows_of,
 )
 from regime_pipeline.providers.errors import ContractViolation
+from regime_pipeline.providers.okx.errors import ERRORS
 from regime_pipeline.providers.trades import forced_rows, side_words, trade_rows
 
 PROVIDER = "okx"
@@ -38,7 +39,7 @@ def data_of(body: bytes) -> list[object]:
     Raises:
         ProviderError: what the reply reports; a shape that is not v5's.
     """
-    return rows_of(member(document(body, PROVIDER), "data"), what="data")
+    return rows_of(member(document(body, ERRORS), "data"), what="data")
 
 
 def in_contracts(instrument: object) -> bool:
@@ -288,7 +289,7 @@ def _by_expiry(body: bytes, ctx: Context) -> pd.DataFrame:
 
 def parse_support_coin(body: bytes, ctx: Context) -> pd.DataFrame:  # noqa: ARG001 - no time in it
     """Coins that the statistics cover, one row per kind and coin."""
-    data = member(document(body, PROVIDER), "data")
+    data = member(document(body, ERRORS), "data")
     kinds, coins = [], []
     for kind in ("contract", "option", "spot"):
         for coin in rows_of(member(data, kind), what=kind):

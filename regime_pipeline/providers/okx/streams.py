@@ -26,8 +26,8 @@ from regime_pipeline.providers.decode import (
     rows_of,
 )
 from regime_pipeline.providers.errors import BadRequest, ContractViolation
+from regime_pipeline.providers.okx.errors import ERRORS
 from regime_pipeline.providers.okx.market import (
-    PROVIDER,
     closed_rows,
     in_contracts,
     rate_rows,
@@ -44,7 +44,7 @@ def _message(body: bytes, channel: str) -> tuple[dict[str, object], str | None, 
         BadRequest: an operation was refused.
         ContractViolation: another channel, or no data message.
     """
-    loaded = document(body, PROVIDER)
+    loaded = document(body, ERRORS)
     if isinstance(loaded, dict) and loaded.get("event") == "error":
         raise BadRequest(f"the stream refuses: {str(loaded.get('msg', ''))[:200]}")
     said = member(member(loaded, "arg"), "channel")
@@ -105,7 +105,7 @@ def parse_tickers(body: bytes, ctx: Context) -> pd.DataFrame:
 
 def parse_event(body: bytes, ctx: Context) -> pd.DataFrame:  # noqa: ARG001 - no time in it
     """An answer to an operation: one row; a refusal is a typed error."""
-    loaded = document(body, PROVIDER)
+    loaded = document(body, ERRORS)
     event = member(loaded, "event")
     if event == "error":
         said = cast("dict[str, object]", loaded).get("msg", "")

@@ -1,4 +1,4 @@
-"""Legacy signal files: what is read, repaired behind the gate, refused; FAULTS 86 to 88."""
+"""Legacy signal files: what is read, repaired behind the gate, refused."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from regime_pipeline.legacy.reader import (
 )
 from regime_pipeline.net import files
 from regime_pipeline.net.files import UnreadableFileError, read_stable
-from regime_pipeline.simulator.legacy_samples import Sample, samples
 from regime_pipeline.windows import utc
+from regime_pipeline_tests.legacy.samples import Sample, samples
 
 NOW = utc("2024-06-01")
 SYMBOLS = ("BTC/USDT", "ETH/USDT", "SOL/USDT")
@@ -38,7 +38,7 @@ def signal(**more: object) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("sample", samples(7) + samples(8), ids=lambda s: s.name)
-def test_fault_86_87_every_sample_comes_to_what_its_maker_says(sample: Sample) -> None:
+def test_87_every_sample_comes_to_what_its_maker_says(sample: Sample) -> None:
     got = parse_legacy(sample.body, name=sample.name, now=NOW, symbols=SYMBOLS)
     assert (got.outcome, len(got.rows)) == (sample.outcome, sample.rows), got.reason
     assert (got.reason is None) == (got.outcome == "ok")
@@ -91,7 +91,7 @@ def test_what_a_file_does_not_say_is_null_and_no_default() -> None:
         assert row[name] != row[name] or row[name] is None
 
 
-def test_fault_86_of_a_cut_list_no_record_is_kept_that_nothing_follows() -> None:
+def test_of_a_cut_list_no_record_is_kept_that_nothing_follows() -> None:
     whole = json.dumps([signal(timestamp=f"2024-02-0{d}") for d in (1, 2, 3)]).encode()
     second_ends = whole.index(b"}", whole.index(b"}") + 1) + 1
     for end in range(second_ends, len(whole)):
@@ -104,7 +104,7 @@ def test_fault_86_of_a_cut_list_no_record_is_kept_that_nothing_follows() -> None
 
 @given(st.data())
 @settings(max_examples=80, deadline=None)
-def test_fault_86_no_cut_of_any_sample_invents_or_alters_a_row(data: st.DataObject) -> None:
+def test_no_cut_of_any_sample_invents_or_alters_a_row(data: st.DataObject) -> None:
     sample = data.draw(st.sampled_from(_SOUND))
     end = data.draw(st.integers(0, len(sample.body)))
     whole = parse_legacy(sample.body, name=sample.name, now=NOW).rows
@@ -166,9 +166,7 @@ def test_any_json_gives_rows_in_range_or_reasons(content: object) -> None:
         ({"price": 0}, "not positive"),
     ],
 )
-def test_fault_87_a_poisoned_record_is_refused_with_its_reason(
-    change: dict[str, object], why: str
-) -> None:
+def test_a_poisoned_record_is_refused_with_its_reason(change: dict[str, object], why: str) -> None:
     got = parsed(signal(**change))
     assert got.rows.empty
     assert got.outcome == "quarantined"
@@ -177,7 +175,7 @@ def test_fault_87_a_poisoned_record_is_refused_with_its_reason(
     assert refused["record"]
 
 
-def test_fault_87_a_bad_record_never_sinks_its_neighbours() -> None:
+def test_a_bad_record_never_sinks_its_neighbours() -> None:
     got = parsed([signal(), signal(momentum=101), signal(timestamp="2024-02-05")])
     assert (got.outcome, len(got.rows), len(got.refused)) == ("partial", 2, 1)
 
@@ -195,14 +193,14 @@ def test_deep_nesting_is_refused_and_not_followed() -> None:
     assert parsed(b"[" * 20 + json.dumps(signal()).encode() + b"]" * 20).outcome == "quarantined"
 
 
-# --- FAULTS 88: what may be opened ----------------------------------------------------------------
+# --- what may be opened -----------------------------------------------------------------------------
 
 
 def _reasons(folder: Path) -> dict[str, str | None]:
     return {str(p.relative_to(folder)): why for p, why in legacy_paths(folder)}
 
 
-def test_fault_88_only_regular_files_of_the_folder_are_read(tmp_path: Path) -> None:
+def test_only_regular_files_of_the_folder_are_read(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "secret.json").write_text(json.dumps(signal()))
@@ -237,7 +235,7 @@ def test_fault_88_only_regular_files_of_the_folder_are_read(tmp_path: Path) -> N
     ],
     ids=["pipe", "link", "folder", "gone"],
 )
-def test_fault_88_a_file_swapped_after_it_was_listed_is_not_followed(
+def test_a_file_swapped_after_it_was_listed_is_not_followed(
     tmp_path: Path, swap: Callable[[Path], None]
 ) -> None:
     path = tmp_path / "a.json"
@@ -246,7 +244,7 @@ def test_fault_88_a_file_swapped_after_it_was_listed_is_not_followed(
         read_stable(path)
 
 
-def test_fault_88_a_file_that_changes_while_it_is_read_is_refused(
+def test_a_file_that_changes_while_it_is_read_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "a.json"

@@ -19,9 +19,9 @@ from regime_pipeline.orchestration.assets.legacy import legacy_signals
 from regime_pipeline.orchestration.io_manager import warehouse_io_manager
 from regime_pipeline.orchestration.resources import Platform, Scope, platform_resource
 from regime_pipeline.providers.landing import LandingStore
-from regime_pipeline.simulator.legacy_samples import Sample, write
 from regime_pipeline.storage.database import Database
 from regime_pipeline.windows import FixedClock, utc
+from regime_pipeline_tests.legacy.samples import Sample, write
 from regime_pipeline_tests.orchestration.conftest import completed, settings_for
 
 NOW = utc("2024-06-01")
@@ -154,7 +154,7 @@ def candles(low: float, high: float) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("price", "kept"), [(65_000, True), (650_000, False), (3_500, False), (None, True)]
 )
-def test_fault_87_a_price_times_ten_is_quarantined_by_the_stored_candles(
+def test_a_price_times_ten_is_quarantined_by_the_stored_candles(
     platform: Platform, folder: Path, price: float | None, kept: bool
 ) -> None:
     platform.warehouse.merge("raw.candles", candles(64_000, 66_000))
@@ -169,7 +169,7 @@ def test_fault_87_a_price_times_ten_is_quarantined_by_the_stored_candles(
 
 
 @pytest.mark.parametrize(("ours", "flag"), [(50.0, "agrees"), (30.0, "differs")])
-def test_fault_87_a_score_far_from_a_better_tiers_is_kept_and_flagged(
+def test_a_score_far_from_a_better_tiers_is_kept_and_flagged(
     platform: Platform, folder: Path, ours: float, flag: str
 ) -> None:
     # the row that was known at 10:30 is the one stamped 09:00, which decides at 10:00
@@ -207,7 +207,7 @@ def test_the_asset_reads_the_configured_folder(
     stored = platform.warehouse.read(TABLE)
     assert set(stored["run_id"]) == {result.run_id}
     (event,) = result.get_asset_materialization_events()
-    assert event.materialization.metadata["rows inserted"].value == len(stored) > 0
+    assert event.materialization.metadata["rows inserted by the run"].value == len(stored) > 0
 
 
 def test_the_asset_without_a_folder_says_what_to_set(

@@ -1,15 +1,12 @@
 """Sample signal files as the replaced systems wrote them, sound and broken, into a folder.
 
-``python -m regime_pipeline.simulator.legacy_samples DIR [--seed N]`` writes them and prints what
-``regime migrate-signals`` owes for each. Everything follows from the seed. Does not belong here:
-reading them (``providers.legacy``).
+Each says what ``regime migrate-signals`` must make of it. Everything follows from the seed. Does not
+belong here: reading them (``legacy.reader``).
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -235,19 +232,3 @@ def _poisoned(pen: _Pen) -> list[Sample]:
         file("clockless", lambda d: d.pop("timestamp"), "no time"),
         Sample("poisoned/some.json", _dumped(some_good), "partial", 1, "two of three unusable"),
     ]
-
-
-def main() -> None:
-    """Write the samples where the command line says."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--seed", type=int, default=7)
-    asked = parser.parse_args()
-    for sample in write(asked.folder, asked.seed):
-        sys.stdout.write(
-            f"{sample.name:<40} {sample.outcome:<12} {sample.rows:>3}  {sample.what}\n"
-        )
-
-
-if __name__ == "__main__":
-    main()

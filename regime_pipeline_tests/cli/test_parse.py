@@ -17,7 +17,7 @@ def regime(*args: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-m", "regime_pipeline.cli", "parse", *args],
         capture_output=True,
         text=True,
-        cwd=Path(__file__).parent.parent,
+        cwd=Path(__file__).parents[2],
         check=False,
     )
 

@@ -1,0 +1,307 @@
+"""Event types: one row each, and everything that differs between them stands in that row.
+
+Belongs here: which table a type is announced in, what is read and told of its rows, the wording, how
+long the news is worth sending, the environment variable of its receivers. Does not belong here: when
+something happened (the features decide that, in their event columns), identities (``events``), formats
+of channels (``channels``).
+
+A further event type is a row of :data:`MARKET` and a scenario in ``evaluation``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+Row = dict[str, Any]
+"""One row of a derived table as plain Python values, null as None."""
+
+ALL_VARIABLE = "WEBHOOKS_ALL"
+"""Environment variable of the receivers that get every event, system events among them."""
+
+
+@dataclass(frozen=True)
+class EventType:
+    """What all code knows of a type of event.
+
+    Attributes:
+        name: value of ``event_type``.
+        deliver_before: how long after ``known_at`` the news is worth a message; then it expires.
+        variable: environment variable with the receivers of this type; None: only those of
+            :data:`ALL_VARIABLE`.
+        quiet: severities that are stored and by default not sent.
+    """
+
+    name: str
+    deliver_before: timedelta
+    variable: str | None = None
+    quiet: frozenset[str] = frozenset()
+
+    def is_sent(self, severity: str) -> bool:
+        """Whether the default routing sends an event of this severity."""
+        return severity not in self.quiet
+
+
+@dataclass(frozen=True, kw_only=True)
+class MarketEvent(EventType):
+    """A type that rows of a derived table announce.
+
+    Attributes:
+        table: the derived table.
+        words: level and title of a row's event.
+        details: columns whose values go along with the event.
+        read: further columns that ``words`` looks at.
+        lookback: history before the announcing row that is read.
+        flag: boolean column that announces a single change; None: the row's ``event_kind`` does, and
+            its ordinal, severity and episode are in the ``event_*`` columns.
+        severity: severity where the row has none of its own.
+        delay: from ``ts`` to when the row can be known; a bar must close first, a print need not.
+        false_alarms: detector of the catalogue's false-alarm rates whose first line is told of what
+            is sent of this type.
+    """
+
+    table: str
+    words: Callable[[Row], tuple[str, str]]
+    details: tuple[str, ...]
+    read: tuple[str, ...] = ()
+    lookback: str = "0h"
+    flag: str | None = None
+    severity: str | None = None
+    delay: timedelta = timedelta(hours=1)
+    false_alarms: str
+
+    @property
+    def announcing(self) -> tuple[str, ...]:
+        """Columns that say whether and how a row announces."""
+        if self.flag is not None:
+            return (self.flag,)
+        return ("event_kind", "event_ordinal", "event_severity", "episode_start")
+
+
+# --- wording --------------------------------------------------------------------------------------
+
+
+def _cascade(row: Row) -> tuple[str, str]:
+    level = row["severity_pct"]
+    if row["event_kind"] == "end":
+        title = f"{row['symbol']} liquidation cascade over"
+    else:
+        grows = " grows" if row["event_kind"] == "escalation" else ""
+        parts = [f"{_money(row['total_liquidation_usd'])} in 1 h"]
+        if row["long_share_frac"] is not None:
+            parts.append(_side(row["long_share_frac"]))
+        parts.append(f"severity {level}/5")
+        title = f"{row['symbol']} liquidation cascade{grows}: {', '.join(parts)}"
+    return "none" if level is None else str(level), title
+
+
+def _funding_anomaly(row: Row) -> tuple[str, str]:
+    level = str(row["extreme_level"])
+    now = "now " if row["event_kind"] == "escalation" else ""
+    degree = "extremely" if level.startswith("EXTREME") else "unusually"
+    side = "high, longs crowded" if row["z_score"] > 0 else "low, shorts crowded"
+    return level, f"{row['symbol']} funding {now}{degree} {side}: {_rate(row)}"
+
+
+def _funding_reversal(row: Row) -> tuple[str, str]:
+    # the sign was judged against the lagged median, so the ended run lay on the other side of it
+    was_high = row["rate_8h"] < row["median_rate_8h"]
+    return str(row["extreme_level"]), (
+        f"{row['symbol']} funding turned {'down' if was_high else 'up'} after unusually "
+        f"{'high' if was_high else 'low'} prints since {_when(row['reversal_run_start'])}: "
+        f"{_rate(row)}"
+    )
+
+
+def _volatility(row: Row) -> tuple[str, str]:
+    level = str(row["vol_regime_confirmed"])
+    numbers = []
+    if row["vol_ratio_gk"] is not None:
+        numbers.append(f"{row['vol_ratio_gk']:.1f} x its 30-day median")
+    if row["volatility_24h_gk"] is not None:
+        numbers.append(f"{100 * row['volatility_24h_gk']:.1f} % in 24 h")
+    title = f"{row['symbol']} volatility now {level}"
+    return level, title + (f": {', '.join(numbers)}" if numbers else "")
+
+
+def _correlation(row: Row) -> tuple[str, str]:
+    words = f"{row['symbol_a']} and {row['symbol_b']}"
+    now, base = row["corr_7d"], row["corr_30d_base"]
+    if row["event_kind"] == "end":
+        lasted = "" if row["duration_hours"] is None else f" after {row['duration_hours']} h"
+        back = "" if now is None else f", back at {now:.2f}"
+        return "ended", f"{words}: correlation break over{lasted}{back}"
+    moved = "" if now is None or base is None else f", {base:.2f} over 30 d, {now:.2f} over 7 d"
+    deeper = " deepens" if row["event_kind"] == "escalation" else ""
+    level = str(row["break_severity"])
+    return level, f"{words}: correlation break{deeper} ({level}){moved}"
+
+
+def _regime(row: Row) -> tuple[str, str]:
+    level = str(row["primary_regime"])
+    count, frames = row["agreement_count"], row["frames_available"]
+    agree = "" if count is None or frames is None else f": {count} of {frames} timeframes agree"
+    return level, f"{row['symbol']} regime confirmed {level.removeprefix('SPOT_')}{agree}"
+
+
+def _when(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _rate(row: Row) -> str:
+    return f"{100 * row['rate_8h']:+.4f} % per 8 h, z {row['z_score']:+.1f}"
+
+
+def _side(long_share: float) -> str:
+    """The larger side in percent, as ``86 % longs``."""
+    longs = long_share >= 0.5
+    return (
+        f"{100 * (long_share if longs else 1 - long_share):.0f} % {'longs' if longs else 'shorts'}"
+    )
+
+
+def _money(usd: float) -> str:
+    for size, unit, digits in ((1e9, "B", 2), (1e6, "M", 1), (1e3, "k", 0)):
+        # compare what would be printed, so that 999,960 reads $1.0M and not $1000k
+        if round(usd / size, digits) >= 1:
+            return f"${usd / size:.{digits}f}{unit}"
+    return f"${usd:.0f}"
+
+
+# --- the types ------------------------------------------------------------------------------------
+
+_FUNDING_DETAILS = (
+    "funding_rate",
+    "interval_hours",
+    "rate_8h",
+    "rate_annual",
+    "z_score",
+    "z_robust",
+    "median_rate_8h",
+    "pctl_365d",
+    "extreme_level",
+    "persistence_score",
+    "n_obs",
+)
+
+MARKET: tuple[MarketEvent, ...] = (
+    MarketEvent(
+        name="LIQUIDATION_CASCADE",
+        table="features.liquidation_cascades",
+        words=_cascade,
+        details=(
+            "total_liquidation_usd",
+            "long_liquidations_usd",
+            "short_liquidations_usd",
+            "velocity_usd_per_hour",
+            "severity",
+            "severity_pct",
+            "liq_to_oi_bps",
+            "long_share_frac",
+            "dominance",
+            "coverage",
+            "is_lower_bound",
+        ),
+        deliver_before=timedelta(hours=2),
+        variable="WEBHOOKS_CASCADE",
+        false_alarms="LIQUIDATION_CASCADE",
+    ),
+    MarketEvent(
+        name="FUNDING_ANOMALY",
+        table="features.funding_prints",
+        words=_funding_anomaly,
+        details=_FUNDING_DETAILS,
+        delay=timedelta(0),
+        deliver_before=timedelta(hours=8),
+        variable="WEBHOOKS_FUNDING",
+        false_alarms="FUNDING_ANOMALY",
+    ),
+    MarketEvent(
+        name="FUNDING_REVERSAL",
+        table="features.funding_prints",
+        words=_funding_reversal,
+        details=(*_FUNDING_DETAILS, "reversal_run_start"),
+        flag="is_reversal",
+        severity="INFO",
+        delay=timedelta(0),
+        deliver_before=timedelta(hours=8),
+        variable="WEBHOOKS_FUNDING",
+        false_alarms="FUNDING_REVERSAL",
+    ),
+    MarketEvent(
+        name="VOLATILITY_REGIME_CHANGE",
+        table="features.volatility_regimes",
+        words=_volatility,
+        details=(
+            "vol_regime_confirmed",
+            "risk_multiplier_confirmed",
+            "vol_ratio_gk",
+            "volatility_24h_gk",
+            "volatility_median_gk",
+            "vol_ratio",
+            "volatility_24h",
+            "vol_regime",
+        ),
+        deliver_before=timedelta(hours=3),
+        variable="WEBHOOKS_VOLATILITY",
+        quiet=frozenset({"INFO"}),
+        false_alarms="VOLATILITY_REGIME_CHANGE/delivered",
+    ),
+    MarketEvent(
+        name="CORRELATION_BREAK",
+        table="correlation.correlation_breaks",
+        words=_correlation,
+        details=(
+            "corr_7d",
+            "corr_30d_base",
+            "rel_drop",
+            "p_break",
+            "break_kind",
+            "break_severity",
+            "duration_hours",
+        ),
+        deliver_before=timedelta(hours=6),
+        variable="WEBHOOKS_CORRELATION",
+        quiet=frozenset({"INFO"}),
+        false_alarms="CORRELATION_BREAK",
+    ),
+    MarketEvent(
+        name="REGIME_CONFIRMED",
+        table="regimes.timeframe_regimes",
+        words=_regime,
+        details=(
+            "primary_regime",
+            "regime_1h",
+            "regime_4h",
+            "regime_1d",
+            "regime_1w",
+            "agreement_count",
+            "compatible_count",
+            "agreement_score",
+            "confidence",
+            "cooling_kind",
+        ),
+        read=("frames_available",),
+        deliver_before=timedelta(hours=6),
+        variable="WEBHOOKS_REGIME",
+        false_alarms="REGIME_CONFIRMED",
+    ),
+)
+"""Types of market events, in the order in which a row that announces several is told."""
+
+SYSTEM = EventType("SYSTEM", deliver_before=timedelta(hours=24))
+"""Operational events: a failed run, a source that refuses us."""
+
+TYPES: Mapping[str, EventType] = {t.name: t for t in (*MARKET, SYSTEM)}
+"""Every type by name."""
+
+VARIABLES: Mapping[str, tuple[str, ...] | None] = {
+    ALL_VARIABLE: None,
+    **{
+        variable: tuple(t.name for t in MARKET if t.variable == variable)
+        for variable in dict.fromkeys(t.variable for t in MARKET if t.variable)
+    },
+}
+"""Environment variables with receivers, and the event types that each is for; None: all."""

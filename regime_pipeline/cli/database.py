@@ -1,0 +1,73 @@
+"""``regime db``: the database's URL, starting and stopping it, content hashes."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from regime_pipeline.cli.options import DataOption, UsageError
+from regime_pipeline.cli.origins import open_data
+from regime_pipeline.cli.terminal import out
+from regime_pipeline.settings import Settings
+from regime_pipeline.windows import clock_from_text
+
+app = typer.Typer(no_args_is_help=True, help="The database: its URL, starting and stopping it.")
+
+
+@app.command("url")
+def db_url(data: DataOption = None) -> None:
+    """The SQLAlchemy URL of the database, started if need be. It holds the password."""
+    _, database = open_data(data)
+    sys.stdout.write(database.url + "\n")
+
+
+@app.command("start")
+def db_start() -> None:
+    """Start the embedded server (any command does it when it needs it)."""
+    settings, database = open_data(None)
+    where = (
+        "the server of REGIME_DATABASE_URL"
+        if settings.database_url
+        else str(settings.home.resolve())
+    )
+    database.close()
+    out.print(f"up: {where}", soft_wrap=True)
+
+
+@app.command("stop")
+def db_stop() -> None:
+    """Stop the embedded server; data stays. Stopping a stopped one is fine."""
+    from regime_pipeline.storage.embedded import EmbeddedServer
+
+    settings = Settings()
+    if settings.database_url is not None:
+        raise UsageError("REGIME_DATABASE_URL names a server of yours; it is not ours to stop")
+    if not settings.home.exists():
+        out.print("there is no embedded server here")
+        return
+    EmbeddedServer(settings.home).stop()
+    out.print("stopped")
+
+
+@app.command("hash")
+def db_hash(
+    data: DataOption = None,
+    tables: Annotated[
+        str | None, typer.Option(help="Comma-separated; default: all data tables.")
+    ] = None,
+) -> None:
+    """One content hash per table: equal hashes, equal content, whatever the way it was computed."""
+    from regime_pipeline.catalogue import TABLES
+    from regime_pipeline.storage.warehouse import Warehouse
+
+    settings, database = open_data(data)
+    warehouse = Warehouse(database, clock_from_text(settings.clock))
+    known = [n for n, t in TABLES.items() if t.partitioned]
+    names = [n.strip() for n in tables.split(",")] if tables else known
+    unknown = [n for n in names if n not in TABLES]
+    if unknown:
+        raise UsageError(f"no such table: {', '.join(unknown)}")
+    for name in names:
+        sys.stdout.write(f"{warehouse.content_hash(name)}  {name}\n")

@@ -1,0 +1,166 @@
+"""Which market a command works on: live, simulated or a tape, and the database that holds it.
+
+Belongs here: choosing the source, its clock, the simulator process beside a command, whether live data
+can be reached, opening the database of an origin, the environment of child processes. Does not belong
+here: options, printing, work.
+
+The environment of this process is never changed: overrides make new settings, and a child process is
+given them as variables.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from regime_pipeline.cli.options import SOURCE_HELP, UsageError, parse_day
+from regime_pipeline.settings import Settings, environment_name
+from regime_pipeline.windows import DAY, Clock, FixedClock, clock_from_text, floor_day
+
+if TYPE_CHECKING:
+    from regime_pipeline.simulator.server import SimulatorServer
+    from regime_pipeline.storage.database import Database
+
+SYNTHETIC_FUTURE = 60 * DAY
+"""How far past now a synthetic market reaches; a simulator left running longer goes quiet."""
+ORIGINS = {
+    "live": "live data",
+    "simulated": "SIMULATED data",
+    "tape": "replayed history",
+}
+"""What a person is told about the data of each origin."""
+
+
+@dataclass(frozen=True)
+class Market:
+    """Where a run gets its data from: settings that point there, and one line that says what it is."""
+
+    settings: Settings
+    label: str
+
+    @property
+    def clock(self) -> Clock:
+        """What now is on this market."""
+        return clock_from_text(self.settings.clock)
+
+
+def changed(settings: Settings, overrides: Mapping[str, str]) -> Settings:
+    """The same settings with some fields replaced, validated as if they came from the environment."""
+    given = {name: getattr(settings, name) for name in settings.model_fields_set}
+    return Settings(**(given | dict(overrides)))
+
+
+def child_environment(overrides: Mapping[str, str]) -> dict[str, str]:
+    """This process's environment with settings replaced, for a process that reads its own."""
+    return {**os.environ, **{environment_name(f): v for f, v in overrides.items()}}
+
+
+def live_reachable(settings: Settings) -> bool:
+    """Whether the primary venues answer from here; a geo-block counts as no."""
+    import httpx
+
+    for url in (
+        f"{settings.url_of('binance')}/api/v3/ping",
+        f"{settings.url_of('binance_futures')}/fapi/v1/ping",
+    ):
+        try:
+            if httpx.get(url, timeout=3.0, trust_env=False).status_code != 200:
+                return False
+        except httpx.HTTPError:
+            return False
+    return True
+
+
+def synthetic_server(settings: Settings) -> SimulatorServer:
+    """A simulator of a synthetic market in a process of its own, not started yet."""
+    from regime_pipeline.simulator.server import SimulatorServer
+    from regime_pipeline.simulator.tape import SyntheticTape
+
+    clock = clock_from_text(settings.clock)
+    market = SyntheticTape(symbols=settings.symbols, end=clock.now() + SYNTHETIC_FUTURE)
+    return SimulatorServer(market, clock, isolation="process")
+
+
+@contextmanager
+def market(source: str, last: str | None) -> Iterator[Market]:
+    """The market of ``--source``; for the simulated ones a server is up while the block runs.
+
+    Args:
+        source: ``auto``, ``live``, ``simulated`` or ``tape:DIR``.
+        last: ``--to``; a tape's clock stands at its end.
+
+    Raises:
+        UsageError: the source is not understood.
+    """
+    settings = Settings()
+    kind, _, folder = source.partition(":")
+    if kind == "auto":
+        kind = "live" if live_reachable(settings) else "simulated"
+    if kind == "live" and not folder:
+        yield Market(changed(settings, {"origin": "live"}), "live data")
+        return
+    if kind == "simulated" and not folder:
+        overrides = {"origin": "simulated"}
+        server = synthetic_server(settings)
+        label = "SIMULATED data: a synthetic market with planted events, not real prices"
+    elif kind == "tape" and folder:
+        from regime_pipeline.simulator.server import SimulatorServer
+        from regime_pipeline.simulator.tape import ParquetTape
+
+        tape = ParquetTape(Path(folder))  # fails here, before anything is written
+        end = (
+            parse_day(last, "--to") + DAY
+            if last
+            else floor_day(tape.span.end - timedelta(seconds=1)) + DAY
+        )
+        overrides = {"origin": "tape", "clock": end.isoformat()}
+        server = SimulatorServer(tape, FixedClock(end), isolation="process")
+        label = f"replayed history from {folder}"
+    else:
+        raise UsageError(f"--source {source!r} is not understood: {SOURCE_HELP}")
+    with server:
+        yield Market(changed(settings, overrides | server.settings_overrides()), label)
+
+
+@contextmanager
+def beside(settings: Settings) -> Iterator[dict[str, str]]:
+    """A simulator beside a command on simulated data, as overrides; a tape stands still."""
+    if settings.origin != "simulated":
+        yield {}
+        return
+    with synthetic_server(settings) as server:
+        yield server.settings_overrides()
+
+
+def origin_settings(data: str | None) -> Settings:
+    """Settings for the database of an origin: the one named, configured, or used last.
+
+    Raises:
+        UsageError: there is no such origin.
+    """
+    from regime_pipeline.storage.database import last_origin
+
+    settings = Settings()
+    configured = settings.origin if "origin" in settings.model_fields_set else None
+    origin = data or configured or last_origin(settings.home) or "live"
+    if origin not in ORIGINS:
+        raise UsageError(f"--data {origin!r} is not understood: live, simulated or tape")
+    return changed(settings, {"origin": origin})
+
+
+def open_data(data: str | None) -> tuple[Settings, Database]:
+    """The database of an origin, by default that of the last run.
+
+    Raises:
+        UsageError: there is no such origin.
+        StorageError: it cannot be opened.
+    """
+    from regime_pipeline.storage.database import open_database
+
+    settings = origin_settings(data)
+    return settings, open_database(settings, origin=settings.origin)

@@ -1,0 +1,142 @@
+"""``regime run`` and ``regime backfill``: the line from providers to reports, over days."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+from regime_pipeline.cli.options import (
+    FromOption,
+    JsonOption,
+    SourceOption,
+    SymbolsOption,
+    ToOption,
+    UsageError,
+    parse_symbols,
+    parse_window,
+)
+from regime_pipeline.cli.origins import market
+from regime_pipeline.cli.terminal import err, out, progress, quiet
+
+
+def run(
+    first: FromOption = None,
+    last: ToOption = None,
+    symbols: SymbolsOption = None,
+    source: SourceOption = "auto",
+    as_json: JsonOption = False,
+    report: Annotated[bool, typer.Option(help="Write the HTML report.")] = True,
+    recompute: Annotated[
+        bool, typer.Option("--recompute", help="Derive every day again, changed or not.")
+    ] = False,
+) -> None:
+    """Fetch, derive, report: the whole line for a range of days.
+
+    Can be run again at any time: what is stored and unchanged stays as it is.
+
+    Examples:
+        regime run                                  the last 300 days
+
+        regime run --source simulated               without any network
+
+        regime run --source tape:DIR --from 2024-06-20 --to 2024-08-19 --symbols BTC/USDT,ETH/USDT
+    """
+    with market(source, last) as chosen:
+        settings, label, clock = chosen.settings, chosen.label, chosen.clock
+        window = parse_window(first, last, now=clock.now(), settings=settings)
+        wanted = parse_symbols(symbols, settings)
+        if settings.origin != "live":
+            err.rule(f"[bold]{label}[/bold]", style="yellow")
+        from regime_pipeline.orchestration.launch import run_pipeline
+        from regime_pipeline.reporting.report import write_report
+        from regime_pipeline.reporting.summary import collect, to_json
+        from regime_pipeline.reporting.terminal import print_summary
+        from regime_pipeline.storage.database import open_database, remember_origin
+
+        database = open_database(settings, origin=settings.origin, detail=label)
+        remember_origin(settings.home, settings.origin)
+        with quiet(settings), progress() as show:
+            done = run_pipeline(
+                settings=settings,
+                clock=clock,
+                window=window,
+                symbols=wanted,
+                progress=show,
+                recompute=recompute,
+            )
+            page = None
+            if report:
+                page = write_report(
+                    settings.home / "reports" / f"{settings.origin}.html",
+                    database,
+                    settings,
+                    clock,
+                    window,
+                    symbols=wanted,
+                    label=label,
+                )
+        summary = collect(
+            database, settings, clock, window, symbols=wanted, label=label, report=page
+        )
+        if as_json:
+            sys.stdout.write(
+                json.dumps(to_json(summary) | {"run": done.to_json()}, default=str) + "\n"
+            )
+        else:
+            print_summary(summary, out)
+        if not done.succeeded:
+            raise typer.Exit(1)
+
+
+def backfill(
+    first: Annotated[str, typer.Option("--from", help="First day, YYYY-MM-DD.")],
+    last: Annotated[str, typer.Option("--to", help="Last day, included.")],
+    symbols: SymbolsOption = None,
+    select: Annotated[
+        str,
+        typer.Option(
+            help="raw, derived, reporting, all, or asset keys as features/volatility_regimes,..."
+        ),
+    ] = "derived",
+    refetch: Annotated[
+        bool, typer.Option(help="Ask the providers again for what is stored.")
+    ] = False,
+    source: SourceOption = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Compute (or fetch) some assets again for a range of days, as one run of the derived chain.
+
+    No alert is sent for what a backfill finds.
+    """
+    with market(source, last) as chosen:
+        settings, clock = chosen.settings, chosen.clock
+        window = parse_window(first, last, now=clock.now(), settings=settings)
+        wanted = parse_symbols(symbols, settings)
+        from regime_pipeline.orchestration.launch import LaunchError, run_selection
+        from regime_pipeline.storage.database import open_database, remember_origin
+
+        open_database(settings, origin=settings.origin, detail=chosen.label).close()
+        remember_origin(settings.home, settings.origin)
+        try:
+            with quiet(settings), progress() as show:
+                done = run_selection(
+                    settings=settings,
+                    clock=clock,
+                    window=window,
+                    symbols=wanted,
+                    select=select,
+                    refetch=refetch,
+                    progress=show,
+                )
+        except LaunchError as error:
+            raise UsageError(f"--select: {error}") from error
+        if as_json:
+            sys.stdout.write(json.dumps(done.to_json(), default=str) + "\n")
+        else:
+            for line in done.lines():
+                out.print(line)
+        if not done.succeeded:
+            raise typer.Exit(1)

@@ -1,0 +1,125 @@
+"""What a provider is: a :class:`Source` with its feeds and endpoints, as its own module declares it.
+
+Belongs here: the words in which a provider describes itself. Does not belong here: any one provider
+(its module or folder), how endpoints walk through time (``plan``), doing any of it (``fetch``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from pydantic import SecretStr
+
+from regime_pipeline.connections import Connection
+from regime_pipeline.providers.decode import Parser
+from regime_pipeline.providers.errors import GENERIC, ErrorRules
+from regime_pipeline.providers.limits.budgets import UNKNOWN, Rates
+from regime_pipeline.providers.plan import Endpoint, Feed
+from regime_pipeline.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class KeyCarrier:
+    """Where a request carries the key.
+
+    Attributes:
+        header: the header that carries it.
+        prefix: what stands before the key in the header.
+        param: the query parameter, for a provider that takes it nowhere else.
+    """
+
+    header: str | None = None
+    prefix: str = ""
+    param: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """The cheapest request that shows a provider alive."""
+
+    path: str = "/"
+    params: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A provider: everything that is known of it, but for what its address and variables are.
+
+    Attributes:
+        connection: its address and key as settings; see :mod:`regime_pipeline.connections`.
+        feeds: what it serves.
+        endpoints: every endpoint that has a parser.
+        messages: parsers of what is read without being asked for at a path: stream messages, and
+            recordings of endpoints under other names.
+        key: how a request carries the key, for a provider that is asked with one.
+        rates: what it grants.
+        errors: how it reports failures.
+        error_bodies: recorded error bodies by name, without the provider's: documented ones.
+        probe: what the doctor asks.
+        plans: plans by the requests per minute that its headers report.
+        if_blocked: what to do where it refuses our location.
+        deadline_setting: field of the settings with the time its requests may take.
+        whole_url: its paths are appended to the address exactly as it is configured.
+        relays: passes on what venues publish themselves, so that it is never a primary source of it.
+    """
+
+    connection: Connection
+    feeds: tuple[Feed, ...]
+    endpoints: tuple[Endpoint, ...]
+    messages: Mapping[str, Parser] = field(default_factory=dict)
+    key: KeyCarrier | None = None
+    rates: Rates = UNKNOWN
+    errors: ErrorRules = GENERIC
+    error_bodies: tuple[str, ...] = ()
+    probe: Probe = Probe()
+    plans: Mapping[int, str] = field(default_factory=dict)
+    if_blocked: str = ""
+    deadline_setting: str | None = None
+    whole_url: bool = False
+    relays: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuses a source whose parts contradict each other.
+
+        Raises:
+            ValueError: a key that nothing carries, or a carrier without a key.
+        """
+        if (self.key is None) is not (self.key_setting is None):
+            raise ValueError(f"{self.name}: a key needs both a variable and a carrier")
+        strangers = {e.name for e in self.endpoints if e.provider != self.name}
+        if strangers:
+            raise ValueError(f"{self.name}: endpoints of another provider: {sorted(strangers)}")
+
+    @property
+    def name(self) -> str:
+        """Name in ``Settings.sources`` and in the ``source`` column."""
+        return self.connection.name
+
+    @property
+    def url_setting(self) -> str:
+        """Field of the settings that holds its base URL."""
+        return self.connection.url_setting
+
+    @property
+    def key_setting(self) -> str | None:
+        """Field of the settings that holds its key, when it needs one."""
+        return self.connection.key_setting
+
+    def at_address_of(self, other: Source) -> Source:
+        """This source, asked at the address that is set for another one."""
+        reached = replace(
+            self.connection,
+            url_env=other.connection.url_env,
+            url_field=other.connection.url_setting,
+        )
+        return replace(self, connection=reached)
+
+    def keyed(self, settings: Settings) -> tuple[dict[str, str], dict[str, str]]:
+        """The headers and the query parameters that carry the configured key, if there is one."""
+        key: SecretStr | None = getattr(settings, self.key_setting) if self.key_setting else None
+        if key is None or self.key is None:
+            return {}, {}
+        secret = key.get_secret_value()
+        headers = {self.key.header: self.key.prefix + secret} if self.key.header else {}
+        return headers, {self.key.param: secret} if self.key.param else {}

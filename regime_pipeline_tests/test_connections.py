@@ -1,0 +1,88 @@
+"""The names of variables and fields are a contract; every provider is declared once and whole."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+import pytest
+from pydantic import SecretStr
+
+from regime_pipeline.connections import CONNECTIONS, environment_names
+from regime_pipeline.providers.registry import SOURCES
+from regime_pipeline.settings import Settings
+
+VARIABLES = {
+    "binance_api_url": ("BINANCE_API_URL", "REGIME_BINANCE_API_URL"),
+    "binance_us_api_url": ("BINANCE_US_API_URL",),
+    "binance_futures_api_url": ("BINANCE_FUTURES_API_URL",),
+    "okx_api_url": ("OKX_API_URL",),
+    "bybit_api_url": ("BYBIT_API_URL",),
+    "coinglass_api_url": ("COINGLASS_API_URL",),
+    "coinglass_api_key": ("COINGLASS_API_KEY",),
+    "alternative_me_api_url": ("ALTERNATIVE_ME_API_URL",),
+    "coinapi_api_url": ("COINAPI_URL", "COINAPI_API_URL"),
+    "coinapi_key": ("COINAPI_KEY", "COINAPI_API_KEY"),
+    "lunarcrush_api_url": ("LUNARCRUSH_API_URL",),
+    "lunarcrush_api_key": ("LUNARCRUSH_API_KEY",),
+    "whale_alert_api_url": ("WHALE_ALERT_API_URL",),
+    "whale_alert_api_key": ("WHALE_ALERT_API_KEY",),
+    "sentiment_api_url": ("SENTIMENT_API_URL",),
+    "sentiment_api_key": ("SENTIMENT_API_KEY",),
+    "liquidation_api_url": ("LIQUIDATION_API_URL",),
+    "liquidation_api_key": ("LIQUIDATION_API_KEY",),
+    "news_api_url": ("NEWS_API_URL", "CRYPTOPANIC_API_URL"),
+    "news_api_token": ("NEWS_API_TOKEN", "CRYPTOPANIC_API_TOKEN"),
+    "dashboard_url": ("DASHBOARD_URL",),
+    "dashboard_api_key": ("DASHBOARD_API_KEY",),
+    "binance_archive_url": ("REGIME_BINANCE_ARCHIVE_URL",),
+}
+"""Every field and variable that anybody's configuration may hold."""
+
+
+@pytest.mark.parametrize(
+    ("field", "variable"), [(f, v) for f, names in VARIABLES.items() for v in names]
+)
+@pytest.mark.parametrize("in_lower_case", [False, True])
+def test_every_variable_that_was_ever_read_is_read(
+    field: str, variable: str, in_lower_case: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = "http://127.0.0.1:9/there"
+    monkeypatch.setenv(variable.lower() if in_lower_case else variable, given)
+    got = getattr(Settings(_env_file=None), field)
+    assert (got.get_secret_value() if isinstance(got, SecretStr) else got) == given
+
+
+def test_the_first_variable_is_the_one_that_is_written() -> None:
+    assert environment_names() == {field: names[0] for field, names in VARIABLES.items()}
+
+
+def test_sources_are_asked_in_the_order_of_their_rows_but_for_those_left_out() -> None:
+    assert Settings(_env_file=None).sources == (
+        "binance", "binance_futures", "okx", "bybit", "coinglass", "alternative_me", "coinapi",
+        "lunarcrush", "whale_alert", "sentiment", "liquidation_service", "news", "dashboard",
+        "binance_archive",
+    )  # fmt: skip
+    assert list(SOURCES) == list(CONNECTIONS)
+
+
+@pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
+def test_a_source_is_whole(source) -> None:  # type: ignore[no-untyped-def]
+    assert source.feeds
+    assert source.endpoints
+    assert source.errors.is_paid is (source.key is not None)
+    assert all(b.keyed for b in source.rates.budgets) or source.rates.budgets[0].keyed is False
+    for feed in source.feeds:
+        assert feed.endpoint in source.endpoints or source.name == "binance_archive"
+
+
+@pytest.mark.parametrize("row", CONNECTIONS.values(), ids=CONNECTIONS)
+def test_a_row_names_modules_that_exist(row) -> None:  # type: ignore[no-untyped-def]
+    assert find_spec(f"regime_pipeline.providers.{row.folder}")
+    assert find_spec(f"regime_pipeline.simulator.{row.simulated_by}")
+
+
+def test_a_key_without_a_carrier_is_no_source() -> None:
+    from dataclasses import replace
+
+    with pytest.raises(ValueError, match="a key needs both"):
+        replace(SOURCES["coinglass"], key=None)
