@@ -32,6 +32,7 @@ from regime_pipeline.orchestration.assets.reporting import PROJECT, project_dige
 from regime_pipeline.orchestration.build import all_assets, build_definitions
 from regime_pipeline.orchestration.instance import instance_for
 from regime_pipeline.orchestration.jobs import part_of
+from regime_pipeline.orchestration.kernels import CompiledAhead
 from regime_pipeline.orchestration.partitions import owed, range_tags
 from regime_pipeline.orchestration.resources import Platform, Progress, Scope, platform_resource
 from regime_pipeline.settings import Settings
@@ -161,7 +162,10 @@ def run_pipeline(
     Raises:
         ValueError: a symbol that is not configured.
     """
-    with _Launch(settings, clock, window, symbols, progress, replay=replay) as launch:
+    with (
+        CompiledAhead() as kernels,
+        _Launch(settings, clock, window, symbols, progress, replay=replay) as launch,
+    ):
         targets = [
             n for n, t in TABLES.items() if t.schema in _DERIVED_SCHEMAS and n in launch.inputs
         ]
@@ -170,6 +174,7 @@ def run_pipeline(
             launch.inputs, targets, window.start, first=_first(settings)
         )
         launch.fetch(starts, sources=sources, refetch=False)
+        kernels.wait()
         launch.derive(starts, recompute=recompute)
         if reports:
             launch.report_tables()
