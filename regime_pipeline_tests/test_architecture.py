@@ -33,7 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     "providers": GROUND | {"net"},
     "simulator": GROUND,
     "alerts": GROUND | PURE - {"quality"} | {"net", "storage"},
-    "coverage": GROUND | {"storage", "providers", "orchestration"},
+    "coverage": GROUND | {"storage", "providers"},
     "legacy": GROUND | {"net", "storage", "providers"},
     "orchestration": GROUND
     | PURE

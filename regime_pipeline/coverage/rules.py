@@ -12,7 +12,7 @@ answers
     Events (funding prints, transfers, single liquidations, news): nobody knows how many an hour owes,
     so what is owed is an *answer* that covers the hour, with or without rows. One that comes right
     after a day's last hour settles nothing (``coverage.SETTLE``), so a day that is still running is
-    asked for with the hour before it (:func:`asked_window`).
+    asked for with the hour before it (``asking.asked_window``).
 
 An hour without what is owed is, in this order: ``venue_had_none`` when the source answered for it;
 ``not_listed``, ``plan_limit`` or ``beyond_retention`` when the source refused it for good;
@@ -32,16 +32,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from regime_pipeline.catalogue import TABLES
 from regime_pipeline.catalogue.datasets import DATASETS, MARKET_SYMBOL, Expected
 from regime_pipeline.settings import Settings
-from regime_pipeline.windows import HOUR, Window
+from regime_pipeline.windows import HOUR
 
 if TYPE_CHECKING:
-    from regime_pipeline.providers.plan import Feed
+    from regime_pipeline.providers.source import Feed
 
 OWED_DAYS = 3
 """How far back a series that was never asked for is owed."""
@@ -82,13 +82,6 @@ class Series:
         return self.source, self.venue, self.market, self.symbol
 
 
-def asked_window(dataset: str, window: Window, now: datetime) -> Window:
-    """What a run over whole days, clipped at ``now``, asks for."""
-    if DATASETS[dataset].expected is not Expected.ANSWERS or window.end < now:
-        return window
-    return Window(window.start - HOUR, window.end)
-
-
 def is_forward_only(dataset: str, feeds: Iterable[Feed]) -> bool:
     """Whether a series made of these feeds can only be collected as time goes."""
     return DATASETS[dataset].forward_only is not None or all(
@@ -104,7 +97,8 @@ def series_of(settings: Settings, dataset: str, symbols: Sequence[str]) -> list[
         dataset: raw table without its schema.
         symbols: canonical symbols.
     """
-    from regime_pipeline.providers.fetch.fetch import NO_SERIES, effective_source, off_reason
+    from regime_pipeline.providers.fetch.sources import effective_source, off_reason
+    from regime_pipeline.providers.fetch.stream import NO_SERIES
     from regime_pipeline.providers.registry import ARCHIVE, SOURCES, is_left_out, sources_of
 
     found: dict[tuple[str, str, str, str], Series] = {}

@@ -37,7 +37,8 @@ from regime_pipeline.coverage.rules import (
     Series,
     series_of,
 )
-from regime_pipeline.orchestration.resources import Platform
+from regime_pipeline.settings import Settings
+from regime_pipeline.storage.warehouse import Warehouse
 from regime_pipeline.windows import DAY, Window, floor_day, floor_hour
 
 _LOG = (
@@ -63,7 +64,13 @@ class Refreshed:
 
 
 def refresh(
-    platform: Platform, dataset: str, window: Window, *, owed: Window | None = None
+    warehouse: Warehouse,
+    settings: Settings,
+    now: datetime,
+    dataset: str,
+    window: Window,
+    *,
+    owed: Window | None = None,
 ) -> Refreshed:
     """Bring the coverage of a dataset up to date for the days of a window.
 
@@ -71,7 +78,9 @@ def refresh(
     been within their grace.
 
     Args:
-        platform: settings, clock and tables.
+        warehouse: the tables.
+        settings: which series there should be.
+        now: decides what is not due yet; hours after it are not judged.
         dataset: raw table without its schema.
         window: the days that a run touched; cut at the last full hour.
         owed: hours that every series owes even if nobody has ever asked for it.
@@ -79,12 +88,11 @@ def refresh(
     Raises:
         StorageError: the database refused, or was away for too long.
     """
-    now = platform.clock.now()
     end = min(window.end, floor_hour(now))
     if end <= window.start:
         return Refreshed(_shown(no_spans(), window))
     looked = Window(floor_day(window.start), end)
-    series = series_of(platform.settings, dataset, platform.settings.universe)
+    series = series_of(settings, dataset, settings.universe)
     item = TABLES[f"raw.{dataset}"]
 
     def work(connection: psycopg.Connection) -> Refreshed:
@@ -94,16 +102,15 @@ def refresh(
         written, removed = _write(connection, dataset, old, after)
         return Refreshed(_shown(after, Window(looked.start - DAY, looked.end)), written, removed)
 
-    found: Refreshed = platform.warehouse.transact(work)
+    found: Refreshed = warehouse.transact(work)
     return found
 
 
-def catch_up(platform: Platform, dataset: str) -> Refreshed:
+def catch_up(warehouse: Warehouse, settings: Settings, now: datetime, dataset: str) -> Refreshed:
     """Judge the last days of a dataset, and those since the last that were judged.
 
     So that hours which no run has touched (nothing ran, or a source is new) are told as well.
     """
-    now = platform.clock.now()
     owed = Window(floor_day(now) - OWED_DAYS * DAY, now)
 
     def reached(connection: psycopg.Connection) -> datetime | None:
@@ -112,9 +119,9 @@ def catch_up(platform: Platform, dataset: str) -> Refreshed:
         ).fetchone()
         return row[0] if row else None
 
-    known = platform.warehouse.transact(reached) or owed.start
+    known = warehouse.transact(reached) or owed.start
     start = max(floor_day(now) - KEPT_DAYS * DAY, min(owed.start, known))
-    return refresh(platform, dataset, Window(start, now), owed=owed)
+    return refresh(warehouse, settings, now, dataset, Window(start, now), owed=owed)
 
 
 def _judged(
@@ -354,7 +361,7 @@ def _shown(spans: pd.DataFrame, window: Window) -> pd.DataFrame:
 # --- asking what was found ------------------------------------------------------------------------
 
 
-def spans_of(platform: Platform, window: Window, *, state: str | None = None) -> pd.DataFrame:
+def spans_of(warehouse: Warehouse, window: Window, *, state: str | None = None) -> pd.DataFrame:
     """Stored stretches of all datasets that touch a window, cut to it.
 
     Returns:
@@ -371,4 +378,4 @@ def spans_of(platform: Platform, window: Window, *, state: str | None = None) ->
             {"start": window.start, "end": window.end, "state": state},
         ).fetchall()
 
-    return pd.DataFrame(platform.warehouse.transact(work), columns=["dataset", *SPAN])
+    return pd.DataFrame(warehouse.transact(work), columns=["dataset", *SPAN])

@@ -19,6 +19,10 @@ from regime_pipeline.windows import HOUR, Window
 MISSED, LACKING = "missed", "venue_had_none"
 SHOWN_STRETCHES = 3
 SHOWN_SYMBOLS = 3
+SHOWN_LINES = 20
+"""Lines of a table."""
+SHOWN_SOURCES = 4
+"""Sources that one line about what was missed names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,18 @@ class HoursLine:
         why = f" ({self.reason})" if self.reason else ""
         return f"{self.source} {self.market}: {self.hours} h of {of}, {self.stretches}{why}"
 
+    @property
+    def row(self) -> dict[str, str | int]:
+        """The line as a row of a table."""
+        return {
+            "source": self.source,
+            "market": self.market,
+            "symbols": ", ".join(self.symbols),
+            "hours": self.hours,
+            "when (UTC)": self.stretches,
+            "reason": str(self.reason),
+        }
+
 
 def hours_lines(spans: pd.DataFrame) -> list[HoursLine]:
     """Stretches summed up by dataset, source, market, state and reason; most hours first.
@@ -88,6 +104,48 @@ def hours_lines(spans: pd.DataFrame) -> list[HoursLine]:
             )
         )
     return sorted(out, key=lambda line: (-line.hours, line.dataset, line.source, line.market))
+
+
+@dataclass(frozen=True, slots=True)
+class HoursSummary:
+    """What became of the hours of one dataset, for one check.
+
+    Attributes:
+        counts: hours by state, those of missed and stored always.
+        tables: title and rows of what we missed and what the venue lacks, the longest first.
+        missed: one line about what we missed; None: nothing.
+    """
+
+    counts: dict[str, int]
+    tables: dict[str, list[dict[str, str | int]]]
+    missed: str | None
+
+
+def hours_summary(spans: pd.DataFrame) -> HoursSummary:
+    """The spans of a dataset summed up.
+
+    Args:
+        spans: as for :func:`hours_lines`, all states.
+    """
+    hours = (spans["end"] - spans["start"]) // pd.Timedelta(HOUR)
+    by_state = hours.groupby(spans["coverage_state"]).sum()
+    counts = {"hours missed": 0, "hours stored": 0}
+    counts |= {f"hours {state}": int(n) for state, n in by_state.items()}
+    lines = {
+        state: hours_lines(spans[spans["coverage_state"] == state]) for state in (MISSED, LACKING)
+    }
+    missed = lines[MISSED]
+    short = "; ".join(line.text for line in missed[:SHOWN_SOURCES])
+    more = f"; and {len(missed) - SHOWN_SOURCES} more" if len(missed) > SHOWN_SOURCES else ""
+    return HoursSummary(
+        counts,
+        {
+            f"{state}, by source": [line.row for line in found[:SHOWN_LINES]]
+            for state, found in lines.items()
+            if found
+        },
+        f"missed: {short}{more}" if missed else None,
+    )
 
 
 def _in_words(rows: pd.DataFrame) -> str:

@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import dagster as dg
 
-from regime_pipeline.catalogue import TABLES, table
+from regime_pipeline.catalogue import TABLES
 from regime_pipeline.catalogue.datasets import BY_TABLE, DATASETS
 from regime_pipeline.orchestration import freshness, history, retention
 from regime_pipeline.orchestration.assets.alerts import REPLAY_TAG
-from regime_pipeline.orchestration.assets.raw import open_calls
+from regime_pipeline.orchestration.assets.raw import calls_of
 from regime_pipeline.orchestration.assets.reporting import PROJECT, project_digest
 from regime_pipeline.orchestration.build import all_assets, build_definitions
 from regime_pipeline.orchestration.instance import instance_for
@@ -342,12 +342,13 @@ class _Launch:
     ) -> None:
         scope = Scope(symbols=list(self.symbols), sources=sources, only_missing=not refetch)
         reach = window.clipped(self.platform.clock.now())
-        calls = {n: open_calls(self.platform, scope, table(n), reach) for n in names}
+        calls = {n: calls_of(self.platform, scope, _dataset(n), reach) for n in names}
         # datasets with the same open days go together: one that lacks a year costs the others nothing
         todo: dict[Window, list[str]] = {}
         for name, asked in calls.items():
             if asked:
-                days = Window(min(c.window.start for c in asked), max(c.window.end for c in asked))
+                first = max(reach.start, min(c.window.start for c in asked))
+                days = Window(first, max(c.window.end for c in asked))
                 todo.setdefault(days, []).append(name)
         for days, together in todo.items():
             self.run(title, RAW, days, tables=together, scope=scope)

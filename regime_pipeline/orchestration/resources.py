@@ -89,7 +89,8 @@ class Platform:
     @cached_property
     def gate(self) -> HostGate:
         """Rate budgets and breakers, shared by all processes with this database."""
-        from regime_pipeline.providers.limits.gate import PostgresStore, gate_for
+        from regime_pipeline.providers.limits.gate import gate_for
+        from regime_pipeline.providers.limits.store import PostgresStore
 
         return gate_for(self.settings, PostgresStore(self.database.connect))
 
@@ -114,7 +115,7 @@ class Platform:
         from urllib.parse import urlsplit
 
         from regime_pipeline.alerts.endpoints import is_loopback_host
-        from regime_pipeline.providers.fetch.fetch import base_url
+        from regime_pipeline.providers.fetch.sources import base_url
         from regime_pipeline.providers.registry import SOURCES
 
         return [

@@ -88,12 +88,12 @@ def look_for_gaps(platform: Platform) -> tuple[list[arithmetic.Gap], dict[str, i
     now = platform.clock.now()
     askable: dict[tuple[str, str, str], str] = {}
     for name in DATASETS:
-        coverage_store.catch_up(platform, name)
+        coverage_store.catch_up(platform.warehouse, platform.settings, now, name)
         for series in series_of(platform.settings, name, platform.settings.universe):
             if series.off is None and not series.is_forward_only:
                 askable[name, series.source, series.symbol] = series.asked_as
     window = Window(floor_day(now) - KEPT_DAYS * DAY, now)
-    spans = coverage_store.spans_of(platform, window)
+    spans = coverage_store.spans_of(platform.warehouse, window)
     missed = spans[spans["coverage_state"] == "missed"]
     lacking = spans[spans["coverage_state"] == "venue_had_none"]
     hours = (lacking["end"] - lacking["start"]) // pd.Timedelta(HOUR)

@@ -11,7 +11,6 @@ from urllib.request import urlopen
 import dagster as dg
 import pytest
 
-from regime_pipeline.catalogue import TABLES
 from regime_pipeline.coverage import store as coverage_store
 from regime_pipeline.market.sentiment import fear_greed
 from regime_pipeline.net.redact import fingerprint
@@ -138,8 +137,10 @@ def test_the_last_hour_of_a_day_is_answered_for_by_the_ticks_alone(
         at = midnight + timedelta(minutes=minutes)
         ticking = Platform(platform.settings, FixedClock(at), database)
         run_assets(ticking, [ASSETS["funding_rates"]], tick_window(at))
-    coverage_store.catch_up(platform, "funding_rates")
-    hours = coverage_store.spans_of(platform, Window(midnight - HOUR, midnight))
+    coverage_store.catch_up(
+        platform.warehouse, platform.settings, platform.clock.now(), "funding_rates"
+    )
+    hours = coverage_store.spans_of(platform.warehouse, Window(midnight - HOUR, midnight))
     assert {"okx", "binance_futures"} <= set(hours["source"])
     assert set(hours["coverage_state"]) <= {"stored", "source_off"}
 
@@ -229,13 +230,12 @@ def test_what_the_archive_answered_for_is_not_asked_again(
     database: Database, tmp_path: Path, later: SimulatorServer
 ) -> None:
     platform = archive_platform(database, tmp_path, later)
-    item = TABLES["raw.candles"]
     scope = Scope(only_missing=True)
-    assert raw.open_calls(platform, scope, item, ARCHIVED)
+    assert raw.calls_of(platform, scope, "candles", ARCHIVED)
     run_assets(platform, [ASSETS["candles"]], ARCHIVED, scope=scope)
-    assert raw.open_calls(platform, scope, item, ARCHIVED) == []
+    assert raw.calls_of(platform, scope, "candles", ARCHIVED) == []
     # days whose files are not out yet belong to the API alone
-    (call,) = raw.open_calls(platform, scope, item, Window(utc("2024-03-08"), LATER))
+    (call,) = raw.calls_of(platform, scope, "candles", Window(utc("2024-03-08"), LATER))
     assert "binance_archive" not in call.sources
 
 

@@ -15,7 +15,8 @@ from pydantic import SecretStr
 from regime_pipeline.catalogue.frames import validate
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.providers.errors import NoSourceError
-from regime_pipeline.providers.fetch.fetch import FetchResult, base_url, effective_source, fetch
+from regime_pipeline.providers.fetch.fetch import FetchResult, fetch
+from regime_pipeline.providers.fetch.sources import base_url, effective_source
 from regime_pipeline.providers.registry import PARSERS, SOURCES
 from regime_pipeline.windows import FixedClock, SystemClock, Window, floor_hour
 from regime_pipeline_tests.providers.conftest import NOW

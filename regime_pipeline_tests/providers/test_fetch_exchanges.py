@@ -251,7 +251,7 @@ def test_bybit_symbols_are_looked_up_by_name(get: Callable[..., FetchResult]) ->
 
 
 def test_old_version_suffix_of_the_address_is_cut(make_settings: Callable[..., Settings]) -> None:
-    from regime_pipeline.providers.fetch.fetch import base_url
+    from regime_pipeline.providers.fetch.sources import base_url
     from regime_pipeline.providers.registry import SOURCES
 
     settings = make_settings(bybit_api_url="https://api.bybit.com/v2/")

@@ -9,23 +9,17 @@ hours that we missed.
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 import dagster as dg
 import pandas as pd
 
 from regime_pipeline.catalogue import TABLES, Table
-from regime_pipeline.catalogue.datasets import BY_TABLE, DATASETS, MARKET_SYMBOL
+from regime_pipeline.catalogue.datasets import BY_TABLE, DATASETS
 from regime_pipeline.coverage import store as coverage_store
-from regime_pipeline.coverage.asked import (
-    Demand,
-    covered_days,
-    demands,
-    pieces,
-)
-from regime_pipeline.coverage.rules import asked_window
-from regime_pipeline.coverage.words import LACKING, MISSED, hours_lines
+from regime_pipeline.coverage.asked import Demand
+from regime_pipeline.coverage.asking import to_ask
+from regime_pipeline.coverage.words import HoursSummary, hours_summary
 from regime_pipeline.market.plausibility import no_findings
 from regime_pipeline.orchestration import drift, suspicion
 from regime_pipeline.orchestration.derived import IO_MANAGER, asset_key, common
@@ -37,15 +31,11 @@ from regime_pipeline.orchestration.metadata import (
 )
 from regime_pipeline.orchestration.partitions import DAILY, FETCH, as_window
 from regime_pipeline.orchestration.resources import Platform, Progress, Scope
-from regime_pipeline.windows import DAY, HOUR, Window, floor_day
+from regime_pipeline.windows import Window
 
 CHECK = "sources_answered"
 HOURS_CHECK = "no_hour_missed"
-PIECE_DAYS = 124
-"""Days fetched before they are stored; a page of most providers is 20 to 60 days of hours."""
 SHOWN_FAILURES = 20
-SHORT = 4
-"""Sources that a failed check's one line names."""
 
 _RETRY = dg.RetryPolicy(
     max_retries=2, delay=20, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
@@ -138,21 +128,19 @@ def fetched(
     quarantined = 0
     strange = []
     replies = []
-    asked = asked_window(item.name, window, platform.clock.now())
-    calls = open_calls(platform, scope, item, window if scope.only_missing else asked)
-    todo = [(call, piece) for call in calls for piece in pieces(call.window, PIECE_DAYS)]
+    todo = calls_of(platform, scope, item.name, window)
     with platform.http() as client:
-        for done, (call, piece) in enumerate(todo):
+        for done, call in enumerate(todo):
             try:
                 got = fetch(
                     item.name,
-                    piece,
+                    call.window,
                     settings=platform.settings,
                     client=client,
                     clock=platform.clock,
                     symbols=call.symbols,
                     sources=call.sources or None,
-                    stored=_stored(platform, scope, item, call, piece),
+                    stored=_stored(platform, scope, item, call),
                     progress=_Bar(platform.progress, f"fetch {item.name}", done, len(todo)),
                 )
             except NoSourceError as error:
@@ -161,7 +149,7 @@ def fetched(
                 item.full_name, got.frame, mode="upsert", run_id=run_id
             )
             platform.written(item.full_name, len(got.frame), result)
-            strange.append(suspicion.suspicious(platform, item, piece, got.frame))
+            strange.append(suspicion.suspicious(platform, item, call.window, got.frame))
             for name in counts:
                 counts[name] += getattr(result, name)
             quarantined += len(got.quarantined)
@@ -183,8 +171,10 @@ def fetched(
         findings = pd.concat(some, ignore_index=True) if some else no_findings()
         suspicion.tell(platform, item.name, findings)
         checks.append(suspicion.plausible_check(findings))
-    covered = coverage_store.refresh(platform, item.name, window)
-    checks.append(_hours_check(covered.spans.assign(dataset=item.name)))
+    covered = coverage_store.refresh(
+        platform.warehouse, platform.settings, platform.clock.now(), item.name, window
+    )
+    checks.append(_hours_check(hours_summary(covered.spans.assign(dataset=item.name))))
     return _result(item, window, log, sample, counts, quarantined, checks)
 
 
@@ -234,9 +224,21 @@ class _Bar:
         self._tell(self._label, round(100 * (self._done + share)), 100 * self._pieces)
 
 
-def _stored(
-    platform: Platform, scope: Scope, item: Table, call: Demand, piece: Window
-) -> pd.DataFrame | None:
+def calls_of(platform: Platform, scope: Scope, dataset: str, window: Window) -> list[Demand]:
+    """What a run asks for, see :func:`coverage.asking.to_ask`."""
+    return to_ask(
+        dataset,
+        window,
+        warehouse=platform.warehouse,
+        settings=platform.settings,
+        now=platform.clock.now(),
+        symbols=platform.symbols(scope.symbols),
+        sources=scope.sources,
+        only_missing=scope.only_missing,
+    )
+
+
+def _stored(platform: Platform, scope: Scope, item: Table, call: Demand) -> pd.DataFrame | None:
     """Keys of what is stored, for an archive that is to be asked for the rest; else None."""
     from regime_pipeline.providers.registry import ARCHIVE, is_left_out
 
@@ -244,73 +246,9 @@ def _stored(
     if not scope.only_missing or ARCHIVE not in asked or is_left_out(platform.settings, ARCHIVE):
         return None
     return platform.warehouse.read(
-        item.full_name, piece, symbols=call.symbols if item.symbol_columns else None,
+        item.full_name, call.window, symbols=call.symbols if item.symbol_columns else None,
         columns=list(item.key),
     )  # fmt: skip
-
-
-def open_calls(platform: Platform, scope: Scope, item: Table, window: Window) -> list[Demand]:
-    """What to ask for: everything in the window, or only what the log does not cover yet."""
-    if window.is_empty:
-        return []
-    symbols = platform.symbols(scope.symbols)
-    asked = tuple(scope.sources)
-    if not scope.only_missing:
-        return [Demand(asked, symbols, window)]
-    from regime_pipeline.providers.fetch.fetch import effective_source, off_reason
-    from regime_pipeline.providers.registry import ARCHIVE, SOURCES, is_left_out, sources_of
-
-    settings = platform.settings
-    configured = settings.sources
-    serving = [
-        s
-        for s in sources_of(item.name)
-        if s in configured and s in (asked or configured) and not is_left_out(settings, s)
-    ]
-    if not serving:
-        return [Demand(asked, symbols, window)]  # fetch says clearly that there is no source
-    log = _told_of(platform, item, window)
-    covered = covered_days(log, window)
-    # what a source said by being off stands until it is on
-    off = {s for s in serving if off_reason(settings, SOURCES[s]) is not None}
-    told_off = log[(log["fetch_status"] == "skipped") & log["source"].isin(off)]
-    covered |= covered_days(told_off.assign(fetch_status="ok"), window)
-    for source in serving:  # rows carry the name of the source that really answered
-        real = effective_source(settings, SOURCES[source]).name
-        covered |= {(source, symbol): days for (s, symbol), days in covered.items() if s == real}
-    if ARCHIVE in serving:
-        beyond = _not_in_archive(item, window, platform.clock.now())
-        for symbol in symbols if item.symbol_columns else (MARKET_SYMBOL,):
-            covered[ARCHIVE, symbol] = covered.get((ARCHIVE, symbol), set()) | beyond
-    calls = demands(
-        covered,
-        window,
-        sources=serving,
-        symbols=symbols,
-        per_symbol=bool(item.symbol_columns),
-    )
-    # what the archive is to fill is known only when the others have answered
-    return sorted(calls, key=lambda call: call.sources == (ARCHIVE,))
-
-
-def _told_of(platform: Platform, item: Table, window: Window) -> pd.DataFrame:
-    """Rows of the fetch log that are about the days of a window."""
-    days = window.days()
-    return platform.warehouse.transact(
-        lambda connection: coverage_store.log_rows(
-            connection, item.name, Window(days[0], days[-1] + DAY)
-        )
-    )
-
-
-def _not_in_archive(item: Table, window: Window, now: datetime) -> set[datetime]:
-    """Days of a window for which no archive file can be there: too early, or not published yet."""
-    from regime_pipeline.providers.binance.archive import reach
-
-    inside = reach(item.name, window, now)
-    return {
-        d for d in window.days() if inside is None or d < floor_day(inside.start) or d >= inside.end
-    }
 
 
 def _result(
@@ -369,39 +307,16 @@ def _result(
     )
 
 
-def _hours_check(spans: pd.DataFrame) -> dg.AssetCheckResult:
+def _hours_check(told: HoursSummary) -> dg.AssetCheckResult:
     """Names the sources and hours that we missed, and counts what became of all others."""
-    hours = (spans["end"] - spans["start"]) // pd.Timedelta(HOUR)
-    told = {f"hours {k}": int(v) for k, v in hours.groupby(spans["coverage_state"]).sum().items()}
-    lines = {
-        state: hours_lines(spans[spans["coverage_state"] == state]) for state in (MISSED, LACKING)
-    }
-    metadata: dict[str, Any] = {"hours missed": 0, "hours stored": 0, **told}
-    for state, found in lines.items():
-        if found:
-            metadata[f"{state}, by source"] = dg.MetadataValue.table(
-                [
-                    dg.TableRecord(
-                        {
-                            "source": line.source,
-                            "market": line.market,
-                            "symbols": ", ".join(line.symbols),
-                            "hours": line.hours,
-                            "when (UTC)": line.stretches,
-                            "reason": str(line.reason),
-                        }
-                    )
-                    for line in found[:SHOWN_FAILURES]
-                ]
-            )
-    missed = lines[MISSED]
-    short = "; ".join(line.text for line in missed[:SHORT])
-    more = f"; and {len(missed) - SHORT} more" if len(missed) > SHORT else ""
+    metadata: dict[str, Any] = dict(told.counts)
+    for title, rows in told.tables.items():
+        metadata[title] = dg.MetadataValue.table([dg.TableRecord(row) for row in rows])
     return dg.AssetCheckResult(
         check_name=HOURS_CHECK,
-        passed=not missed,
+        passed=told.missed is None,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"missed: {short}{more}" if missed else None,
+        description=told.missed,
         metadata=metadata,
     )
 

@@ -10,7 +10,7 @@ from regime_pipeline.catalogue import FIELDS, table
 from regime_pipeline.catalogue.frames import DTYPES
 from regime_pipeline.coverage import gaps
 from regime_pipeline.coverage.asked import (
-    MARKET_WIDE,
+    MARKET_SYMBOL,
     answered,
     covered_days,
     demands,
@@ -53,7 +53,7 @@ def test_an_empty_answer_covers_and_a_failed_one_does_not() -> None:
     assert {k for k, days in found.items() if days} == {
         ("binance", "BTC/USDT"),
         ("binance", "SOL/USDT"),
-        ("alternative_me", MARKET_WIDE),
+        ("alternative_me", MARKET_SYMBOL),
     }
 
 
@@ -164,7 +164,7 @@ def test_series_of_two_venues_are_one_gap_and_a_market_wide_one_has_no_symbol() 
     )
     first, second = gaps.find(spans, candles_log(), ASKABLE)
     assert first.missed == (Window(D2, D2 + 2 * HOUR),)
-    assert (second.dataset, second.symbol) == ("fear_greed", MARKET_WIDE)
+    assert (second.dataset, second.symbol) == ("fear_greed", MARKET_SYMBOL)
 
 
 def test_failures_of_an_outage_do_not_count_once_the_source_is_back() -> None:

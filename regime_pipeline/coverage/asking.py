@@ -1,0 +1,130 @@
+"""What to ask for: everything in a window, or only what the fetch log does not cover yet.
+
+Belongs here: reading the log of a dataset's days and turning it into calls. Does not belong here:
+arithmetic over log rows (``asked``), which hours are expected (``rules``), asking (``providers``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+import pandas as pd
+
+from regime_pipeline.catalogue import table
+from regime_pipeline.catalogue.datasets import DATASETS, MARKET_SYMBOL, Expected
+from regime_pipeline.coverage.asked import Demand, covered_days, demands, pieces
+from regime_pipeline.coverage.store import log_rows
+from regime_pipeline.settings import Settings
+from regime_pipeline.storage.warehouse import Warehouse
+from regime_pipeline.windows import DAY, HOUR, Window, floor_day
+
+PIECE_DAYS = 124
+"""Days fetched before they are stored; a page of most providers is 20 to 60 days of hours."""
+
+
+def to_ask(
+    dataset: str,
+    window: Window,
+    *,
+    warehouse: Warehouse,
+    settings: Settings,
+    now: datetime,
+    symbols: Sequence[str],
+    sources: Sequence[str] = (),
+    only_missing: bool = False,
+) -> list[Demand]:
+    """The calls that fetch a dataset's rows of a window, each short enough to be stored at once.
+
+    Args:
+        dataset: raw table without its schema.
+        window: what is wanted, clipped at ``now``.
+        warehouse: the fetch log.
+        settings: configured sources.
+        now: decides which files of the archive can be there.
+        symbols: canonical symbols.
+        sources: only these of the configured ones; empty: all.
+        only_missing: leave out the days that were fetched completely after they had closed.
+
+    Returns:
+        Calls with at most :data:`PIECE_DAYS` days each; those to the archive last, because what it
+        is to fill is known only when the others have answered. Empty when nothing is open.
+
+    Raises:
+        StorageError: the database refused, or was away for too long.
+    """
+    if window.is_empty:
+        return []
+    if only_missing:
+        calls = _open_days(dataset, window, warehouse, settings, now, symbols, tuple(sources))
+    else:
+        calls = [Demand(tuple(sources), tuple(symbols), asked_window(dataset, window, now))]
+    return [replace(c, window=piece) for c in calls for piece in pieces(c.window, PIECE_DAYS)]
+
+
+def asked_window(dataset: str, window: Window, now: datetime) -> Window:
+    """What a run over whole days, clipped at ``now``, asks for.
+
+    An answer that comes right after a day's last hour settles nothing (``asked.SETTLE``), so of a day
+    that is still running the hour before it is asked for too.
+    """
+    if DATASETS[dataset].expected != Expected.ANSWERS or window.end < now:
+        return window
+    return Window(window.start - HOUR, window.end)
+
+
+def _open_days(
+    dataset: str,
+    window: Window,
+    warehouse: Warehouse,
+    settings: Settings,
+    now: datetime,
+    symbols: Sequence[str],
+    sources: tuple[str, ...],
+) -> list[Demand]:
+    """Calls for the days of a window that the log does not cover."""
+    from regime_pipeline.providers.fetch.sources import effective_source, off_reason
+    from regime_pipeline.providers.registry import ARCHIVE, SOURCES, is_left_out, sources_of
+
+    wanted = sources or settings.sources
+    serving = [
+        s
+        for s in sources_of(dataset)
+        if s in settings.sources and s in wanted and not is_left_out(settings, s)
+    ]
+    if not serving:
+        return [Demand(sources, tuple(symbols), window)]  # fetch says that there is no source
+    log = _log_of_days(warehouse, dataset, window)
+    covered = covered_days(log, window)
+    # that a source was off is an answer until it is on
+    off = {s for s in serving if off_reason(settings, SOURCES[s]) is not None}
+    skipped = log[(log["fetch_status"] == "skipped") & log["source"].isin(off)]
+    covered |= covered_days(skipped.assign(fetch_status="ok"), window)
+    for source in serving:  # rows carry the name of the source that really answered
+        real = effective_source(settings, SOURCES[source]).name
+        covered |= {(source, symbol): days for (s, symbol), days in covered.items() if s == real}
+    per_symbol = bool(table(f"raw.{dataset}").symbol_columns)
+    if ARCHIVE in serving:
+        beyond = _not_in_archive(dataset, window, now)
+        for symbol in symbols if per_symbol else (MARKET_SYMBOL,):
+            covered[ARCHIVE, symbol] = covered.get((ARCHIVE, symbol), set()) | beyond
+    calls = demands(covered, window, sources=serving, symbols=symbols, per_symbol=per_symbol)
+    return sorted(calls, key=lambda call: call.sources == (ARCHIVE,))
+
+
+def _log_of_days(warehouse: Warehouse, dataset: str, window: Window) -> pd.DataFrame:
+    """Rows of the fetch log that are about the days of a window."""
+    days = window.days()
+    whole = Window(days[0], days[-1] + DAY)
+    return warehouse.transact(lambda connection: log_rows(connection, dataset, whole))
+
+
+def _not_in_archive(dataset: str, window: Window, now: datetime) -> set[datetime]:
+    """Days of a window for which no archive file can be there: too early, or not published yet."""
+    from regime_pipeline.providers.binance.archive import reach
+
+    inside = reach(dataset, window, now)
+    return {
+        d for d in window.days() if inside is None or d < floor_day(inside.start) or d >= inside.end
+    }

@@ -1,0 +1,203 @@
+"""One feed of one source for one symbol: the part of a window it is asked for, and how it goes.
+
+Does not belong here: requests (``asking``), rows (``rows``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from regime_pipeline.catalogue.datasets import DATASETS, Dataset, Form
+from regime_pipeline.providers.decode import Reading
+from regime_pipeline.providers.errors import ProviderError
+from regime_pipeline.providers.fetch.sources import home_venue
+from regime_pipeline.providers.http import Reply
+from regime_pipeline.providers.source import Feed, Source
+from regime_pipeline.providers.symbols import VenueSymbol, names_over
+from regime_pipeline.settings import Settings
+from regime_pipeline.windows import HOUR, Window, floor_hour
+
+INTERVAL = HOUR
+INTERVALS = "intervals"
+CONTRACTS = "contracts"
+NO_SERIES = (INTERVALS, CONTRACTS)
+"""Parts of feeds whose replies complete rows of other feeds."""
+LIVE_WITHIN = timedelta(minutes=5)
+"""A window that ends no longer ago than this reaches the present."""
+NEWEST_ONLY = "the provider tells the newest only; this was not recorded"
+
+
+@dataclass
+class Page:
+    """One parsed reply and the reply itself."""
+
+    frame: pd.DataFrame | Reading
+    reply: Reply[Any]
+    complete: bool = True
+    """Whether the listing that the page is part of came to its end."""
+
+
+@dataclass
+class Stream:
+    """One feed of one source for one symbol, and how it goes."""
+
+    source: Source
+    feed: Feed
+    symbol: VenueSymbol | None
+    window: Window
+    venue: str
+    inside: list[Window] = field(default_factory=list)
+    beyond: list[Window] = field(default_factory=list)
+    probing: bool = False
+    pages: list[Page] = field(default_factory=list)
+    requests: int = 0
+    seconds: float = 0.0
+    error: ProviderError | None = None
+    at_wall: bool = False
+    too_old: bool = False
+    off: str | None = None
+    started: datetime | None = None
+    from_archive: bool = False
+    is_whole: bool = False
+    stored: int = 0
+    quarantined: int = 0
+    idle: bool = False
+    note: str | None = None
+    is_part: bool = False
+    """One of the names that the venue gave the symbol in the window."""
+
+    @property
+    def gave_rows(self) -> bool:
+        """Whether any page has rows."""
+        return any(len(page.frame) for page in self.pages)
+
+    @property
+    def canonical(self) -> str | None:
+        """Our name of its symbol; None without one."""
+        return self.symbol.canonical if self.symbol else None
+
+
+def streams_of(
+    dataset: str,
+    source: Source,
+    settings: Settings,
+    window: Window,
+    symbols: Iterable[str],
+    now: datetime,
+) -> Iterator[Stream]:
+    """What is asked of a source for a dataset: a stream a feed, and a symbol and name where it has them.
+
+    A stream whose feed has nothing to say about the window is idle: it is not asked, its log row says
+    why.
+    """
+    for feed in source.feeds:
+        if feed.dataset != dataset:
+            continue
+        reach, idle = _asked_part(feed, window, now)
+        if reach.is_empty:
+            continue
+        replay = settings.origin == "tape"  # its end is no present: chunks would differ
+        gone = DATASETS[dataset].forward_only
+        idle = idle or (replay and gone is not None and feed.part != CONTRACTS)
+        note = gone if idle else None
+        if feed.reach is not None:
+            # nothing left means the feed has nothing about the window: said once, never asked
+            begin = reach.end if replay else _last_hour(now) + HOUR - feed.reach
+            reach = Window(max(reach.start, min(reach.end, begin)), reach.end)
+            if reach.is_empty:
+                idle, note = True, NEWEST_ONLY
+        if not feed.per_symbol:
+            yield Stream(source, feed, None, reach, feed.venue, idle=idle, note=note)
+            continue
+        for symbol in symbols:
+            if feed.only_primary and home_venue(settings, feed.market, symbol) != feed.venue:
+                continue
+            names = names_over(symbol, feed.names or feed.venue, feed.market, reach)
+            if feed.live_only or feed.snapshot:
+                names = [(names[-1][0], reach)]
+            for name, part in names:
+                yield Stream(
+                    source, feed, name, part, feed.venue, idle=idle, note=note,
+                    is_part=len(names) > 1,
+                )  # fmt: skip
+
+
+def _asked_part(feed: Feed, window: Window, now: datetime) -> tuple[Window, bool]:
+    """The part of a window that a feed is asked for, and whether it has nothing to say about it.
+
+    Of a dataset that is collected as time goes, a window of the past is kept whole and idle: no
+    request is made, and the log says why.
+    """
+    reach = Window(window.start, max(window.start, min(window.end, now)))
+    item = DATASETS[feed.dataset]
+    if item.forward_only is not None:
+        if feed.part == CONTRACTS:
+            return reach, False  # asked only beside a feed that needs it
+        if feed.live_only:
+            return reach, not window.start <= now <= window.end + LIVE_WITHIN
+        near = Window(
+            max(reach.start, min(reach.end, now - (feed.newest or timedelta(0)))), reach.end
+        )
+        if item.form is Form.SUMMED:  # parts of hours would be asked for in vain
+            start = ceil_hour(near.start)
+            near = Window(start, max(start, floor_hour(near.end)))
+        return (reach, True) if near.is_empty else (near, False)
+    if feed.newest is not None:
+        reach = Window(max(reach.start, min(reach.end, now - feed.newest)), reach.end)
+    if feed.older_than is not None:
+        reach = reach.clipped(now - feed.older_than)
+    return reach, False
+
+
+def without_unneeded(streams: list[Stream]) -> list[Stream]:
+    """Without the contract sizes of a source that nothing asks for amounts in contracts."""
+    need = {s.source.name for s in streams if s.feed.in_contracts and not s.idle}
+    return [s for s in streams if s.feed.part != CONTRACTS or s.source.name in need]
+
+
+def extent(frame: pd.DataFrame | Reading) -> tuple[datetime, datetime] | tuple[None, None]:
+    """Oldest and newest time of a page, null without a readable one (numpy: pages are many)."""
+    stamps = np.asarray(frame["ts"], "M8[us]")
+    stamps = stamps[~np.isnat(stamps)]
+    if not len(stamps):
+        return None, None
+    first, last = stamps.min().item(), stamps.max().item()
+    return first.replace(tzinfo=UTC), last.replace(tzinfo=UTC)
+
+
+def _last_hour(now: datetime) -> datetime:
+    """The hour that a snapshot at ``now`` is about: the running one, at its very end still it."""
+    return ceil_hour(now) - HOUR
+
+
+def ceil_hour(at: datetime) -> datetime:
+    """The full hour at or after ``at``."""
+    floor = at.replace(minute=0, second=0, microsecond=0)
+    return floor if floor == at else floor + HOUR
+
+
+@dataclass(frozen=True)
+class Stamping:
+    """What all streams of a fetch have in common."""
+
+    dataset: str
+    settings: Settings
+    window: Window
+    now: datetime
+    live_clock: bool
+    symbols: tuple[str, ...] = ()
+
+    @property
+    def item(self) -> Dataset:
+        """What the dataset is."""
+        return DATASETS[self.dataset]
+
+    def length(self, feed: Feed) -> timedelta:
+        """Length of the bucket that a row of a feed is; zero for an instant."""
+        return INTERVAL if self.item.is_bucketed or feed.bucketed else timedelta(0)
