@@ -8,7 +8,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from regime_pipeline.orchestration import dbt_build, launch
+from regime_pipeline.orchestration import launch
 from regime_pipeline.orchestration.instance import environment, instance_for
 from regime_pipeline.settings import Settings
 from regime_pipeline.simulator.server import SimulatorServer
@@ -265,47 +265,3 @@ def test_dbt_says_nothing_on_standard_output(
     )
     assert report.succeeded
     assert capsys.readouterr().out == ""
-
-
-def test_the_parsed_project_is_kept_and_builds_again_what_is_gone(
-    world: tuple[Settings, Database], first: launch.RunReport
-) -> None:
-    settings, database = world
-
-    def overview() -> list[tuple]:
-        with database.connect() as connection:
-            return connection.execute(
-                "select * from reporting.market_overview order by symbol"
-            ).fetchall()
-
-    def build() -> launch.RunReport:
-        return launch.run_selection(
-            settings=settings, clock=CLOCK, window=WINDOW, symbols=SYMBOLS, select="reporting"
-        )
-
-    assert build().succeeded
-    (kept,) = dbt_build._parsed.values()
-    before = overview()
-    with database.connect() as connection:
-        connection.execute("truncate reporting.market_overview")
-    assert build().succeeded
-    assert overview() == before != []
-    assert list(dbt_build._parsed.values()) == [kept]
-
-
-def test_a_model_that_fails_fails_the_run_with_what_the_database_said(
-    world: tuple[Settings, Database], first: launch.RunReport
-) -> None:
-    settings, database = world
-    rename = "alter table features.{} rename to {}"
-    with database.connect() as connection:
-        connection.execute(rename.format("volatility_regimes", "hidden"))
-    try:
-        report = launch.run_selection(
-            settings=settings, clock=CLOCK, window=WINDOW, symbols=SYMBOLS, select="reporting"
-        )
-    finally:
-        with database.connect() as connection:
-            connection.execute(rename.format("hidden", "volatility_regimes"))
-    assert not report.succeeded
-    assert 'relation "features.volatility_regimes" does not exist' in (report.runs[-1].error or "")
