@@ -29,9 +29,11 @@ from regime_pipeline.catalogue.schemas import DERIVED_SCHEMAS
 from regime_pipeline.orchestration import freshness, history, retention
 from regime_pipeline.orchestration.assets.alerts import REPLAY_TAG
 from regime_pipeline.orchestration.assets.raw import calls_of
+from regime_pipeline.orchestration.assets.reporting import PROJECT, project_digest
 from regime_pipeline.orchestration.build import all_assets, build_definitions
 from regime_pipeline.orchestration.instance import instance_for
 from regime_pipeline.orchestration.jobs import part_of
+from regime_pipeline.orchestration.kernels import CompiledAhead
 from regime_pipeline.orchestration.partitions import owed, range_tags
 from regime_pipeline.orchestration.resources import Platform, Progress, Scope, platform_resource
 from regime_pipeline.settings import Settings
@@ -165,7 +167,10 @@ def run_pipeline(
     Raises:
         ValueError: a symbol that is not configured.
     """
-    with _Launch(settings, clock, window, symbols, progress, replay=replay) as launch:
+    with (
+        CompiledAhead() as kernels,
+        _Launch(settings, clock, window, symbols, progress, replay=replay) as launch,
+    ):
         targets = [
             n for n, t in TABLES.items() if t.schema in DERIVED_SCHEMAS and n in launch.inputs
         ]
@@ -174,10 +179,11 @@ def run_pipeline(
             launch.inputs, targets, window.start, first=_first(settings)
         )
         launch.fetch(starts, sources=sources, refetch=False)
+        kernels.wait()
         launch.derive(starts, recompute=recompute)
         launch.deliver()
         if reports:
-            launch.run("report", REPORTING, window)
+            launch.report_tables()
     return launch.report
 
 
@@ -387,6 +393,13 @@ class _Launch:
 
         platform = self.platform
         self.report.deliveries = dispatch_due(platform.database, platform.settings, platform.clock)
+
+    def report_tables(self) -> None:
+        """The reporting tables over the window, unless nothing that they read has changed."""
+        window = owed(self.window, self.platform.clock.now())
+        of = f"{project_digest(PROJECT)}:{window.start.isoformat()}..{window.end.isoformat()}"
+        if not freshness.reports_stand(self._instance, of, harmless=_NOT_DERIVING):
+            self.run("report", REPORTING, self.window, tags={freshness.OF_TAG: of})
 
     # ---------------------------------------------------------------- one run
 
