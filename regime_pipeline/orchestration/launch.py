@@ -29,9 +29,11 @@ from regime_pipeline.catalogue.schemas import DERIVED_SCHEMAS
 from regime_pipeline.orchestration import freshness, history, retention
 from regime_pipeline.orchestration.assets.alerts import REPLAY_TAG
 from regime_pipeline.orchestration.assets.raw import calls_of
+from regime_pipeline.orchestration.assets.reporting import PROJECT, project_digest
 from regime_pipeline.orchestration.build import all_assets, build_definitions
 from regime_pipeline.orchestration.instance import instance_for
 from regime_pipeline.orchestration.jobs import part_of
+from regime_pipeline.orchestration.kernels import CompiledAhead
 from regime_pipeline.orchestration.partitions import owed, range_tags
 from regime_pipeline.orchestration.resources import Platform, Progress, Scope, platform_resource
 from regime_pipeline.settings import Settings
@@ -68,6 +70,7 @@ class RunReport:
     runs: list[Outcome] = field(default_factory=list)
     tables: dict[str, dict[str, int]] = field(default_factory=dict)
     sources: list[dict[str, Any]] = field(default_factory=list)
+    deliveries: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
 
     @property
@@ -98,6 +101,7 @@ class RunReport:
             ],
             "tables": self.tables,
             "sources": self.sources,
+            "deliveries": self.deliveries,
         }
 
     def lines(self) -> list[str]:
@@ -135,7 +139,7 @@ def run_pipeline(
     symbols: Sequence[str],
     sources: Sequence[str] | None = None,
     progress: Progress | None = None,
-    replay: bool = True,
+    replay: bool | None = None,
     recompute: bool = False,
     reports: bool = True,
 ) -> RunReport:
@@ -151,7 +155,9 @@ def run_pipeline(
         symbols: what the run is narrowed to.
         sources: providers asked for the window; None is all configured.
         progress: told ``(what, done, total)``.
-        replay: events found are history and are not sent.
+        replay: events found are history and are not sent. None: so it is unless the window reaches
+            into today by a clock that goes on; then what is still news is announced, once, whether
+            this launch or an hourly tick finds it first.
         recompute: derive every day again.
         reports: build the reporting tables too.
 
@@ -161,7 +167,10 @@ def run_pipeline(
     Raises:
         ValueError: a symbol that is not configured.
     """
-    with _Launch(settings, clock, window, symbols, progress, replay=replay) as launch:
+    with (
+        CompiledAhead() as kernels,
+        _Launch(settings, clock, window, symbols, progress, replay=replay) as launch,
+    ):
         targets = [
             n for n, t in TABLES.items() if t.schema in DERIVED_SCHEMAS and n in launch.inputs
         ]
@@ -170,9 +179,11 @@ def run_pipeline(
             launch.inputs, targets, window.start, first=_first(settings)
         )
         launch.fetch(starts, sources=sources, refetch=False)
+        kernels.wait()
         launch.derive(starts, recompute=recompute)
+        launch.deliver()
         if reports:
-            launch.run("report", REPORTING, window)
+            launch.report_tables()
     return launch.report
 
 
@@ -247,13 +258,18 @@ class _Launch:
         symbols: Sequence[str],
         progress: Progress | None,
         *,
-        replay: bool,
+        replay: bool | None,
     ) -> None:
+        from regime_pipeline.alerts.endpoints import endpoints
+
+        self._endpoints = endpoints(settings)  # what cannot be served is told before any work
         self.platform = Platform(settings, clock, progress=progress, written=self._written)
         self.window = window
         self.symbols = self.platform.symbols(symbols)
         self.report = RunReport(window, self.symbols)
-        self._replay = replay
+        now = clock.now()
+        is_past = self.platform.at_rest() is not None or window.end <= floor_day(now)
+        self._replay = is_past if replay is None else replay
         self._expected: list[str] = []
         self._title = ""
         self._began = time.monotonic()
@@ -368,6 +384,22 @@ class _Launch:
         tags[freshness.FROM_TAG] = todo.start.isoformat()
         tags[freshness.TO_TAG] = owed(todo, now).end.isoformat()
         self.run("derive", DERIVED, todo, tags=tags)
+
+    def deliver(self) -> None:
+        """Send what waits; who runs launches from cron has no sensor that would."""
+        if self._replay or not self._endpoints:
+            return
+        from regime_pipeline.alerts.dispatch import dispatch_due
+
+        platform = self.platform
+        self.report.deliveries = dispatch_due(platform.database, platform.settings, platform.clock)
+
+    def report_tables(self) -> None:
+        """The reporting tables over the window, unless nothing that they read has changed."""
+        window = owed(self.window, self.platform.clock.now())
+        of = f"{project_digest(PROJECT)}:{window.start.isoformat()}..{window.end.isoformat()}"
+        if not freshness.reports_stand(self._instance, of, harmless=_NOT_DERIVING):
+            self.run("report", REPORTING, self.window, tags={freshness.OF_TAG: of})
 
     # ---------------------------------------------------------------- one run
 

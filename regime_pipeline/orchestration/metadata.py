@@ -112,9 +112,12 @@ def add_run_metadata(
         context.add_asset_metadata(metadata, context.asset_key, context.partition_key_range.end)
 
 
+CHANGED = "rows {} by the run"
+
+
 def change_counts(**changed: int) -> dict[str, Any]:
     """What a write changed, named as the run's: it concerns all days of the run together."""
-    return {f"rows {what} by the run": count for what, count in changed.items()}
+    return {CHANGED.format(what): count for what, count in changed.items()}
 
 
 def _quality(table: Table, frame: pd.DataFrame, window: Window) -> dict[str, Any]:
