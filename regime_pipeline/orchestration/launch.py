@@ -25,19 +25,22 @@ import dagster as dg
 
 from regime_pipeline.catalogue import TABLES
 from regime_pipeline.catalogue.datasets import BY_TABLE, DATASETS
+from regime_pipeline.catalogue.schemas import DERIVED_SCHEMAS
 from regime_pipeline.orchestration import freshness, history, retention
 from regime_pipeline.orchestration.assets.alerts import REPLAY_TAG
 from regime_pipeline.orchestration.assets.raw import calls_of
+from regime_pipeline.orchestration.assets.reporting import PROJECT, project_digest
 from regime_pipeline.orchestration.build import all_assets, build_definitions
 from regime_pipeline.orchestration.instance import instance_for
 from regime_pipeline.orchestration.jobs import part_of
+from regime_pipeline.orchestration.kernels import CompiledAhead
 from regime_pipeline.orchestration.partitions import owed, range_tags
 from regime_pipeline.orchestration.resources import Platform, Progress, Scope, platform_resource
 from regime_pipeline.settings import Settings
 from regime_pipeline.windows import Clock, Window, floor_day, utc
 
 if TYPE_CHECKING:
-    from regime_pipeline.storage.warehouse import WriteResult
+    from regime_pipeline.storage.merge import WriteResult
 
 PROCESS_TAG = "regime/process"
 """Run tag: the process that executes the run, so that a killed one is told from a live one."""
@@ -164,19 +167,23 @@ def run_pipeline(
     Raises:
         ValueError: a symbol that is not configured.
     """
-    with _Launch(settings, clock, window, symbols, progress, replay=replay) as launch:
+    with (
+        CompiledAhead() as kernels,
+        _Launch(settings, clock, window, symbols, progress, replay=replay) as launch,
+    ):
         targets = [
-            n for n, t in TABLES.items() if t.schema in _DERIVED_SCHEMAS and n in launch.inputs
+            n for n, t in TABLES.items() if t.schema in DERIVED_SCHEMAS and n in launch.inputs
         ]
         targets += _served(settings, sources)
         starts = history.required_starts(
             launch.inputs, targets, window.start, first=_first(settings)
         )
         launch.fetch(starts, sources=sources, refetch=False)
+        kernels.wait()
         launch.derive(starts, recompute=recompute)
         launch.deliver()
         if reports:
-            launch.run("report", REPORTING, window)
+            launch.report_tables()
     return launch.report
 
 
@@ -221,7 +228,6 @@ def run_selection(
 
 _QUIET = {"console": {"config": {"log_level": "CRITICAL"}}}
 """The caller shows progress and the report; the event log keeps everything."""
-_DERIVED_SCHEMAS = ("market", "features", "regimes", "correlation", "signals", "alerts", "ops")
 
 
 def _served(settings: Settings, sources: Sequence[str] | None) -> list[str]:
@@ -314,7 +320,7 @@ class _Launch:
         unknown = [n for n in names if n not in self.inputs or not n.count(".")]
         if unknown or not names:
             raise LaunchError("no such asset: " + (", ".join(unknown) or repr(select)))
-        derived = [n for n in names if n.split(".")[0] in _DERIVED_SCHEMAS]
+        derived = [n for n in names if n.split(".")[0] in DERIVED_SCHEMAS]
         return (
             [n.removeprefix("raw.") for n in names if n.startswith("raw.")],
             derived or None,
@@ -388,6 +394,13 @@ class _Launch:
         platform = self.platform
         self.report.deliveries = dispatch_due(platform.database, platform.settings, platform.clock)
 
+    def report_tables(self) -> None:
+        """The reporting tables over the window, unless nothing that they read has changed."""
+        window = owed(self.window, self.platform.clock.now())
+        of = f"{project_digest(PROJECT)}:{window.start.isoformat()}..{window.end.isoformat()}"
+        if not freshness.reports_stand(self._instance, of, harmless=_NOT_DERIVING):
+            self.run("report", REPORTING, self.window, tags={freshness.OF_TAG: of})
+
     # ---------------------------------------------------------------- one run
 
     def run(
@@ -450,7 +463,7 @@ class _Launch:
             return list(tables)
         if job_name == DERIVED:
             return [
-                n for n, t in TABLES.items() if t.schema in _DERIVED_SCHEMAS and n in self.inputs
+                n for n, t in TABLES.items() if t.schema in DERIVED_SCHEMAS and n in self.inputs
             ]
         return ["reporting"]
 
