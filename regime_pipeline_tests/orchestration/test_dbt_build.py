@@ -13,7 +13,6 @@ from regime_pipeline.storage.database import Database
 from regime_pipeline.windows import DAY, FixedClock, Window
 from regime_pipeline_tests.orchestration.conftest import NOW, SYMBOLS
 
-
 LAST = Window(NOW - DAY, NOW)
 
 
