@@ -20,6 +20,7 @@ import dagster as dg
 from psycopg import sql
 
 from regime_pipeline.catalogue import TABLES
+from regime_pipeline.catalogue.schemas import COMPUTED
 from regime_pipeline.settings import Settings
 from regime_pipeline.windows import Window, floor_day, utc
 
@@ -36,9 +37,10 @@ REMEMBERED_RUNS = 1000
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _CODE = (
-    *("market", "features", "regimes", "correlation", "signals", "quality"),
+    *COMPUTED,
+    "quality",
     *("numerics", "catalogue"),
-    *("alerts/events.py", "settings.py", "windows.py"),
+    *("alerts/events.py", "alerts/kinds.py", "settings.py", "windows.py"),
     *("orchestration/derived.py", "orchestration/io_manager.py", "orchestration/quality.py"),
     "orchestration/assets/alerts.py",
 )

@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, dbt_assets
 
+from regime_pipeline.catalogue.schemas import SCHEMAS
 from regime_pipeline.orchestration import dbt_build, dbt_profile
 from regime_pipeline.orchestration.instance import ROOT, venv_program
-from regime_pipeline.orchestration.metadata import OWNERS
 from regime_pipeline.orchestration.partitions import COMPUTE, DAILY, as_window, owed
 from regime_pipeline.settings import Settings
 
@@ -114,7 +114,7 @@ class ReportingTranslator(DagsterDbtTranslator):
         return spec.replace_attributes(
             key=dg.AssetKey([schema, node["name"]]),
             group_name="reporting",
-            owners=OWNERS["reporting"],
+            owners=[SCHEMAS["reporting"].owner],
             tags={**spec.tags, "layer": "reporting"},
         )
 
