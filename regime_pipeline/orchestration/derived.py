@@ -20,8 +20,9 @@ import pandas as pd
 from regime_pipeline.catalogue import Table, table
 from regime_pipeline.catalogue.derivation import Derivation, Given, Input, derivations
 from regime_pipeline.catalogue.frames import empty
+from regime_pipeline.catalogue.schemas import SCHEMAS
 from regime_pipeline.orchestration import io_manager as io
-from regime_pipeline.orchestration.metadata import OWNERS, spec_metadata
+from regime_pipeline.orchestration.metadata import spec_metadata
 from regime_pipeline.orchestration.partitions import COMPUTE, DAILY, as_window, owed
 from regime_pipeline.orchestration.resources import Platform, Scope
 from regime_pipeline.quality.withholding import BLOCKS, QUARANTINED, causes, explained, withhold
@@ -174,7 +175,7 @@ def common(item: Table) -> dict[str, Any]:
     return {
         "description": item.description,
         "metadata": spec_metadata(item),
-        "owners": OWNERS[item.schema],
+        "owners": [SCHEMAS[item.schema].owner],
         "kinds": {"python", "postgres"},
         "tags": {"layer": item.schema},
         "group_name": item.schema,
