@@ -143,8 +143,15 @@ def _judged(
     unknown = (matched(stored, series) < 0) & ~stored["source"].isin([s.source for s in series])
     strange = stored.loc[unknown, list(KEY)].drop_duplicates()
     series = series + [
-        Series(*key, rule=DATASETS[dataset].expected, off="not among the configured sources")
-        for key in strange.itertuples(index=False)
+        Series(
+            str(source),
+            str(venue),
+            str(market),
+            str(symbol),
+            rule=DATASETS[dataset].expected,
+            off="not among the configured sources",
+        )
+        for source, venue, market, symbol in strange.itertuples(index=False)
     ]
     begins = _begins(series, (first, last), int(hour_of(looked.start)), old, stored, log, owed)
     new = hour_spans(series, first, last, stored=stored, log=log, begins=begins, now=now)

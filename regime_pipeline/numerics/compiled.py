@@ -35,7 +35,8 @@ _IMPORT = re.compile(
 def kernel(function: Callable[..., Any], **options: Any) -> Any:
     """Compiled without the interpreter's lock and kept on disk; to divide by zero is an error."""
     _keep_by_files()
-    return numba.njit(cache=True, nogil=True, no_cfunc_wrapper=True, **options)(function)
+    compiler: Any = numba.njit  # its stubs know only some of its options
+    return compiler(cache=True, nogil=True, no_cfunc_wrapper=True, **options)(function)
 
 
 def ieee_kernel(function: Callable[..., Any]) -> Any:

@@ -126,9 +126,9 @@ def _quarantined_inputs(
         if "status" not in item.fields or not item.symbol_columns:
             continue
         names = [c for c in ("market", "symbol", "ts", "reason") if c in item.fields]
-        asked = {k: v for k, v in one.where.items() if k == "market"}
+        asked = {"market": str(one.where["market"])} if "market" in one.where else {}
         rows = platform.warehouse.read(
-            one.table, run.window, columns=names, where={**asked, "status": QUARANTINED}
+            one.table, run.window, columns=names, where=asked | {"status": QUARANTINED}
         )
         if len(rows):
             found.append(rows.drop(columns="market") if asked and "market" in rows else rows)

@@ -67,7 +67,8 @@ def numba_type(text: str) -> Any:
     # a last axis written "::1" lies in one piece
     axes = len(found["axes"].split(","))
     layout = "C" if found["packed"] else "A"
-    return types.Array(base, axes, layout, readonly=bool(found["const"]))
+    array: Any = types.Array
+    return array(base, axes, layout, readonly=bool(found["const"]))
 
 
 def compile_listed() -> int:

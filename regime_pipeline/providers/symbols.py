@@ -7,7 +7,7 @@ instruments exist; a venue says so itself when it is asked.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -102,7 +102,9 @@ def split(symbol: str) -> tuple[str, str]:
 def _joined(symbol: str, venue: str, market: str, quotes: tuple[str, ...]) -> VenueSymbol:
     """Base and quote as one word, the base by its multiple where the market trades that."""
     base, quote = split(symbol)
-    known = MULTIPLIED.get((venue, market), {}) if quote in quotes else {}
+    known: Mapping[str, tuple[str, int]] = (
+        MULTIPLIED.get((venue, market), {}) if quote in quotes else {}
+    )
     name, times = known.get(base, (base, 1))
     return VenueSymbol(symbol, f"{name}{quote}", times)
 

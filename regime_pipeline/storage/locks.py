@@ -10,12 +10,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import psycopg
 
 from regime_pipeline.catalogue.model import Table
 from regime_pipeline.windows import DAY, Window, floor_day
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MIGRATION = 0x7265_6769_6D65
 """One number for every process that changes the schema."""

@@ -387,3 +387,13 @@ def test_error_inside_a_block_stores_nothing(database: Database) -> None:
 def test_storage_errors_have_one_ancestor() -> None:
     assert issubclass(WrongDatabaseError, StorageError)
     assert issubclass(DatabaseUnreachableError, StorageError)
+
+
+def test_address_of_a_database_costs_nobody_the_import_of_pandas() -> None:
+    code = (
+        "import sys\n"
+        "import regime_pipeline.storage.database, regime_pipeline.windows\n"
+        "assert not {'pandas', 'pyarrow', 'pandera'} & sys.modules.keys()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

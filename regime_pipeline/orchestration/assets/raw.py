@@ -285,7 +285,7 @@ def _result(
     if len(failed):
         check["failures"] = dg.MetadataValue.table(
             [
-                dg.TableRecord({k: str(v) for k, v in row.items()})
+                dg.TableRecord({str(k): str(v) for k, v in row.items()})
                 for row in failed[["source", "symbol", "error_class", "error_message"]]
                 .drop_duplicates()
                 .head(SHOWN_FAILURES)
