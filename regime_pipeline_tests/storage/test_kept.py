@@ -27,7 +27,7 @@ def prints(*hours: int | None, rate: float = 1e-4) -> pd.DataFrame:
             "mark_price": [float("nan")] * count,
             "source_tier": pd.array([1] * count, dtype="Int64"),
             "available_at": ts,
-            "pit_grade": "archive",
+            "pit_grade": "assumed",
         }
     )
 
