@@ -17,6 +17,7 @@ import typer
 from pydantic import ValidationError
 
 from regime_pipeline.cli import alerts, database, pipeline, serving, tools, views
+from regime_pipeline.cli.interrupts import EXIT_CODE, SENTENCE
 from regime_pipeline.cli.options import UsageError
 from regime_pipeline.cli.terminal import fail, out
 
@@ -77,4 +78,4 @@ def main() -> None:
         lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
         fail("settings are not valid: " + "; ".join(lines), 2)
     except KeyboardInterrupt:
-        fail("interrupted; what was written is whole, run the same command again to go on", 130)
+        fail(SENTENCE, EXIT_CODE)
