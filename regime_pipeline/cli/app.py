@@ -11,6 +11,7 @@ Exit codes: 0 done; 1 the work failed; 2 the call cannot be served as it is (one
 
 from __future__ import annotations
 
+import errno
 from typing import Annotated
 
 import typer
@@ -46,6 +47,17 @@ app.add_typer(database.app, name="db")
 app.add_typer(alerts.app, name="alerts")
 
 
+_ANOTHER = "name a folder that this user may write (REGIME_HOME, or --out of a report)"
+_UNUSABLE = {
+    errno.ENOSPC: "free space there and run the same command again; what was written is whole",
+    errno.EDQUOT: "free space there and run the same command again; what was written is whole",
+    **dict.fromkeys(
+        (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR), _ANOTHER
+    ),
+}
+"""What can be wrong with a folder, and what to do about it."""
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
@@ -77,5 +89,9 @@ def main() -> None:
     except ValidationError as error:
         lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
         fail("settings are not valid: " + "; ".join(lines), 2)
+    except OSError as error:
+        if error.filename is None or error.errno not in _UNUSABLE:
+            raise
+        fail(f"{error.filename}: {error.strerror}; {_UNUSABLE[error.errno]}", 2)
     except KeyboardInterrupt:
         fail(SENTENCE, EXIT_CODE)

@@ -33,8 +33,8 @@ def ui(
     """
     from regime_pipeline.orchestration.instance import dagster_environment, venv_program
 
-    settings, database = open_data(data)
     check_port(port)
+    settings, database = open_data(data)
     with beside(settings) as overrides:
         settings = changed(settings, overrides)
         dagster = dagster_environment(settings, database)
