@@ -31,10 +31,14 @@ def ui(
 
     For simulated data a simulator runs beside, so that runs and backfills started in the UI work.
     """
+    from regime_pipeline.alerts.endpoints import endpoints
+    from regime_pipeline.alerts.signing import signing_secret
     from regime_pipeline.orchestration.instance import dagster_environment, venv_program
 
     check_port(port)
     settings, database = open_data(data)
+    if endpoints(settings):  # what the sensors could not serve is told now
+        signing_secret(settings)
     with beside(settings) as overrides:
         settings = changed(settings, overrides)
         dagster = dagster_environment(settings, database)
