@@ -11,12 +11,14 @@ Exit codes: 0 done; 1 the work failed; 2 the call cannot be served as it is (one
 
 from __future__ import annotations
 
+import errno
 from typing import Annotated
 
 import typer
 from pydantic import ValidationError
 
 from regime_pipeline.cli import alerts, database, pipeline, serving, tools, views
+from regime_pipeline.cli.interrupts import EXIT_CODE, SENTENCE
 from regime_pipeline.cli.options import UsageError
 from regime_pipeline.cli.terminal import fail, out
 
@@ -43,6 +45,17 @@ for _command in (
     app.command()(_command)
 app.add_typer(database.app, name="db")
 app.add_typer(alerts.app, name="alerts")
+
+
+_ANOTHER = "name a folder that this user may write (REGIME_HOME, or --out of a report)"
+_UNUSABLE = {
+    errno.ENOSPC: "free space there and run the same command again; what was written is whole",
+    errno.EDQUOT: "free space there and run the same command again; what was written is whole",
+    **dict.fromkeys(
+        (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR), _ANOTHER
+    ),
+}
+"""What can be wrong with a folder, and what to do about it."""
 
 
 def _version(wanted: bool) -> None:
@@ -76,5 +89,9 @@ def main() -> None:
     except ValidationError as error:
         lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
         fail("settings are not valid: " + "; ".join(lines), 2)
+    except OSError as error:
+        if error.filename is None or error.errno not in _UNUSABLE:
+            raise
+        fail(f"{error.filename}: {error.strerror}; {_UNUSABLE[error.errno]}", 2)
     except KeyboardInterrupt:
-        fail("interrupted; what was written is whole, run the same command again to go on", 130)
+        fail(SENTENCE, EXIT_CODE)

@@ -17,10 +17,63 @@ app = typer.Typer(no_args_is_help=True, help="The database: its URL, starting an
 
 
 @app.command("url")
-def db_url(data: DataOption = None) -> None:
-    """The SQLAlchemy URL of the database, started if need be. It holds the password."""
-    _, database = open_data(data)
-    sys.stdout.write(database.url + "\n")
+def db_url(
+    data: DataOption = None,
+    role: Annotated[
+        str, typer.Option(help="pipeline, bi, api, dispatcher, health or owner; who connects.")
+    ] = "pipeline",
+    program: Annotated[
+        str, typer.Option("--for", help="sqlalchemy, psql or jdbc; how the URL is written.")
+    ] = "sqlalchemy",
+) -> None:
+    """The URL of the database, started if need be, for SQL and BI tools. It holds the password.
+
+    A server of yours (REGIME_DATABASE_URL) has the account that you gave it, whatever the role.
+
+    Examples:
+        psql "$(regime db url --for psql)"
+
+        regime db url --role bi --for jdbc
+    """
+    from regime_pipeline.storage.roles import ROLES, url_of
+
+    if program not in _FORMS:
+        raise UsageError(f"--for {program!r} is not understood: {', '.join(_FORMS)}")
+    if role not in ROLES:
+        raise UsageError(f"--role {role!r} is not understood: {', '.join(ROLES)}")
+    settings, database = open_data(data)
+    url: str | None = database.url
+    if settings.database_url is None:
+        url = url_of(role, database.url, settings.home)
+    if url is None:
+        raise UsageError("the roles have no passwords yet; `regime run` makes them")
+    sys.stdout.write(_FORMS[program](url) + "\n")
+
+
+def _as_sqlalchemy(url: str) -> str:
+    from sqlalchemy import make_url
+
+    return make_url(url).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+
+
+def _as_psql(url: str) -> str:
+    from sqlalchemy import make_url
+
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def _as_jdbc(url: str) -> str:
+    from urllib.parse import urlencode
+
+    from sqlalchemy import make_url
+
+    parts = make_url(url)
+    account = {"user": parts.username, "password": parts.password}
+    query = urlencode({k: v for k, v in account.items() if v} | dict(parts.query))
+    return f"jdbc:postgresql://{parts.host}:{parts.port or 5432}/{parts.database}?{query}"
+
+
+_FORMS = {"sqlalchemy": _as_sqlalchemy, "psql": _as_psql, "jdbc": _as_jdbc}
 
 
 @app.command("start")

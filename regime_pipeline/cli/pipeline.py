@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from regime_pipeline.cli.interrupts import prompt_end
 from regime_pipeline.cli.options import (
     FromOption,
     JsonOption,
@@ -20,6 +21,12 @@ from regime_pipeline.cli.options import (
 )
 from regime_pipeline.cli.origins import market
 from regime_pipeline.cli.terminal import err, out, progress, quiet
+
+
+def _cancel(at_once: bool) -> None:
+    launch = sys.modules.get("regime_pipeline.orchestration.launch")
+    if launch is not None:  # before that nothing runs that could be cancelled
+        launch.cancel_executing(at_once=at_once)
 
 
 def run(
@@ -44,7 +51,7 @@ def run(
 
         regime run --source tape:DIR --from 2024-06-20 --to 2024-08-19 --symbols BTC/USDT,ETH/USDT
     """
-    with market(source, last) as chosen:
+    with prompt_end(_cancel), market(source, last) as chosen:
         settings, label, clock = chosen.settings, chosen.label, chosen.clock
         window = parse_window(first, last, now=clock.now(), settings=settings)
         wanted = parse_symbols(symbols, settings)
@@ -111,7 +118,7 @@ def backfill(
 
     No alert is sent for what a backfill finds.
     """
-    with market(source, last) as chosen:
+    with prompt_end(_cancel), market(source, last) as chosen:
         settings, clock = chosen.settings, chosen.clock
         window = parse_window(first, last, now=clock.now(), settings=settings)
         wanted = parse_symbols(symbols, settings)

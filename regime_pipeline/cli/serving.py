@@ -35,10 +35,10 @@ def ui(
     from regime_pipeline.alerts.signing import signing_secret
     from regime_pipeline.orchestration.instance import dagster_environment, venv_program
 
+    check_port(port)
     settings, database = open_data(data)
     if endpoints(settings):  # what the sensors could not serve is told now
         signing_secret(settings)
-    check_port(port)
     with beside(settings) as overrides:
         settings = changed(settings, overrides)
         dagster = dagster_environment(settings, database)

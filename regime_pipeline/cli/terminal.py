@@ -6,6 +6,7 @@ Belongs here: how things are shown while a command works. Does not belong here: 
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from typing import NoReturn
@@ -18,9 +19,14 @@ err = Console(stderr=True, highlight=False)
 out = Console(highlight=False)
 
 
+def report(message: str) -> None:
+    """One line on standard error."""
+    err.print(f"error: {' '.join(message.split())}", markup=False, soft_wrap=True)
+
+
 def fail(message: str, code: int) -> NoReturn:
     """End the process with one line on standard error."""
-    err.print(f"error: {' '.join(message.split())}", markup=False, soft_wrap=True)
+    report(message)
     sys.exit(code)
 
 
@@ -38,7 +44,17 @@ def quiet(settings: Settings) -> Iterator[None]:
 
 @contextmanager
 def progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A callback ``(task, done, total)`` behind bars on standard error."""
+    """A callback ``(task, done, total)``: bars on a terminal, else one line when a task begins."""
+    if not err.is_terminal:
+        begun: set[str] = set()
+
+        def name_it(name: str, _done: int, _total: int) -> None:
+            if name not in begun:
+                begun.add(name)
+                err.print(f"{time.strftime('%H:%M:%S')} {name}", markup=False, soft_wrap=True)
+
+        yield name_it
+        return
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import dagster as dg
+import sqlalchemy.exc
 
 from regime_pipeline.catalogue import TABLES
 from regime_pipeline.catalogue.datasets import BY_TABLE, DATASETS
@@ -37,6 +38,7 @@ from regime_pipeline.orchestration.kernels import CompiledAhead
 from regime_pipeline.orchestration.partitions import owed, range_tags
 from regime_pipeline.orchestration.resources import Platform, Progress, Scope, platform_resource
 from regime_pipeline.settings import Settings
+from regime_pipeline.storage.errors import DatabaseUnreachableError, first_line
 from regime_pipeline.windows import Clock, Window, floor_day, utc
 
 if TYPE_CHECKING:
@@ -295,7 +297,7 @@ class _Launch:
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
         try:
-            if not isinstance(error, KeyboardInterrupt):
+            if error is None or isinstance(error, _Failed):
                 self.report.sources = self._fetched_by_source()
         finally:
             self.report.seconds = time.monotonic() - self._began
@@ -431,6 +433,7 @@ class _Launch:
         if self._replay:
             run_tags[REPLAY_TAG] = "true"
         began = time.monotonic()
+        _executing[run_id] = self._instance
         try:
             with contextlib.redirect_stdout(self._said):  # dbt's; stdout belongs to the caller
                 result = job.execute_in_process(
@@ -443,10 +446,18 @@ class _Launch:
                     },
                     raise_on_error=False,
                 )
-        except BaseException:
-            _end(self._instance, run_id)
+        except sqlalchemy.exc.OperationalError as error:
+            raise DatabaseUnreachableError(
+                f"the database went away during {title!r} ({first_line(error)}); what was written is "
+                "whole, run the same command again to go on"
+            ) from error
+        except BaseException as error:
+            _end(self._instance, run_id, interrupted=isinstance(error, KeyboardInterrupt))
             raise
+        finally:
+            _executing.pop(run_id, None)
         if _was_interrupted(result.all_events):
+            _end(self._instance, run_id, interrupted=True)
             raise KeyboardInterrupt
         error = None if result.success else _why(result.all_events)
         seconds = time.monotonic() - began
@@ -535,11 +546,34 @@ def _was_interrupted(events: Iterable[dg.DagsterEvent]) -> bool:
     return False
 
 
-def _end(instance: dg.DagsterInstance, run_id: str) -> None:
-    """An interrupted run must not look as if it went on."""
+_executing: dict[str, dg.DagsterInstance] = {}
+"""Runs that this process executes now, with their instance."""
+_CANCEL_MESSAGE = "interrupted; what was written is whole"
+
+
+def cancel_executing(*, at_once: bool) -> None:
+    """Note that the runs this process executes are being cancelled, or, at once, that they were.
+
+    May be called by any thread. Dagster takes an interrupted run for a failed one unless it knows that
+    somebody wants it to end.
+    """
+    for run_id, instance in list(_executing.items()):
+        run = instance.get_run_by_id(run_id)
+        if run is None or run.is_finished:
+            continue
+        if at_once:
+            instance.report_run_canceled(run, message=_CANCEL_MESSAGE)
+        else:
+            instance.report_run_canceling(run, message=_CANCEL_MESSAGE)
+
+
+def _end(instance: dg.DagsterInstance, run_id: str, *, interrupted: bool) -> None:
+    """A run that was left must not look as if it went on; an interrupted one has not failed."""
     run = instance.get_run_by_id(run_id)
-    if run is not None and not run.is_finished:
-        instance.report_run_canceled(run, message="interrupted; what was written is whole")
+    if run is None or run.status is dg.DagsterRunStatus.CANCELED:
+        return
+    if interrupted or not run.is_finished:
+        instance.report_run_canceled(run, message=_CANCEL_MESSAGE)
 
 
 def _boot_id() -> str:
