@@ -127,7 +127,7 @@ def hours_summary(spans: pd.DataFrame) -> HoursSummary:
     Args:
         spans: as for :func:`hours_lines`, all states.
     """
-    hours = (spans["end"] - spans["start"]) // pd.Timedelta(HOUR)
+    hours = (spans["end"] - spans["start"]).dt.total_seconds() // HOUR.total_seconds()
     by_state = hours.groupby(spans["coverage_state"]).sum()
     counts = {"hours missed": 0, "hours stored": 0}
     counts |= {f"hours {state}": int(n) for state, n in by_state.items()}

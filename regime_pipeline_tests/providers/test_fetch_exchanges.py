@@ -42,7 +42,9 @@ def get(
     make_settings: Callable[..., Settings],
     make_client: Callable[..., HttpClient],
 ) -> Iterator[Callable[..., FetchResult]]:
-    settings = make_settings(**server.settings_overrides(), http_deadline_s=10.0)
+    settings = make_settings(
+        **server.settings_overrides(), http_deadline_s=10.0, single_trades=True
+    )
     client = make_client(settings, FixedClock(NOW))
 
     def one(dataset: str, window: Window = DAY, sources: tuple[str, ...] = VENUES, **more: object):

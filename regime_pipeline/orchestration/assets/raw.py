@@ -18,7 +18,7 @@ from regime_pipeline.catalogue import TABLES, Table
 from regime_pipeline.catalogue.datasets import BY_TABLE, DATASETS
 from regime_pipeline.coverage import store as coverage_store
 from regime_pipeline.coverage.asked import Demand
-from regime_pipeline.coverage.asking import to_ask
+from regime_pipeline.coverage.asking import Ask, to_ask
 from regime_pipeline.coverage.words import HoursSummary, hours_summary
 from regime_pipeline.market.plausibility import no_findings
 from regime_pipeline.orchestration import drift, suspicion
@@ -29,7 +29,7 @@ from regime_pipeline.orchestration.metadata import (
     fetch_rows,
     sparkline,
 )
-from regime_pipeline.orchestration.partitions import DAILY, FETCH, as_window
+from regime_pipeline.orchestration.partitions import DAILY, FETCH, TICK_TAG, as_window
 from regime_pipeline.orchestration.resources import Platform, Progress, Scope
 from regime_pipeline.windows import Window
 
@@ -114,7 +114,8 @@ def _fetched(
     quarantined = 0
     strange = []
     replies = []
-    todo = calls_of(platform, scope, item.name, window)
+    is_tick = context.run.tags.get(TICK_TAG) is not None
+    todo = calls_of(platform, scope, item.name, window, is_tick=is_tick)
     with platform.http() as client:
         for done, call in enumerate(todo):
             try:
@@ -210,8 +211,12 @@ class _Bar:
         self._tell(self._label, round(100 * (self._done + share)), 100 * self._pieces)
 
 
-def calls_of(platform: Platform, scope: Scope, dataset: str, window: Window) -> list[Demand]:
+def calls_of(
+    platform: Platform, scope: Scope, dataset: str, window: Window, *, is_tick: bool = False
+) -> list[Demand]:
     """What a run asks for, see :func:`coverage.asking.to_ask`."""
+    ask = Ask.NEW_HOURS if is_tick else Ask.EVERYTHING
+    ask = Ask.OPEN_DAYS if scope.only_missing else ask
     return to_ask(
         dataset,
         window,
@@ -220,7 +225,7 @@ def calls_of(platform: Platform, scope: Scope, dataset: str, window: Window) -> 
         now=platform.clock.now(),
         symbols=platform.symbols(scope.symbols),
         sources=scope.sources,
-        only_missing=scope.only_missing,
+        ask=ask,
     )
 
 
