@@ -1,15 +1,16 @@
 """Channels: how an event is said to each kind of receiver, one function each.
 
-A function takes the event and makes the request's body, once, when the event is stored; those bytes
-are kept and sent, however often. A receiver on a known chat host is spoken to in its own format by
-itself. Belongs here: formats, their limits and escaping, which answers of a channel are final. Does not
-belong here: when and how often something is sent (``dispatch``).
+A function takes the event and the endpoint and makes the body of the request, once, when the event is
+stored; those bytes are kept and sent, however often. A receiver on a known chat host is spoken to in
+that chat's format by itself. Belongs here: formats, their limits and escaping, which answers of a channel
+are final. Does not belong here: when and how often something is sent (``dispatch``).
 
 A further channel is a function and a row of :data:`CHANNELS`.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
 from collections.abc import Callable
@@ -17,6 +18,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
+
+from pydantic import SecretStr
 
 
 @dataclass(frozen=True)
@@ -57,30 +60,24 @@ class Message:
 
 
 @dataclass(frozen=True)
-class Request:
-    """What is posted to a receiver."""
-
-    body: str
-    content_type: str = "application/json"
-
-
-@dataclass(frozen=True)
 class Channel:
     """A way of speaking to receivers.
 
     Attributes:
         name: first part of the endpoints' names.
-        request: the body of an event.
+        body: what is posted of an event.
         hosts: receivers on these hosts, and on hosts below them, are spoken to this way.
         path: pattern of the paths there that take this format.
+        content_type: of the body.
         is_signed: whether receivers verify a Standard Webhooks signature.
         final: statuses after which this message is not sent again.
     """
 
     name: str
-    request: Callable[[Message], Request]
+    body: Callable[[Message, Endpoint], str]
     hosts: tuple[str, ...] = ()
     path: str = ".*"
+    content_type: str = "application/json"
     is_signed: bool = False
     final: frozenset[int] = frozenset({404, 410})
 
@@ -89,7 +86,43 @@ class Channel:
         return any(host == h or host.endswith(f".{h}") for h in self.hosts)
 
 
-def generic(message: Message) -> Request:
+@dataclass(frozen=True)
+class Endpoint:
+    """One receiver.
+
+    Attributes:
+        name: channel and a digest of the URL; never holds the URL, stays when others come and go.
+        url: where it is.
+        event_types: what it gets; None: everything.
+        channel: how it is spoken to.
+    """
+
+    name: str
+    url: SecretStr
+    event_types: tuple[str, ...] | None
+    channel: Channel
+
+    def wants(self, event_type: str) -> bool:
+        """Whether this endpoint is for events of the type."""
+        return self.event_types is None or event_type in self.event_types
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether the URL names this very machine by address or as localhost."""
+        return is_loopback_host(urlsplit(self.url.get_secret_value()).hostname or "")
+
+
+def is_loopback_host(host: str) -> bool:
+    """Whether a host is written as this machine: 127.0.0.0/8, ::1 or localhost."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def generic(message: Message, _endpoint: Endpoint) -> str:
     """Canonical JSON with type, timestamp and data."""
     data = {
         "event_id": message.event_id,
@@ -110,7 +143,7 @@ def generic(message: Message) -> Request:
     return _json({"type": message.event_type, "timestamp": _iso(message.known_at), "data": data})
 
 
-def discord(message: Message) -> Request:
+def discord(message: Message, _endpoint: Endpoint) -> str:
     """One embed; nobody is mentioned, whatever a name holds."""
     colour = {"CRITICAL": 0xD32F2F, "WARNING": 0xF9A825}.get(message.severity, 0x607D8B)
     shown = [
@@ -127,7 +160,7 @@ def discord(message: Message) -> Request:
     return _json({"embeds": [embed], "allowed_mentions": {"parse": []}})
 
 
-def slack(message: Message) -> Request:
+def slack(message: Message, _endpoint: Endpoint) -> str:
     """A section, its numbers and a line of context; the plain text is what a notification shows."""
     title = cut(message.title, 140)
     mark = {"CRITICAL": ":red_circle:", "WARNING": ":large_yellow_circle:"}.get(message.severity)
@@ -231,11 +264,11 @@ def _entities(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _json(value: Any) -> Request:
+def _json(value: Any) -> str:
     text = json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     )
-    return Request(text.encode("utf-8", "replace").decode())  # half a surrogate pair is no UTF-8
+    return text.encode("utf-8", "replace").decode()  # half a surrogate pair is no UTF-8
 
 
 def _iso(at: datetime | None) -> str | None:

@@ -9,12 +9,11 @@ from __future__ import annotations
 import ipaddress
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from regime_pipeline.alerts.channels import GENERIC, Channel, channel_of
+from regime_pipeline.alerts.channels import Endpoint, channel_of, is_loopback_host
 from regime_pipeline.alerts.kinds import VARIABLES
 from regime_pipeline.net.redact import fingerprint
 from regime_pipeline.settings import Settings, urls_in
@@ -48,32 +47,6 @@ class EndpointRefused(ValueError):
 
 class LookupFailed(OSError):
     """The host of an endpoint does not resolve now; it may later."""
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """One receiver.
-
-    Attributes:
-        name: channel and a digest of the URL; never holds the URL, stays when others come and go.
-        url: where it is.
-        event_types: what it gets; None: everything.
-        channel: how it is spoken to.
-    """
-
-    name: str
-    url: SecretStr
-    event_types: tuple[str, ...] | None
-    channel: Channel = GENERIC
-
-    def wants(self, event_type: str) -> bool:
-        """Whether this endpoint is for events of the type."""
-        return self.event_types is None or event_type in self.event_types
-
-    @property
-    def is_loopback(self) -> bool:
-        """Whether the URL names this very machine by address or as localhost."""
-        return is_loopback_host(urlsplit(self.url.get_secret_value()).hostname or "")
 
 
 def endpoints(settings: Settings) -> list[Endpoint]:
@@ -124,16 +97,6 @@ def earlier_names(settings: Settings) -> dict[str, str]:
     return out
 
 
-def is_loopback_host(host: str) -> bool:
-    """Whether a host is written as this machine: 127.0.0.0/8, ::1 or localhost."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def is_global_unicast(address: str) -> bool:
     """Whether an address is one host of the public internet, as both families write it."""
     ip = ipaddress.ip_address(address)
@@ -161,7 +124,10 @@ def checked_address(url: str, *, allow_loopback: bool) -> tuple[str, str]:
         raise EndpointRefused("the URL has no valid port or host") from None
     if parts.scheme not in ("http", "https"):
         raise EndpointRefused("the URL is neither https nor http")
-    host = parts.hostname or ""
+    try:
+        host = (parts.hostname or "").encode("idna").decode()
+    except UnicodeError:
+        raise EndpointRefused("the host is no valid name") from None
     if not host or "@" in parts.netloc:
         raise EndpointRefused("the URL has no host, or carries user information")
     if is_loopback_host(host):
@@ -175,8 +141,6 @@ def checked_address(url: str, *, allow_loopback: bool) -> tuple[str, str]:
         raise EndpointRefused(f"port {port} is not among {sorted(_PORTS)}")
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except UnicodeError:
-        raise EndpointRefused("the host is no valid name") from None
     except OSError as error:
         raise LookupFailed(f"the host does not resolve ({error.strerror})") from error
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))

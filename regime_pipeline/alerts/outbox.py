@@ -135,7 +135,7 @@ def _row(
         message.ts or message.known_at,
         message.event_type,
         message.severity,
-        endpoint.channel.request(message).body,
+        endpoint.channel.body(message, endpoint),
         "pending" if reason is None else "suppressed",
         reason,
         now,

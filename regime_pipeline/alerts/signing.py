@@ -14,7 +14,8 @@ from pathlib import Path
 from pydantic import SecretStr
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from regime_pipeline.settings import Settings
+from regime_pipeline.alerts.endpoints import ConfigurationError
+from regime_pipeline.settings import Settings, secret_fault
 
 SECRET_FILE = "webhook_secret"  # noqa: S105 - a file name
 
@@ -24,7 +25,11 @@ class BadSignature(ValueError):
 
 
 def signing_secret(settings: Settings) -> SecretStr:
-    """The secret of the settings, or one made once and kept under ``home`` (mode 0600)."""
+    """The secret of the settings, or one made once and kept under ``home`` (mode 0600).
+
+    Raises:
+        ConfigurationError: the kept one is spoilt.
+    """
     if settings.webhook_secret is not None:
         return settings.webhook_secret
     path = settings.home / SECRET_FILE
@@ -40,7 +45,10 @@ def signing_secret(settings: Settings) -> SecretStr:
             pass
         finally:
             temporary.unlink()
-    return SecretStr(path.read_text().strip())
+    kept = path.read_text().strip()
+    if fault := secret_fault(kept):
+        raise ConfigurationError(f"{path} {fault} or remove the file to have a new one made")
+    return SecretStr(kept)
 
 
 def headers(secret: SecretStr, message_id: str, body: bytes, at: datetime) -> dict[str, str]:

@@ -126,7 +126,8 @@ def doctor(data: DataOption = None, as_json: JsonOption = False) -> None:
 
     Exits with 0 when everything that is needed is fine, with 1 otherwise.
     """
-    from regime_pipeline.providers.limits.gate import PostgresStore, gate_for
+    from regime_pipeline.providers.limits.gate import gate_for
+    from regime_pipeline.providers.limits.store import PostgresStore
     from regime_pipeline.reporting.doctor import examine, print_diagnosis, to_json
 
     settings, database, checks = _open_for_doctor(data)

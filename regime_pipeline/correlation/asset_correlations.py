@@ -22,6 +22,7 @@ import pandas as pd
 from regime_pipeline.catalogue.derivation import derives, reach_of, reads
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.correlation.frames import flags, integers, nothing, shape, texts
+from regime_pipeline.market.candles import CLOSES
 from regime_pipeline.numerics.panel import grid_start_us, to_panel
 from regime_pipeline.settings import CorrelationParams, method_version
 from regime_pipeline.windows import Grid
@@ -67,7 +68,7 @@ Floats = npt.NDArray[np.float64]
     "correlation.correlation_breaks",
     step="correlation__pairs",
     of_universe=True,
-    candles_1h=reads("market.candles_1h", "302d", where={"market": "spot"}),
+    candles_1h=reads("market.candles_1h", "302d", where={"market": "spot"}, columns=CLOSES),
     params="params.correlation",
 )
 def correlations(

@@ -22,6 +22,7 @@ from regime_pipeline.catalogue.derivation import derives, reach_of, reads
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.correlation.asset_correlations import BASE, BASE_MIN, CURRENT, CURRENT_MIN
 from regime_pipeline.correlation.frames import flags, integers, nothing, shape, texts
+from regime_pipeline.market.candles import CLOSES
 from regime_pipeline.numerics.panel import grid_start_us, to_panel
 from regime_pipeline.settings import method_version
 from regime_pipeline.windows import Grid
@@ -62,7 +63,7 @@ Columns = dict[str, npt.NDArray[Any]]
     "correlation.lead_lag",
     step="correlation__structure",
     of_universe=True,
-    candles_1h=reads("market.candles_1h", "37d", where={"market": "spot"}),
+    candles_1h=reads("market.candles_1h", "37d", where={"market": "spot"}, columns=CLOSES),
 )
 def structures(
     candles_1h: pd.DataFrame, *, grid: Grid

@@ -19,6 +19,7 @@ import pandas as pd
 from regime_pipeline.catalogue.derivation import derives, reach_of, reads
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.correlation.frames import flags, integers, nothing, shape, texts
+from regime_pipeline.market.candles import CLOSES
 from regime_pipeline.numerics.panel import to_panel
 from regime_pipeline.settings import PairParams, method_version
 from regime_pipeline.windows import HOUR, Grid, Window
@@ -41,7 +42,7 @@ Floats = npt.NDArray[np.float64]
 # 90 d before the midnight of the first hour, which may lie up to 23 h before it.
 @derives(
     "correlation.pair_signals",
-    candles_1h=reads("market.candles_1h", "91d", where={"market": "spot"}),
+    candles_1h=reads("market.candles_1h", "91d", where={"market": "spot"}, columns=CLOSES),
     params="params.pairs",
 )
 def pair_signals(candles_1h: pd.DataFrame, *, grid: Grid, params: PairParams) -> pd.DataFrame:

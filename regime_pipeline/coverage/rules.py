@@ -41,7 +41,7 @@ from regime_pipeline.settings import Settings
 from regime_pipeline.windows import HOUR
 
 if TYPE_CHECKING:
-    from regime_pipeline.providers.plan import Feed
+    from regime_pipeline.providers.source import Feed
 
 OWED_DAYS = 3
 """How far back a series that was never asked for is owed."""

@@ -19,6 +19,7 @@ import pandas as pd
 from regime_pipeline.catalogue.derivation import derives, reads
 from regime_pipeline.catalogue.frames import conform, empty
 from regime_pipeline.catalogue.registry import table
+from regime_pipeline.market.candles import CLOSES
 from regime_pipeline.numerics.panel import HOUR_US, microseconds
 from regime_pipeline.settings import FundingParams, method_version
 from regime_pipeline.windows import Window
@@ -49,7 +50,7 @@ Floats = npt.NDArray[np.float64]
 @derives(
     "features.funding_outcomes",
     funding_prints=reads("features.funding_prints", "1d"),
-    candles_1h=reads("market.candles_1h", "25h", where={"market": "perp"}),
+    candles_1h=reads("market.candles_1h", "25h", where={"market": "perp"}, columns=CLOSES),
     params="params.funding",
 )
 def funding_outcomes(

@@ -31,6 +31,9 @@ from regime_pipeline.windows import Grid
 METHOD = "candles/1"
 RESAMPLE_METHOD = "candles_resampled/1"
 
+CLOSES = ("market", "symbol", "ts", "close", "source_tier")
+"""All that readers of closes look at; over a long lookback the other columns cost three quarters."""
+
 _PRICES = ("open", "high", "low", "close")
 _VALUES = (*_PRICES, "volume_base", "volume_quote", "taker_buy_base", "trade_count")
 
@@ -303,6 +306,7 @@ def _long(bars: Bars, grid: Grid) -> pd.DataFrame:
 
 __all__ = [
     "BAR_INPUTS",
+    "CLOSES",
     "FRAME_HOURS",
     "FRAME_MINIMUM",
     "METHOD",

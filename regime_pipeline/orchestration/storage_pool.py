@@ -2,10 +2,16 @@
 
 The stock storage opens a connection for every event and writes the planned materialization of each
 partition on its own: a range of 365 days costs seconds per asset before anything runs. Here all three
-storages of a process share one small pool, and events of a batch are one insert. What is stored is the
-same, which a test compares, but for one thing: a check that is only planned gets no row of its own for
-each day of a range; its row comes with its result. Batching is on only with
-``DAGSTER_EVENT_BATCH_SIZE``.
+storages of a process share one small pool, and events of a batch are one insert. Batching is on only
+with ``DAGSTER_EVENT_BATCH_SIZE``.
+
+What readers can ask is the same as with the stock storage, which a test compares, but for this:
+
+* Every event is stored without what it says twice (:func:`lean`). That an input was loaded is no event:
+  that the step got it is one, and what is said there stands in the asset's definition.
+* Of a range of days the last materialization names its inputs' versions, not each.
+* Of a long range only the last days are planned one by one; what ran and failed is told by the run.
+* A check that is only planned gets no row for each day; its row comes with its result.
 
 It leans on private methods, so batching is used with the versions it was written against and stock
 code otherwise. Does not belong here: where the database is (``instance``).
@@ -23,6 +29,7 @@ import dagster
 import dagster_postgres
 import psycopg2
 from dagster import DagsterEventType
+from dagster._core.events import StepMaterializationData
 from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log import SqlEventLogStorageTable
 from dagster._serdes import ConfigurableClassData
@@ -48,6 +55,18 @@ BATCHED = {
     DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
     DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED,
 }
+FOUND_BY_HANDLE = {
+    DagsterEventType.STEP_START,
+    DagsterEventType.STEP_SUCCESS,
+    DagsterEventType.STEP_FAILURE,
+    DagsterEventType.STEP_SKIPPED,
+    DagsterEventType.STEP_UP_FOR_RETRY,
+    DagsterEventType.STEP_RESTARTED,
+}
+"""Events by whose step handle a retried run finds what is left to do."""
+PLANNED_DAYS = 2
+"""Days of an asset that are planned one by one, the last ones of a batch; an hourly tick covers as many."""
+_OF_INPUTS = "dagster/input_"
 
 _LOG = logging.getLogger(__name__)
 
@@ -92,8 +111,51 @@ def _taken(
         raise DisconnectionError(str(error)) from error  # the pool opens another one
 
 
+def lean(entry: EventLogEntry, *, with_inputs: bool = True) -> EventLogEntry:
+    """An event without what it says twice: its step as tags and handles, its message as another text.
+
+    Args:
+        entry: the event.
+        with_inputs: whether a materialization names the versions of its inputs.
+    """
+    if not entry.is_dagster_event:
+        return entry
+    event = entry.get_dagster_event()
+    event = event._replace(logging_tags={})
+    if event.event_type not in FOUND_BY_HANDLE:
+        event = event._replace(step_handle=None, node_handle=None)
+    if not with_inputs and isinstance(event.event_specific_data, StepMaterializationData):
+        made = event.event_specific_data.materialization
+        tags = {k: v for k, v in (made.tags or {}).items() if not k.startswith(_OF_INPUTS)}
+        data = event.event_specific_data._replace(materialization=made._replace(tags=tags))
+        event = event._replace(event_specific_data=data)
+    said_once = entry.user_message if event.message is None else ""
+    return entry._replace(dagster_event=event, user_message=said_once)
+
+
+def _lean_batch(events: Sequence[EventLogEntry]) -> list[EventLogEntry]:
+    """A batch of asset events, lean, without the plans of all but an asset's last days."""
+    newest: dict[object, int] = {}
+    out = []
+    for entry in reversed(events):
+        about = (entry.dagster_event_type, entry.get_dagster_event().asset_key)
+        seen = newest[about] = newest.get(about, 0) + 1
+        planned = entry.dagster_event_type == DagsterEventType.ASSET_MATERIALIZATION_PLANNED
+        if not (planned and seen > PLANNED_DAYS):
+            out.append(lean(entry, with_inputs=seen == 1))
+    return out[::-1]
+
+
 class PooledEventLogStorage(PostgresEventLogStorage):
     """The stock event log on a pool; a batch of asset events is one insert whatever its types."""
+
+    def store_event(self, event: EventLogEntry) -> None:
+        """Store one event; see the base class."""
+        if not known_versions():
+            super().store_event(event)
+        elif event.dagster_event_type != DagsterEventType.LOADED_INPUT:
+            # past PostgreSQL's own: it notifies a channel that nobody listens to any more
+            super(PostgresEventLogStorage, self).store_event(lean(event))
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Store events that belong together; see the base class."""
@@ -101,6 +163,7 @@ class PooledEventLogStorage(PostgresEventLogStorage):
         if not events or not kinds <= BATCHED or not known_versions():
             super().store_event_batch(events)
             return
+        events = _lean_batch(events)
         statement = self.prepare_insert_event_batch(events).returning(SqlEventLogStorageTable.c.id)
         with self._connect() as conn:
             ids = [int(row[0]) for row in conn.execute(statement)]

@@ -16,8 +16,8 @@ from regime_pipeline.connections import CONNECTIONS
 from regime_pipeline.providers.decode import Columns, Context, document, member, rows_of
 from regime_pipeline.providers.errors import EXCERPT, BadRequest, ErrorRules, ProviderError
 from regime_pipeline.providers.limits.budgets import Budget, Rates
-from regime_pipeline.providers.plan import Endpoint, Feed, Paging
-from regime_pipeline.providers.source import Probe, Source
+from regime_pipeline.providers.paging import Newest
+from regime_pipeline.providers.source import Endpoint, Feed, Probe, Source
 
 PROVIDER = "alternative_me"
 
@@ -65,7 +65,7 @@ FEEDS = (
         endpoint=FNG,
         market="index",
         venue=PROVIDER,
-        paging=Paging("single", limit=1, step=timedelta(days=1)),
+        paging=Newest(limited=True, step=timedelta(days=1)),
         params=lambda _: {"format": "json"},
         per_symbol=False,
     ),

@@ -16,8 +16,8 @@ from regime_pipeline.connections import CONNECTIONS
 from regime_pipeline.providers.decode import Columns, Context, document, member, rows_of
 from regime_pipeline.providers.errors import ContractViolation, ErrorRules, UnknownSymbol
 from regime_pipeline.providers.limits.budgets import Budget, Rates
-from regime_pipeline.providers.plan import Endpoint, Feed, Paging, iso
-from regime_pipeline.providers.source import KeyCarrier, Probe, Source
+from regime_pipeline.providers.paging import Forward, iso
+from regime_pipeline.providers.source import Endpoint, Feed, KeyCarrier, Probe, Source
 from regime_pipeline.providers.symbols import VenueSymbol
 from regime_pipeline.providers.symbols import split as split_symbol
 
@@ -142,7 +142,7 @@ def _bars_path(symbol: VenueSymbol) -> str:
     return f"/v1/ohlcv/BINANCE_SPOT_{base}_{quote}/history"
 
 
-_PAGING = Paging("forward", 1000, start="time_start", end="time_end", stamp=iso)
+_PAGING = Forward(limit=1000, start="time_start", end="time_end", stamp=iso)
 FEEDS = (
     Feed(
         dataset="reference_prices",

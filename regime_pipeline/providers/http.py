@@ -1,7 +1,7 @@
 """HTTP: one pooled client with total deadlines, byte caps, retries and bounded concurrency.
 
 Belongs here: getting the bytes of one reply, whole or not at all. Does not belong here: what to ask
-for (``plan``), what the bytes mean (the providers' parsers), what a failure means (``fetch``).
+for (``paging``), what the bytes mean (the providers' parsers), what a failure means (``fetch``).
 
 httpx timeouts are per socket operation, so a peer that sends a byte now and then is never cut. Here
 every socket operation gets what is left of the request's own deadline, and the body is decoded

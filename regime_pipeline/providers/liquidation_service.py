@@ -16,8 +16,8 @@ import pandas as pd
 from regime_pipeline.connections import CONNECTIONS
 from regime_pipeline.providers.decode import Columns, Context, document, rows_of
 from regime_pipeline.providers.errors import PAID, ContractViolation
-from regime_pipeline.providers.plan import Endpoint, Feed, Paging
-from regime_pipeline.providers.source import KeyCarrier, Probe, Source
+from regime_pipeline.providers.paging import Forward
+from regime_pipeline.providers.source import Endpoint, Feed, KeyCarrier, Probe, Source
 from regime_pipeline.providers.symbols import VenueSymbol
 
 PROVIDER = "liquidation_service"
@@ -109,9 +109,8 @@ FEEDS = (
         endpoint=EVENTS,
         market="perp",
         venue="aggregate",
-        paging=Paging(
-            "forward",
-            1000,
+        paging=Forward(
+            limit=1000,
             start="start_time",
             end="end_time",
             step=timedelta(minutes=6),

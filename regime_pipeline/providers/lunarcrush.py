@@ -17,8 +17,8 @@ from regime_pipeline.connections import CONNECTIONS
 from regime_pipeline.providers.decode import Columns, Context, document, member, rows_of
 from regime_pipeline.providers.errors import PAID, ContractViolation
 from regime_pipeline.providers.limits.budgets import Budget, Rates
-from regime_pipeline.providers.plan import Endpoint, Feed, Paging, seconds
-from regime_pipeline.providers.source import KeyCarrier, Probe, Source
+from regime_pipeline.providers.paging import Forward, Newest, seconds
+from regime_pipeline.providers.source import Endpoint, Feed, KeyCarrier, Probe, Source
 from regime_pipeline.providers.symbols import VenueSymbol
 from regime_pipeline.providers.symbols import split as split_symbol
 from regime_pipeline.windows import HOUR
@@ -253,7 +253,7 @@ FEEDS = (
         endpoint=SERIES,
         market="index",
         venue=PROVIDER,
-        paging=Paging("forward", 720, start="start", end="end", stamp=seconds, limit_name=""),
+        paging=Forward(limit=720, start="start", end="end", stamp=seconds, limit_name=""),
         params=lambda _: {"bucket": "hour"},
         path=_series_path,
         names="coin",
@@ -265,7 +265,7 @@ FEEDS = (
         endpoint=COINS,
         market="index",
         venue=PROVIDER,
-        paging=Paging("single", step=timedelta(hours=1)),
+        paging=Newest(step=timedelta(hours=1)),
         params=lambda _: {"sort": "market_cap_rank", "limit": "1000", "page": "0"},
         per_symbol=False,
         reach=HOUR,

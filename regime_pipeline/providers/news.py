@@ -23,8 +23,8 @@ from regime_pipeline.providers.decode import (
     rows_of,
 )
 from regime_pipeline.providers.errors import PAID
-from regime_pipeline.providers.plan import Endpoint, Feed, Paging
-from regime_pipeline.providers.source import KeyCarrier, Probe, Source
+from regime_pipeline.providers.paging import Numbered
+from regime_pipeline.providers.source import Endpoint, Feed, KeyCarrier, Probe, Source
 from regime_pipeline.providers.symbols import VenueSymbol
 
 PROVIDER = "news"
@@ -94,7 +94,7 @@ def _about_none(frame: pd.DataFrame) -> pd.DataFrame:
 
 POSTS = Endpoint(PROVIDER, "posts", "/posts/", parse_posts)
 ENDPOINTS = (POSTS,)
-_PAGING = Paging("numbered", step=timedelta(hours=1), limit_name="")
+_PAGING = Numbered(step=timedelta(hours=1), limit_name="")
 
 
 def _params(symbol: VenueSymbol) -> dict[str, str]:

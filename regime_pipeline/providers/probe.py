@@ -125,7 +125,7 @@ def _ask(
             failure = error
         if failure is None or failure.was_sent:
             latency = 1000 * (time.monotonic() - began)
-    standing = gate.standing(source.name, host)
+    status = gate.status(source.name, host)
     return SourceAnswer(
         source=name,
         host=host,
@@ -134,9 +134,9 @@ def _ask(
         clock_ahead_s=ahead,
         key="not needed" if not source.key_setting else "present" if key else "missing",
         key_fingerprint=fingerprint(key) or None,
-        plan=_plan(source, standing.budgets),
-        budgets=standing.budgets,
-        breaker=standing.breaker,
+        plan=_plan(source, status.budgets),
+        budgets=status.budgets,
+        breaker=status.breaker,
         error_class=failure.error_class if failure else None,
         problem=client.redactor.text(failure) if failure else None,
         advice=advice_for(name, source, failure) if failure else None,

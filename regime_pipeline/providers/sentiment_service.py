@@ -14,8 +14,8 @@ import pandas as pd
 from regime_pipeline.connections import CONNECTIONS
 from regime_pipeline.providers.decode import Columns, Context, document
 from regime_pipeline.providers.errors import PAID, ContractViolation
-from regime_pipeline.providers.plan import Endpoint, Feed, Paging
-from regime_pipeline.providers.source import KeyCarrier, Probe, Source
+from regime_pipeline.providers.paging import Newest
+from regime_pipeline.providers.source import Endpoint, Feed, KeyCarrier, Probe, Source
 from regime_pipeline.providers.symbols import VenueSymbol
 from regime_pipeline.windows import HOUR
 
@@ -72,7 +72,7 @@ def _feed(kind: str) -> Feed:
         market="index",
         venue=PROVIDER,
         names="binance",
-        paging=Paging("single"),
+        paging=Newest(),
         params=params,
         kind=kind,
         reach=HOUR,

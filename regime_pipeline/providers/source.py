@@ -1,22 +1,106 @@
 """What a provider is: a :class:`Source` with its feeds and endpoints, as its own module declares it.
 
-Belongs here: the words in which a provider describes itself. Does not belong here: any one provider
-(its module or folder), how endpoints walk through time (``plan``), doing any of it (``fetch``).
+A :class:`Feed` says that a source serves a dataset from an endpoint, and its paging how that endpoint
+walks through time. Belongs here: the words in which a provider describes itself. Does not belong here:
+any one provider (its module or folder), the ways of paging (``paging``), doing any of it (``fetch``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
+import pandas as pd
 from pydantic import SecretStr
 
 from regime_pipeline.connections import Connection
-from regime_pipeline.providers.decode import Parser
+from regime_pipeline.providers.decode import Context, Parser
 from regime_pipeline.providers.errors import GENERIC, ErrorRules
 from regime_pipeline.providers.limits.budgets import UNKNOWN, Rates
-from regime_pipeline.providers.plan import Endpoint, Feed
+from regime_pipeline.providers.paging import Paging
+from regime_pipeline.providers.symbols import VenueSymbol
 from regime_pipeline.settings import Settings
+
+Params = Callable[[VenueSymbol], Mapping[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One endpoint of a provider: where it is, how its replies are read, what a request costs.
+
+    ``name`` is the path with its fixed prefix removed and slashes made underscores, as recorded
+    payloads are named.
+    """
+
+    provider: str
+    name: str
+    path: str
+    parse: Parser
+    weight: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """A source serves a dataset from an endpoint.
+
+    Attributes:
+        dataset: raw table without its schema.
+        endpoint: where the rows come from.
+        market: market type of the rows.
+        venue: exchange that the rows are about.
+        paging: how to walk.
+        params: fixed query parameters of a symbol.
+        context: what the parser must know.
+        retention: how far back the provider is said to keep rows (None: all of them).
+        newest: reaches only this far back, an older stretch is served by another feed.
+        older_than: serves only what is older than this.
+        kind: what the rows are one kind of, where a dataset keeps kinds apart (sentiment).
+        part: feeds of one dataset whose columns complete each other carry different parts;
+            ``intervals`` is no series but the funding intervals in force, ``contracts`` the coins
+            behind a contract.
+        path: path of a symbol, where the endpoint has it in the path.
+        reach: asked only for the last stretch of this length; what is older was never to be had from
+            it and is logged so. With ``snapshot`` that is the present alone.
+        snapshot: a reply is about the present; its rows get the hour in which it came.
+        bucketed: rows are hourly buckets, whatever the dataset's other feeds give.
+        by_coin: rows name coins (``coin``); those of the wanted symbols are kept.
+        shape: turns all parsed rows of the stream into rows of the dataset.
+        per_symbol: False for a series without symbols.
+        names: venue whose symbol names the endpoint uses (``coin`` for the base coin).
+        only_primary: asked only for symbols whose primary series of the market is on this venue.
+        live_only: tells the present state: asked once, and only by a window that reaches now.
+        optional: the provider may have taken the endpoint away; that is a note, not a failure.
+        in_candles: the venue's candles tell the taker's volumes too, so that single trades, a page for
+            every few minutes of them, are asked for only when the settings say so.
+        in_contracts: amounts are contracts, whose size a feed with part ``contracts`` tells.
+    """
+
+    dataset: str
+    endpoint: Endpoint
+    market: str
+    venue: str
+    paging: Paging
+    params: Params
+    context: Context = field(default_factory=Context)
+    retention: timedelta | None = None
+    newest: timedelta | None = None
+    older_than: timedelta | None = None
+    part: str = ""
+    per_symbol: bool = True
+    names: str = ""
+    only_primary: bool = False
+    live_only: bool = False
+    optional: bool = False
+    in_contracts: bool = False
+    in_candles: bool = False
+    kind: str = ""
+    path: Callable[[VenueSymbol], str] | None = None
+    reach: timedelta | None = None
+    snapshot: bool = False
+    bucketed: bool = False
+    by_coin: bool = False
+    shape: Callable[[pd.DataFrame], pd.DataFrame] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ closed by force: an order that sells closes a long.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 import orjson
@@ -24,6 +24,12 @@ from regime_pipeline.windows import HOUR, Window
 BINS_PER_DOUBLING = 4
 SIZE_BINS = 96
 """Trade values from 1 USD to 2^24 USD in quarter octaves; the ends take what lies beyond."""
+
+TRADE_STEP = timedelta(milliseconds=600)
+"""Assumed time between trades: a page of a thousand is asked for per ten minutes."""
+TRADE_REACH = timedelta(hours=3)
+"""How far back single trades are asked for: years of them cost more requests than any venue grants,
+and the candles' taker volumes cover what is older."""
 
 
 def trade_rows(

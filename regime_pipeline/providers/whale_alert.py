@@ -34,8 +34,8 @@ from regime_pipeline.providers.errors import (
     generic,
 )
 from regime_pipeline.providers.limits.budgets import Budget, Rates
-from regime_pipeline.providers.plan import Endpoint, Feed, Paging, seconds
-from regime_pipeline.providers.source import KeyCarrier, Probe, Source
+from regime_pipeline.providers.paging import Cursor, seconds
+from regime_pipeline.providers.source import Endpoint, Feed, KeyCarrier, Probe, Source
 from regime_pipeline.providers.transfers import finished, owner_type
 
 PROVIDER = "whale_alert"
@@ -142,9 +142,8 @@ FEEDS = (
         market="index",
         venue="aggregate",
         # a day a segment: pages follow each other by cursor, days are asked side by side
-        paging=Paging(
-            "cursor",
-            PAGE,
+        paging=Cursor(
+            limit=PAGE,
             start="start",
             end="end",
             step=timedelta(days=1) / PAGE,

@@ -6,6 +6,7 @@ Does not belong here: drift of scores and models.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -78,12 +79,12 @@ def drift(
     parts = []
     if full_name == RETURNS:
         scaled = _scaled_returns(found.values["close"])
-        psi = np.array([_psi(scaled, int(end)) for end in ends]) / params.drift_psi
+        psi = _by_days(_psi, scaled, ends) / params.drift_psi
         parts.append(_told(found, days, psi, "distribution of returns"))
     if full_name in LEVELS:
         values = found.values[LEVELS[full_name]]
         limit = params.drift_volume_ratio if full_name == RETURNS else params.drift_level_ratio
-        level = np.array([_level(values, int(end)) for end in ends])
+        level = _by_days(_level, values, ends)
         parts.append(_told(found, days, level / np.log10(limit), "level"))
     if full_name in COUNTED:
         parts.append(_told(found, days, _counts(found, ends) / params.drift_count_z, "row count"))
@@ -107,53 +108,80 @@ def _scaled_returns(close: FloatPanel) -> FloatPanel:
     return np.where(spread > 0, out / np.where(spread > 0, spread, 1.0), np.nan)
 
 
-def _psi(values: FloatPanel, end: int) -> FloatPanel:
-    """Population stability index per series of the 168 h before ``end`` in the 720 h before those."""
-    recent = values[max(0, end - RECENT_HOURS) : end]
-    base = values[max(0, end - RECENT_HOURS - BASE_HOURS) : max(0, end - RECENT_HOURS)]
-    out = np.full(values.shape[1], np.nan)
-    if not len(base) or not len(recent):
-        return out
-    enough = (np.isfinite(recent).sum(axis=0) >= LEAST_RECENT) & (
-        np.isfinite(base).sum(axis=0) >= LEAST_BASE
+_DAYS_AT_ONCE = 32
+"""Days whose windows are laid out beside each other: 32 x 32 series x 720 h are 6 MB."""
+
+Lookup = Callable[[int, int], FloatPanel]
+"""The hours from so many to so many before the days' ends: series x days x hours, NaN without a row."""
+
+
+def _by_days(
+    of: Callable[[Lookup], FloatPanel], values: FloatPanel, ends: npt.NDArray[np.int64]
+) -> FloatPanel:
+    """A figure of each day and series: days x series.
+
+    Args:
+        of: the figure of some days, series x days, from windows that end with them.
+        values: hours x series.
+        ends: the row after each day's last hour.
+    """
+    before = max(0, RECENT_HOURS + BASE_HOURS - int(ends.min()))
+    after = max(0, int(ends.max()) - len(values))
+    by_series = np.pad(values.T, ((0, 0), (before, after)), constant_values=np.nan)
+    parts = []
+    for some in np.array_split(ends + before, -(-len(ends) // _DAYS_AT_ONCE)):
+
+        def hours(start: int, stop: int, some: npt.NDArray[np.int64] = some) -> FloatPanel:
+            windows = np.lib.stride_tricks.sliding_window_view(by_series, start - stop, axis=1)
+            return windows[:, some - start]
+
+        parts.append(of(hours))
+    return np.concatenate(parts, axis=1).T
+
+
+def _psi(hours: Lookup) -> FloatPanel:
+    """Population stability index of the last 168 h in the 720 h before those."""
+    recent = hours(RECENT_HOURS, 0)
+    base = hours(RECENT_HOURS + BASE_HOURS, RECENT_HOURS)
+    enough = (np.isfinite(recent).sum(axis=-1) >= LEAST_RECENT) & (
+        np.isfinite(base).sum(axis=-1) >= LEAST_BASE
     )
-    if not enough.any():
-        return out
-    edges = _quantiles(base[:, enough], np.arange(1, BINS) / BINS)
-    was, now = (_shares(x[:, enough], edges) for x in (base, recent))
-    out[enough] = ((now - was) * np.log(now / was)).sum(axis=0)
+    out = np.full(enough.shape, np.nan)
+    if enough.any():
+        edges = _quantiles(base[enough], np.arange(1, BINS) / BINS)
+        was, now = (_shares(x[enough], edges) for x in (base, recent))
+        out[enough] = ((now - was) * np.log(now / was)).sum(axis=0)
     return out
 
 
 def _quantiles(values: FloatPanel, levels: npt.NDArray[np.float64]) -> FloatPanel:
-    """Type 7 quantiles of the finite values of each column: levels x columns."""
-    ordered = np.sort(values, axis=0)  # NaN last
-    place = levels[:, None] * (np.isfinite(values).sum(axis=0) - 1)[None, :]
+    """Type 7 quantiles of the finite values of each row: levels x rows."""
+    ordered = np.sort(values, axis=1)  # NaN last
+    place = levels[:, None] * (np.isfinite(values).sum(axis=1) - 1)[None, :]
     low = np.floor(place).astype(np.int64)
     high = np.ceil(place).astype(np.int64)
-    below = np.take_along_axis(ordered, low, axis=0)
-    return below + (np.take_along_axis(ordered, high, axis=0) - below) * (place - low)
+    row = np.arange(len(values))
+    below = ordered[row, low]
+    return below + (ordered[row, high] - below) * (place - low)
 
 
 def _shares(values: FloatPanel, edges: FloatPanel) -> FloatPanel:
-    """Share of the values in each bin, half a value at least: bins x series."""
-    above = np.array([(values > edge).sum(axis=0) for edge in edges], dtype="float64")
-    total = np.isfinite(values).sum(axis=0).astype("float64")
+    """Share of each row's values in each bin, half a value at least: bins x rows."""
+    above = np.array([(values > edge[:, None]).sum(axis=1) for edge in edges], dtype="float64")
+    total = np.isfinite(values).sum(axis=1).astype("float64")
     counts = np.vstack([total, above]) - np.vstack([above, np.zeros_like(total)])
     return np.maximum(counts, 0.5) / total
 
 
-def _level(values: FloatPanel, end: int) -> FloatPanel:
+def _level(hours: Lookup) -> FloatPanel:
     """|log10| of the day's median over the median of the 720 h before it."""
-    day, base = values[max(0, end - 24) : end], values[max(0, end - 24 - BASE_HOURS) : end - 24]
-    out = np.full(values.shape[1], np.nan)
-    if end <= 24 or not len(day):
-        return out
-    enough = (np.isfinite(day).sum(axis=0) >= 12) & (np.isfinite(base).sum(axis=0) >= 168)
+    day, base = hours(24, 0), hours(24 + BASE_HOURS, 24)
+    enough = (np.isfinite(day).sum(axis=-1) >= 12) & (np.isfinite(base).sum(axis=-1) >= 168)
+    out = np.full(enough.shape, np.nan)
     middle = np.array([0.5])
     if enough.any():
         with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = _quantiles(day[:, enough], middle)[0] / _quantiles(base[:, enough], middle)[0]
+            ratio = _quantiles(day[enough], middle)[0] / _quantiles(base[enough], middle)[0]
             out[enough] = np.abs(np.log10(ratio))
     return out
 

@@ -156,7 +156,7 @@ CHECKS = (
 BY_ID: Mapping[str, Check] = {c.check_id: c for c in CHECKS}
 
 
-Keys = Callable[[npt.NDArray[np.int64]], pd.DataFrame]
+Series = Callable[[npt.NDArray[np.int64]], tuple[npt.NDArray[np.int64], pd.DataFrame]]
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,8 @@ class Verdicts:
         blocking: it fails with BLOCK.
         withheld: it is kept from being published.
         what: what is wrong with it, or None.
-        keys: the names (:data:`NAMES` as far as there are any) of the rows at some positions.
+        series: of the rows at some positions, which of the named series each belongs to, and those
+            series: one row of names (:data:`NAMES` as far as there are any) for each.
     """
 
     ts_us: npt.NDArray[np.int64]
@@ -179,12 +180,13 @@ class Verdicts:
     blocking: npt.NDArray[np.bool_]
     withheld: npt.NDArray[np.bool_]
     what: npt.NDArray[np.object_]
-    keys: Keys
+    series: Series
 
     def rows(self, at: npt.NDArray[np.int64]) -> pd.DataFrame:
         """Rows at some positions as a frame: names, ``ts``, value, verdict."""
         stamps = pd.DatetimeIndex(self.ts_us[at].astype("datetime64[us]")).tz_localize("UTC")
-        out = self.keys(at).reset_index(drop=True).reindex(columns=list(NAMES))
+        code, names = self.series(at)
+        out = names.reindex(columns=list(NAMES)).take(code).reset_index(drop=True)
         return out.assign(
             ts=stamps,
             value=self.value[at],
@@ -218,7 +220,7 @@ class Judged:
 
 def _verdicts(
     ts_us: npt.NDArray[np.int64],
-    keys: Keys,
+    series: Series,
     failed: npt.ArrayLike,
     value: npt.ArrayLike | float,
     blocking: npt.ArrayLike | bool,
@@ -236,7 +238,7 @@ def _verdicts(
         bad & np.asarray(blocking, dtype=bool),
         bad & np.asarray(withheld, dtype=bool),
         said,
-        keys,
+        series,
     )
 
 
@@ -251,10 +253,17 @@ def of_frame(
 ) -> Verdicts:
     """A verdict for each row of a frame; all but ``failed`` and ``value`` counts only where it fails."""
     names = [c for c in NAMES if c in frame]
+
+    def series(at: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], pd.DataFrame]:
+        rows = frame[names].iloc[at]
+        if not names or rows.empty:
+            return np.zeros(len(at), np.int64), rows.head(1) if names else pd.DataFrame(index=[0])
+        code = rows.groupby(names, sort=False, dropna=False).ngroup().to_numpy()
+        first = np.unique(code, return_index=True)[1]
+        return code, rows.iloc[first]
+
     stamps = microseconds(frame["ts"])
-    return _verdicts(
-        stamps, lambda at: frame[names].iloc[at], failed, value, blocking, withheld, what
-    )
+    return _verdicts(stamps, series, failed, value, blocking, withheld, what)
 
 
 def nobody() -> Verdicts:
@@ -268,24 +277,24 @@ def joined(parts: Sequence[Verdicts]) -> Verdicts:
         return parts[0]
     ends = np.cumsum([len(p.ts_us) for p in parts])
 
-    def keys(at: npt.NDArray[np.int64]) -> pd.DataFrame:
-        found = []
+    def series(at: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], pd.DataFrame]:
+        code, tables, known = np.zeros(len(at), np.int64), [], 0
         for part, end in zip(parts, ends, strict=True):
             mine = np.flatnonzero((at >= end - len(part.ts_us)) & (at < end))
             if len(mine):
-                names = part.keys(at[mine] - (end - len(part.ts_us)))
-                found.append(
-                    names.reset_index(drop=True).reindex(columns=list(NAMES)).set_index(mine)
-                )
-        if not found:
-            return pd.DataFrame(columns=list(NAMES))
-        return pd.concat(found).sort_index()
+                own, names = part.series(at[mine] - (end - len(part.ts_us)))
+                code[mine] = own + known
+                known += len(names)
+                tables.append(names.reindex(columns=list(NAMES)).astype("str"))
+        if not tables:
+            return code, pd.DataFrame(columns=list(NAMES))
+        return code, pd.concat(tables, ignore_index=True)
 
     arrays = {
         name: np.concatenate([getattr(p, name) for p in parts])
         for name in ("ts_us", "value", "failed", "blocking", "withheld", "what")
     }
-    return Verdicts(**arrays, keys=keys)
+    return Verdicts(**arrays, series=series)
 
 
 def days_of(window: Window) -> pd.DatetimeIndex:
@@ -378,34 +387,47 @@ def _days(
     )
     if not seen.failed[inside].any():
         return [whole]
-    rows = seen.rows(inside)
-    rows = rows.assign(ts=days[at], instant=rows["ts"])
-    rows[list(NAMES)] = rows[list(NAMES)].astype("str").fillna("")
-    bad = rows[rows["failed"]].copy()
-    bad["text"] = _texts(bad)
-    few = _few(bad, ["ts"]).set_index("ts")["failing_keys"]
-    whole["failing_keys"] = whole["ts"].map(few)
-    by = ["ts", *SERIES]
-    mine = pd.MultiIndex.from_frame(rows[by]).isin(pd.MultiIndex.from_frame(bad[by]))
-    group = rows[mine].groupby(by, sort=True)
-    single = group[["failed", "blocking", "withheld"]].sum().astype("int64")
-    single.columns = ["n_failed", "n_blocking", "n_withheld"]
-    single["n_judged"] = group.size()
-    single["measured_value"] = group["value"].min() if item.worst_is_low else group["value"].max()
-    single = single.reset_index().merge(_few(bad, by), on=by, how="left")
-    single["series"] = single[list(SERIES)].agg("|".join, axis=1)
-    single[list(SERIES)] = single[list(SERIES)].mask(single[list(SERIES)] == "")
+    on_bad_days = np.isin(at, at[seen.failed[inside]])
+    near, at = inside[on_bad_days], at[on_bad_days]
+    code, names = seen.series(near)
+    words = names.reindex(columns=list(NAMES)).astype("str").fillna("")
+    series, of_names = np.unique(
+        words[list(SERIES)].agg("|".join, axis=1).to_numpy(dtype=object), return_inverse=True
+    )
+    group = at * len(series) + of_names[code]
+    bad = np.flatnonzero(seen.failed[near])
+    texts = _texts(seen, near[bad], words, code[bad])
+    by_day, by_group = _few(at[bad], texts), _few(group[bad], texts)
+    whole["failing_keys"] = [by_day.get(d) for d in range(count)]
+    chosen = np.unique(group[bad])
+    size = count * len(series)
+    worst = np.full(size, -np.inf)
+    known = np.isfinite(seen.value[near])
+    np.maximum.at(worst, group[known], sign * seen.value[near][known])
+
+    def sums(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+        return np.bincount(group[mask[near]], minlength=size)[chosen]
+
+    single = pd.DataFrame(
+        {
+            "table_name": item.table_name,
+            "check_id": item.check_id,
+            "series": series[chosen % len(series)],
+            "ts": days[chosen // len(series)],
+            "measured_value": np.where(np.isfinite(worst), sign * worst, np.nan)[chosen],
+            "tolerance": np.nan if item.tolerance is None else item.tolerance,
+            "n_judged": np.bincount(group, minlength=size)[chosen],
+            "n_failed": sums(seen.failed),
+            "n_blocking": sums(seen.blocking),
+            "n_withheld": sums(seen.withheld),
+            "failing_keys": [by_group[g] for g in chosen.tolist()],
+            "reason": None,
+        }
+    )
+    parts = single["series"].str.split("|", expand=True).set_axis(list(SERIES), axis=1)
+    single[list(SERIES)] = parts.mask(parts == "")
     single = single.sort_values(["ts", "n_failed", "series"], ascending=[True, False, True])
-    single = single.groupby("ts").head(SHOWN_SERIES)
-    return [
-        whole,
-        single.assign(
-            table_name=item.table_name,
-            check_id=item.check_id,
-            tolerance=np.nan if item.tolerance is None else item.tolerance,
-            reason=None,
-        ),
-    ]
+    return [whole, single.groupby("ts").head(SHOWN_SERIES)]
 
 
 def _why(judged: npt.ArrayLike, there: npt.ArrayLike, without: str) -> npt.NDArray[np.object_]:
@@ -415,28 +437,40 @@ def _why(judged: npt.ArrayLike, there: npt.ArrayLike, without: str) -> npt.NDArr
     return out
 
 
-def _few(bad: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """A JSON list of the first failing rows of each group."""
-    few = bad.sort_values([*by, "text"], kind="stable").groupby(by, sort=True).head(SAMPLE)
-    keys = few.groupby(by, sort=True)["text"].agg(lambda s: json.dumps(list(s), ensure_ascii=False))
-    return keys.rename("failing_keys").reset_index()
+def _few(group: npt.NDArray[np.int64], texts: list[str]) -> dict[int, str]:
+    """A JSON list of the first texts of each group."""
+    found: dict[int, list[str]] = {}
+    for one, text in sorted(zip(group.tolist(), texts, strict=True)):
+        mine = found.setdefault(one, [])
+        if len(mine) < SAMPLE:
+            mine.append(text)
+    return {one: json.dumps(few, ensure_ascii=False) for one, few in found.items()}
 
 
-def _texts(bad: pd.DataFrame) -> list[str]:
-    """Each failing row as one line: series, instant, figure, what is wrong."""
-    parts = [bad[c].tolist() for c in NAMES]
-    stamps = bad["instant"].dt.strftime("%Y-%m-%dT%H:%M:%SZ").tolist()
-    out = []
-    for stamp, value, note, *names in zip(
-        stamps, bad["value"], bad["what"].tolist(), *parts, strict=True
-    ):
-        words = [w for w in names if w] + [stamp]
-        if np.isfinite(value):
-            words.append(f"{value:.6g}")
-        if isinstance(note, str):
-            words.append(note)
-        out.append(" ".join(words))
-    return out
+def _texts(
+    seen: Verdicts,
+    bad: npt.NDArray[np.int64],
+    words: pd.DataFrame,
+    code: npt.NDArray[np.int64],
+) -> list[str]:
+    """Each failing row as one line: series, instant, figure, what is wrong.
+
+    Args:
+        seen: the verdicts.
+        bad: positions of the failing rows.
+        words: names of each series, "" for what it lacks.
+        code: of each failing row, which series.
+    """
+    names = ["".join(f"{w} " for w in row if w) for row in words.itertuples(index=False)]
+    stamps = np.datetime_as_string(seen.ts_us[bad].astype("datetime64[us]"), unit="s").tolist()
+    return [
+        f"{names[c]}{stamp}Z"
+        + (f" {value:.6g}" if np.isfinite(value) else "")
+        + (f" {note}" if isinstance(note, str) else "")
+        for c, stamp, value, note in zip(
+            code.tolist(), stamps, seen.value[bad].tolist(), seen.what[bad].tolist(), strict=True
+        )
+    ]
 
 
 def scores(checks: pd.DataFrame) -> pd.DataFrame:
@@ -498,7 +532,7 @@ class Panels:
         held = of(withheld)
         return _verdicts(
             (self.first_hour + hour) * HOUR_US,
-            lambda at: self.series.iloc[column[at]],
+            lambda at: (column[at], self.series),
             failed[known],
             of(value),
             held,
@@ -525,7 +559,7 @@ def day_verdicts(
 
     return _verdicts(
         microseconds(days)[day],
-        lambda at: series.iloc[column[at]],
+        lambda at: (column[at], series),
         failed[known],
         value[known],
         of(blocking),

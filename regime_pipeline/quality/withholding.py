@@ -70,9 +70,10 @@ def withhold(frame: pd.DataFrame, full_name: str, blocked: pd.DataFrame) -> pd.D
     mine = blocked[blocked["table_name"] == full_name]
     if mine.empty or frame.empty:
         return frame
+    near = frame.loc[frame["ts"].isin(mine["ts"])]  # few hours have a blocked row at all
     keys = pd.MultiIndex.from_arrays([mine["series"], mine["ts"]])
-    held = pd.MultiIndex.from_arrays([series_text(frame), frame["ts"]]).isin(keys)
-    return frame[~held].reset_index(drop=True) if held.any() else frame
+    held = pd.MultiIndex.from_arrays([series_text(near), near["ts"]]).isin(keys)
+    return frame.drop(index=near.index[held]).reset_index(drop=True) if held.any() else frame
 
 
 def explained(

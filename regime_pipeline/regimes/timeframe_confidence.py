@@ -15,6 +15,7 @@ import pandas as pd
 from regime_pipeline.catalogue.derivation import derives, reads
 from regime_pipeline.catalogue.frames import conform, empty
 from regime_pipeline.catalogue.registry import table
+from regime_pipeline.market.candles import CLOSES
 from regime_pipeline.numerics.panel import HOUR_US, microseconds, take_codes
 from regime_pipeline.settings import method_version
 from regime_pipeline.windows import Grid
@@ -32,7 +33,7 @@ SIGNS = {"SPOT_IGNITION": 1.0, "SPOT_COOLING": -1.0}
 @derives(
     "regimes.timeframe_outcomes",
     timeframe_regimes=reads("regimes.timeframe_regimes", "24h"),
-    candles_1h=reads("market.candles_1h", "24h", where={"market": "spot"}),
+    candles_1h=reads("market.candles_1h", "24h", where={"market": "spot"}, columns=CLOSES),
 )
 def timeframe_outcomes(
     timeframe_regimes: pd.DataFrame, candles_1h: pd.DataFrame, *, grid: Grid

@@ -12,6 +12,7 @@ import pandas as pd
 from regime_pipeline.catalogue.derivation import derives, reach_of, reads
 from regime_pipeline.catalogue.frames import conform
 from regime_pipeline.catalogue.registry import table
+from regime_pipeline.market.candles import CLOSES
 from regime_pipeline.numerics.panel import FloatPanel, from_panel, take_codes, to_panel
 from regime_pipeline.settings import method_version
 from regime_pipeline.signals.scores import direction_of, score_of, strength_of, worst_tier
@@ -25,7 +26,7 @@ HORIZONS_H = (4, 24, 72)
 # 448 hours of closes before a row; nothing older can reach it.
 @derives(
     "signals.components",
-    candles_1h=reads("market.candles_1h", "19d", where={"market": "perp"}),
+    candles_1h=reads("market.candles_1h", "19d", where={"market": "perp"}, columns=CLOSES),
 )
 def components(candles_1h: pd.DataFrame, *, grid: Grid) -> pd.DataFrame:
     """The components of every symbol and hour of the grid, from the perpetual's candles.

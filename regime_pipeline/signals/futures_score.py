@@ -16,6 +16,7 @@ from regime_pipeline.catalogue.derivation import derives, reach_of, reads
 from regime_pipeline.catalogue.fields.signals import FACTORS
 from regime_pipeline.catalogue.frames import conform
 from regime_pipeline.catalogue.registry import table
+from regime_pipeline.market.candles import CLOSES
 from regime_pipeline.numerics.panel import (
     HOUR_US,
     FloatPanel,
@@ -76,7 +77,7 @@ _WEAK_WORDS: dict[str, tuple[str, str]] = {
     "signals.futures_scores",
     liquidations_1h=reads("market.liquidations_1h", "62d"),
     funding=reads("market.funding", "34d"),
-    candles_1h=reads("market.candles_1h", "32d", where={"market": "perp"}),
+    candles_1h=reads("market.candles_1h", "32d", where={"market": "perp"}, columns=CLOSES),
     positioning_1h=reads("market.positioning_1h", "31d"),
     open_interest=reads("market.open_interest", "32d"),
     fear_greed=reads("market.fear_greed", "3d"),

@@ -9,13 +9,23 @@ from dataclasses import replace
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from regime_pipeline.alerts.channels import Message, channel_of, cut, discord, generic, slack
+from regime_pipeline.alerts.channels import (
+    GENERIC,
+    Endpoint,
+    Message,
+    channel_of,
+    cut,
+    discord,
+    generic,
+    slack,
+)
 from regime_pipeline.alerts.endpoints import ConfigurationError, earlier_names, endpoints
 from regime_pipeline.settings import Settings
 from regime_pipeline.windows import utc
 
 DISCORD = "https://discord.com/api/webhooks/123456789/abcdefABCDEF_-0123456789"
 SLACK = "https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX"
+SOMEWHERE = Endpoint("http-1", SecretStr("http://127.0.0.1/"), None, GENERIC)
 MESSAGE = Message(
     event_id="0123456789abcdef" * 4,
     event_type="LIQUIDATION_CASCADE",
@@ -66,7 +76,7 @@ def test_a_chats_address_that_takes_no_messages_is_refused_by_its_variable(url: 
 
 
 def test_discord_gets_one_embed_that_mentions_nobody() -> None:
-    body = json.loads(discord(replace(MESSAGE, title="@everyone *BTC* [x](y)")).body)
+    body = json.loads(discord(replace(MESSAGE, title="@everyone *BTC* [x](y)"), SOMEWHERE))
     assert body["allowed_mentions"] == {"parse": []}
     (embed,) = body["embeds"]
     assert embed["title"] == r"\@everyone \*BTC\* \[x\]\(y\)"
@@ -79,7 +89,7 @@ def test_discord_gets_one_embed_that_mentions_nobody() -> None:
 
 
 def test_slack_gets_blocks_in_which_markup_is_escaped() -> None:
-    body = json.loads(slack(replace(MESSAGE, title="<!channel> & co")).body)
+    body = json.loads(slack(replace(MESSAGE, title="<!channel> & co"), SOMEWHERE))
     assert body["text"] == "&lt;!channel&gt; &amp; co"
     assert body["blocks"][0]["text"]["text"].endswith("*&lt;!channel&gt; &amp; co*")
     assert "01234567" in body["blocks"][-1]["elements"][0]["text"]
@@ -92,7 +102,7 @@ def test_no_text_is_longer_than_a_chat_takes(noise: str) -> None:
         title=noise * 5000,
         details={f"{noise * 300}{n}": noise * 5000 for n in range(60)},
     )
-    (embed,) = json.loads(discord(long).body)["embeds"]
+    (embed,) = json.loads(discord(long, SOMEWHERE))["embeds"]
     assert units(embed["title"]) <= 256
     assert len(embed["fields"]) <= 25
     texts = [embed["title"], embed["footer"]["text"]]
@@ -101,11 +111,11 @@ def test_no_text_is_longer_than_a_chat_takes(noise: str) -> None:
         assert 0 < units(shown["value"]) <= 1024
         texts += [shown["name"], shown["value"]]
     assert sum(map(units, texts)) <= 6000
-    blocks = json.loads(slack(long).body)["blocks"]
+    blocks = json.loads(slack(long, SOMEWHERE))["blocks"]
     assert len(blocks) <= 50
-    for text in re.findall(r'"text":"((?:[^"\\]|\\.)*)"', slack(long).body):
+    for text in re.findall(r'"text":"((?:[^"\\]|\\.)*)"', slack(long, SOMEWHERE)):
         assert units(json.loads(f'"{text}"')) <= 2000
-    generic(long).body.encode()
+    generic(long, SOMEWHERE).encode()
 
 
 def test_a_character_is_never_cut_in_half() -> None:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pandas as pd
 import pytest
@@ -15,102 +12,13 @@ from pydantic import SecretStr
 
 from regime_pipeline.alerts import signing
 from regime_pipeline.alerts.dispatch import dispatch_due
-from regime_pipeline.alerts.endpoints import EndpointRefused, checked_address, endpoints
+from regime_pipeline.alerts.endpoints import endpoints
 from regime_pipeline.alerts.kinds import MARKET
-from regime_pipeline.alerts.outbox import enqueue
 from regime_pipeline.settings import Settings
-from regime_pipeline.windows import FixedClock, SystemClock, utc
+from regime_pipeline.windows import FixedClock, SystemClock
+from regime_pipeline_tests.alerts.receivers import NOW, event, outbox, put, settings_for
 
-NOW = utc("2024-08-05T01:02:00Z")
 EVENTS = [t.name for t in MARKET]
-
-
-@dataclass
-class Receiver:
-    """A receiver that records what arrives and answers as told."""
-
-    statuses: list[int] = field(default_factory=list)
-    requests: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
-    drip_s: float = 0.0
-    reply: bytes = b""
-    url: str = ""
-    judge: Callable[[dict[str, str], bytes], int] | None = None
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    box = Receiver()
-    stop = threading.Event()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            box.requests.append(({k.lower(): v for k, v in self.headers.items()}, body))
-            if box.drip_s:
-                stop.wait(box.drip_s)
-            status = box.statuses.pop(0) if box.statuses else 204
-            if box.judge is not None:
-                status = box.judge(*box.requests[-1])
-            self.send_response(status)
-            if status == 302:
-                self.send_header("location", "http://127.0.0.1:9/")
-            self.send_header("content-length", str(len(box.reply)))
-            self.end_headers()
-            self.wfile.write(box.reply)
-
-        def log_message(self, *_: object) -> None:
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    box.url = f"http://127.0.0.1:{server.server_port}/hook"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield box
-    stop.set()
-    server.shutdown()
-    server.server_close()
-
-
-def settings_for(receiver: Receiver, tmp_path, **more: object) -> Settings:
-    return Settings(_env_file=None, home=tmp_path, webhooks_all=SecretStr(receiver.url), **more)
-
-
-def event(**changes: object) -> pd.DataFrame:
-    row = {
-        "event_id": "a" * 64,
-        "ts": pd.Timestamp("2024-08-05T00:00Z"),
-        "event_type": "LIQUIDATION_CASCADE",
-        "instrument": "BTC/USDT",
-        "kind": "start",
-        "ordinal": 0,
-        "alert_severity": "CRITICAL",
-        "level": "5",
-        "episode_start": pd.Timestamp("2024-08-05T00:00Z"),
-        "known_at": pd.Timestamp("2024-08-05T01:00Z"),
-        "title": "BTC/USDT liquidation cascade",
-        "details": '{"severity":5}',
-        "source_tier": 1,
-        "method_version": "cascades/1",
-    }
-    return pd.DataFrame([row | changes])
-
-
-def put(database, settings, frame, clock=None, suppress=None) -> int:
-    with database.connect() as conn, conn.transaction():
-        return enqueue(
-            conn,
-            frame,
-            settings=settings,
-            clock=clock or FixedClock(NOW),
-            suppress_reason=suppress,
-        )
-
-
-def outbox(database) -> list[tuple]:
-    with database.connect() as conn:
-        return conn.execute(
-            "SELECT event_id, state, attempts, reason FROM alerts.outbox ORDER BY ts, event_id"
-        ).fetchall()
 
 
 def test_an_event_arrives_once_signed_over_the_exact_bytes(database, receiver, tmp_path):
@@ -377,24 +285,3 @@ def test_a_url_in_two_variables_is_one_endpoint():
     )
     (endpoint,) = endpoints(settings)
     assert set(endpoint.event_types) == {"FUNDING_ANOMALY", "FUNDING_REVERSAL", "REGIME_CONFIRMED"}
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "http://example.com/",
-        "https://user:pw@example.com/",
-        "https://169.254.169.254/latest",
-        "https://100.64.0.1/",
-        "https://[::ffff:127.0.0.1]/",
-        "https://[64:ff9b::7f00:1]/",
-        "https://2130706433/",
-        "https://127.1/",
-        "https://10.0.0.1/",
-        "https://224.0.0.1/",
-        "https://93.184.216.34:22/",
-    ],
-)
-def test_an_address_that_is_not_public_https_is_refused_before_a_byte_is_sent(url):
-    with pytest.raises(EndpointRefused):
-        checked_address(url, allow_loopback=False)

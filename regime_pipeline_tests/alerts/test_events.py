@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from pydantic import SecretStr
 
-from regime_pipeline.alerts.channels import generic
+from regime_pipeline.alerts.channels import GENERIC, Endpoint, generic
 from regime_pipeline.alerts.events import LOOKBACK, columns_read, event_id, market_events
 from regime_pipeline.alerts.kinds import ALL_VARIABLE, MARKET, SYSTEM, TYPES, VARIABLES
 from regime_pipeline.alerts.outbox import message_of
@@ -21,6 +22,7 @@ from regime_pipeline.settings import FundingParams
 from regime_pipeline.windows import Window, utc
 from regime_pipeline_tests.signals.worlds import raw_prints, same_bytes
 
+SOMEWHERE = Endpoint("http-1", SecretStr("http://127.0.0.1/"), None, GENERIC)
 TS = pd.Timestamp("2024-08-05T01:00Z")
 START = pd.Timestamp("2024-08-05T00:00Z")
 NAMES = {name.split(".")[1]: name for name in LOOKBACK}
@@ -280,7 +282,7 @@ def test_ids_and_bodies_are_those_that_were_always_sent() -> None:
     stored = json.loads((Path(__file__).parent / "expected_events.json").read_text())
     assert len(stored) == len(out) == 12
     for event in out.to_dict("records"):
-        body = json.loads(generic(message_of(event, "live")).body)
+        body = json.loads(generic(message_of(event, "live"), SOMEWHERE))
         origin, tier = body["data"].pop("data_origin"), body["data"].pop("worst_tier")
         assert (origin, tier) == ("live", 1)
         assert (
@@ -292,7 +294,7 @@ def test_ids_and_bodies_are_those_that_were_always_sent() -> None:
 @pytest.mark.parametrize(("origin", "word"), [("simulated", "SIMULATED "), ("tape", "REPLAY ")])
 def test_the_title_of_what_is_not_live_says_so_first(origin: str, word: str) -> None:
     event = events_of(liquidation_cascades=rows("liquidation_cascades", CASCADE)).iloc[0]
-    data = json.loads(generic(message_of(event.to_dict(), origin)).body)["data"]
+    data = json.loads(generic(message_of(event.to_dict(), origin), SOMEWHERE))["data"]
     assert data["title"] == word + event["title"]
     assert data["data_origin"] == origin
 

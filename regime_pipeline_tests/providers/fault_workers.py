@@ -16,7 +16,8 @@ from regime_pipeline.providers.errors import ProviderError
 from regime_pipeline.providers.http import HttpClient
 from regime_pipeline.providers.landing import LandingStore
 from regime_pipeline.providers.limits.breaker import Policy
-from regime_pipeline.providers.limits.gate import HostGate, PostgresStore
+from regime_pipeline.providers.limits.gate import HostGate
+from regime_pipeline.providers.limits.store import PostgresStore
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
 from regime_pipeline.windows import SystemClock

@@ -27,8 +27,9 @@ from regime_pipeline.providers.decode import Context
 from regime_pipeline.providers.errors import ProviderError, RateLimited
 from regime_pipeline.providers.fetch.fetch import FetchResult, fetch
 from regime_pipeline.providers.http import HttpClient
-from regime_pipeline.providers.plan import Feed, Paging
+from regime_pipeline.providers.paging import Backward, Forward, Newest, Paging
 from regime_pipeline.providers.registry import ARCHIVE, ENDPOINTS, MESSAGES, PARSERS, SOURCES
+from regime_pipeline.providers.source import Feed
 from regime_pipeline.simulator.server import SimulatorServer
 from regime_pipeline.simulator.tape import SyntheticTape
 from regime_pipeline.windows import FixedClock, Window, utc
@@ -308,15 +309,10 @@ SPAN = Window(NOW - timedelta(hours=50), NOW)
 DENSE = {"candles", "funding_rates", "open_interest", "positioning", "reference_prices"}
 """Where a page that begins too early still ends later than the one before."""
 SPANS = {"trade_flow": Window(NOW - timedelta(hours=3), NOW)}
-ONE_PAGE = {
-    # their walk ends where a page is not full, which a page made short would be
-    "cursor",
-    "numbered",
-}
 
 
 def is_paged(feed: Feed) -> bool:
-    return feed.paging.kind != "single"
+    return not isinstance(feed.paging, Newest)
 
 
 PAGED = sorted({f.dataset for s in SOURCES.values() for f in s.feeds if is_paged(f)})
@@ -359,11 +355,12 @@ class Disorder:
         return None
 
     def _overlapping(self, params: dict[str, str], paging: Paging) -> dict[str, str]:
-        if not self.overlapping or paging.kind in ONE_PAGE or paging.overlap or paging.cursor:
+        # the other walks end where a page is not full, which a page made short would be
+        if not self.overlapping or not isinstance(paging, Forward | Backward) or paging.overlap:
             return params
         if paging.limit_name in params:
             params[paging.limit_name] = str(CAP)
-        moved, by = (paging.start, -2) if paging.kind == "forward" else (paging.end, 2)
+        moved, by = (paging.start, -2) if isinstance(paging, Forward) else (paging.end, 2)
         if moved in params and params[moved].isdecimal() and len(params[moved]) == 13:
             params[moved] = str(
                 int(params[moved]) + by * int(paging.shortest.total_seconds() * 1000)

@@ -36,7 +36,8 @@ from regime_pipeline.providers.errors import (
 from regime_pipeline.providers.fetch.fetch import FetchResult, fetch
 from regime_pipeline.providers.http import HttpClient
 from regime_pipeline.providers.limits.breaker import Policy, State
-from regime_pipeline.providers.limits.gate import HostGate, MemoryStore, PostgresStore, Store
+from regime_pipeline.providers.limits.gate import HostGate
+from regime_pipeline.providers.limits.store import MemoryStore, PostgresStore, Store
 from regime_pipeline.providers.registry import SOURCES
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
@@ -269,7 +270,7 @@ def test_fault_08_throttle_inside_status_200_counts_as_one(
     with pytest.raises(RateLimited):
         make_client(make_settings(), gate=gate).get("okx", server.url, "/x", {}, parse=parse)
     host = server.url.removeprefix("http://")
-    assert gate.standing("okx", host).breaker.state is State.OPEN
+    assert gate.status("okx", host).breaker.state is State.OPEN
 
 
 # --- broken connections --------------------------------------------------------------------------
@@ -426,6 +427,6 @@ def test_fault_22_one_good_reply_does_not_close_an_open_breaker(
     for _ in range(6):
         with contextlib.suppress(ProviderError):
             get(client, server.url)
-        seen.append(gate.standing("binance", host).breaker.state.value)
+        seen.append(gate.status("binance", host).breaker.state.value)
         time.sleep(0.11)
     assert seen == ["closed", "open", "half_open", "open", "half_open", "closed"]

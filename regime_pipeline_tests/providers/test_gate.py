@@ -34,7 +34,8 @@ from regime_pipeline.providers.limits.breaker import (
     succeeded,
 )
 from regime_pipeline.providers.limits.budgets import UNKNOWN, Budget, take
-from regime_pipeline.providers.limits.gate import HostGate, MemoryStore, Place, PostgresStore, Store
+from regime_pipeline.providers.limits.gate import HostGate
+from regime_pipeline.providers.limits.store import MemoryStore, PostgresStore, Scope, Store
 from regime_pipeline.providers.registry import SOURCES
 from regime_pipeline.storage.database import Database
 
@@ -100,7 +101,7 @@ def test_fault_35_no_wait_of_a_breaker_outlasts_what_was_meant_when_the_clock_is
     store = MemoryStore(hands)
     gate = fresh(store, sleep=hands.sleep)
     done(gate, error=Banned("banned", retry_after=300.0))
-    place = Place(SPOT.provider, SPOT.host)
+    place = Scope(SPOT.provider, SPOT.host)
     hands.at -= timedelta(hours=1)
     with pytest.raises(CircuitOpen) as refused:
         done(fresh(store, sleep=hands.sleep))
@@ -132,7 +133,7 @@ def test_fault_35_what_one_process_counts_by_itself_knows_no_clock_but_its_own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     store = MemoryStore()
-    before = store.look(Place("binance", "x"))[1]
+    before = store.look(Scope("binance", "x"))[1]
 
     class Set(datetime):
         @classmethod
@@ -141,7 +142,7 @@ def test_fault_35_what_one_process_counts_by_itself_knows_no_clock_but_its_own(
 
     monkeypatch.setattr(windows, "datetime", Set)
     assert windows.SystemClock().now() < before - timedelta(minutes=59)
-    assert timedelta(0) <= store.look(Place("binance", "x"))[1] - before < timedelta(minutes=1)
+    assert timedelta(0) <= store.look(Scope("binance", "x"))[1] - before < timedelta(minutes=1)
 
 
 # --- budgets -------------------------------------------------------------------------------------
@@ -230,7 +231,7 @@ def test_processes_together_stay_within_one_budget(store: Store) -> None:
 def test_used_weight_of_others_is_taken_over(store: Store) -> None:
     gate = fresh(store, policy=Policy(wait_s=0.0))
     done(gate, headers={"x-mbx-used-weight-1m": "4799"})
-    assert dict((s, u) for s, u, *_ in gate.standing("binance", "api.example").budgets) == {
+    assert dict((s, u) for s, u, *_ in gate.status("binance", "api.example").budgets) == {
         "weight": 4799
     }
     with pytest.raises(BudgetSpent):
@@ -243,7 +244,7 @@ def test_plan_limit_of_the_key_is_learned(store: Store) -> None:
     gate = fresh(store, keys={"coinglass": "abcd0123"})
     call = Call("coinglass", "api.example", "/api/x", 1)
     done(gate, call, headers={"api-key-max-limit": "300", "api-key-use-limit": "7"})
-    assert gate.standing("coinglass", "api.example").budgets == (("requests", 7, 300, 60.0),)
+    assert gate.status("coinglass", "api.example").budgets == (("requests", 7, 300, 60.0),)
     assert store.usages("coinglass", "api.example")[0][0] == "abcd0123"
 
 
@@ -251,7 +252,7 @@ def test_plan_limit_of_the_key_is_learned(store: Store) -> None:
 def test_nonsense_in_a_header_is_not_a_count(text: str) -> None:
     gate = HostGate()
     done(gate, headers={"x-mbx-used-weight-1m": text})
-    assert gate.standing("binance", "api.example").budgets[0][1] <= 480
+    assert gate.status("binance", "api.example").budgets[0][1] <= 480
 
 
 def test_waiting_for_a_window_is_bounded_and_ends_with_it() -> None:
@@ -355,7 +356,7 @@ def test_errors_of_one_request_are_no_fault_of_the_source(store: Store) -> None:
     gate = fresh(store, policy=QUICK)
     for _ in range(20):
         done(gate, error=BadRequest("HTTP 400"), status=400)
-    assert gate.standing("binance", "api.example").breaker == Breaker()
+    assert gate.status("binance", "api.example").breaker == Breaker()
 
 
 def test_open_breaker_refuses_everywhere_with_time_and_reason(store: Store) -> None:
@@ -376,7 +377,7 @@ def test_refused_key_closes_the_door_for_that_key_only(store: Store) -> None:
     with pytest.raises(CircuitOpen):
         done(old, call)
     done(new, call)
-    assert store.look(Place("coinglass", "api.example"))[0].state is State.CLOSED
+    assert store.look(Scope("coinglass", "api.example"))[0].state is State.CLOSED
 
 
 def test_request_broken_off_before_a_reply_gives_its_probe_back(store: Store) -> None:
@@ -385,10 +386,10 @@ def test_request_broken_off_before_a_reply_gives_its_probe_back(store: Store) ->
     with pytest.raises(KeyboardInterrupt), gate.enter(SPOT):
         gate.observe(SPOT, status=None, headers={}, error=None)
         raise KeyboardInterrupt
-    assert store.look(Place("binance", "api.example"))[0].probe_token is None
+    assert store.look(Scope("binance", "api.example"))[0].probe_token is None
     done(gate)
     done(gate)
-    assert gate.standing("binance", "api.example").breaker == Breaker()
+    assert gate.status("binance", "api.example").breaker == Breaker()
 
 
 def test_threads_that_meet_a_half_open_breaker_send_one_probe_and_wait_for_it(store: Store) -> None:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 from pydantic import SecretStr
 
-from regime_pipeline.net.redact import Redactor
+from regime_pipeline.net.redact import LONGEST, Redactor
 
 CANARY = "cAnArY+42/x="
 
@@ -52,3 +54,15 @@ def test_ordinary_text_stays(make_settings) -> None:
     )
     assert redactor.text(text) == text
     assert "k-9182736455" not in redactor.text("key k-9182736455")
+
+
+@pytest.mark.parametrize(
+    "part", ["a", "a-", "a:", "secret", "token=", "://a", "bot1", "Basic ", "é"]
+)
+def test_a_megabyte_of_anything_costs_next_to_nothing(part: str) -> None:
+    redactor = Redactor([CANARY, *(f"{n}".rjust(30, "a") for n in range(40))])
+    text = (part * 2**20)[: 2**20]
+    began = time.process_time()
+    assert len(redactor.text(text)) <= LONGEST
+    redactor.body(text.encode())
+    assert time.process_time() - began < 1.0

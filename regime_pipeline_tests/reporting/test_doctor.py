@@ -19,7 +19,8 @@ from rich.console import Console
 
 from regime_pipeline.catalogue.frames import DTYPES
 from regime_pipeline.catalogue.registry import FIELDS, table
-from regime_pipeline.providers.limits.gate import PostgresStore, gate_for
+from regime_pipeline.providers.limits.gate import gate_for
+from regime_pipeline.providers.limits.store import PostgresStore
 from regime_pipeline.reporting.doctor import (
     Diagnosis,
     SourceState,

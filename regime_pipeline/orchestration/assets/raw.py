@@ -116,38 +116,38 @@ def _fetched(
     replies = []
     is_tick = context.run.tags.get(TICK_TAG) is not None
     todo = calls_of(platform, scope, item.name, window, is_tick=is_tick)
-    with platform.http() as client:
-        for done, call in enumerate(todo):
-            try:
-                got = fetch(
-                    item.name,
-                    call.window,
-                    settings=platform.settings,
-                    client=client,
-                    clock=platform.clock,
-                    symbols=call.symbols,
-                    sources=call.sources or None,
-                    stored=_stored(platform, scope, item, call),
-                    progress=_Bar(platform.progress, f"fetch {item.name}", done, len(todo)),
-                )
-            except NoSourceError as error:
-                raise dg.Failure(description=str(error), allow_retries=False) from error
-            result = platform.warehouse.merge(
-                item.full_name, got.frame, mode="upsert", run_id=context.run_id
+    client = platform.http()
+    for done, call in enumerate(todo):
+        try:
+            got = fetch(
+                item.name,
+                call.window,
+                settings=platform.settings,
+                client=client,
+                clock=platform.clock,
+                symbols=call.symbols,
+                sources=call.sources or None,
+                stored=_stored(platform, scope, item, call),
+                progress=_Bar(platform.progress, f"fetch {item.name}", done, len(todo)),
             )
-            platform.written(item.full_name, len(got.frame), result)
-            strange.append(suspicion.suspicious(platform, item, call.window, got.frame))
-            for name in counts:
-                counts[name] += getattr(result, name)
-            quarantined += len(got.quarantined)
-            platform.warehouse.quarantine(
-                item.full_name, got.quarantined, source=None, run_id=context.run_id
-            )
-            platform.warehouse.record("ops.payloads", got.payloads, run_id=context.run_id)
-            replies.append(got.payloads)
-            platform.warehouse.record("ops.fetch_log", got.log, run_id=context.run_id)
-            log = got.log if log.empty else pd.concat([log, got.log], ignore_index=True)
-            sample = got.frame if len(got.frame) else sample
+        except NoSourceError as error:
+            raise dg.Failure(description=str(error), allow_retries=False) from error
+        result = platform.warehouse.merge(
+            item.full_name, got.frame, mode="upsert", run_id=context.run_id
+        )
+        platform.written(item.full_name, len(got.frame), result)
+        strange.append(suspicion.suspicious(platform, item, call.window, got.frame))
+        for name in counts:
+            counts[name] += getattr(result, name)
+        quarantined += len(got.quarantined)
+        platform.warehouse.quarantine(
+            item.full_name, got.quarantined, source=None, run_id=context.run_id
+        )
+        platform.warehouse.record("ops.payloads", got.payloads, run_id=context.run_id)
+        replies.append(got.payloads)
+        platform.warehouse.record("ops.fetch_log", got.log, run_id=context.run_id)
+        log = got.log if log.empty else pd.concat([log, got.log], ignore_index=True)
+        sample = got.frame if len(got.frame) else sample
     _tell_refusals(platform, log)
     if replies:
         fields = drift.new_fields(platform, pd.concat(replies, ignore_index=True))

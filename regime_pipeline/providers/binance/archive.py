@@ -36,7 +36,8 @@ from regime_pipeline.providers.errors import (
     Malformed,
     TooLarge,
 )
-from regime_pipeline.providers.plan import Endpoint, Feed, Paging
+from regime_pipeline.providers.paging import Newest
+from regime_pipeline.providers.source import Endpoint, Feed
 from regime_pipeline.windows import DAY, HOUR, Window, floor_day, utc
 
 PROVIDER = "binance_archive"
@@ -437,7 +438,7 @@ def _series(
             endpoint=endpoint,
             market=market,
             venue="binance",
-            paging=Paging("single"),
+            paging=Newest(),
             params=lambda _: {},
         ),
         source="binance" if market == "spot" else "binance_futures",

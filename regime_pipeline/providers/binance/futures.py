@@ -24,9 +24,10 @@ from regime_pipeline.providers.decode import (
     objects_of,
     rows_of,
 )
-from regime_pipeline.providers.plan import Endpoint, Feed, Paging
+from regime_pipeline.providers.paging import Forward, Newest
 from regime_pipeline.providers.predictions import DATASET as PREDICTIONS
 from regime_pipeline.providers.predictions import running_estimates
+from regime_pipeline.providers.source import Endpoint, Feed
 from regime_pipeline.windows import HOUR
 
 PROVIDER = "binance_futures"
@@ -302,7 +303,7 @@ def _data_feed(dataset: str, endpoint: Endpoint) -> Feed:
         endpoint=endpoint,
         market="perp",
         venue="binance",
-        paging=Paging("forward", 500, start="startTime", end="endTime"),
+        paging=Forward(limit=500, start="startTime", end="endTime"),
         params=lambda symbol: {"symbol": symbol.name, "period": "1h"},
         retention=RETENTION,
     )
@@ -315,7 +316,7 @@ FEEDS = (
         market="perp",
         venue="binance",
         # the documents say 1000 and 1500; every page of 1000 is right under both
-        paging=Paging("forward", 1000, start="startTime", end="endTime"),
+        paging=Forward(limit=1000, start="startTime", end="endTime"),
         params=lambda symbol: {"symbol": symbol.name, "interval": "1h"},
     ),
     Feed(
@@ -323,8 +324,8 @@ FEEDS = (
         endpoint=FUNDING_RATE,
         market="perp",
         venue="binance",
-        paging=Paging(
-            "forward", 1000, start="startTime", end="endTime", step=8 * HOUR, least_step=HOUR
+        paging=Forward(
+            limit=1000, start="startTime", end="endTime", step=8 * HOUR, least_step=HOUR
         ),
         params=lambda symbol: {"symbol": symbol.name},
     ),
@@ -333,7 +334,7 @@ FEEDS = (
         endpoint=FUNDING_INFO,
         market="perp",
         venue="binance",
-        paging=Paging("single"),
+        paging=Newest(),
         params=lambda _: {},
         part="intervals",
         per_symbol=False,
@@ -343,7 +344,7 @@ FEEDS = (
         endpoint=PREMIUM_INDEX,
         market="perp",
         venue="binance",
-        paging=Paging("single"),
+        paging=Newest(),
         params=lambda symbol: {"symbol": symbol.name},
         live_only=True,
         snapshot=True,

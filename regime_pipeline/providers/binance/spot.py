@@ -22,7 +22,9 @@ from regime_pipeline.providers.decode import (
     document,
     rows_of,
 )
-from regime_pipeline.providers.plan import TRADE_REACH, TRADE_STEP, Endpoint, Feed, Paging
+from regime_pipeline.providers.paging import Forward, Newest
+from regime_pipeline.providers.source import Endpoint, Feed
+from regime_pipeline.providers.trades import TRADE_REACH, TRADE_STEP
 
 KLINE_FIELDS = (
     "open_time",
@@ -118,7 +120,7 @@ CANDLES = Feed(
     endpoint=KLINES,
     market="spot",
     venue="binance",
-    paging=Paging("forward", 1000, start="startTime", end="endTime"),
+    paging=Forward(limit=1000, start="startTime", end="endTime"),
     params=lambda symbol: {"symbol": symbol.name, "interval": "1h"},
 )
 CANDLES_US = replace(CANDLES, endpoint=KLINES_US, venue="binance_us")
@@ -139,7 +141,7 @@ def book_and_trades(
         endpoint=depth,
         market=kind,
         venue=venue,
-        paging=Paging("single"),
+        paging=Newest(),
         params=lambda symbol: {"symbol": symbol.name, "limit": str(DEPTH_LIMIT)},
         live_only=True,
     )
@@ -148,9 +150,7 @@ def book_and_trades(
         endpoint=agg_trades,
         market=kind,
         venue=venue,
-        paging=Paging(
-            "forward", 1000, start="startTime", end="endTime", step=TRADE_STEP, overlap=True
-        ),
+        paging=Forward(limit=1000, start="startTime", end="endTime", step=TRADE_STEP, overlap=True),
         params=lambda symbol: {"symbol": symbol.name},
         newest=TRADE_REACH,
         only_primary=True,

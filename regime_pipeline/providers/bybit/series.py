@@ -36,10 +36,11 @@ from regime_pipeline.providers.decode import (
     rows_of,
 )
 from regime_pipeline.providers.errors import ContractViolation
-from regime_pipeline.providers.plan import TRADE_REACH, Endpoint, Feed, Paging
+from regime_pipeline.providers.paging import Backward, Cursor, Newest, Paging
 from regime_pipeline.providers.predictions import DATASET as PREDICTIONS
 from regime_pipeline.providers.predictions import running_estimates
-from regime_pipeline.providers.trades import side_words, trade_rows
+from regime_pipeline.providers.source import Endpoint, Feed
+from regime_pipeline.providers.trades import TRADE_REACH, side_words, trade_rows
 from regime_pipeline.windows import HOUR
 
 PROVIDER = "bybit"
@@ -310,8 +311,8 @@ def _feed(dataset: str, endpoint: Endpoint, market: str, paging: Paging, **param
     )
 
 
-def _bounded(limit: int, **more: object) -> Paging:
-    return Paging("backward", limit, start="startTime", end="endTime", inclusive=True, **more)  # type: ignore[arg-type]
+def _by_cursor(limit: int) -> Cursor:
+    return Cursor(limit=limit, start="startTime", end="endTime", newest_first=True)
 
 
 def _of_market(market: str) -> tuple[Feed, ...]:
@@ -319,12 +320,12 @@ def _of_market(market: str) -> tuple[Feed, ...]:
         "candles",
         KLINES,
         market,
-        Paging("backward", 1000, start="start", end="end", inclusive=True),
+        Backward(limit=1000, start="start", end="end", inclusive=True),
         interval="60",
     )
-    book = _feed("order_book", ORDER_BOOK, market, Paging("single"), limit=str(BOOK_LEVELS[market]))
+    book = _feed("order_book", ORDER_BOOK, market, Newest(), limit=str(BOOK_LEVELS[market]))
     newest = "60" if market == "spot" else "1000"
-    trades = _feed("trade_flow", TRADES, market, Paging("single"), limit=newest)
+    trades = _feed("trade_flow", TRADES, market, Newest(), limit=newest)
     return (
         candles,
         replace(book, live_only=True),
@@ -339,16 +340,21 @@ FEEDS = (
         "funding_rates",
         FUNDING,
         "perp",
-        _bounded(200, step=8 * HOUR, least_step=HOUR),
+        Backward(
+            limit=200,
+            start="startTime",
+            end="endTime",
+            inclusive=True,
+            step=8 * HOUR,
+            least_step=HOUR,
+        ),
     ),
     replace(
-        _feed(PREDICTIONS, TICKERS, "perp", Paging("single")),
+        _feed(PREDICTIONS, TICKERS, "perp", Newest()),
         live_only=True,
         snapshot=True,
         shape=running_estimates,
     ),
-    _feed(
-        "open_interest", OPEN_INTEREST, "perp", _bounded(200, cursor="cursor"), intervalTime="1h"
-    ),
-    _feed("positioning", ACCOUNTS, "perp", _bounded(500, cursor="cursor"), period="1h"),
+    _feed("open_interest", OPEN_INTEREST, "perp", _by_cursor(200), intervalTime="1h"),
+    _feed("positioning", ACCOUNTS, "perp", _by_cursor(500), period="1h"),
 )

@@ -16,7 +16,8 @@ import pandas as pd
 
 from regime_pipeline.providers.coinglass import lists
 from regime_pipeline.providers.decode import Columns, Context, Parser
-from regime_pipeline.providers.plan import Endpoint, Feed, Paging
+from regime_pipeline.providers.paging import Forward, Newest, Numbered
+from regime_pipeline.providers.source import Endpoint, Feed
 from regime_pipeline.providers.symbols import VenueSymbol
 from regime_pipeline.windows import HOUR
 
@@ -85,7 +86,7 @@ ENDPOINTS = (
     *_MORE.values(),
 )
 
-_PAGING = Paging("forward", 1000, start="start_time", end="end_time")
+_PAGING = Forward(limit=1000, start="start_time", end="end_time")
 
 
 def _pair(dataset: str, endpoint: Endpoint, venue: str, unit: str = "") -> Feed:
@@ -150,7 +151,7 @@ FEEDS = (
         endpoint=_MORE["/api/index/fear-greed-history"],
         market="index",
         venue=PROVIDER,
-        paging=Paging("single", step=timedelta(days=1)),
+        paging=Newest(step=timedelta(days=1)),
         params=lambda _: {},
         per_symbol=False,
     ),
@@ -159,7 +160,7 @@ FEEDS = (
         endpoint=_MORE["/api/futures/coins-markets"],
         market="index",
         venue=AGGREGATE,
-        paging=Paging("numbered", 100, limit_name="per_page"),
+        paging=Numbered(limit=100, limit_name="per_page"),
         params=lambda _: {"exchange_list": AGGREGATED_EXCHANGES},
         per_symbol=False,
         reach=HOUR,
@@ -171,9 +172,8 @@ FEEDS = (
         endpoint=_MORE["/api/chain/v2/whale-transfer"],
         market="index",
         venue=AGGREGATE,
-        paging=Paging(
-            "forward",
-            1000,
+        paging=Forward(
+            limit=1000,
             start="start_time",
             end="end_time",
             limit_name="",

@@ -31,7 +31,7 @@ from regime_pipeline.providers.errors import (
 from regime_pipeline.providers.fetch.sources import base_url, off_reason
 from regime_pipeline.providers.fetch.stream import Page, Stream, ceil_hour, extent
 from regime_pipeline.providers.http import MAX_WAIT_S, HttpClient, Reply
-from regime_pipeline.providers.plan import PageSpan, segments, walk
+from regime_pipeline.providers.paging import PageSpan
 from regime_pipeline.providers.source import Source
 from regime_pipeline.providers.symbols import VenueSymbol
 from regime_pipeline.settings import Settings
@@ -73,7 +73,7 @@ class SourceRun:
             return []
         retention = stream.feed.retention if self._walls else None
         wall = None if retention is None else ceil_hour(self._now - retention + WALL_MARGIN)
-        stream.inside, stream.beyond = segments(stream.window, stream.feed.paging, wall)
+        stream.inside, stream.beyond = stream.feed.paging.segments(stream.window, wall)
         if stream.beyond:
             stream.probing = True
             return [*stream.inside, stream.beyond.pop(0)]
@@ -119,7 +119,7 @@ class SourceRun:
                 self._stopped = self._stopped or error
 
     def _walk(self, stream: Stream, segment: Window, pages: list[Page]) -> None:
-        steps = walk(segment, stream.feed.paging, self._now)
+        steps = stream.feed.paging.pages(segment, self._now)
         fixed = stream.feed.params(stream.symbol or VenueSymbol("", ""))
         try:
             asked = next(steps)

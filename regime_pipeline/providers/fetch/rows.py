@@ -20,7 +20,8 @@ from regime_pipeline.catalogue.datasets import DATASETS, HOURLY_GRID, MARKET_SYM
 from regime_pipeline.providers.decode import Reading, joined
 from regime_pipeline.providers.fetch.stream import INTERVAL, NO_SERIES, Stamping, Stream
 from regime_pipeline.providers.fetch.tiers import tier
-from regime_pipeline.providers.plan import Feed
+from regime_pipeline.providers.paging import Newest
+from regime_pipeline.providers.source import Feed
 from regime_pipeline.providers.symbols import split as split_symbol
 from regime_pipeline.providers.trades import hourly, whole_hours
 from regime_pipeline.windows import HOUR, Window
@@ -198,7 +199,7 @@ def _summed(frame: pd.DataFrame, stream: Stream, common: Stamping) -> pd.DataFra
         raise_for = f"symbol: {other!r:.40} among the trades"
         frame["reason"] = frame["reason"].fillna(raise_for)
     covered = stream.window
-    if stream.feed.paging.kind == "single":  # the newest trades, however far they reach back
+    if isinstance(stream.feed.paging, Newest):  # the newest trades, however far they reach back
         first = frame["ts"].min()
         begin = covered.end if first is pd.NaT else max(covered.start, first.to_pydatetime())
         covered = Window(min(begin, covered.end), covered.end)

@@ -11,9 +11,8 @@ from urllib.parse import urlsplit
 
 from regime_pipeline.catalogue.datasets import DATASETS
 from regime_pipeline.providers.errors import NoSourceError
-from regime_pipeline.providers.plan import Feed
 from regime_pipeline.providers.registry import SOURCES, is_left_out, sources_of
-from regime_pipeline.providers.source import Source
+from regime_pipeline.providers.source import Feed, Source
 from regime_pipeline.settings import Settings
 
 _SUFFIX = re.compile(r"/(api/v\d+|fapi/v\d+|futures/data|fng|api|v\d+)/*$")

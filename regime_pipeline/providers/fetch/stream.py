@@ -18,8 +18,7 @@ from regime_pipeline.providers.decode import Reading
 from regime_pipeline.providers.errors import ProviderError
 from regime_pipeline.providers.fetch.sources import home_venue, not_asked
 from regime_pipeline.providers.http import Reply
-from regime_pipeline.providers.plan import Feed
-from regime_pipeline.providers.source import Source
+from regime_pipeline.providers.source import Feed, Source
 from regime_pipeline.providers.symbols import VenueSymbol, names_over
 from regime_pipeline.settings import Settings
 from regime_pipeline.windows import HOUR, Window, floor_hour

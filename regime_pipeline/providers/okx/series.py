@@ -21,9 +21,11 @@ from regime_pipeline.providers.binance.futures import two_metrics
 from regime_pipeline.providers.decode import ByColumns, Columns, Context, Parser, Reading
 from regime_pipeline.providers.okx import market
 from regime_pipeline.providers.okx.market import data_of as _rows
-from regime_pipeline.providers.plan import TRADE_REACH, Endpoint, Feed, Paging
+from regime_pipeline.providers.paging import Backward, Newest
 from regime_pipeline.providers.predictions import DATASET as PREDICTIONS
 from regime_pipeline.providers.predictions import running_estimates
+from regime_pipeline.providers.source import Endpoint, Feed
+from regime_pipeline.providers.trades import TRADE_REACH
 from regime_pipeline.windows import HOUR
 
 PROVIDER = "okx"
@@ -215,7 +217,7 @@ def _candle_feeds(market: str) -> tuple[Feed, Feed]:
             endpoint=endpoint,
             market=market,
             venue="okx",
-            paging=Paging("backward", limit, end="after"),
+            paging=Backward(limit=limit, end="after"),
             params=lambda symbol: {"instId": symbol.name, "bar": BARS["1h"]},
             context=Context(market=market),
             **reach,  # type: ignore[arg-type]
@@ -230,7 +232,7 @@ def _rubik_feed(dataset: str, endpoint: Endpoint, **more: str) -> Feed:
         endpoint=endpoint,
         market="perp",
         venue="okx",
-        paging=Paging("backward", 100, start="begin", end="end"),
+        paging=Backward(limit=100, start="begin", end="end"),
         params=lambda symbol: {"instId": symbol.name, "period": BARS["1h"], **more},
         retention=RUBIK_ROWS * HOUR,
     )
@@ -242,7 +244,7 @@ def _book_and_trades(kind: str) -> tuple[Feed, Feed]:
         endpoint=BOOKS,
         market=kind,
         venue="okx",
-        paging=Paging("single"),
+        paging=Newest(),
         params=lambda symbol: {"instId": symbol.name, "sz": "400"},
         context=Context(market=kind),
         live_only=True,
@@ -253,7 +255,7 @@ def _book_and_trades(kind: str) -> tuple[Feed, Feed]:
         endpoint=HISTORY_TRADES,
         market=kind,
         venue="okx",
-        paging=Paging("backward", 100, end="after", step=TRADE_PAGE / 100, overlap=True),
+        paging=Backward(limit=100, end="after", step=TRADE_PAGE / 100, overlap=True),
         params=lambda symbol: {"instId": symbol.name, "type": "2"},  # pages by time, not by id
         newest=TRADE_REACH,
         only_primary=True,
@@ -268,7 +270,7 @@ def _contracts(dataset: str) -> Feed:
         endpoint=INSTRUMENTS,
         market="perp",
         venue="okx",
-        paging=Paging("single"),
+        paging=Newest(),
         params=lambda _: {"instType": "SWAP"},
         part="contracts",
         per_symbol=False,
@@ -283,7 +285,7 @@ FEEDS = (
         endpoint=FUNDING,
         market="perp",
         venue="okx",
-        paging=Paging("backward", 100, end="after", step=8 * HOUR, least_step=HOUR),
+        paging=Backward(limit=100, end="after", step=8 * HOUR, least_step=HOUR),
         params=lambda symbol: {"instId": symbol.name},
         retention=FUNDING_RETENTION,
     ),
@@ -292,7 +294,7 @@ FEEDS = (
         endpoint=RUNNING_RATE,
         market="perp",
         venue="okx",
-        paging=Paging("single"),
+        paging=Newest(),
         params=lambda symbol: {"instId": symbol.name},
         live_only=True,
         snapshot=True,
@@ -310,7 +312,7 @@ FEEDS = (
         endpoint=LIQUIDATIONS,
         market="perp",
         venue="okx",
-        paging=Paging("backward", 100, end="after", step=CLOSURE_PAGE / 100, overlap=True),
+        paging=Backward(limit=100, end="after", step=CLOSURE_PAGE / 100, overlap=True),
         params=lambda symbol: {
             "instType": "SWAP",
             "uly": symbol.name.removesuffix("-SWAP"),
