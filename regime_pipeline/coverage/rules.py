@@ -14,7 +14,8 @@ answers
     after a day's last hour settles nothing (``coverage.SETTLE``), so a day that is still running is
     asked for with the hour before it (``asking.asked_window``).
 
-An hour without what is owed is, in this order: ``venue_had_none`` when the source answered for it;
+An hour without what is owed is, in this order: ``venue_had_none`` when the source answered for it and
+no row of the hour was refused (that is ``missed``, reason ``refused: ...``, and asked for again);
 ``not_listed``, ``plan_limit`` or ``beyond_retention`` when the source refused it for good;
 ``source_off`` when no key or address is set; ``not_yet`` within :data:`MISSED_AFTER` after its end;
 ``beyond_retention`` when it is older than the source keeps or is asked for; else ``missed``, by the

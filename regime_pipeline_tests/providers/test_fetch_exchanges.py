@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
@@ -304,3 +305,29 @@ def test_an_estimate_of_the_past_is_never_asked_for(
     assert sum(server.app.state.requests.values()) == before
     assert found.frame.empty
     assert found.log["error_message"].str.startswith("forward only").all()
+
+
+@pytest.mark.parametrize("days", [-35, 35], ids=["older", "newer"])
+def test_rows_of_another_time_are_no_answer(
+    get: Callable[..., FetchResult], server: SimulatorServer, days: int
+) -> None:
+    """A cache that stands still, or a provider that ignores the bounds: failed, so asked again."""
+    stamp = int((DAY.start + timedelta(days=days)).timestamp() * 1000)
+    row = [stamp, "1", "2", "0.5", "1.5", "10", stamp + 3_599_999, "15", 7, "4", "6", "0"]
+    server.app.state.faults["/binance/api/v3/klines"] = Fault(body=json.dumps([row]))
+    found = get("candles", sources=("binance",))
+    assert found.frame.empty
+    assert set(found.log["fetch_status"]) == {"failed"}
+    assert set(found.log["error_class"]) == {"ContractViolation"}
+    assert found.log["error_message"].str.contains("the reply is about").all()
+
+
+def test_a_listing_that_begins_inside_the_window_is_an_answer(
+    get: Callable[..., FetchResult], server: SimulatorServer
+) -> None:
+    stamp = int((DAY.end - 3 * HOUR).timestamp() * 1000)
+    row = [stamp, "1", "2", "0.5", "1.5", "10", stamp + 3_599_999, "15", 7, "4", "6", "0"]
+    server.app.state.faults["/binance/api/v3/klines"] = Fault(body=json.dumps([row]))
+    found = get("candles", sources=("binance",))
+    assert failures(found) == []
+    assert set(found.frame["ts"]) == {DAY.end - 3 * HOUR}
