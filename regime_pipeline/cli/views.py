@@ -77,7 +77,14 @@ def quality(
 
 
 def report(
-    first: FromOption = None,
+    first: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="First day shown, YYYY-MM-DD. Only what is stored is shown; nothing is fetched.",
+            show_default=False,
+        ),
+    ] = None,
     last: ToOption = None,
     symbols: SymbolsOption = None,
     data: DataOption = None,

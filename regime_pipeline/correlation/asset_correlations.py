@@ -20,6 +20,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from regime_pipeline.catalogue.derivation import derives, reach_of, reads
+from regime_pipeline.catalogue.fields.common import STATUS_CODES
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.correlation.frames import flags, integers, nothing, shape, texts
 from regime_pipeline.market.candles import CLOSES
@@ -47,7 +48,6 @@ SEVERITIES = ("LOW", "MEDIUM", "HIGH", "CRITICAL")
 _ALERT = ("WARNING", "CRITICAL", "INFO")
 _KINDS = ("start", "escalation", "end")
 _BREAK_KINDS = ("DROP", "RISE", "SIGN_FLIP")
-_STATUS = ("ok", "partial", "missing", "insufficient_history", "not_applicable")
 _REASONS = (
     "under_140_common_returns",
     "constant_returns",
@@ -385,7 +385,7 @@ def _correlation_frame(
         "symbol_a": texts(first, grid.symbols),
         "symbol_b": texts(second, grid.symbols),
         "ts": grid.hours.take(np.tile(np.arange(owed), len(pairs))),
-        "status": texts(status, _STATUS),
+        "status": texts(status, STATUS_CODES),
         "reason": texts(reason, _REASONS),
         "source_tier": integers(tier),
         "method_version": texts(np.zeros(len(first), np.int8), (version,)),
@@ -465,7 +465,7 @@ def _break_frame(
             "event_severity": texts(severity, _ALERT),
             "event_ordinal": integers(answer[:, kernels.OUT_ORDINAL]),
             "episode_start": episode.mask(starts < 0),
-            "status": texts(np.where(null, 2, 0), _STATUS),
+            "status": texts(np.where(null, 2, 0), STATUS_CODES),
             "reason": texts(np.where(null, 0, -1), ("no_relative_drop",)),
             "source_tier": integers(tier[pair, row]),
             "method_version": texts(np.zeros(pair.size, np.int8), (version,)),

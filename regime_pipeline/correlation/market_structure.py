@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from regime_pipeline.catalogue.derivation import derives, reach_of, reads
+from regime_pipeline.catalogue.fields.common import STATUS_CODES
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.correlation.asset_correlations import BASE, BASE_MIN, CURRENT, CURRENT_MIN
 from regime_pipeline.correlation.frames import flags, integers, nothing, shape, texts
@@ -37,7 +38,6 @@ REPLICATES = 199
 LEVEL = 0.05
 PSD_TOLERANCE = 1e-12
 
-_STATUS = ("ok", "partial", "missing", "insufficient_history", "not_applicable")
 _OK, _PARTIAL, _MISSING, _YOUNG, _CONSTANT = range(5)
 _REASONS = (
     "under_140_common_returns",
@@ -321,7 +321,7 @@ def _frames(
             **key,
             **{n: v.ravel() for n, v in per_pair.items() if v.dtype.kind == "f"},
             "n_7d": integers(per_pair["n_7d"]),
-            "status": texts(status, _STATUS),
+            "status": texts(status, STATUS_CODES),
             "reason": texts(reason, _REASONS),
         },
         table("correlation.correlation_matrices"),
@@ -342,7 +342,7 @@ def _frames(
             "lead_reason": texts(
                 np.where(net, 1, np.where(per_pair["leads"] < 0, 0, -1)), _LEAD_REASONS
             ),
-            "status": texts(lead_status, _STATUS),
+            "status": texts(lead_status, STATUS_CODES),
             "reason": texts(lead_reason, _REASONS),
         },
         table("correlation.lead_lag"),
@@ -396,7 +396,7 @@ def _structure_frame(
             ),
             "status": texts(
                 np.where(known, np.where(whole, _OK, _PARTIAL), np.where(young, _YOUNG, _MISSING)),
-                _STATUS,
+                STATUS_CODES,
             ),
             "reason": texts(np.where(known, np.where(whole, -1, _SOME_OUT), _NO_MATRIX), _REASONS),
             "source_tier": integers(

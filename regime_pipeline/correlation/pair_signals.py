@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from regime_pipeline.catalogue.derivation import derives, reach_of, reads
+from regime_pipeline.catalogue.fields.common import STATUS_CODES
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.correlation.frames import flags, integers, nothing, shape, texts
 from regime_pipeline.market.candles import CLOSES
@@ -27,7 +28,6 @@ from regime_pipeline.windows import HOUR, Grid, Window
 METHOD = "pair_signals/1"
 WINDOW, WINDOW_MIN = 2160, 1800
 
-_STATUS = ("ok", "partial", "missing", "insufficient_history", "not_applicable")
 _REASONS = (
     "no_mean_reversion",
     "close_missing",
@@ -174,7 +174,7 @@ def _frame(
         "is_cointegrated": flags(values["together"], values["tested"]),
         "pair_signal": texts(values["signal"], _SIGNALS),
         "n_obs": integers(values["n_obs"]),
-        "status": texts(values["status"], _STATUS),
+        "status": texts(values["status"], STATUS_CODES),
         "reason": texts(values["reason"], _REASONS),
         "source_tier": integers(values["tier"]),
         "method_version": texts(np.zeros(len(pairs) * owed, np.int8), (version,)),

@@ -168,6 +168,23 @@ def _row(
 # --- prices ---------------------------------------------------------------------------------------
 
 
+def bars_of(steps: Floats) -> dict[str, Floats]:
+    """Open, high, low and close of a price that starts at 100.
+
+    Args:
+        steps: log returns, (bars, steps within a bar).
+    """
+    path = np.exp(np.cumsum(steps.reshape(-1))).reshape(steps.shape) * 100.0
+    first = np.append(100.0, path[:-1, -1])
+    corners = np.column_stack([first, path])
+    return {
+        "open": first,
+        "high": corners.max(axis=1),
+        "low": corners.min(axis=1),
+        "close": path[:, -1],
+    }
+
+
 def walk_candles(
     rng: np.random.Generator,
     symbols: Sequence[str],
@@ -205,9 +222,6 @@ def walk_candles(
             steps *= scale[:, i, None]
         if drift is not None:
             steps += drift[:, i, None] / SUBSTEPS
-        path = np.exp(np.cumsum(steps.reshape(-1))).reshape(hours, SUBSTEPS) * 100.0
-        first = np.append(100.0, path[:-1, -1])
-        corners = np.column_stack([first, path])
         traded = rng.lognormal(3.0, 0.7, size=hours)
         parts.append(
             pd.DataFrame(
@@ -215,10 +229,7 @@ def walk_candles(
                     "market": "spot",
                     "symbol": pd.Series([name] * hours, dtype="str"),
                     "ts": stamps,
-                    "open": first,
-                    "high": corners.max(axis=1),
-                    "low": corners.min(axis=1),
-                    "close": path[:, -1],
+                    **bars_of(steps),
                     "volume_base": traded if volume is None else traded * volume[:, i],
                     "source_tier": 9,
                 }

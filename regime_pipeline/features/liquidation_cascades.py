@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from regime_pipeline.catalogue.derivation import Given, derives, reach_of, reads
+from regime_pipeline.catalogue.fields.common import STATUS_CODES
 from regime_pipeline.catalogue.frames import conform
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.features.liquidation_orders import Orders
@@ -347,7 +348,7 @@ def _measures(
         "dominance": take_codes(dominance, _DOMINANCE),
         "coverage": now["coverage"],
         "is_lower_bound": now["is_lower_bound"],
-        "status": take_codes(status, ("ok", "partial", "missing")),
+        "status": take_codes(status, STATUS_CODES),
         "reason": take_codes(reason, (*_REASONS, "no_liquidations")),
     }
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from regime_pipeline.catalogue.derivation import derives, reach_of, reads
+from regime_pipeline.catalogue.fields.common import USABLE
 from regime_pipeline.catalogue.fields.features import VOL_REGIMES
 from regime_pipeline.catalogue.frames import conform
 from regime_pipeline.catalogue.registry import table
@@ -157,7 +158,7 @@ def volatility_regimes(
     }
     observed = np.isfinite(panels["close"])[keep:]
     status, reason = _status(columns, observed)
-    usable = np.isin(status, ("ok", "partial"))
+    usable = np.isin(status, USABLE)
     tier = _worst_tier(panels["source_tier"], keep)
     columns |= {
         "abs_stable": np.where(

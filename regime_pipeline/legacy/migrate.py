@@ -309,12 +309,10 @@ def _stamped(frame: pd.DataFrame) -> pd.DataFrame:
 def _refused(files: list[LegacyFile]) -> pd.DataFrame:
     rows = []
     for f in files:
-        whole: list[dict[str, str | None]] = (
-            [{"reason": f.error, "record": None}] if f.error else []
-        )
-        rows += [
-            {"file_name": f.path, "payload_id": f.payload_id, **r} for r in (*f.refused, *whole)
-        ]
+        records: list[dict[str, Any]] = list(f.refused)
+        if f.error:
+            records.append({"reason": f.error, "record": None})
+        rows += [{"file_name": f.path, "payload_id": f.payload_id, **r} for r in records]
     return pd.DataFrame(rows, columns=["file_name", "payload_id", "reason", "record"])
 
 

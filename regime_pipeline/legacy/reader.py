@@ -94,7 +94,7 @@ class LegacyFile:
 
     path: str
     rows: pd.DataFrame
-    refused: list[dict[str, str | None]] = field(default_factory=list)
+    refused: list[dict[str, str]] = field(default_factory=list)
     repair: str | None = None
     error: str | None = None
     payload_id: str | None = None

@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from regime_pipeline.catalogue.derivation import Given, derives, reads
+from regime_pipeline.catalogue.fields.common import STATUS_CODES
 from regime_pipeline.catalogue.frames import conform
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.numerics.panel import FloatPanel, from_panel, take_codes, to_panel
@@ -100,7 +101,7 @@ def open_interest(
             "open_interest_base": base[1:],
             "open_interest_usd": usd[1:],
             "is_filled": carry[1:],
-            "status": take_codes(status[1:], ("ok", "partial", "missing")),
+            "status": take_codes(status[1:], STATUS_CODES),
             "reason": take_codes(reason[1:], names),
             "source_tier": tier[1:],
         },
@@ -237,7 +238,7 @@ def positioning_1h(
     )
     status = np.where(absent == 0, 0, np.where(absent == everything, 2, 1))
     panels |= {
-        "status": take_codes(status, ("ok", "partial", "missing")),
+        "status": take_codes(status, STATUS_CODES),
         "reason": take_codes(np.where(absent == 0, -1, absent), reasons),
         "source_tier": tier,
     }

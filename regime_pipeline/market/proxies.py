@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from regime_pipeline.catalogue.derivation import derives, reads
+from regime_pipeline.catalogue.fields.common import STATUS_CODES
 from regime_pipeline.catalogue.frames import conform
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.numerics.panel import FloatPanel, from_panel, take_codes, to_panel
@@ -108,7 +109,7 @@ def proxies_1h(
             "market_fear_greed": np.array(index),
             "status": take_codes(
                 np.where(absent == 0, 0, np.where(absent == nothing, 2, 1)),
-                ("ok", "partial", "missing"),
+                STATUS_CODES,
             ),
             "reason": take_codes(np.where(absent == 0, -1, absent), reasons),
             "source_tier": np.where(absent == nothing, np.nan, tier),

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from regime_pipeline.catalogue.derivation import derives, reads
+from regime_pipeline.catalogue.fields.common import STATUS_CODES
 from regime_pipeline.catalogue.frames import conform
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.market.sentiment import usable_hour
@@ -130,7 +131,7 @@ def whale_flow_1h(raw_whale_transfers: pd.DataFrame, *, grid: Grid, source: str)
             "stablecoin_transfer_count": shown(_daily(stables["moves"])),
             "coverage": np.array(coverage),
             "status": take_codes(np.where(~known, 2, np.where(reason >= 0, 1, 0)),
-                                 ("ok", "partial", "missing")),
+                                 STATUS_CODES),
             "reason": take_codes(
                 reason,
                 ("not_observed", "truncated_listing", "few_hours_observed", "hours_not_observed"),

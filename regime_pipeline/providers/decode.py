@@ -329,6 +329,16 @@ class Columns:
         for i in np.flatnonzero(mask):
             self.fail(int(i), why)
 
+    def apart(self) -> Columns:
+        """The same rows with the reasons so far: what is read from here on judges a cell of its own.
+
+        For replies whose rows hold several values that stand for themselves: a bad one costs itself,
+        not its neighbours.
+        """
+        other = Columns(self._raw, self.count)
+        other._reasons = {row: list(whys) for row, whys in self._reasons.items()}
+        return other
+
     def reasons(self) -> list[str]:
         """Everything that is wrong with any row, in row order."""
         return [why for row in sorted(self._reasons) for why in self._reasons[row]]

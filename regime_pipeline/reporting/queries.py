@@ -29,6 +29,7 @@ LATELY = 3 * DAY
 TRADED_OVER = 30 * DAY
 RECORDED_FROM: Mapping[str, str] = MappingProxyType(
     {
+        "market.funding_predicted_1h": "funding_predictions",
         "market.order_book_1h": "order_book",
         "market.trade_flow_1h": "trade_flow",
         "market.sentiment_1h": "sentiment",
@@ -63,14 +64,15 @@ def by_traded_value(database: Database, window: Window, declared: Sequence[str])
     """
     found = rows(
         database,
-        "select symbol, sum(volume_quote) as traded from market.candles_1h "
-        "where ts >= %(start)s and ts < %(end)s and symbol = any(%(symbols)s) group by 1",
+        "select symbol, sum(volume_quote::numeric) as traded from market.candles_1h "
+        "where ts >= %(start)s and ts < %(end)s and symbol = any(%(symbols)s) "
+        "and volume_quote is not null group by 1",  # exact: the order of the rows must not decide
         start=max(window.start, window.end - TRADED_OVER),
         end=window.end,
         symbols=list(declared),
     )
-    traded = {r["symbol"]: r["traded"] or 0.0 for r in found}
-    return tuple(sorted(declared, key=lambda symbol: -traded.get(symbol, 0.0)))
+    traded = {r["symbol"]: r["traded"] for r in found}
+    return tuple(sorted(declared, key=lambda symbol: -traded.get(symbol, 0)))
 
 
 def events(

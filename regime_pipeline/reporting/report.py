@@ -7,6 +7,7 @@ largest ratio, the sum of liquidations, and stay null where every hour is.
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pandas as pd
@@ -114,10 +115,9 @@ def load(
         correlation=pd.DataFrame(
             {"mean": grouped.mean(), "low": grouped.min(), "high": grouped.max()}
         ).reindex(days),
-        breaks={
-            (str(r.symbol_a), str(r.symbol_b)): int(r.size)
-            for r in started.groupby(["symbol_a", "symbol_b"], as_index=False).size().itertuples()
-        },
+        breaks=Counter(
+            zip(started["symbol_a"].astype(str), started["symbol_b"].astype(str), strict=True)
+        ),
         events=queries.events(database, past, wanted),
         coverage=queries.coverage(database, past, wanted),
     )

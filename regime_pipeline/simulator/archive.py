@@ -34,6 +34,7 @@ from regime_pipeline.windows import DAY, Window, utc
 CHECKSUM = ".CHECKSUM"
 PUBLISHED_AFTER_MS = 8 * HOUR_MS
 MICROSECONDS_SINCE_MS = 1_735_689_600_000  # 2025-01-01
+_LABELLED_BY_START_MS = 1_782_345_600_000  # 2026-06-25: labels of metrics begin their five minutes
 _STEP_MS = 300_000
 _SNAPSHOTS = 12
 
@@ -252,6 +253,8 @@ def _metrics(tape: Tape, _: str, symbol: str, start: int, end: int) -> str | Non
     if not known.any():
         return None
     stamps = (hours[:, None] + _STEP_MS * (np.arange(_SNAPSHOTS) + 1))[known].ravel()
+    if start >= _LABELLED_BY_START_MS:
+        stamps -= _STEP_MS
     times = [str(t).replace("T", " ") for t in stamps.astype("M8[ms]").astype("M8[s]")]
 
     def flat(values: np.ndarray) -> np.ndarray:

@@ -20,7 +20,8 @@ from regime_pipeline.features.funding_anomalies import funding_prints
 from regime_pipeline.market.funding import funding
 from regime_pipeline.settings import FundingParams
 from regime_pipeline.windows import Window, utc
-from regime_pipeline_tests.signals.worlds import raw_prints, same_bytes
+from regime_pipeline_tests.signals.worlds import raw_prints
+from regime_pipeline_tests.synthetic import same_bytes
 
 SOMEWHERE = Endpoint("http-1", SecretStr("http://127.0.0.1/"), None, GENERIC)
 TS = pd.Timestamp("2024-08-05T01:00Z")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
+from regime_pipeline.catalogue.fields.common import STATUS_CODES, STATUSES, USABLE
 from regime_pipeline.catalogue.registry import FIELDS, TABLES
 from regime_pipeline.catalogue.sql import METADATA, SCHEMAS
 from regime_pipeline.storage import migrate
 from regime_pipeline.storage.database import Database
 
+ROOT = Path(__file__).resolve().parents[2]
 FROZEN = "be7d1dc43301af75314aea6b47764be55122ac79444ae992252b2cf0be4435db"
 FORGOTTEN = "a migration is missing or does not do what it should: docs/extend.md, A column"
 
@@ -99,3 +102,11 @@ def test_every_float_column_refuses_nan_and_infinity(database: Database) -> None
             assert re.search(rf"\(?\"?{column}\"? <=? ", checks), (
                 f"{name}.{column} has no upper end"
             )
+
+
+def test_dbt_and_the_functions_know_the_catalogues_statuses() -> None:
+    macro = (ROOT / "dbt_project" / "macros" / "block.sql").read_text("utf-8")
+    told = re.search(r"\{\{ status \}\} in \(([^)]*)\)", macro)
+    assert told is not None
+    assert tuple(re.findall(r"'(\w+)'", told[1])) == USABLE
+    assert {*USABLE, *STATUS_CODES} <= {*STATUSES}

@@ -20,7 +20,8 @@ from regime_pipeline.features.funding_anomalies import (
 from regime_pipeline.market.funding import funding
 from regime_pipeline.settings import FundingParams
 from regime_pipeline.windows import Grid, Window, utc
-from regime_pipeline_tests.signals.worlds import prints_of, raw_prints, same_bytes
+from regime_pipeline_tests.signals.worlds import prints_of, raw_prints
+from regime_pipeline_tests.synthetic import same_bytes
 
 PARAMS = FundingParams()
 BTC = ("BTC/USDT",)

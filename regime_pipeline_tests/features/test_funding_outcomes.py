@@ -18,7 +18,8 @@ from regime_pipeline.features.funding_anomalies import funding_anomalies, fundin
 from regime_pipeline.features.funding_outcomes import ODDS, funding_outcomes, odds
 from regime_pipeline.settings import FundingParams
 from regime_pipeline.windows import Grid, Window, utc
-from regime_pipeline_tests.signals.worlds import prints_of, same_bytes
+from regime_pipeline_tests.signals.worlds import prints_of
+from regime_pipeline_tests.synthetic import same_bytes
 
 PARAMS = FundingParams()
 ALL = Window(utc("2019-01-01"), utc("2030-01-01"))

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from regime_pipeline.evaluation.worlds import bars_of
 from regime_pipeline.market.candles import candles_1h
 from regime_pipeline.windows import Grid, Window, utc
 
@@ -22,20 +23,15 @@ def synthetic_raw(grid: Grid, seed: int, holes: tuple[tuple[int, int], ...] = ()
         storm = np.repeat(rng.choice([0.6, 1.0, 1.4, 3.5], size=n // 20 + 1), 20)[:n]
         drift = np.repeat(rng.choice([-0.002, 0.0, 0.002], size=n // 300 + 1), 300)[:n]
         steps = rng.standard_t(4, size=(n, 4)) * 0.003 * storm[:, None] + drift[:, None] / 4
-        path = np.exp(np.cumsum(steps.reshape(-1)).reshape(n, 4)) * 100.0
-        start = np.concatenate([[100.0], path[:-1, -1]])
-        corners = np.column_stack([start, path])
+        bars = bars_of(steps)
         volume = rng.lognormal(3.0, 0.7, size=n) * storm * (1 + 200 * np.abs(drift))
         part = pd.DataFrame(
             {
                 "symbol": symbol,
                 "ts": hours,
-                "open": start,
-                "high": corners.max(axis=1),
-                "low": corners.min(axis=1),
-                "close": path[:, -1],
+                **bars,
                 "volume_base": volume,
-                "volume_quote": volume * path[:, -1],
+                "volume_quote": volume * bars["close"],
             }
         )
         gone = np.zeros(n, dtype=bool)

@@ -11,7 +11,8 @@ from regime_pipeline.catalogue.frames import validate
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.market.funding import funding
 from regime_pipeline.windows import Window, utc
-from regime_pipeline_tests.signals.worlds import raw_prints, same_bytes
+from regime_pipeline_tests.signals.worlds import raw_prints
+from regime_pipeline_tests.synthetic import same_bytes
 
 VENUES = {"BTC/USDT": "binance"}
 WINDOW = Window(utc("2024-01-01"), utc("2024-01-20"))

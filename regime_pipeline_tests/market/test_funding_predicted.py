@@ -14,7 +14,8 @@ from regime_pipeline.features.funding_anomalies import funding_anomalies, fundin
 from regime_pipeline.market.funding import funding, funding_predicted_1h
 from regime_pipeline.settings import FundingParams
 from regime_pipeline.windows import HOUR, Grid, Window, utc
-from regime_pipeline_tests.signals.worlds import prints_of, raw_prints, same_bytes
+from regime_pipeline_tests.signals.worlds import prints_of, raw_prints
+from regime_pipeline_tests.synthetic import same_bytes
 
 DAY = utc("2024-03-05")
 BTC, DOT = "BTC/USDT", "DOT/USDT"

@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from regime_pipeline.catalogue.frames import conform, empty, validate
+from regime_pipeline.catalogue.frames import validate
 from regime_pipeline.catalogue.registry import FIELDS, TABLES, table
 from regime_pipeline.market.proxies import proxies_1h
 from regime_pipeline.numerics.probability import phi
 from regime_pipeline.windows import Grid, Window, utc
+from regime_pipeline_tests.synthetic import frame_of
 
 SYMBOL = "BTC/USDT"
 FIRST = pd.Timestamp("2024-01-01", tz="UTC")
@@ -24,20 +25,6 @@ def grid(start: int = 24 * 40, end: int = HOURS) -> Grid:
     return Grid.of(Window(utc(str(a)), utc(str(b))), (SYMBOL,))
 
 
-def _of(name: str, rows: dict[str, object]) -> pd.DataFrame:
-    """Rows of a table, whatever is not given null."""
-    which = table(name)
-    frame = pd.DataFrame(rows)
-    for column in which.fields:
-        if column not in frame:
-            text = "ok" if column == "status" else "x" if column == "method_version" else None
-            frame[column] = pd.Series(text, index=frame.index, dtype="object")
-    nulls = empty(which)
-    return conform(
-        frame.astype({c: nulls[c].dtype for c in which.fields if frame[c].isna().all()}), which
-    )
-
-
 @pytest.fixture
 def world() -> dict[str, pd.DataFrame]:
     rng = np.random.default_rng(5)
@@ -47,21 +34,21 @@ def world() -> dict[str, pd.DataFrame]:
     prints = np.arange(0, HOURS, 8)
     days = np.arange(0, HOURS, 24)
     return {
-        "candles_1h": _of(
+        "candles_1h": frame_of(
             "market.candles_1h",
-            {"market": "perp", "symbol": SYMBOL, "ts": ts, "close": close, "volume_base": volume, "source_tier": 1},
+            market="perp", symbol=SYMBOL, ts=ts, close=close, volume_base=volume, source_tier=1,
         ),
-        "funding": _of(
+        "funding": frame_of(
             "market.funding",
-            {"symbol": SYMBOL, "ts": ts[prints], "funding_rate": 1e-4, "rate_8h": 1e-4 + rng.normal(0, 5e-5, len(prints)), "source_tier": 1},
+            symbol=SYMBOL, ts=ts[prints], funding_rate=1e-4, rate_8h=1e-4 + rng.normal(0, 5e-5, len(prints)), source_tier=1,
         ),
-        "open_interest": _of(
+        "open_interest": frame_of(
             "market.open_interest",
-            {"symbol": SYMBOL, "ts": ts, "open_interest_usd": 1e9, "source_tier": 1},
+            symbol=SYMBOL, ts=ts, open_interest_usd=1e9, source_tier=1,
         ),
-        "fear_greed": _of(
+        "fear_greed": frame_of(
             "market.fear_greed",
-            {"ts": ts[days], "fear_greed": 30.0 + np.arange(len(days)) % 40, "available_at": ts[days] + pd.Timedelta(hours=1), "source_tier": 1},
+            ts=ts[days], fear_greed=30.0 + np.arange(len(days)) % 40, available_at=ts[days] + pd.Timedelta(hours=1), source_tier=1,
         ),
     }  # fmt: skip
 

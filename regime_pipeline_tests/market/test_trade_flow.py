@@ -7,11 +7,12 @@ import orjson
 import pandas as pd
 import pytest
 
-from regime_pipeline.catalogue.frames import conform, validate
+from regime_pipeline.catalogue.frames import validate
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.market.trade_flow import trade_flow_1h
 from regime_pipeline.providers.trades import SIZE_BINS, size_bin
 from regime_pipeline.windows import HOUR, Grid, Window, utc
+from regime_pipeline_tests.synthetic import rows_of
 
 START = utc("2024-03-01")
 SYMBOLS = ("BTC/USDT", "ETH/USDT")
@@ -28,12 +29,7 @@ COMMON = {
 
 
 def filled(name: str, rows: list[dict[str, object]]) -> pd.DataFrame:
-    spec = table(name)
-    frame = pd.DataFrame([COMMON | r for r in rows]) if rows else pd.DataFrame(columns=spec.fields)
-    for column in spec.fields:
-        if column not in frame:
-            frame[column] = pd.NA
-    return conform(frame, spec)
+    return rows_of(name, rows, **COMMON)
 
 
 def candle(hour: int, **more: object) -> dict[str, object]:

@@ -21,6 +21,7 @@ from regime_pipeline.orchestration.resources import Platform, Scope, platform_re
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
 from regime_pipeline.windows import HOUR, FixedClock, Window, hours_between, utc
+from regime_pipeline_tests.synthetic import long
 
 SYMBOLS = ("BTC/USDT", "ETH/USDT", "SOL/USDT")
 NOW = utc("2024-03-10")
@@ -115,23 +116,10 @@ def raw_candles(start: datetime, end: datetime, *, seed: int = 1) -> pd.DataFram
 
 def raw_funding(start: datetime, end: datetime) -> pd.DataFrame:
     stamps = hours_between(start, end)[::8]
-    frame = pd.concat(
-        [
-            pd.DataFrame(
-                {
-                    "source": "binance_futures",
-                    "venue": "binance",
-                    "market": "perp",
-                    "symbol": symbol,
-                    "ts": stamps,
-                    "funding_rate": np.linspace(1e-4, 2e-4, len(stamps)),
-                    "interval_hours": 8,
-                }
-            )
-            for symbol in SYMBOLS
-        ],
-        ignore_index=True,
-    )
+    frame = long(
+        SYMBOLS, stamps, source="binance_futures", venue="binance", market="perp",
+        funding_rate=np.linspace(1e-4, 2e-4, len(stamps)), interval_hours=8,
+    )  # fmt: skip
     return completed("raw.funding_rates", frame)
 
 

@@ -15,6 +15,7 @@ from regime_pipeline.orchestration.derived import asset_of
 from regime_pipeline.orchestration.jobs import derived_chain
 from regime_pipeline.orchestration.partitions import DAILY, range_tags
 from regime_pipeline.orchestration.resources import Platform, Scope, platform_resource
+from regime_pipeline.quality import evaluate
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
 from regime_pipeline.windows import DAY, HOUR, FixedClock, Window, utc
@@ -138,6 +139,39 @@ def test_days_and_ranges_withhold_the_same_and_a_second_run_changes_nothing(
     for event in again.get_asset_materialization_events():
         told = event.materialization.metadata
         assert told["rows inserted by the run"].value + told["rows updated by the run"].value == 0
+
+
+def test_a_series_that_died_keeps_failing_while_coverage_expects_its_rows(
+    platform: Platform, candles: pd.DataFrame
+) -> None:
+    died = NOW - 8 * DAY
+    eth = candles["symbol"].eq("ETH/USDT") & candles["market"].eq("spot")
+    fill(platform, candles[~(eth & (candles["ts"] >= pd.Timestamp(died)))])
+
+    def judged() -> tuple[pd.DataFrame, pd.Series]:
+        seen = quality.read_evidence(platform, WINDOW)
+        params = platform.settings.params.quality
+        checks, scores = evaluate.findings(seen, WINDOW, NOW, params)
+        mine = scores[scores["table_name"].eq("raw.candles")].set_index("ts")["quality_score"]
+        failed = checks[checks["check_id"].eq("DQ15") & checks["check_outcome"].eq("failed")]
+        return failed[failed["series"].str.contains("ETH")], mine
+
+    before, score = judged()
+    assert before.empty
+    span = pd.DataFrame(
+        {
+            "dataset": "candles", "source": "binance", "venue": "binance", "market": "spot",
+            "symbol": "ETH/USDT", "span_start": [died], "span_end": [NOW],
+            "coverage_state": "missed", "coverage_reason": "failed: Transient",
+            "is_forward_only": False,
+        }
+    )  # fmt: skip
+    platform.warehouse.record("ops.coverage_spans", span)
+    after, lower = judged()
+    assert after["table_name"].eq("raw.candles").all()
+    assert after["measured_value"].tolist() == [7 * 24.0, 8 * 24.0]
+    assert after["check_severity"].eq("BLOCK").all()
+    assert (lower < score).all()
 
 
 def test_a_block_of_one_symbol_stays_when_another_is_computed(

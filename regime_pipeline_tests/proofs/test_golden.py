@@ -34,10 +34,8 @@ import orjson
 import pandas as pd
 import pytest
 
-from regime_pipeline.catalogue import table
 from regime_pipeline.catalogue.fields.features import VOL_REGIMES
 from regime_pipeline.catalogue.fields.signals import FACTORS
-from regime_pipeline.catalogue.frames import conform
 from regime_pipeline.correlation.asset_correlations import classify_drop, judge
 from regime_pipeline.features import volatility_machine
 from regime_pipeline.features.funding_anomalies import extreme_level, funding_prints
@@ -55,6 +53,7 @@ from regime_pipeline.settings import Params
 from regime_pipeline.signals import factors
 from regime_pipeline.signals.futures_score import composite, signal_of
 from regime_pipeline.windows import DAY, HOUR, Grid, Window, utc
+from regime_pipeline_tests.synthetic import rows_of
 
 P = Params()
 AT = utc("2024-06-01")
@@ -62,13 +61,7 @@ BTC = ("BTC/USDT",)
 
 
 def filled(name: str, rows: list[dict[str, object]]) -> pd.DataFrame:
-    item = table(name)
-    common = {"status": "ok", "method_version": "made/1", "source_tier": 1, "symbol": BTC[0]}
-    frame = pd.DataFrame([{**common, **row} for row in rows])
-    for column in item.fields:
-        if column not in frame:
-            frame[column] = None
-    return conform(frame[list(item.fields)], item)
+    return rows_of(name, rows, symbol=BTC[0])
 
 
 # ------------------------------------------------------------------ volatility
@@ -176,12 +169,8 @@ def test_a_four_hour_rate_of_5_bp_is_10_bp_per_eight_hours() -> None:
         }
         for k in range(3)
     ]  # fmt: skip
-    raw = pd.DataFrame([{**r, "symbol": BTC[0], "source_tier": 1} for r in rows])
-    for column in table("raw.funding_rates").fields:
-        if column not in raw:
-            raw[column] = None
     out = funding(
-        conform(raw, table("raw.funding_rates")),
+        filled("raw.funding_rates", rows),
         window=Window(AT, AT + DAY),
         venues={BTC[0]: "binance"},
     )

@@ -160,6 +160,64 @@ def test_an_unreadable_snapshot_is_told_and_the_others_stay() -> None:
     assert frame.loc[frame["reason"].isna(), "open_interest_base"].tolist() == [1.0]
 
 
+LATER = Context(now=utc("2026-07-01"))
+
+
+def day_of_metrics(first: str, minutes: range) -> bytes:
+    """Labels from ``first`` on; open interest counts the minutes since 2026-06-24 00:00."""
+    labels = pd.date_range(first, periods=len(minutes), freq="5min")
+    return metrics(
+        *((f"{at:%Y-%m-%d %H:%M:%S}", str(m), "1") for at, m in zip(labels, minutes, strict=True))
+    )
+
+
+def test_labels_of_metrics_mean_another_instant_from_the_file_of_2026_06_25_on() -> None:
+    """The close of an hour is the state at its end, never five minutes later."""
+    before = day_of_metrics("2026-06-24 00:05:00", range(5, 1441, 5))
+    after = day_of_metrics("2026-06-25 00:00:00", range(1445, 2881, 5))
+    both = [parse_metrics_open_interest(body, LATER) for body in (before, after)]
+    hours = pd.concat(both).set_index("ts")["open_interest_base"]
+    assert hours.index.tolist() == list(pd.date_range("2026-06-24", periods=48, freq="h", tz="UTC"))
+    assert hours.tolist() == [60.0 * (n + 1) for n in range(48)]
+
+
+def test_cells_of_metrics_may_be_quoted() -> None:
+    plain = metrics(("2024-01-01 01:00:00", "1060", "1.5"))
+    text = only_member(plain).decode()
+    quoted = zipped(
+        "\n".join(",".join(f'"{c}"' for c in row.split(",")) for row in text.split("\n"))
+    )
+    pd.testing.assert_frame_equal(
+        parse_metrics_open_interest(quoted, CTX), parse_metrics_open_interest(plain, CTX)
+    )
+    assert parse_metrics_open_interest(quoted, CTX)["open_interest_base"].tolist() == [1060.0]
+
+
+@pytest.mark.parametrize("cell", ['""', "", "n/a", "-1"])
+def test_one_bad_ratio_of_a_snapshot_costs_itself_alone(cell: str) -> None:
+    shares = parse_metrics_positioning(metrics(("2024-01-01 01:00:00", "1060", cell)), CTX)
+    good = shares.loc[shares["reason"].isna()].set_index("metric")["value"]
+    assert good.to_dict() == {
+        "top_trader_position_long_frac": 0.5,
+        "global_account_long_frac": 0.75,
+    }
+    assert shares["reason"].notna().sum() == (0 if cell in ('""', "") else 1)
+
+
+def test_snapshots_labelled_a_second_late_stand_for_their_five_minutes() -> None:
+    frame = parse_metrics_open_interest(
+        metrics(("2024-01-01 00:55:01", "1055", "1"), ("2024-01-01 01:00:01", "1060", "1")), CTX
+    )
+    assert frame[["ts", "open_interest_base"]].to_numpy().tolist() == [
+        [pd.Timestamp("2024-01-01", tz="UTC"), 1060.0]
+    ]
+
+
+def test_csv_that_breaks_off_inside_quotes_is_malformed() -> None:
+    with pytest.raises(Malformed, match="no CSV"):
+        parse_klines(zipped(f'"{BAR}'), CTX)
+
+
 def zip_of(*members: tuple[str, bytes]) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as file:

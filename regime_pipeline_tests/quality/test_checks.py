@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from regime_pipeline.quality.evaluate import Evidence, findings, withheld
 from regime_pipeline.quality.model import BY_ID, CHECKS, WHOLE_TABLE, penalty
 from regime_pipeline.quality.withholding import series_text, withhold
 from regime_pipeline.windows import DAY, HOUR, Window
-from regime_pipeline_tests.quality.chunks import whole_and_by_day
+from regime_pipeline_tests.quality.chunks import as_read, whole_and_by_day
 from regime_pipeline_tests.quality.worlds import (
     END,
     PARAMS,
@@ -402,7 +403,8 @@ def test_a_series_that_died_fails_for_as_long_as_its_rows_are_expected(world: Ta
     assert (mine.iloc[:2] < 100).all()
     assert mine.iloc[2] == 100
     for day in (Window(d, d + DAY) for d in WINDOW.days()):  # the same from a day of its own
-        alone = findings(Evidence(world, silent={name: spans}), day, END, PARAMS)[0]
+        read = replace(as_read(world, day), silent={name: spans})
+        alone = findings(read, day, END, PARAMS)[0]
         alone = alone[alone["check_id"].eq("DQ15") & alone["table_name"].eq(name)]
         pd.testing.assert_frame_equal(
             alone.reset_index(drop=True),

@@ -11,6 +11,7 @@ from regime_pipeline.quality.evaluate import COLUMNS, Evidence, findings
 from regime_pipeline.quality.model import WHOLE_TABLE
 from regime_pipeline.settings import QualityParams
 from regime_pipeline.windows import DAY, HOUR, Window, hours_between, utc
+from regime_pipeline_tests.synthetic import long
 
 END = utc("2024-03-10")
 START = END - 45 * DAY
@@ -57,13 +58,11 @@ def candles() -> pd.DataFrame:
 
 def _derivatives(step: int, **values: Any) -> pd.DataFrame:
     stamps = hours_between(START, END)[::step]
-    parts = [pd.DataFrame({"ts": stamps, "symbol": s, **values}) for s in SYMBOLS]
-    return _stamped(
-        pd.concat(parts, ignore_index=True).assign(
-            source="binance_futures", venue="binance", market="perp", source_tier=1
-        ),
-        HOUR if step == 1 else 0 * HOUR,
-    )
+    frame = long(
+        SYMBOLS, stamps, source="binance_futures", venue="binance", market="perp", source_tier=1,
+        **values,
+    )  # fmt: skip
+    return _stamped(frame, HOUR if step == 1 else 0 * HOUR)
 
 
 def tables() -> dict[str, pd.DataFrame]:

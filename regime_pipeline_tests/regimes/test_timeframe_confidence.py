@@ -13,7 +13,7 @@ from regime_pipeline.regimes.timeframe_confidence import timeframe_confidence, t
 from regime_pipeline.regimes.timeframe_labels import COOLING, IGNITION, NEUTRAL
 from regime_pipeline.regimes.timeframe_regimes import effective_votes
 from regime_pipeline.windows import HOUR, Grid, utc
-from regime_pipeline_tests.signals.worlds import same_bytes
+from regime_pipeline_tests.synthetic import same_bytes
 
 START = utc("2024-01-01")
 SYMBOLS = ("ADA/USDT", "BTC/USDT")

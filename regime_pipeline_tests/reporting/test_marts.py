@@ -18,7 +18,7 @@ from regime_pipeline.storage.query import rows
 from regime_pipeline.storage.roles import ensure_roles
 from regime_pipeline.windows import FixedClock, Window, hours_between, utc
 from regime_pipeline_tests.reporting.conftest import Builder, DbtFailed, write
-from regime_pipeline_tests.reporting.world import frame_of
+from regime_pipeline_tests.synthetic import frame_of
 
 BTC = "BTC/USDT"
 START = utc("2024-03-01")

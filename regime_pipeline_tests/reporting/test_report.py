@@ -17,7 +17,7 @@ from regime_pipeline.storage.query import rows
 from regime_pipeline.windows import Window, hours_between, utc
 from regime_pipeline_tests.browser import laid_out
 from regime_pipeline_tests.reporting.conftest import CLOCK, SYMBOLS, WINDOW, write
-from regime_pipeline_tests.reporting.world import frame_of
+from regime_pipeline_tests.synthetic import frame_of
 
 pytestmark = pytest.mark.xdist_group("dbt")
 VOID = {"meta", "link", "br", "img"}

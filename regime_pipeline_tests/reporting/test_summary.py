@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from regime_pipeline.catalogue.datasets import BY_TABLE
+from regime_pipeline.catalogue.derivation import derivations
 from regime_pipeline.reporting import queries
 from regime_pipeline.reporting.formats import age_text, price_text, usd_text
 from regime_pipeline.reporting.labels import label_of
@@ -23,7 +25,7 @@ from regime_pipeline.storage.query import rows
 from regime_pipeline.storage.warehouse import Warehouse
 from regime_pipeline.windows import Window, utc
 from regime_pipeline_tests.reporting.conftest import CLOCK, SYMBOLS, WINDOW, write
-from regime_pipeline_tests.reporting.world import frame_of
+from regime_pipeline_tests.synthetic import frame_of
 
 pytestmark = pytest.mark.xdist_group("dbt")
 
@@ -205,7 +207,7 @@ def test_hours_that_can_only_be_recorded_live_are_not_lost_hours(
     rows_ = frame_of(
         "market.order_book_1h", market="spot", symbol="BTC/USDT",
         ts=pd.date_range(day.start, day.end, freq="h", inclusive="left"), venue="binance",
-        status=["ok"] * 2 + ["missing"] * 22, reason=[None] * 2 + ["no_snapshot"] * 22,
+        n_snapshots=0, status=["ok"] * 2 + ["missing"] * 22, reason=[None] * 2 + ["no_snapshot"] * 22,
     )  # fmt: skip
     write(database, {"market.order_book_1h": rows_})
     cover = {
@@ -215,13 +217,27 @@ def test_hours_that_can_only_be_recorded_live_are_not_lost_hours(
     assert (spot.owed, spot.ok, spot.unusable, spot.absent, spot.unexpected) == (6, 2, 4, 0, 18)
 
 
+def test_every_hourly_table_of_a_dataset_without_a_past_is_known_as_such():
+    """Derived features may use such a dataset besides; the market tables are made of it."""
+    hourly = {t.full_name for t in queries.hourly_tables() if t.schema == "market"}
+    without_past = {
+        name: item.table.removeprefix("raw.")
+        for declared in derivations()
+        for name in declared.tables
+        for item in declared.inputs.values()
+        if name in hourly and item.table in BY_TABLE and BY_TABLE[item.table].forward_only
+    }
+    assert without_past.items() <= queries.RECORDED_FROM.items()
+    assert without_past
+
+
 def test_a_range_says_what_was_withheld_and_quarantined_on_all_of_its_days(
     database: Database, settings: Settings, tmp_path
 ):
     checks = frame_of(
         "ops.quality_checks", table_name="raw.candles", check_id="DQ05", series="*",
         ts=[utc("2024-06-05"), utc("2024-06-20")], check_severity="BLOCK", check_outcome="failed",
-        n_judged=24, n_failed=[2, 1], n_withheld=[2, 1],
+        n_judged=24, n_failed=[2, 1], n_withheld=[2, 1], penalty=0.2,
     )  # fmt: skip
     refused = pd.DataFrame(
         {"ts": ["2024-06-07T03:00:00Z"], "symbol": ["BTC/USDT"], "reason": ["high below low"]}

@@ -16,24 +16,14 @@ import pandas as pd
 
 from regime_pipeline.catalogue import TABLES, table
 from regime_pipeline.catalogue.fields.signals import FACTORS
-from regime_pipeline.catalogue.frames import conform
 from regime_pipeline.windows import Window, hours_between
+from regime_pipeline_tests.synthetic import frame_of
 
 LABELS = np.array(["SPOT_IGNITION", "SPOT_COOLING", "SPOT_CHOP", "SPOT_NEUTRAL"], dtype=object)
 VOL = np.array(["STABLE", "HIGH_VOL", "EXPLOSIVE", "EXTREME"], dtype=object)
 PRICES = {"BTC": 64_000.0, "ETH": 3_100.0, "SOL": 145.0, "ADA": 0.41, "BNB": 560.0, "XRP": 0.58,
           "DOT": 6.1, "LINK": 13.4}  # fmt: skip
 WEIGHTS = dict(zip(FACTORS, (20, 15, 15, 15, 10, 10, 10, 5), strict=True))
-
-
-def frame_of(full_name: str, **columns: object) -> pd.DataFrame:
-    """A frame of a table; columns that are not given are null (status ok, method test/1)."""
-    item = table(full_name)
-    frame = pd.DataFrame(columns)
-    for name in item.fields:
-        if name not in frame.columns:
-            frame[name] = {"status": "ok", "method_version": "test/1", "source_tier": 1}.get(name)
-    return conform(frame[list(item.fields)], item)
 
 
 def make(start: datetime, end: datetime, symbols: tuple[str, ...], seed: int = 7) -> dict:

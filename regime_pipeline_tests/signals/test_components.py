@@ -15,7 +15,8 @@ from regime_pipeline.catalogue.registry import table
 from regime_pipeline.signals.components import components
 from regime_pipeline.signals.scores import direction_of, strength_of, worst_tier
 from regime_pipeline.windows import Grid, hours_between, utc
-from regime_pipeline_tests.signals.worlds import SYMBOLS, same_bytes, world
+from regime_pipeline_tests.signals.worlds import SYMBOLS, world
+from regime_pipeline_tests.synthetic import same_bytes
 
 END = utc("2024-03-01")
 BTC = ("BTC/USDT",)

@@ -25,7 +25,8 @@ from regime_pipeline.signals.futures_score import (
     signal_of,
 )
 from regime_pipeline.windows import Grid, parse_lookback, utc
-from regime_pipeline_tests.signals.worlds import SYMBOLS, World, grid_of, same_bytes, world
+from regime_pipeline_tests.signals.worlds import SYMBOLS, World, grid_of, world
+from regime_pipeline_tests.synthetic import same_bytes
 
 PARAMS = FuturesParams()
 WEIGHTS = PARAMS.weights_pct

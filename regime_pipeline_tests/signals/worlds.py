@@ -10,6 +10,7 @@ import pandas as pd
 
 from regime_pipeline.market.funding import funding as market_funding
 from regime_pipeline.windows import Grid, Window, hours_between
+from regime_pipeline_tests.synthetic import long
 
 SYMBOLS = ("BTC/USDT", "ETH/USDT")
 
@@ -59,16 +60,6 @@ def prints_of(
     )
 
 
-def same_bytes(one: pd.DataFrame, other: pd.DataFrame) -> None:
-    """Equal frames, floats to the last bit."""
-    one, other = one.reset_index(drop=True), other.reset_index(drop=True)
-    pd.testing.assert_frame_equal(one, other, check_exact=True)
-    for name in one.columns[one.dtypes == "float64"]:
-        a, b = one[name].to_numpy(), other[name].to_numpy()
-        there = ~np.isnan(a)
-        assert (a[there].view("int64") == b[there].view("int64")).all(), name
-
-
 @dataclass(frozen=True)
 class World:
     """The inputs of the futures score."""
@@ -100,14 +91,10 @@ def world(start: datetime, end: datetime, *, symbols: tuple[str, ...] = SYMBOLS)
     rng = np.random.default_rng(20240805)
     hours = hours_between(start, end)
     count, width = len(hours), len(symbols)
-    keys = {
-        "symbol": pd.Series(symbols, dtype="str").repeat(count).reset_index(drop=True),
-        "ts": hours.take(np.tile(np.arange(count), width)),
-        "source_tier": pd.array([1] * (count * width), dtype="Int64"),
-    }
 
-    def flat(panel: np.ndarray) -> np.ndarray:
-        return panel.T.reshape(-1)
+    def rows(**columns: object) -> pd.DataFrame:
+        frame = long(symbols, hours, source_tier=1, **columns)
+        return frame.astype({"source_tier": "Int64"})
 
     def walk(scale: float) -> np.ndarray:
         return np.exp(np.cumsum(rng.standard_t(4, (count, width)) * scale, axis=0))
@@ -127,31 +114,22 @@ def world(start: datetime, end: datetime, *, symbols: tuple[str, ...] = SYMBOLS)
         ]
     )
     return World(
-        liquidations_1h=pd.DataFrame(
-            {
-                **keys,
-                "long_liquidations_usd": flat(rng.lognormal(10, 2, (count, width))),
-                "short_liquidations_usd": flat(rng.lognormal(9.5, 2, (count, width))),
-            }
+        liquidations_1h=rows(
+            long_liquidations_usd=rng.lognormal(10, 2, (count, width)),
+            short_liquidations_usd=rng.lognormal(9.5, 2, (count, width)),
         ),
         funding=market_funding(
             raw, window=Window(start, end), venues=dict.fromkeys(symbols, "binance")
         ),
-        candles_1h=pd.DataFrame({**keys, "market": "perp", "close": flat(close)}),
-        positioning_1h=pd.DataFrame(
-            {
-                **keys,
-                "global_account_long_frac": flat(rng.beta(30, 15, (count, width))),
-                "top_trader_position_long_frac": flat(rng.beta(20, 20, (count, width))),
-            }
+        candles_1h=rows(market="perp", close=close),
+        positioning_1h=rows(
+            global_account_long_frac=rng.beta(30, 15, (count, width)),
+            top_trader_position_long_frac=rng.beta(20, 20, (count, width)),
         ),
-        open_interest=pd.DataFrame(
-            {
-                **keys,
-                "open_interest_base": flat(coins),
-                "open_interest_usd": flat(coins * close),
-                "is_filled": pd.array([False] * (count * width), dtype="boolean"),
-            }
+        open_interest=rows(
+            open_interest_base=coins,
+            open_interest_usd=coins * close,
+            is_filled=pd.array([False] * (count * width), dtype="boolean"),
         ),
         fear_greed=pd.DataFrame(
             {

@@ -30,6 +30,8 @@ STATUSES = (
 )
 USABLE = ("ok", "partial")
 """Statuses of a row whose main value can be used; with any other it is null."""
+STATUS_CODES = ("ok", "partial", "missing", "insufficient_history", "not_applicable")
+"""Statuses by the code that the functions give which judge rows by number: 0 is ok, 1 partial, ..."""
 
 FIELDS = (
     Field("ts", Kind.TIMESTAMP, "UTC open of the bar, or the event time; see the table."),

@@ -4,8 +4,10 @@ A file is a zip with one CSV, and beside it ``<name>.CHECKSUM`` with its sha256.
 and by day, funding by month, metrics by day. Older CSVs have no header row, newer ones do. Times are
 ms, in spot klines since 2025 µs; metrics write theirs out.
 
-``metrics`` are snapshots every five minutes, stamped at their end: a day's file has those after its
-midnight up to and including the next one. The hourly bucket takes the last snapshot of its last
+``metrics`` are snapshots every five minutes. Up to the file of 2026-06-24 a label is the instant of the
+snapshot, and a day's file has those after its midnight up to and including the next one; from the file
+of 2026-06-25 on a label is the start of the five minutes at whose end the snapshot was taken. Labels
+may be some seconds late. The hourly bucket takes the last snapshot of its last
 quarter of an hour, so that its value is its close; without one there is no bucket. Long-short *ratios*
 become shares, r / (1 + r). Their taker ratio is a quotient of five minutes from which no volume of an
 hour can be had, and is not used; taker volumes come from the klines, which count the same trades.
@@ -15,6 +17,7 @@ Source: the README of ``binance/binance-public-data`` and the archive itself.
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import re
 import zipfile
@@ -22,7 +25,7 @@ import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from io import BytesIO
+from io import BytesIO, StringIO
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -47,6 +50,11 @@ DAILY_DELAY = DAY
 MONTHLY_DELAY = 5 * DAY
 MONTH_FROM_DAYS = 3
 """So many missing days of a month are worth the month's file instead of theirs."""
+SNAPSHOT = timedelta(minutes=5)
+LABELLED_BY_START = utc("2026-06-25")
+"""From the file of this day on, metrics are labelled five minutes before their instant."""
+LATE_LABEL = timedelta(minutes=1)
+"""A label that is off the five minutes by no more is about them."""
 CLOSING = timedelta(minutes=15)
 """How old the snapshot may be that stands for the close of an hour."""
 
@@ -167,9 +175,11 @@ def _table(body: bytes, fields: tuple[str, ...]) -> Columns:
         text = only_member(body).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise Malformed(f"the CSV is not UTF-8: {error.reason}") from None
-    rows: list[list[str]] = [
-        line.rstrip("\r").split(",") for line in text.split("\n") if line.strip()
-    ]
+    try:
+        read = csv.reader(StringIO(text, newline=""), strict=True)
+        rows = [row for row in read if len(row) > 1 or (row and row[0].strip())]
+    except csv.Error as error:
+        raise Malformed(f"the file holds no CSV: {error}") from None
     if rows and rows[0][0].strip()[:1].isalpha():
         named = [n.strip().lower() for n in rows.pop(0)]
         named = [_OTHER_NAMES.get(n, n) for n in named]
@@ -258,7 +268,11 @@ def _snapshots(body: bytes, ctx: Context) -> tuple[Columns, pd.Series]:
     columns.fail_where(odd, "create_time: no time written YYYY-MM-DD HH:MM:SS")
     late = (at >= pd.Timestamp(ctx.latest_s, unit="s", tz="UTC")).to_numpy(bool)
     columns.fail_where(late, "create_time: lies in the future")
-    return columns, at.mask(odd | late)
+    at = at.mask(odd | late)
+    label = at.dt.round(SNAPSHOT)
+    at = label.where((at - label).abs() <= LATE_LABEL, at)
+    # the first label tells what a file's labels mean: the days overlap in one
+    return columns, at + SNAPSHOT if at.min() >= LABELLED_BY_START else at
 
 
 def _closes(frame: pd.DataFrame, value: str) -> pd.DataFrame:
@@ -292,18 +306,17 @@ def parse_metrics_open_interest(body: bytes, ctx: Context) -> pd.DataFrame:
 def parse_metrics_positioning(body: bytes, ctx: Context) -> pd.DataFrame:
     """Hourly long shares at their close: ts, metric, value (fraction), venue_symbol, reason."""
     columns, at = _snapshots(body, ctx)
-    ratios = {}
-    for field, metric in _SHARES.items():
-        ratio = columns.number(field, optional=True)
-        with np.errstate(invalid="ignore"):
-            columns.fail_where(ratio < 0, f"{field}: below zero")
-        ratios[metric] = ratio / (1.0 + np.where(ratio < 0, np.nan, ratio))
-    base = columns.frame({"at": at, "venue_symbol": columns.text("symbol")})
+    names = columns.text("symbol")
+    base = columns.frame({"at": at, "venue_symbol": names})
     bad = base.loc[base["reason"].notna()]
     parts = [_closes(bad.assign(value=np.nan), "value").assign(metric=None)] if len(bad) else []
-    sound = base["reason"].isna().to_numpy()
-    for metric, share in ratios.items():
-        part = _closes(base.loc[sound].assign(value=share[sound]), "value")
+    sound = base["reason"].isna()
+    for field, metric in _SHARES.items():
+        own = columns.apart()
+        ratio = own.amount(field, optional=True)
+        share = ratio / (1.0 + np.where(ratio < 0, np.nan, ratio))
+        frame = own.frame({"at": at, "venue_symbol": names, "value": share})
+        part = _closes(frame.loc[sound], "value")
         parts.append(part.assign(metric=pd.Series(metric, index=part.index, dtype="str")))
     out = pd.concat(parts, ignore_index=True)
     out["metric"] = out["metric"].astype("str")

@@ -32,6 +32,7 @@ from regime_pipeline.providers.binance.archive import (
     missing_days,
     verify,
 )
+from regime_pipeline.providers.binance.errors import ARCHIVE_ERRORS
 from regime_pipeline.providers.errors import (
     ContractViolation,
     NotPublished,
@@ -281,13 +282,16 @@ class _WebShop(_Shop):
             verify(body, digest)
             return parse(body)
 
-        told = self._client.get(PROVIDER, self._base, f"/{path}{CHECKSUM}", {}, parse=read_checksum)
+        told = self._ask(f"/{path}{CHECKSUM}", read_checksum)
         url = told.url.removesuffix(CHECKSUM)
         kept = self._kept(digest, url, parse)
         if kept is not None:
             return told.attempts, [told, kept]
-        got = self._client.get(PROVIDER, self._base, f"/{path}", {}, parse=read_file)
+        got = self._ask(f"/{path}", read_file)
         return told.attempts + got.attempts, [told, got]
+
+    def _ask(self, path: str, parse: Parse) -> Reply[pd.DataFrame]:
+        return self._client.get(PROVIDER, self._base, path, {}, parse=parse, errors=ARCHIVE_ERRORS)
 
 
 class _FolderShop(_Shop):

@@ -12,6 +12,7 @@ from regime_pipeline.providers.errors import (
     BadRequest,
     ErrorRules,
     GeoBlocked,
+    NotPublished,
     ProviderError,
     RateLimited,
     RetentionLimit,
@@ -53,3 +54,6 @@ def _envelope(doc: Mapping[str, object]) -> ProviderError | None:
 
 
 ERRORS = ErrorRules(_envelope)
+"""Of the three interfaces."""
+ARCHIVE_ERRORS = ErrorRules(by_status={404: NotPublished})
+"""Of the bulk archive, where a file that is not there is none, or none yet."""

@@ -128,14 +128,7 @@ parse_top_positions = _share_parser("top_trader_position_long_frac")
 def parse_taker_ratio(body: bytes, ctx: Context) -> pd.DataFrame:
     """Taker volumes by bucket in coins, two rows each; the reply does not name the symbol."""
     columns = Columns.objects(rows_of(document(body, ERRORS)), ("buyVol", "sellVol", "timestamp"))
-    base = columns.frame(
-        {
-            "ts": columns.time("timestamp", ctx),
-            "buy": columns.amount("buyVol"),
-            "sell": columns.amount("sellVol"),
-        }
-    )
-    return two_metrics(base)
+    return two_metrics(columns, ctx, time="timestamp", buy="buyVol", sell="sellVol")
 
 
 def parse_reference_klines(body: bytes, ctx: Context) -> pd.DataFrame:
@@ -229,17 +222,25 @@ def parse_taker_volume(body: bytes, ctx: Context) -> pd.DataFrame:
     )
 
 
-def two_metrics(base: pd.DataFrame) -> pd.DataFrame:
-    """Taker volumes as rows of ``taker_buy_base`` and ``taker_sell_base``."""
+def two_metrics(columns: Columns, ctx: Context, *, time: str, buy: str, sell: str) -> pd.DataFrame:
+    """Taker volumes as rows of ``taker_buy_base`` and ``taker_sell_base``, each judged by itself.
+
+    Args:
+        columns: one row a bucket.
+        ctx: what the parser must know.
+        time: field of the bucket's start.
+        buy: field of the bought coins.
+        sell: field of the sold coins.
+
+    Returns:
+        ts, metric, value (coins), reason.
+    """
+    ts = columns.time(time, ctx)
     sides = []
-    for side in ("buy", "sell"):
-        rows = base[["ts"]].copy()
-        rows["metric"] = pd.Series(
-            [f"taker_{side}_base"] * len(base), dtype="str", index=base.index
-        )
-        rows["value"] = base[side]
-        rows["reason"] = base["reason"]
-        sides.append(rows)
+    for metric, field in (("taker_buy_base", buy), ("taker_sell_base", sell)):
+        own = columns.apart()
+        named = pd.Series([metric] * own.count, dtype="str")
+        sides.append(own.frame({"ts": ts, "metric": named, "value": own.amount(field)}))
     return pd.concat(sides, ignore_index=True)
 
 

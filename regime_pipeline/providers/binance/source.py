@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from regime_pipeline.connections import CONNECTIONS
 from regime_pipeline.providers.binance import archive, futures, spot, streams
-from regime_pipeline.providers.binance.errors import ERRORS
-from regime_pipeline.providers.errors import ErrorRules, NotPublished
+from regime_pipeline.providers.binance.errors import ARCHIVE_ERRORS, ERRORS
 from regime_pipeline.providers.limits.budgets import Budget, Rates
 from regime_pipeline.providers.source import Probe, Source
 
@@ -59,6 +58,6 @@ SOURCES = (
         connection=CONNECTIONS[archive.PROVIDER],
         feeds=archive.FEEDS,
         endpoints=archive.ENDPOINTS,
-        errors=ErrorRules(by_status={404: NotPublished}),
+        errors=ARCHIVE_ERRORS,
     ),
 )

@@ -143,15 +143,7 @@ parse_top_positions = _ratio_parser("top_trader_position_long_frac")
 def parse_taker_volume(body: bytes, ctx: Context) -> pd.DataFrame:
     """Taker volumes by bucket, *sell first*; coins, as asked for with ``unit=0``."""
     columns = Columns.arrays(_rows(body), ("ts", "sell", "buy"))
-    return two_metrics(
-        columns.frame(
-            {
-                "ts": columns.time("ts", ctx),
-                "buy": columns.amount("buy"),
-                "sell": columns.amount("sell"),
-            }
-        )
-    )
+    return two_metrics(columns, ctx, time="ts", buy="buy", sell="sell")
 
 
 def _endpoint(path: str, parse: Parser) -> Endpoint:
