@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 import orjson
@@ -18,6 +18,7 @@ from regime_pipeline.simulator.faults import Fault
 from regime_pipeline.simulator.series import contract_size
 from regime_pipeline.simulator.server import SimulatorServer
 from regime_pipeline.simulator.tape import SyntheticTape
+from regime_pipeline.windows import DAY as DAYS
 from regime_pipeline.windows import HOUR, FixedClock, Window, utc
 
 NOW = utc("2024-03-05T10:30:00Z")
@@ -307,15 +308,22 @@ def test_an_estimate_of_the_past_is_never_asked_for(
     assert found.log["error_message"].str.startswith("forward only").all()
 
 
-@pytest.mark.parametrize("days", [-35, 35], ids=["older", "newer"])
+PAST = Window(DAY.start - 20 * DAYS, DAY.start - 19 * DAYS)
+
+
+def one_candle(at: datetime) -> Fault:
+    stamp = int(at.timestamp() * 1000)
+    row = [stamp, "1", "2", "0.5", "1.5", "10", stamp + 3_599_999, "15", 7, "4", "6", "0"]
+    return Fault(body=json.dumps([row]))
+
+
+@pytest.mark.parametrize("days", [-10, 10], ids=["older", "newer"])
 def test_rows_of_another_time_are_no_answer(
     get: Callable[..., FetchResult], server: SimulatorServer, days: int
 ) -> None:
     """A cache that stands still, or a provider that ignores the bounds: failed, so asked again."""
-    stamp = int((DAY.start + timedelta(days=days)).timestamp() * 1000)
-    row = [stamp, "1", "2", "0.5", "1.5", "10", stamp + 3_599_999, "15", 7, "4", "6", "0"]
-    server.app.state.faults["/binance/api/v3/klines"] = Fault(body=json.dumps([row]))
-    found = get("candles", sources=("binance",))
+    server.app.state.faults["/binance/api/v3/klines"] = one_candle(PAST.start + days * DAYS)
+    found = get("candles", PAST, sources=("binance",))
     assert found.frame.empty
     assert set(found.log["fetch_status"]) == {"failed"}
     assert set(found.log["error_class"]) == {"ContractViolation"}
@@ -325,9 +333,7 @@ def test_rows_of_another_time_are_no_answer(
 def test_a_listing_that_begins_inside_the_window_is_an_answer(
     get: Callable[..., FetchResult], server: SimulatorServer
 ) -> None:
-    stamp = int((DAY.end - 3 * HOUR).timestamp() * 1000)
-    row = [stamp, "1", "2", "0.5", "1.5", "10", stamp + 3_599_999, "15", 7, "4", "6", "0"]
-    server.app.state.faults["/binance/api/v3/klines"] = Fault(body=json.dumps([row]))
-    found = get("candles", sources=("binance",))
+    server.app.state.faults["/binance/api/v3/klines"] = one_candle(PAST.end - HOUR)
+    found = get("candles", PAST, sources=("binance",))
     assert failures(found) == []
-    assert set(found.frame["ts"]) == {DAY.end - 3 * HOUR}
+    assert set(found.frame["ts"]) == {PAST.end - HOUR}
