@@ -1,7 +1,7 @@
 # The two commands a new user needs are `make run` and `make test`; `make help` lists the rest.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
-PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11)
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3 || echo python3.11)
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
@@ -17,9 +17,9 @@ help: ## what can be done here
 setup: $(VENV)/.ready ## the environment only: .venv with the locked dependencies
 
 $(VENV)/.ready: requirements.lock pyproject.toml
-	@command -v "$(PYTHON)" >/dev/null || { echo "error: no '$(PYTHON)' here; install Python 3.11 (Debian: apt-get install python3.11 python3.11-venv) or name one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
-	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' || { echo "error: $(PYTHON) is $$("$(PYTHON)" -V 2>&1); Python 3.11 or 3.12 is needed: make PYTHON=/path/to/python3.11" >&2; exit 1; }
-	@"$(PYTHON)" -c 'import venv, ensurepip' 2>/dev/null || { echo "error: $(PYTHON) has no venv module (Debian: apt-get install python3.11-venv)" >&2; exit 1; }
+	@command -v "$(PYTHON)" >/dev/null || { echo "error: no '$(PYTHON)' here; install Python 3.11 to 3.13 (Debian: apt-get install python3 python3-venv) or name one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || { echo "error: $(PYTHON) is $$("$(PYTHON)" -V 2>&1); Python 3.11, 3.12 or 3.13 is needed: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import venv, ensurepip' 2>/dev/null || { echo "error: $(PYTHON) has no venv module (Debian: apt-get install python3-venv)" >&2; exit 1; }
 	@echo "Setting up $(VENV) (about a minute, once) ..."
 	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
@@ -38,10 +38,10 @@ test-slow: setup ## the tests that take long
 ui: setup ## Dagster UI and daemon
 	@$(BIN)/regime ui $(ARGS)
 
-lint: setup ## style
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+lint: setup ## style of Python and SQL
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/sqlfluff lint --disable-progress-bar dbt_project/models dbt_project/tests
 
-types: setup ## types of the pure packages
+types: setup ## types
 	@$(BIN)/mypy
 
 fmt: setup ## put the code into shape

@@ -8,7 +8,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
-NAMES = ("imports", "features", "correlations", "tick", "backfill", "requests", "ingest", "cost")
+NAMES = (
+    "imports",
+    "features",
+    "correlations",
+    "tick",
+    "backfill",
+    "requests",
+    "ingest",
+    "cost",
+    "dispatch",
+)
 SIZED = ("features",)
 """Benchmarks with a smaller size of their own."""
 
@@ -30,6 +40,8 @@ def main() -> int:
         return 2
     for name in names:
         options: dict[str, Any] = {"quick": chosen.quick} if name in SIZED else {}
+        if name == "dispatch":
+            options = {"base": chosen.base}
         if name == "cost":
             options = {"size": chosen.size, "base": chosen.base}
         importlib.import_module(f"benchmarks.{name}").run(**options)

@@ -280,14 +280,26 @@ def _real_secret(value: SecretStr | None) -> SecretStr | None:
     return value
 
 
+def _without_user(value: str) -> str:
+    """Keys and texts are made of addresses, so that none may hold a password."""
+    if "@" in urlsplit(value).netloc:
+        raise ValueError(
+            "an address must not hold a user and a password (user:password@); a provider takes its "
+            "key in the variable of its own"
+        )
+    return value
+
+
 def _blank_is_unset(value: str | None) -> str | None:
     return value.strip() or None if value is not None else None
 
 
 Key = Annotated[SecretStr | None, AfterValidator(_real_secret)]
 """A secret; a blank one is none, a placeholder is refused."""
-Address = Annotated[str | None, AfterValidator(_blank_is_unset)]
-"""A base URL that may be unset."""
+Address = Annotated[str, AfterValidator(_without_user)]
+"""A base URL."""
+OptionalAddress = Annotated[Address | None, AfterValidator(_blank_is_unset)]
+"""A base URL that may be unset; a blank one is."""
 
 
 def _provider_fields() -> dict[str, Any]:
@@ -295,7 +307,7 @@ def _provider_fields() -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for row in CONNECTIONS.values():
         fields[row.url_setting] = (
-            str if row.url else Address,
+            Address if row.url else OptionalAddress,
             Field(row.url, validation_alias=_env(*row.url_env), description=row.about),
         )
         if row.key_setting:

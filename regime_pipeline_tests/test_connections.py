@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from importlib.util import find_spec
 
 import pytest
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from regime_pipeline.connections import CONNECTIONS, environment_names
+from regime_pipeline.net.hosts import host_of
+from regime_pipeline.providers.errors import AuthError, ContractViolation, Transient
+from regime_pipeline.providers.probe import advice_for
 from regime_pipeline.providers.registry import SOURCES
 from regime_pipeline.settings import Settings
 
@@ -50,6 +54,29 @@ def test_every_variable_that_was_ever_read_is_read(
     monkeypatch.setenv(variable.lower() if in_lower_case else variable, given)
     got = getattr(Settings(_env_file=None), field)
     assert (got.get_secret_value() if isinstance(got, SecretStr) else got) == given
+
+
+@pytest.mark.parametrize("field", [f for f in VARIABLES if f.endswith("_url")])
+def test_an_address_with_a_password_is_refused_without_repeating_it(field: str) -> None:
+    with pytest.raises(ValidationError, match="must not hold a user") as refused:
+        Settings(_env_file=None, **{field: "https://me:CANARY-7f3a@127.0.0.1:9/api"})  # type: ignore[arg-type]
+    assert "CANARY" not in str(refused.value)
+    assert "CANARY" not in repr(refused.value)
+
+
+def test_keys_made_of_addresses_hold_host_and_port_only() -> None:
+    assert host_of("https://me:secret@[::1]:8443/x?y=@z") == "[::1]:8443"
+    assert host_of("https://api.example/v1") == "api.example"
+
+
+def test_every_variable_that_advice_names_exists() -> None:
+    read = {v for names in VARIABLES.values() for v in names}
+    for source in SOURCES.values():
+        assert source.url_variable in read
+        assert source.key_variable is None or source.key_variable in read
+        for error in (Transient("x"), AuthError("no key is set"), ContractViolation("x")):
+            named = re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", advice_for(source.name, source, error))
+            assert set(named) <= read | {"REGIME_SOURCES"}, source.name
 
 
 def test_the_first_variable_is_the_one_that_is_written() -> None:

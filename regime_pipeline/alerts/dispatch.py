@@ -252,8 +252,10 @@ def outcome_of(claimed: Claimed, answer: Answer, now: datetime) -> tuple[str, st
     step = BACKOFF_S[min(claimed.attempt, len(BACKOFF_S)) - 1]
     backoff = timedelta(seconds=step * random.uniform(0.8, 1.2))  # noqa: S311
     asked = timedelta(seconds=answer.retry_after_s or 0.0)
-    last = max(claimed.deliver_before - LAST_TRY, now + timedelta(seconds=BACKOFF_S[0]))
-    next_at = min(now + max(backoff, asked), last)
+    next_at = now + max(backoff, asked)
+    last = claimed.deliver_before - LAST_TRY
+    if now < last:
+        next_at = min(next_at, max(last, now + timedelta(seconds=BACKOFF_S[0])))
     if next_at >= claimed.deliver_before:
         return "expired", f"no attempt succeeded before its limit; last: {answer.error}", next_at
     return "pending", answer.error, next_at

@@ -21,6 +21,9 @@ Row = dict[str, Any]
 ALL_VARIABLE = "WEBHOOKS_ALL"
 """Environment variable of the receivers that get every event, system events among them."""
 
+BACKFILL = "backfill"
+"""Why an event of a backfill or a replay is not sent."""
+
 
 @dataclass(frozen=True)
 class EventType:
@@ -58,7 +61,7 @@ class MarketEvent(EventType):
             its ordinal, severity and episode are in the ``event_*`` columns.
         severity: severity where the row has none of its own.
         delay: from ``ts`` to when the row can be known; a bar must close first, a print need not.
-        false_alarms: detector of the catalogue's false-alarm rates whose first line is told of what
+        false_alarms: detector of ``evaluation.false_alarms`` whose first rate is told of what
             is sent of this type.
     """
 

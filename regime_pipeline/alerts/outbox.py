@@ -17,7 +17,7 @@ import psycopg
 
 from regime_pipeline.alerts.channels import Message
 from regime_pipeline.alerts.endpoints import Endpoint, endpoints
-from regime_pipeline.alerts.kinds import SYSTEM, TYPES
+from regime_pipeline.alerts.kinds import BACKFILL, SYSTEM, TYPES, EventType
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
 from regime_pipeline.windows import Clock
@@ -32,6 +32,21 @@ INSERT INTO alerts.outbox (event_id, endpoint, ts, event_type, alert_severity, b
     attempts, next_at, deliver_before, created_at, finished_at)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, 0, %s, %s, %s, %s)
 ON CONFLICT (event_id, endpoint) DO NOTHING
+"""
+
+_INSERT_SYSTEM = """
+INSERT INTO alerts.system_events (event_id, known_at, event_type, alert_severity, title, details)
+VALUES (%s, %s, %s, %s, %s, %s)
+ON CONFLICT (event_id) DO NOTHING
+"""
+_HELD = """
+SELECT event_id, endpoint, event_type, alert_severity, deliver_before FROM alerts.outbox
+WHERE state = 'suppressed' AND reason = %(reason)s AND deliver_before > %(now)s AND event_id = ANY(%(ids)s)
+ORDER BY event_id, endpoint FOR UPDATE
+"""
+_LET_GO = """
+UPDATE alerts.outbox SET state = 'pending', reason = NULL, finished_at = NULL, next_at = %s
+WHERE event_id = %s AND endpoint = %s
 """
 
 
@@ -111,6 +126,52 @@ def _rows(
     ]
 
 
+def let_go(
+    conn: psycopg.Connection, event_ids: Sequence[str], *, settings: Settings, clock: Clock
+) -> int:
+    """Send what a backfill found first and held back, now that it is found as news.
+
+    Args:
+        conn: the connection of the transaction that writes the events.
+        event_ids: events that were found, stored before or not.
+        settings: endpoints and what kind of data the database holds.
+        clock: what now is.
+
+    Returns:
+        How many rows are to be sent now.
+    """
+    now = clock.now()
+    held = conn.execute(_HELD, {"reason": BACKFILL, "now": now, "ids": list(event_ids)}).fetchall()
+    by_name = {e.name: e for e in endpoints(settings)}
+    free = [
+        (now, event, name)
+        for event, name, event_type, severity, limit in held
+        if name in by_name
+        and _held_back(TYPES[event_type], severity, limit, by_name[name], settings, now) is None
+    ]
+    with conn.cursor() as cursor:
+        cursor.executemany(_LET_GO, free)
+    return len(free)
+
+
+def _held_back(
+    kind: EventType,
+    severity: str,
+    deliver_before: datetime,
+    endpoint: Endpoint,
+    settings: Settings,
+    now: datetime,
+) -> str | None:
+    """Why an event that somebody may see as news is still not sent to an endpoint, or None."""
+    if not kind.is_sent(severity):
+        return "routing: too minor to send by default"
+    if deliver_before <= now:
+        return "older than its delivery limit when it was found"
+    if settings.origin != "live" and not endpoint.is_loopback:
+        return f"{settings.origin} data is sent to receivers on this machine only"
+    return None
+
+
 def _row(
     message: Message,
     endpoint: Endpoint,
@@ -123,12 +184,8 @@ def _row(
     reason = suppress_reason
     if message.worst_tier is not None and message.worst_tier >= STAND_IN_TIER:
         reason = f"made of rows of tier {message.worst_tier}, which nobody observed"
-    if reason is None and not kind.is_sent(message.severity):
-        reason = "routing: too minor to send by default"
-    if reason is None and deliver_before <= now:
-        reason = "older than its delivery limit when it was found"
-    if reason is None and settings.origin != "live" and not endpoint.is_loopback:
-        reason = f"{settings.origin} data is sent to receivers on this machine only"
+    if reason is None:
+        reason = _held_back(kind, message.severity, deliver_before, endpoint, settings, now)
     return (
         message.event_id,
         endpoint.name,
@@ -146,26 +203,47 @@ def _row(
 
 
 def enqueue_system(
-    database: Database, *, settings: Settings, clock: Clock, title: str, details: dict[str, Any]
+    database: Database,
+    *,
+    settings: Settings,
+    clock: Clock,
+    title: str,
+    details: dict[str, Any],
+    severity: str = "WARNING",
 ) -> int:
-    """Write an operational alert (a failed run, a dead source) for every ``WEBHOOKS_ALL`` endpoint.
+    """Store an operational event (a failed run, a dead source) and tell every endpoint that gets all.
 
-    The id is a digest of title and details, so the same trouble told twice is one alert.
+    The id is a digest of title and details, so the same trouble told twice is one event.
 
     Returns:
-        How many rows were new.
+        1 when the event is new, else 0.
     """
-    text = json.dumps(details, sort_keys=True, separators=(",", ":"), default=str)
+    told = json.dumps(details, sort_keys=True, separators=(",", ":"), default=str)
+    named = f"{SYSTEM.name}|{title}|{told}".encode("utf-8", "replace")
+    title, kept = _storable(title), _storable(json.loads(told))
     message = Message(
-        event_id=hashlib.sha256(f"{SYSTEM.name}|{title}|{text}".encode()).hexdigest(),
+        event_id=hashlib.sha256(named).hexdigest(),
         event_type=SYSTEM.name,
-        severity="WARNING",
+        severity=severity,
         title=_marked(title, settings.origin),
         known_at=clock.now(),
-        details=json.loads(text),
+        details=kept,
         data_origin=settings.origin,
     )
-    rows = _rows([message], settings, clock.now(), None)
+    event = (message.event_id, message.known_at, SYSTEM.name, severity, title, json.dumps(kept))
+    rows = _rows([message], settings, message.known_at, None)
     with database.connect() as conn, conn.transaction(), conn.cursor() as cursor:
+        new = cursor.execute(_INSERT_SYSTEM, event).rowcount
         cursor.executemany(_INSERT, rows)
-        return cursor.rowcount if rows else 0
+    return new
+
+
+def _storable(value: Any) -> Any:
+    """A JSON value whose texts a database takes: no NUL, no half of a surrogate pair."""
+    if isinstance(value, dict):
+        return {_storable(k): _storable(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_storable(v) for v in value]
+    if isinstance(value, str):
+        return value.replace("\0", " ").encode("utf-8", "replace").decode()
+    return value

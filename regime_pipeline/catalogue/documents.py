@@ -8,27 +8,22 @@ not a field or a table, apart from how old a source may be.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from regime_pipeline.catalogue.fields.signals import FACTORS
-from regime_pipeline.catalogue.model import Field, Kind, Table
-from regime_pipeline.catalogue.registry import FIELDS, TABLES
+from regime_pipeline.catalogue.model import Field, Table
+from regime_pipeline.catalogue.registry import FIELDS, TABLES, table
+from regime_pipeline.catalogue.schemas import SCHEMAS
+from regime_pipeline.catalogue.sql import SQL_NAMES
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCES_PATH = ROOT / "dbt_project" / "models" / "sources" / "sources.yml"
+DBT_PROJECT = ROOT / "dbt_project"
+SOURCES_PATH = DBT_PROJECT / "models" / "sources" / "sources.yml"
 """Where dbt reads its sources."""
 DICTIONARY_PATH = ROOT / "docs" / "data-dictionary.md"
 """Where people read what every column means."""
-
-SQL_NAMES: dict[Kind, str] = {
-    Kind.TIMESTAMP: "timestamp with time zone",
-    Kind.FLOAT: "double precision",
-    Kind.INTEGER: "bigint",
-    Kind.BOOLEAN: "boolean",
-    Kind.TEXT: "text",
-    Kind.JSON: "jsonb",
-    Kind.FLOATS: "jsonb",
-}
 
 FRESHNESS: dict[str, tuple[int, int]] = {
     "market.candles_1h": (3, 24),
@@ -38,23 +33,14 @@ FRESHNESS: dict[str, tuple[int, int]] = {
 }
 """Hours after which ``dbt source freshness`` warns and fails, for the tables that drive the rest."""
 
-SCHEMA_DESCRIPTIONS = {
-    "raw": "What providers said, typed, one row per observation and source.",
-    "market": "One conformed series per market and symbol.",
-    "features": "Cascades, funding statistics, volatility regimes.",
-    "regimes": "Regime labels over four timeframes and their agreement.",
-    "correlation": "Pairwise correlations and their breaks.",
-    "signals": "Signal components and the futures score.",
-    "alerts": "Market events and their delivery.",
-    "ops": "What was asked, what came, what was refused.",
-}
+_READ = re.compile(r"source\(\s*['\"](\w+)['\"]\s*,\s*['\"](\w+)['\"]\s*\)")
 
 _GENERATED = "Generated from regime_pipeline/catalogue; edit that and run `make docs`."
 
 
-def _by_schema() -> dict[str, list[Table]]:
+def _by_schema(names: Iterable[str] = TABLES) -> dict[str, list[Table]]:
     groups: dict[str, list[Table]] = {}
-    for item in TABLES.values():
+    for item in (TABLES[name] for name in names):
         groups.setdefault(item.schema, []).append(item)
     return groups
 
@@ -102,17 +88,33 @@ def _source_table(item: Table) -> list[str]:
     return lines
 
 
+def tables_read(project: Path = DBT_PROJECT) -> list[str]:
+    """The tables of the catalogue that models read or whose age dbt watches, in catalogue order.
+
+    Raises:
+        KeyError: a model reads a table that the catalogue doesn't have.
+    """
+    read = {
+        ".".join(found)
+        for path in sorted((project / "models").rglob("*.sql"))
+        for found in _READ.findall(path.read_text(encoding="utf-8"))
+    }
+    for name in read:
+        table(name)
+    return [name for name in TABLES if name in read or name in FRESHNESS]
+
+
 def sources_yaml() -> str:
-    """``sources.yml`` of the dbt project: one source per schema, one table per catalogue table.
+    """``sources.yml`` of the dbt project: one source per schema, the tables that its models read.
 
     Every table carries the Dagster asset key ``[schema, name]``, so that lineage joins.
     """
     lines = [f"# {_GENERATED}", "version: 2", "", "sources:"]
-    for schema, tables in _by_schema().items():
+    for schema, tables in _by_schema(tables_read()).items():
         lines += [
             f"  - name: {schema}",
             f"    schema: {schema}",
-            f"    description: {_quoted(SCHEMA_DESCRIPTIONS[schema])}",
+            f"    description: {_quoted(SCHEMAS[schema].description)}",
             "    tables:",
         ]
         for item in tables:
@@ -197,7 +199,7 @@ def data_dictionary() -> str:
         lines.append(f"- **{schema}**: {names}")
     lines.append("")
     for schema, tables in groups.items():
-        lines += [f"## {schema}", "", SCHEMA_DESCRIPTIONS[schema], ""]
+        lines += [f"## {schema}", "", SCHEMAS[schema].description, ""]
         for item in tables:
             lines += _dictionary_table(item)
     return "\n".join(lines).rstrip("\n") + "\n"

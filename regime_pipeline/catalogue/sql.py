@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy import (
     Table as SqlTable,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
 from regime_pipeline.catalogue.model import Field, Kind, Table
@@ -35,22 +35,15 @@ SQL_TYPES: dict[Kind, TypeEngine] = {
     Kind.INTEGER: BigInteger(),
     Kind.BOOLEAN: Boolean(),
     Kind.TEXT: Text(),
-    Kind.JSON: JSONB(),
-    Kind.FLOATS: JSONB(),
+    Kind.JSON: postgresql.JSONB(),
+    Kind.FLOATS: postgresql.JSONB(),
 }
 
-SCHEMAS = (
-    "raw",
-    "market",
-    "features",
-    "regimes",
-    "correlation",
-    "signals",
-    "alerts",
-    "ops",
-    "reporting",
-)
-"""Every schema the project owns; ``reporting`` is filled by dbt."""
+SQL_NAMES: dict[Kind, str] = {
+    **{kind: type_.compile(postgresql.dialect()).lower() for kind, type_ in SQL_TYPES.items()},
+    Kind.FLOAT: "double precision",
+}
+"""The same types as PostgreSQL shows them."""
 
 
 def _checks(field: Field) -> list[str]:

@@ -31,9 +31,13 @@ def ui(
 
     For simulated data a simulator runs beside, so that runs and backfills started in the UI work.
     """
+    from regime_pipeline.alerts.endpoints import endpoints
+    from regime_pipeline.alerts.signing import signing_secret
     from regime_pipeline.orchestration.instance import dagster_environment, venv_program
 
     settings, database = open_data(data)
+    if endpoints(settings):  # what the sensors could not serve is told now
+        signing_secret(settings)
     check_port(port)
     with beside(settings) as overrides:
         settings = changed(settings, overrides)

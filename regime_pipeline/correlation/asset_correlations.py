@@ -2,7 +2,7 @@
 
 Belongs here: what the columns of ``correlation.asset_correlations`` and
 ``correlation.correlation_breaks`` mean. Does not belong here: compiled loops (``kernels``), wording
-of alerts (``alerts.events``).
+of alerts (``alerts.kinds``).
 
 Current window: rows h-167..h. Baseline: the 720 rows that end where the current window begins, so
 the two never share an hour. All statistics are pairwise complete.

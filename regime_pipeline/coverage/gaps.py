@@ -67,13 +67,12 @@ def find(
         askable: (dataset, source as in the rows, symbol) of every series that can be asked for, with
             the source's name in the settings.
     """
-    out = []
+    out: list[Gap] = []
     if spans.empty:
         return out
     by_series = dict(iter(log.groupby(["dataset", "source"]))) if len(log) else {}
-    for (dataset, source, symbol), rows in spans.groupby(
-        ["dataset", "source", "symbol"], sort=True
-    ):
+    for key, rows in spans.groupby(["dataset", "source", "symbol"], sort=True):
+        dataset, source, symbol = (str(part) for part in key)
         name = askable.get((dataset, source, symbol))
         if name is None:
             continue

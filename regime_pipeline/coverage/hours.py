@@ -79,7 +79,8 @@ def matched(rows: pd.DataFrame, series: Sequence[Series]) -> np.ndarray:
         return np.full(len(rows), -1)
     names = [rows[c].astype("str") for c in KEY]
     known = pd.Index(["\n".join(s.key) for s in series], dtype="str")
-    return known.get_indexer(pd.Index(names[0].str.cat(names[1:], sep="\n")))
+    wanted = ["\n".join(key) for key in zip(*names, strict=True)]
+    return known.get_indexer(pd.Index(wanted, dtype="str"))
 
 
 def hour_spans(
@@ -316,7 +317,7 @@ def _runs(
     value, part = value // len(plans), value % len(plans)
     state, cause = value // width, value % width
     reasons = [
-        _reason(STATES[s], c, series[n], classes, plans[p])
+        _reason(STATES[s], c, series[int(n)], classes, plans[p])
         for n, s, c, p in zip(number, state, cause, part, strict=True)
     ]
     keys = pd.DataFrame([s.key for s in series], columns=list(KEY)).take(number)

@@ -34,7 +34,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from regime_pipeline.catalogue import TABLES
 from regime_pipeline.catalogue.datasets import DATASETS, MARKET_SYMBOL, Expected
@@ -124,7 +124,7 @@ def series_of(settings: Settings, dataset: str, symbols: Sequence[str]) -> list[
     return [found[key] for key in sorted(found)]
 
 
-def _described(settings: Settings, dataset: str, feeds: Sequence[Feed]) -> dict[str, object]:
+def _described(settings: Settings, dataset: str, feeds: Sequence[Feed]) -> dict[str, Any]:
     """What all symbols of a source, venue and market have in common."""
     horizon, limit = _horizon(settings, dataset, feeds)
     item = DATASETS[dataset]

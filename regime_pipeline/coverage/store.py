@@ -8,7 +8,6 @@ written, so that the same facts told twice change no row. Does not belong here: 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -38,6 +37,7 @@ from regime_pipeline.coverage.rules import (
     series_of,
 )
 from regime_pipeline.settings import Settings
+from regime_pipeline.storage import locks
 from regime_pipeline.storage.warehouse import Warehouse
 from regime_pipeline.windows import DAY, Window, floor_day, floor_hour
 
@@ -96,7 +96,7 @@ def refresh(
     item = TABLES[f"raw.{dataset}"]
 
     def work(connection: psycopg.Connection) -> Refreshed:
-        connection.execute("select pg_advisory_xact_lock(%s)", (_lock_key(dataset),))
+        connection.execute("select pg_advisory_xact_lock(%s)", (locks.key("coverage", dataset),))
         old = _read(connection, dataset)
         after = _judged(connection, item, looked, series, old, owed, now)
         written, removed = _write(connection, dataset, old, after)
@@ -143,8 +143,15 @@ def _judged(
     unknown = (matched(stored, series) < 0) & ~stored["source"].isin([s.source for s in series])
     strange = stored.loc[unknown, list(KEY)].drop_duplicates()
     series = series + [
-        Series(*key, rule=DATASETS[dataset].expected, off="not among the configured sources")
-        for key in strange.itertuples(index=False)
+        Series(
+            str(source),
+            str(venue),
+            str(market),
+            str(symbol),
+            rule=DATASETS[dataset].expected,
+            off="not among the configured sources",
+        )
+        for source, venue, market, symbol in strange.itertuples(index=False)
     ]
     refused = _refused(connection, item, window)
     begins = _begins(series, (first, last), int(hour_of(looked.start)), old, stored, log, owed)
@@ -193,11 +200,6 @@ def _begins(
 
 
 # --- reading ------------------------------------------------------------------------------------
-
-
-def _lock_key(dataset: str) -> int:
-    digest = hashlib.sha256(f"regime:coverage:{dataset}".encode()).digest()
-    return int.from_bytes(digest[:8], "big", signed=True)
 
 
 def _read(connection: psycopg.Connection, dataset: str) -> pd.DataFrame:

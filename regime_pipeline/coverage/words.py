@@ -14,7 +14,7 @@ import pandas as pd
 
 from regime_pipeline.storage.database import Database
 from regime_pipeline.storage.query import rows as rows_of
-from regime_pipeline.windows import HOUR, Window
+from regime_pipeline.windows import Window
 
 MISSED, LACKING = "missed", "venue_had_none"
 SHOWN_STRETCHES = 3
@@ -88,7 +88,7 @@ def hours_lines(spans: pd.DataFrame) -> list[HoursLine]:
     out = []
     for key, rows in spans.groupby(by, sort=True, dropna=False):
         dataset, source, market, state, reason = cast("tuple[str, ...]", key)
-        hours = int((rows["end"] - rows["start"]).sum() / pd.Timedelta(HOUR))
+        hours = int(hours_of(rows).sum())
         out.append(
             HoursLine(
                 str(dataset),
@@ -121,13 +121,18 @@ class HoursSummary:
     missed: str | None
 
 
+def hours_of(spans: pd.DataFrame) -> pd.Series[int]:
+    """Whole hours of each span, from its ``start`` and ``end``."""
+    return ((spans["end"] - spans["start"]).dt.total_seconds() // 3600).astype("int64")
+
+
 def hours_summary(spans: pd.DataFrame) -> HoursSummary:
     """The spans of a dataset summed up.
 
     Args:
         spans: as for :func:`hours_lines`, all states.
     """
-    hours = (spans["end"] - spans["start"]).dt.total_seconds() // HOUR.total_seconds()
+    hours = hours_of(spans)
     by_state = hours.groupby(spans["coverage_state"]).sum()
     counts = {"hours missed": 0, "hours stored": 0}
     counts |= {f"hours {state}": int(n) for state, n in by_state.items()}

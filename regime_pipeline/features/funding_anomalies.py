@@ -2,7 +2,7 @@
 
 Belongs here: the statistics of ``features.funding_prints`` and their hourly view
 ``features.funding_anomalies``. Does not belong here: normalising rates (``market.funding``), wording
-of events (``alerts.events``), what followed on past anomalies (``funding_outcomes``).
+of events (``alerts.kinds``), what followed on past anomalies (``funding_outcomes``).
 """
 
 from __future__ import annotations

@@ -78,14 +78,14 @@ def judge(hour, rate, weight, tier, first, last, floor, z, robust, median, n_obs
         begin = first[s]
         window = np.empty(last[s] - first[s])
         ordered = np.empty(last[s] - first[s] + 1)
-        size = 0
+        size = np.int64(0)
         for p in range(first[s], last[s]):
             if p > first[s]:
                 size = slide(ordered, size, np.nan, rate[p - 1])
             while hour[begin] < hour[p] - WINDOW_H:
                 size = slide(ordered, size, rate[begin], np.nan)
                 begin += 1
-            n = 0
+            n = np.int64(0)
             hours = 0.0
             total = 0.0
             worst[p] = tier[p]
@@ -202,11 +202,12 @@ def runs(  # type: ignore[no-untyped-def]
     for s in range(len(first)):
         oldest = first[s]
         idle = first[s]  # the first print that the fresh machine has to see
-        long = (0, -1, 0, -1)
+        none, nothing = np.int64(0), np.int64(-1)
+        long = (none, nothing, none, nothing)
         for p in range(first[s], last[s]):
             while hour[oldest] <= hour[p] - MACHINE_H:
                 oldest += 1
-            state = (0, -1, 0, -1)
+            state = (none, nothing, none, nothing)
             for i in range(max(oldest, idle), p + 1):
                 state, what, turned, since = _step(
                     i, state, hour, rate, median, z, weight, threshold, extreme, rearm

@@ -1,7 +1,7 @@
 """Liquidation cascades: severity in USD and against the symbol's own month, and their episodes.
 
 Belongs here: ``features.liquidation_cascades``. Does not belong here: filling omitted hours
-(``market.derivatives``), wording of alerts (``alerts.events``).
+(``market.derivatives``), wording of alerts (``alerts.kinds``).
 
 Hourly buckets are what providers keep, so severity, velocity and state come from buckets. Where single
 orders are stored too (``liquidation_orders``), what they say stands in columns of its own, from the

@@ -248,7 +248,7 @@ def _judge(x, z, known, penalty, mu):  # type: ignore[no-untyped-def]
 def choose_penalty(x, known):  # type: ignore[no-untyped-def]
     """The penalty whose states forecast the last quarter best; of equal ones the largest."""
     centre, spread = np.empty(TERMS), np.empty(TERMS)
-    n = np.int64(TRAIN)  # the constant itself would compile what it is handed to once more
+    n = np.int64(TRAIN)  # no constant: see numerics.compiled
     if not _scale(x, known, n, centre, spread):
         return np.nan
     z = np.empty((SAMPLES, TERMS))
@@ -272,14 +272,15 @@ def _learn(x, known, centre, spread, mu, cost):  # type: ignore[no-untyped-def]
     if known.sum() < MIN_SAMPLES:
         return SHORT, np.nan
     chosen = choose_penalty(x, known)
-    if not _scale(x, known, SAMPLES, centre, spread) or math.isnan(chosen):
+    n = np.int64(SAMPLES)
+    if not _scale(x, known, n, centre, spread) or math.isnan(chosen):
         return FLAT, np.nan
     z = np.empty((SAMPLES, TERMS))
     for t in range(SAMPLES):
         for d in range(TERMS):
             z[t, d] = (x[t, d] - centre[d]) / spread[d]
-    fit(z, known, SAMPLES, chosen, mu)
-    cost[:] = online_states(z, known, SAMPLES, mu, chosen, np.empty(SAMPLES, np.int64))
+    fit(z, known, n, chosen, mu)
+    cost[:] = online_states(z, known, n, mu, chosen, np.empty(SAMPLES, np.int64))
     return OK, chosen
 
 
@@ -322,13 +323,14 @@ def _weeks(variance, first_hour, first, weights, state, penalty, monday, why):  
                     point[d] = (samples[taken, d] - centre[d]) / spread[d]
                 _forward(cost, point, there[taken], mu, chosen)
                 taken += 1
-            if not _observation(variance[s], h, weights, point):
+            is_known = _observation(variance[s], h, weights, point)
+            if not is_known:
                 why[s, r] = NO_OBSERVATION
                 continue
             for d in range(TERMS):
                 point[d] = (point[d] - centre[d]) / spread[d]
             trial[:] = cost
-            _forward(trial, point, True, mu, chosen)
+            _forward(trial, point, is_known, mu, chosen)
             state[s, r] = np.argmin(trial)
 
 

@@ -175,8 +175,8 @@ def _har_skill(variance, first_scored, out):  # type: ignore[no-untyped-def]
         plain = np.full(days, np.nan)
         for d in range(days):
             x[d, 0] = y[d]
-            x[d, 1] = _trailing_mean(y, d, WEEK, MIN_WEEK)
-            x[d, 2] = _trailing_mean(y, d, MONTH, MIN_MONTH)
+            x[d, 1] = _trailing_mean(y, d, np.int64(WEEK), np.int64(MIN_WEEK))
+            x[d, 2] = _trailing_mean(y, d, np.int64(MONTH), np.int64(MIN_MONTH))
             if d >= 1:  # the forecast that was made the day before is judged today
                 f = _forecast(x, y, d - 1, TRAIN_DAYS, MIN_TRAIN_DAYS)
                 mine, other = _qlike(y[d], f), _qlike(y[d], x[d - 1, 2])

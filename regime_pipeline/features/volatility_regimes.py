@@ -2,7 +2,7 @@
 
 Belongs here: the realised and the range-based 24 h volatility, their baselines, the regime classes,
 the confirmed regime and its announcements. Does not belong here: turning announcements into alert
-rows (``alerts.events``), statistics over stored regimes.
+rows (``alerts.kinds``), statistics over stored regimes.
 """
 
 from __future__ import annotations

@@ -36,7 +36,8 @@ from regime_pipeline.settings import Settings
 from regime_pipeline.windows import HOUR, Clock, Window, floor_hour
 
 if TYPE_CHECKING:
-    from regime_pipeline.storage.warehouse import Warehouse, WriteResult
+    from regime_pipeline.storage.merge import WriteResult
+    from regime_pipeline.storage.warehouse import Warehouse
 
 TABLE = "raw.legacy_signals"
 SOURCE = "legacy_files"

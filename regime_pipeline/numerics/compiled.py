@@ -8,6 +8,9 @@ function or a constant of another file would stay what it was. Here a kernel is 
 that its file imports, directly or through others, wherever the import stands. What counts is the
 content of the files, not their times, as it was when the process first asked.
 
+A kernel that is handed a constant is compiled once more for it: where it is called with several, the
+caller says ``np.int64(...)``. No kernel is called from C, so the entry for that is left out.
+
 Importing this module imports numba.
 """
 
@@ -32,7 +35,8 @@ _IMPORT = re.compile(
 def kernel(function: Callable[..., Any], **options: Any) -> Any:
     """Compiled without the interpreter's lock and kept on disk; to divide by zero is an error."""
     _keep_by_files()
-    return numba.njit(cache=True, nogil=True, **options)(function)
+    compiler: Any = numba.njit  # its stubs know only some of its options
+    return compiler(cache=True, nogil=True, no_cfunc_wrapper=True, **options)(function)
 
 
 def ieee_kernel(function: Callable[..., Any]) -> Any:

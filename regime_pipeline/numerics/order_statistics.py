@@ -265,7 +265,7 @@ def _walk(ranks, ordered, present, first, window, least, q, out):  # type: ignor
     n = 0
     for i in range(max(0, first - window), first):
         if ranks[i] >= 0:
-            _flip(present, ranks[i])
+            _flip(present, np.int64(ranks[i]))
             n += 1
     at, below = _NONE, 0  # the pointer, and how many are present before it
     counted, k, share = -1, 0, 0.0

@@ -414,7 +414,7 @@ def _each_afresh(x, window, least, lag, what, floor, first, stop, outs, whole): 
 def _median(x, row, column, window):  # type: ignore[no-untyped-def]
     """Median of the ``window`` slots before a value."""
     ordered = np.empty(window)
-    n = 0
+    n = np.int64(0)
     for h in range(row - 1, max(-1, row - window - 1), -1):
         n = slide(ordered, n, np.nan, x[h, column])
     return median_of(ordered, n)

@@ -112,7 +112,7 @@ def gx_check(full_name: str, name: str, build: Expectations) -> dg.AssetChecksDe
         rows = [
             dg.TableRecord(
                 {
-                    "expectation": r.expectation_config.type,
+                    "expectation": r.expectation_config.type if r.expectation_config else "unnamed",
                     "holds": bool(r.success),
                     "observed": str(
                         r.result.get("observed_value", r.result.get("unexpected_count"))

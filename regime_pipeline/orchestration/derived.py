@@ -20,8 +20,9 @@ import pandas as pd
 from regime_pipeline.catalogue import Table, table
 from regime_pipeline.catalogue.derivation import Derivation, Given, Input, derivations
 from regime_pipeline.catalogue.frames import empty
+from regime_pipeline.catalogue.schemas import SCHEMAS
 from regime_pipeline.orchestration import io_manager as io
-from regime_pipeline.orchestration.metadata import OWNERS, spec_metadata
+from regime_pipeline.orchestration.metadata import spec_metadata
 from regime_pipeline.orchestration.partitions import COMPUTE, DAILY, as_window, owed
 from regime_pipeline.orchestration.resources import Platform, Scope
 from regime_pipeline.quality.withholding import BLOCKS, QUARANTINED, causes, explained, withhold
@@ -125,9 +126,9 @@ def _quarantined_inputs(
         if "status" not in item.fields or not item.symbol_columns:
             continue
         names = [c for c in ("market", "symbol", "ts", "reason") if c in item.fields]
-        asked = {k: v for k, v in one.where.items() if k == "market"}
+        asked = {"market": str(one.where["market"])} if "market" in one.where else {}
         rows = platform.warehouse.read(
-            one.table, run.window, columns=names, where={**asked, "status": QUARANTINED}
+            one.table, run.window, columns=names, where=asked | {"status": QUARANTINED}
         )
         if len(rows):
             found.append(rows.drop(columns="market") if asked and "market" in rows else rows)
@@ -174,7 +175,7 @@ def common(item: Table) -> dict[str, Any]:
     return {
         "description": item.description,
         "metadata": spec_metadata(item),
-        "owners": OWNERS[item.schema],
+        "owners": [SCHEMAS[item.schema].owner],
         "kinds": {"python", "postgres"},
         "tags": {"layer": item.schema},
         "group_name": item.schema,

@@ -20,6 +20,7 @@ import dagster as dg
 from psycopg import sql
 
 from regime_pipeline.catalogue import TABLES
+from regime_pipeline.catalogue.schemas import COMPUTED
 from regime_pipeline.settings import Settings
 from regime_pipeline.windows import Window, floor_day, utc
 
@@ -30,13 +31,16 @@ BY_TAG = "regime/derived_by"
 """Run tag: digest of everything but raw rows that a derived row depends on."""
 FROM_TAG, TO_TAG = "regime/derived_from", "regime/derived_to"
 """Run tags: the stretch that the run derived completely, with all the history it needs."""
+OF_TAG = "regime/reported_of"
+"""Run tag: digest of everything but stored rows that the reporting tables of the run depend on."""
 REMEMBERED_RUNS = 1000
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _CODE = (
-    *("market", "features", "regimes", "correlation", "signals", "quality"),
+    *COMPUTED,
+    "quality",
     *("numerics", "catalogue"),
-    *("alerts/events.py", "settings.py", "windows.py"),
+    *("alerts/events.py", "alerts/kinds.py", "settings.py", "windows.py"),
     *("orchestration/derived.py", "orchestration/io_manager.py", "orchestration/quality.py"),
     "orchestration/assets/alerts.py",
 )
@@ -128,6 +132,28 @@ def story(
         if raw_from is not None:
             told.append((record.end_time or math.inf, Happening(raw_from=raw_from)))
     return [happening for _, happening in sorted(told, key=lambda item: item[0])]
+
+
+def reports_stand(instance: dg.DagsterInstance, of: str, *, harmless: Sequence[str]) -> bool:
+    """Whether a run built the reporting tables of the same kind and none has changed their inputs since.
+
+    A run that was under way while they were built counts as later.
+
+    Args:
+        instance: the database's Dagster instance.
+        of: what :data:`OF_TAG` must say.
+        harmless: jobs that write nothing that the reporting tables read.
+    """
+    built = None
+    for record in instance.get_run_records(limit=REMEMBERED_RUNS):  # newest first
+        run = record.dagster_run
+        if built is None and run.is_success and run.tags.get(OF_TAG) == of:
+            built = record.start_time or record.create_timestamp.timestamp()
+        elif run.job_name not in harmless:
+            ended = record.end_time or math.inf
+            if built is None or ended > built:
+                return False
+    return built is not None
 
 
 def _oldest_raw_rows(database: Database, run_ids: list[str]) -> dict[str, datetime]:

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import make_url
 
+from regime_pipeline.storage.roles import RUNS_SCHEMA
+
 if TYPE_CHECKING:
     from dagster import DagsterInstance
 
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 """The checkout: where ``dagster.yaml`` and ``workspace.yaml`` are."""
-SCHEMA = "dagster"
+SCHEMA = RUNS_SCHEMA
 _CREATE_LOCK = 0x646167737465
 
 
@@ -44,7 +46,9 @@ def dagster_environment(settings: Settings, database: Database) -> dict[str, str
     with database.connect() as connection, connection.transaction():
         # "if not exists" is no protection against another process doing the same right now
         connection.execute("select pg_advisory_xact_lock(%s)", (_CREATE_LOCK,))
-        connection.execute(f"create schema if not exists {SCHEMA}")
+        known = connection.execute("select to_regnamespace(%s)", (SCHEMA,)).fetchone()
+        if known == (None,):  # one's own database: the account that is given makes it
+            connection.execute(f"create schema {SCHEMA}")
     return {
         "DAGSTER_HOME": str(ROOT),
         "DAGSTER_EVENT_BATCH_SIZE": "1000",

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import dagster as dg
 
+from regime_pipeline.catalogue.schemas import DERIVED_SCHEMAS
 from regime_pipeline.orchestration.derived import asset_key
 from regime_pipeline.orchestration.partitions import TICK_TAG
 from regime_pipeline.orchestration.quality import CHECK_KEYS
@@ -33,13 +34,7 @@ RAW = (
     - FINDINGS
 )
 REPORTING = dg.AssetSelection.groups("reporting")
-DERIVED = (
-    dg.AssetSelection.groups(
-        "market", "features", "regimes", "correlation", "signals", "alerts", "ops"
-    )
-    - SUITES
-    | FINDINGS
-)
+DERIVED = dg.AssetSelection.groups(*DERIVED_SCHEMAS) - SUITES | FINDINGS
 
 hourly_tick = dg.define_asset_job(
     "hourly_tick",

@@ -25,19 +25,22 @@ import dagster as dg
 
 from regime_pipeline.catalogue import TABLES
 from regime_pipeline.catalogue.datasets import BY_TABLE, DATASETS
+from regime_pipeline.catalogue.schemas import DERIVED_SCHEMAS
 from regime_pipeline.orchestration import freshness, history, retention
 from regime_pipeline.orchestration.assets.alerts import REPLAY_TAG
 from regime_pipeline.orchestration.assets.raw import calls_of
+from regime_pipeline.orchestration.assets.reporting import PROJECT, project_digest
 from regime_pipeline.orchestration.build import all_assets, build_definitions
 from regime_pipeline.orchestration.instance import instance_for
 from regime_pipeline.orchestration.jobs import part_of
+from regime_pipeline.orchestration.kernels import CompiledAhead
 from regime_pipeline.orchestration.partitions import owed, range_tags
 from regime_pipeline.orchestration.resources import Platform, Progress, Scope, platform_resource
 from regime_pipeline.settings import Settings
 from regime_pipeline.windows import Clock, Window, floor_day, utc
 
 if TYPE_CHECKING:
-    from regime_pipeline.storage.warehouse import WriteResult
+    from regime_pipeline.storage.merge import WriteResult
 
 PROCESS_TAG = "regime/process"
 """Run tag: the process that executes the run, so that a killed one is told from a live one."""
@@ -67,6 +70,7 @@ class RunReport:
     runs: list[Outcome] = field(default_factory=list)
     tables: dict[str, dict[str, int]] = field(default_factory=dict)
     sources: list[dict[str, Any]] = field(default_factory=list)
+    deliveries: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
 
     @property
@@ -97,6 +101,7 @@ class RunReport:
             ],
             "tables": self.tables,
             "sources": self.sources,
+            "deliveries": self.deliveries,
         }
 
     def lines(self) -> list[str]:
@@ -134,7 +139,7 @@ def run_pipeline(
     symbols: Sequence[str],
     sources: Sequence[str] | None = None,
     progress: Progress | None = None,
-    replay: bool = True,
+    replay: bool | None = None,
     recompute: bool = False,
     reports: bool = True,
 ) -> RunReport:
@@ -150,7 +155,9 @@ def run_pipeline(
         symbols: what the run is narrowed to.
         sources: providers asked for the window; None is all configured.
         progress: told ``(what, done, total)``.
-        replay: events found are history and are not sent.
+        replay: events found are history and are not sent. None: so it is unless the window reaches
+            into today by a clock that goes on; then what is still news is announced, once, whether
+            this launch or an hourly tick finds it first.
         recompute: derive every day again.
         reports: build the reporting tables too.
 
@@ -160,18 +167,23 @@ def run_pipeline(
     Raises:
         ValueError: a symbol that is not configured.
     """
-    with _Launch(settings, clock, window, symbols, progress, replay=replay) as launch:
+    with (
+        CompiledAhead() as kernels,
+        _Launch(settings, clock, window, symbols, progress, replay=replay) as launch,
+    ):
         targets = [
-            n for n, t in TABLES.items() if t.schema in _DERIVED_SCHEMAS and n in launch.inputs
+            n for n, t in TABLES.items() if t.schema in DERIVED_SCHEMAS and n in launch.inputs
         ]
         targets += _served(settings, sources)
         starts = history.required_starts(
             launch.inputs, targets, window.start, first=_first(settings)
         )
         launch.fetch(starts, sources=sources, refetch=False)
+        kernels.wait()
         launch.derive(starts, recompute=recompute)
+        launch.deliver()
         if reports:
-            launch.run("report", REPORTING, window)
+            launch.report_tables()
     return launch.report
 
 
@@ -216,7 +228,6 @@ def run_selection(
 
 _QUIET = {"console": {"config": {"log_level": "CRITICAL"}}}
 """The caller shows progress and the report; the event log keeps everything."""
-_DERIVED_SCHEMAS = ("market", "features", "regimes", "correlation", "signals", "alerts", "ops")
 
 
 def _served(settings: Settings, sources: Sequence[str] | None) -> list[str]:
@@ -247,13 +258,18 @@ class _Launch:
         symbols: Sequence[str],
         progress: Progress | None,
         *,
-        replay: bool,
+        replay: bool | None,
     ) -> None:
+        from regime_pipeline.alerts.endpoints import endpoints
+
+        self._endpoints = endpoints(settings)  # what cannot be served is told before any work
         self.platform = Platform(settings, clock, progress=progress, written=self._written)
         self.window = window
         self.symbols = self.platform.symbols(symbols)
         self.report = RunReport(window, self.symbols)
-        self._replay = replay
+        now = clock.now()
+        is_past = self.platform.at_rest() is not None or window.end <= floor_day(now)
+        self._replay = is_past if replay is None else replay
         self._expected: list[str] = []
         self._title = ""
         self._began = time.monotonic()
@@ -304,7 +320,7 @@ class _Launch:
         unknown = [n for n in names if n not in self.inputs or not n.count(".")]
         if unknown or not names:
             raise LaunchError("no such asset: " + (", ".join(unknown) or repr(select)))
-        derived = [n for n in names if n.split(".")[0] in _DERIVED_SCHEMAS]
+        derived = [n for n in names if n.split(".")[0] in DERIVED_SCHEMAS]
         return (
             [n.removeprefix("raw.") for n in names if n.startswith("raw.")],
             derived or None,
@@ -369,6 +385,22 @@ class _Launch:
         tags[freshness.TO_TAG] = owed(todo, now).end.isoformat()
         self.run("derive", DERIVED, todo, tags=tags)
 
+    def deliver(self) -> None:
+        """Send what waits; who runs launches from cron has no sensor that would."""
+        if self._replay or not self._endpoints:
+            return
+        from regime_pipeline.alerts.dispatch import dispatch_due
+
+        platform = self.platform
+        self.report.deliveries = dispatch_due(platform.database, platform.settings, platform.clock)
+
+    def report_tables(self) -> None:
+        """The reporting tables over the window, unless nothing that they read has changed."""
+        window = owed(self.window, self.platform.clock.now())
+        of = f"{project_digest(PROJECT)}:{window.start.isoformat()}..{window.end.isoformat()}"
+        if not freshness.reports_stand(self._instance, of, harmless=_NOT_DERIVING):
+            self.run("report", REPORTING, self.window, tags={freshness.OF_TAG: of})
+
     # ---------------------------------------------------------------- one run
 
     def run(
@@ -431,7 +463,7 @@ class _Launch:
             return list(tables)
         if job_name == DERIVED:
             return [
-                n for n, t in TABLES.items() if t.schema in _DERIVED_SCHEMAS and n in self.inputs
+                n for n, t in TABLES.items() if t.schema in DERIVED_SCHEMAS and n in self.inputs
             ]
         return ["reporting"]
 

@@ -17,34 +17,13 @@ import pandas as pd
 
 from regime_pipeline.catalogue import FIELDS, Kind, Table
 from regime_pipeline.catalogue.fields.common import USABLE
+from regime_pipeline.catalogue.sql import SQL_NAMES
 from regime_pipeline.sparkline import line
 from regime_pipeline.windows import HOUR, Window
 
 if TYPE_CHECKING:
-    from regime_pipeline.storage.warehouse import WriteResult
+    from regime_pipeline.storage.merge import WriteResult
 
-OWNERS: dict[str, list[str]] = {
-    "raw": ["team:data-engineering"],
-    "market": ["team:data-engineering"],
-    "features": ["team:quant"],
-    "regimes": ["team:quant"],
-    "correlation": ["team:quant"],
-    "signals": ["team:quant"],
-    "alerts": ["team:trading-desk"],
-    "reporting": ["team:analytics"],
-    "ops": ["team:data-engineering"],
-}
-"""Who answers for a schema's tables."""
-
-_TYPES: dict[Kind, str] = {
-    Kind.TIMESTAMP: "timestamptz",
-    Kind.FLOAT: "double precision",
-    Kind.INTEGER: "bigint",
-    Kind.BOOLEAN: "boolean",
-    Kind.TEXT: "text",
-    Kind.JSON: "jsonb",
-    Kind.FLOATS: "jsonb",
-}
 _WIDTH, _HEIGHT, _POINTS = 320, 56, 160
 
 
@@ -65,7 +44,7 @@ def column_schema(table: Table) -> dg.TableSchema:
         columns.append(
             dg.TableColumn(
                 name,
-                type=_TYPES[field.kind],
+                type=SQL_NAMES[field.kind].replace("timestamp with time zone", "timestamptz"),
                 description=field.description + (f" Unit: {field.unit}." if field.unit else ""),
                 constraints=dg.TableColumnConstraints(
                     nullable=name not in table.key and name not in table.required,
@@ -133,9 +112,12 @@ def add_run_metadata(
         context.add_asset_metadata(metadata, context.asset_key, context.partition_key_range.end)
 
 
+CHANGED = "rows {} by the run"
+
+
 def change_counts(**changed: int) -> dict[str, Any]:
     """What a write changed, named as the run's: it concerns all days of the run together."""
-    return {f"rows {what} by the run": count for what, count in changed.items()}
+    return {CHANGED.format(what): count for what, count in changed.items()}
 
 
 def _quality(table: Table, frame: pd.DataFrame, window: Window) -> dict[str, Any]:

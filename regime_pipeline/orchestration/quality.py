@@ -213,7 +213,11 @@ def quality_blocks(context):  # type: ignore[no-untyped-def]
         ids = rows["check_id"].value_counts().sort_index()
         add_run_metadata(
             context,
-            {"withheld rows by check": dg.MetadataValue.json({k: int(v) for k, v in ids.items()})},
+            {
+                "withheld rows by check": dg.MetadataValue.json(
+                    {str(k): int(v) for k, v in ids.items()}
+                )
+            },
         )
     return rows
 

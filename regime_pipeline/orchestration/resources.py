@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from regime_pipeline.providers.http import HttpClient
     from regime_pipeline.providers.limits.gate import HostGate
     from regime_pipeline.storage.database import Database
-    from regime_pipeline.storage.warehouse import Warehouse, WriteResult
+    from regime_pipeline.storage.merge import WriteResult
+    from regime_pipeline.storage.warehouse import Warehouse
 
 Progress = Callable[[str, int, int], None]
 """Told ``(what, done, total)`` while work goes on."""

@@ -7,15 +7,20 @@ still (a replayed tape) they skip and say so.
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import dagster as dg
 
+from regime_pipeline.orchestration.book_samples import BookSampler, tell_last_hour
 from regime_pipeline.orchestration.jobs import book_samples, hourly_tick, quality, retention
 from regime_pipeline.orchestration.partitions import TICK_TAG, range_tags, tick_window
 from regime_pipeline.orchestration.resources import Platform
 from regime_pipeline.windows import DAY, HOUR, Window, floor_day, floor_hour
 
+BOOKS_EVERY = timedelta(minutes=5)
 QUALITY_DAYS = 7
 """Days whose findings are made anew each day."""
+_books = BookSampler()
 
 
 @dg.schedule(
@@ -45,10 +50,11 @@ def hourly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReas
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
     required_resource_keys={"platform"},
-    description="Every five minutes: one snapshot of every order book.",
+    description="Every five minutes: one snapshot of every order book, taken without a run; the asset "
+    "is materialized once an hour.",
 )
-def books(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    """One run request per five minutes, over today's partition."""
+def books(context: dg.ScheduleEvaluationContext) -> dg.SkipReason:
+    """Take the sample here; what became of it is the tick's text."""
     platform: Platform = context.resources.platform
     why = platform.at_rest()
     if why is not None:
@@ -58,8 +64,11 @@ def books(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReaso
     if not set(sources_of("order_book")) & set(platform.settings.sources):
         return dg.SkipReason("no configured source has order books")
     at = context.scheduled_execution_time
-    today = Window(floor_day(at), floor_day(at) + DAY)
-    return dg.RunRequest(run_key=f"{at:%Y-%m-%dT%H:%M}", tags=range_tags(today))
+    if at.minute == 0:
+        tell_last_hour(platform, context.instance, at)
+    if platform.clock.now() - at >= BOOKS_EVERY:
+        return dg.SkipReason("its time has passed, and a book of the past is served by no venue")
+    return dg.SkipReason(_books.sample(platform, at))
 
 
 @dg.schedule(

@@ -10,17 +10,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import dagster as dg
-import pandas as pd
 
 from regime_pipeline.catalogue.datasets import DATASETS
 from regime_pipeline.coverage import gaps as arithmetic
 from regime_pipeline.coverage.rules import KEPT_DAYS, series_of
+from regime_pipeline.coverage.words import hours_of
 from regime_pipeline.orchestration.assets.raw import ASSETS as RAW_ASSETS
 from regime_pipeline.orchestration.derived import asset_key
 from regime_pipeline.orchestration.jobs import derived_chain, raw_fetch
 from regime_pipeline.orchestration.partitions import range_tags, run_window
 from regime_pipeline.orchestration.resources import Platform, process_platform
-from regime_pipeline.windows import DAY, HOUR, Window, floor_day
+from regime_pipeline.windows import DAY, Window, floor_day
 
 GAP_TAG = "regime/gap"
 DISPATCH_SECONDS = 15
@@ -96,7 +96,7 @@ def look_for_gaps(platform: Platform) -> tuple[list[arithmetic.Gap], dict[str, i
     spans = coverage_store.spans_of(platform.warehouse, window)
     missed = spans[spans["coverage_state"] == "missed"]
     lacking = spans[spans["coverage_state"] == "venue_had_none"]
-    hours = (lacking["end"] - lacking["start"]) // pd.Timedelta(HOUR)
+    hours = hours_of(lacking)
     absent = {str(name): int(n) for name, n in hours.groupby(lacking["dataset"]).sum().items()}
     if missed.empty:
         return [], absent

@@ -230,5 +230,5 @@ class PooledStorage(DagsterPostgresStorage):
 
     def dispose(self) -> None:
         """Close the pool with the storages."""
-        super().dispose()
+        super().dispose()  # type: ignore[misc]  # the mixin is always before a storage
         self._pool.dispose()

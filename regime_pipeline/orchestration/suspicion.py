@@ -38,13 +38,13 @@ def suspicious(platform: Platform, item: Table, window: Window, rows: pd.DataFra
     if not dataset.is_watched or rows.empty:
         return plausibility.no_findings()
     if dataset.is_price:
-        columns = list(rows.columns.intersection(list(item.fields)))
+        of_item = list(rows.columns.intersection(list(item.fields)))
         before = platform.warehouse.read(
             item.full_name,
             Window(window.start - plausibility.FLAT_HOURS * HOUR, window.start),
-            columns=columns,
+            columns=of_item,
         )
-        both = pd.concat([f for f in (before, rows[columns]) if len(f)], ignore_index=True)
+        both = pd.concat([f for f in (before, rows[of_item]) if len(f)], ignore_index=True)
         found = [plausibility.disagreements(rows), plausibility.flat_lines(both)]
         found = [f for f in found if len(f)]
         return pd.concat(found, ignore_index=True) if found else plausibility.no_findings()

@@ -23,13 +23,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import httpcore
 import httpx
 import stamina
 
 from regime_pipeline.net.headers import CLOCKS_APART, http_date
+from regime_pipeline.net.hosts import host_of
 from regime_pipeline.net.redact import Redactor
 from regime_pipeline.providers.errors import (
     GENERIC,
@@ -368,7 +369,7 @@ class HttpClient:
             ProviderError: the last failure, secrets removed, ``attempts`` set.
         """
         url = base_url.rstrip("/") + path + (f"?{urlencode(params)}" if params else "")
-        call = Call(provider, urlsplit(url).netloc, path, weight)
+        call = Call(provider, host_of(url), path, weight)
         made = 0
 
         def again(error: Exception) -> bool | float:

@@ -10,11 +10,11 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import orjson
 from pydantic import SecretStr
 
+from regime_pipeline.net.hosts import host_of
 from regime_pipeline.net.redact import fingerprint
 from regime_pipeline.providers.errors import (
     AuthError,
@@ -22,6 +22,7 @@ from regime_pipeline.providers.errors import (
     CircuitOpen,
     ContractViolation,
     GeoBlocked,
+    NotPublished,
     PlanLimit,
     ProviderError,
     RateLimited,
@@ -110,17 +111,19 @@ def _ask(
         )  # fmt: skip
     source = effective_source(settings, SOURCES[name])
     address = base_url(settings, source)
-    host = urlsplit(address).netloc
+    host = host_of(address)
     key: SecretStr | None = getattr(settings, source.key_setting) if source.key_setting else None
     failure: ProviderError | None = None
     latency: float | None = None
     ahead: int | None = None
     if source.key_setting and key is None:
-        failure = AuthError(f"no {source.key_setting.upper()} is set")
+        failure = AuthError(f"no {source.key_variable} is set")
     elif asking:
         began = time.monotonic()
         try:
             ahead = _request(source, address, settings, client)
+        except NotPublished as error:
+            failure = error if source.probe.is_json else None
         except ProviderError as error:
             failure = error
         if failure is None or failure.was_sent:
@@ -147,6 +150,8 @@ def _request(source: Source, address: str, settings: Settings, client: HttpClien
     """Seconds by which our clock is ahead of the server's, None where it told no time."""
 
     def parse(body: bytes) -> None:
+        if not source.probe.is_json:
+            return
         try:
             document = orjson.loads(body)
         except orjson.JSONDecodeError:
@@ -192,7 +197,7 @@ def _plan(source: Source, budgets: Sequence[tuple[str, int, int, float]]) -> str
 
 def advice_for(name: str, source: Source, error: ProviderError) -> str:
     """One line on what a person can do about a failure."""
-    address, key = source.url_setting.upper(), (source.key_setting or "").upper()
+    address, key = source.url_variable, source.key_variable
     if isinstance(error, CircuitOpen):
         return f"left alone until {error.until:%Y-%m-%d %H:%M} UTC, then tried by itself"
     if isinstance(error, GeoBlocked):

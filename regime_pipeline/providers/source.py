@@ -120,10 +120,17 @@ class KeyCarrier:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """The cheapest request that shows a provider alive."""
+    """The cheapest request that shows a provider alive.
+
+    Attributes:
+        path: what is asked for.
+        params: query parameters.
+        is_json: the answer is a JSON document; else any page is one, and so is "no such file".
+    """
 
     path: str = "/"
     params: Mapping[str, str] = field(default_factory=dict)
+    is_json: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,6 +196,16 @@ class Source:
     def key_setting(self) -> str | None:
         """Field of the settings that holds its key, when it needs one."""
         return self.connection.key_setting
+
+    @property
+    def url_variable(self) -> str:
+        """The variable that sets its base URL."""
+        return self.connection.url_env[0]
+
+    @property
+    def key_variable(self) -> str | None:
+        """The variable that sets its key, when it needs one."""
+        return self.connection.key_env[0] if self.connection.key_env else None
 
     def at_address_of(self, other: Source) -> Source:
         """This source, asked at the address that is set for another one."""

@@ -7,7 +7,7 @@ instruments exist; a venue says so itself when it is asked.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -15,49 +15,56 @@ from types import MappingProxyType
 from regime_pipeline.settings import SYMBOL_PATTERN
 from regime_pipeline.windows import Window
 
+_BINANCE = {
+    "1000BONK", "1000CAT", "1000CHEEMS", "1000FLOKI", "1000LUNC", "1000PEPE", "1000RATS", "1000SATS",
+    "1000SHIB", "1000XEC", "1000000MOG", "1MBABYDOGE",
+}  # fmt: skip
+_BINANCE_SPOT = {"1000CAT", "1000CHEEMS", "1000SATS", "1MBABYDOGE"}
+_BYBIT = {
+    "1000BONK", "1000CAT", "1000000CHEEMS", "1000FLOKI", "1000LUNC", "1000PEPE", "1000RATS",
+    "10000SATS", "SHIB1000", "1000XEC", "1000000MOG", "1000000BABYDOGE",
+}  # fmt: skip
+_TIMES = {"1000": 1_000, "10000": 10_000, "1000000": 1_000_000, "1M": 1_000_000}
+_NAME = re.compile(r"(1000000|10000|1000|1M)?([A-Z][A-Z0-9]*?)(1000000|10000|1000)?")
+
+
+def _by_coin(names: set[str]) -> MappingProxyType[str, tuple[str, int]]:
+    """Coin -> the name of its multiple and how many coins that is, from names such as 1000PEPE."""
+    found = {}
+    for name in names:
+        match = _NAME.fullmatch(name)
+        assert match is not None
+        before, coin, behind = match.groups()
+        found[coin] = (name, _TIMES[before or behind])
+    return MappingProxyType(found)
+
+
 MULTIPLIED = MappingProxyType(
     {
-        # low-priced coins whose USDT perpetual trades a multiple of the coin (Binance USD-M)
-        ("binance", "perp"): MappingProxyType(
-            {
-                "BONK": 1_000,
-                "CAT": 1_000,
-                "CHEEMS": 1_000,
-                "FLOKI": 1_000,
-                "LUNC": 1_000,
-                "PEPE": 1_000,
-                "RATS": 1_000,
-                "SATS": 1_000,
-                "SHIB": 1_000,
-                "XEC": 1_000,
-                "MOG": 1_000_000,
-            }
-        ),
-        # Bybit's linear contracts: other multiples for some coins, one with the number behind
-        ("bybit", "perp"): MappingProxyType(
-            {
-                "BONK": 1_000,
-                "CAT": 1_000,
-                "CHEEMS": 1_000_000,
-                "FLOKI": 1_000,
-                "LUNC": 1_000,
-                "PEPE": 1_000,
-                "RATS": 1_000,
-                "SATS": 10_000,
-                "SHIB": 1_000,
-                "XEC": 1_000,
-                "MOG": 1_000_000,
-            }
-        ),
+        ("binance", "spot"): _by_coin(_BINANCE_SPOT),
+        ("binance", "perp"): _by_coin(_BINANCE),
+        ("bybit", "perp"): _by_coin(_BYBIT),
     }
 )
-"""(venue, market) -> base coin -> coins per contract unit."""
+"""(venue, market) -> coin -> (name of the instrument's base, coins behind one unit of it).
 
+Low-priced coins trade by the multiple in some markets, and by another one in others."""
+
+_RENAMINGS = (
+    # (before, after, an instant between the end of trading under the old name and the begin under the
+    # new one on Binance; elsewhere the days of the change are the same to within some days, and an
+    # hour that the venue had under the other name then stays missing)
+    ("RNDR", "RENDER", datetime(2024, 7, 24, tzinfo=UTC)),
+    ("MATIC", "POL", datetime(2024, 9, 12, tzinfo=UTC)),
+    ("KLAY", "KAIA", datetime(2024, 10, 30, tzinfo=UTC)),
+    ("FTM", "S", datetime(2025, 1, 15, tzinfo=UTC)),
+    ("EOS", "A", datetime(2025, 5, 27, tzinfo=UTC)),
+)
 RENAMED = MappingProxyType(
     {
-        # trading under the old name ended on 2024-09-10 (contracts a day before) and began under the
-        # new one on 2024-09-13, one for one: any instant in between divides the two exactly
-        ("binance", "POL"): ("MATIC", datetime(2024, 9, 12, tzinfo=UTC)),
+        (venue, after): (before, until)
+        for venue in ("binance", "okx", "bybit")
+        for before, after, until in _RENAMINGS
     }
 )
 """(venue, base coin) -> what the venue called it before, and until when.
@@ -65,9 +72,6 @@ RENAMED = MappingProxyType(
 A coin has one canonical symbol, of its present name, over all of its history. Only a renaming one for
 one belongs here: where holders got another number of coins, the old series is another series, and
 ends."""
-
-_NUMBER_BEHIND = frozenset({"SHIB"})  # Bybit's SHIB1000USDT
-_PREFIX = MappingProxyType({1_000: "1000", 10_000: "10000", 1_000_000: "1000000"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,22 +99,30 @@ def split(symbol: str) -> tuple[str, str]:
     return base, quote
 
 
+def _joined(symbol: str, venue: str, market: str, quotes: tuple[str, ...]) -> VenueSymbol:
+    """Base and quote as one word, the base by its multiple where the market trades that."""
+    base, quote = split(symbol)
+    known: Mapping[str, tuple[str, int]] = (
+        MULTIPLIED.get((venue, market), {}) if quote in quotes else {}
+    )
+    name, times = known.get(base, (base, 1))
+    return VenueSymbol(symbol, f"{name}{quote}", times)
+
+
+def _plain(symbol: str) -> VenueSymbol:
+    return _joined(symbol, "", "", ())
+
+
 def _binance_spot(symbol: str) -> VenueSymbol:
-    return VenueSymbol(symbol, "".join(split(symbol)))
+    return _joined(symbol, "binance", "spot", ("USDT", "USDC", "FDUSD", "TRY"))
 
 
 def _binance_perp(symbol: str) -> VenueSymbol:
-    base, quote = split(symbol)
-    times = MULTIPLIED["binance", "perp"].get(base, 1) if quote in ("USDT", "USDC") else 1
-    return VenueSymbol(symbol, f"{_PREFIX.get(times, '')}{base}{quote}", times)
+    return _joined(symbol, "binance", "perp", ("USDT", "USDC"))
 
 
 def _bybit_perp(symbol: str) -> VenueSymbol:
-    base, quote = split(symbol)
-    times = MULTIPLIED["bybit", "perp"].get(base, 1) if quote == "USDT" else 1
-    number = _PREFIX.get(times, "")
-    name = f"{base}{number}" if base in _NUMBER_BEHIND else f"{number}{base}"
-    return VenueSymbol(symbol, f"{name}{quote}", times)
+    return _joined(symbol, "bybit", "perp", ("USDT",))
 
 
 def _okx_spot(symbol: str) -> VenueSymbol:
@@ -127,10 +139,10 @@ def _coin(symbol: str) -> VenueSymbol:
 
 _NAMING: dict[tuple[str, str], Callable[[str], VenueSymbol]] = {
     ("binance", "spot"): _binance_spot,
-    ("binance", "index"): _binance_spot,
+    ("binance", "index"): _plain,
     ("binance", "perp"): _binance_perp,
-    ("binance_us", "spot"): _binance_spot,
-    ("bybit", "spot"): _binance_spot,
+    ("binance_us", "spot"): _plain,
+    ("bybit", "spot"): _plain,
     ("bybit", "perp"): _bybit_perp,
     ("okx", "spot"): _okx_spot,
     ("okx", "perp"): _okx_perp,
@@ -171,35 +183,3 @@ def names_over(
     if until >= window.end:
         return [(past, window)]
     return [(past, Window(window.start, until)), (present, Window(until, window.end))]
-
-
-_QUOTES = ("USDT", "USDC", "FDUSD", "TUSD", "BUSD", "USD", "EUR", "BTC", "ETH", "BNB")
-_SWAP = re.compile(r"^([A-Z0-9]+)-([A-Z0-9]+)(-SWAP)?$")
-_PRESENT = {(venue, old): new for (venue, new), (old, _) in RENAMED.items()}
-_BEHIND = re.compile(r"^([A-Z][A-Z0-9]*?)(1000000|10000|1000)$")
-_TIMES = re.compile(r"^(1000000|10000|1000)([A-Z][A-Z0-9]*)$")
-
-
-def to_canonical(name: str, venue: str, market: str) -> str:
-    """The canonical symbol behind a venue's name, the inverse of :func:`to_venue`.
-
-    Raises:
-        ValueError: the name does not read as an instrument of that venue.
-    """
-    if venue == "okx":
-        match = _SWAP.match(name)
-        if match is None or (match.group(3) is not None) != (market == "perp"):
-            raise ValueError(f"no {market} instrument of okx: {name!r:.60}")
-        return f"{match.group(1)}/{match.group(2)}"
-    for quote in _QUOTES:
-        base = name.removesuffix(quote)
-        if base and base != name and re.fullmatch(r"[A-Z0-9]{1,27}", base):
-            times = _TIMES.match(base)
-            if times and times.group(2) in MULTIPLIED.get((venue, market), {}):
-                base = times.group(2)
-            behind = _BEHIND.match(base)
-            if behind and venue == "bybit" and behind.group(1) in _NUMBER_BEHIND:
-                base = behind.group(1)
-            base = _PRESENT.get((venue, base), base)
-            return f"{base}/{quote}"
-    raise ValueError(f"no {market} instrument of {venue}: {name!r:.60}")

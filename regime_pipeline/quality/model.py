@@ -260,7 +260,7 @@ def of_frame(
             return np.zeros(len(at), np.int64), rows.head(1) if names else pd.DataFrame(index=[0])
         code = rows.groupby(names, sort=False, dropna=False).ngroup().to_numpy()
         first = np.unique(code, return_index=True)[1]
-        return code, rows.iloc[first]
+        return code.astype(np.int64), rows.iloc[first]
 
     stamps = microseconds(frame["ts"])
     return _verdicts(stamps, series, failed, value, blocking, withheld, what)

@@ -156,6 +156,6 @@ def shared_votes(signs, known, first, window, least, out):  # type: ignore[no-un
                         cross = n * sums[pair, 5, c] - sa * sb
                         usable = n >= least and spread > 0.0
                         out[h - first, c] += 2.0 * (cross * cross / spread) if usable else np.nan
-        _count(signs, known, h, 1, sums)
+        _count(signs, known, h, np.int64(1), sums)
         if h - window >= start:
-            _count(signs, known, h - window, -1, sums)
+            _count(signs, known, h - window, np.int64(-1), sums)

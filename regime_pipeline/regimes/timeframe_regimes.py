@@ -2,7 +2,7 @@
 
 Belongs here: carrying each frame's newest closed bar to every hour, the vote of the frames, the
 primary regime, its confirmation. Does not belong here: the label of one bar (``timeframe_labels``),
-alert rows (``alerts.events``).
+alert rows (``alerts.kinds``).
 """
 
 from __future__ import annotations

@@ -421,14 +421,29 @@ def delivery_counts(database: Database) -> dict[str, int]:
 
 
 def alerts(database: Database, limit: int) -> list[dict[str, Any]]:
-    """The newest market events, each with what became of its deliveries."""
+    """The newest events, market and operational, each with what became of its deliveries."""
     return rows(
         database,
-        "select e.event_id, e.ts, e.known_at, e.event_type, e.instrument, e.kind, e.alert_severity, "
-        "e.level, e.title, coalesce((select string_agg(o.endpoint || ': ' || o.state || "
+        "select e.*, coalesce((select string_agg(o.endpoint || ': ' || o.state || "
         "coalesce(' (' || o.reason || ')', ''), ', ' order by o.endpoint) from alerts.outbox as o "
-        "where o.event_id = e.event_id), 'no endpoint') as delivery "
-        "from alerts.market_events as e order by e.known_at desc, e.event_id limit %(limit)s",
+        "where o.event_id = e.event_id), 'no endpoint') as delivery from ("
+        "select event_id, ts, known_at, event_type, instrument, kind, alert_severity, level, title "
+        "from alerts.market_events union all "
+        "select event_id, known_at, known_at, event_type, null, null, alert_severity, null, title "
+        "from alerts.system_events) as e order by e.known_at desc, e.event_id limit %(limit)s",
+        limit=limit,
+    )
+
+
+def system_events(database: Database, window: Window, limit: int) -> list[dict[str, Any]]:
+    """Operational events that were known in the window, newest first."""
+    return rows(
+        database,
+        "select known_at, alert_severity, title, details from alerts.system_events "
+        "where known_at >= %(start)s and known_at < %(end)s order by known_at desc, event_id "
+        "limit %(limit)s",
+        start=window.start,
+        end=window.end,
         limit=limit,
     )
 

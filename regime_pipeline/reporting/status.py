@@ -13,7 +13,7 @@ from regime_pipeline.coverage.words import HoursLine, state_hours, troubled_hour
 from regime_pipeline.reporting import queries
 from regime_pipeline.reporting.formats import age_text
 from regime_pipeline.reporting.queries import SourceHealth, TableQuality, stored_window
-from regime_pipeline.reporting.summary import plain
+from regime_pipeline.reporting.summary import plain, recent_system_events
 from regime_pipeline.reporting.terminal import (
     failure_lines,
     hour_lines,
@@ -43,6 +43,7 @@ def status_of(database: Database, settings: Settings, clock: Clock) -> dict[str,
         "stored_from": stored and stored.start,
         "newest": queries.newest_by_table(database),
         "deliveries": queries.delivery_counts(database),
+        "system_events": recent_system_events(database, now),
         "sources": [],
         "quality": [asdict(q) for q in queries.quality_scores(database)],
     }
@@ -59,6 +60,13 @@ def status_of(database: Database, settings: Settings, clock: Clock) -> dict[str,
 def print_status(found: dict[str, Any], console: Console) -> None:
     """Print what :func:`status_of` found."""
     console.print(f"[bold]{found['database']}[/]  {found['origin']} data", soft_wrap=True)
+    for event in found.get("system_events", []):
+        at = datetime.fromisoformat(event["known_at"])
+        console.print(
+            f"{at:%Y-%m-%d %H:%M}  {event['alert_severity']}  {event['title']}",
+            markup=False,
+            soft_wrap=True,
+        )
     if found["stored_from"] is None:
         console.print("nothing is stored yet; `regime run` fills the database")
         return

@@ -17,7 +17,10 @@ from regime_pipeline.reporting.queries import SourceHealth, TableQuality
 from regime_pipeline.reporting.withheld import Held, held_rows
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
-from regime_pipeline.windows import Clock, Window
+from regime_pipeline.windows import DAY, HOUR, Clock, Window
+
+SYSTEM_EVENTS = 10
+"""How many operational events are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ class Summary:
         held: rows withheld and quarantined in the whole window, by table and cause.
         hours: raw hours that we missed and that venues lack, missed ones first.
         report: path of the HTML report, if one was written.
+        system_events: the newest operational events of the week before now.
     """
 
     origin: str
@@ -85,6 +89,7 @@ class Summary:
     quality: list[TableQuality] = field(default_factory=list)
     held: list[Held] = field(default_factory=list)
     report: Path | None = None
+    system_events: list[dict[str, Any]] = field(default_factory=list)
 
 
 def collect(
@@ -143,7 +148,14 @@ def collect(
         held=held_rows(database, window),
         hours=troubled_hours(database, past),
         report=report,
+        system_events=recent_system_events(database, now),
     )
+
+
+def recent_system_events(database: Database, now: datetime) -> list[dict[str, Any]]:
+    """The newest operational events of the last week."""
+    lately = Window(now - 7 * DAY, now + HOUR)  # one that was told just now too
+    return queries.system_events(database, lately, SYSTEM_EVENTS)
 
 
 def _newest_quality(database: Database, window: Window) -> list[TableQuality]:

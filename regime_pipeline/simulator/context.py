@@ -289,11 +289,11 @@ def _joined(parts: list[Trades], which: slice) -> Trades | None:
     parts = [p for p in parts if len(p)]
     if not parts:
         return None
-    columns = [
-        np.concatenate([getattr(p, n) for p in parts])[which]
+    columns = {
+        n: np.concatenate([getattr(p, n) for p in parts])[which]
         for n in ("ts", "number", "price", "size", "buy")
-    ]
-    return Trades(*columns, max(p.digits for p in parts))
+    }
+    return Trades(**columns, digits=max(p.digits for p in parts))
 
 
 def _with_takers(bars: Candles | None) -> Candles | None:

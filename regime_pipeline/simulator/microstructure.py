@@ -146,11 +146,11 @@ def closures_of(
             rows.append((start + int(rng.integers(0, HOUR_MS)), at, usd / at, is_long))
     rows.sort()
     columns = list(zip(*rows, strict=True)) if rows else [(), (), (), ()]
-    ts, at, size, is_long = columns
+    ts, prices, sizes, sides = columns
     return Closures(
         np.array(ts, np.int64),
-        np.array(at, float),
-        np.array(size, float),
-        np.array(is_long, bool),
+        np.array(prices, float),
+        np.array(sizes, float),
+        np.array(sides, bool),
         digits,
     )

@@ -171,7 +171,9 @@ class Premium(Series):
     @classmethod
     def _ending(cls, ts: np.ndarray, *ends: np.ndarray) -> Premium:
         first, last = ends[0] / ends[2] - 1.0, ends[1] / ends[3] - 1.0
-        return cls(ts, *ends, np.maximum(first, last), np.minimum(first, last))
+        contract_open, contract_close, index_open, index_close = ends
+        high, low = np.maximum(first, last), np.minimum(first, last)
+        return cls(ts, contract_open, contract_close, index_open, index_close, high, low)
 
     @property
     def open(self) -> np.ndarray:

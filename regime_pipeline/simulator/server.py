@@ -159,7 +159,7 @@ def _uvicorn(app: Any) -> Any:
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
-            inner = self.app
+            inner: Any = self.app  # type: ignore[has-type]  # set by its base
 
             async def shown(scope: Any, receive: Any, send: Any) -> None:
                 await inner({**scope, TRANSPORT: transport}, receive, send)

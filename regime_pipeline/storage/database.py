@@ -35,7 +35,7 @@ from regime_pipeline.storage.errors import (
     first_line,
     redact,
 )
-from regime_pipeline.storage.roles import PASSWORDS_FILE, ensure_roles
+from regime_pipeline.storage.roles import grant, hand_over, make_roles, url_of
 from regime_pipeline.windows import Clock, SystemClock
 
 if TYPE_CHECKING:
@@ -270,20 +270,16 @@ class _Idle:
                 connection.close()
 
 
-def open_database(
-    settings: Settings,
-    *,
-    origin: str | None = None,
-    detail: str = "",
-    migrate: bool = True,
-) -> Database:
+def open_database(settings: Settings, *, origin: str | None = None, detail: str = "") -> Database:
     """The database for one kind of data: found or made, migrated, identity checked.
+
+    On the embedded server the connections are those of the role ``pipeline``; a database of the
+    user's own is used with the account that its URL names.
 
     Args:
         settings: where (``database_url``, else an embedded server below ``home``).
         origin: live, simulated or tape; None takes ``settings.origin``.
         detail: which tape or seed; kept for people when the database is new.
-        migrate: bring the schema to this code's version first.
 
     Raises:
         EmbeddedServerError: the embedded server cannot run here.
@@ -294,30 +290,60 @@ def open_database(
     kind = origin or settings.origin
     if kind not in ORIGINS:
         raise ValueError(f"an origin is one of {ORIGINS}, not {kind!r}")
-    revive: Callable[[], str] | None = None
-    if settings.database_url is not None:
-        url = _for_origin(normalise_url(settings.database_url.get_secret_value()), kind)
+    if settings.database_url is None:
+        database = _open_embedded(settings.home, _EMBEDDED_NAMES[kind])
     else:
-        server = EmbeddedServer(settings.home)
-        name = _EMBEDDED_NAMES[kind]
-
-        def revive() -> str:
-            server.start()
-            return server.url(name)
-
-        url = normalise_url(revive())
-    database = Database(url, revive=revive)
-    ensure_exists(url)
-    if migrate:
+        url = _for_origin(normalise_url(settings.database_url.get_secret_value()), kind)
+        database = Database(url)
+        ensure_exists(url)
         with database.connect() as connection:
             ready = migrations.check(migrations.stored(connection))
         if not ready:
             migrations.upgrade(database.engine)
-        database.claim(kind, detail)
-        if revive is not None and not (ready and (settings.home / PASSWORDS_FILE).exists()):
-            with database.connect() as connection:
-                ensure_roles(connection, database.url, settings.home)
+    database.claim(kind, detail)
     return database
+
+
+def _open_embedded(home: Path, name: str) -> Database:
+    server = EmbeddedServer(home)
+
+    def revive() -> str:
+        server.start()
+        url = server.url(name)
+        return url_of("pipeline", url, home) or url
+
+    database = Database(revive(), revive=revive)
+    if not _is_ready(database, home):
+        _set_up(server.url(name), home)
+        database.revive()
+    return database
+
+
+def _is_ready(database: Database, home: Path) -> bool:
+    """Whether the pipeline's role can enter a database that needs no migration."""
+    if url_of("pipeline", database.url, home) is None:
+        return False
+    try:
+        with psycopg.connect(make_conninfo(database.libpq, **_SESSION)) as connection:
+            return migrations.check(migrations.stored(connection))
+    except (psycopg.OperationalError, psycopg.errors.InsufficientPrivilege):
+        return False  # no such database or role yet; what else is wrong shows while setting up
+
+
+def _set_up(address: str, home: Path) -> None:
+    """Make a database and its roles with the administrator's account; the owner migrates it."""
+    administrator = normalise_url(address)
+    ensure_exists(administrator)
+    make_roles(address, home)
+    with psycopg.connect(address) as connection:
+        hand_over(connection)
+    owner = Database(url_of("owner", address, home) or address)
+    try:
+        migrations.upgrade(owner.engine)
+    finally:
+        owner.close()
+    with psycopg.connect(address) as connection:
+        grant(connection)
 
 
 def normalise_url(url: str | URL) -> URL:

@@ -29,7 +29,6 @@ import secrets
 import shutil
 import signal
 import socket
-import stat
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -40,6 +39,23 @@ from urllib.parse import quote
 import psycopg
 
 from regime_pipeline.storage.errors import EmbeddedServerError, first_line
+from regime_pipeline.storage.folders import (
+    append_private,
+    is_data_folder,
+    open_for_all,
+    own_folder,
+    write_private,
+)
+from regime_pipeline.storage.processes import (
+    alive,
+    as_user,
+    bare_environment,
+    command_line,
+    complaint,
+    end_orphans,
+    pid_file,
+    reason_of_initdb,
+)
 
 HOST = "127.0.0.1"
 SUPERUSER = "postgres"
@@ -189,10 +205,7 @@ class EmbeddedServer:
         try:
             state = json.loads(self._state_file.read_text())
         except PermissionError as error:
-            raise EmbeddedServerError(
-                f"{self._state_file} belongs to another user; run as that user, set REGIME_HOME to "
-                f"a folder of your own, {_INSTEAD}"
-            ) from error
+            raise _anothers(self._state_file) from error
         except (OSError, ValueError):
             return {}  # absent or cut short: everything in it can be found out again
         return state if isinstance(state, dict) else {}
@@ -204,10 +217,7 @@ class EmbeddedServer:
         try:
             return self._password_file.read_text().strip() or None
         except PermissionError as error:
-            raise EmbeddedServerError(
-                f"{self._password_file} belongs to another user; run as that user, set REGIME_HOME "
-                f"to a folder of your own, {_INSTEAD}"
-            ) from error
+            raise _anothers(self._password_file) from error
         except (OSError, ValueError):
             return None
 
@@ -222,10 +232,10 @@ class EmbeddedServer:
         with contextlib.suppress(OSError, KeyError):
             owner = (self._locate_data() / "PG_VERSION").stat().st_uid
             if owner != 0:
-                return _as_user(pwd.getpwuid(owner))
+                return as_user(pwd.getpwuid(owner))
         for name in _ACCOUNTS:
             with contextlib.suppress(KeyError):
-                return _as_user(pwd.getpwnam(name))
+                return as_user(pwd.getpwnam(name))
         raise EmbeddedServerError(
             "PostgreSQL does not run as root and there is no account `postgres` or `nobody`: run "
             f"as an ordinary user, {_INSTEAD}"
@@ -240,7 +250,7 @@ class EmbeddedServer:
                 text=True,
                 errors="replace",
                 cwd="/",
-                env=_environment(),
+                env=bare_environment(),
                 timeout=START_SECONDS,
                 check=False,
                 **self._account(),
@@ -255,15 +265,25 @@ class EmbeddedServer:
         return hashlib.sha256(os.fsencode(self.home)).hexdigest()[:16]
 
     def _locate_data(self) -> Path:
-        """The existing data folder, else the place for a new one."""
+        """The existing data folder, else the place for a new one.
+
+        Raises:
+            EmbeddedServerError: the remembered one is another home's: this home was copied.
+        """
+        own = [self.control / "data", *(base / self._digest() / "data" for base in _ELSEWHERE)]
+        for place in own:
+            if is_data_folder(place):
+                return place
         remembered = self._state().get("data")
-        places = [Path(remembered)] if isinstance(remembered, str) else []
-        places += [self.control / "data", *(base / self._digest() / "data" for base in _ELSEWHERE)]
-        for place in places:
-            with contextlib.suppress(OSError):
-                if (place / "PG_VERSION").is_file():
-                    return place
-        return self.control / "data"
+        if not isinstance(remembered, str) or not is_data_folder(Path(remembered)):
+            return self.control / "data"
+        bases = [base for base in _ELSEWHERE if base in Path(remembered).parents]
+        place = bases[0] / self._digest() / "data" if bases else own[0]
+        raise EmbeddedServerError(
+            f"{self._state_file} names {remembered}, the data folder of the home that this one was "
+            f"copied or moved from: stop that server and copy or move the folder to {place}, or "
+            f"delete {self.control} to begin anew"
+        )
 
     def _place_new_data(self) -> Path:
         account = self._account()
@@ -271,9 +291,9 @@ class EmbeddedServer:
             return self.control / "data"
         for base in _ELSEWHERE:
             with contextlib.suppress(OSError):
-                _own_folder(base)
+                own_folder(base)
                 if self._reaches(base):
-                    _own_folder(base / self._digest())
+                    own_folder(base / self._digest())
                     return base / self._digest() / "data"
         raise EmbeddedServerError(
             f"the unprivileged account of PostgreSQL can enter neither {self.control} nor any of "
@@ -311,7 +331,7 @@ class EmbeddedServer:
         mark = f"{install.stat().st_mtime_ns}:{install}".encode()
         for base in _ELSEWHERE:
             with contextlib.suppress(OSError):
-                _own_folder(base)
+                own_folder(base)
                 target = base / f"programs-{hashlib.sha256(mark).hexdigest()[:12]}"
                 copied = target / _WHEEL / install.name
                 if not copied.is_dir():
@@ -319,7 +339,7 @@ class EmbeddedServer:
                     shutil.copytree(install, building / _WHEEL / install.name, symlinks=True)
                     if libraries.is_dir():
                         shutil.copytree(libraries, building / libraries.name, symlinks=True)
-                    _open_for_all(building)
+                    open_for_all(building)
                     with contextlib.suppress(OSError):
                         building.rename(target)
                     shutil.rmtree(building, ignore_errors=True)
@@ -348,7 +368,7 @@ class EmbeddedServer:
 
         pid = self._postmaster(data)
         if pid is not None:
-            port = _pid_file(data).get("port") or self._state().get("port") or 0
+            port = pid_file(data).get("port") or self._state().get("port") or 0
             outcome = self._await(pid, int(port), deadline)
             if outcome == "denied":  # the password file is not the one this server was made with
                 self._set_password(data)
@@ -378,11 +398,10 @@ class EmbeddedServer:
             *(["--no-sync"] if self._settings.get("fsync") == "off" else []),
         )
         if made.returncode != 0:
-            why = (made.stderr.strip().splitlines() or ["no reason given"])[-1]
             shutil.rmtree(building, ignore_errors=True)
             raise EmbeddedServerError(
-                f"PostgreSQL could not create its data folder {data}: {why}; free or repair that "
-                f"place, {_INSTEAD}"
+                f"PostgreSQL could not create its data folder {data}: {reason_of_initdb(made.stderr, data)}; "
+                f"free or repair that place, set REGIME_HOME to another one, {_INSTEAD}"
             )
         if data.exists():  # only an empty or unusable one gets here: it has no PG_VERSION
             data.rename(data.with_name(f"unusable-{secrets.token_hex(4)}"))
@@ -412,10 +431,10 @@ class EmbeddedServer:
                 if "still in use" in log or "lock file" in log:
                     # processes of a killed server are still on their way out; help those that hang
                     if time.monotonic() > patience:
-                        _end_orphans(data)
+                        end_orphans(data)
                     time.sleep(0.2)
                     continue
-            reason = _complaint(log)
+            reason = complaint(log)
             if reason is None and unexplained < 5 and time.monotonic() < deadline:
                 unexplained += 1  # killed while it started: nothing is wrong with it
                 continue
@@ -443,14 +462,14 @@ class EmbeddedServer:
         command = [str(self._binaries(data) / "postgres"), "-D", str(data)]
         for name, value in settings.items():
             command += ["-c", f"{name}={value}"]
-        with self.log_file.open("ab") as log:
+        with append_private(self.log_file) as log:
             process = subprocess.Popen(
                 ["/bin/sh", "-c", '"$@" >&2 </dev/null & echo $!', "sh", *command],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 cwd="/",
-                env=_environment(),
+                env=bare_environment(),
                 start_new_session=True,
                 umask=0o077,
                 **self._account(),
@@ -464,7 +483,7 @@ class EmbeddedServer:
             probe = self._probe(port)
             if probe in ("ready", "denied"):
                 return "ready" if probe == "ready" else "denied"
-            if not _alive(pid):
+            if not alive(pid):
                 return "ended"
             if time.monotonic() > deadline:
                 raise EmbeddedServerError(
@@ -521,11 +540,11 @@ class EmbeddedServer:
 
     def _postmaster(self, data: Path) -> int | None:
         """The living postmaster of the data folder; a pid that means something else is none."""
-        pid = _pid_file(data).get("pid")
-        if pid is None or not _alive(pid):
+        pid = pid_file(data).get("pid")
+        if pid is None or not alive(pid):
             return None
-        command = _command(pid)
-        return pid if "postgres" in command and str(data) in command else None
+        line = command_line(pid)
+        return pid if "postgres" in line and f"-D {data} " in line else None
 
     def _clear_stale(self, data: Path) -> None:
         if self._postmaster(data) is None:
@@ -538,8 +557,8 @@ class EmbeddedServer:
             return
         # a request that arrives while the server recovers from a killed child is forgotten (18.4):
         # it would wait for ever, so the recovery comes first
-        port, deadline = int(_pid_file(data).get("port", 0)), time.monotonic() + STOP_SECONDS
-        while _alive(pid) and port and time.monotonic() < deadline:
+        port, deadline = int(pid_file(data).get("port", 0)), time.monotonic() + STOP_SECONDS
+        while alive(pid) and port and time.monotonic() < deadline:
             if self._probe(port) in ("ready", "denied"):
                 break
             time.sleep(0.05)
@@ -548,13 +567,20 @@ class EmbeddedServer:
                 os.kill(pid, how)
             deadline = time.monotonic() + patience
             while time.monotonic() < deadline:
-                if not _alive(pid):
+                if not alive(pid):
                     return
                 time.sleep(0.02)
         raise EmbeddedServerError(f"PostgreSQL (process {pid}) does not end; end it by hand")
 
 
 # -------------------------------------------------------------------- helpers
+
+
+def _anothers(file: Path) -> EmbeddedServerError:
+    return EmbeddedServerError(
+        f"{file} belongs to another user; run as that user, set REGIME_HOME to a folder of your own, "
+        f"{_INSTEAD}"
+    )
 
 
 def _package() -> Path:
@@ -567,106 +593,5 @@ def _package() -> Path:
     return Path(spec.origin).parent
 
 
-def _environment() -> dict[str, str]:
-    """A bare environment: nothing of the caller's (``PGDATA``, locale) reaches the server."""
-    return {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "HOME": "/"}
-
-
-def _as_user(entry: Any) -> dict[str, Any]:
-    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
-
-
 def _major(install: Path) -> str:
     return install.name.removeprefix("pginstall") or "16"
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a 0600 file whole or not at all."""
-    scratch = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-    handle = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w") as out:
-        out.write(text)
-        out.flush()
-        os.fsync(out.fileno())
-    scratch.replace(path)
-
-
-def _own_folder(folder: Path) -> None:
-    """Make a folder that others may enter but not list; refuse one that somebody else made."""
-    try:
-        folder.mkdir(mode=0o711)
-        folder.chmod(0o711)  # just made here: the umask must not close it
-    except FileExistsError:
-        found = folder.lstat()
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-            raise PermissionError(f"{folder} is not ours") from None
-
-
-def _open_for_all(folder: Path) -> None:
-    """Let everybody read a tree that was copied by us."""
-    folder.chmod(0o755)
-    for root, names, files in os.walk(folder):
-        for name in (*names, *files):
-            path = Path(root) / name
-            if not path.is_symlink():
-                mode = path.stat().st_mode
-                path.chmod(0o755 if path.is_dir() or mode & 0o100 else 0o644)
-
-
-def _pid_file(data: Path) -> dict[str, int]:
-    """Pid and port as ``postmaster.pid`` has them; what is absent or cut short is left out."""
-    try:
-        lines = (data / "postmaster.pid").read_text(errors="replace").splitlines()
-    except OSError:
-        return {}
-    found: dict[str, int] = {}
-    for name, place in (("pid", 0), ("port", 3)):
-        if len(lines) > place and lines[place].strip().isdigit():
-            found[name] = int(lines[place])
-    return found
-
-
-def _alive(pid: int) -> bool:
-    """Whether a process runs; a zombie does not."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    except OverflowError:
-        return False
-    with contextlib.suppress(OSError, IndexError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    shown = subprocess.run(
-        ["/bin/ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
-    ).stdout.strip()
-    return bool(shown) and not shown.startswith("Z")
-
-
-def _command(pid: int) -> str:
-    with contextlib.suppress(OSError):
-        return (
-            Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        )
-    return subprocess.run(
-        ["/bin/ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
-    ).stdout.strip()
-
-
-def _complaint(log: str) -> str | None:
-    """The last thing a server that ended complained about; refused logins are no complaint."""
-    ours = ("starting up", "shutting down", "recovery mode", "not yet accepting", "authentication")
-    lines = [w for w in log.splitlines() if "FATAL" in w or "PANIC" in w or "ERROR" in w]
-    lines = [w for w in lines if not any(word in w for word in ours)]
-    return lines[-1].split("] ")[-1] if lines else None
-
-
-def _end_orphans(data: Path) -> None:
-    """End server processes whose postmaster is gone and that still hold the data folder's memory."""
-    for entry in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError, ValueError):
-            if (entry / "cwd").resolve() == data.resolve() and "postgres" in _command(
-                int(entry.name)
-            ):
-                os.kill(int(entry.name), signal.SIGQUIT)

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
+from regime_pipeline.storage import locks
 from regime_pipeline.storage.crash import crash_point
 from regime_pipeline.storage.errors import SchemaVersionError, first_line
 from regime_pipeline.storage.schema import described_digest, settle
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 VERSION_TABLE = "ops.schema_version"
-MIGRATION_LOCK = 0x7265_6769_6D65  # "regime": one number for every process that migrates
 _VERSION_FILE = re.compile(r"^(\d{4})_\w+\.py$")
 _PACKAGE = "regime_pipeline.storage.migrations"
 _CREATED = re.compile(r"^CREATE TABLE (\S+) \(\n(.*?)\n\)", re.MULTILINE | re.DOTALL)
@@ -123,7 +123,7 @@ def upgrade(engine: Engine) -> None:
         with engine.begin() as connection:
             raw = connection.connection.driver_connection
             assert isinstance(raw, psycopg.Connection)
-            raw.execute("select pg_advisory_xact_lock(%s)", (MIGRATION_LOCK,))
+            raw.execute("select pg_advisory_xact_lock(%s)", (locks.MIGRATION,))
             found = stored(raw)
             if check(found):
                 return

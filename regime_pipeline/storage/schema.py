@@ -20,7 +20,8 @@ from sqlalchemy import Table as SqlTable
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from regime_pipeline.catalogue.sql import METADATA, SCHEMAS
+from regime_pipeline.catalogue.schemas import SCHEMAS
+from regime_pipeline.catalogue.sql import METADATA
 from regime_pipeline.storage.errors import SchemaVersionError
 
 _DIALECT = postgresql.dialect(paramstyle="named")  # percent signs are not doubled
@@ -46,7 +47,9 @@ def create_table(full_name: str) -> None:
     """
     for table in _with_twin(full_name):
         # the text goes to the driver as it is: a percent sign in it is no parameter
-        _connection().execute(str(CreateTable(table, if_not_exists=True).compile(dialect=_DIALECT)))
+        driver_connection().execute(
+            str(CreateTable(table, if_not_exists=True).compile(dialect=_DIALECT))
+        )
 
 
 def add_column(full_name: str, column: str, *, fill: str | None = None) -> None:
@@ -69,14 +72,14 @@ def add_column(full_name: str, column: str, *, fill: str | None = None) -> None:
             "fill": sql.SQL(fill or ""),
         }
         added = "ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {column} {type}"
-        _connection().execute(sql.SQL(added).format(**names))
+        driver_connection().execute(sql.SQL(added).format(**names))
         if fill is not None:
             filled = "UPDATE {table} SET {column} = {fill} WHERE {column} IS NULL"
-            _connection().execute(sql.SQL(filled).format(**names))
+            driver_connection().execute(sql.SQL(filled).format(**names))
 
 
-def _connection() -> psycopg.Connection:
-    """The driver's connection of the migration that runs."""
+def driver_connection() -> psycopg.Connection:
+    """The driver's connection of the migration that runs: percent signs stay as they are."""
     from alembic import op
 
     driver = op.get_bind().connection.driver_connection

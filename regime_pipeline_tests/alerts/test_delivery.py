@@ -14,8 +14,11 @@ from regime_pipeline.alerts import signing
 from regime_pipeline.alerts.dispatch import dispatch_due
 from regime_pipeline.alerts.endpoints import endpoints
 from regime_pipeline.alerts.kinds import MARKET
+from regime_pipeline.alerts.outbox import enqueue_system
+from regime_pipeline.reporting import queries
+from regime_pipeline.reporting.status import status_of
 from regime_pipeline.settings import Settings
-from regime_pipeline.windows import FixedClock, SystemClock
+from regime_pipeline.windows import DAY, FixedClock, SystemClock, Window
 from regime_pipeline_tests.alerts.receivers import NOW, event, outbox, put, settings_for
 
 EVENTS = [t.name for t in MARKET]
@@ -285,3 +288,35 @@ def test_a_url_in_two_variables_is_one_endpoint():
     )
     (endpoint,) = endpoints(settings)
     assert set(endpoint.event_types) == {"FUNDING_ANOMALY", "FUNDING_REVERSAL", "REGIME_CONFIRMED"}
+
+
+def test_an_operational_event_is_stored_once_whether_or_not_anybody_is_told(
+    database, receiver, tmp_path
+):
+    nobody = Settings(_env_file=None, home=tmp_path)
+    trouble = {
+        "title": "run failed: hourly_tick",
+        "details": {"error": "cut \0 short \udc80", "run_id": "r1"},
+    }
+    assert enqueue_system(database, settings=nobody, clock=FixedClock(NOW), **trouble) == 1
+    assert enqueue_system(database, settings=nobody, clock=FixedClock(NOW), **trouble) == 0
+    assert outbox(database) == []
+    (found,) = queries.alerts(database, 5)
+    assert (found["title"], found["delivery"]) == (trouble["title"], "no endpoint")
+    week = Window(NOW - 7 * DAY, NOW + DAY)
+    (event,) = queries.system_events(database, week, 5)
+    assert event["details"] == {"error": "cut   short ?", "run_id": "r1"}
+    status = status_of(database, nobody, FixedClock(NOW))
+    assert [e["title"] for e in status["system_events"]] == [trouble["title"]]
+
+    told = settings_for(receiver, tmp_path)
+    other = {**trouble, "title": "okx refuses us: Banned"}
+    assert enqueue_system(database, settings=told, clock=FixedClock(NOW), **other) == 1
+    assert dispatch_due(database, told, FixedClock(NOW))["delivered"] == 1
+    ((_, body),) = receiver.requests
+    data = json.loads(body)["data"]
+    assert (data["event_type"], data["title"], data["data_origin"]) == (
+        "SYSTEM",
+        "okx refuses us: Banned",
+        "live",
+    )

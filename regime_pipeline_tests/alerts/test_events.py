@@ -12,7 +12,6 @@ from regime_pipeline.alerts.channels import GENERIC, Endpoint, generic
 from regime_pipeline.alerts.events import LOOKBACK, columns_read, event_id, market_events
 from regime_pipeline.alerts.kinds import ALL_VARIABLE, MARKET, SYSTEM, TYPES, VARIABLES
 from regime_pipeline.alerts.outbox import message_of
-from regime_pipeline.catalogue.fields.alerts import EVENT_TYPES
 from regime_pipeline.catalogue.frames import conform, validate
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.evaluation.false_alarms import ADVERTISED
@@ -257,7 +256,6 @@ def test_default_routing(event_type: str, severity: str, sent: bool) -> None:
 
 
 def test_the_rows_of_the_event_types_are_whole() -> None:
-    assert {t.name for t in MARKET} == set(EVENT_TYPES)
     assert len(TYPES) == len(MARKET) + 1
     rates = {a.detector for a in ADVERTISED}
     for kind in MARKET:

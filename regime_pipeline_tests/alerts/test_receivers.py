@@ -125,7 +125,7 @@ def test_a_wait_is_read_from_seconds_dates_and_bodies(headers, body, wait):
         (timedelta(hours=2), 600.0, timedelta(seconds=600)),
         (timedelta(hours=2), 86_400.0, timedelta(hours=2) - LAST_TRY),
         (timedelta(seconds=62), 86_400.0, timedelta(seconds=5)),
-        (timedelta(seconds=30), 86_400.0, timedelta(seconds=5)),
+        (timedelta(seconds=30), 86_400.0, None),  # this was the last one
         (timedelta(seconds=4), 0.0, None),
     ],
 )

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from regime_pipeline.catalogue.fields.common import STATUS_CODES, STATUSES, USABLE
 from regime_pipeline.catalogue.registry import FIELDS, TABLES
-from regime_pipeline.catalogue.sql import METADATA, SCHEMAS
+from regime_pipeline.catalogue.schemas import SCHEMAS
+from regime_pipeline.catalogue.sql import METADATA
 from regime_pipeline.storage import migrate
 from regime_pipeline.storage.database import Database
 

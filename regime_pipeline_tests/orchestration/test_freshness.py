@@ -120,3 +120,27 @@ def test_the_story_is_read_from_runs_and_rows(
     assert right_until(tell(), START) == START
     add("derived_chain", {freshness.BY_TAG: "somebody else"})
     assert Happening(foreign=True) in tell()
+
+
+def test_reports_stand_until_a_run_that_may_change_their_inputs(
+    instance: dg.DagsterInstance,
+) -> None:
+    def add(job: str, of: str | None = None, *, ok: bool = True) -> None:
+        status = dg.DagsterRunStatus.SUCCESS if ok else dg.DagsterRunStatus.FAILURE
+        tags = {freshness.OF_TAG: of} if of else {}
+        instance.add_run(dg.DagsterRun(job_name=job, status=status, tags=tags))
+
+    def stand(of: str = "these") -> bool:
+        return freshness.reports_stand(instance, of, harmless=("raw_fetch", "reporting"))
+
+    assert not stand()
+    add("reporting", "these", ok=False)
+    assert not stand()
+    add("reporting", "these")
+    add("raw_fetch")
+    assert stand()
+    assert not stand("others")
+    add("derived_chain")
+    assert not stand()
+    add("reporting", "these")
+    assert not stand()  # the derived run has no end: it may have gone on while they were built

@@ -30,7 +30,7 @@ from regime_pipeline.quality.evaluate import BLOCKING
 from regime_pipeline.quality.withholding import BLOCKS
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.arrow import digest, sorted_by, to_arrow
-from regime_pipeline.storage.warehouse import WriteResult
+from regime_pipeline.storage.merge import WriteResult
 from regime_pipeline.windows import FixedClock, Window, parse_lookback
 
 Frames = dict[str, pd.DataFrame]

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from regime_pipeline.numerics import order_statistics, rolling
 from regime_pipeline.providers.fetch.fetch import FetchResult, fetch
 from regime_pipeline.providers.registry import PARSERS
-from regime_pipeline.providers.symbols import RENAMED, names_over, to_canonical, to_venue
+from regime_pipeline.providers.symbols import RENAMED, names_over, to_venue
 from regime_pipeline.storage.database import Database
 from regime_pipeline.storage.warehouse import Warehouse
 from regime_pipeline.windows import (
@@ -384,7 +384,6 @@ def test_fault_40_names_in_time_cover_a_window_once() -> None:
     assert [
         n.name for n, _ in names_over("POL/USDT", "binance", "spot", Window(switch, switch))
     ] == ["POLUSDT"]
-    assert to_canonical("MATICUSDT", "binance", "spot") == "POL/USDT"
     assert to_venue("POL/USDT", "okx", "spot").name == "POL-USDT"
 
 

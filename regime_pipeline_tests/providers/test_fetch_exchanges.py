@@ -241,7 +241,7 @@ def test_bybit_funding_open_interest_and_shares_equal_the_tape(
 
 
 def test_bybit_symbols_are_looked_up_by_name(get: Callable[..., FetchResult]) -> None:
-    from regime_pipeline.providers.symbols import to_canonical, to_venue
+    from regime_pipeline.providers.symbols import to_venue
 
     for symbol, name, times in (
         ("BTC/USDT", "BTCUSDT", 1),
@@ -250,7 +250,6 @@ def test_bybit_symbols_are_looked_up_by_name(get: Callable[..., FetchResult]) ->
     ):
         found = to_venue(symbol, "bybit", "perp")
         assert (found.name, found.multiplier) == (name, times)
-        assert to_canonical(name, "bybit", "perp") == symbol
     assert to_venue("PEPE/USDT", "bybit", "spot").name == "PEPEUSDT"
 
 

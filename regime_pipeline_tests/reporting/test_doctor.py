@@ -83,8 +83,7 @@ def test_healthy_world_without_a_database_is_fine(
     for state in found.sources:
         assert state.answer.is_reachable
         assert state.answer.latency_ms is not None
-        if state.answer.source != "binance_archive":  # its root is a page
-            assert state.problem is None
+        assert state.problem is None
     keyed = source(found, "coinglass").answer
     assert (keyed.key, keyed.plan) == ("present", "Standard (300 requests/min)")
     assert source(found, "binance").answer.key == "not needed"

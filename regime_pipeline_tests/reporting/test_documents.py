@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import pytest
 import yaml
 
-from regime_pipeline.catalogue import FIELDS, TABLES, documents
-from regime_pipeline.catalogue.sql import SQL_TYPES
+from regime_pipeline.catalogue import FIELDS, TABLES, Kind, documents
+from regime_pipeline.catalogue.schemas import SCHEMAS
+from regime_pipeline.catalogue.sql import SQL_NAMES
 
 
 def test_checked_in_sources_equal_what_the_catalogue_gives():
@@ -16,16 +18,17 @@ def test_checked_in_data_dictionary_equals_what_the_catalogue_gives():
     )
 
 
-def test_sources_name_every_table_and_column_with_its_asset_key():
+def test_sources_name_the_tables_that_models_read_with_every_column_and_asset_key():
     loaded = yaml.safe_load(documents.sources_yaml())
     found = {
         f"{source['schema']}.{t['name']}": t
         for source in loaded["sources"]
         for t in source["tables"]
     }
-    assert set(found) == set(TABLES)
-    for name, item in TABLES.items():
-        listed = found[name]
+    assert {"market.candles_1h", "alerts.market_events", "ops.database_identity"} <= set(found)
+    assert "raw.candles" not in found, "no model reads it"
+    for name, listed in found.items():
+        item = TABLES[name]
         assert [c["name"] for c in listed["columns"]] == list(item.fields)
         assert listed["config"]["meta"]["dagster"]["asset_key"] == name.split(".")
         assert listed["description"] == item.description
@@ -34,13 +37,27 @@ def test_sources_name_every_table_and_column_with_its_asset_key():
             assert unit is None or f"Unit: {unit}." in column["description"]
 
 
-def test_sql_names_are_those_of_the_database():
-    from sqlalchemy.dialects import postgresql
+def test_sources_follow_what_the_models_read(tmp_path):
+    models = tmp_path / "models" / "marts"
+    models.mkdir(parents=True)
+    (models / "a.sql").write_text("select 1 from {{ source( \"raw\", 'candles' ) }}")
+    assert set(documents.tables_read(tmp_path)) == {"raw.candles", *documents.FRESHNESS}
+    (models / "b.sql").write_text("select 1 from {{ source('raw', 'candels') }}")
+    with pytest.raises(KeyError, match="no table"):
+        documents.tables_read(tmp_path)
 
-    dialect = postgresql.dialect()
-    for kind, name in documents.SQL_NAMES.items():
-        compiled = SQL_TYPES[kind].compile(dialect).lower()
-        assert {"float(53)": "double precision"}.get(compiled, compiled) == name
+
+def test_every_table_is_in_a_known_schema_and_types_are_named_as_postgresql_names_them():
+    assert {t.schema for t in TABLES.values()} <= set(SCHEMAS)
+    assert SQL_NAMES == {
+        Kind.TIMESTAMP: "timestamp with time zone",
+        Kind.FLOAT: "double precision",
+        Kind.INTEGER: "bigint",
+        Kind.BOOLEAN: "boolean",
+        Kind.TEXT: "text",
+        Kind.JSON: "jsonb",
+        Kind.FLOATS: "jsonb",
+    }
 
 
 def test_dictionary_shows_bounds_units_and_enumerations():

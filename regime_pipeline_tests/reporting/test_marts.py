@@ -15,7 +15,7 @@ from psycopg import sql
 from regime_pipeline.orchestration import dbt_profile
 from regime_pipeline.storage.database import Database
 from regime_pipeline.storage.query import rows
-from regime_pipeline.storage.roles import ensure_roles
+from regime_pipeline.storage.roles import ROLES, ensure_roles
 from regime_pipeline.windows import FixedClock, Window, hours_between, utc
 from regime_pipeline_tests.reporting.conftest import Builder, DbtFailed, write
 from regime_pipeline_tests.synthetic import frame_of
@@ -279,7 +279,7 @@ def test_least_roles_suffice_to_build_and_to_read(
             rows(reader, "select * from market.candles_1h")
     finally:
         with database.connect() as connection:
-            for role in ("bi", "dispatcher", "pipeline", "owner"):
+            for role in ROLES:
                 name = sql.Identifier(f"{prefix}_{role}")
                 connection.execute(sql.SQL("reassign owned by {} to current_user").format(name))
                 connection.execute(sql.SQL("drop owned by {}").format(name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from regime_pipeline.settings import Settings
 from regime_pipeline.storage import migrate
 from regime_pipeline.storage.database import (
     Database,
+    ensure_exists,
     last_origin,
     normalise_url,
     open_database,
@@ -31,6 +33,7 @@ from regime_pipeline.storage.errors import (
     StorageError,
     WrongDatabaseError,
 )
+from regime_pipeline.storage.roles import ROLES
 from regime_pipeline_tests._server import TestServer
 
 OWN_LOCKS = "select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()"
@@ -196,6 +199,8 @@ def test_account_that_may_not_create_the_database_is_told_what_to_ask_for(
     with postgres.admin() as admin:
         admin.execute("drop role if exists nobody_much")
         admin.execute(f"create role nobody_much login password '{SECRET}'")
+        # tests of roles take it from everybody
+        admin.execute("grant connect on database postgres to nobody_much")
     try:
         url = make_url(postgres.server.url("not_there_yet")).set(
             username="nobody_much", password=SECRET
@@ -205,6 +210,7 @@ def test_account_that_may_not_create_the_database_is_told_what_to_ask_for(
         assert SECRET not in str(told.value)
     finally:
         with postgres.admin() as admin:
+            admin.execute("drop owned by nobody_much")
             admin.execute("drop role nobody_much")
 
 
@@ -231,6 +237,87 @@ def test_embedded_server_is_the_default_and_comes_back_when_it_was_killed(tmp_pa
         server.stop()
         assert database.identity() == "live"  # started again by whoever needs it
         assert (settings.home / "database_roles.json").stat().st_mode & 0o777 == 0o600
+    finally:
+        server.destroy()
+
+
+@pytest.mark.slow
+def test_three_kinds_of_data_opened_at_once_in_a_fresh_home_all_work_and_no_password_is_logged(
+    tmp_path: Path,
+) -> None:
+    script = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from regime_pipeline.settings import Settings\n"
+        "from regime_pipeline.storage.database import open_database\n"
+        "settings = Settings(_env_file=None, home=Path(sys.argv[1]), origin=sys.argv[2])\n"
+        "print(open_database(settings).identity())\n"
+    )
+    home = tmp_path / "home"
+    server = EmbeddedServer(home)
+    try:
+        racers = {
+            origin: subprocess.Popen(
+                [sys.executable, "-c", script, str(home), origin],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for origin in ("live", "simulated", "tape")
+        }
+        for origin, racer in racers.items():
+            out, err = racer.communicate(timeout=170)
+            assert out.strip() == origin, err
+        log = server.log_file.read_text(errors="replace")
+        passwords = json.loads((home / "database_roles.json").read_text())
+        assert set(passwords) == set(ROLES)
+        assert not [role for role, password in passwords.items() if password in log]
+        with psycopg.connect(server.url("regime")) as connection:
+            for role in ROLES:
+                stored = connection.execute(
+                    "select rolpassword from pg_authid where rolname = %s", (f"regime_{role}",)
+                ).fetchone()
+                assert stored is not None and stored[0].startswith("SCRAM-SHA-256$")
+    finally:
+        server.destroy()
+
+
+def test_product_connects_as_the_pipeline_and_an_older_home_is_handed_over(tmp_path: Path) -> None:
+    settings = Settings(_env_file=None, home=tmp_path / "home")
+    server = EmbeddedServer(settings.home)
+    try:
+        server.start()
+        # as older builds left it: all made and owned by the superuser, with a report and runs
+        ensure_exists(make_url(server.url("regime")).set(drivername="postgresql+psycopg"))
+        older = Database(server.url("regime"))
+        migrate.upgrade(older.engine)
+        with older.connect() as connection:
+            connection.execute("create table reporting.mart as select 1 as n")
+            connection.execute("create schema dagster")
+            connection.execute("create table dagster.runs (n serial)")
+        older.close()
+
+        database = open_database(settings)
+        with database.connect() as connection:
+            who = "select current_user, usesuper from pg_user where usename = current_user"
+            assert connection.execute(who).fetchone() == ("regime_pipeline", False)
+            connection.execute("drop table reporting.mart")
+            connection.execute("insert into dagster.runs default values")
+            connection.execute("create table dagster.events (n int)")
+            with pytest.raises(psycopg.errors.InsufficientPrivilege), connection.transaction():
+                connection.execute("alter table raw.candles add column mine int")
+        with psycopg.connect(server.url("regime")) as connection:
+            owners = connection.execute(
+                "select distinct pg_get_userbyid(relowner) from pg_class "
+                "where relnamespace in ('raw'::regnamespace, 'ops'::regnamespace)"
+            ).fetchall()
+            assert owners == [("regime_owner",)]
+            connection.execute("update ops.schema_version set described = 'older'")
+        database.close()
+        again = open_database(settings)  # the owner brings it up to date
+        with again.connect() as connection:
+            assert migrate.check(migrate.stored(connection))
+        again.close()
     finally:
         server.destroy()
 
@@ -300,3 +387,13 @@ def test_error_inside_a_block_stores_nothing(database: Database) -> None:
 def test_storage_errors_have_one_ancestor() -> None:
     assert issubclass(WrongDatabaseError, StorageError)
     assert issubclass(DatabaseUnreachableError, StorageError)
+
+
+def test_address_of_a_database_costs_nobody_the_import_of_pandas() -> None:
+    code = (
+        "import sys\n"
+        "import regime_pipeline.storage.database, regime_pipeline.windows\n"
+        "assert not {'pandas', 'pyarrow', 'pandera'} & sys.modules.keys()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

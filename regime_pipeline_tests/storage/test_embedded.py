@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -33,6 +34,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]
         connection.execute("create table kept (n int primary key)")
     yield one
     one.destroy()
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that the unprivileged account of the server may enter."""
+    folder = Path(tempfile.mkdtemp(prefix="regime-open-"))
+    folder.chmod(0o711)
+    yield folder
+    shutil.rmtree(folder)
 
 
 def _pid(server: EmbeddedServer) -> int:
@@ -372,6 +382,66 @@ def test_data_of_another_major_version_is_refused_and_left_alone(tmp_path: Path)
     with pytest.raises(EmbeddedServerError, match="PostgreSQL 11"):
         server.start()
     assert (data / "PG_VERSION").read_text() == "11\n"
+
+
+def test_copied_home_works_on_its_own_data(open_folder: Path) -> None:
+    original, copy = EmbeddedServer(open_folder / "home"), EmbeddedServer(open_folder / "copy")
+    try:
+        with psycopg.connect(original.start()) as connection:
+            connection.execute("create table kept (n int primary key)")
+            connection.execute("insert into kept values (1)")
+        original.stop()
+        shutil.copytree(original.home, copy.home)
+        for path in copy.home.rglob("*"):
+            kept = original.home / path.relative_to(copy.home)
+            os.chown(path, kept.stat().st_uid, kept.stat().st_gid)
+        original.start()
+        with psycopg.connect(copy.start()) as connection:
+            connection.execute("insert into kept values (2)")
+        assert (_kept(original.start()), _kept(copy.start())) == ([1], [1, 2])
+        copy.stop()
+        assert original.is_running()
+    finally:
+        original.destroy()
+        copy.destroy()
+
+
+def test_home_that_remembers_the_data_of_another_home_is_refused_in_one_line(
+    server: EmbeddedServer, tmp_path: Path
+) -> None:
+    server.start()
+    copy = EmbeddedServer(tmp_path / "copy")
+    copy.control.mkdir(parents=True)
+    for name in ("server.json", "password"):
+        shutil.copy(server.control / name, copy.control / name)
+    for use in (copy.start, copy.stop, copy.is_running):
+        with pytest.raises(EmbeddedServerError) as refused:
+            use()
+        text = str(refused.value)
+        assert str(server.data) in text and "copied or moved" in text
+        assert "\n" not in text
+    assert server.is_running()
+
+
+def test_log_is_for_its_owner_only_also_when_an_older_build_made_it(server: EmbeddedServer) -> None:
+    server.stop()
+    server.log_file.chmod(0o644)
+    server.start()
+    assert stat.S_IMODE(server.log_file.stat().st_mode) == 0o600
+
+
+def test_folder_without_space_is_told_so(open_folder: Path) -> None:
+    home = open_folder / "home"
+    home.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(home)]
+    if not AS_ROOT or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("a small file system can only be mounted by root")
+    try:
+        with pytest.raises(EmbeddedServerError, match=r"no space: \d+ MB are free") as refused:
+            EmbeddedServer(home).start()
+        assert "REGIME_HOME" in str(refused.value) and "\n" not in str(refused.value)
+    finally:
+        subprocess.run(["umount", "--lazy", str(home)], check=True)
 
 
 def test_home_that_is_a_file_is_told_in_one_line(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from sqlalchemy import make_url
 
 from regime_pipeline.storage.database import Database
+from regime_pipeline.storage.embedded import SERVER_SETTINGS
 from regime_pipeline.storage.roles import ROLES, Roles, ensure_roles
 from regime_pipeline.storage.warehouse import Warehouse
 from regime_pipeline.windows import Window, utc
@@ -61,6 +63,13 @@ REFUSED = [
     "copy reporting.mart from program 'true'",
     "set role postgres",
     "alter role current_user superuser",
+    "select lo_create(0)",
+    "select lo_from_bytea(0, 'x')",
+    "select pg_advisory_lock(1)",
+    "select pg_try_advisory_lock(1, 2)",
+    "select pg_advisory_xact_lock_shared(1)",
+    "create role mine",
+    "alter role current_user connection limit 100",
     "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'postgres'",
 ]
 
@@ -79,6 +88,40 @@ def test_readers_read_reports_and_nothing_else(urls: dict[str, str], read_only: 
             ):
                 connection.execute(statement).fetchall()
             connection.rollback()
+
+
+def test_readers_enter_no_other_database_and_few_at_once(urls: dict[str, str]) -> None:
+    for other in ("postgres", "template1"):
+        with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+            _as(make_url(urls["bi"]).set(database=other).render_as_string(False))
+    with contextlib.ExitStack() as open_at_once:
+        for _ in range(ROLES["bi"].connections):
+            open_at_once.enter_context(_as(urls["bi"]))
+        with pytest.raises(psycopg.OperationalError, match="too many connections for role"):
+            _as(urls["bi"])
+        open_at_once.enter_context(_as(urls["pipeline"])).execute("select 1")
+
+
+def test_connection_limits_leave_room_for_the_administrator() -> None:
+    assert (
+        sum(role.connections for role in ROLES.values())
+        <= int(SERVER_SETTINGS["max_connections"]) - 5
+    )
+
+
+def test_api_reads_reports_and_health_reads_what_monitoring_needs(urls: dict[str, str]) -> None:
+    with _as(urls["api"]) as connection:
+        assert connection.execute("select n from reporting.mart").fetchone() == (1,)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("select * from ops.fetch_log")
+    with _as(urls["health"]) as connection:
+        connection.execute("select * from ops.fetch_log, alerts.outbox")
+        shown = connection.execute(
+            "select count(*) from pg_stat_activity where query = '<insufficient privilege>'"
+        )
+        assert shown.fetchone() == (0,)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("select * from raw.candles")
 
 
 def test_long_query_of_a_reader_is_ended(urls: dict[str, str]) -> None:

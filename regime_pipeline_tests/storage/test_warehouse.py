@@ -18,7 +18,9 @@ from regime_pipeline.catalogue.registry import FIELDS, TABLES, table
 from regime_pipeline.storage.arrow import canonical_json, copy_blocks, settle
 from regime_pipeline.storage.database import Database
 from regime_pipeline.storage.errors import StorageError, TransientStorageError
-from regime_pipeline.storage.warehouse import ATTEMPTS, Warehouse, WriteResult
+from regime_pipeline.storage.merge import WriteResult
+from regime_pipeline.storage.retrying import ATTEMPTS
+from regime_pipeline.storage.warehouse import Warehouse
 from regime_pipeline.windows import FixedClock, Window, utc
 from regime_pipeline_tests.storage.frames import (
     BOTH,

@@ -61,7 +61,7 @@ grid as (
 hours as (
     select
         g.kind, g.symbol, g.ts, g.low, g.high, s.regime, c.close,
-        s.regime is distinct from lag(s.regime) over hour
+        (s.regime is distinct from (lag(s.regime) over hour))
             or row_number() over hour = 1
             or g.ts = g.high as starts
     from grid as g

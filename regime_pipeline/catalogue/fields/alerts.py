@@ -1,20 +1,8 @@
-"""Columns of market events and their delivery."""
+"""Columns of events and their delivery. The types of events are the rows of ``alerts.kinds``."""
 
 from __future__ import annotations
 
 from regime_pipeline.catalogue.model import Field, Kind
-
-EVENT_TYPES = (
-    "LIQUIDATION_CASCADE",
-    "FUNDING_ANOMALY",
-    "FUNDING_REVERSAL",
-    "VOLATILITY_REGIME_CHANGE",
-    "CORRELATION_BREAK",
-    "REGIME_CONFIRMED",
-)
-"""Types of market events."""
-SYSTEM_TYPE = "SYSTEM"
-"""Type of an operational alert, which has an outbox row and no market event."""
 
 FIELDS = (
     Field(
@@ -23,7 +11,7 @@ FIELDS = (
         "sha256 of event type, instrument or pair, episode start, kind, ordinal, level and "
         "method version: the same event always has the same id.",
     ),
-    Field("event_type", Kind.TEXT, "What happened.", allowed=(*EVENT_TYPES, SYSTEM_TYPE)),
+    Field("event_type", Kind.TEXT, "What happened: a type of those that docs/alerts.md lists."),
     Field("instrument", Kind.TEXT, "Symbol, or A|B for a pair."),
     Field(
         "kind",
@@ -37,9 +25,7 @@ FIELDS = (
     Field("known_at", Kind.TIMESTAMP, "When it could be known: ts + 1h, or the print's own time."),
     Field("title", Kind.TEXT, "One line for a person."),
     Field("details", Kind.JSON, "The numbers behind the event."),
-    Field(
-        "endpoint", Kind.TEXT, "Name of the endpoint, from the environment variable that set it."
-    ),
+    Field("endpoint", Kind.TEXT, "Name of the endpoint: its channel and a digest of its URL."),
     Field("body", Kind.TEXT, "The exact bytes that are signed and sent, UTF-8."),
     Field(
         "state",
@@ -65,7 +51,14 @@ FIELDS = (
     Field("attempt", Kind.INTEGER, "Number of the attempt, from 1.", None, 1),
     Field("attempted_at", Kind.TIMESTAMP, "Start of the attempt."),
     Field("latency_ms", Kind.FLOAT, "Time until the answer.", "ms", 0),
-    Field("http_status", Kind.INTEGER, "Status of the answer.", None, 100, 599),
+    Field(
+        "http_status",
+        Kind.INTEGER,
+        "Status of the answer; null without one, or where it is no status (see error_class).",
+        None,
+        100,
+        599,
+    ),
     Field(
         "outcome",
         Kind.TEXT,

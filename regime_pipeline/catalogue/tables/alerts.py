@@ -1,4 +1,4 @@
-"""Market events, their outbox and the append-only attempt log."""
+"""Events, market and operational ones, their outbox and the append-only attempt log."""
 
 from __future__ import annotations
 
@@ -45,6 +45,19 @@ TABLES = (
         symbol_columns=(),
         bookkeeping=frozenset(DERIVED_BOOKKEEPING),
         cadence=Cadence.INSTANT,
+    ),
+    Table(
+        schema="alerts",
+        name="system_events",
+        description="Operational events (a failed run, a source that refuses us), stored whether or not "
+        "anybody is told; each is written once and never edited.",
+        fields=("event_id", "known_at", "event_type", "alert_severity", "title", "details"),
+        key=("event_id",),
+        required=frozenset({"known_at", "event_type", "alert_severity", "title", "details"}),
+        time_column="known_at",
+        symbol_columns=(),
+        partitioned=False,
+        indexes=(("known_at",),),
     ),
     Table(
         schema="alerts",

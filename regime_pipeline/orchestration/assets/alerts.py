@@ -2,7 +2,8 @@
 
 The events and one outbox row per endpoint are written in one transaction, and an event that is
 stored already is left alone, so a re-run announces nothing twice. What backfills and replays find is
-stored as suppressed. Sending is the dispatch sensor's.
+stored as suppressed; a tick or a live launch that finds it too, while it is still news, lets it go.
+Sending is the dispatcher's.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from regime_pipeline.alerts import events
+from regime_pipeline.alerts.kinds import BACKFILL
 from regime_pipeline.catalogue import table
 from regime_pipeline.catalogue.derivation import reads
 from regime_pipeline.orchestration.derived import asset_key, common, inputs
@@ -35,7 +37,7 @@ _READ = events.columns_read()
 
 def suppress_reason(tags: Mapping[str, str]) -> str | None:
     """Why a run's events are not sent, or None when they are news."""
-    return "backfill" if _BACKFILL_TAG in tags or REPLAY_TAG in tags else None
+    return BACKFILL if _BACKFILL_TAG in tags or REPLAY_TAG in tags else None
 
 
 @dg.asset(
@@ -66,8 +68,15 @@ def market_events(context, **frames):  # type: ignore[no-untyped-def]
     outbox: dict[str, int] = {}
 
     def also(connection: psycopg.Connection, inserted: pd.DataFrame) -> None:
-        from regime_pipeline.alerts.outbox import enqueue
+        from regime_pipeline.alerts.outbox import enqueue, let_go
 
+        if reason is None:
+            outbox["let go"] = let_go(
+                connection,
+                list(found["event_id"]),
+                settings=platform.settings,
+                clock=platform.clock,
+            )
         outbox["rows"] = enqueue(
             connection,
             inserted,
@@ -89,7 +98,8 @@ def market_events(context, **frames):  # type: ignore[no-untyped-def]
             **write_metadata(TABLE, found, window, result),
             "events by type": dg.MetadataValue.json(kinds),
             "outbox rows": outbox.get("rows", 0),
-            "sent": "no: " + reason if reason else "by the dispatch sensor",
+            "held back by a backfill, sent now": outbox.get("let go", 0),
+            "sent": "no: " + reason if reason else "by the dispatcher",
         },
     )
     return dg.MaterializeResult()

@@ -6,6 +6,8 @@ migrate-signals`` does the same from the command line.
 
 from __future__ import annotations
 
+from typing import Any
+
 import dagster as dg
 
 from regime_pipeline.catalogue import table
@@ -49,7 +51,7 @@ def legacy_signals(context) -> dg.MaterializeResult:  # type: ignore[no-untyped-
     assert done.written is not None
     platform.written(TABLE, len(done.frame), done.written)
     told = [f for f in done.files if f.outcome != "ok"][:SHOWN_FILES]
-    metadata = {
+    metadata: dict[str, Any] = {
         "dagster/row_count": len(done.frame),
         **change_counts(
             inserted=done.written.inserted,

@@ -73,7 +73,11 @@ def raw_asset(item: Table) -> dg.AssetsDefinition:
     def fetch_raw(context):  # type: ignore[no-untyped-def]
         platform: Platform = context.resources.platform
         window = as_window(context.partition_time_window).clipped(platform.clock.now())
-        return _fetched(context, platform, context.resources.scope, item, window)
+        is_tick = TICK_TAG in context.run.tags
+        scope = context.resources.scope
+        result = fetched(context.run_id, platform, scope, item, window, is_tick=is_tick)
+        add_run_metadata(context, result.metadata or {})
+        return dg.MaterializeResult(check_results=result.check_results)
 
     return fetch_raw
 
@@ -91,13 +95,28 @@ def _plausibility_spec(item: Table) -> list[dg.AssetCheckSpec]:
     ]
 
 
-def _fetched(
-    context: dg.AssetExecutionContext,
+def fetched(
+    run_id: str,
     platform: Platform,
     scope: Scope,
     item: Table,
     window: Window,
+    *,
+    is_tick: bool = False,
 ) -> dg.MaterializeResult:
+    """Ask for a window of a raw table, store what came, and tell how it went.
+
+    Args:
+        run_id: kept in the bookkeeping of every row.
+        platform: warehouse, settings and clock.
+        scope: what the request is narrowed to.
+        item: the table.
+        window: the days, up to now.
+        is_tick: only hours that coverage does not have, see ``coverage.newest``.
+
+    Raises:
+        dg.Failure: no configured source serves the table, or real prices would reach other data.
+    """
     from regime_pipeline.providers.errors import NoSourceError
     from regime_pipeline.providers.fetch.fetch import fetch
 
@@ -114,7 +133,6 @@ def _fetched(
     quarantined = 0
     strange = []
     replies = []
-    is_tick = context.run.tags.get(TICK_TAG) is not None
     todo = calls_of(platform, scope, item.name, window, is_tick=is_tick)
     client = platform.http()
     for done, call in enumerate(todo):
@@ -132,20 +150,16 @@ def _fetched(
             )
         except NoSourceError as error:
             raise dg.Failure(description=str(error), allow_retries=False) from error
-        result = platform.warehouse.merge(
-            item.full_name, got.frame, mode="upsert", run_id=context.run_id
-        )
+        result = platform.warehouse.merge(item.full_name, got.frame, mode="upsert", run_id=run_id)
         platform.written(item.full_name, len(got.frame), result)
         strange.append(suspicion.suspicious(platform, item, call.window, got.frame))
         for name in counts:
             counts[name] += getattr(result, name)
         quarantined += len(got.quarantined)
-        platform.warehouse.quarantine(
-            item.full_name, got.quarantined, source=None, run_id=context.run_id
-        )
-        platform.warehouse.record("ops.payloads", got.payloads, run_id=context.run_id)
+        platform.warehouse.quarantine(item.full_name, got.quarantined, source=None, run_id=run_id)
+        platform.warehouse.record("ops.payloads", got.payloads, run_id=run_id)
         replies.append(got.payloads)
-        platform.warehouse.record("ops.fetch_log", got.log, run_id=context.run_id)
+        platform.warehouse.record("ops.fetch_log", got.log, run_id=run_id)
         log = got.log if log.empty else pd.concat([log, got.log], ignore_index=True)
         sample = got.frame if len(got.frame) else sample
     _tell_refusals(platform, log)
@@ -162,7 +176,7 @@ def _fetched(
         platform.warehouse, platform.settings, platform.clock.now(), item.name, window
     )
     checks.append(_hours_check(hours_summary(covered.spans.assign(dataset=item.name))))
-    return _result(context, item, window, log, sample, counts, quarantined, checks)
+    return _result(item, window, log, sample, counts, quarantined, checks)
 
 
 REFUSALS = ("AuthError", "Banned", "GeoBlocked")
@@ -243,7 +257,6 @@ def _stored(platform: Platform, scope: Scope, item: Table, call: Demand) -> pd.D
 
 
 def _result(
-    context: dg.AssetExecutionContext,
     item: Table,
     window: Window,
     log: pd.DataFrame,
@@ -277,15 +290,15 @@ def _result(
     if len(failed):
         check["failures"] = dg.MetadataValue.table(
             [
-                dg.TableRecord({k: str(v) for k, v in row.items()})
+                dg.TableRecord({str(k): str(v) for k, v in row.items()})
                 for row in failed[["source", "symbol", "error_class", "error_message"]]
                 .drop_duplicates()
                 .head(SHOWN_FAILURES)
                 .to_dict("records")
             ]
         )
-    add_run_metadata(context, metadata)
     return dg.MaterializeResult(
+        metadata=metadata,
         check_results=[
             dg.AssetCheckResult(
                 check_name=CHECK,

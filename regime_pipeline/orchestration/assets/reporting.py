@@ -16,17 +16,15 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-from dagster_dbt import DagsterDbtTranslator, DbtCliResource, dbt_assets
-from packaging.version import Version
+from dagster_dbt import DagsterDbtTranslator, dbt_assets
 
-from regime_pipeline.orchestration import dbt_profile
-from regime_pipeline.orchestration.instance import ROOT, environment, venv_program
-from regime_pipeline.orchestration.metadata import OWNERS
+from regime_pipeline.catalogue.schemas import SCHEMAS
+from regime_pipeline.orchestration import dbt_build, dbt_profile
+from regime_pipeline.orchestration.instance import ROOT, venv_program
 from regime_pipeline.orchestration.partitions import COMPUTE, DAILY, as_window, owed
 from regime_pipeline.settings import Settings
 
@@ -116,24 +114,9 @@ class ReportingTranslator(DagsterDbtTranslator):
         return spec.replace_attributes(
             key=dg.AssetKey([schema, node["name"]]),
             group_name="reporting",
-            owners=OWNERS["reporting"],
+            owners=[SCHEMAS["reporting"].owner],
             tags={**spec.tags, "layer": "reporting"},
         )
-
-
-class _QuickDbt(DbtCliResource):
-    """The stock resource without its own two start-ups of dbt.
-
-    The version is known from the package's metadata, and the adapter that the stock class makes is
-    needed for column lineage only.
-    """
-
-    @cached_property
-    def _cli_version(self) -> Version:
-        return Version(importlib.metadata.version("dbt-core"))
-
-    def _initialize_dbt_core_adapter(self, args: Any) -> Any:  # noqa: ARG002
-        return None
 
 
 def dbt_environment(platform: Platform, window: Window) -> dict[str, str]:
@@ -157,13 +140,12 @@ def reporting_assets() -> dg.AssetsDefinition:
         platform: Platform = context.resources.platform
         window = owed(as_window(context.partition_time_window), platform.clock.now())
         target = platform.settings.home.resolve() / "dbt" / f"target-{platform.settings.origin}"
-        dbt = _QuickDbt(
-            project_dir=str(PROJECT),
-            profiles_dir=str(PROJECT),
-            dbt_executable=venv_program("dbt"),
+        yield from dbt_build.build(
+            context,
+            project=PROJECT,
+            digest=project_digest(PROJECT),
+            target=target,
+            variables=dbt_environment(platform, window),
         )
-        with environment(dbt_environment(platform, window)):
-            invocation = dbt.cli(["build"], context=context, target_path=target)
-        yield from invocation.stream()
 
     return reporting

@@ -59,5 +59,6 @@ SOURCES = (
         feeds=archive.FEEDS,
         endpoints=archive.ENDPOINTS,
         errors=ARCHIVE_ERRORS,
+        probe=Probe("/", is_json=False),
     ),
 )

@@ -214,9 +214,17 @@ def _summed(frame: pd.DataFrame, stream: Stream, common: Stamping) -> pd.DataFra
 
 
 def _identified(frame: pd.DataFrame) -> pd.DataFrame:
-    """Events with a digest of what tells them apart; equal ones in one millisecond are one."""
+    """Events with a digest of what tells them apart.
+
+    Equal ones of one millisecond are told apart by their number within a page. A page that follows
+    begins at the time at which the one before ended, so that one of them holds all, and the same ones
+    have the same digests whatever the pages were.
+    """
     parts = (frame["ts"], frame["position_side"], frame["price"], frame["quantity_base"])
-    texts = ["|".join(map(str, row)) for row in zip(*parts, strict=True)]
+    texts = pd.Series(["|".join(map(str, row)) for row in zip(*parts, strict=True)], dtype="str")
+    page = [frame[name].to_numpy() for name in ("stream", "payload_id")]
+    number = texts.groupby([texts.to_numpy(), *page]).cumcount()
+    texts = texts.where(number == 0, texts + "|" + number.astype("str"))
     frame["closure_id"] = pd.array(
         [hashlib.sha256(t.encode()).hexdigest()[:16] for t in texts], dtype="str"
     )

@@ -31,9 +31,9 @@ def base_url(settings: Settings, source: Source) -> str:
 def off_reason(settings: Settings, source: Source) -> str | None:
     """Why a configured source cannot be asked: no address or no key; None when it can."""
     if not getattr(settings, source.url_setting):
-        return f"off: no {source.url_setting.upper()} is set"
+        return f"off: no {source.url_variable} is set"
     if source.key_setting is not None and getattr(settings, source.key_setting) is None:
-        return f"off: no {source.key_setting.upper()} is set"
+        return f"off: no {source.key_variable} is set"
     return None
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from alembic import op
-
 from regime_pipeline.storage.migrate import initial_sql
-from regime_pipeline.storage.schema import numbered
+from regime_pipeline.storage.schema import driver_connection, numbered
 
 revision, down_revision = numbered(__file__)
 
@@ -13,4 +11,4 @@ revision, down_revision = numbered(__file__)
 def upgrade() -> None:
     """Run the frozen statements of ``0001_initial.sql``."""
     # one round trip, and percent signs stay as they are
-    op.get_bind().connection.driver_connection.execute(initial_sql())  # type: ignore[union-attr]
+    driver_connection().execute(initial_sql())

@@ -1,0 +1,175 @@
+"""An event is announced once, whoever finds it first: a tick, a live launch, or a backfill before them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import dagster as dg
+import pandas as pd
+import pytest
+
+from regime_pipeline.alerts.dispatch import dispatch_due
+from regime_pipeline.catalogue import table
+from regime_pipeline.catalogue.frames import conform
+from regime_pipeline.orchestration import launch
+from regime_pipeline.orchestration.assets.alerts import market_events
+from regime_pipeline.orchestration.build import all_assets
+from regime_pipeline.orchestration.instance import instance_for
+from regime_pipeline.orchestration.resources import Platform
+from regime_pipeline.orchestration.schedules import TICK_TAG
+from regime_pipeline.settings import Settings
+from regime_pipeline.storage.database import Database
+from regime_pipeline.windows import DAY, HOUR, Clock, Window, floor_day, utc
+from regime_pipeline_tests._server import TestServer
+from regime_pipeline_tests.alerts.receivers import Receiver, receiving
+from regime_pipeline_tests.orchestration.conftest import SYMBOLS, run_assets, settings_for
+
+pytestmark = pytest.mark.xdist_group("announced-once")  # one module fixture, not one a worker
+
+NEWS = utc("2024-03-10T08:00Z")
+NOW = NEWS + HOUR + timedelta(minutes=2)
+TODAY = Window(floor_day(NOW), NOW)
+
+
+class At(Clock):
+    """A clock that goes on, as far as the product can tell, and stands for the test."""
+
+    def now(self):
+        return NOW
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as box:
+        yield box
+
+
+@pytest.fixture(scope="module")
+def stage(postgres: TestServer) -> Iterator[Database]:
+    """One database for all: Dagster's own tables take longer to make than anything here."""
+    with postgres.database() as made:
+        yield made
+
+
+@pytest.fixture
+def world(stage: Database, tmp_path: Path, receiver: Receiver) -> tuple[Settings, Platform]:
+    """Derived rows of today: one cascade that is news, and one that nobody wants to hear of now."""
+    settings = settings_for(stage, tmp_path, webhooks_all=receiver.url)
+    platform = Platform(settings, At(), stage)
+    with stage.connect() as connection:
+        connection.execute("truncate alerts.market_events, alerts.outbox, alerts.delivery_attempts")
+    item = table("features.liquidation_cascades")
+    row = {
+        "symbol": "BTC/USDT",
+        "status": "ok",
+        "source_tier": 1,
+        "method_version": "cascades/1",
+        "event_kind": "start",
+        "event_ordinal": 0,
+        "event_severity": "CRITICAL",
+        "total_liquidation_usd": 5e7,
+        "severity": 5,
+        "severity_pct": 5,
+    }
+    rows = [{**row, "ts": pd.Timestamp(at), "episode_start": at} for at in (NEWS, NEWS - 5 * HOUR)]
+    frame = pd.DataFrame([{c: r.get(c) for c in item.content} for r in rows])
+    platform.warehouse.merge(item.full_name, conform(frame, item))
+    return settings, platform
+
+
+def tick(platform: Platform, **tags: str) -> None:
+    """The part of an hourly tick that writes events."""
+    wanted = market_events.dependency_keys
+    made = [a for a in all_assets() if isinstance(a, dg.AssetsDefinition) and a.keys & wanted]
+    others = [s for a in made for s in a.to_source_assets() if s.key in wanted]
+    window = Window(TODAY.start, TODAY.start + DAY)
+    tags = {TICK_TAG: "2024-03-10T08", **tags}
+    with instance_for(platform.settings, platform.database) as instance:
+        done = run_assets(platform, [market_events, *others], window, tags=tags, instance=instance)
+    assert done.success
+
+
+def launched(settings: Settings, window: Window, **more: bool) -> None:
+    """The part of ``regime run`` that writes and sends events."""
+    replay = more.get("replay")
+    with launch._Launch(settings, At(), window, SYMBOLS, None, replay=replay) as one:
+        one.run("derive", launch.DERIVED, window, tables=["alerts.market_events"])
+        one.deliver()
+
+
+def states(platform: Platform) -> list[tuple[str, str | None]]:
+    with platform.database.connect() as connection:
+        return connection.execute(
+            "select state, reason from alerts.outbox order by ts desc"
+        ).fetchall()
+
+
+OLD = ("suppressed", "older than its delivery limit when it was found")
+
+
+@pytest.mark.parametrize(
+    "order", ["launch, tick", "tick, launch", "both at once", "backfill, tick", "backfill, launch"]
+)
+def test_an_event_is_delivered_once_whoever_finds_it_first(
+    order: str, world: tuple[Settings, Platform], receiver: Receiver
+) -> None:
+    settings, platform = world
+    steps = {
+        "launch": lambda: launched(settings, TODAY),
+        "tick": lambda: tick(platform),
+        "backfill": lambda: launched(settings, TODAY, replay=True),
+    }
+    if order == "both at once":
+        threads = [threading.Thread(target=steps[n]) for n in ("launch", "tick")]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    else:
+        for name in order.split(", "):
+            steps[name]()
+    dispatch_due(platform.database, settings, At())
+    assert len(receiver.requests) == 1
+    told = states(platform)
+    assert told[0] == ("delivered", None)
+    assert told[1][0] == "suppressed"  # by age or as a backfill's, whoever was first
+
+
+def test_a_live_launch_sends_by_itself(
+    world: tuple[Settings, Platform], receiver: Receiver
+) -> None:
+    launched(world[0], TODAY)
+    assert states(world[1]) == [("delivered", None), OLD]
+    assert len(receiver.requests) == 1
+
+
+def test_a_launch_over_the_past_sends_nothing(
+    world: tuple[Settings, Platform], receiver: Receiver
+) -> None:
+    settings, platform = world
+    past = Window(TODAY.start - DAY, TODAY.start)
+    with launch._Launch(settings, At(), past, SYMBOLS, None, replay=None) as one:
+        one.run("derive", launch.DERIVED, TODAY, tables=["alerts.market_events"])
+        one.deliver()
+    assert {state for state, _ in states(platform)} == {"suppressed"}
+    assert receiver.requests == []
+
+
+def test_a_tick_of_a_backfill_sends_nothing(
+    world: tuple[Settings, Platform], receiver: Receiver
+) -> None:
+    settings, platform = world
+    tick(platform, **{"dagster/backfill": "abc"})
+    dispatch_due(platform.database, settings, At())
+    assert receiver.requests == []
+
+
+def test_a_variable_that_no_event_type_has_ends_a_launch_before_any_work(
+    world: tuple[Settings, Platform],
+) -> None:
+    settings = world[0].model_copy(update={"webhooks": {"WEBHOOKS_FUNDNG": "https://a.example/"}})
+    with pytest.raises(ValueError, match="WEBHOOKS_FUNDNG is no variable for alerts"):
+        launch._Launch(settings, At(), TODAY, SYMBOLS, None, replay=None)
