@@ -161,9 +161,3 @@ _ROWS = (
 
 CONNECTIONS = MappingProxyType({row.name: row for row in _ROWS})
 """Every provider by name, in order of preference."""
-
-
-def environment_names() -> dict[str, str]:
-    """The variable that is written for each field of an address or a key."""
-    names = {row.url_setting: row.url_env[0] for row in _ROWS}
-    return names | {row.key_setting: row.key_env[0] for row in _ROWS if row.key_setting}

@@ -360,6 +360,9 @@ class Settings(_Providers):
     # what is watched
     symbols: Annotated[tuple[str, ...], NoDecode] = DEFAULT_SYMBOLS
     start_date: date = Field(date(2019, 9, 1), description="first partition")
+    compile_ahead: bool = Field(
+        True, description="kernels that are not kept yet compile in a process beside fetching"
+    )
     spot_venue: str = Field("binance", description="venue behind market.candles_1h, market=spot")
     perp_venue: str = Field("binance", description="venue behind every derivatives series")
     spot_venue_by_symbol: dict[str, str] = Field(default_factory=dict)

@@ -17,7 +17,8 @@ from regime_pipeline_tests.recordings import MARKET_HISTORY, PAYLOADS, absent
 
 
 def pytest_configure() -> None:
-    """Workers share what they compile."""
+    """Workers share what they compile; a process beside them would compile all of it once more."""
+    os.environ["REGIME_COMPILE_AHEAD"] = "false"
     compile_once_a_session()
 
 
@@ -47,6 +48,7 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             "REGIME_MARKET_HISTORY",
             "REGIME_PAYLOADS",
             "REGIME_TEST_SERVER_HOME",
+            "REGIME_COMPILE_AHEAD",
         ):
             monkeypatch.delenv(name)
 

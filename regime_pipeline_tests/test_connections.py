@@ -8,12 +8,12 @@ from importlib.util import find_spec
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from regime_pipeline.connections import CONNECTIONS, environment_names
+from regime_pipeline.connections import CONNECTIONS
 from regime_pipeline.net.hosts import host_of
 from regime_pipeline.providers.errors import AuthError, ContractViolation, Transient
 from regime_pipeline.providers.probe import advice_for
 from regime_pipeline.providers.registry import SOURCES
-from regime_pipeline.settings import Settings
+from regime_pipeline.settings import Settings, environment_name
 
 VARIABLES = {
     "binance_api_url": ("BINANCE_API_URL", "REGIME_BINANCE_API_URL"),
@@ -80,7 +80,7 @@ def test_every_variable_that_advice_names_exists() -> None:
 
 
 def test_the_first_variable_is_the_one_that_is_written() -> None:
-    assert environment_names() == {field: names[0] for field, names in VARIABLES.items()}
+    assert {f: environment_name(f) for f in VARIABLES} == {f: v[0] for f, v in VARIABLES.items()}
 
 
 def test_sources_are_asked_in_the_order_of_their_rows_but_for_those_left_out() -> None:

@@ -59,6 +59,8 @@ class Table:
         symbol_columns: columns that hold canonical symbols; a narrowed run writes only its own.
         partitioned: native monthly range partitions on ``time_column``.
         tiered: a row of a higher ``source_tier`` number never replaces one of a lower number.
+        kept: columns whose stored value a null never replaces: they come from a list beside the rows,
+            which may fail or forget, while a row is restated only when its venue restates it.
         rules: comparisons between columns that hold in every row, as ``"high >= low"``; the text is
             valid both for ``DataFrame.eval`` and for an SQL CHECK.
         bookkeeping: columns that say *when and how* a row came, not what it says; they neither make
@@ -81,6 +83,7 @@ class Table:
     partitioned: bool = True
     tiered: bool = False
     bookkeeping: frozenset[str] = frozenset()
+    kept: frozenset[str] = frozenset()
     rules: tuple[str, ...] = ()
     indexes: tuple[tuple[str, ...], ...] = ()
     main: str | None = None

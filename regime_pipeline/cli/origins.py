@@ -60,20 +60,23 @@ def child_environment(overrides: Mapping[str, str]) -> dict[str, str]:
     return {**os.environ, **{environment_name(f): v for f, v in overrides.items()}}
 
 
-def live_reachable(settings: Settings) -> bool:
-    """Whether the primary venues answer from here; a geo-block counts as no."""
-    import httpx
+def live_overrides(settings: Settings) -> dict[str, str] | None:
+    """What makes the settings live from here; None where no venue answers.
 
-    for url in (
-        f"{settings.url_of('binance')}/api/v3/ping",
-        f"{settings.url_of('binance_futures')}/fapi/v1/ping",
-    ):
-        try:
-            if httpx.get(url, timeout=3.0, trust_env=False).status_code != 200:
-                return False
-        except httpx.HTTPError:
-            return False
-    return True
+    A primary venue that nobody chose and that refuses this location gives way to the next one that
+    answers. One that is out of order for now does not: its series go on when it is back.
+    """
+    from regime_pipeline.providers.probe import venues_from_here
+
+    reach = venues_from_here(settings, clock_from_text(settings.clock))
+    if not reach.answering:
+        return None
+    refused = [
+        field
+        for field in ("spot_venue", "perp_venue")
+        if field not in settings.model_fields_set and getattr(settings, field) in reach.blocked
+    ]
+    return {"origin": "live", **dict.fromkeys(refused, reach.answering[0])}
 
 
 def synthetic_server(settings: Settings) -> SimulatorServer:
@@ -99,10 +102,12 @@ def market(source: str, last: str | None) -> Iterator[Market]:
     """
     settings = Settings()
     kind, _, folder = source.partition(":")
+    live: dict[str, str] | None = {"origin": "live"}
     if kind == "auto":
-        kind = "live" if live_reachable(settings) else "simulated"
-    if kind == "live" and not folder:
-        yield Market(changed(settings, {"origin": "live"}), "live data")
+        live = live_overrides(settings)
+        kind = "simulated" if live is None else "live"
+    if kind == "live" and live and not folder:
+        yield Market(changed(settings, live), "live data")
         return
     if kind == "simulated" and not folder:
         overrides = {"origin": "simulated"}

@@ -101,14 +101,18 @@ class CompiledAhead:
     """Compiles in a child process while the block runs; ends with the block.
 
     A mark beside the compiled kernels tells the next launch that nothing is new.
+
+    Args:
+        wanted: False starts nothing; kernels then compile when they are called.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, wanted: bool = True) -> None:
+        self._wanted = wanted
         self._mark = kept_in() / f"kernels-{digest()}"
         self._child: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        if not self._mark.exists():
+        if self._wanted and not self._mark.exists():
             self._child = subprocess.Popen(
                 [sys.executable, "-m", __name__],
                 stdin=subprocess.DEVNULL,

@@ -170,7 +170,7 @@ def run_pipeline(
         ValueError: a symbol that is not configured.
     """
     with (
-        CompiledAhead() as kernels,
+        CompiledAhead(wanted=settings.compile_ahead) as kernels,
         _Launch(settings, clock, window, symbols, progress, replay=replay) as launch,
     ):
         targets = [

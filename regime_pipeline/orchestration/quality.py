@@ -22,6 +22,7 @@ from regime_pipeline.catalogue.frames import empty
 from regime_pipeline.coverage.asked import ANSWERED
 from regime_pipeline.coverage.rules import MARKET_SYMBOL
 from regime_pipeline.coverage.words import LACKING, MISSED
+from regime_pipeline.market.candles import BAR_INPUTS
 from regime_pipeline.orchestration.derived import IO_MANAGER, asset_key, common, parameter
 from regime_pipeline.orchestration.metadata import add_run_metadata
 from regime_pipeline.orchestration.partitions import COMPUTE, DAILY, as_window, owed, run_window
@@ -48,18 +49,26 @@ CHECKED_TABLES = tuple(sorted({t for c in CHECKS for t in c.tables}))
 def _read(platform: Platform, name: str, window: Window, columns: Iterable[str]) -> pd.DataFrame:
     """Rows of the configured symbols; of candles, hours only; with the provider's clock if in doubt."""
     item = TABLES[name]
-    rows = platform.warehouse.read(
-        name,
-        window,
-        symbols=platform.settings.universe if item.symbol_columns else None,
-        columns=list(columns),
-        where={"timeframe": "1h"} if "timeframe" in item.key else None,
-    )
+
+    def read(names: Iterable[str]) -> pd.DataFrame:
+        return platform.warehouse.read(
+            name,
+            window,
+            symbols=platform.settings.universe if item.symbol_columns else None,
+            columns=list(dict.fromkeys(names)),
+            where={"timeframe": "1h"} if "timeframe" in item.key else None,
+        )
+
+    rows = read(columns)
     if "ingested_at" not in rows:
         return rows
     doubtful = ahead_s(rows, name) > platform.settings.params.quality.future_s
     if not doubtful.any():
         return rows
+    rows = read(
+        [*columns, "payload_id"]
+    )  # its 64 letters a row are dear, and hardly ever asked for
+    doubtful = ahead_s(rows, name) > platform.settings.params.quality.future_s
     ids = sorted(rows.loc[doubtful, "payload_id"].dropna().unique())
     kept = platform.warehouse.read(
         "ops.payloads", columns=["payload_id", "http_date"], where={"payload_id": ids}
@@ -88,7 +97,7 @@ def read_evidence(platform: Platform, window: Window) -> evaluate.Evidence:
         rows = _read(platform, name, window.widened(history), columns)
         if len(rows):
             tables[name] = rows
-    names = [c for c in table("raw.candles").content if c != "available_at"]
+    names = [*SERIES, "timeframe", "ts", *BAR_INPUTS]
     long_bars = warehouse.read(
         "raw.candles", window, columns=names, where={"timeframe": LONG_FRAMES}
     )

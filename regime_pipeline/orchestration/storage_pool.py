@@ -9,7 +9,8 @@ What readers can ask is the same as with the stock storage, which a test compare
 
 * Every event is stored without what it says twice (:func:`lean`). That an input was loaded is no event:
   that the step got it is one, and what is said there stands in the asset's definition.
-* Of a range of days the last materialization names its inputs' versions, not each.
+* A materialization doesn't repeat its run as "code version" and its inputs' runs as versions: whether a
+  day is older than its inputs is seen by the times of the two.
 * Of a long range only the last days are planned one by one; what ran and failed is told by the run.
 * A check that is only planned gets no row for each day; its row comes with its result.
 
@@ -29,7 +30,7 @@ import dagster
 import dagster_postgres
 import psycopg2
 from dagster import DagsterEventType
-from dagster._core.events import StepMaterializationData
+from dagster._core.events import AssetCheckEvaluationPlanned, StepMaterializationData
 from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log import SqlEventLogStorageTable
 from dagster._serdes import ConfigurableClassData
@@ -66,7 +67,9 @@ FOUND_BY_HANDLE = {
 """Events by whose step handle a retried run finds what is left to do."""
 PLANNED_DAYS = 2
 """Days of an asset that are planned one by one, the last ones of a batch; an hourly tick covers as many."""
-_OF_INPUTS = "dagster/input_"
+_PROVENANCE = ("dagster/input_", "dagster/code_version")
+"""Beginnings of tags; without all of them Dagster compares times, with some of them it would see inputs that
+are new."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -111,24 +114,23 @@ def _taken(
         raise DisconnectionError(str(error)) from error  # the pool opens another one
 
 
-def lean(entry: EventLogEntry, *, with_inputs: bool = True) -> EventLogEntry:
-    """An event without what it says twice: its step as tags and handles, its message as another text.
-
-    Args:
-        entry: the event.
-        with_inputs: whether a materialization names the versions of its inputs.
-    """
+def lean(entry: EventLogEntry) -> EventLogEntry:
+    """An event without what it says twice: its step as tags and handles, its message, its runs."""
     if not entry.is_dagster_event:
         return entry
     event = entry.get_dagster_event()
     event = event._replace(logging_tags={})
     if event.event_type not in FOUND_BY_HANDLE:
         event = event._replace(step_handle=None, node_handle=None)
-    if not with_inputs and isinstance(event.event_specific_data, StepMaterializationData):
-        made = event.event_specific_data.materialization
-        tags = {k: v for k, v in (made.tags or {}).items() if not k.startswith(_OF_INPUTS)}
-        data = event.event_specific_data._replace(materialization=made._replace(tags=tags))
-        event = event._replace(event_specific_data=data)
+    data = event.event_specific_data
+    if isinstance(data, StepMaterializationData):
+        made = data.materialization
+        tags = {k: v for k, v in (made.tags or {}).items() if not k.startswith(_PROVENANCE)}
+        data = data._replace(materialization=made._replace(tags=tags))
+    elif isinstance(data, AssetCheckEvaluationPlanned):
+        # without its days, which the run's own tags name
+        data = AssetCheckEvaluationPlanned(asset_key=data.asset_key, check_name=data.check_name)
+    event = event._replace(event_specific_data=data)
     said_once = entry.user_message if event.message is None else ""
     return entry._replace(dagster_event=event, user_message=said_once)
 
@@ -138,11 +140,12 @@ def _lean_batch(events: Sequence[EventLogEntry]) -> list[EventLogEntry]:
     newest: dict[object, int] = {}
     out = []
     for entry in reversed(events):
-        about = (entry.dagster_event_type, entry.get_dagster_event().asset_key)
-        seen = newest[about] = newest.get(about, 0) + 1
-        planned = entry.dagster_event_type == DagsterEventType.ASSET_MATERIALIZATION_PLANNED
-        if not (planned and seen > PLANNED_DAYS):
-            out.append(lean(entry, with_inputs=seen == 1))
+        if entry.dagster_event_type == DagsterEventType.ASSET_MATERIALIZATION_PLANNED:
+            key = entry.get_dagster_event().asset_key
+            newest[key] = newest.get(key, 0) + 1
+            if newest[key] > PLANNED_DAYS:
+                continue
+        out.append(lean(entry))
     return out[::-1]
 
 

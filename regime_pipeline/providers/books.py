@@ -18,7 +18,6 @@ BANDS_BPS = (10, 25, 50)
 """Distances from the mid within which resting value is summed."""
 IMBALANCE_BPS = 25
 _BPS = 1e4
-_NO_LEVEL = np.array([])
 
 
 def levels(value: object, side: str, *, zero_ok: bool = False) -> tuple[Columns, dict[str, object]]:

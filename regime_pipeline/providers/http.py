@@ -22,8 +22,9 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 from urllib.parse import urlencode
+from urllib.request import getproxies, proxy_bypass
 
 import httpcore
 import httpx
@@ -221,19 +222,36 @@ class _Body(httpx.SyncByteStream):
 
 
 class _Transport(httpx.BaseTransport):
-    """A pool over :class:`_Backend`; no proxies and no environment."""
+    """Pools over :class:`_Backend`: one for direct ways, one for each proxy of the environment.
+
+    ``HTTP_PROXY``, ``HTTPS_PROXY``, ``ALL_PROXY`` and ``NO_PROXY`` are read as everywhere; this machine
+    is never asked through a proxy.
+    """
 
     def __init__(self, connections: int) -> None:
-        self._pool = httpcore.ConnectionPool(
-            ssl_context=httpx.create_ssl_context(trust_env=False),
-            max_connections=connections,
-            max_keepalive_connections=connections,
-            keepalive_expiry=30.0,
-            network_backend=_Backend(),
-        )
+        limits: dict[str, Any] = {
+            "ssl_context": httpx.create_ssl_context(trust_env=False),
+            "max_connections": connections,
+            "max_keepalive_connections": connections,
+            "keepalive_expiry": 30.0,
+            "network_backend": _Backend(),
+        }
+        self._direct = httpcore.ConnectionPool(**limits)
+        self._proxies: dict[str, httpcore.ConnectionPool] = {}
+        for scheme, address in getproxies().items():
+            if scheme in ("http", "https", "all") and address:
+                proxy = httpx.Proxy(address if "://" in address else f"http://{address}")
+                self._proxies[scheme] = httpcore.HTTPProxy(
+                    proxy_url=str(proxy.url), proxy_auth=proxy.raw_auth, **limits
+                )
+
+    def _pool_for(self, url: httpx.URL) -> httpcore.ConnectionPool:
+        if url.host in ("localhost", "127.0.0.1", "::1") or proxy_bypass(url.host):
+            return self._direct
+        return self._proxies.get(url.scheme) or self._proxies.get("all") or self._direct
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        reply = self._pool.handle_request(
+        reply = self._pool_for(request.url).handle_request(
             httpcore.Request(
                 method=request.method,
                 url=httpcore.URL(
@@ -254,7 +272,8 @@ class _Transport(httpx.BaseTransport):
         )
 
     def close(self) -> None:
-        self._pool.close()
+        for pool in (self._direct, *self._proxies.values()):
+            pool.close()
 
 
 # --- the client ----------------------------------------------------------------------------------
@@ -490,6 +509,7 @@ class HttpClient:
         except (
             httpcore.NetworkError,
             httpcore.ProtocolError,
+            httpcore.ProxyError,
             httpx.TransportError,
             OSError,
         ) as error:

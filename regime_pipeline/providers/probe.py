@@ -39,6 +39,7 @@ from regime_pipeline.settings import Settings
 from regime_pipeline.windows import Clock
 
 DEADLINE_S = 8.0
+REACH_S = 4.0
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,37 @@ def ask_all(
         ThreadPoolExecutor(max(1, len(names)), thread_name_prefix="probe") as pool,
     ):
         return list(pool.map(lambda name: _ask(name, quick, client, gate, asking), names))
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Which venues can be had from here.
+
+    Attributes:
+        answering: venues whose spot and perpetual interfaces answer, in order of preference.
+        blocked: venues that refuse this location; one that is out of order is in neither.
+    """
+
+    answering: tuple[str, ...]
+    blocked: frozenset[str]
+
+
+_VENUES = {"binance": ("binance", "binance_futures"), "okx": ("okx",), "bybit": ("bybit",)}
+
+
+def venues_from_here(settings: Settings, clock: Clock) -> Reach:
+    """Asks each venue with a whole market, side by side and without waiting long."""
+    names = tuple(source for sources in _VENUES.values() for source in sources)
+    quick = settings.model_copy(
+        update={"sources": names, "http_deadline_s": min(settings.http_deadline_s, REACH_S)}
+    )
+    found = {a.source: a for a in ask_all(quick, HostGate(pace=False), clock)}
+    return Reach(
+        tuple(v for v, of in _VENUES.items() if all(found[s].error_class is None for s in of)),
+        frozenset(
+            v for v, of in _VENUES.items() if any(found[s].error_class == "GeoBlocked" for s in of)
+        ),
+    )
 
 
 def _ask(

@@ -40,26 +40,26 @@ FROZEN_REPLIES = 6
 _STAMPS = ("ts", "ingested_at", "source_tier")
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
-    "raw.candles": (*SERIES, "timeframe", *_STAMPS, "payload_id", "close", "volume_base"),
-    "raw.funding_rates": (*SERIES, *_STAMPS, "payload_id", "funding_rate", "interval_hours"),
-    "raw.open_interest": (*SERIES, *_STAMPS, "payload_id", "open_interest_usd"),
-    "raw.positioning": (*SERIES, "metric", *_STAMPS, "payload_id"),
+    "raw.candles": (*SERIES, "timeframe", *_STAMPS, "close", "volume_base"),
+    "raw.funding_rates": (*SERIES, *_STAMPS, "funding_rate", "interval_hours"),
+    "raw.open_interest": (*SERIES, *_STAMPS, "open_interest_usd"),
+    "raw.positioning": (*SERIES, "metric", *_STAMPS),
     "raw.liquidations": (
-        *SERIES, "timeframe", *_STAMPS, "payload_id", "long_liquidations_usd",
+        *SERIES, "timeframe", *_STAMPS, "long_liquidations_usd",
         "short_liquidations_usd",
     ),
     "raw.liquidation_events": (
-        *SERIES, *_STAMPS, "payload_id", "position_side", "price", "quantity_base",
+        *SERIES, *_STAMPS, "position_side", "price", "quantity_base",
         "liquidation_usd",
     ),
     "raw.order_book": (
         *SERIES, *_STAMPS, "payload_id", "book_age_s", "mid", "bid_levels", "ask_levels",
     ),
-    "raw.trade_flow": (*SERIES, *_STAMPS, "payload_id"),
-    "raw.fear_greed": ("source", *_STAMPS, "payload_id"),
-    "raw.sentiment": ("source", "symbol", *_STAMPS, "payload_id"),
-    "raw.whale_transfers": ("source", *_STAMPS, "payload_id"),
-    "raw.reference_prices": ("source", "symbol", *_STAMPS, "payload_id"),
+    "raw.trade_flow": (*SERIES, *_STAMPS),
+    "raw.fear_greed": ("source", *_STAMPS),
+    "raw.sentiment": ("source", "symbol", *_STAMPS),
+    "raw.whale_transfers": ("source", *_STAMPS),
+    "raw.reference_prices": ("source", "symbol", *_STAMPS),
     "raw.coin_markets": ("source", "symbol", *_STAMPS, "payload_id"),
     "market.liquidations_1h": (
         "venue", "source", "symbol", "ts", "long_liquidations_usd", "short_liquidations_usd",

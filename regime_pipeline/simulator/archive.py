@@ -16,7 +16,6 @@ import re
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,7 +26,7 @@ from starlette.routing import Route
 
 from regime_pipeline.simulator.context import World
 from regime_pipeline.simulator.render import fixed, rows_of, whole
-from regime_pipeline.simulator.series import DAY_MS, HOUR_MS, joined
+from regime_pipeline.simulator.series import HOUR_MS, joined
 from regime_pipeline.simulator.tape import Tape
 from regime_pipeline.windows import DAY, Window, utc
 
@@ -137,40 +136,6 @@ def paths(tape: Tape, window: Window, symbols: Iterable[str] | None = None) -> I
                     if market == "perp":
                         kind = "fundingRate" if span == "monthly" else "metrics"
                         yield f"{head}/{kind}/{text}/{text}-{kind}-{label}.zip"
-
-
-def write_archive(
-    tape: Tape,
-    folder: Path,
-    window: Window,
-    *,
-    now: datetime | None = None,
-    symbols: Iterable[str] | None = None,
-) -> int:
-    """Write the archive's files about a window below a folder, each with its checksum file.
-
-    Args:
-        tape: what happened.
-        folder: made when it is not there.
-        window: whole months of it are written where files are by month.
-        now: files that appear later are left out; None: all that the tape can fill.
-        symbols: only these.
-
-    Returns:
-        Zips written.
-    """
-    until = _ms(now) if now is not None else _ms(tape.span.end) + 40 * DAY_MS
-    count = 0
-    for path in paths(tape, window, symbols):
-        body = archive_file(tape, path, until)
-        if body is None:
-            continue
-        full = folder / path
-        full.parent.mkdir(parents=True, exist_ok=True)
-        full.write_bytes(body)
-        full.with_name(full.name + CHECKSUM).write_bytes(checksum_file(body, path))
-        count += 1
-    return count
 
 
 # --- CSVs ----------------------------------------------------------------------------------------

@@ -16,7 +16,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import IO, Any, Self
 
-from regime_pipeline.connections import CONNECTIONS, environment_names
+from regime_pipeline.connections import CONNECTIONS
+from regime_pipeline.settings import environment_name
 from regime_pipeline.simulator.errors import PortInUseError, SimulatorDiedError
 from regime_pipeline.simulator.tape import Tape
 from regime_pipeline.windows import Clock, FixedClock, SystemClock
@@ -36,8 +37,7 @@ def overrides_for(base_url: str) -> dict[str, str]:
 
 def environment_for(base_url: str, clock: Clock | None = None) -> dict[str, str]:
     """The same as variables of the environment; a clock that stands still comes with them."""
-    names = environment_names()
-    variables = {names[field]: value for field, value in overrides_for(base_url).items()}
+    variables = {environment_name(field): value for field, value in overrides_for(base_url).items()}
     if isinstance(clock, FixedClock):
         variables["REGIME_CLOCK"] = clock.at.isoformat()
     return variables

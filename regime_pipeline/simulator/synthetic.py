@@ -17,10 +17,9 @@ premium + clamp(interest - premium), so most prints are exactly the default 0.01
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, lru_cache
 from typing import TypeVar
@@ -321,13 +320,6 @@ class SyntheticTape:
             events += [self._told(e, (symbol,)) for e in _planned(self._seed, symbol)]
         inside = [e for e in events if self._span.start <= e.start and e.end <= self._span.end]
         return sorted(inside, key=lambda e: (e.start, e.kind, e.symbols))
-
-    def truth_json(self) -> str:
-        """The truth as JSON text, times in ISO 8601 UTC."""
-        rows = [
-            asdict(e) | {"start": e.start.isoformat(), "end": e.end.isoformat()} for e in self.truth
-        ]
-        return json.dumps(rows, sort_keys=True, indent=1)
 
     def _told(self, event: _Planned, symbols: tuple[str, ...]) -> PlantedEvent:
         return PlantedEvent(

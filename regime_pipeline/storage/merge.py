@@ -100,6 +100,7 @@ class Batch:
                 self._stage(connection)
                 crash_point("staged")
                 if self.mode != "insert":
+                    self._keep(connection)
                     updated, refused = self._update(connection, now)
                 new = self._insert(connection, want_rows=also is not None)
             if self.window is not None:
@@ -165,6 +166,21 @@ class Batch:
             column,
             sql.Literal(times.max().to_pydatetime()),
         )
+
+    def _keep(self, connection: psycopg.Connection) -> None:
+        """Take over what is stored where a column that keeps its value comes as null."""
+        for column in sorted(self.table.kept):
+            connection.execute(
+                sql.SQL(
+                    "UPDATE staged s SET {c} = t.{c} FROM {table} t "
+                    "WHERE {on} AND {extent} AND s.{c} IS NULL AND t.{c} IS NOT NULL"
+                ).format(
+                    c=sql.Identifier(column),
+                    table=table_of(self.table),
+                    on=on_key(self.table, "s", "t"),
+                    extent=self._extent(),
+                )
+            )
 
     def _update(self, connection: psycopg.Connection, now: datetime) -> tuple[int, int]:
         """Update stored rows that differ, keeping the replaced versions: (updated, refused)."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -48,9 +48,11 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture(scope="module")
-def stage(postgres: TestServer) -> Iterator[Database]:
+def stage(postgres: TestServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     """One database for all: Dagster's own tables take longer to make than anything here."""
     with postgres.database() as made:
+        with instance_for(settings_for(made, tmp_path_factory.mktemp("home")), made):
+            pass
         yield made
 
 
@@ -123,11 +125,10 @@ def test_an_event_is_delivered_once_whoever_finds_it_first(
         "backfill": lambda: launched(settings, TODAY, replay=True),
     }
     if order == "both at once":
-        threads = [threading.Thread(target=steps[n]) for n in ("launch", "tick")]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        with ThreadPoolExecutor() as pool:
+            running = [pool.submit(steps[n]) for n in ("launch", "tick")]
+        for done in running:
+            done.result()
     else:
         for name in order.split(", "):
             steps[name]()

@@ -38,6 +38,14 @@ def test_what_is_compiled_is_not_compiled_again(
         assert ahead.wait()
 
 
+def test_nothing_is_started_where_it_is_not_wanted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    with kernels.CompiledAhead(wanted=False) as ahead:
+        assert ahead._child is None
+
+
 def test_the_child_ends_with_the_block(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     with kernels.CompiledAhead() as ahead:

@@ -47,11 +47,12 @@ from regime_pipeline.providers.http import HttpClient
 from regime_pipeline.providers.landing import LandingStore
 from regime_pipeline.providers.registry import ENDPOINTS as ALL_ENDPOINTS
 from regime_pipeline.settings import Settings
-from regime_pipeline.simulator.archive import archive_file, packed, write_archive
+from regime_pipeline.simulator.archive import archive_file, packed
 from regime_pipeline.simulator.faults import Fault
 from regime_pipeline.simulator.server import SimulatorServer
 from regime_pipeline.simulator.synthetic import SyntheticTape
 from regime_pipeline.windows import DAY, HOUR, FixedClock, Window, hours_between, utc
+from regime_pipeline_tests.simulator.archive_folder import write_archive
 
 NOW = utc("2025-02-10 00:20")
 CTX = Context(now=NOW)

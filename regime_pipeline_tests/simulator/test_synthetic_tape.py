@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from dataclasses import fields
@@ -223,13 +222,6 @@ def test_every_three_hundred_days_hold_several_of_each_kind() -> None:
             )
         ), (end, counts)
         end += timedelta(days=45)
-
-
-def test_the_truth_exports_as_json(year: SyntheticTape) -> None:
-    rows = json.loads(year.truth_json())
-    assert len(rows) == len(year.truth)
-    assert {"kind", "symbols", "start", "end", "size"} == set(rows[0])
-    assert utc(rows[0]["start"]) == year.truth[0].start
 
 
 def test_other_symbols_can_be_asked_for_and_nonsense_is_refused() -> None:

@@ -289,8 +289,9 @@ def test_outbox_goes_with_its_event_when_the_server_dies_before_the_commit(
 ) -> None:
     server, database = own_server
     warehouse = Warehouse(database, FixedClock(utc("2024-06-01")))
-    with database.connect() as connection:
-        connection.execute("create table companions (symbol text, ts timestamptz)")
+    with psycopg.connect(server.url(database.name)) as administrator:
+        administrator.execute("create table ops.companions (symbol text, ts timestamptz)")
+        administrator.execute("grant select, insert on ops.companions to public")
     calls = 0
 
     def also(connection: psycopg.Connection, new: pd.DataFrame) -> None:
@@ -298,7 +299,7 @@ def test_outbox_goes_with_its_event_when_the_server_dies_before_the_commit(
         calls += 1
         with connection.cursor() as cursor:
             cursor.executemany(
-                "insert into companions values (%s, %s)",
+                "insert into ops.companions values (%s, %s)",
                 list(new[["symbol", "ts"]].itertuples(index=False, name=None)),
             )
         if calls == 1:
@@ -308,7 +309,7 @@ def test_outbox_goes_with_its_event_when_the_server_dies_before_the_commit(
     assert warehouse.merge(CANDLES, raw_candles(), mode="insert", also=also).inserted == 48
     assert calls == 2
     with database.connect() as connection:
-        assert connection.execute("select count(*) from companions").fetchone() == (48,)
+        assert connection.execute("select count(*) from ops.companions").fetchone() == (48,)
 
 
 def test_server_that_stays_away_is_a_typed_failure(tmp_path: Path) -> None:

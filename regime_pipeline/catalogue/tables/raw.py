@@ -18,6 +18,7 @@ def _raw(
     *,
     symbol_columns: tuple[str, ...] = ("symbol",),
     rules: tuple[str, ...] = (),
+    kept: tuple[str, ...] = (),
     main: str | None = None,
 ) -> Table:
     return Table(
@@ -30,6 +31,7 @@ def _raw(
         symbol_columns=symbol_columns,
         tiered=True,
         bookkeeping=frozenset(BOOKKEEPING),
+        kept=frozenset(kept),
         rules=rules,
         main=main,
     )
@@ -61,6 +63,7 @@ TABLES = (
         ("source", "venue", "market", "symbol", "ts"),
         ("funding_rate", "interval_hours", "mark_price"),
         ("funding_rate",),
+        kept=("interval_hours",),
     ),
     _raw(
         "funding_predictions",

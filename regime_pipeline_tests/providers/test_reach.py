@@ -1,0 +1,84 @@
+"""What can be had from here: venues that answer, refuse or are down, and proxies on the way."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+import pytest
+
+from regime_pipeline.cli.origins import live_overrides
+from regime_pipeline.providers.decode import load
+from regime_pipeline.providers.http import HttpClient
+from regime_pipeline.settings import Settings
+from regime_pipeline.simulator.faults import Fault
+from regime_pipeline.simulator.server import SimulatorServer
+from regime_pipeline.simulator.tape import SyntheticTape
+from regime_pipeline.windows import FixedClock
+from regime_pipeline_tests.providers.conftest import NOW
+from regime_pipeline_tests.providers.loopback import Asked, Loopback, http
+
+BLOCK = Fault(status=451, body='{"code":0,"msg":"Service unavailable from a restricted location"}')
+DOWN = Fault(status=503)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[SimulatorServer]:
+    tape = SyntheticTape(symbols=("BTC/USDT",), start=NOW - timedelta(days=2), end=NOW)
+    with SimulatorServer(tape, FixedClock(NOW)) as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    ("faults", "more", "expected"),
+    [
+        ({}, {}, {"origin": "live"}),
+        (
+            {"/binance": BLOCK},
+            {},
+            {"origin": "live", "spot_venue": "okx", "perp_venue": "okx"},
+        ),
+        (
+            {"/binance": BLOCK, "/okx": DOWN},
+            {},
+            {"origin": "live", "spot_venue": "bybit", "perp_venue": "bybit"},
+        ),
+        (
+            {"/binance": BLOCK},
+            {"spot_venue": "binance_us"},
+            {"origin": "live", "perp_venue": "okx"},
+        ),
+        ({"/binance": DOWN}, {}, {"origin": "live"}),
+        ({"/binance": BLOCK, "/okx": DOWN, "/bybit": DOWN}, {}, None),
+    ],
+)
+def test_live_data_needs_one_venue_and_a_refused_primary_gives_way(
+    faults: dict[str, Fault],
+    more: dict[str, str],
+    expected: dict[str, str] | None,
+    server: SimulatorServer,
+) -> None:
+    server.app.state.faults.clear()
+    server.app.state.faults.update(faults)
+    given = {**server.settings_overrides(), **more, "clock": NOW.isoformat()}
+    settings = Settings(_env_file=None, http_deadline_s=20.0, **given)  # type: ignore[arg-type]
+    assert live_overrides(settings) == expected
+
+
+def test_requests_go_through_the_proxy_of_the_environment_but_for_this_machine(
+    make_client: Callable[[Settings], HttpClient],
+    make_settings: Callable[..., Settings],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def answer(asked: Asked, _: socket.socket) -> bytes:
+        return http(b"[]")
+
+    with Loopback(answer) as proxy, Loopback(answer) as here:
+        monkeypatch.setenv("http_proxy", proxy.url.replace("//", "//me:CANARY@"))
+        client = make_client(make_settings())
+        client.get("okx", "http://exchange.invalid", "/x", {"a": "1"}, parse=load)
+        client.get("okx", here.url, "/y", {}, parse=load)
+    assert [a.target for a in proxy.asked] == ["http://exchange.invalid/x?a=1"]
+    assert "CANARY" not in proxy.asked[0].headers["proxy-authorization"]  # as Basic, not in clear
+    assert [a.path for a in here.asked] == ["/y"]
