@@ -54,6 +54,8 @@ NO_IO = {
     "time", "logging", "dagster",
 }  # fmt: skip
 
+LONGEST_MODULE_LINES = 600
+
 
 def modules() -> list[Path]:
     return sorted(p for p in ROOT.rglob("*.py") if "migrations" not in p.parts)
@@ -185,6 +187,11 @@ def test_modules_say_what_belongs_in_them(path: Path) -> None:
     if first is not None:
         assert isinstance(first, ast.ImportFrom), name(path)
         assert first.module == "__future__", name(path)
+
+
+def test_no_module_is_longer_than_a_reader_can_hold() -> None:
+    lengths = {p: len(p.read_text(encoding="utf-8").splitlines()) for p in ROOT.rglob("*.py")}
+    assert not {name(p): n for p, n in lengths.items() if n > LONGEST_MODULE_LINES}
 
 
 def test_the_layers_named_here_exist() -> None:

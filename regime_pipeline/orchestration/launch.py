@@ -18,7 +18,6 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import dagster as dg
@@ -36,6 +35,7 @@ from regime_pipeline.orchestration.instance import instance_for
 from regime_pipeline.orchestration.jobs import part_of
 from regime_pipeline.orchestration.kernels import CompiledAhead
 from regime_pipeline.orchestration.partitions import owed, range_tags
+from regime_pipeline.orchestration.processes import PROCESS_TAG, process_id, settle_dead_runs
 from regime_pipeline.orchestration.resources import Platform, Progress, Scope, platform_resource
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.errors import DatabaseUnreachableError, first_line
@@ -44,8 +44,6 @@ from regime_pipeline.windows import Clock, Window, floor_day, utc
 if TYPE_CHECKING:
     from regime_pipeline.storage.merge import WriteResult
 
-PROCESS_TAG = "regime/process"
-"""Run tag: the process that executes the run, so that a killed one is told from a live one."""
 RAW, DERIVED, REPORTING = "raw_fetch", "derived_chain", "reporting"
 _NOT_DERIVING = (RAW, REPORTING, "book_samples", retention.NAME)
 
@@ -429,7 +427,7 @@ class _Launch:
             self.platform.progress(title, 0, len(self._expected))
         scope = scope or Scope(symbols=list(self.symbols))
         run_id = str(uuid.uuid4())
-        run_tags = {**range_tags(window), PROCESS_TAG: _process_id(os.getpid()), **(tags or {})}
+        run_tags = {**range_tags(window), PROCESS_TAG: process_id(os.getpid()), **(tags or {})}
         if self._replay:
             run_tags[REPLAY_TAG] = "true"
         began = time.monotonic()
@@ -574,44 +572,3 @@ def _end(instance: dg.DagsterInstance, run_id: str, *, interrupted: bool) -> Non
         return
     if interrupted or not run.is_finished:
         instance.report_run_canceled(run, message=_CANCEL_MESSAGE)
-
-
-def _boot_id() -> str:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8]
-    except OSError:
-        return "unknown"
-
-
-def _process_id(pid: int) -> str:
-    return f"{_boot_id()}:{pid}"
-
-
-def settle_dead_runs(instance: dg.DagsterInstance) -> list[str]:
-    """Mark runs as failed whose process, started by a launch, is gone (killed, rebooted).
-
-    Returns:
-        Their run ids.
-    """
-    states = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING]
-    out = []
-    for run in instance.get_runs(dg.RunsFilter(statuses=states)):
-        process = run.tags.get(PROCESS_TAG)
-        if process is None or _alive(process):
-            continue
-        instance.report_run_failed(run, message="its process is gone; run the same command again")
-        out.append(run.run_id)
-    return out
-
-
-def _alive(process: str) -> bool:
-    boot, _, pid = process.partition(":")
-    if boot != _boot_id():
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

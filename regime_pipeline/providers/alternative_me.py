@@ -13,10 +13,12 @@ from datetime import timedelta
 import pandas as pd
 
 from regime_pipeline.connections import CONNECTIONS
-from regime_pipeline.providers.decode import Columns, Context, document, member, rows_of
+from regime_pipeline.providers.decode import Columns
+from regime_pipeline.providers.documents import document, member, rows_of
 from regime_pipeline.providers.errors import EXCERPT, BadRequest, ErrorRules, ProviderError
 from regime_pipeline.providers.limits.budgets import Budget, Rates
 from regime_pipeline.providers.paging import Newest
+from regime_pipeline.providers.readings import Context
 from regime_pipeline.providers.source import Endpoint, Feed, Probe, Source
 
 PROVIDER = "alternative_me"

@@ -11,8 +11,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from regime_pipeline.providers.decode import MISSING, Columns, Context, rows_of
+from regime_pipeline.providers.decode import MISSING, Columns
+from regime_pipeline.providers.documents import rows_of
 from regime_pipeline.providers.errors import ContractViolation
+from regime_pipeline.providers.readings import Context
 
 BANDS_BPS = (10, 25, 50)
 """Distances from the mid within which resting value is summed."""

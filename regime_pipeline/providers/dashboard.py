@@ -11,9 +11,11 @@ import pandas as pd
 
 from regime_pipeline.catalogue.fields.common import COMPONENTS
 from regime_pipeline.connections import CONNECTIONS
-from regime_pipeline.providers.decode import Columns, Context, document
+from regime_pipeline.providers.decode import Columns
+from regime_pipeline.providers.documents import document
 from regime_pipeline.providers.errors import PAID, ContractViolation
 from regime_pipeline.providers.paging import Newest
+from regime_pipeline.providers.readings import Context
 from regime_pipeline.providers.source import Endpoint, Feed, KeyCarrier, Probe, Source
 from regime_pipeline.providers.symbols import VenueSymbol
 from regime_pipeline.windows import HOUR

@@ -1,8 +1,9 @@
-"""From bytes to typed columns: strict JSON, exact numbers, times told apart by magnitude.
+"""From the rows of a reply to typed columns: exact numbers, times told apart by magnitude.
 
-Belongs here: what every provider's parser shares. Pure: no clock, no network, no settings. A parser
-built from this returns rows or raises a :class:`~regime_pipeline.providers.errors.ProviderError`,
-never anything else.
+Belongs here: reading values, which every provider's parser shares. Does not belong here: the document
+that the rows come in (``documents``), what a parser gives (``readings``). Pure: no clock, no network, no
+settings. A parser built from this returns rows or raises a
+:class:`~regime_pipeline.providers.errors.ProviderError`, never anything else.
 
 Null policy: a value that cannot be read becomes NaN / NaT and its row gets a text in ``reason``, so
 that the row can be quarantined while its neighbours stay. A reply in which *no* row has a field is
@@ -11,35 +12,21 @@ a broken contract and raises.
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from operator import itemgetter
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import numpy as np
 import orjson
 import pandas as pd
 
-from regime_pipeline.providers.errors import (
-    GENERIC,
-    ContractViolation,
-    EmptyNotAllowed,
-    ErrorRules,
-    Malformed,
-    excerpt,
-)
+from regime_pipeline.providers.documents import kind_of
+from regime_pipeline.providers.errors import ContractViolation
+from regime_pipeline.providers.readings import LATEST_S, Context, Reading, texts_at
 
 EARLIEST_S = 1_230_768_000  # 2009-01-01, before any coin traded
-LATEST_S = 4_102_444_800  # 2100-01-01, the limit where nobody says what time it is
-
-CURSOR: Final = "cursor"
-"""``frame.attrs``: what the reply says about the page after it; absent on the last one."""
-ROWS: Final = "rows"
-"""``frame.attrs``: rows that the provider counted in the page, where the frame has other ones."""
 
 _CHARSET = re.compile(r"[0-9.eE+-]*")
 _LISTED = re.compile(r"[0-9.eE+,-]*")
@@ -57,186 +44,6 @@ class _Missing:
 MISSING: Final = _Missing()
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What a parser may know beside the bytes.
-
-    Attributes:
-        now: present instant; times later than a day from it are refused.
-        market: ``spot`` or ``perp``, for wire formats whose units depend on it.
-        unit: unit that was asked for, where a reply does not say it.
-    """
-
-    now: datetime | None = None
-    market: str | None = None
-    unit: str | None = None
-
-    @property
-    def latest_s(self) -> int:
-        """Epoch second after which a time is refused."""
-        if self.now is None:
-            return LATEST_S
-        return int((self.now + timedelta(days=1)).timestamp())
-
-
-Parser = Callable[[bytes, Context], pd.DataFrame]
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """Typed columns of one reply; those of many replies become one frame.
-
-    Attributes:
-        columns: float64, ``M8[us]`` (UTC) and bool arrays by name, of one length.
-        count: rows.
-        reasons: what is wrong with a row, by its number.
-    """
-
-    columns: Mapping[str, np.ndarray]
-    count: int
-    reasons: Mapping[int, str]
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __contains__(self, name: str) -> bool:
-        return name in self.columns
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        return self.columns[name]
-
-    @property
-    def attrs(self) -> dict[str, Any]:
-        """Nothing but rows, unlike a frame's."""
-        return {}
-
-
-def joined(readings: Sequence[Reading]) -> pd.DataFrame:
-    """The rows of one parser's readings, in their order, with ``reason`` (null for a good row)."""
-    count = sum(map(len, readings))
-    columns: dict[str, object] = {
-        name: _in_pandas(np.concatenate([r.columns[name] for r in readings]))
-        for name in readings[0].columns
-    }
-    reasons: dict[int, str] = {}
-    before = 0
-    for reading in readings:
-        reasons |= {before + i: why for i, why in reading.reasons.items()}
-        before += len(reading)
-    columns["reason"] = _texts_at(reasons, count)
-    return pd.DataFrame(columns, index=pd.RangeIndex(count))
-
-
-def _in_pandas(values: np.ndarray) -> object:
-    if values.dtype.kind == "M":
-        return pd.DatetimeIndex(values).tz_localize("UTC")
-    if values.dtype == bool:
-        return pd.arrays.BooleanArray(values, np.zeros(len(values), dtype=bool))
-    return values
-
-
-@dataclass(frozen=True, slots=True)
-class ByColumns:
-    """A parser of small pages that are read by the thousand: a frame for each is most of the work."""
-
-    read: Callable[[bytes, Context], Reading]
-
-    def __call__(self, body: bytes, ctx: Context) -> pd.DataFrame:
-        """The frame of one reply."""
-        return joined([self.read(body, ctx)])
-
-
-# --- documents -----------------------------------------------------------------------------------
-
-
-def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    out = dict(pairs)
-    if len(out) != len(pairs):
-        seen: set[str] = set()
-        twice = next(k for k, _ in pairs if k in seen or seen.add(k))  # type: ignore[func-returns-value]
-        raise Malformed(f"the key {twice[:40]!r} appears twice in one object")
-    return out
-
-
-def load(body: bytes) -> object:
-    """A JSON document, read strictly.
-
-    Raises:
-        Malformed: empty, HTML, not UTF-8, a byte-order mark, NaN or Infinity, a number beyond
-            double, nesting too deep, lone surrogates, trailing text, a key twice in one object.
-    """
-    if not body.strip():
-        raise Malformed("the reply is empty")
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        kind = "HTML" if body.lstrip()[:1] == b"<" else "no strict JSON"
-        detail = str(error).split(": line")[0]
-        raise Malformed(f"the reply is {kind} ({detail}): {excerpt(body)}") from None
-    if b"{" in body:  # orjson keeps the last of two equal keys silently
-        try:
-            json.loads(body, object_pairs_hook=_no_duplicates)
-        except (RecursionError, ValueError) as error:
-            raise Malformed(f"the reply is no strict JSON ({type(error).__name__})") from None
-    return document
-
-
-def document(body: bytes, errors: ErrorRules = GENERIC) -> object:
-    """The strictly read reply, once it is sure that it is no error envelope.
-
-    ``errors`` tells how the provider reports one.
-
-    Raises:
-        ProviderError: the error that the reply reports, or :class:`Malformed`.
-    """
-    loaded = load(body)
-    error = errors.inside(loaded)
-    if error is not None:
-        raise error
-    return loaded
-
-
-def member(loaded: object, name: str) -> object:
-    """The value called ``name`` of an envelope.
-
-    Raises:
-        ContractViolation: the reply is no object or has no such member.
-    """
-    if not isinstance(loaded, dict) or name not in loaded:
-        raise ContractViolation(f"the reply has no member {name!r}")
-    return cast("dict[str, object]", loaded)[name]
-
-
-def rows_of(value: object, *, what: str = "the reply", empty_ok: bool = True) -> list[object]:
-    """``value`` as a list of rows.
-
-    Raises:
-        ContractViolation: it is no list.
-        EmptyNotAllowed: it is empty where the provider always has rows.
-    """
-    if not isinstance(value, list):
-        raise ContractViolation(f"{what} is {_kind(value)}, a list was expected")
-    if not value and not empty_ok:
-        raise EmptyNotAllowed(f"{what} has no rows")
-    return value
-
-
-def objects_of(value: object, *, what: str = "the reply") -> list[object]:
-    """``value`` as a list of rows, where one object stands for itself.
-
-    Raises:
-        ContractViolation: it is neither an object nor a list.
-    """
-    return [value] if isinstance(value, dict) else rows_of(value, what=what)
-
-
-def _kind(value: object) -> str:
-    names = {dict: "an object", list: "a list", str: "a text", bool: "a truth value"}
-    if value is None:
-        return "null"
-    return names.get(type(value), "a number")
-
-
 def _show(value: object) -> str:
     if value is None:
         return "null"
@@ -244,10 +51,7 @@ def _show(value: object) -> str:
         return repr(value[:40])
     if isinstance(value, bool | int | float):
         return str(value)[:40]
-    return "missing" if value is MISSING else _kind(value)
-
-
-# --- columns -------------------------------------------------------------------------------------
+    return "missing" if value is MISSING else kind_of(value)
 
 
 class Columns:
@@ -275,7 +79,7 @@ class Columns:
                 if isinstance(row, list) and len(row) >= width:
                     fixed.append(row)
                     continue
-                has = f"{len(row)} fields" if isinstance(row, list) else _kind(row)
+                has = f"{len(row)} fields" if isinstance(row, list) else kind_of(row)
                 fails.append((i, f"the row has {has}, {width} were expected"))
                 fixed.append([MISSING] * width)
             if len(fails) == len(rows):
@@ -307,7 +111,7 @@ class Columns:
         except (KeyError, TypeError, IndexError):
             for i, row in enumerate(rows):
                 if not isinstance(row, dict):
-                    fails.append((i, f"the row is {_kind(row)}, an object was expected"))
+                    fails.append((i, f"the row is {kind_of(row)}, an object was expected"))
             if len(fails) == len(rows):
                 raise ContractViolation(f"every row is broken: {fails[0][1]}") from None
             whole = [row if isinstance(row, dict) else {} for row in rows]
@@ -575,7 +379,7 @@ class Columns:
 
     def frame(self, columns: Mapping[str, object]) -> pd.DataFrame:
         """The frame of the given columns plus ``reason`` (null for a good row)."""
-        values = dict(enumerate([*columns.values(), _texts_at(self._told(), self.count)]))
+        values = dict(enumerate([*columns.values(), texts_at(self._told(), self.count)]))
         out = pd.DataFrame(values, index=pd.RangeIndex(self.count))
         out.columns = _header((*columns, "reason"))
         return out
@@ -597,36 +401,16 @@ def _plain_numbers(texts: Sequence[str]) -> np.ndarray | None:
     return np.array(numbers, dtype="float64") + 0.0 if len(numbers) == len(texts) else None
 
 
-def _texts_at(texts: Mapping[int, str], count: int) -> pd.api.extensions.ExtensionArray:
-    """A column of texts at some rows, null at the others."""
-    if not texts:
-        return _no_texts(count)
-    out = np.full(count, None, dtype=object)
-    out[list(texts)] = list(texts.values())
-    return pd.array(out, dtype="str")
-
-
 @lru_cache(maxsize=256)
 def _header(names: tuple[str, ...]) -> pd.Index:
     """Column names as one index for all pages: looking a name up builds a table of it once."""
     return pd.Index(names)
 
 
-@lru_cache(maxsize=64)
-def _no_texts(count: int) -> pd.api.extensions.ExtensionArray:
-    """So many null texts; frames copy it. Pages are small and many, and this is most of a frame."""
-    return pd.array(np.full(count, None, dtype=object), dtype="str")
-
-
 def one_line(text: str, longest: int = 500) -> str | None:
     """Text on one printable line of at most ``longest`` characters; null when nothing is left."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * longest]).split())
     return line[:longest] or None
-
-
-def objects_in(rows: Sequence[object]) -> list[dict[str, object]]:
-    """The rows as objects; one that is none becomes an object without members."""
-    return [row if isinstance(row, dict) else {} for row in rows]
 
 
 def _is_epoch(value: object) -> bool:

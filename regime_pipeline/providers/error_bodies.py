@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping
 
 import pandas as pd
 
-from regime_pipeline.providers.decode import Context, load
+from regime_pipeline.providers.documents import load
 from regime_pipeline.providers.errors import ContractViolation, ErrorRules, classify, excerpt
+from regime_pipeline.providers.readings import Context
 
 _STATUS = re.compile(r"_(4\d\d|5\d\d)(?=_|$)")
 

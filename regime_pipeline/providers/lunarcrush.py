@@ -14,10 +14,12 @@ import numpy as np
 import pandas as pd
 
 from regime_pipeline.connections import CONNECTIONS
-from regime_pipeline.providers.decode import Columns, Context, document, member, rows_of
+from regime_pipeline.providers.decode import Columns
+from regime_pipeline.providers.documents import document, member, rows_of
 from regime_pipeline.providers.errors import PAID, ContractViolation
 from regime_pipeline.providers.limits.budgets import Budget, Rates
 from regime_pipeline.providers.paging import Forward, Newest, seconds
+from regime_pipeline.providers.readings import Context
 from regime_pipeline.providers.source import Endpoint, Feed, KeyCarrier, Probe, Source
 from regime_pipeline.providers.symbols import VenueSymbol
 from regime_pipeline.providers.symbols import split as split_symbol

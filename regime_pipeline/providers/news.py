@@ -13,17 +13,11 @@ import numpy as np
 import pandas as pd
 
 from regime_pipeline.connections import CONNECTIONS
-from regime_pipeline.providers.decode import (
-    CURSOR,
-    Columns,
-    Context,
-    document,
-    member,
-    objects_in,
-    rows_of,
-)
+from regime_pipeline.providers.decode import Columns
+from regime_pipeline.providers.documents import document, member, objects_in, rows_of
 from regime_pipeline.providers.errors import PAID
 from regime_pipeline.providers.paging import Numbered
+from regime_pipeline.providers.readings import CURSOR, Context
 from regime_pipeline.providers.source import Endpoint, Feed, KeyCarrier, Probe, Source
 from regime_pipeline.providers.symbols import VenueSymbol
 

@@ -20,8 +20,8 @@ import pandas as pd
 from regime_pipeline.connections import CONNECTIONS
 from regime_pipeline.providers import error_bodies
 from regime_pipeline.providers.binance.archive import PROVIDER as ARCHIVE
-from regime_pipeline.providers.decode import Context, Parser
 from regime_pipeline.providers.errors import ContractViolation, ProviderError
+from regime_pipeline.providers.readings import Context, Parser
 from regime_pipeline.providers.source import Source
 from regime_pipeline.settings import Settings
 

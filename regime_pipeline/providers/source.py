@@ -15,10 +15,10 @@ import pandas as pd
 from pydantic import SecretStr
 
 from regime_pipeline.connections import Connection
-from regime_pipeline.providers.decode import Context, Parser
 from regime_pipeline.providers.errors import GENERIC, ErrorRules
 from regime_pipeline.providers.limits.budgets import UNKNOWN, Rates
 from regime_pipeline.providers.paging import Paging
+from regime_pipeline.providers.readings import Context, Parser
 from regime_pipeline.providers.symbols import VenueSymbol
 from regime_pipeline.settings import Settings
 

@@ -18,7 +18,8 @@ import numpy as np
 import orjson
 import pandas as pd
 
-from regime_pipeline.providers.decode import Columns, Context
+from regime_pipeline.providers.decode import Columns
+from regime_pipeline.providers.readings import Context
 from regime_pipeline.windows import HOUR, Window
 
 BINS_PER_DOUBLING = 4

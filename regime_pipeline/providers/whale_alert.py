@@ -14,16 +14,8 @@ from datetime import timedelta
 import pandas as pd
 
 from regime_pipeline.connections import CONNECTIONS
-from regime_pipeline.providers.decode import (
-    CURSOR,
-    ROWS,
-    Columns,
-    Context,
-    document,
-    member,
-    objects_in,
-    rows_of,
-)
+from regime_pipeline.providers.decode import Columns
+from regime_pipeline.providers.documents import document, member, objects_in, rows_of
 from regime_pipeline.providers.errors import (
     BadRequest,
     ContractViolation,
@@ -35,6 +27,7 @@ from regime_pipeline.providers.errors import (
 )
 from regime_pipeline.providers.limits.budgets import Budget, Rates
 from regime_pipeline.providers.paging import Cursor, seconds
+from regime_pipeline.providers.readings import CURSOR, ROWS, Context
 from regime_pipeline.providers.source import Endpoint, Feed, KeyCarrier, Probe, Source
 from regime_pipeline.providers.transfers import finished, owner_type
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from regime_pipeline.simulator.microstructure import Book, Closures, Trades
+from regime_pipeline.simulator.plan import PlantedEvent
 from regime_pipeline.simulator.recorded import NotATapeError, ParquetTape
 from regime_pipeline.simulator.series import (
     Candles,
@@ -22,7 +23,7 @@ from regime_pipeline.simulator.series import (
     Shares,
     Transfers,
 )
-from regime_pipeline.simulator.synthetic import PlantedEvent, SyntheticTape
+from regime_pipeline.simulator.synthetic import SyntheticTape
 from regime_pipeline.windows import Window, utc
 
 __all__ = [

@@ -8,7 +8,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from regime_pipeline.orchestration import launch
+from regime_pipeline.orchestration import launch, processes
 from regime_pipeline.orchestration.instance import environment, instance_for
 from regime_pipeline.settings import Settings
 from regime_pipeline.simulator.server import SimulatorServer
@@ -236,15 +236,15 @@ def test_a_run_whose_process_is_gone_is_marked_failed(
 ) -> None:
     settings, database = world
     with instance_for(settings, database) as instance:
-        for tag in ("0badb007:1", launch._process_id(2**22 + 1), launch._process_id(1)):
+        for tag in ("0badb007:1", processes.process_id(2**22 + 1), processes.process_id(1)):
             instance.add_run(
                 dg.DagsterRun(
                     job_name="derived_chain",
                     status=dg.DagsterRunStatus.STARTED,
-                    tags={launch.PROCESS_TAG: tag},
+                    tags={processes.PROCESS_TAG: tag},
                 )
             )
-        assert len(launch.settle_dead_runs(instance)) == 2
+        assert len(processes.settle_dead_runs(instance)) == 2
         (alive,) = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
         instance.report_run_canceled(alive)
 

@@ -44,8 +44,8 @@ from regime_pipeline.market.funding import funding
 from regime_pipeline.numerics import pairwise
 from regime_pipeline.numerics.ranks import rolling_spearman
 from regime_pipeline.providers.books import snapshot
-from regime_pipeline.providers.decode import Context
 from regime_pipeline.providers.okx.series import parse_accounts
+from regime_pipeline.providers.readings import Context
 from regime_pipeline.providers.whale_alert import parse_transactions
 from regime_pipeline.regimes.timeframe_labels import COOLING, IGNITION, NEUTRAL
 from regime_pipeline.regimes.timeframe_regimes import agreement_with, vote

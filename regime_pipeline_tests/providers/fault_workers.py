@@ -11,7 +11,7 @@ from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
-from regime_pipeline.providers.decode import load
+from regime_pipeline.providers.documents import load
 from regime_pipeline.providers.errors import ProviderError
 from regime_pipeline.providers.http import HttpClient
 from regime_pipeline.providers.landing import LandingStore

@@ -14,7 +14,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from regime_pipeline.providers.decode import CURSOR, ROWS, Context
 from regime_pipeline.providers.errors import (
     AuthError,
     ContractViolation,
@@ -29,6 +28,7 @@ from regime_pipeline.providers.errors import (
     UnknownSymbol,
 )
 from regime_pipeline.providers.liquidation_service import hourly
+from regime_pipeline.providers.readings import CURSOR, ROWS, Context
 from regime_pipeline.providers.registry import ENDPOINTS, PARSERS, parser_of
 
 FOLDERS = ("coinglass", "coinapi", "lunarcrush", "whale_alert", "alternative_me", "errors")

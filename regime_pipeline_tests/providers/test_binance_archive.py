@@ -32,7 +32,6 @@ from regime_pipeline.providers.binance.archive import (
     parse_metrics_positioning,
 )
 from regime_pipeline.providers.binance.archive_reader import STOP_AFTER
-from regime_pipeline.providers.decode import Context
 from regime_pipeline.providers.errors import (
     ChecksumMismatch,
     ContractViolation,
@@ -45,6 +44,7 @@ from regime_pipeline.providers.errors import (
 from regime_pipeline.providers.fetch.fetch import FetchResult, fetch
 from regime_pipeline.providers.http import HttpClient
 from regime_pipeline.providers.landing import LandingStore
+from regime_pipeline.providers.readings import Context
 from regime_pipeline.providers.registry import ENDPOINTS as ALL_ENDPOINTS
 from regime_pipeline.settings import Settings
 from regime_pipeline.simulator.archive import archive_file, packed

@@ -23,11 +23,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from regime_pipeline.catalogue.registry import table
-from regime_pipeline.providers.decode import Context
 from regime_pipeline.providers.errors import ProviderError, RateLimited
 from regime_pipeline.providers.fetch.fetch import FetchResult, fetch
 from regime_pipeline.providers.http import HttpClient
 from regime_pipeline.providers.paging import Backward, Forward, Newest, Paging
+from regime_pipeline.providers.readings import Context
 from regime_pipeline.providers.registry import ARCHIVE, ENDPOINTS, MESSAGES, PARSERS, SOURCES
 from regime_pipeline.providers.source import Feed
 from regime_pipeline.simulator.server import SimulatorServer

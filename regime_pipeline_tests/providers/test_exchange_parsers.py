@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from regime_pipeline.providers.decode import Context
 from regime_pipeline.providers.errors import ContractViolation, ProviderError
+from regime_pipeline.providers.readings import Context
 from regime_pipeline.providers.registry import PARSERS, parser_of
 
 EXCHANGES = ("binance", "binance_us", "binance_futures", "bybit", "okx")

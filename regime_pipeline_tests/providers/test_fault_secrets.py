@@ -15,7 +15,7 @@ from pydantic import SecretStr, ValidationError
 
 from regime_pipeline.alerts.kinds import VARIABLES
 from regime_pipeline.net.redact import LONGEST, Redactor
-from regime_pipeline.providers.decode import load
+from regime_pipeline.providers.documents import load
 from regime_pipeline.providers.errors import ProviderError
 from regime_pipeline.providers.fetch.fetch import fetch
 from regime_pipeline.providers.http import HttpClient

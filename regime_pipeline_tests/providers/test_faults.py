@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from regime_pipeline.net.headers import retry_after_seconds
-from regime_pipeline.providers.decode import load
+from regime_pipeline.providers.documents import load
 from regime_pipeline.providers.errors import (
     CircuitOpen,
     Malformed,

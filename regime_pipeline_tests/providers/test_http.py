@@ -13,7 +13,7 @@ from email.utils import format_datetime
 import pytest
 from pydantic import SecretStr
 
-from regime_pipeline.providers.decode import load
+from regime_pipeline.providers.documents import load
 from regime_pipeline.providers.errors import (
     AuthError,
     Banned,

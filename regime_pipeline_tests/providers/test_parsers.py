@@ -12,9 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from regime_pipeline.providers.decode import Context, load
+from regime_pipeline.providers.documents import load
 from regime_pipeline.providers.errors import ContractViolation, Malformed, ProviderError
 from regime_pipeline.providers.okx import market as okx_market
+from regime_pipeline.providers.readings import Context
 from regime_pipeline.providers.registry import ENDPOINTS, MESSAGES, PARSERS
 from regime_pipeline_tests.providers.test_exchange_parsers import ERRORS, ROWS
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from regime_pipeline.cli.origins import live_overrides
-from regime_pipeline.providers.decode import load
+from regime_pipeline.providers.documents import load
 from regime_pipeline.providers.http import HttpClient
 from regime_pipeline.settings import Settings
 from regime_pipeline.simulator.faults import Fault

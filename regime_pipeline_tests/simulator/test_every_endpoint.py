@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from regime_pipeline.providers.decode import Context
+from regime_pipeline.providers.readings import Context
 from regime_pipeline.providers.registry import ENDPOINTS, PARSERS
 from regime_pipeline_tests.recordings import recorded
 from regime_pipeline_tests.simulator.asking import NOT_ASKED, NOW, PARAMETERS, ask

@@ -31,7 +31,7 @@ from pathlib import PurePosixPath
 import numpy as np
 import pandas as pd
 
-from regime_pipeline.providers.decode import EARLIEST_S, Columns, Context, Parser
+from regime_pipeline.providers.decode import EARLIEST_S, Columns
 from regime_pipeline.providers.errors import (
     ChecksumMismatch,
     ContractViolation,
@@ -40,6 +40,7 @@ from regime_pipeline.providers.errors import (
     TooLarge,
 )
 from regime_pipeline.providers.paging import Newest
+from regime_pipeline.providers.readings import Context, Parser
 from regime_pipeline.providers.source import Endpoint, Feed
 from regime_pipeline.windows import DAY, HOUR, Window, floor_day, utc
 

@@ -16,17 +16,12 @@ import pandas as pd
 from regime_pipeline.providers.binance import market
 from regime_pipeline.providers.binance.errors import ERRORS
 from regime_pipeline.providers.binance.spot import book_and_trades, parse_klines
-from regime_pipeline.providers.decode import (
-    Columns,
-    Context,
-    Parser,
-    document,
-    objects_of,
-    rows_of,
-)
+from regime_pipeline.providers.decode import Columns
+from regime_pipeline.providers.documents import document, objects_of, rows_of
 from regime_pipeline.providers.paging import Forward, Newest
 from regime_pipeline.providers.predictions import DATASET as PREDICTIONS
 from regime_pipeline.providers.predictions import running_estimates
+from regime_pipeline.providers.readings import Context, Parser
 from regime_pipeline.providers.source import Endpoint, Feed
 from regime_pipeline.windows import HOUR
 

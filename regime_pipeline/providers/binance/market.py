@@ -18,16 +18,10 @@ import pandas as pd
 
 from regime_pipeline.providers.binance.errors import ERRORS
 from regime_pipeline.providers.books import snapshot
-from regime_pipeline.providers.decode import (
-    MISSING,
-    Columns,
-    Context,
-    document,
-    member,
-    objects_of,
-    rows_of,
-)
+from regime_pipeline.providers.decode import MISSING, Columns
+from regime_pipeline.providers.documents import document, member, objects_of, rows_of
 from regime_pipeline.providers.errors import ContractViolation
+from regime_pipeline.providers.readings import Context
 from regime_pipeline.providers.trades import buyer_was_maker, trade_rows
 
 

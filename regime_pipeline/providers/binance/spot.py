@@ -13,16 +13,10 @@ import numpy as np
 
 from regime_pipeline.providers.binance import market
 from regime_pipeline.providers.binance.errors import ERRORS
-from regime_pipeline.providers.decode import (
-    ByColumns,
-    Columns,
-    Context,
-    Parser,
-    Reading,
-    document,
-    rows_of,
-)
+from regime_pipeline.providers.decode import Columns
+from regime_pipeline.providers.documents import document, rows_of
 from regime_pipeline.providers.paging import Forward, Newest
+from regime_pipeline.providers.readings import ByColumns, Context, Parser, Reading
 from regime_pipeline.providers.source import Endpoint, Feed
 from regime_pipeline.providers.trades import TRADE_REACH, TRADE_STEP
 

@@ -16,8 +16,10 @@ import pandas as pd
 from regime_pipeline.providers.binance.errors import ERRORS
 from regime_pipeline.providers.binance.market import aggregate_rows
 from regime_pipeline.providers.books import level_rows, text_or_none
-from regime_pipeline.providers.decode import MISSING, Columns, Context, Parser, document, objects_of
+from regime_pipeline.providers.decode import MISSING, Columns
+from regime_pipeline.providers.documents import document, objects_of
 from regime_pipeline.providers.errors import BadRequest, ContractViolation
+from regime_pipeline.providers.readings import Context, Parser
 from regime_pipeline.providers.trades import forced_rows
 
 _CLOSED_BY = {"SELL": "long", "BUY": "short"}

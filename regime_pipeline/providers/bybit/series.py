@@ -25,20 +25,13 @@ import pandas as pd
 
 from regime_pipeline.providers.books import snapshot, text_or_none
 from regime_pipeline.providers.bybit.errors import ERRORS
-from regime_pipeline.providers.decode import (
-    CURSOR,
-    MISSING,
-    Columns,
-    Context,
-    Parser,
-    document,
-    member,
-    rows_of,
-)
+from regime_pipeline.providers.decode import MISSING, Columns
+from regime_pipeline.providers.documents import document, member, rows_of
 from regime_pipeline.providers.errors import ContractViolation
 from regime_pipeline.providers.paging import Backward, Cursor, Newest, Paging
 from regime_pipeline.providers.predictions import DATASET as PREDICTIONS
 from regime_pipeline.providers.predictions import running_estimates
+from regime_pipeline.providers.readings import CURSOR, Context, Parser
 from regime_pipeline.providers.source import Endpoint, Feed
 from regime_pipeline.providers.trades import TRADE_REACH, side_words, trade_rows
 from regime_pipeline.windows import HOUR

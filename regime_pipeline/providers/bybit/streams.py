@@ -16,17 +16,10 @@ import pandas as pd
 from regime_pipeline.providers.books import level_rows, text_or_none
 from regime_pipeline.providers.bybit.errors import ERRORS
 from regime_pipeline.providers.bybit.series import ticker_rows
-from regime_pipeline.providers.decode import (
-    MISSING,
-    Columns,
-    Context,
-    Parser,
-    document,
-    member,
-    objects_of,
-    rows_of,
-)
+from regime_pipeline.providers.decode import MISSING, Columns
+from regime_pipeline.providers.documents import document, member, objects_of, rows_of
 from regime_pipeline.providers.errors import BadRequest, ContractViolation
+from regime_pipeline.providers.readings import Context, Parser
 from regime_pipeline.providers.trades import forced_rows, side_words, trade_rows
 
 _LIQUIDATED = {"Buy": "long", "Sell": "short"}

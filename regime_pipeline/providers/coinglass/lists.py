@@ -14,16 +14,10 @@ import numpy as np
 import pandas as pd
 
 from regime_pipeline.providers.coinglass.errors import ERRORS
-from regime_pipeline.providers.decode import (
-    CURSOR,
-    Columns,
-    Context,
-    Parser,
-    document,
-    member,
-    rows_of,
-)
+from regime_pipeline.providers.decode import Columns
+from regime_pipeline.providers.documents import document, member, rows_of
 from regime_pipeline.providers.errors import ContractViolation
+from regime_pipeline.providers.readings import CURSOR, Context, Parser
 from regime_pipeline.providers.transfers import EXCHANGES_BY_NAME, finished
 
 PROVIDER = "coinglass"

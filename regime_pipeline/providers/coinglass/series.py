@@ -15,8 +15,9 @@ import numpy as np
 import pandas as pd
 
 from regime_pipeline.providers.coinglass import lists
-from regime_pipeline.providers.decode import Columns, Context, Parser
+from regime_pipeline.providers.decode import Columns
 from regime_pipeline.providers.paging import Forward, Newest, Numbered
+from regime_pipeline.providers.readings import Context, Parser
 from regime_pipeline.providers.source import Endpoint, Feed
 from regime_pipeline.providers.symbols import VenueSymbol
 from regime_pipeline.windows import HOUR

@@ -18,7 +18,6 @@ from typing import TypeVar
 
 import pandas as pd
 
-from regime_pipeline.providers.decode import CURSOR, ROWS, ByColumns, Context, Reading
 from regime_pipeline.providers.errors import (
     BadRequest,
     ContractViolation,
@@ -32,6 +31,7 @@ from regime_pipeline.providers.fetch.sources import base_url, off_reason
 from regime_pipeline.providers.fetch.stream import Page, Stream, ceil_hour, extent
 from regime_pipeline.providers.http import MAX_WAIT_S, HttpClient, Reply
 from regime_pipeline.providers.paging import PageSpan
+from regime_pipeline.providers.readings import CURSOR, ROWS, ByColumns, Context, Reading
 from regime_pipeline.providers.source import Source
 from regime_pipeline.providers.symbols import VenueSymbol
 from regime_pipeline.settings import Settings

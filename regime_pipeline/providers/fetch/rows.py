@@ -17,10 +17,10 @@ import numpy as np
 import pandas as pd
 
 from regime_pipeline.catalogue.datasets import DATASETS, HOURLY_GRID, MARKET_SYMBOL, Form
-from regime_pipeline.providers.decode import Reading, joined
 from regime_pipeline.providers.fetch.stream import INTERVAL, NO_SERIES, Stamping, Stream
 from regime_pipeline.providers.fetch.tiers import tier
 from regime_pipeline.providers.paging import Newest
+from regime_pipeline.providers.readings import Reading, joined
 from regime_pipeline.providers.source import Feed
 from regime_pipeline.providers.symbols import split as split_symbol
 from regime_pipeline.providers.trades import hourly, whole_hours

@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 
 from regime_pipeline.catalogue.datasets import DATASETS, Dataset, Form
-from regime_pipeline.providers.decode import Reading
 from regime_pipeline.providers.errors import ProviderError
 from regime_pipeline.providers.fetch.sources import home_venue, not_asked
 from regime_pipeline.providers.http import Reply
+from regime_pipeline.providers.readings import Reading
 from regime_pipeline.providers.source import Feed, Source
 from regime_pipeline.providers.symbols import VenueSymbol, names_over
 from regime_pipeline.settings import Settings

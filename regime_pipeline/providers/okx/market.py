@@ -17,17 +17,11 @@ import numpy as np
 import pandas as pd
 
 from regime_pipeline.providers.books import snapshot, text_or_none
-from regime_pipeline.providers.decode import (
-    MISSING,
-    Columns,
-    Context,
-    Parser,
-    document,
-    member,
-    rows_of,
-)
+from regime_pipeline.providers.decode import MISSING, Columns
+from regime_pipeline.providers.documents import document, member, rows_of
 from regime_pipeline.providers.errors import ContractViolation
 from regime_pipeline.providers.okx.errors import ERRORS
+from regime_pipeline.providers.readings import Context, Parser
 from regime_pipeline.providers.trades import forced_rows, side_words, trade_rows
 
 PROVIDER = "okx"

@@ -18,12 +18,13 @@ import numpy as np
 import pandas as pd
 
 from regime_pipeline.providers.binance.futures import two_metrics
-from regime_pipeline.providers.decode import ByColumns, Columns, Context, Parser, Reading
+from regime_pipeline.providers.decode import Columns
 from regime_pipeline.providers.okx import market
 from regime_pipeline.providers.okx.market import data_of as _rows
 from regime_pipeline.providers.paging import Backward, Newest
 from regime_pipeline.providers.predictions import DATASET as PREDICTIONS
 from regime_pipeline.providers.predictions import running_estimates
+from regime_pipeline.providers.readings import ByColumns, Context, Parser, Reading
 from regime_pipeline.providers.source import Endpoint, Feed
 from regime_pipeline.providers.trades import TRADE_REACH
 from regime_pipeline.windows import HOUR

@@ -15,16 +15,8 @@ from typing import cast
 import pandas as pd
 
 from regime_pipeline.providers.books import level_rows, text_or_none
-from regime_pipeline.providers.decode import (
-    MISSING,
-    Columns,
-    Context,
-    Parser,
-    document,
-    joined,
-    member,
-    rows_of,
-)
+from regime_pipeline.providers.decode import MISSING, Columns
+from regime_pipeline.providers.documents import document, member, rows_of
 from regime_pipeline.providers.errors import BadRequest, ContractViolation
 from regime_pipeline.providers.okx.errors import ERRORS
 from regime_pipeline.providers.okx.market import (
@@ -35,6 +27,7 @@ from regime_pipeline.providers.okx.market import (
     trade_objects,
 )
 from regime_pipeline.providers.okx.series import candle_rows
+from regime_pipeline.providers.readings import Context, Parser, joined
 
 
 def _message(body: bytes, channel: str) -> tuple[dict[str, object], str | None, list[object]]:
