@@ -375,6 +375,11 @@ class Settings(_Providers):
     open_interest_source: str = Field(
         "coinglass", description="provider behind market.open_interest"
     )
+    single_trades: bool = Field(
+        False,
+        description="page single trades of venues whose candles tell the taker's volumes too: for the "
+        "large trades of market.trade_flow_1h, at some 12 requests an hour and symbol",
+    )
     whale_source: str = Field("whale_alert", description="provider behind market.whale_flow_1h")
     sentiment_source_by_kind: dict[str, str] = Field(
         default_factory=lambda: {

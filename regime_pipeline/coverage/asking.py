@@ -1,4 +1,4 @@
-"""What to ask for: everything in a window, or only what the fetch log does not cover yet.
+"""What to ask for: everything in a window, the days that are open, or the hours that are new.
 
 Belongs here: reading the log of a dataset's days and turning it into calls. Does not belong here:
 arithmetic over log rows (``asked``), which hours are expected (``rules``), asking (``providers``).
@@ -9,19 +9,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from enum import StrEnum
 
 import pandas as pd
 
 from regime_pipeline.catalogue import table
 from regime_pipeline.catalogue.datasets import DATASETS, MARKET_SYMBOL, Expected
 from regime_pipeline.coverage.asked import Demand, covered_days, demands, pieces
-from regime_pipeline.coverage.store import log_rows
+from regime_pipeline.coverage.newest import RESTATED, new_hours
+from regime_pipeline.coverage.rules import series_of
+from regime_pipeline.coverage.store import log_rows, spans_of
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.warehouse import Warehouse
 from regime_pipeline.windows import DAY, HOUR, Window, floor_day
 
 PIECE_DAYS = 124
 """Days fetched before they are stored; a page of most providers is 20 to 60 days of hours."""
+
+
+class Ask(StrEnum):
+    """How much of a window is asked for."""
+
+    EVERYTHING = "everything"  # whatever is stored
+    OPEN_DAYS = "open days"  # days that were not fetched completely after they had closed
+    NEW_HOURS = "new hours"  # hours that coverage does not have; once a day the last day again
 
 
 def to_ask(
@@ -33,7 +44,7 @@ def to_ask(
     now: datetime,
     symbols: Sequence[str],
     sources: Sequence[str] = (),
-    only_missing: bool = False,
+    ask: Ask = Ask.EVERYTHING,
 ) -> list[Demand]:
     """The calls that fetch a dataset's rows of a window, each short enough to be stored at once.
 
@@ -45,7 +56,7 @@ def to_ask(
         now: decides which files of the archive can be there.
         symbols: canonical symbols.
         sources: only these of the configured ones; empty: all.
-        only_missing: leave out the days that were fetched completely after they had closed.
+        ask: how much of the window.
 
     Returns:
         Calls with at most :data:`PIECE_DAYS` days each; those to the archive last, because what it
@@ -56,8 +67,11 @@ def to_ask(
     """
     if window.is_empty:
         return []
-    if only_missing:
+    if ask is Ask.OPEN_DAYS:
         calls = _open_days(dataset, window, warehouse, settings, now, symbols, tuple(sources))
+    elif ask is Ask.NEW_HOURS:
+        asked = asked_window(dataset, window, now)
+        calls = _new_hours(dataset, asked, warehouse, settings, now, symbols, tuple(sources))
     else:
         calls = [Demand(tuple(sources), tuple(symbols), asked_window(dataset, window, now))]
     return [replace(c, window=piece) for c in calls for piece in pieces(c.window, PIECE_DAYS)]
@@ -72,6 +86,32 @@ def asked_window(dataset: str, window: Window, now: datetime) -> Window:
     if DATASETS[dataset].expected != Expected.ANSWERS or window.end < now:
         return window
     return Window(window.start - HOUR, window.end)
+
+
+def _new_hours(
+    dataset: str,
+    window: Window,
+    warehouse: Warehouse,
+    settings: Settings,
+    now: datetime,
+    symbols: Sequence[str],
+    sources: tuple[str, ...],
+) -> list[Demand]:
+    """Calls for the hours of a window that coverage does not have."""
+    series = series_of(settings, dataset, symbols)
+    wanted = [s for s in series if not sources or s.asked_as in sources]
+    if not wanted:
+        return [Demand(sources, tuple(symbols), window)]  # fetch says that there is no source
+    spans = spans_of(warehouse, window)
+    lately = Window(min(window.start, now - 2 * RESTATED), now)
+    log = warehouse.transact(lambda connection: log_rows(connection, dataset, lately))
+    mine = spans[spans["dataset"] == dataset].reset_index(drop=True)
+    call = new_hours(dataset, window, series=wanted, spans=mine, log=log, now=now)
+    if call is None:
+        return []
+    # a call about the whole market is made with the symbols of the run
+    named = tuple(s for s in symbols if s in call.symbols) or tuple(symbols)
+    return [replace(call, symbols=named)]
 
 
 def _open_days(

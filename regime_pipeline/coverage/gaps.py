@@ -98,12 +98,14 @@ def _attempts(
     """
     mine = log[log["symbol"].isna() | (log["symbol"] == symbol)]
     start, end = missed[0].start, missed[-1].end
+    # an answer with rows that were refused has not filled the gap either
+    refused = mine["rows_quarantined"].fillna(0) > 0
     failed = mine[
-        (mine["fetch_status"] == "failed")
+        ((mine["fetch_status"] == "failed") | refused)
         & (mine["window_end"] > start)
         & (mine["window_start"] < end)
     ]
-    good = mine[mine["fetch_status"].isin(("ok", "empty")) & (mine["fetched_at"] >= end)]
+    good = mine[mine["fetch_status"].isin(("ok", "empty")) & ~refused & (mine["fetched_at"] >= end)]
     since = failed if good.empty else failed[failed["fetched_at"] > good["fetched_at"].min()]
     last = None if since.empty else since["fetched_at"].max().to_pydatetime()
     return int(since["run_id"].nunique()), last, int(failed["run_id"].nunique())

@@ -39,6 +39,9 @@ STATES = (
 _CODE = {state: i for i, state in enumerate(STATES)}
 _WALL_MARGIN_H = 1.0 / 6.0
 _NEVER = "nobody asked"
+_REFUSED_ROW = "refused: "
+"""How the reason of an hour begins whose row came and could not be used."""
+_LONGEST_REASON = 120
 _REASONS = {
     "venue_had_none": "answered without a row",
     "not_yet": "within the grace after the hour",
@@ -87,6 +90,7 @@ def hour_spans(
     *,
     stored: pd.DataFrame,
     log: pd.DataFrame,
+    refused: pd.DataFrame | None = None,
     begins: np.ndarray,
     now: datetime,
 ) -> pd.DataFrame:
@@ -100,6 +104,8 @@ def hour_spans(
         log: rows of ``ops.fetch_log`` about the series: ``KEY``, ``run_id``, ``window_start``,
             ``window_end``, ``fetch_status``, ``error_class``, ``request_count``, ``fetched_at``,
             ``endpoint_path``.
+        refused: hours of which a row was refused: ``KEY``, ``hour``, ``reason``; the last of several
+            counts. An answer with such a row settles nothing.
         begins: bool, series x hours: which hours are judged at all.
         now: decides what is not due yet and what is too old.
 
@@ -125,6 +131,13 @@ def hour_spans(
         _answers(good, horizon, (count, length), first, 0.0) if multi.any() else answered
     )
     failure, classes = _failures(log, horizon, (count, length), first)
+    if refused is not None and len(refused):
+        # of events nobody knows whether the row that was refused has come since
+        why, reasons = _refusals(refused, series, (count, length), first)
+        why[np.broadcast_to(events | rows, why.shape)] = 0
+        answered = answered & (why == 0)
+        failure = np.where(why > 0, why + len(classes), failure)
+        classes = [*classes, *reasons]
     lacking, plans = _lacking(log, horizon, (count, length), first)
     hour = np.arange(first, last)[None, :]
     refusals = np.array([_CODE.get(REFUSED.get(c, ""), -1) for c in ("", *classes)])[failure]
@@ -242,6 +255,24 @@ def _failures(
     return out, classes
 
 
+def _refusals(
+    refused: pd.DataFrame, series: Sequence[Series], shape: tuple[int, int], first: int
+) -> tuple[np.ndarray, list[str]]:
+    """Number (from 1) of why the last row of each hour was refused, 0 for none, and the reasons."""
+    out = np.zeros(shape, np.int64)
+    number = matched(refused, series)
+    reasons = [f"{_REFUSED_ROW}{text}"[:_LONGEST_REASON] for text in refused["reason"]]
+    names = sorted(set(reasons))
+    code = pd.Index(names).get_indexer(pd.Index(reasons)) + 1
+    for of, hour, why in zip(number, refused["hour"], code, strict=True):
+        if of < 0:
+            continue
+        daily = series[of].rule == Expected.DAILY  # the hours of a day share its row
+        start = (hour // 24 * 24 if daily else hour) - first
+        out[of, max(0, start) : max(0, start + (24 if daily else 1))] = why
+    return out, names
+
+
 def _lacking(
     log: pd.DataFrame, horizon: np.ndarray, shape: tuple[int, int], first: int
 ) -> tuple[np.ndarray, list[str]]:
@@ -310,7 +341,8 @@ def _reason(state: str, cause: int, of: Series, classes: Sequence[str], lacking:
     if state == "source_off":
         return of.off
     if state == "missed":
-        return f"failed: {classes[cause - 1]}" if cause else _NEVER
+        why = classes[cause - 1] if cause else _NEVER
+        return why if not cause or why.startswith(_REFUSED_ROW) else f"failed: {why}"
     if state == "beyond_retention" and cause > len(classes):
         return of.limit
     if state == "forward_only" and cause:

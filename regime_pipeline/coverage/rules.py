@@ -14,7 +14,8 @@ answers
     after a day's last hour settles nothing (``coverage.SETTLE``), so a day that is still running is
     asked for with the hour before it (``asking.asked_window``).
 
-An hour without what is owed is, in this order: ``venue_had_none`` when the source answered for it;
+An hour without what is owed is, in this order: ``venue_had_none`` when the source answered for it and
+no row of the hour was refused (that is ``missed``, reason ``refused: ...``, and asked for again);
 ``not_listed``, ``plan_limit`` or ``beyond_retention`` when the source refused it for good;
 ``source_off`` when no key or address is set; ``not_yet`` within :data:`MISSED_AFTER` after its end;
 ``beyond_retention`` when it is older than the source keeps or is asked for; else ``missed``, by the
@@ -97,7 +98,7 @@ def series_of(settings: Settings, dataset: str, symbols: Sequence[str]) -> list[
         dataset: raw table without its schema.
         symbols: canonical symbols.
     """
-    from regime_pipeline.providers.fetch.sources import effective_source, off_reason
+    from regime_pipeline.providers.fetch.sources import effective_source, not_asked, off_reason
     from regime_pipeline.providers.fetch.stream import NO_SERIES
     from regime_pipeline.providers.registry import ARCHIVE, SOURCES, is_left_out, sources_of
 
@@ -113,9 +114,11 @@ def series_of(settings: Settings, dataset: str, symbols: Sequence[str]) -> list[
                 groups.setdefault((feed.venue, feed.market), []).append(feed)
         for (venue, market), feeds in groups.items():
             made = _described(settings, dataset, feeds)
+            left = [not_asked(settings, f) for f in feeds]
+            why = off or (left[0] if all(left) else None)
             for symbol in _symbols(settings, dataset, feeds, symbols):
                 series = Series(
-                    real.name, venue, market, symbol, asked_as=name, off=_plain(off), **made
+                    real.name, venue, market, symbol, asked_as=name, off=_plain(why), **made
                 )
                 found.setdefault(series.key, series)
     return [found[key] for key in sorted(found)]

@@ -153,8 +153,11 @@ def _judged(
         )
         for source, venue, market, symbol in strange.itertuples(index=False)
     ]
+    refused = _refused(connection, item, window)
     begins = _begins(series, (first, last), int(hour_of(looked.start)), old, stored, log, owed)
-    new = hour_spans(series, first, last, stored=stored, log=log, begins=begins, now=now)
+    new = hour_spans(
+        series, first, last, stored=stored, log=log, refused=refused, begins=begins, now=now
+    )
     return replaced(old, new, series, (first, last))
 
 
@@ -305,6 +308,32 @@ def _stored(
         for column in missing:
             rows[column] = [getattr(of[name], column) for name in rows["source"]]
     return rows[[*KEY, "start", "end"]].reset_index(drop=True)
+
+
+def _refused(connection: psycopg.Connection, item: Table, window: Window) -> pd.DataFrame:
+    """Hours of a window of which a row was refused: ``KEY``, ``hour``, ``reason``, the newest last.
+
+    A row whose time or series cannot be read tells of no hour.
+    """
+    query = (
+        "select q.row_data->>'source', coalesce(q.row_data->>'venue', ''), "
+        "coalesce(q.row_data->>'market', ''), coalesce(q.row_data->>'symbol', %(market)s), "
+        "q.row_data->>'ts', q.reason from ops.quarantine q where q.table_name = %(table)s "
+        "and q.row_data->>'ts' >= %(start)s and q.row_data->>'ts' < %(end)s "
+        "and q.row_data->>'source' is not null order by q.created_at"
+    )
+    values = {
+        "market": MARKET_SYMBOL,
+        "table": item.full_name,
+        "start": f"{window.start:%Y-%m-%d}",
+        "end": f"{window.end + DAY:%Y-%m-%d}",
+    }
+    rows = pd.DataFrame(
+        connection.execute(query, values).fetchall(), columns=[*KEY, "ts", "reason"]
+    )
+    stamps = pd.to_datetime(rows.pop("ts"), utc=True, errors="coerce", format="ISO8601")
+    rows["hour"] = np.floor(hours_of(stamps.fillna(pd.Timestamp(0, tz="UTC")))).astype(np.int64)
+    return rows
 
 
 # --- writing ------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import dagster as dg
 
 from regime_pipeline.catalogue.schemas import DERIVED_SCHEMAS
 from regime_pipeline.orchestration.derived import asset_key
+from regime_pipeline.orchestration.partitions import TICK_TAG
 from regime_pipeline.orchestration.quality import CHECK_KEYS
 from regime_pipeline.orchestration.quality import CHECKED as JUDGED
 from regime_pipeline.orchestration.retention import retention
@@ -40,7 +41,7 @@ hourly_tick = dg.define_asset_job(
     selection=RAW | DERIVED | REPORTING,
     description="Everything for the newest hours: fetch, derive, events, reports.",
     executor_def=dg.in_process_executor,
-    tags={"dagster/priority": "10"},
+    tags={"dagster/priority": "10", TICK_TAG: "newest"},
 )
 raw_fetch = dg.define_asset_job(
     "raw_fetch",

@@ -459,10 +459,10 @@ class _Launch:
         if _was_interrupted(result.all_events):
             _end(self._instance, run_id, interrupted=True)
             raise KeyboardInterrupt
-        error = None if result.success else _why(result.all_events)
+        failure = None if result.success else _why(result.all_events)
         seconds = time.monotonic() - began
         self.report.runs.append(
-            Outcome(title, job_name, run_id, window, result.success, seconds, error)
+            Outcome(title, job_name, run_id, window, result.success, seconds, failure)
         )
         if not result.success:
             raise _Failed

@@ -30,6 +30,9 @@ DAILY = dg.DailyPartitionsDefinition(
 )
 """One partition per UTC day, today's included. Only its first day comes from the settings."""
 
+TICK_TAG = "regime/tick"
+"""Tag of a run for the newest hours: raw assets ask only for what is not stored yet."""
+
 FETCH = dg.BackfillPolicy.multi_run(max_partitions_per_run=31)
 """Raw data: a failed month is asked for again, not years."""
 

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import atexit
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -59,6 +58,8 @@ class Platform:
         self.written: Written = written or (lambda *_: None)
         self._database = database
         self._lock = threading.RLock()
+        self._http: HttpClient | None = None
+        self._http_of: tuple[Settings, Clock] | None = None
 
     @cached_property
     def database(self) -> Database:
@@ -77,15 +78,28 @@ class Platform:
 
         return Warehouse(self.database, self.clock)
 
-    @contextmanager
-    def http(self) -> Iterator[HttpClient]:
-        """A client that keeps every response in the landing store, behind the shared gate."""
+    def http(self) -> HttpClient:
+        """The client that keeps every response in the landing store, behind the shared gate.
+
+        One for all assets of a run, so that connections are made once; closed with the platform.
+        """
         from regime_pipeline.providers.http import HttpClient
         from regime_pipeline.providers.landing import LandingStore
 
-        store = LandingStore.of(self.settings)
-        with HttpClient(self.settings, store, self.clock, gate=self.gate) as client:
-            yield client
+        with self._lock:
+            made_of = (self.settings, self.clock)
+            if self._http is None or self._http_of != made_of:
+                self._close_http()
+                store = LandingStore.of(self.settings)
+                self._http = HttpClient(self.settings, store, self.clock, gate=self.gate)
+                self._http_of = made_of
+            return self._http
+
+    def _close_http(self) -> None:
+        with self._lock:
+            if self._http is not None:
+                self._http.close()
+            self._http = None
 
     @cached_property
     def gate(self) -> HostGate:
@@ -141,6 +155,7 @@ class Platform:
 
     def close(self) -> None:
         """Close the connections; the platform opens them again when used again."""
+        self._close_http()
         if "database" in self.__dict__:
             self.database.close()
 

@@ -13,11 +13,10 @@ import dagster as dg
 
 from regime_pipeline.orchestration.book_samples import BookSampler, tell_last_hour
 from regime_pipeline.orchestration.jobs import book_samples, hourly_tick, quality, retention
-from regime_pipeline.orchestration.partitions import range_tags, tick_window
+from regime_pipeline.orchestration.partitions import TICK_TAG, range_tags, tick_window
 from regime_pipeline.orchestration.resources import Platform
 from regime_pipeline.windows import DAY, HOUR, Window, floor_day, floor_hour
 
-TICK_TAG = "regime/tick"
 BOOKS_EVERY = timedelta(minutes=5)
 QUALITY_DAYS = 7
 """Days whose findings are made anew each day."""

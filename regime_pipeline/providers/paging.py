@@ -115,6 +115,10 @@ class Paging:
             return [], cut(window.start, window.end)
         return cut(wall, window.end), cut(window.start, wall)
 
+    def is_about(self, segment: Window, span: PageSpan) -> bool:  # noqa: ARG002
+        """Whether rows of such times can be an answer about a segment; here nothing says so."""
+        return True
+
     def pages(self, segment: Window, now: datetime) -> Walk:
         """The pages of one segment; ``now`` is what "the newest rows" are counted from.
 
@@ -160,6 +164,18 @@ class _Paged(Paging):
     def limits(self) -> dict[str, str]:
         """The parameter of the page size."""
         return {self.limit_name: str(self.limit)} if self.limit_name else {}
+
+    def is_about(self, segment: Window, span: PageSpan) -> bool:
+        """Whether rows of such times can be an answer about a segment.
+
+        An endpoint that is told both bounds gives rows between them or none; newer ones come from a
+        provider that ignores the bounds, older ones from a cache. With one bound told, rows beyond
+        the other are all that there is: a listing that begins later, a contract that has ended.
+        """
+        if self.start is None or self.end is None or span.first is None or span.last is None:
+            return True
+        slack = max(HOUR, self.step)
+        return span.first < segment.end + slack and span.last >= segment.start - slack
 
     def _bounds(self, segment: Window) -> dict[str, str]:
         """The limit and the inclusive bounds of a segment, as far as the endpoint knows them."""

@@ -71,6 +71,8 @@ class Feed:
         only_primary: asked only for symbols whose primary series of the market is on this venue.
         live_only: tells the present state: asked once, and only by a window that reaches now.
         optional: the provider may have taken the endpoint away; that is a note, not a failure.
+        in_candles: the venue's candles tell the taker's volumes too, so that single trades, a page for
+            every few minutes of them, are asked for only when the settings say so.
         in_contracts: amounts are contracts, whose size a feed with part ``contracts`` tells.
     """
 
@@ -91,6 +93,7 @@ class Feed:
     live_only: bool = False
     optional: bool = False
     in_contracts: bool = False
+    in_candles: bool = False
     kind: str = ""
     path: Callable[[VenueSymbol], str] | None = None
     reach: timedelta | None = None

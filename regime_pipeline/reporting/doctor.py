@@ -187,7 +187,8 @@ def examine(
 
 _SUCCESSES = """
 select source, dataset, max(fetched_at), max(window_end) filter (where fetch_status <> 'failed')
-from ops.fetch_log where fetch_status in ('ok', 'empty', 'partial') group by source, dataset
+from ops.fetch_log where fetch_status in ('ok', 'empty', 'partial') and request_count > 0
+group by source, dataset
 """
 
 

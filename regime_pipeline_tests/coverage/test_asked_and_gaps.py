@@ -30,7 +30,7 @@ def log(*rows: tuple[str, str | None, datetime, datetime, str, datetime, str]) -
         "source", "symbol", "window_start", "window_end", "fetch_status", "fetched_at", "run_id",
     )  # fmt: skip
     frame = pd.DataFrame(list(rows), columns=columns)
-    frame["venue"], frame["market"] = "binance", "spot"
+    frame["venue"], frame["market"], frame["rows_quarantined"] = "binance", "spot", 0
     fields = [f for f in table("ops.fetch_log").fields if f in frame]
     return frame[fields].astype({f: DTYPES[FIELDS[f].kind] for f in fields})
 
@@ -179,6 +179,17 @@ def test_failures_of_an_outage_do_not_count_once_the_source_is_back() -> None:
     again = ("binance", "BTC/USDT", D2, D3, "failed", D3 + 3 * HOUR, "gap")
     (gap,) = gaps.find(GAP, candles_log(*down, back, again), ASKABLE)
     assert (gap.attempts, gap.last_attempt, gap.failures) == (1, D3 + 3 * HOUR, 24)
+
+
+def test_answers_whose_rows_are_refused_are_asked_for_less_and_less_too() -> None:
+    gap = missed(("candles", "binance", "BTC/USDT", D2, D2 + HOUR))
+    answers = candles_log(
+        *(("binance", "BTC/USDT", D2, D3, "ok", D3 + n * HOUR, f"run{n}") for n in range(1, 5))
+    )
+    (whole,) = gaps.find(gap, answers, ASKABLE)
+    (refused,) = gaps.find(gap, answers.assign(rows_quarantined=1), ASKABLE)
+    assert (whole.attempts, refused.attempts) == (0, 4)
+    assert refused.last_attempt == D3 + 4 * HOUR
 
 
 def test_the_run_key_is_the_same_until_something_changed() -> None:

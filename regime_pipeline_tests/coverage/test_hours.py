@@ -292,6 +292,53 @@ def test_series_that_were_not_judged_stay_as_they_are() -> None:
     assert states == {"okx": "stored", "bybit": "missed"}
 
 
+# --- refused rows ---------------------------------------------------------------------------------
+
+
+def refused(*hours: int, reason: str = "open: not a number") -> pd.DataFrame:
+    rows = [(*BTC, FIRST + hour, reason) for hour in hours]
+    return pd.DataFrame(rows, columns=[*KEY, "hour", "reason"])
+
+
+def judged_with(
+    bad: pd.DataFrame, have: pd.DataFrame, series: Series = HOURLY
+) -> list[tuple[object, ...]]:
+    found = hour_spans(
+        [series], FIRST, FIRST + 4, stored=have, log=log({"hours": (0, 24)}), refused=bad,
+        begins=np.ones((1, 4), bool), now=NOW,
+    )  # fmt: skip
+    columns = ["start", "end", "coverage_state", "coverage_reason"]
+    return [
+        (a - FIRST, b - FIRST, state, None if pd.isna(why) else why)
+        for a, b, state, why in found[columns].itertuples(index=False)
+    ]
+
+
+def test_an_hour_whose_row_was_refused_is_missed_and_says_why() -> None:
+    assert judged_with(refused(1), stored((0, 1), (2, 4))) == [
+        (0, 1, "stored", None),
+        (1, 2, "missed", "refused: open: not a number"),
+        (2, 4, "stored", None),
+    ]
+
+
+def test_a_refused_row_beside_a_stored_one_changes_nothing() -> None:
+    assert judged_with(refused(1), stored((0, 4))) == [(0, 4, "stored", None)]
+
+
+def test_a_refused_row_of_another_hour_leaves_an_empty_answer_to_the_venue() -> None:
+    found = judged_with(refused(3), stored((0, 1), (2, 3)))
+    assert found[1] == (1, 2, "venue_had_none", "answered without a row")
+    assert found[-1][2] == "missed"
+
+
+def test_a_refused_daily_value_is_missed_for_its_whole_day() -> None:
+    daily = Series(*BTC, rule=Expected.DAILY)
+    assert judged_with(refused(0), stored(), daily) == [
+        (0, 4, "missed", "refused: open: not a number")
+    ]
+
+
 # --- rules ----------------------------------------------------------------------------------------
 
 

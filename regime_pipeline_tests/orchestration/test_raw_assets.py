@@ -16,14 +16,14 @@ from regime_pipeline.market.sentiment import fear_greed
 from regime_pipeline.net.redact import fingerprint
 from regime_pipeline.orchestration import freshness, suspicion
 from regime_pipeline.orchestration.assets import raw
-from regime_pipeline.orchestration.partitions import tick_window
+from regime_pipeline.orchestration.partitions import TICK_TAG, tick_window
 from regime_pipeline.orchestration.resources import Platform, Scope
 from regime_pipeline.providers.landing import LandingStore
 from regime_pipeline.simulator.faults import Fault
 from regime_pipeline.simulator.server import SimulatorServer
 from regime_pipeline.simulator.synthetic import SyntheticTape
 from regime_pipeline.storage.database import Database
-from regime_pipeline.windows import DAY, HOUR, FixedClock, Window, utc
+from regime_pipeline.windows import DAY, HOUR, FixedClock, Window, hours_between, utc
 from regime_pipeline_tests.orchestration.conftest import SYMBOLS, run_assets, settings_for
 
 pytestmark = pytest.mark.xdist_group("raw_assets")  # one module fixture, not one a worker
@@ -153,6 +153,27 @@ def test_only_the_days_in_question_are_read_of_the_log(platform: Platform) -> No
     window = Window(START + DAY, START + 2 * DAY)
     told = platform.warehouse.transact(lambda c: coverage_store.log_rows(c, "fear_greed", window))
     assert set(told["window_start"]) == {window.start}
+
+
+def test_a_tick_asks_for_the_hour_that_closed_since_the_last_one(
+    platform: Platform, database: Database
+) -> None:
+    asked = []
+    for hour in (5, 6, 7):
+        at = utc(f"2024-03-03 0{hour}:40")
+        ticking = Platform(platform.settings, FixedClock(at), database)
+        run = run_assets(ticking, [ASSETS["open_interest"]], tick_window(at), tags={TICK_TAG: "x"})
+        log = ticking.warehouse.read("ops.fetch_log", where={"source": "okx"})
+        asked.append(set(log[log["run_id"] == run.run_id]["window_start"]))
+    # the first of the day looks a whole day back
+    assert asked == [
+        {utc("2024-03-02 05:00")},
+        {utc("2024-03-03 05:00")},
+        {utc("2024-03-03 06:00")},
+    ]
+    stored = platform.warehouse.read("raw.open_interest", where={"source": "okx"})
+    hours = stored[stored["symbol"] == "BTC/USDT"]["ts"]
+    assert list(hours) == list(hours_between(utc("2024-03-02 05:00"), utc("2024-03-03 07:00")))
 
 
 # --- the bulk archive -----------------------------------------------------------------------------

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 import orjson
@@ -17,6 +18,7 @@ from regime_pipeline.simulator.faults import Fault
 from regime_pipeline.simulator.series import contract_size
 from regime_pipeline.simulator.server import SimulatorServer
 from regime_pipeline.simulator.tape import SyntheticTape
+from regime_pipeline.windows import DAY as DAYS
 from regime_pipeline.windows import HOUR, FixedClock, Window, utc
 
 NOW = utc("2024-03-05T10:30:00Z")
@@ -42,7 +44,9 @@ def get(
     make_settings: Callable[..., Settings],
     make_client: Callable[..., HttpClient],
 ) -> Iterator[Callable[..., FetchResult]]:
-    settings = make_settings(**server.settings_overrides(), http_deadline_s=10.0)
+    settings = make_settings(
+        **server.settings_overrides(), http_deadline_s=10.0, single_trades=True
+    )
     client = make_client(settings, FixedClock(NOW))
 
     def one(dataset: str, window: Window = DAY, sources: tuple[str, ...] = VENUES, **more: object):
@@ -301,3 +305,34 @@ def test_an_estimate_of_the_past_is_never_asked_for(
     assert sum(server.app.state.requests.values()) == before
     assert found.frame.empty
     assert found.log["error_message"].str.startswith("forward only").all()
+
+
+PAST = Window(DAY.start - 20 * DAYS, DAY.start - 19 * DAYS)
+
+
+def one_candle(at: datetime) -> Fault:
+    stamp = int(at.timestamp() * 1000)
+    row = [stamp, "1", "2", "0.5", "1.5", "10", stamp + 3_599_999, "15", 7, "4", "6", "0"]
+    return Fault(body=json.dumps([row]))
+
+
+@pytest.mark.parametrize("days", [-10, 10], ids=["older", "newer"])
+def test_rows_of_another_time_are_no_answer(
+    get: Callable[..., FetchResult], server: SimulatorServer, days: int
+) -> None:
+    """A cache that stands still, or a provider that ignores the bounds: failed, so asked again."""
+    server.app.state.faults["/binance/api/v3/klines"] = one_candle(PAST.start + days * DAYS)
+    found = get("candles", PAST, sources=("binance",))
+    assert found.frame.empty
+    assert set(found.log["fetch_status"]) == {"failed"}
+    assert set(found.log["error_class"]) == {"ContractViolation"}
+    assert found.log["error_message"].str.contains("the reply is about").all()
+
+
+def test_a_listing_that_begins_inside_the_window_is_an_answer(
+    get: Callable[..., FetchResult], server: SimulatorServer
+) -> None:
+    server.app.state.faults["/binance/api/v3/klines"] = one_candle(PAST.end - HOUR)
+    found = get("candles", PAST, sources=("binance",))
+    assert failures(found) == []
+    assert set(found.frame["ts"]) == {PAST.end - HOUR}

@@ -18,7 +18,7 @@ from regime_pipeline.catalogue import TABLES, Table
 from regime_pipeline.catalogue.datasets import BY_TABLE, DATASETS
 from regime_pipeline.coverage import store as coverage_store
 from regime_pipeline.coverage.asked import Demand
-from regime_pipeline.coverage.asking import to_ask
+from regime_pipeline.coverage.asking import Ask, to_ask
 from regime_pipeline.coverage.words import HoursSummary, hours_summary
 from regime_pipeline.market.plausibility import no_findings
 from regime_pipeline.orchestration import drift, suspicion
@@ -29,7 +29,7 @@ from regime_pipeline.orchestration.metadata import (
     fetch_rows,
     sparkline,
 )
-from regime_pipeline.orchestration.partitions import DAILY, FETCH, as_window
+from regime_pipeline.orchestration.partitions import DAILY, FETCH, TICK_TAG, as_window
 from regime_pipeline.orchestration.resources import Platform, Progress, Scope
 from regime_pipeline.windows import Window
 
@@ -73,7 +73,9 @@ def raw_asset(item: Table) -> dg.AssetsDefinition:
     def fetch_raw(context):  # type: ignore[no-untyped-def]
         platform: Platform = context.resources.platform
         window = as_window(context.partition_time_window).clipped(platform.clock.now())
-        result = fetched(context.run_id, platform, context.resources.scope, item, window)
+        is_tick = TICK_TAG in context.run.tags
+        scope = context.resources.scope
+        result = fetched(context.run_id, platform, scope, item, window, is_tick=is_tick)
         add_run_metadata(context, result.metadata or {})
         return dg.MaterializeResult(check_results=result.check_results)
 
@@ -99,6 +101,8 @@ def fetched(
     scope: Scope,
     item: Table,
     window: Window,
+    *,
+    is_tick: bool = False,
 ) -> dg.MaterializeResult:
     """Ask for a window of a raw table, store what came, and tell how it went.
 
@@ -108,6 +112,7 @@ def fetched(
         scope: what the request is narrowed to.
         item: the table.
         window: the days, up to now.
+        is_tick: only hours that coverage does not have, see ``coverage.newest``.
 
     Raises:
         dg.Failure: no configured source serves the table, or real prices would reach other data.
@@ -128,39 +133,35 @@ def fetched(
     quarantined = 0
     strange = []
     replies = []
-    todo = calls_of(platform, scope, item.name, window)
-    with platform.http() as client:
-        for done, call in enumerate(todo):
-            try:
-                got = fetch(
-                    item.name,
-                    call.window,
-                    settings=platform.settings,
-                    client=client,
-                    clock=platform.clock,
-                    symbols=call.symbols,
-                    sources=call.sources or None,
-                    stored=_stored(platform, scope, item, call),
-                    progress=_Bar(platform.progress, f"fetch {item.name}", done, len(todo)),
-                )
-            except NoSourceError as error:
-                raise dg.Failure(description=str(error), allow_retries=False) from error
-            result = platform.warehouse.merge(
-                item.full_name, got.frame, mode="upsert", run_id=run_id
+    todo = calls_of(platform, scope, item.name, window, is_tick=is_tick)
+    client = platform.http()
+    for done, call in enumerate(todo):
+        try:
+            got = fetch(
+                item.name,
+                call.window,
+                settings=platform.settings,
+                client=client,
+                clock=platform.clock,
+                symbols=call.symbols,
+                sources=call.sources or None,
+                stored=_stored(platform, scope, item, call),
+                progress=_Bar(platform.progress, f"fetch {item.name}", done, len(todo)),
             )
-            platform.written(item.full_name, len(got.frame), result)
-            strange.append(suspicion.suspicious(platform, item, call.window, got.frame))
-            for name in counts:
-                counts[name] += getattr(result, name)
-            quarantined += len(got.quarantined)
-            platform.warehouse.quarantine(
-                item.full_name, got.quarantined, source=None, run_id=run_id
-            )
-            platform.warehouse.record("ops.payloads", got.payloads, run_id=run_id)
-            replies.append(got.payloads)
-            platform.warehouse.record("ops.fetch_log", got.log, run_id=run_id)
-            log = got.log if log.empty else pd.concat([log, got.log], ignore_index=True)
-            sample = got.frame if len(got.frame) else sample
+        except NoSourceError as error:
+            raise dg.Failure(description=str(error), allow_retries=False) from error
+        result = platform.warehouse.merge(item.full_name, got.frame, mode="upsert", run_id=run_id)
+        platform.written(item.full_name, len(got.frame), result)
+        strange.append(suspicion.suspicious(platform, item, call.window, got.frame))
+        for name in counts:
+            counts[name] += getattr(result, name)
+        quarantined += len(got.quarantined)
+        platform.warehouse.quarantine(item.full_name, got.quarantined, source=None, run_id=run_id)
+        platform.warehouse.record("ops.payloads", got.payloads, run_id=run_id)
+        replies.append(got.payloads)
+        platform.warehouse.record("ops.fetch_log", got.log, run_id=run_id)
+        log = got.log if log.empty else pd.concat([log, got.log], ignore_index=True)
+        sample = got.frame if len(got.frame) else sample
     _tell_refusals(platform, log)
     if replies:
         fields = drift.new_fields(platform, pd.concat(replies, ignore_index=True))
@@ -224,8 +225,12 @@ class _Bar:
         self._tell(self._label, round(100 * (self._done + share)), 100 * self._pieces)
 
 
-def calls_of(platform: Platform, scope: Scope, dataset: str, window: Window) -> list[Demand]:
+def calls_of(
+    platform: Platform, scope: Scope, dataset: str, window: Window, *, is_tick: bool = False
+) -> list[Demand]:
     """What a run asks for, see :func:`coverage.asking.to_ask`."""
+    ask = Ask.NEW_HOURS if is_tick else Ask.EVERYTHING
+    ask = Ask.OPEN_DAYS if scope.only_missing else ask
     return to_ask(
         dataset,
         window,
@@ -234,7 +239,7 @@ def calls_of(platform: Platform, scope: Scope, dataset: str, window: Window) -> 
         now=platform.clock.now(),
         symbols=platform.symbols(scope.symbols),
         sources=scope.sources,
-        only_missing=scope.only_missing,
+        ask=ask,
     )
 
 

@@ -154,6 +154,7 @@ def book_and_trades(
         params=lambda symbol: {"symbol": symbol.name},
         newest=TRADE_REACH,
         only_primary=True,
+        in_candles=True,
     )
     return book, flow
 

@@ -126,7 +126,14 @@ class SourceRun:
             while True:
                 page = self._ask(stream, {**fixed, **asked})
                 pages.append(page)
-                asked = steps.send(_span(page.frame))
+                span = _span(page.frame)
+                # beyond its wall a provider may give the oldest rows that it has
+                if segment in stream.inside and not stream.feed.paging.is_about(segment, span):
+                    raise ContractViolation(
+                        f"the reply is about {span.first:%Y-%m-%d %H:%M} .. {span.last:%Y-%m-%d %H:%M}, "
+                        f"asked for was {segment.start:%Y-%m-%d %H:%M} .. {segment.end:%Y-%m-%d %H:%M}"
+                    )
+                asked = steps.send(span)
         except StopIteration:
             return
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from regime_pipeline.catalogue.datasets import DATASETS
 from regime_pipeline.providers.errors import NoSourceError
 from regime_pipeline.providers.registry import SOURCES, is_left_out, sources_of
-from regime_pipeline.providers.source import Source
+from regime_pipeline.providers.source import Feed, Source
 from regime_pipeline.settings import Settings
 
 _SUFFIX = re.compile(r"/(api/v\d+|fapi/v\d+|futures/data|fng|api|v\d+)/*$")
@@ -34,6 +34,15 @@ def off_reason(settings: Settings, source: Source) -> str | None:
         return f"off: no {source.url_variable} is set"
     if source.key_setting is not None and getattr(settings, source.key_setting) is None:
         return f"off: no {source.key_variable} is set"
+    return None
+
+
+def not_asked(settings: Settings, feed: Feed) -> str | None:
+    """Why a feed of a source that can be asked is left alone; None when it is not."""
+    if feed.in_candles and not settings.single_trades:
+        return (
+            "off: single trades are not paged (REGIME_SINGLE_TRADES); the candles tell the volumes"
+        )
     return None
 
 

@@ -16,7 +16,7 @@ import pandas as pd
 from regime_pipeline.catalogue.datasets import DATASETS, Dataset, Form
 from regime_pipeline.providers.decode import Reading
 from regime_pipeline.providers.errors import ProviderError
-from regime_pipeline.providers.fetch.sources import home_venue
+from regime_pipeline.providers.fetch.sources import home_venue, not_asked
 from regime_pipeline.providers.http import Reply
 from regime_pipeline.providers.source import Feed, Source
 from regime_pipeline.providers.symbols import VenueSymbol, names_over
@@ -106,6 +106,8 @@ def streams_of(
         gone = DATASETS[dataset].forward_only
         idle = idle or (replay and gone is not None and feed.part != CONTRACTS)
         note = gone if idle else None
+        if (left := not_asked(settings, feed)) is not None:
+            idle, note = True, left
         if feed.reach is not None:
             # nothing left means the feed has nothing about the window: said once, never asked
             begin = reach.end if replay else _last_hour(now) + HOUR - feed.reach
