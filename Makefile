@@ -49,6 +49,7 @@ fmt: setup ## put the code into shape
 
 docs: setup ## write the generated pages and dbt sources from the catalogue
 	@$(BIN)/python -m regime_pipeline.catalogue.documents
+	@$(BIN)/python -m regime_pipeline.catalogue.faults
 
 bench: setup ## benchmarks, each beside its baseline; one JSON line a figure
 	@$(BIN)/python -m benchmarks $(ARGS)

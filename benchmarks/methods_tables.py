@@ -108,7 +108,7 @@ def flips(volatility: pd.DataFrame) -> float:
 
 
 def null_rates(results: Sequence[Result]) -> str:
-    """False alarms a day on null worlds: advertised, measured, and what the seeds' rules give."""
+    """False alarms a day on null worlds: advertised, measured, and what the legacy rules give."""
     shown = [r for r in results if r.advertised is not None and r.detector not in QUIET]
     rows = [
         {
@@ -116,7 +116,7 @@ def null_rates(results: Sequence[Result]) -> str:
             "null world": f"`{r.scene.world}`",
             "advertised": rate_text(r.advertised),
             "measured": rate_text(r.ours.false_per_day),
-            "seed's rule": rate_text(r.naive.false_per_day if r.naive else None),
+            "legacy rule": rate_text(r.naive.false_per_day if r.naive else None),
             "from": f"{r.ours.wrong:,} in {r.ours.quiet_days:,.0f} {r.scene.unit}s",
         }
         for r in shown
@@ -148,12 +148,12 @@ def recounted() -> str:
 
 
 def planted_events(results: Sequence[Result]) -> str:
-    """What was found of the planted events, ours and the seeds' rules."""
+    """What was found of the planted events, ours and the legacy rules."""
     shown = [r for r in results if r.ours.planted]
     rows = [
         {"detector": f"`{r.detector}`", "planted": f"{r.ours.planted:,}"}
         | _found(r.ours, "")
-        | _found(r.naive or Tally(), "seed's: ")
+        | _found(r.naive or Tally(), "legacy: ")
         for r in shown
     ]
     worlds = {r.scene.world: r.scene.what for r in shown}

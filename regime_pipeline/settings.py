@@ -66,7 +66,7 @@ class _Section(BaseModel):
 
 
 class CascadeParams(_Section):
-    """Liquidation cascades (METHODS 1.1, 9.1)."""
+    """Liquidation cascades."""
 
     cascade_threshold_usd: float = Field(
         500_000.0, gt=0, description="T of the severity bands, USD"
@@ -77,7 +77,7 @@ class CascadeParams(_Section):
 
 
 class FundingParams(_Section):
-    """Funding anomalies (METHODS 1.2, 9.1)."""
+    """Funding anomalies."""
 
     anomaly_z_threshold: float = Field(2.0, gt=0)
     extreme_z_threshold: float = Field(3.0, gt=0)
@@ -88,7 +88,7 @@ class FundingParams(_Section):
 
 
 class VolatilityParams(_Section):
-    """Volatility regimes (METHODS 1.3, 9.1)."""
+    """Volatility regimes."""
 
     borders: tuple[float, float, float] = (1.0, 1.5, 2.5)
     risk_multipliers: tuple[float, float, float, float] = (0.7, 1.2, 1.8, 2.5)
@@ -101,7 +101,7 @@ class VolatilityParams(_Section):
 
 
 class TimeframeParams(_Section):
-    """Multi-timeframe regimes (METHODS 1.4, 9.1)."""
+    """Multi-timeframe regimes."""
 
     trend_z_min: float = 1.0
     heat_min: float = 60.0
@@ -112,7 +112,7 @@ class TimeframeParams(_Section):
 
 
 class CorrelationParams(_Section):
-    """Correlations and their breaks (METHODS 1.5, 9.1)."""
+    """Correlations and their breaks."""
 
     break_rel_drop: float = 0.5
     base_min: float = 0.3
@@ -122,13 +122,13 @@ class CorrelationParams(_Section):
 
 
 class PairParams(_Section):
-    """Pair signals (METHODS 1.5)."""
+    """Pair signals."""
 
     entry_z: float = Field(2.0, gt=0, description="|spread z| from which a pair is signalled")
 
 
 class FuturesParams(_Section):
-    """The 8-factor futures score (METHODS 3, 9.2). Weights are integer percent."""
+    """The 8-factor futures score. Weights are integer percent."""
 
     weights_pct: dict[str, int] = Field(
         default_factory=lambda: {
@@ -148,7 +148,7 @@ class FuturesParams(_Section):
 
 
 class QualityParams(_Section):
-    """Data-quality checks (METHODS 5)."""
+    """Data-quality checks."""
 
     complete_frac: float = Field(0.99, gt=0, le=1, description="DQ03: share of a day's hours")
     complete_block_frac: float = Field(0.90, gt=0, le=1, description="DQ03: below it BLOCK")

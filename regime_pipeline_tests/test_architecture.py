@@ -120,6 +120,16 @@ def test_dagster_is_imported_by_orchestration_only(path: Path) -> None:
     assert not {r for r in roots if r.startswith("dagster")}
 
 
+def test_one_module_knows_the_http_library() -> None:
+    """So that another one can take its place: everyone else asks ``net.client``."""
+    knowing = {
+        name(p)
+        for p in modules()
+        if {i.split(".")[0] for i in imported(parse(p), name(p))} & {"httpx", "httpcore"}
+    }
+    assert knowing == {"net/client.py"}
+
+
 @pytest.mark.parametrize(
     "path", [p for p in modules() if part_of(p) in PURE | {"numerics"}], ids=name
 )

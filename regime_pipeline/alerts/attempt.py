@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit, urlunsplit
 
-import httpx
 from pydantic import SecretStr
 
 from regime_pipeline.alerts import signing
@@ -27,6 +26,7 @@ from regime_pipeline.alerts.endpoints import (
     LookupFailed,
     checked_address,
 )
+from regime_pipeline.net.client import FAILED, AsyncClient, Response
 from regime_pipeline.net.headers import CLOCKS_APART, http_date, retry_after_seconds
 from regime_pipeline.net.redact import Redactor
 from regime_pipeline.settings import Settings
@@ -85,7 +85,7 @@ class Stamps:
         """Now, by the receiver's clock."""
         return self.clock.now() + self.offset
 
-    def learn(self, response: httpx.Response, name: str) -> bool:
+    def learn(self, response: Response, name: str) -> bool:
         """Whether the receiver's clock is another one than we signed by; it is taken over then."""
         theirs = http_date(response.headers.get("date", ""))
         if theirs is None or abs(theirs - self.now()) <= CLOCKS_APART:
@@ -110,7 +110,7 @@ class _Progress:
 class Sender:
     """What all attempts of one dispatch share."""
 
-    client: httpx.AsyncClient
+    client: AsyncClient
     secret: SecretStr
     redactor: Redactor
     settings: Settings
@@ -144,7 +144,7 @@ class Sender:
             return without(f"EndpointRefused: {error}", is_final=True)
         except LookupFailed as error:
             return without(f"LookupFailed: {error}")
-        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+        except FAILED as error:
             return without(type(error).__name__)
         status = response.status_code
         is_good = 200 <= status < 300
@@ -181,7 +181,7 @@ class Sender:
         target: str,
         host: str,
         progress: _Progress,
-    ) -> tuple[httpx.Response, bytes]:
+    ) -> tuple[Response, bytes]:
         """The answer and the start of its body."""
         headers = {
             "content-type": endpoint.channel.content_type,

@@ -19,11 +19,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-import httpx
-
 from regime_pipeline.alerts import signing
 from regime_pipeline.alerts.attempt import Answer, Claimed, Sender, Stamps
 from regime_pipeline.alerts.endpoints import Endpoint, earlier_names, endpoints
+from regime_pipeline.net.client import async_client
 from regime_pipeline.net.redact import Redactor
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
@@ -127,10 +126,8 @@ def dispatch_due(
     redactor = Redactor.of(settings)
 
     async def work() -> list[BaseException | None]:
-        limits = httpx.Limits(max_connections=max(4, len(targets)))
-        deadline = settings.webhook_deadline_s
-        async with httpx.AsyncClient(
-            trust_env=False, follow_redirects=False, limits=limits, timeout=deadline
+        async with async_client(
+            connections=max(4, len(targets)), timeout_s=settings.webhook_deadline_s
         ) as client:
             sender = Sender(client, secret, redactor, settings)
             lanes = [_Lane(sender, e, database, clock, until, counts).serve() for e in targets]

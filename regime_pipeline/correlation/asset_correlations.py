@@ -163,7 +163,7 @@ def _statistics(
     pearson_base, code_base = pairwise.rolling_pearson(
         returns[:, : length - CURRENT], BASE, BASE_MIN, anchor, first - CURRENT
     )
-    # the seed's own: a month that contains the week, a relative drop alone
+    # the legacy: a month that contains the week, a relative drop alone
     seed_base, _ = pairwise.rolling_pearson(returns, BASE, BASE_MIN, anchor, first)
     with np.errstate(invalid="ignore", divide="ignore"):
         seed_drop = np.where(

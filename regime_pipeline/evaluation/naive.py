@@ -1,7 +1,7 @@
-"""The seeds' own rules, as they are written: what the detectors are measured against.
+"""The legacy rules, as they were written: what the detectors are measured against.
 
 Belongs here: one function per event type, the same signature for all: the world and the rows that our
-detector made of it in, announcements out. Where the seed leaves something open it gets the reading
+detector made of it in, announcements out. Where a rule leaves something open it gets the reading
 that suits it best, and a run of hours that say the same counts once, as ours does. Does not belong
 here: anything that production uses.
 """
@@ -143,4 +143,4 @@ NAIVE: dict[str, Callable[[World, Rows], pd.DataFrame]] = {
     "REGIME_CONFIRMED": regimes,
     "vol_regime_confirmed": volatility,
 }
-"""By detector; a flag the seeds don't have has no naive version."""
+"""By detector; a flag without a legacy rule has no naive version."""

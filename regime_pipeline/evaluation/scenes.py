@@ -224,7 +224,7 @@ class Result:
         detector: event type or flag.
         scene: where it was judged.
         ours: the production detector's counts.
-        naive: those of the seeds' rule, null where they have none.
+        naive: those of the legacy rule, null where there is none.
         advertised: false alarms a day that the catalogue states for this world, null where it states
             none or the thresholds are not the default ones.
         sample: a world of the scene with our and the naive announcements, for pictures.
@@ -286,7 +286,7 @@ def judge(
         seed: names the random numbers.
         params: thresholds of the detectors.
         parts: which parts.
-        naive: whether the seeds' rules are judged too.
+        naive: whether the legacy rules are judged too.
     """
     for part in parts:
         world = scene.build(generator(seed, scene, part))

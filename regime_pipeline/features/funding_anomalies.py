@@ -78,7 +78,7 @@ def funding_prints(
     * ``persistence_score``: share of the judged hours of ``(print - 7 d, print]`` that were anomalous
       on the print's side; null under 112 h.
 
-    ``*_legacy`` are the seed's own statistics of ``funding_rate``: prints held forward to 720 hourly
+    ``*_legacy`` are the legacy statistics of ``funding_rate``: prints held forward to 720 hourly
     values that contain the judged one, sd with ddof 0, persistence the share of those hours beyond
     the threshold. Null where the 720 hours are not filled or nothing varies.
 
@@ -135,7 +135,7 @@ def funding_prints(
     kernels.rank(hour, rate, first, last, owed, pctl)
     kernels.persistence(hour, z, weight, first, last, params.anomaly_z_threshold, persists)
     seed_z, seed_persists = np.full(count, np.nan), np.full(count, np.nan)
-    kernels.seed_statistics(
+    kernels.legacy_statistics(
         hour,
         rows["funding_rate"].to_numpy(dtype="float64", na_value=np.nan),
         first,

@@ -224,8 +224,8 @@ def runs(  # type: ignore[no-untyped-def]
 
 
 @kernel
-def seed_statistics(hour, rate, first, last, threshold, z, persistence):  # type: ignore[no-untyped-def]
-    """The seed's own z and persistence at every print, faults and all.
+def legacy_statistics(hour, rate, first, last, threshold, z, persistence):  # type: ignore[no-untyped-def]
+    """The legacy z and persistence at every print, faults and all.
 
     Prints are held forward to hours; the sample is the 720 hours that end with the print's own, which
     it contains; sd with ddof 0. ``persistence`` is the share of those hours beyond ``threshold`` sd.

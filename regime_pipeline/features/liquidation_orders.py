@@ -99,7 +99,7 @@ def counts_and_speed(orders: Orders, grid: Grid) -> dict[str, FloatPanel]:
     """Hourly panels: ``longs`` and ``shorts`` (orders), and speeds in USD per hour.
 
     ``last_15m`` is the hour's last quarter, ``peak_15m`` its heaviest, each times four;
-    ``between`` the hour's value over the time between its first and last order, as the seed has it
+    ``between`` the hour's value over the time between its first and last order, as the legacy formula has it
     (NaN where that is 0). NaN in an hour in which nothing was heard of the source.
     """
     length, width = grid_length(grid), len(grid.symbols)

@@ -3,33 +3,37 @@
 Belongs here: getting the bytes of one reply, whole or not at all. Does not belong here: what to ask
 for (``paging``), what the bytes mean (the providers' parsers), what a failure means (``fetch``).
 
-httpx timeouts are per socket operation, so a peer that sends a byte now and then is never cut. Here
-every socket operation gets what is left of the request's own deadline, and the body is decoded
-piece by piece under a cap, so neither a drip nor a compressed bomb costs more than was granted.
+Every socket operation gets what is left of the request's own deadline (``net.client``), and the body is
+decoded piece by piece under a cap, so neither a drip nor a compressed bomb costs more than was granted.
 """
 
 from __future__ import annotations
 
-import logging
 import re
-import ssl
 import threading
 import time
 import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Generic, Protocol, Self, TypeVar
 from urllib.parse import urlencode
-from urllib.request import getproxies, proxy_bypass
 
-import httpcore
-import httpx
 import stamina
 
+from regime_pipeline.net.client import (
+    BROKE_OFF,
+    TIMED_OUT,
+    UNREACHABLE,
+    UNUSABLE_ADDRESS,
+    Connection,
+    Response,
+    client,
+    deadline,
+)
 from regime_pipeline.net.headers import CLOCKS_APART, http_date
 from regime_pipeline.net.hosts import host_of
 from regime_pipeline.net.redact import Redactor
@@ -148,134 +152,6 @@ class Reply(Generic[T]):
         return there if abs(there - self.fetched_at) > CLOCKS_APART else self.fetched_at
 
 
-# --- sockets that know the deadline of the request they serve ------------------------------------
-
-_request = threading.local()
-
-
-def _left(timeout: float | None) -> float | None:
-    until = getattr(_request, "until", None)
-    if until is None:
-        return timeout
-    left = until - time.monotonic()
-    if left <= 0:
-        raise httpcore.ReadTimeout("deadline")
-    return left if timeout is None else min(left, timeout)
-
-
-class _Stream(httpcore.NetworkStream):
-    def __init__(self, inner: httpcore.NetworkStream) -> None:
-        self._inner = inner
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._inner.read(max_bytes, _left(timeout))
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._inner.write(buffer, _left(timeout))
-
-    def close(self) -> None:
-        self._inner.close()
-
-    def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,
-    ) -> httpcore.NetworkStream:
-        return _Stream(self._inner.start_tls(ssl_context, server_hostname, _left(timeout)))
-
-    def get_extra_info(self, info: str) -> object:
-        return self._inner.get_extra_info(info)
-
-
-class _Backend(httpcore.NetworkBackend):
-    def __init__(self) -> None:
-        self._inner = httpcore.SyncBackend()
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[object] | None = None,
-    ) -> httpcore.NetworkStream:
-        return _Stream(
-            self._inner.connect_tcp(host, port, _left(timeout), local_address, socket_options)  # type: ignore[arg-type]
-        )
-
-    def sleep(self, seconds: float) -> None:
-        self._inner.sleep(seconds)
-
-
-class _Body(httpx.SyncByteStream):
-    def __init__(self, inner: Iterable[bytes]) -> None:
-        self._inner = inner
-
-    def __iter__(self) -> Iterator[bytes]:
-        yield from self._inner
-
-    def close(self) -> None:
-        close = getattr(self._inner, "close", None)
-        if close is not None:
-            close()
-
-
-class _Transport(httpx.BaseTransport):
-    """Pools over :class:`_Backend`: one for direct ways, one for each proxy of the environment.
-
-    ``HTTP_PROXY``, ``HTTPS_PROXY``, ``ALL_PROXY`` and ``NO_PROXY`` are read as everywhere; this machine
-    is never asked through a proxy.
-    """
-
-    def __init__(self, connections: int) -> None:
-        limits: dict[str, Any] = {
-            "ssl_context": httpx.create_ssl_context(trust_env=False),
-            "max_connections": connections,
-            "max_keepalive_connections": connections,
-            "keepalive_expiry": 30.0,
-            "network_backend": _Backend(),
-        }
-        self._direct = httpcore.ConnectionPool(**limits)
-        self._proxies: dict[str, httpcore.ConnectionPool] = {}
-        for scheme, address in getproxies().items():
-            if scheme in ("http", "https", "all") and address:
-                proxy = httpx.Proxy(address if "://" in address else f"http://{address}")
-                self._proxies[scheme] = httpcore.HTTPProxy(
-                    proxy_url=str(proxy.url), proxy_auth=proxy.raw_auth, **limits
-                )
-
-    def _pool_for(self, url: httpx.URL) -> httpcore.ConnectionPool:
-        if url.host in ("localhost", "127.0.0.1", "::1") or proxy_bypass(url.host):
-            return self._direct
-        return self._proxies.get(url.scheme) or self._proxies.get("all") or self._direct
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        reply = self._pool_for(request.url).handle_request(
-            httpcore.Request(
-                method=request.method,
-                url=httpcore.URL(
-                    scheme=request.url.raw_scheme,
-                    host=request.url.raw_host,
-                    port=request.url.port,
-                    target=request.url.raw_path,
-                ),
-                headers=request.headers.raw,
-                extensions=request.extensions,
-            )
-        )
-        return httpx.Response(
-            reply.status,
-            headers=reply.headers,
-            stream=_Body(reply.stream),  # type: ignore[arg-type]
-            extensions=reply.extensions,
-        )
-
-    def close(self) -> None:
-        for pool in (self._direct, *self._proxies.values()):
-            pool.close()
-
-
 # --- the client ----------------------------------------------------------------------------------
 
 
@@ -312,13 +188,9 @@ class HttpClient:
             lambda: threading.BoundedSemaphore(self._per_host)
         )
         self._slots_lock = threading.Lock()
-        for name in ("httpx", "httpcore"):
-            logging.getLogger(name).setLevel(logging.WARNING)  # INFO prints whole URLs
-        self._client = httpx.Client(
-            transport=_Transport(connections=max(32, 4 * self._per_host)),
-            follow_redirects=False,
-            trust_env=False,
-            timeout=httpx.Timeout(self._deadline),
+        self._client = client(
+            connections=max(32, 4 * self._per_host),
+            timeout_s=self._deadline,
             headers={"User-Agent": _USER_AGENT, "Accept": "application/json"},
         )
 
@@ -483,43 +355,35 @@ class HttpClient:
 
     def _exchange(
         self, url: str, headers: Mapping[str, str], deadline_s: float
-    ) -> tuple[int, Mapping[str, str], bytes, httpcore.NetworkStream]:
+    ) -> tuple[int, Mapping[str, str], bytes, Connection]:
         """Sends one request and reads the whole decoded body, within deadline and cap."""
-        _request.until = time.monotonic() + deadline_s
-        try:
-            with self._client.stream(
-                "GET",
-                url,
-                headers={"Accept-Encoding": "gzip", **headers},
-                timeout=httpx.Timeout(deadline_s),
-            ) as response:
-                stream = response.extensions["network_stream"]
-                try:
-                    body = self._read(response)
-                except BaseException:
-                    stream.close()
-                    raise
-                return response.status_code, response.headers, body, stream
-        except (httpcore.TimeoutException, httpx.TimeoutException) as error:
-            if time.monotonic() >= _request.until - 0.01:
-                raise DeadlineExceeded(f"no whole reply within {deadline_s:g} s") from None
-            raise Transient(f"{type(error).__name__} on the way to the provider") from None
-        except (httpcore.RemoteProtocolError, httpx.RemoteProtocolError) as error:
-            raise Malformed(f"the reply broke off: {error}") from None
-        except (
-            httpcore.NetworkError,
-            httpcore.ProtocolError,
-            httpcore.ProxyError,
-            httpx.TransportError,
-            OSError,
-        ) as error:
-            raise Transient(f"{type(error).__name__}: {error}") from None
-        except (httpcore.UnsupportedProtocol, httpx.InvalidURL, ValueError) as error:
-            raise ContractViolation(f"the base URL cannot be used: {error}") from None
-        finally:
-            _request.until = None
+        with deadline(deadline_s) as until:
+            try:
+                with self._client.stream(
+                    "GET",
+                    url,
+                    headers={"Accept-Encoding": "gzip", **headers},
+                    timeout=deadline_s,
+                ) as response:
+                    stream = response.extensions["network_stream"]
+                    try:
+                        body = self._read(response)
+                    except BaseException:
+                        stream.close()
+                        raise
+                    return response.status_code, response.headers, body, stream
+            except TIMED_OUT as error:
+                if time.monotonic() >= until - 0.01:
+                    raise DeadlineExceeded(f"no whole reply within {deadline_s:g} s") from None
+                raise Transient(f"{type(error).__name__} on the way to the provider") from None
+            except BROKE_OFF as error:
+                raise Malformed(f"the reply broke off: {error}") from None
+            except UNREACHABLE as error:
+                raise Transient(f"{type(error).__name__}: {error}") from None
+            except UNUSABLE_ADDRESS as error:
+                raise ContractViolation(f"the base URL cannot be used: {error}") from None
 
-    def _read(self, response: httpx.Response) -> bytes:
+    def _read(self, response: Response) -> bytes:
         error = response.status_code != 200
         cap = min(self._cap, ERROR_BODY_BYTES) if error else self._cap
         coding = response.headers.get("content-encoding", "identity").strip().lower()

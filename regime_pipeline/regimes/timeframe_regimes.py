@@ -195,7 +195,7 @@ def effective_votes(labels: Codes, first: int) -> FloatPanel:
 
 
 def _legacy_columns(codes: Codes) -> dict[str, npt.NDArray]:
-    """The seed's count of agreeing frames: those not opposed to the 1h label, NEUTRAL included."""
+    """The legacy count of agreeing frames: those not opposed to the 1h label, NEUTRAL included."""
     hourly = codes[0]
     opposite = np.select([hourly == label for label in _OPPOSED], list(_OPPOSED.values()), -2)
     whole = (codes >= 0).all(axis=0)

@@ -144,7 +144,7 @@ def test_break_z_is_the_bonett_wright_difference() -> None:
     z = kernels.fisher_z(now, n_now, base, n_base, 1 - 1e-8)[0]
     variance = (1 + 0.15**2 / 2) / 165 + (1 + 0.45**2 / 2) / 717
     assert z[0] == pytest.approx((math.atanh(0.15) - math.atanh(0.45)) / math.sqrt(variance))
-    # the seed's scenario with plain Fisher variances is -3.9; the wider ones draw it in
+    # the legacy scenario with plain Fisher variances is -3.9; the wider ones draw it in
     assert (math.atanh(0.15) - math.atanh(0.45)) / math.sqrt(1 / 165 + 1 / 717) == pytest.approx(
         -3.9, abs=0.05
     )

@@ -316,7 +316,7 @@ def test_every_column_equals_the_slow_reference(seed: int) -> None:
 
 
 def slow_seed(prints: pd.DataFrame) -> pd.DataFrame:
-    """The seed's z and persistence from an hourly series that holds every print forward."""
+    """The legacy z and persistence from an hourly series that holds every print forward."""
     rows = []
     for symbol, group in prints.groupby("symbol"):
         rate = group.set_index("ts")["funding_rate"].astype(float)

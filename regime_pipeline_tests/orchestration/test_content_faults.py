@@ -1,4 +1,4 @@
-"""FAULTS 28-30, 33 and 34 from the wire into the database: what is stored after a bad page."""
+"""Faults 28-30, 33, 34 of docs/faults.md from the wire into the database: what a bad page leaves stored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No row knows what comes after it (FAULTS 46): garbage after t changes no byte decided by t."""
+"""No row knows what comes after it (docs/faults.md, 46): garbage after t changes no byte decided by t."""
 
 from __future__ import annotations
 

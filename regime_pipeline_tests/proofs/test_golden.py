@@ -1,4 +1,4 @@
-"""The worked checks of the method papers, to the digit: each the seeds' case and the settled answer.
+"""The worked checks of docs/methods.md, to the digit: each the legacy case and the settled answer.
 
 One table of cases a topic, over the pure functions. What needs a whole market to say the same is in the
 tests of its module.
@@ -70,7 +70,7 @@ def filled(name: str, rows: list[dict[str, object]]) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("volatility", "mean", "ratio", "regime", "multiplier"),
     [
-        (0.032, 0.015, 2.133, "EXPLOSIVE", 1.8),  # the seed's own label, HIGH_VOL, is refused
+        (0.032, 0.015, 2.133, "EXPLOSIVE", 1.8),  # the legacy label, HIGH_VOL, is refused
         (0.06, 0.015, 4.0, "EXTREME", 2.5),
         (0.015, 0.015, 1.0, "HIGH_VOL", 1.2),
         (0.0225, 0.015, 1.5, "EXPLOSIVE", 1.8),

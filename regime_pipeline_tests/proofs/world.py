@@ -429,7 +429,7 @@ AFTER: dict[str, Mask] = {
     "raw.sentiment": _mood,
     "raw.whale_transfers": _told,
 }
-"""Per raw table, which rows nobody can know at t (METHODS 9.0, availability)."""
+"""Per raw table, which rows nobody can know at t."""
 
 GARBAGE = ("wild", "null", "deleted", "repeated")
 

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import yaml
 
-from regime_pipeline.catalogue import FIELDS, TABLES, Kind, documents
+from regime_pipeline.catalogue import FIELDS, TABLES, Kind, documents, faults
 from regime_pipeline.catalogue.schemas import SCHEMAS
 from regime_pipeline.catalogue.sql import SQL_NAMES
 
@@ -65,3 +67,13 @@ def test_dictionary_shows_bounds_units_and_enumerations():
     assert "| `vol_regime_confirmed` | text | yes |  | `STABLE`, `HIGH_VOL`" in text
     assert "| `fear_greed` | double precision | yes | index 0-100 | 0 … 100 |" in text
     assert "| `ts` | timestamptz |  |" in text
+
+
+def test_the_page_of_faults_names_the_tests_that_there_are() -> None:
+    assert faults.FAULTS_PATH.read_text("utf-8") == faults.faults_page(), "run `make docs`"
+
+
+def test_a_test_of_an_unknown_fault_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "test_new.py").write_text("def test_fault_0_of_no_row() -> None: ...\n")
+    with pytest.raises(KeyError):
+        faults.tests_by_number(tmp_path)

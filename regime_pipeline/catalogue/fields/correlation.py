@@ -42,12 +42,12 @@ FIELDS = (
     Field("is_rise", Kind.BOOLEAN, "Rise by 0.3 or more with p_break < 0.05."),
     _corr(
         "corr_30d_legacy",
-        "The seed's normal: Pearson correlation of rows h-719..h, which contain the week judged.",
+        "The legacy normal: Pearson correlation of rows h-719..h, which contain the week judged.",
     ),
     Field(
         "is_break_legacy",
         Kind.BOOLEAN,
-        "The seed's break: corr_7d more than 50 % under corr_30d_legacy, without a least base or a "
+        "The legacy break: corr_7d more than 50 % under corr_30d_legacy, without a least base or a "
         "test; without any change it fires in 37 % of samples around 0.05.",
     ),
     Field("break_kind", Kind.TEXT, "What kind of change.", allowed=("DROP", "RISE", "SIGN_FLIP")),

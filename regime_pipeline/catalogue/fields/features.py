@@ -108,7 +108,7 @@ FIELDS = (
     Field(
         "velocity_legacy_usd_per_hour",
         Kind.FLOAT,
-        "The seed's speed: USD of the hour's orders over the time between the first and the last of "
+        "The legacy speed: USD of the hour's orders over the time between the first and the last of "
         "them, without bound as they crowd; null under two times.",
         "USD/h",
         0,
@@ -234,7 +234,7 @@ FIELDS = (
     Field(
         "z_score_legacy",
         Kind.FLOAT,
-        "The seed's z of funding_rate: over 30 d of prints held forward to hours, its own value "
+        "The legacy z of funding_rate: over 30 d of prints held forward to hours, its own value "
         "inside, which hides anomalies. Beside z_score for comparison only.",
         "sd",
     ),
@@ -242,7 +242,7 @@ FIELDS = (
     Field(
         "persistence_legacy",
         Kind.FLOAT,
-        "The seed's persistence: share of those 720 hours beyond the threshold; by Chebyshev never "
+        "The legacy persistence: share of those 720 hours beyond the threshold; by Chebyshev never "
         "above 0.25 at 2 sd.",
         "fraction",
         0,

@@ -93,7 +93,12 @@ FIELDS = (
         "COOLING 14.6 %, CHOP 22.9 %, NEUTRAL 61.4 %.",
         allowed=LABELS,
     ),
-    Field("primary_legacy", Kind.TEXT, "The 1h label, the seed's primary.", allowed=LABELS),
+    Field(
+        "primary_legacy",
+        Kind.TEXT,
+        "The 1h label, which was the primary one of the legacy formula.",
+        allowed=LABELS,
+    ),
     Field("frames_available", Kind.INTEGER, "Frames that have a label.", "frames", 0, 4),
     Field(
         "agreement_count",
@@ -140,8 +145,8 @@ FIELDS = (
     Field(
         "agreement_legacy",
         Kind.INTEGER,
-        "The seed's count: frames not opposed to the 1h label, NEUTRAL and CHOP counted as agreeing; "
-        "null without all four. Its sample of two equal labels, one opposed, one NEUTRAL reads 3.",
+        "The legacy count: frames not opposed to the 1h label, NEUTRAL and CHOP counted as agreeing; "
+        "null without all four. Two equal labels, one opposed, one NEUTRAL read 3.",
         "frames",
         0,
         4,

@@ -68,7 +68,7 @@ FIELDS = (
     Field(
         "score_fixed50",
         Kind.FLOAT,
-        "The seed's composite, missing factors read as 50; for comparison only.",
+        "The legacy composite, missing factors read as 50; for comparison only.",
         "0-100",
         0,
         100,
