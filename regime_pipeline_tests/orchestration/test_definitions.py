@@ -22,7 +22,7 @@ from regime_pipeline.windows import parse_lookback
 pytestmark = pytest.mark.xdist_group("definitions")  # one module fixture, not one a worker
 
 FINDINGS = {"ops.quality_blocks", "ops.quality_checks", "ops.quality_scores"}
-NOT_ASSETS = {"alerts.outbox", "alerts.delivery_attempts"}
+NOT_ASSETS = {"alerts.outbox", "alerts.delivery_attempts", "alerts.system_events"}
 
 
 RAW_TABLES = sum(t.schema == "raw" for t in TABLES.values())

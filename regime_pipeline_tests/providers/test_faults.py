@@ -414,7 +414,7 @@ def test_fault_22_flapping_source_is_neither_given_up_nor_swapped_within_a_serie
         assert spot.groupby("source")["source_tier"].nunique().max() == 1
         assert (spot["source"] == "binance").sum() == 24
     host = desk.server.url.removeprefix("http://")
-    assert HostGate(desk.store).standing("binance", host).breaker.state is State.CLOSED
+    assert HostGate(desk.store).status("binance", host).breaker.state is State.CLOSED
 
 
 def test_fault_22_one_good_reply_does_not_close_an_open_breaker(
