@@ -291,9 +291,9 @@ COMMENT ON COLUMN correlation.asset_correlations.is_rise IS 'Rise by 0.3 or more
 
 COMMENT ON COLUMN correlation.asset_correlations.break_kind IS 'What kind of change.';
 
-COMMENT ON COLUMN correlation.asset_correlations.corr_30d_legacy IS 'The legacy normal: Pearson correlation of rows h-719..h, which contain the week judged.';
+COMMENT ON COLUMN correlation.asset_correlations.corr_30d_legacy IS 'The seed''s normal: Pearson correlation of rows h-719..h, which contain the week judged.';
 
-COMMENT ON COLUMN correlation.asset_correlations.is_break_legacy IS 'The legacy break: corr_7d more than 50 % under corr_30d_legacy, without a least base or a test; without any change it fires in 37 % of samples around 0.05.';
+COMMENT ON COLUMN correlation.asset_correlations.is_break_legacy IS 'The seed''s break: corr_7d more than 50 % under corr_30d_legacy, without a least base or a test; without any change it fires in 37 % of samples around 0.05.';
 
 COMMENT ON COLUMN correlation.asset_correlations.status IS 'Whether the row''s main value can be used; anything but ok or partial means null.';
 
@@ -960,11 +960,11 @@ COMMENT ON COLUMN features.funding_anomalies.extreme_level IS 'Level of z_score.
 
 COMMENT ON COLUMN features.funding_anomalies.persistence_score IS 'Duration-weighted share of the last 7 days that was anomalous on the present side.';
 
-COMMENT ON COLUMN features.funding_anomalies.z_score_legacy IS 'The legacy z of funding_rate: over 30 d of prints held forward to hours, its own value inside, which hides anomalies. Beside z_score for comparison only.';
+COMMENT ON COLUMN features.funding_anomalies.z_score_legacy IS 'The seed''s z of funding_rate: over 30 d of prints held forward to hours, its own value inside, which hides anomalies. Beside z_score for comparison only.';
 
 COMMENT ON COLUMN features.funding_anomalies.is_anomaly_legacy IS '|z_score_legacy| above the threshold.';
 
-COMMENT ON COLUMN features.funding_anomalies.persistence_legacy IS 'The legacy persistence: share of those 720 hours beyond the threshold; by Chebyshev never above 0.25 at 2 sd.';
+COMMENT ON COLUMN features.funding_anomalies.persistence_legacy IS 'The seed''s persistence: share of those 720 hours beyond the threshold; by Chebyshev never above 0.25 at 2 sd.';
 
 COMMENT ON COLUMN features.funding_anomalies.reversal_probability IS 'Odds that the anomalous z_score re-enters |z| < 1 within 24 h: past events of all symbols in the same state, shrunk to their base rate by ten events; null under 30.';
 
@@ -1218,11 +1218,11 @@ COMMENT ON COLUMN features.funding_prints.extreme_level IS 'Level of z_score.';
 
 COMMENT ON COLUMN features.funding_prints.persistence_score IS 'Duration-weighted share of the last 7 days that was anomalous on the present side.';
 
-COMMENT ON COLUMN features.funding_prints.z_score_legacy IS 'The legacy z of funding_rate: over 30 d of prints held forward to hours, its own value inside, which hides anomalies. Beside z_score for comparison only.';
+COMMENT ON COLUMN features.funding_prints.z_score_legacy IS 'The seed''s z of funding_rate: over 30 d of prints held forward to hours, its own value inside, which hides anomalies. Beside z_score for comparison only.';
 
 COMMENT ON COLUMN features.funding_prints.is_anomaly_legacy IS '|z_score_legacy| above the threshold.';
 
-COMMENT ON COLUMN features.funding_prints.persistence_legacy IS 'The legacy persistence: share of those 720 hours beyond the threshold; by Chebyshev never above 0.25 at 2 sd.';
+COMMENT ON COLUMN features.funding_prints.persistence_legacy IS 'The seed''s persistence: share of those 720 hours beyond the threshold; by Chebyshev never above 0.25 at 2 sd.';
 
 COMMENT ON COLUMN features.funding_prints.run_sign IS 'Side of the open anomaly run: +1, -1; 0 with none.';
 
@@ -1414,7 +1414,7 @@ COMMENT ON COLUMN features.liquidation_cascades.velocity_15m_usd_per_hour IS 'US
 
 COMMENT ON COLUMN features.liquidation_cascades.velocity_15m_peak_usd_per_hour IS 'The same for the heaviest quarter of the hour.';
 
-COMMENT ON COLUMN features.liquidation_cascades.velocity_legacy_usd_per_hour IS 'The legacy speed: USD of the hour''s orders over the time between the first and the last of them, without bound as they crowd; null under two times.';
+COMMENT ON COLUMN features.liquidation_cascades.velocity_legacy_usd_per_hour IS 'The seed''s speed: USD of the hour''s orders over the time between the first and the last of them, without bound as they crowd; null under two times.';
 
 COMMENT ON COLUMN features.liquidation_cascades.branching_ratio IS 'Share of the liquidated amount that follows from earlier ones, refitted daily on the 30 d before. From hourly buckets: a proxy, tier 3; slow swings of activity raise it.';
 
@@ -5305,7 +5305,7 @@ COMMENT ON COLUMN regimes.timeframe_regimes.primary_raw IS 'Label held by at lea
 
 COMMENT ON COLUMN regimes.timeframe_regimes.primary_regime IS 'primary_raw once it held for three consecutive rows. Without any direction: IGNITION 1.1 %, COOLING 14.6 %, CHOP 22.9 %, NEUTRAL 61.4 %.';
 
-COMMENT ON COLUMN regimes.timeframe_regimes.primary_legacy IS 'The 1h label, which was the primary one of the legacy formula.';
+COMMENT ON COLUMN regimes.timeframe_regimes.primary_legacy IS 'The 1h label, the seed''s primary.';
 
 COMMENT ON COLUMN regimes.timeframe_regimes.frames_available IS 'Frames that have a label.';
 
@@ -5321,7 +5321,7 @@ COMMENT ON COLUMN regimes.timeframe_regimes.confidence_kind IS 'heuristic: the a
 
 COMMENT ON COLUMN regimes.timeframe_regimes.n_eff_votes IS 'Independent votes that the available frames amount to, by the correlation of their signed labels over the 90 d before: the number of frames at most.';
 
-COMMENT ON COLUMN regimes.timeframe_regimes.agreement_legacy IS 'The legacy count: frames not opposed to the 1h label, NEUTRAL and CHOP counted as agreeing; null without all four. Two equal labels, one opposed, one NEUTRAL read 3.';
+COMMENT ON COLUMN regimes.timeframe_regimes.agreement_legacy IS 'The seed''s count: frames not opposed to the 1h label, NEUTRAL and CHOP counted as agreeing; null without all four. Its sample of two equal labels, one opposed, one NEUTRAL reads 3.';
 
 COMMENT ON COLUMN regimes.timeframe_regimes.is_confirmed IS 'The confirmation rule holds at this row.';
 
@@ -5640,7 +5640,7 @@ COMMENT ON COLUMN signals.futures_scores.futures_signal IS 'LONG at 65 and above
 
 COMMENT ON COLUMN signals.futures_scores.score_uncovered IS 'The weighted mean whatever the coverage; not for decisions.';
 
-COMMENT ON COLUMN signals.futures_scores.score_fixed50 IS 'The legacy composite, missing factors read as 50; for comparison only.';
+COMMENT ON COLUMN signals.futures_scores.score_fixed50 IS 'The seed''s composite, missing factors read as 50; for comparison only.';
 
 COMMENT ON COLUMN signals.futures_scores.coverage_pct IS 'Weight of the available factors.';
 
