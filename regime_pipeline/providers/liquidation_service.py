@@ -19,7 +19,7 @@ from regime_pipeline.providers.documents import document, rows_of
 from regime_pipeline.providers.errors import PAID, ContractViolation
 from regime_pipeline.providers.paging import Forward
 from regime_pipeline.providers.readings import Context
-from regime_pipeline.providers.source import Endpoint, Feed, KeyCarrier, Probe, Source
+from regime_pipeline.providers.source import BEARER, Endpoint, Feed, Probe, Source
 from regime_pipeline.providers.symbols import VenueSymbol
 
 PROVIDER = "liquidation_service"
@@ -129,7 +129,7 @@ SOURCES = (
         connection=CONNECTIONS[PROVIDER],
         feeds=FEEDS,
         endpoints=ENDPOINTS,
-        key=KeyCarrier(header="Authorization", prefix="Bearer "),
+        key=BEARER,
         errors=PAID,
         probe=Probe("/liquidations", {"symbol": "BTCUSDT", "limit": "1"}),
         whole_url=True,

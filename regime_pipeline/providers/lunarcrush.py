@@ -20,7 +20,7 @@ from regime_pipeline.providers.errors import PAID, ContractViolation
 from regime_pipeline.providers.limits.budgets import Budget, Rates
 from regime_pipeline.providers.paging import Forward, Newest, seconds
 from regime_pipeline.providers.readings import Context
-from regime_pipeline.providers.source import Endpoint, Feed, KeyCarrier, Probe, Source
+from regime_pipeline.providers.source import BEARER, Endpoint, Feed, Probe, Source
 from regime_pipeline.providers.symbols import VenueSymbol
 from regime_pipeline.providers.symbols import split as split_symbol
 from regime_pipeline.windows import HOUR
@@ -282,7 +282,7 @@ SOURCES = (
         connection=CONNECTIONS[PROVIDER],
         feeds=FEEDS,
         endpoints=ENDPOINTS,
-        key=KeyCarrier(header="Authorization", prefix="Bearer "),
+        key=BEARER,
         rates=Rates((Budget("requests", 10, 60.0, keyed=True),)),
         errors=PAID,
         probe=Probe("/public/coins/BTC/v1"),

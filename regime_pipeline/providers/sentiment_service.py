@@ -17,7 +17,7 @@ from regime_pipeline.providers.documents import document
 from regime_pipeline.providers.errors import PAID, ContractViolation
 from regime_pipeline.providers.paging import Newest
 from regime_pipeline.providers.readings import Context
-from regime_pipeline.providers.source import Endpoint, Feed, KeyCarrier, Probe, Source
+from regime_pipeline.providers.source import BEARER, Endpoint, Feed, Probe, Source
 from regime_pipeline.providers.symbols import VenueSymbol
 from regime_pipeline.windows import HOUR
 
@@ -90,7 +90,7 @@ SOURCES = (
         connection=CONNECTIONS[PROVIDER],
         feeds=FEEDS,
         endpoints=ENDPOINTS,
-        key=KeyCarrier(header="Authorization", prefix="Bearer "),
+        key=BEARER,
         errors=PAID,
         probe=Probe("/trader", {"symbol": "BTCUSDT", "timeframe": "24h"}),
         whole_url=True,

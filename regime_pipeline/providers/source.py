@@ -118,6 +118,10 @@ class KeyCarrier:
     param: str | None = None
 
 
+BEARER = KeyCarrier(header="Authorization", prefix="Bearer ")
+"""The key as a bearer token."""
+
+
 @dataclass(frozen=True, slots=True)
 class Probe:
     """The cheapest request that shows a provider alive.
