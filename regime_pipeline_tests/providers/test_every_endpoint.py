@@ -408,7 +408,11 @@ def test_fault_29_pages_in_any_disorder_give_the_rows_of_clean_ones(
     Trades are asked of the primary venue alone, the other datasets of every one.
     """
     configured = make_settings(
-        **simulator.settings_overrides(), http_deadline_s=30.0, spot_venue=venue, perp_venue=venue
+        **simulator.settings_overrides(),
+        http_deadline_s=30.0,
+        spot_venue=venue,
+        perp_venue=venue,
+        single_trades=True,
     )
 
     def asked(client: Any) -> FetchResult:

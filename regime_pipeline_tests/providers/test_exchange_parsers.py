@@ -128,6 +128,8 @@ def first(folder: Path, key: str, ctx: Context | None = None) -> pd.Series:
 def test_every_recorded_body_of_the_exchanges_has_its_parser(payloads_dir: Path) -> None:
     for provider in EXCHANGES:
         for file in sorted((payloads_dir / provider).glob("*.json")):
+            if file.name.startswith("run_"):  # frames of a stream in a row; each is a ws_ body
+                continue
             assert f"{provider}/{file.name.rsplit('__', 1)[0]}" in PARSERS
 
 
