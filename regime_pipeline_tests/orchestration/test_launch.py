@@ -53,6 +53,7 @@ def run(settings: Settings, **more) -> launch.RunReport:
 def first(world: tuple[Settings, Database]) -> launch.RunReport:
     seen: dict[str, tuple[int, int]] = {}
     report = run(world[0], progress=lambda name, done, total: seen.update({name: (done, total)}))
+    assert report.succeeded, [r.error for r in report.runs if r.error]
     assert {n: at for n, at in seen.items() if at[0] != at[1]} == {}
     return report
 

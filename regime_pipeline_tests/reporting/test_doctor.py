@@ -165,7 +165,8 @@ def test_needed_sources_follow_the_settings(simulator: SimulatorServer, tmp_path
 def _log_row(**changes: object) -> pd.DataFrame:
     given = {
         "fetch_id": "f", "dataset": "candles", "source": "binance", "fetch_status": "ok",
-        "window_start": NOW - 24 * HOUR, "window_end": NOW, "fetched_at": NOW - HOUR / 2, **changes,
+        "window_start": NOW - 24 * HOUR, "window_end": NOW, "fetched_at": NOW - HOUR / 2,
+        "request_count": 1, **changes,
     }  # fmt: skip
     fields = table("ops.fetch_log").fields
     return pd.DataFrame(

@@ -162,6 +162,8 @@ def fetched(
         platform.warehouse.record("ops.fetch_log", got.log, run_id=run_id)
         log = got.log if log.empty else pd.concat([log, got.log], ignore_index=True)
         sample = got.frame if len(got.frame) else sample
+    if todo:  # a source that is off makes no request and so no progress
+        platform.progress(f"fetch {item.name}", 100 * len(todo), 100 * len(todo))
     _tell_refusals(platform, log)
     if replies:
         fields = drift.new_fields(platform, pd.concat(replies, ignore_index=True))
