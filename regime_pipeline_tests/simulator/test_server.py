@@ -61,8 +61,10 @@ def test_a_process_serves_the_same_tape_and_clock(
 ) -> None:
     path = "/binance/api/v3/klines?symbol=BTCUSDT&interval=1h&limit=50"
     with SimulatorServer(tape, FixedClock(NOW), isolation="process") as other:
-        assert httpx.get(other.base_url + path).content == client.get(path).content
-        assert httpx.get(other.base_url + TIME).json()["serverTime"] == int(NOW.timestamp() * 1000)
+        assert httpx.get(other.base_url + path, timeout=60).content == client.get(path).content
+        assert httpx.get(other.base_url + TIME, timeout=60).json()["serverTime"] == int(
+            NOW.timestamp() * 1000
+        )
         with pytest.raises(RuntimeError, match="another process"):
             _ = other.app
         url = other.base_url + PING
