@@ -127,6 +127,22 @@ class PairParams(_Section):
     entry_z: float = Field(2.0, gt=0, description="|spread z| from which a pair is signalled")
 
 
+class SignalParams(_Section):
+    """The confluence of the signal components."""
+
+    weights: dict[str, float] = Field(
+        {},
+        description="weight of a component, 1 where none is given; one of weight 0 is left out",
+    )
+    min_components: int = Field(4, ge=1, description="fewer give no confluence")
+    min_share: float = Field(
+        0.6, ge=0, le=1, description="share of the configured and applicable components needed"
+    )
+    shrinkage: float = Field(
+        0.2, gt=0, le=1, description="weight of the identity in the matrix of the decorrelated mean"
+    )
+
+
 class FuturesParams(_Section):
     """The 8-factor futures score. Weights are integer percent."""
 
@@ -193,6 +209,7 @@ class Params(_Section):
     timeframes: TimeframeParams = TimeframeParams()
     correlation: CorrelationParams = CorrelationParams()
     pairs: PairParams = PairParams()
+    signals: SignalParams = SignalParams()
     futures: FuturesParams = FuturesParams()
     quality: QualityParams = QualityParams()
 
@@ -498,6 +515,19 @@ class Settings(_Providers):
     def perp_venue_of(self, symbol: str) -> str:
         """The one perpetual venue whose series stand behind ``symbol``."""
         return self.perp_venue_by_symbol.get(symbol, self.perp_venue)
+
+    def is_wired(self, provider: str) -> bool:
+        """Whether a provider is asked: switched on, its address and, if it takes one, its key set."""
+        row = CONNECTIONS.get(provider)
+        if row is None or provider not in self.sources or not self.url_of(provider):
+            return False
+        return row.key_setting is None or getattr(self, row.key_setting) is not None
+
+    @property
+    def wired_series(self) -> tuple[str, ...]:
+        """Series that need a provider of their own and have one: kinds of mood, ``whale_flow``."""
+        behind = {**self.sentiment_source_by_kind, "whale_flow": self.whale_source}
+        return tuple(name for name, provider in behind.items() if self.is_wired(provider))
 
     @property
     def perp_venues(self) -> dict[str, str]:

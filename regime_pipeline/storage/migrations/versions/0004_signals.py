@@ -1,0 +1,18 @@
+"""Signals: components beside momentum, confluence, their correlations, metrics, snapshots."""
+
+from __future__ import annotations
+
+from regime_pipeline.catalogue.registry import table
+from regime_pipeline.storage.schema import add_column, create_table, numbered
+
+revision, down_revision = numbered(__file__)
+
+
+def upgrade() -> None:
+    """Add the columns and make the tables."""
+    for column in table("signals.components").fields:
+        add_column("signals.components", column)
+    create_table("market.metrics_1h")
+    create_table("signals.confluence")
+    create_table("correlation.signal_correlations")
+    create_table("signals.snapshots")
