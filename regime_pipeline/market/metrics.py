@@ -144,7 +144,9 @@ def metrics_1h(
     shares = to_panel(positioning_1h, grid, list(_RATIOS))
     for column, name in _RATIOS.items():
         with np.errstate(divide="ignore", invalid="ignore"):
-            panels[name] = np.where(shares[column] < 1.0, shares[column] / (1 - shares[column]), np.nan)
+            panels[name] = np.where(
+                shares[column] < 1.0, shares[column] / (1 - shares[column]), np.nan
+            )
     caps = _in_hour(raw_coin_markets)
     panels["market_cap_usd"] = to_panel(caps, grid, ["market_cap_usd"])["market_cap_usd"]
     panels |= _weighted_funding(raw_funding, raw_open_interest, raw_candles, grid)
@@ -174,7 +176,9 @@ def _panels(
 def _change(values: FloatPanel, hours: int) -> FloatPanel:
     out = np.full_like(values, np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
-        out[hours:] = np.where(values[:-hours] > 0.0, values[hours:] / values[:-hours] - 1.0, np.nan)
+        out[hours:] = np.where(
+            values[:-hours] > 0.0, values[hours:] / values[:-hours] - 1.0, np.nan
+        )
     return out
 
 

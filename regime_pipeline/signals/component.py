@@ -62,11 +62,10 @@ def scored(
 ) -> Component:
     """A component whose score and confidence are null wherever the verdict is not usable.
 
-    Raises:
-        ValueError: a usable cell has no score: a case that no verdict covers.
+    A cell that no verdict explains and that has no score (a negative volume, a price of 0) is missing,
+    ``input_unusable``.
     """
-    if not np.isfinite(score[verdicts.usable]).all():
-        raise ValueError("a usable cell has no score")
+    verdicts.set(verdicts.usable & ~np.isfinite(score), MISSING, "input_unusable")
     return Component(
         verdicts.only_usable(score),
         verdicts.only_usable(np.clip(confidence, 0.0, 1.0)),

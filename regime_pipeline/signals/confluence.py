@@ -7,7 +7,6 @@ decorrelated mean. Does not belong here: the components (``components``), their 
 
 from __future__ import annotations
 
-
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -200,7 +199,9 @@ def _frame(
         "n_eff": shown(n_eff),
         "bullish_n": (scores >= BULLISH_FROM).sum(axis=-1).astype("float64"),
         "bearish_n": (scores <= BEARISH_TO).sum(axis=-1).astype("float64"),
-        "neutral_n": ((scores > BEARISH_TO) & (scores < BULLISH_FROM)).sum(axis=-1).astype("float64"),
+        "neutral_n": ((scores > BEARISH_TO) & (scores < BULLISH_FROM))
+        .sum(axis=-1)
+        .astype("float64"),
         "missing_n": missing.astype("float64"),
         "source_tier": tier,
     }

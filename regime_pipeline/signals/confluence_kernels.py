@@ -14,7 +14,9 @@ from regime_pipeline.numerics.compiled import ieee_kernel
 
 
 @ieee_kernel
-def combine(scores, expected, weights, matrix_of, matrices, shrink, out):  # type: ignore[no-untyped-def]
+def combine(  # type: ignore[no-untyped-def]  # noqa: C901 - one pass over a row
+    scores, expected, weights, matrix_of, matrices, shrink, out
+):
     """Fill ``out`` row by row.
 
     Args:

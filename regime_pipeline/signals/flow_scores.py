@@ -255,7 +255,9 @@ def liquidation(
     n = rolling_count(total, MONTH_H, lag=1)
     size = total + kappa
     with np.errstate(divide="ignore", invalid="ignore"):
-        imbalance = np.where(size > 0.0, (shorts - longs) / size, np.where(size == 0.0, 0.0, np.nan))
+        imbalance = np.where(
+            size > 0.0, (shorts - longs) / size, np.where(size == 0.0, 0.0, np.nan)
+        )
         legacy = np.where(total > 0.0, 100.0 * (shorts / total), np.nan)
     score = 50.0 + 50.0 * imbalance
     verdicts = Verdicts(longs.shape)

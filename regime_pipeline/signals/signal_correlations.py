@@ -18,7 +18,7 @@ from regime_pipeline.catalogue.fields.common import COMPONENTS, STATUS_CODES
 from regime_pipeline.catalogue.fields.signals import SINGLE_COMPONENTS
 from regime_pipeline.catalogue.frames import conform
 from regime_pipeline.catalogue.registry import table
-from regime_pipeline.numerics.panel import FloatPanel, grid_length, to_panel
+from regime_pipeline.numerics.panel import FloatPanel, to_panel
 from regime_pipeline.settings import method_version
 from regime_pipeline.signals.scores import worst_tier
 from regime_pipeline.windows import HOUR, Grid

@@ -186,7 +186,9 @@ def _index(
     panels["fear_greed"] = everywhere(np.where(fresh, value, np.nan))
     panels["fear_greed_block_age_h"] = everywhere(np.floor(age))
     texts["fear_greed_block_status"] = text_of(everywhere(code), STATUSES)
-    texts["fear_greed_block_reason"] = text_of(everywhere(reason), ("older_than_36h", "not_published"))
+    texts["fear_greed_block_reason"] = text_of(
+        everywhere(reason), ("older_than_36h", "not_published")
+    )
     return everywhere(code.astype("float64")), everywhere(np.where(fresh, tier, np.nan))
 
 

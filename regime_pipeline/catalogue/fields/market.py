@@ -52,7 +52,11 @@ _METRICS = (
     ),
     Field("liquidation_hours_24h", Kind.INTEGER, "Observed hours of the last 24.", "h", 0, 24),
     Field(
-        "oi_to_market_cap_frac", Kind.FLOAT, "Open interest over market capitalisation.", "fraction", 0
+        "oi_to_market_cap_frac",
+        Kind.FLOAT,
+        "Open interest over market capitalisation.",
+        "fraction",
+        0,
     ),
     Field("oi_to_volume_frac", Kind.FLOAT, "Open interest over volume_24h_usd.", "fraction", 0),
     *(
@@ -68,7 +72,11 @@ _METRICS = (
     Field("long_short_ratio_accounts", Kind.FLOAT, "Accounts long over accounts short.", None, 0),
     Field("top_trader_ratio_accounts", Kind.FLOAT, "The same of top traders.", None, 0),
     Field(
-        "top_trader_ratio_positions", Kind.FLOAT, "Top traders' positions, long over short.", None, 0
+        "top_trader_ratio_positions",
+        Kind.FLOAT,
+        "Top traders' positions, long over short.",
+        None,
+        0,
     ),
 )
 
