@@ -20,6 +20,7 @@ ALLOWED: dict[str, set[str]] = {
     "sparkline": set(),
     "connections": set(),
     "settings": {"connections", "windows"},
+    "configuration": {"connections", "settings"},
     "catalogue": {"windows"},
     "numerics": {"windows"},
     "market": GROUND,
@@ -44,7 +45,7 @@ ALLOWED: dict[str, set[str]] = {
     "cli": GROUND
     | PURE
     | {"net", "storage", "providers", "coverage", "legacy", "alerts", "reporting", "evaluation"}
-    | {"orchestration", "simulator", "definitions"},
+    | {"configuration", "orchestration", "simulator", "definitions"},
 }
 """What each part may import; a part that is not listed may not exist."""
 
