@@ -18,6 +18,7 @@ PURE = {"market", "features", "regimes", "correlation", "signals", "quality"}
 ALLOWED: dict[str, set[str]] = {
     "windows": set(),
     "sparkline": set(),
+    "wording": set(),
     "connections": set(),
     "settings": {"connections", "windows"},
     "configuration": {"connections", "settings"},
@@ -39,12 +40,15 @@ ALLOWED: dict[str, set[str]] = {
     "orchestration": GROUND
     | PURE
     | {"sparkline", "net", "storage", "providers", "coverage", "legacy", "alerts"},
-    "reporting": GROUND | PURE | {"sparkline", "net", "storage", "providers", "coverage", "alerts"},
-    "evaluation": GROUND | PURE | {"alerts", "reporting"},
+    "reporting": GROUND
+    | PURE
+    | {"sparkline", "wording", "net", "storage", "providers", "coverage", "alerts"},
+    "evaluation": GROUND | PURE | {"wording", "alerts", "reporting"},
     "definitions": {"orchestration"},
     "cli": GROUND
     | PURE
-    | {"net", "storage", "providers", "coverage", "legacy", "alerts", "reporting", "evaluation"}
+    | {"net", "wording", "storage", "providers", "coverage", "legacy", "alerts"}
+    | {"reporting", "evaluation"}
     | {"configuration", "orchestration", "simulator", "definitions"},
 }
 """What each part may import; a part that is not listed may not exist."""
