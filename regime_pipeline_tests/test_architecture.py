@@ -21,6 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "wording": set(),
     "connections": set(),
     "settings": {"connections", "windows"},
+    "configuration": {"connections", "settings"},
     "catalogue": {"windows"},
     "numerics": {"windows"},
     "market": GROUND,
@@ -48,7 +49,7 @@ ALLOWED: dict[str, set[str]] = {
     | PURE
     | {"net", "wording", "storage", "providers", "coverage", "legacy", "alerts"}
     | {"reporting", "evaluation"}
-    | {"orchestration", "simulator", "definitions"},
+    | {"configuration", "orchestration", "simulator", "definitions"},
 }
 """What each part may import; a part that is not listed may not exist."""
 
