@@ -34,7 +34,7 @@ from regime_pipeline.numerics.panel import (
 from regime_pipeline.settings import CascadeParams, method_version
 from regime_pipeline.windows import HOUR, Grid
 
-METHOD = "liquidation_cascades/3"
+METHOD = "liquidation_cascades/4"
 
 _BARS = ("high", "low", "close", "source_tier")
 

@@ -29,7 +29,7 @@ from regime_pipeline.numerics.stretches import each_cell, log_ratio
 from regime_pipeline.settings import VolatilityParams, method_version
 from regime_pipeline.windows import Grid
 
-METHOD = "volatility/3"
+METHOD = "volatility/4"
 _BARS = ("open", "high", "low", "close", "source_tier")
 
 DAY_BARS = 24
@@ -262,7 +262,6 @@ def _regimes(
     up = machine.classes_of(by_column, params.borders, 1.0 + params.hysteresis_frac)
     down = machine.classes_of(by_column, params.borders, 1.0 - params.hysteresis_frac)
     state = np.empty(raw_gk.shape, dtype=np.int8)
-    since = np.empty(raw_gk.shape, dtype=np.int64)
     event = np.empty(raw_gk.shape, dtype=np.int8)
     machine.run(
         raw_gk,
@@ -273,9 +272,10 @@ def _regimes(
         params.confirmations,
         params.cooldown_hours,
         state,
-        since,
         event,
     )
+    since = np.empty(state.shape, dtype=np.int64)
+    machine.beginnings(state, MACHINE_HOURS, RESTART_AFTER, since)
     probability, visits = (panel.T[keep:] for panel in clustering(state))
     rows = np.arange(keep, by_column.shape[1])[:, None]
     state, raw_gk, event = state.T[keep:], raw_gk.T[keep:], event.T[keep:]

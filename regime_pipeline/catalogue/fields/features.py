@@ -257,7 +257,8 @@ FIELDS = (
     Field(
         "reentered_24h",
         Kind.BOOLEAN,
-        "A print of the 24 h after the anomaly has |z_score| under 1.",
+        "A print of the 24 h after the anomaly has |z_score| under 1; one that was seen is known, "
+        "that there was none takes 16 judged hours.",
     ),
     Field(
         "return_24h",
@@ -352,7 +353,15 @@ FIELDS = (
         Kind.TIMESTAMP,
         "First row of the confirmed regime; null when it is older than the lookback.",
     ),
-    Field("regime_age_h", Kind.INTEGER, "Rows since the confirmed regime began, capped.", "h", 0),
+    Field(
+        "regime_age_h",
+        Kind.INTEGER,
+        "Hours since the confirmed regime began, counted back over its equal classes; 168 where that "
+        "is longer ago.",
+        "h",
+        0,
+        168,
+    ),
     Field(
         "clustering_probability",
         Kind.FLOAT,
