@@ -151,7 +151,7 @@ def slow_age(published: list[object], row: int) -> int:
 def slow_severity(told: int, now: int) -> str:
     if now == 3:
         return "CRITICAL"
-    return "INFO" if {told, now} <= {0, 1} else "WARNING"
+    return "INFO" if now < told or {told, now} == {0, 1} else "WARNING"
 
 
 @pytest.mark.parametrize("symbol", SYMBOLS)
@@ -195,8 +195,11 @@ def test_every_column_equals_an_independent_slow_reference(
             assert row["regime_since"] == START + timedelta(hours=i - age)
         if announced is None:
             assert pd.isna(row["event_kind"]) and pd.isna(row["episode_start"])
+            assert pd.isna(row["vol_regime_from"])
         else:
-            assert row["event_kind"] == "change" and row["event_ordinal"] == 0
+            told, now = announced
+            assert row["event_kind"] == ("calming" if now < told and told >= 2 else "change")
+            assert row["vol_regime_from"] == NAMES[told] and row["event_ordinal"] == 0
             assert row["event_severity"] == slow_severity(*announced)
             assert row["episode_start"] == row["ts"]
     assert {1, 2} <= seen

@@ -20,7 +20,17 @@ FIELDS = (
         0,
         5,
     ),
-    Field("is_cascade", Kind.BOOLEAN, "severity >= 3."),
+    Field(
+        "is_cascade",
+        Kind.BOOLEAN,
+        "severity >= 3 and severity_pct >= 3: large, and unusual for the symbol. Null while there is "
+        "no percentile history.",
+    ),
+    Field(
+        "is_cascade_legacy",
+        Kind.BOOLEAN,
+        "severity >= 3: large in fixed USD, which a large coin is in every eighth hour.",
+    ),
     Field(
         "severity_pct",
         Kind.INTEGER,
@@ -361,6 +371,12 @@ FIELDS = (
         "h",
         0,
         168,
+    ),
+    Field(
+        "vol_regime_from",
+        Kind.TEXT,
+        "Where the row announces a change of the confirmed regime: the class announced before it.",
+        allowed=VOL_REGIMES,
     ),
     Field(
         "clustering_probability",

@@ -1,0 +1,13 @@
+"""What a change of regime came from, and the cascade in fixed dollars beside the unusual one."""
+
+from __future__ import annotations
+
+from regime_pipeline.storage.schema import add_column, numbered
+
+revision, down_revision = numbered(__file__)
+
+
+def upgrade() -> None:
+    """Add the columns; rows of earlier method versions have no value in them."""
+    add_column("features.volatility_regimes", "vol_regime_from")
+    add_column("features.liquidation_cascades", "is_cascade_legacy")
