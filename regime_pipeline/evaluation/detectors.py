@@ -31,7 +31,7 @@ _HOUR = pd.Timedelta(hours=1)
 ENDS = ("end", "calming")
 """Kinds of events that belong to an episode and begin none."""
 DELIVERED_VOLATILITY = "VOLATILITY_REGIME_CHANGE/delivered"
-"""What the default routing sends of the volatility events: WARNING and CRITICAL."""
+"""What the default routing sends of the volatility events, all-clears aside: WARNING and CRITICAL."""
 
 FLAGS = {
     DELIVERED_VOLATILITY: "the volatility events that are sent by default: WARNING and CRITICAL",

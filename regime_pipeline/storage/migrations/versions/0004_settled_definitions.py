@@ -1,4 +1,4 @@
-"""What a change of regime came from, and the cascade in fixed dollars beside the unusual one."""
+"""What a change of regime came from, the cascade in fixed dollars, and rows that are only doubtful."""
 
 from __future__ import annotations
 
@@ -11,3 +11,4 @@ def upgrade() -> None:
     """Add the columns; rows of earlier method versions have no value in them."""
     add_column("features.volatility_regimes", "vol_regime_from")
     add_column("features.liquidation_cascades", "is_cascade_legacy")
+    add_column("ops.quality_blocks", "is_withheld", fill="true")
