@@ -64,9 +64,9 @@ def funding_outcomes(
     """What followed on every anomalous print whose day ended in the window.
 
     ``reentered_24h``: a print of the 24 h after it has ``|z|`` under 1; null when none was seen and
-    the judged prints of that day cover under 16 h. ``return_24h``: log return of the perpetual from the close of the
-    bar before the print to the close 24 h later; ``price_reversed_24h``: its sign is the opposite of
-    the print's; null without a return and for one of zero.
+    the judged prints of that day cover under 16 h. ``return_24h``: log return of the perpetual from
+    the close of the bar before the print to the close 24 h later; ``price_reversed_24h``: its sign is
+    the opposite of the print's; null without a return and for one of zero.
 
     Args:
         funding_prints: rows of ``features.funding_prints`` with a day before the window.

@@ -105,7 +105,8 @@ def liquidation_cascades(
     severity counts the bands 0.1, 0.5, 1, 3 and 10 times the threshold that the hour's total
     reaches; severity_pct the bands p90, p97, p99, p99.7, p99.95 of the symbol's own previous 720
     hours (at least 336 known, 100 of them not zero), the upper three from a generalised Pareto over
-    p90. is_cascade asks level 3 of both. liq_to_oi_bps is against the USD open interest at the close of the hour before.
+    p90. is_cascade asks level 3 of both. liq_to_oi_bps is against the USD open interest at the close
+    of the hour before.
 
     An episode opens when both severities are 3 or more and closes after two consecutive observed
     hours in which that is false. It announces its start, and again, while firing, a severity_pct
@@ -342,7 +343,9 @@ def _measures(
         "short_liquidations_usd": now["short_liquidations_usd"],
         "velocity_usd_per_hour": total / 1.0,
         "severity": _nullable(severity),
-        "is_cascade": np.where(known & (pct >= 0), (large & (pct >= FIRES_FROM)).astype(float), np.nan),
+        "is_cascade": np.where(
+            known & (pct >= 0), (large & (pct >= FIRES_FROM)).astype(float), np.nan
+        ),
         "is_cascade_legacy": np.where(known, large.astype(float), np.nan),
         "severity_pct": _nullable(pct),
         "liq_to_oi_bps": bps,
