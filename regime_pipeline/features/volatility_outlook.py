@@ -200,8 +200,8 @@ def har_skill(variance: npt.NDArray[np.float64], first: int = 0) -> npt.NDArray[
 
     Every day a regression of the next day's variance on the mean variances of 1, 7 and 30 days (6 of
     7, 14 of 30 known) is fitted on the 120 days before (at least 80), its forecast clipped to the
-    targets it was fitted on. The skill of a day is one minus the ratio of summed losses over the last 90 forecasts whose
-    day has passed (at least 60).
+    targets it was fitted on. The skill of a day is one minus the ratio of summed losses over the last
+    90 forecasts whose day has passed (at least 60).
 
     Args:
         variance: columns x days, variance of each whole day, NaN where unknown.
