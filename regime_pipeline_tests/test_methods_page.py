@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import methods_tables as measured
-from regime_pipeline.evaluation.false_alarms import ADVERTISED
+from regime_pipeline.alerts.false_alarms import ADVERTISED
 from regime_pipeline.evaluation.page import rate_text
 
 
