@@ -101,6 +101,23 @@ class Endpoint:
         return self.event_types is None or event_type in self.event_types
 
     @property
+    def told(self) -> str:
+        """What it is told, in words."""
+        parts = [", ".join(self.event_types) if self.event_types else "everything"]
+        if self.rules.severity:
+            parts.append(f"from {self.rules.severity}")
+        if self.rules.symbols is not None:
+            parts.append(f"of {', '.join(sorted(self.rules.symbols))}")
+        if self.rules.quiet is not None:
+            quiet = self.rules.quiet
+            parts.append(f"quiet {quiet.start:%H:%M}-{quiet.end:%H:%M} {quiet.zone}")
+        if self.per_minute is not None:
+            parts.append(f"{self.per_minute} a minute at most")
+        if self.digest_over is not None:
+            parts.append(f"more than {self.digest_over} at once as one message")
+        return "; ".join(parts)
+
+    @property
     def per_minute(self) -> int | None:
         """The most attempts in a minute, its own or its channel's; None: no limit."""
         return self.rules.per_minute or self.channel.per_minute

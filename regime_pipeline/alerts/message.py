@@ -56,6 +56,61 @@ class Message:
     context: Mapping[str, Any] = field(default_factory=dict)
 
 
+def message_in(body: Mapping[str, Any]) -> Message:
+    """The event in a body of the generic channel.
+
+    Raises:
+        KeyError: it is none.
+        ValueError: an instant in it is none.
+    """
+    data = body["data"]
+    at = {
+        name: None if data.get(name) is None else datetime.fromisoformat(data[name])
+        for name in ("ts", "known_at", "episode_start")
+    }
+    if at["known_at"] is None:
+        raise ValueError("the event does not say when it was known")
+    return Message(
+        event_id=data["event_id"],
+        event_type=data["event_type"],
+        severity=data["severity"],
+        title=data["title"],
+        known_at=at["known_at"],
+        details=data["details"],
+        data_origin=data["data_origin"],
+        worst_tier=data["worst_tier"],
+        kind=data["kind"],
+        instrument=data["instrument"],
+        level=data["level"],
+        ts=at["ts"],
+        episode_start=at["episode_start"],
+        method_version=data["method_version"],
+        context=data.get("context", {}),
+    )
+
+
+def message_of_row(row: Mapping[str, Any], origin: str) -> Message:
+    """A stored event, with the column ``context`` beside it, as a person is shown it."""
+    tier = row["source_tier"]
+    return Message(
+        event_id=row["event_id"],
+        event_type=row["event_type"],
+        severity=row["alert_severity"],
+        title=row["title"],
+        known_at=row["known_at"],
+        details=row["details"],
+        data_origin=origin,
+        worst_tier=None if tier is None else int(tier),
+        kind=row["kind"],
+        instrument=row["instrument"],
+        level=row["level"],
+        ts=row["ts"],
+        episode_start=row["episode_start"],
+        method_version=row["method_version"],
+        context=row["context"] or {},
+    )
+
+
 def facts(message: Message) -> list[tuple[str, str]]:
     """What a person needs to know, most important first; what is not known is left out."""
     context = message.context

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, cast
 
@@ -286,6 +287,55 @@ def _row(
         now,
         None if reason is None else now,
     )
+
+
+_UNSENT = """
+SELECT endpoint, event_type, alert_severity FROM alerts.outbox
+WHERE event_id = %s AND state NOT IN ('delivered', 'sending') FOR UPDATE
+"""
+_AGAIN = """
+UPDATE alerts.outbox SET state = 'pending', reason = NULL, finished_at = NULL, next_at = created_at,
+    attempts = 0, deliver_before = greatest(deliver_before, %s)
+WHERE event_id = %s AND endpoint = %s
+"""
+
+
+def retry(
+    conn: psycopg.Connection,
+    event_id: str,
+    endpoint: str | None,
+    *,
+    settings: Settings,
+    clock: Clock,
+) -> int:
+    """Send an event again to receivers that did not get it, because a person asks for it.
+
+    Args:
+        conn: a connection inside a transaction.
+        event_id: the event.
+        endpoint: only this receiver; None: all of them.
+        settings: endpoints and what kind of data the database holds.
+        clock: what now is.
+
+    Returns:
+        How many rows are to be sent now; those of receivers that are switched off or not configured,
+        and of data that may not leave this machine, are not.
+    """
+    now = clock.now()
+    by_name = {e.name: e for e in endpoints(settings) if endpoint in (None, e.name)}
+    states = health.stored(conn, by_name)
+    again = []
+    for name, event_type, severity in conn.execute(_UNSENT, (event_id,)).fetchall():
+        if name not in by_name or (name in states and states[name].disabled_at is not None):
+            continue
+        kind = TYPES[event_type]
+        limit = now + kind.deliver_before
+        routed = replace(by_name[name], rules=replace(by_name[name].rules, severity="INFO"))
+        if _held_back(kind, severity, limit, routed, settings, now) is None:
+            again.append((limit, event_id, name))
+    with conn.cursor() as cursor:
+        cursor.executemany(_AGAIN, again)
+    return len(again)
 
 
 def enqueue_system(

@@ -87,16 +87,21 @@ def headers(
     }
 
 
-def verify(secret: SecretStr, body: bytes, received: dict[str, str]) -> None:
-    """Check a received webhook.
+def verify(keys: SecretStr | Sequence[SecretStr], body: bytes, received: dict[str, str]) -> None:
+    """Check a received webhook: one of its signatures fits one of the secrets.
 
     Raises:
         BadSignature: whatever is wrong with it.
     """
-    try:
-        Webhook(secret.get_secret_value()).verify(body, received)
-    except (WebhookVerificationError, ValueError, KeyError, TypeError) as error:
-        raise BadSignature(str(error) or type(error).__name__) from error
+    several = (keys,) if isinstance(keys, SecretStr) else keys
+    for number, key in enumerate(several, start=1):
+        try:
+            Webhook(key.get_secret_value()).verify(body, received)
+        except (WebhookVerificationError, ValueError, KeyError, TypeError) as error:
+            if number == len(several):
+                raise BadSignature(str(error) or type(error).__name__) from error
+        else:
+            return
 
 
 def secret_file(home: Path) -> Path:
