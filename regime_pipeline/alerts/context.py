@@ -70,12 +70,12 @@ _SIZE = """
 """
 _OTHERS = """
 SELECT event_id, event_type, instrument, kind, level, known_at FROM alerts.market_events
-WHERE known_at > %(start)s AND known_at <= %(end)s AND kind <> 'end' ORDER BY known_at, event_id
+WHERE known_at > %(start)s AND known_at <= %(end)s AND kind NOT IN ('end', 'calming') ORDER BY known_at, event_id
 """
 _REALISED = """
 SELECT (SELECT count(*) FROM alerts.market_events
         WHERE event_type = %(event_type)s AND known_at > %(start)s AND known_at <= %(end)s
-            AND kind NOT IN ('end', 'escalation')
+            AND kind NOT IN ('end', 'escalation', 'calming')
             AND alert_severity <> ALL(%(quiet)s)) AS announced,
     (SELECT count(DISTINCT ({names})) FROM {table} WHERE ts > %(start)s AND ts <= %(end)s) AS series,
     (SELECT min(ts) FROM {table} WHERE ts > %(start)s AND ts <= %(end)s) AS since

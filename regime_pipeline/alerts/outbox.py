@@ -43,9 +43,11 @@ VALUES (%s, %s, %s, %s, %s, %s)
 ON CONFLICT (event_id) DO NOTHING
 """
 _HELD = """
-SELECT event_id, endpoint, event_type, alert_severity, deliver_before FROM alerts.outbox
-WHERE state = 'suppressed' AND reason = %(reason)s AND deliver_before > %(now)s AND event_id = ANY(%(ids)s)
-ORDER BY event_id, endpoint FOR UPDATE
+SELECT o.event_id, o.endpoint, o.event_type, o.alert_severity, e.kind, o.deliver_before
+FROM alerts.outbox o JOIN alerts.market_events e ON e.event_id = o.event_id AND e.ts = o.ts
+WHERE o.state = 'suppressed' AND o.reason = %(reason)s AND o.deliver_before > %(now)s
+AND o.event_id = ANY(%(ids)s)
+ORDER BY o.event_id, o.endpoint FOR UPDATE OF o
 """
 _ACKNOWLEDGED = """
 SELECT e.event_id FROM unnest(%(ids)s::text[], %(types)s::text[], %(instruments)s::text[],
@@ -227,11 +229,14 @@ def let_go(
     now = clock.now()
     held = conn.execute(_HELD, {"reason": BACKFILL, "now": now, "ids": list(event_ids)}).fetchall()
     by_name = {e.name: e for e in endpoints(settings)}
+    states = health.stored(conn, by_name) if held else {}
+    by_name = {n: e for n, e in by_name.items() if n not in states or not states[n].disabled_at}
     free = [
         (now, event, name)
-        for event, name, event_type, severity, limit in held
+        for event, name, event_type, severity, kind, limit in held
         if name in by_name
-        and _held_back(TYPES[event_type], severity, limit, by_name[name], settings, now) is None
+        and _held_back(TYPES[event_type], severity, kind, limit, by_name[name], settings, now)
+        is None
     ]
     with conn.cursor() as cursor:
         cursor.executemany(_LET_GO, free)
@@ -239,15 +244,16 @@ def let_go(
 
 
 def _held_back(
-    kind: EventType,
+    event_type: EventType,
     severity: str,
+    kind: str | None,
     deliver_before: datetime,
     endpoint: Endpoint,
     settings: Settings,
     now: datetime,
 ) -> str | None:
     """Why an event that somebody may see as news is still not sent to an endpoint, or None."""
-    if endpoint.rules.severity is None and not kind.is_sent(severity):
+    if endpoint.rules.severity is None and not event_type.is_sent(severity, kind):
         return "routing: too minor to send by default"
     if deliver_before <= now:
         return "older than its delivery limit when it was found"
@@ -263,13 +269,15 @@ def _row(
     now: datetime,
     suppress_reason: str | None,
 ) -> tuple[Any, ...]:
-    kind = TYPES[message.event_type]
-    deliver_before = message.known_at + kind.deliver_before
+    event_type = TYPES[message.event_type]
+    deliver_before = message.known_at + event_type.deliver_before
     reason = suppress_reason
     if message.worst_tier is not None and message.worst_tier >= STAND_IN_TIER:
         reason = f"made of rows of tier {message.worst_tier}, which nobody observed"
     if reason is None:
-        reason = _held_back(kind, message.severity, deliver_before, endpoint, settings, now)
+        reason = _held_back(
+            event_type, message.severity, message.kind, deliver_before, endpoint, settings, now
+        )
     held_until = endpoint.rules.held_until(message.severity, now)
     if reason is None and held_until is not None and held_until >= deliver_before:
         reason = "quiet hours of its receiver last longer than it is news"
@@ -290,8 +298,11 @@ def _row(
 
 
 _UNSENT = """
-SELECT endpoint, event_type, alert_severity FROM alerts.outbox
-WHERE event_id = %s AND state NOT IN ('delivered', 'sending') FOR UPDATE
+SELECT o.endpoint, o.event_type, o.alert_severity FROM alerts.outbox o
+WHERE o.event_id = %(id)s AND o.state NOT IN ('delivered', 'sending') AND NOT EXISTS (
+    SELECT 1 FROM alerts.market_events e
+    WHERE e.event_id = o.event_id AND e.ts = o.ts AND e.source_tier >= %(stand_in)s)
+FOR UPDATE OF o
 """
 _AGAIN = """
 UPDATE alerts.outbox SET state = 'pending', reason = NULL, finished_at = NULL, next_at = created_at,
@@ -319,19 +330,19 @@ def retry(
 
     Returns:
         How many rows are to be sent now; those of receivers that are switched off or not configured,
-        and of data that may not leave this machine, are not.
+        of data that may not leave this machine or that nobody observed, are not.
     """
     now = clock.now()
     by_name = {e.name: e for e in endpoints(settings) if endpoint in (None, e.name)}
     states = health.stored(conn, by_name)
     again = []
-    for name, event_type, severity in conn.execute(_UNSENT, (event_id,)).fetchall():
+    asked = {"id": event_id, "stand_in": STAND_IN_TIER}
+    for name, event_type, severity in conn.execute(_UNSENT, asked).fetchall():
         if name not in by_name or (name in states and states[name].disabled_at is not None):
             continue
-        kind = TYPES[event_type]
-        limit = now + kind.deliver_before
+        limit = now + TYPES[event_type].deliver_before
         routed = replace(by_name[name], rules=replace(by_name[name].rules, severity="INFO"))
-        if _held_back(kind, severity, limit, routed, settings, now) is None:
+        if _held_back(TYPES[event_type], severity, None, limit, routed, settings, now) is None:
             again.append((limit, event_id, name))
     with conn.cursor() as cursor:
         cursor.executemany(_AGAIN, again)

@@ -50,7 +50,7 @@ JOIN market.candles_1h now ON now.market = %(market)s AND now.symbol = e.instrum
 JOIN market.candles_1h later ON later.market = %(market)s AND later.symbol = now.symbol
     AND later.ts = now.ts + %(hours)s * interval '1 hour' AND later.close > 0
     AND later.ts <= %(end)s - interval '1 hour'
-WHERE e.event_type = %(event_type)s AND e.level = %(level)s AND e.kind <> 'end'
+WHERE e.event_type = %(event_type)s AND e.level = %(level)s AND e.kind NOT IN ('end', 'calming')
     AND e.known_at <= %(end)s AND e.instrument = ANY(%(symbols)s)
 ORDER BY 2, 1
 """
