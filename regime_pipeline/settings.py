@@ -23,9 +23,9 @@ from pydantic import (
     AfterValidator,
     AliasChoices,
     BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
+    ValidationInfo,
     create_model,
     field_validator,
 )
@@ -40,6 +40,34 @@ from pydantic_settings import (
 )
 
 from regime_pipeline.connections import CONNECTIONS
+from regime_pipeline.thresholds import (
+    CascadeParams,
+    CorrelationParams,
+    FundingParams,
+    FuturesParams,
+    PairParams,
+    Params,
+    QualityParams,
+    SignalParams,
+    TimeframeParams,
+    VolatilityParams,
+)
+
+__all__ = [
+    "CascadeParams",
+    "CorrelationParams",
+    "FundingParams",
+    "FuturesParams",
+    "PairParams",
+    "Params",
+    "QualityParams",
+    "Settings",
+    "SignalParams",
+    "TimeframeParams",
+    "VolatilityParams",
+    "environment_name",
+    "method_version",
+]
 
 DEFAULT_SYMBOLS = (
     "BTC/USDT",
@@ -59,159 +87,6 @@ _PLACEHOLDERS = {
 _PLACEHOLDER = re.compile(
     r"(?i)^(<.*>|\$\{.*\}|\*+|x{3,}|\.{3,}|(your|insert|enter|replace)[-_ ].*|.*[-_]here)$"
 )
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class CascadeParams(_Section):
-    """Liquidation cascades."""
-
-    cascade_threshold_usd: float = Field(
-        500_000.0, gt=0, description="T of the severity bands, USD"
-    )
-    long_dominance_frac: float = Field(0.60, gt=0.5, lt=1)
-    short_dominance_frac: float = Field(0.40, gt=0, lt=0.5)
-    min_events_for_dominance: int = 5
-
-
-class FundingParams(_Section):
-    """Funding anomalies."""
-
-    anomaly_z_threshold: float = Field(2.0, gt=0)
-    extreme_z_threshold: float = Field(3.0, gt=0)
-    rearm_z: float = Field(1.5, gt=0)
-    scale_floor_8h: float = Field(
-        0.5e-4, gt=0, description="floor of the z scale, fraction per 8 h"
-    )
-
-
-class VolatilityParams(_Section):
-    """Volatility regimes."""
-
-    borders: tuple[float, float, float] = (1.0, 1.5, 2.5)
-    risk_multipliers: tuple[float, float, float, float] = (0.7, 1.2, 1.8, 2.5)
-    hysteresis_frac: float = Field(0.05, ge=0, lt=0.5)
-    confirmations: int = Field(2, ge=1)
-    stable_threshold: float = Field(
-        0.01, gt=0, description="absolute 24 h volatility below which abs_stable holds"
-    )
-    cooldown_hours: int = 3
-
-
-class TimeframeParams(_Section):
-    """Multi-timeframe regimes."""
-
-    trend_z_min: float = 1.0
-    heat_min: float = 60.0
-    volume_z_min: float = 0.5
-    capitulation_volume_z: float = 1.5
-    chop_efficiency_max: float = 0.3
-    confirm_agreement: int = 3
-
-
-class CorrelationParams(_Section):
-    """Correlations and their breaks."""
-
-    break_rel_drop: float = 0.5
-    base_min: float = 0.3
-    p_break_max: float = 0.05
-    end_rel_drop: float = 0.35
-    rise_abs_change: float = 0.3
-
-
-class PairParams(_Section):
-    """Pair signals."""
-
-    entry_z: float = Field(2.0, gt=0, description="|spread z| from which a pair is signalled")
-
-
-class SignalParams(_Section):
-    """The confluence of the signal components."""
-
-    weights: dict[str, float] = Field(
-        {},
-        description="weight of a component, 1 where none is given; one of weight 0 is left out",
-    )
-    min_components: int = Field(4, ge=1, description="fewer give no confluence")
-    min_share: float = Field(
-        0.6, ge=0, le=1, description="share of the configured and applicable components needed"
-    )
-    shrinkage: float = Field(
-        0.2, gt=0, le=1, description="weight of the identity in the matrix of the decorrelated mean"
-    )
-
-
-class FuturesParams(_Section):
-    """The 8-factor futures score. Weights are integer percent."""
-
-    weights_pct: dict[str, int] = Field(
-        default_factory=lambda: {
-            "liquidations": 20,
-            "funding": 15,
-            "momentum": 15,
-            "long_short": 15,
-            "smart_money": 10,
-            "oi_trend": 10,
-            "social": 10,
-            "fear_greed": 5,
-        }
-    )
-    long_threshold: float = 65.0
-    short_threshold: float = 35.0
-    min_coverage_pct: int = 70
-
-
-class QualityParams(_Section):
-    """Data-quality checks."""
-
-    complete_frac: float = Field(0.99, gt=0, le=1, description="DQ03: share of a day's hours")
-    complete_block_frac: float = Field(0.90, gt=0, le=1, description="DQ03: below it BLOCK")
-    complete_gap_hours: int = Field(2, ge=0, description="DQ03: longest gap, h")
-    jump_mads: float = Field(10.0, gt=0, description="DQ05: times 1.4826 MAD of 30 d")
-    jump_frac: float = Field(0.10, gt=0, description="DQ05: least |log return| of a jump")
-    confirm_frac: float = Field(0.01, gt=0, description="DQ05: how near another series must be")
-    impossible_jump_frac: float = Field(
-        0.5, gt=0, description="DQ05: |log return| withheld even where nobody else has the hour"
-    )
-    venue_gap_frac: float = Field(0.005, gt=0, description="DQ07: from the median of 3 and more")
-    two_venue_gap_frac: float = Field(0.01, gt=0, description="DQ07: of two venues")
-    future_s: float = Field(
-        5.0, ge=0, description="DQ08: seconds a row may be ahead of its storing"
-    )
-    bar_price_frac: float = Field(1e-6, gt=0, description="DQ09")
-    bar_volume_frac: float = Field(1e-3, gt=0, description="DQ09")
-    funding_caps: dict[str, float] = Field(
-        default_factory=lambda: {"binance": 0.03, "okx": 0.03, "bybit": 0.04},
-        description="DQ10: largest |rate| of a print by venue, fraction",
-    )
-    funding_cap_elsewhere: float = Field(0.04, gt=0, description="DQ10: venues not named")
-    liquidation_usd_frac: float = Field(
-        0.01, gt=0, description="DQ11: USD against price x quantity"
-    )
-    drift_psi: float = Field(0.25, gt=0, description="DQ13")
-    drift_level_ratio: float = Field(
-        3.0, gt=1, description="DQ13: a day's median open interest over that of 30 days"
-    )
-    drift_volume_ratio: float = Field(10.0, gt=1, description="DQ13: the same for volumes")
-    drift_count_z: float = Field(4.0, gt=0, description="DQ13")
-    restated_price_frac: float = Field(1e-4, gt=0, description="DQ14: 1 bp")
-    restated_volume_frac: float = Field(1e-2, gt=0, description="DQ14")
-
-
-class Params(_Section):
-    """Every threshold of the derived layers; a change of any value changes ``params_id``."""
-
-    cascades: CascadeParams = CascadeParams()
-    funding: FundingParams = FundingParams()
-    volatility: VolatilityParams = VolatilityParams()
-    timeframes: TimeframeParams = TimeframeParams()
-    correlation: CorrelationParams = CorrelationParams()
-    pairs: PairParams = PairParams()
-    signals: SignalParams = SignalParams()
-    futures: FuturesParams = FuturesParams()
-    quality: QualityParams = QualityParams()
 
 
 _WEBHOOKS = "webhooks_"
@@ -250,15 +125,15 @@ def urls_in(text: SecretStr) -> list[str]:
     return [u for u in re.split(r"[\s,]+", text.get_secret_value()) if u]
 
 
-def _url_fault(url: str) -> str | None:
+def url_fault(url: str, schemes: tuple[str, ...] = ("https", "http")) -> str | None:
     """Why a URL cannot be called whoever is behind it, or None; the URL itself is not repeated."""
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
         return "has no valid port or host"
-    if parts.scheme not in ("http", "https"):
-        return "does not begin with https:// or http://"
+    if parts.scheme not in schemes:
+        return f"does not begin with {' or '.join(f'{s}://' for s in schemes)}"
     if not parts.hostname or port == 0:
         return "has no valid port or host"
     if "@" in parts.netloc:
@@ -325,10 +200,18 @@ def _provider_fields() -> dict[str, Any]:
     for row in CONNECTIONS.values():
         fields[row.url_setting] = (
             Address if row.url else OptionalAddress,
-            Field(row.url, validation_alias=_env(*row.url_env), description=row.about),
+            Field(
+                row.url,
+                validation_alias=_env(*row.url_env),
+                description=row.about or f"address of {row.name}",
+            ),
         )
         if row.key_setting:
-            fields[row.key_setting] = (Key, Field(None, validation_alias=_env(*row.key_env)))
+            about = f"key of {row.name}"
+            fields[row.key_setting] = (
+                Key,
+                Field(None, validation_alias=_env(*row.key_env), description=about),
+            )
     return fields
 
 
@@ -339,7 +222,7 @@ else:
 
 
 class Settings(_Providers):
-    """All settings, read from the environment and ``.env`` (see ``docs/operate.md``)."""
+    """All settings, read from the environment and ``.env`` (see ``docs/settings.md``)."""
 
     model_config = SettingsConfigDict(
         env_prefix="REGIME_",
@@ -375,15 +258,21 @@ class Settings(_Providers):
     run_days: int = Field(90, ge=1, description="days after which a finished run goes as well")
 
     # what is watched
-    symbols: Annotated[tuple[str, ...], NoDecode] = DEFAULT_SYMBOLS
+    symbols: Annotated[tuple[str, ...], NoDecode] = Field(
+        DEFAULT_SYMBOLS, description="pairs, BASE/QUOTE with commas between"
+    )
     start_date: date = Field(date(2019, 9, 1), description="first partition")
     compile_ahead: bool = Field(
         True, description="kernels that are not kept yet compile in a process beside fetching"
     )
     spot_venue: str = Field("binance", description="venue behind market.candles_1h, market=spot")
     perp_venue: str = Field("binance", description="venue behind every derivatives series")
-    spot_venue_by_symbol: dict[str, str] = Field(default_factory=dict)
-    perp_venue_by_symbol: dict[str, str] = Field(default_factory=dict)
+    spot_venue_by_symbol: dict[str, str] = Field(
+        default_factory=dict, description="symbols whose spot venue is another one, as JSON"
+    )
+    perp_venue_by_symbol: dict[str, str] = Field(
+        default_factory=dict, description="symbols whose perpetual venue is another one, as JSON"
+    )
     liquidation_source: str = Field("coinglass", description="provider of hourly liquidations")
     liquidation_venue: str = Field("binance", description="exchange, or `aggregate` over several")
     liquidation_order_source: str = Field(
@@ -418,14 +307,15 @@ class Settings(_Providers):
         30.0,
         gt=0,
         validation_alias=_env("DASHBOARD_TIMEOUT"),
-        description="total time of one dashboard request, s",
+        description="total time of one dashboard request",
+        json_schema_extra={"unit": "s"},
     )
 
     # transport
     http_deadline_s: float = Field(20.0, gt=0, description="total time of one request")
     http_max_bytes: int = Field(64 * 2**20, gt=0, description="decoded bytes of one reply")
-    http_attempts: int = Field(5, ge=1)
-    http_concurrency_per_host: int = Field(4, ge=1)
+    http_attempts: int = Field(5, ge=1, description="tries of one request")
+    http_concurrency_per_host: int = Field(4, ge=1, description="requests at once")
 
     # alerts
     webhooks: dict[str, SecretStr] = Field(
@@ -435,6 +325,18 @@ class Settings(_Providers):
     webhook_secret: Key = Field(
         None,
         description="`whsec_` and 24 to 64 random bytes in base64; unset: made once, kept in `home`",
+    )
+    previous_webhook_secret: Key = Field(
+        None,
+        description="the signing secret before it: while it is set, messages carry the signatures of "
+        "both, so that receivers change over one by one",
+    )
+    alerts_file: Path | None = Field(
+        None,
+        description="TOML file of receivers with rules of their own (docs/alerts.md); unset: none",
+    )
+    ui_url: OptionalAddress = Field(
+        None, description="where others reach the web UI; alerts link to it; unset: no link"
     )
     webhook_deadline_s: float = Field(5.0, gt=0, description="total time of one delivery attempt")
     webhook_allow_loopback: bool = Field(
@@ -466,7 +368,7 @@ class Settings(_Providers):
     def _urls_can_be_called(cls, value: dict[str, SecretStr]) -> dict[str, SecretStr]:
         for variable, text in value.items():
             for number, url in enumerate(urls_in(text), start=1):
-                fault = _url_fault(url)
+                fault = url_fault(url)
                 if fault:
                     raise ValueError(f"{variable}: URL {number} {fault}")
         return value
@@ -486,12 +388,12 @@ class Settings(_Providers):
             raise ValueError(f"symbols are written BASE/QUOTE, as BTC/USDT; not understood: {bad}")
         return tuple(dict.fromkeys(value))
 
-    @field_validator("webhook_secret")
+    @field_validator("webhook_secret", "previous_webhook_secret")
     @classmethod
-    def _signs(cls, value: SecretStr | None) -> SecretStr | None:
+    def _signs(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         fault = None if value is None else secret_fault(value.get_secret_value())
         if fault:
-            raise ValueError(f"REGIME_WEBHOOK_SECRET {fault}")
+            raise ValueError(f"{environment_name(str(info.field_name))} {fault}")
         return value
 
     @property
@@ -552,9 +454,14 @@ def method_version(name: str, params: BaseModel | None = None) -> str:
     return f"{name}+{digest}"
 
 
-def environment_name(field: str) -> str:
-    """The variable of the environment that sets a field of :class:`Settings`, as ``REGIME_HOME``."""
+def environment_names(field: str) -> tuple[str, ...]:
+    """The variables that set a field of :class:`Settings`, the one to write first."""
     alias = Settings.model_fields[field].validation_alias
     if isinstance(alias, AliasChoices):
-        return str(alias.choices[0])
-    return f"REGIME_{field.upper()}"
+        return tuple(dict.fromkeys(str(name).upper() for name in alias.choices))
+    return (f"REGIME_{field.upper()}",)
+
+
+def environment_name(field: str) -> str:
+    """The variable of the environment that sets a field of :class:`Settings`, as ``REGIME_HOME``."""
+    return environment_names(field)[0]

@@ -67,7 +67,9 @@ def exposure(returns: FloatPanel, reference: FloatPanel, keep: int) -> Exposure:
 
 
 @ieee_kernel
-def _exposure(own, mask, other, weight, before, first, stop, out):  # type: ignore[no-untyped-def]
+def _exposure(  # type: ignore[no-untyped-def]  # noqa: C901 - two passes over one window
+    own, mask, other, weight, before, first, stop, out
+):
     width = own.shape[1]
     sums = np.empty((_GRAM + _REGRESSORS + 3, width))
     found = np.empty((2 * _REGRESSORS, width))

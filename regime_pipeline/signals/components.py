@@ -3,6 +3,8 @@
 Belongs here: the columns of ``signals.components``, and which series each component is given. Does not
 belong here: the arithmetic of a component (``candle_scores``, ``flow_scores``), what is made of all of
 them (``confluence``), the futures composite (``futures_score``).
+
+The definition in words: docs/methods.md, section 7.
 """
 
 from __future__ import annotations

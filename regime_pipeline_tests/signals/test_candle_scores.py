@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -51,7 +52,7 @@ def reason_of(verdicts: Verdicts, row: int = -1, column: int = 0) -> str | None:
 
 
 def slow_rsi(x: list[float]) -> float:
-    changes = [b - a for a, b in zip(x[:-1], x[1:], strict=True)]
+    changes = [b - a for a, b in pairwise(x)]
     up = sum(max(c, 0.0) for c in changes[:14]) / 14
     down = sum(max(-c, 0.0) for c in changes[:14]) / 14
     for c in changes[14:]:
