@@ -6,6 +6,8 @@ imports numba.
 
 ``first_hour`` is the hour since 1970 of a panel's first row: it anchors sums in time, so that none
 depends on that row.
+
+The definition in words: docs/methods.md, section 7.
 """
 
 from __future__ import annotations

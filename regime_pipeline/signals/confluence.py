@@ -3,6 +3,8 @@
 Belongs here: the weighted mean, its alignment and coverage, the effective number of components, the
 decorrelated mean. Does not belong here: the components (``components``), their correlations as a table
 (``signal_correlations``).
+
+The definition in words: docs/methods.md, section 7.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ Belongs here: one function a component, from panels of a market series to a :cla
 belong here: frames (``components``), candles (``candle_scores``). Importing this module imports numba.
 
 ``first_hour`` is the hour since 1970 of a panel's first row.
+
+The definition in words: docs/methods.md, section 7.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 Belongs here: Spearman correlations of published scores, and partial ones. Does not belong here: the
 matrix behind the confluence, which ends before the day (``confluence``); correlations of assets
 (``correlation``).
+
+The definition in words: docs/methods.md, section 7.
 """
 
 from __future__ import annotations

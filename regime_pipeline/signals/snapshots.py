@@ -2,6 +2,8 @@
 
 Belongs here: putting values of other tables of the same hour side by side. Does not belong here:
 computing any of them, carrying an old value into an hour that has none.
+
+The definition in words: docs/methods.md, section 7.
 """
 
 from __future__ import annotations

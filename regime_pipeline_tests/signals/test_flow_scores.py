@@ -59,7 +59,7 @@ def test_asks_of_ten_times_the_bids_are_clearly_bearish() -> None:
 
 
 def test_five_bids_against_fifty_asks_stay_bearish_whatever_came_before() -> None:
-    bids, asks = quiet()
+    _, asks = quiet()
     always = flow_scores.orderbook(book(0.1 * asks, asks), first_hour=FIRST)
     assert always.score[-1, 0] < 5
 
