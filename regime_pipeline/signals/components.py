@@ -16,7 +16,7 @@ from regime_pipeline.catalogue.derivation import derives, reach_of, reads
 from regime_pipeline.catalogue.frames import conform
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.market.candles import CLOSES, close_halted, halted
-from regime_pipeline.numerics.panel import FloatPanel, from_panel, take_codes, to_panel
+from regime_pipeline.numerics.panel import from_panel, take_codes, to_panel
 from regime_pipeline.settings import method_version
 from regime_pipeline.signals.scores import direction_of, score_of, strength_of, worst_tier
 from regime_pipeline.windows import Grid
