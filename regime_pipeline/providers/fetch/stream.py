@@ -30,7 +30,7 @@ NO_SERIES = (INTERVALS, CONTRACTS)
 """Parts of feeds whose replies complete rows of other feeds."""
 LIVE_WITHIN = timedelta(minutes=5)
 """A window that ends no longer ago than this reaches the present."""
-NEWEST_ONLY = "the provider tells the newest only; this was not recorded"
+NEWEST_ONLY = "the provider serves only the latest value; nothing was recorded for this period"
 
 
 @dataclass
@@ -76,6 +76,13 @@ class Stream:
     def gave_rows(self) -> bool:
         """Whether any page has rows."""
         return any(len(page.frame) for page in self.pages)
+
+    def extent(self) -> tuple[datetime, datetime] | tuple[None, None]:
+        """Oldest and newest time of the rows of all pages, null without a readable one."""
+        spans = [extent(p.frame) for p in self.pages if "ts" in p.frame]
+        firsts = [first for first, _ in spans if first is not None]
+        lasts = [last for _, last in spans if last is not None]
+        return (min(firsts), max(lasts)) if firsts and lasts else (None, None)
 
     @property
     def canonical(self) -> str | None:
