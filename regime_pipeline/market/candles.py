@@ -18,6 +18,7 @@ import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
 
 from regime_pipeline.catalogue.derivation import Given, derives, reads
+from regime_pipeline.catalogue.fields.common import NOT_APPLICABLE
 from regime_pipeline.catalogue.frames import conform
 from regime_pipeline.catalogue.model import Table
 from regime_pipeline.catalogue.registry import table
@@ -110,8 +111,8 @@ def _one_market(
     no_volume = observed & ~np.isfinite(panels["volume_base"])
     venue = np.array([venue_of.get(s) for s in grid.symbols], dtype=object)
     cases = [
-        (~wired, "not_applicable", "no_venue"),
-        (dead, "not_applicable", HALTED),
+        (~wired, NOT_APPLICABLE, "no_venue"),
+        (dead, NOT_APPLICABLE, HALTED),
         (~observed, "missing", "no_observation"),
         (no_volume, "partial", "no_volume"),
     ]
@@ -173,7 +174,7 @@ def close_halted(rows: pd.DataFrame, halt: npt.NDArray[np.bool_], spec: Table) -
     values = [c for c in spec.content if c in rows and c not in kept]
     rows = rows.assign(**{name: rows[name].mask(here) for name in values})
     return rows.assign(
-        status=rows["status"].mask(here, "not_applicable"), reason=rows["reason"].mask(here, HALTED)
+        status=rows["status"].mask(here, NOT_APPLICABLE), reason=rows["reason"].mask(here, HALTED)
     )
 
 

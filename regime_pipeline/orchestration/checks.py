@@ -17,6 +17,7 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 
+from regime_pipeline.catalogue.fields.common import NOT_APPLICABLE
 from regime_pipeline.orchestration.derived import asset_key
 from regime_pipeline.orchestration.resources import Platform
 from regime_pipeline.windows import DAY, Grid, Window, floor_hour
@@ -30,7 +31,7 @@ COMPLETE_FRAC = 0.99
 VENUE_GAP_FRAC = 0.005
 DRIFT_RATIO = (0.3, 3.0)
 
-NOT_YET = ("insufficient_history", "not_applicable")
+NOT_YET = ("insufficient_history", NOT_APPLICABLE)
 """Statuses of rows of which nothing is expected."""
 
 
@@ -66,7 +67,7 @@ def _complete_candles(gx: Any, platform: Platform, window: Window) -> Suite:
     frame = platform.warehouse.read("market.candles_1h", window)
     hours = len(Grid.of(window, platform.settings.universe).hours)
     seen = frame["close"].notna().astype("float64")
-    frame = frame.assign(is_observed=seen.mask(frame["status"] == "not_applicable"))
+    frame = frame.assign(is_observed=seen.mask(frame["status"] == NOT_APPLICABLE))
     e = gx.expectations
     return Suite(
         frame,
