@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 import socket
+import tempfile
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -23,11 +25,17 @@ DEFAULT_DAYS = 300
 SOURCE_HELP = "live, simulated, tape:DIR (recorded history), or auto: live when reachable"
 FROM_HELP = "First derived day, YYYY-MM-DD. The raw history it needs is fetched too."
 TO_HELP = "Last day, included. A tape's clock stands at its end."
+SHOWN_FROM_HELP = "First day shown, YYYY-MM-DD. Only what is stored is shown; nothing is fetched."
+SHOWN_TO_HELP = "Last day shown, included. Default: the last that is stored."
 SYMBOLS_HELP = "Comma-separated, as BTC/USDT,ETH/USDT. Default: all configured."
 JSON_HELP = "One JSON object on standard output."
 
 FromOption = Annotated[str | None, typer.Option("--from", help=FROM_HELP, show_default=False)]
 ToOption = Annotated[str | None, typer.Option("--to", help=TO_HELP, show_default=False)]
+ShownFromOption = Annotated[
+    str | None, typer.Option("--from", help=SHOWN_FROM_HELP, show_default=False)
+]
+ShownToOption = Annotated[str | None, typer.Option("--to", help=SHOWN_TO_HELP, show_default=False)]
 SymbolsOption = Annotated[str | None, typer.Option("--symbols", help=SYMBOLS_HELP)]
 SourceOption = Annotated[str, typer.Option("--source", help=SOURCE_HELP)]
 JsonOption = Annotated[bool, typer.Option("--json", help=JSON_HELP)]
@@ -96,6 +104,25 @@ def parse_symbols(text: str | None, settings: Settings) -> tuple[str, ...]:
             f"{', '.join(settings.universe)} (add one with REGIME_SYMBOLS)"
         )
     return wanted
+
+
+def check_target(path: Path, option: str) -> None:
+    """Refuse a file that cannot be written, before the work whose result it would hold.
+
+    Raises:
+        UsageError: it is a folder, or its folder cannot be made or written.
+    """
+    if path.is_dir():
+        raise UsageError(f"{option} {path} is a folder; name a file in it")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise UsageError(
+            f"{option} {path.parent} cannot be written ({error.strerror}); name a folder that this "
+            "user may write"
+        ) from error
 
 
 def check_port_number(port: int) -> None:

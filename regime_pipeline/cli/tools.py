@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from regime_pipeline.cli.options import JsonOption, UsageError
+from regime_pipeline.cli.options import JsonOption, UsageError, check_target
 from regime_pipeline.cli.origins import open_data
 from regime_pipeline.cli.terminal import err, out, progress
 from regime_pipeline.settings import Settings
@@ -110,28 +110,27 @@ def _print_migration(done: Migration, *, verbose: bool) -> None:
 
 def scorecard(
     as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object a detector and world.")
+        bool, typer.Option("--json", help="One JSON object a detector and market.")
     ] = False,
     folder: Annotated[
         Path | None, typer.Option("--out", help="Folder of the page. Default: that of the reports.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Names the made worlds.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the synthetic markets.")] = 1,
     quick: Annotated[
         bool, typer.Option("--quick", help="Fewer symbol-days, under a minute.")
     ] = False,
 ) -> None:
-    """Judge every detector where the truth is known: planted events, and worlds where nothing happens.
+    """Judge every detector where the truth is known: planted events, and markets where nothing happens.
 
     False alarms are per symbol-day (correlations: per pair-day) beside the advertised rate, and beside
     the naive rules that the detectors replace. No database is needed. Prints the path of a page.
     """
+    settings = Settings()
+    target = (folder or settings.home / "reports") / "scorecard.html"
+    check_target(target, "--out" if folder else "REGIME_HOME")
     from regime_pipeline.evaluation.page import print_scorecard, write_scorecard
     from regime_pipeline.evaluation.scenes import run as judge_all
 
-    settings = Settings()
-    target = (folder or settings.home / "reports") / "scorecard.html"
-    if target.parent.exists() and not target.parent.is_dir():
-        raise UsageError(f"--out {target.parent} is a file; name a folder")
     with progress() as show:
         results = judge_all(seed=seed, params=settings.params, quick=quick, progress=show)
     page = write_scorecard(target, results, seed=seed, quick=quick).resolve()

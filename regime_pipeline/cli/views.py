@@ -13,11 +13,12 @@ import typer
 
 from regime_pipeline.cli.options import (
     DataOption,
-    FromOption,
     JsonOption,
+    ShownFromOption,
+    ShownToOption,
     SymbolsOption,
-    ToOption,
     UsageError,
+    check_target,
     parse_day,
     parse_symbols,
     parse_window,
@@ -46,8 +47,8 @@ def status(data: DataOption = None, as_json: JsonOption = False) -> None:
 
 
 def quality(
-    first: FromOption = None,
-    last: ToOption = None,
+    first: ShownFromOption = None,
+    last: ShownToOption = None,
     data: DataOption = None,
     as_json: JsonOption = False,
     every: Annotated[
@@ -79,22 +80,19 @@ def quality(
 
 
 def report(
-    first: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            help="First day shown, YYYY-MM-DD. Only what is stored is shown; nothing is fetched.",
-            show_default=False,
-        ),
-    ] = None,
-    last: ToOption = None,
+    first: ShownFromOption = None,
+    last: ShownToOption = None,
     symbols: SymbolsOption = None,
     data: DataOption = None,
-    path: Annotated[Path | None, typer.Option("--out", help="Where to write the page.")] = None,
+    path: Annotated[
+        Path | None, typer.Option("--out", help="File to write. Default: REGIME_HOME/reports.")
+    ] = None,
 ) -> None:
     """Write the HTML report of what is stored, by default its last 60 days, and print its path."""
     from regime_pipeline.reporting.report import write_report
 
+    if path is not None:
+        check_target(path, "--out")
     settings, database = open_data(data)
     page = write_report(
         path or settings.home / "reports" / f"{settings.origin}.html",
@@ -226,7 +224,7 @@ def _print_settings(rows: list[Value]) -> None:
             row = value.setting
             name = value.variable or row.variables[0]
             unit = f" {row.unit}" if row.unit and value.value is not None else ""
-            line = f"  {name} = {'' if value.value is None else value.value}{unit}"
+            line = f"  {name} = {'(unset)' if value.value is None else value.value}{unit}"
             if value.origin != "default":
                 line += f"   [{value.origin}; default {row.default or 'unset'}]"
             out.print(line, markup=False, soft_wrap=True)
