@@ -96,6 +96,9 @@ def run(
             )
         else:
             print_summary(summary, out)
+        for outcome in done.runs:
+            if not outcome.succeeded:
+                err.print(f"{outcome.title} failed: {outcome.error}", markup=False, soft_wrap=True)
         if not done.succeeded:
             raise typer.Exit(1)
 
