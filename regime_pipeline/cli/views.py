@@ -55,7 +55,7 @@ def quality(
         bool, typer.Option("--all", help="All days, and the checks that could not be applied.")
     ] = False,
 ) -> None:
-    """What the data-quality checks DQ01 .. DQ15 said of stored days: scores, failures, what to do.
+    """Results of the data-quality checks DQ01 .. DQ15 for stored days: scores, failures, what to do.
 
     A score is 100 when no check failed. BLOCK keeps the failing rows out of the derived tables, where
     they are null with status quarantined; the raw rows stay. Mended rows are published by the next
