@@ -11,7 +11,7 @@ import pytest
 
 import regime_pipeline
 from benchmarks import methods_tables as measured
-from regime_pipeline.evaluation.false_alarms import ADVERTISED
+from regime_pipeline.alerts.false_alarms import ADVERTISED
 from regime_pipeline.evaluation.page import rate_text
 
 
