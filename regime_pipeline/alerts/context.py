@@ -70,7 +70,8 @@ _SIZE = """
 """
 _OTHERS = """
 SELECT event_id, event_type, instrument, kind, level, known_at FROM alerts.market_events
-WHERE known_at > %(start)s AND known_at <= %(end)s AND kind NOT IN ('end', 'calming') ORDER BY known_at, event_id
+WHERE known_at > %(start)s AND known_at <= %(end)s AND kind NOT IN ('end', 'calming')
+ORDER BY known_at, event_id
 """
 _REALISED = """
 SELECT (SELECT count(*) FROM alerts.market_events
