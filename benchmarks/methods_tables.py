@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.methods_tables`` prints them, ``--write`` puts them into the page between their
 markers, ``--recount`` counts the advertised false-alarm rates again instead. Recorded history is looked
-for in ``REGIME_MARKET_HISTORY``; without it only the tables of made worlds are made.
+for in ``REGIME_MARKET_HISTORY``; without it only the tables of synthetic markets are made.
 """
 
 from __future__ import annotations
