@@ -19,6 +19,7 @@ from regime_pipeline.catalogue.derivation import derives, reach_of, reads
 from regime_pipeline.catalogue.fields.signals import SINGLE_COMPONENTS
 from regime_pipeline.catalogue.frames import conform
 from regime_pipeline.catalogue.registry import table
+from regime_pipeline.market.candles import close_halted, halted
 from regime_pipeline.numerics.panel import (
     HOUR_US,
     FloatPanel,
@@ -34,7 +35,7 @@ from regime_pipeline.windows import HOUR, Grid
 if TYPE_CHECKING:
     from regime_pipeline.signals.component import Component
 
-METHOD = "components/2"
+METHOD = "components/3"
 
 REFERENCE = "BTC"
 """Coin whose momentum the others are exposed to."""
@@ -102,7 +103,7 @@ def components(
     ``_confidence``, ``_status``, ``_reason`` and the numbers behind it; what it is, how long its windows
     are and when it is null stands with its function. A score is null with its reason where its input
     is; none is ever filled in. The row is ``ok`` when every component that is configured and applicable
-    is, ``partial`` while one of them has a score.
+    is, ``partial`` while one of them has a score; hours of a halted market are not applicable.
 
     Args:
         candles_1h: ``market.candles_1h`` of the universe; only the perpetual's rows are used.
@@ -170,7 +171,11 @@ def components(
     )
     found = {name: found[name].last(keep) for name in SINGLE_COMPONENTS}
     worst = np.fmax.reduce([tier[len(tier) - keep :] for tier in tiers])
-    return _frame(found, grid, worst)
+    rows = _frame(found, grid, worst)
+    halt = halted(to_panel(perp, grid, ("close", "source_tier")))
+    rows = close_halted(rows, halt, table("signals.components"))
+    # nothing is expected of a market that stands still
+    return rows.assign(left_out=rows["left_out"].mask(halt.T.reshape(-1), ",".join(found)))
 
 
 def _from_candles(

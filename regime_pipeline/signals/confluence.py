@@ -45,7 +45,7 @@ SAMPLE_H = 2
 """Every second hour enters the matrix: ranks of more rows would not fit the integers that hold them."""
 MIN_PAIRS = 100
 """Common hours among those that a correlation needs: 200 hours of both scores."""
-_REASONS = ("components_missing", "too_few_components", "no_component")
+_REASONS = ("components_missing", "too_few_components", "no_component", "none_expected")
 _MATRIX_REASONS = ("under_200_common_hours", "too_few_components")
 
 
@@ -132,13 +132,13 @@ def _weights(params: SignalParams) -> FloatPanel:
 
 
 def _expected(components: pd.DataFrame, grid: Grid) -> npt.NDArray[np.bool_]:
-    """Which components each owed row should have: hours x symbols x components; none where no row."""
+    """Which components each owed row should have: hours x symbols x components; all where no row."""
     own = components[components["ts"] >= pd.Timestamp(grid.start)]
     codes, texts = pd.factorize(own["left_out"].fillna(""))
     code = to_panel(own.assign(code=codes.astype("float64")), grid, ("code",))["code"]
     listed = np.array(
         [[name not in text.split(",") for name in SINGLE_COMPONENTS] for text in texts]
-        + [[False] * len(SINGLE_COMPONENTS)]
+        + [[True] * len(SINGLE_COMPONENTS)]
     )
     return listed[np.where(np.isfinite(code), code, len(texts)).astype(np.intp)]
 
@@ -186,8 +186,9 @@ def _frame(
     def shown(panel: FloatPanel) -> FloatPanel:
         return np.where(enough, panel, np.nan)
 
-    status = np.where(enough, np.where(missing > 0, 1, 0), 2)
+    status = np.where(enough, np.where(missing > 0, 1, 0), np.where(due > 0, 2, 4))
     reason = np.where(enough, np.where(missing > 0, 0, -1), np.where(n > 0, 1, 2))
+    reason[due == 0] = 3
     no_matrix = np.where(enough, np.where(np.isfinite(n_eff), -1, 0), 1)
     with np.errstate(invalid="ignore", divide="ignore"):
         confidence = coverage * alignment * np.sqrt(np.minimum(1.0, n_eff / n))
