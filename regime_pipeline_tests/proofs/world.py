@@ -82,6 +82,7 @@ def clean(seed: int = 8, start: datetime = START, end: datetime = END) -> Frames
         "raw.sentiment": _sentiment(recent, rng),
         "raw.whale_transfers": _whales(recent, rng),
         "raw.coin_markets": _coin_markets(tape, recent),
+        "raw.dashboard_signals": _ready_made(recent, rng_thin),
     }
     if start < THIN.start and end == END:
         for name, rows in (
@@ -424,6 +425,24 @@ def _coin_markets(tape: SyntheticTape, window: Window) -> pd.DataFrame:
     ).reset_index(drop=True)  # fmt: skip
 
 
+def _ready_made(window: Window, rng: np.random.Generator) -> pd.DataFrame:
+    """Scores of the outside service, some of them late by an hour."""
+    hours = pd.date_range(window.start, window.end, freq="h", inclusive="left").as_unit("us")
+    late = pd.to_timedelta(rng.integers(0, 80, len(hours)), unit="min")
+    parts = [
+        pd.DataFrame(
+            {
+                "source": "dashboard", "symbol": symbol, "component": name, "ts": hours,
+                "signal_score": rng.uniform(0, 100, len(hours)), "signal_confidence": 0.5,
+                "available_at": (hours + late).as_unit("us"),
+            }
+        )
+        for symbol in SYMBOLS
+        for name in ("momentum", "whale_act", "confluence")
+    ]  # fmt: skip
+    return pd.concat(parts, ignore_index=True)
+
+
 # ------------------------------------------------------------------ what comes after t
 
 Mask = Callable[[pd.DataFrame, pd.Timestamp], pd.Series]
@@ -463,6 +482,7 @@ AFTER: dict[str, Mask] = {
     "raw.sentiment": _mood,
     "raw.whale_transfers": _told,
     "raw.coin_markets": _told,
+    "raw.dashboard_signals": _told,
 }
 """Per raw table, which rows nobody can know at t."""
 

@@ -223,6 +223,10 @@ _CONFLUENCE = (
     Field("neutral_n", Kind.INTEGER, "Components between.", "components", 0),
     Field("missing_n", Kind.INTEGER, "Configured and applicable components without a score.",
           "components", 0),
+    Field("dashboard_score", Kind.FLOAT, "The dashboard service's score.", "0-100", 0, 100),
+    Field("dashboard_confidence", Kind.FLOAT, "The service's own confidence.", "fraction", 0, 1),
+    Field("own_score", Kind.FLOAT, "Our score of the same component and hour.", "0-100", 0, 100),
+    Field("score_difference", Kind.FLOAT, "dashboard_score less own_score.", "points", -100, 100),
     Field("component_a", Kind.TEXT, "First component of the pair, by the alphabet.", allowed=COMPONENTS),
     Field("component_b", Kind.TEXT, "Second component of the pair.", allowed=COMPONENTS),
     Field(

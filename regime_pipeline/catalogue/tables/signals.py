@@ -177,6 +177,17 @@ TABLES = (
     ),
     derived(
         "signals",
+        "dashboard_comparison",
+        "Ready-made scores of the dashboard service beside ours, one row per symbol, component and hour "
+        "in which one was known. Nothing is made of them.",
+        ("symbol", "component", "ts"),
+        ("dashboard_score", "dashboard_confidence", "own_score", "score_difference"),
+        computed_in="signals.dashboard_comparison",
+        cadence=Cadence.SPARSE,
+        main="score_difference",
+    ),
+    derived(
+        "signals",
         "futures_scores",
         "The 8-factor futures score, one row per symbol and hour.",
         ("symbol", "ts"),

@@ -1,4 +1,4 @@
-"""Signals: components beside momentum, confluence, their correlations, metrics, snapshots."""
+"""Signals: components beside momentum, what is made of them, metrics, snapshots."""
 
 from __future__ import annotations
 
@@ -16,3 +16,5 @@ def upgrade() -> None:
     create_table("signals.confluence")
     create_table("correlation.signal_correlations")
     create_table("signals.snapshots")
+    create_table("signals.dashboard_comparison")
+    create_table("ops.parameter_versions")
