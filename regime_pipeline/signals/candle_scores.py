@@ -17,7 +17,6 @@ from collections.abc import Mapping
 import numpy as np
 
 from regime_pipeline.features.volatility_regimes import log_returns, volatility_24h
-from regime_pipeline.numerics.compiled import ieee_kernel
 from regime_pipeline.numerics.conventions import ZERO_DISPERSION, FloatPanel
 from regime_pipeline.numerics.order_statistics import lagged_mad_z
 from regime_pipeline.numerics.probability import phi
@@ -52,8 +51,6 @@ RSI_SCALE = 12.0
 OVERBOUGHT, OVERSOLD = 70.0, 30.0
 
 SAME_HOURS, MIN_SAME_HOURS = 20, 15
-VWAP_MIN = 22
-POC_BINS = 50
 
 CHANNELS = (20, 55)
 _TRENDS = (0.5, 0.3, 0.2)
@@ -136,7 +133,7 @@ def volume(bars: Bars, *, first_hour: int) -> Component:
     value = np.where(estimated, base * typical, quote)
     base = np.where(np.isfinite(value), base, np.nan)
     (values, n), (coins, _) = (
-        rolling_scaled_sum(x, DAY_H, VWAP_MIN, anchor=first_hour) for x in (value, base)
+        rolling_scaled_sum(x, DAY_H, indicators.DAY_MIN, anchor=first_hour) for x in (value, base)
     )
     vwap = np.divide(values, coins, out=np.full_like(values, np.nan), where=coins > 0.0)
     realised, _ = volatility_24h(log_returns(close) ** 2, first_hour)
@@ -157,7 +154,7 @@ def volume(bars: Bars, *, first_hour: int) -> Component:
     verdicts.set(code == ZERO_DISPERSION, MISSING, "zero_dispersion")
     verdicts.set(~np.isfinite(away), MISSING, "zero_dispersion")
     verdicts.set(~np.isfinite(realised), MISSING, "fewer_than_20_of_24_returns")
-    verdicts.set(n < VWAP_MIN, MISSING, "fewer_than_22_of_24_hours")
+    verdicts.set(n < indicators.DAY_MIN, MISSING, "fewer_than_22_of_24_hours")
     verdicts.set(same_hours < MIN_SAME_HOURS, SHORT, "fewer_than_15_same_hours")
     verdicts.set(base == 0.0, MISSING, "zero_volume")
     verdicts.set(~np.isfinite(base) | ~np.isfinite(close), MISSING, "no_observation")
@@ -168,7 +165,7 @@ def volume(bars: Bars, *, first_hour: int) -> Component:
         {
             "volume_spike_z": spike,
             "volume_vwap_24h": vwap,
-            "volume_poc_24h": _point_of_control(high, low, typical, base),
+            "volume_poc_24h": indicators.point_of_control(high, low, typical, base),
         },
     )
 
@@ -277,42 +274,3 @@ def _covered(present: FloatPanel, since: FloatPanel) -> FloatPanel:
 
 def _flag(known: FloatPanel, flag: np.ndarray) -> FloatPanel:
     return np.where(np.isfinite(known), flag, np.nan)
-
-
-def _point_of_control(
-    high: FloatPanel, low: FloatPanel, typical: FloatPanel, volume: FloatPanel
-) -> FloatPanel:
-    """Middle of the busiest of 50 price bins of the last 24 bars; ties to the lower one."""
-    given = [np.ascontiguousarray(x.T) for x in (high, low, typical, volume)]
-    out = np.full(given[0].shape, np.nan)
-    _profile(*given, out)
-    return np.ascontiguousarray(out.T)
-
-
-@ieee_kernel
-def _profile(high, low, typical, volume, out):  # type: ignore[no-untyped-def]
-    bins = np.empty(POC_BINS)
-    for s in range(high.shape[0]):
-        for h in range(DAY_H - 1, high.shape[1]):
-            n = 0
-            top = -np.inf
-            floor = np.inf
-            for i in range(h - DAY_H + 1, h + 1):
-                if np.isfinite(typical[s, i]) and np.isfinite(volume[s, i]):
-                    n += 1
-                    top = max(top, high[s, i])
-                    floor = min(floor, low[s, i])
-            if n < VWAP_MIN or not top > floor:
-                continue
-            bins[:] = 0.0
-            width = (top - floor) / POC_BINS
-            for i in range(h - DAY_H + 1, h + 1):
-                if np.isfinite(typical[s, i]) and np.isfinite(volume[s, i]):
-                    at = min(POC_BINS - 1, max(0, int((typical[s, i] - floor) / width)))
-                    bins[at] += volume[s, i]
-            best = 0
-            for b in range(1, POC_BINS):
-                if bins[b] > bins[best]:
-                    best = b
-            if bins[best] > 0.0:
-                out[s, h] = floor + (best + 0.5) * width

@@ -1,4 +1,4 @@
-"""RSI, MACD histogram and Bollinger %b of a close panel, each row from its own fixed window.
+"""RSI, MACD histogram, Bollinger %b and the volume profile, each row from its own fixed window.
 
 Belongs here: arithmetic on panels. Does not belong here: scores made of it (``candle_scores``).
 Importing this module imports numba.
@@ -24,6 +24,8 @@ RSI_BARS = 14
 FAST, SLOW, SIGNAL = 12, 26, 9
 BAND_BARS, BAND_MIN = 20, 18
 BAND_WIDTH = 2.0
+DAY_BARS, DAY_MIN = 24, 22
+POC_BINS = 50
 
 
 @dataclass(frozen=True)
@@ -148,3 +150,42 @@ def _percent_b(x, h):  # type: ignore[no-untyped-def]
     if sd <= 1e-12 * mean:
         return np.nan
     return (x[h] - mean + BAND_WIDTH * sd) / (2.0 * BAND_WIDTH * sd)
+
+
+def point_of_control(
+    high: FloatPanel, low: FloatPanel, typical: FloatPanel, volume: FloatPanel
+) -> FloatPanel:
+    """Middle of the busiest of 50 price bins of the last 24 bars; ties to the lower one."""
+    given = [np.ascontiguousarray(x.T) for x in (high, low, typical, volume)]
+    out = np.full(given[0].shape, np.nan)
+    _profile(*given, out)
+    return np.ascontiguousarray(out.T)
+
+
+@ieee_kernel
+def _profile(high, low, typical, volume, out):  # type: ignore[no-untyped-def]
+    bins = np.empty(POC_BINS)
+    for s in range(high.shape[0]):
+        for h in range(DAY_BARS - 1, high.shape[1]):
+            n = 0
+            top = -np.inf
+            floor = np.inf
+            for i in range(h - DAY_BARS + 1, h + 1):
+                if math.isfinite(typical[s, i]) and math.isfinite(volume[s, i]):
+                    n += 1
+                    top = max(top, high[s, i])
+                    floor = min(floor, low[s, i])
+            if n < DAY_MIN or not top > floor:
+                continue
+            bins[:] = 0.0
+            width = (top - floor) / POC_BINS
+            for i in range(h - DAY_BARS + 1, h + 1):
+                if math.isfinite(typical[s, i]) and math.isfinite(volume[s, i]):
+                    at = min(POC_BINS - 1, max(0, int((typical[s, i] - floor) / width)))
+                    bins[at] += volume[s, i]
+            best = 0
+            for b in range(1, POC_BINS):
+                if bins[b] > bins[best]:
+                    best = b
+            if bins[best] > 0.0:
+                out[s, h] = floor + (best + 0.5) * width

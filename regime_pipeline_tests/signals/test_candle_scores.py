@@ -180,7 +180,7 @@ def test_the_busiest_price_is_the_middle_of_its_bin_and_ties_go_down() -> None:
     given["close"][:12], given["close"][12:] = 110.0, 140.0  # typical prices 120 and 130
     volume = np.ones((24, 1))
     typical = (given["high"] + given["low"] + given["close"]) / 3
-    found = candle_scores._point_of_control(given["high"], given["low"], typical, volume)
+    found = technical.point_of_control(given["high"], given["low"], typical, volume)
     assert found[-1, 0] == 120.5
 
 
