@@ -13,6 +13,7 @@ def upgrade() -> None:
     for column in table("signals.components").fields:
         add_column("signals.components", column)
     create_table("market.metrics_1h")
+    create_table("features.price_structure")
     create_table("signals.confluence")
     create_table("correlation.signal_correlations")
     create_table("signals.snapshots")
