@@ -104,7 +104,7 @@ def test_the_all_clear_of_what_was_sent_is_sent_and_minor_news_is_not(
     assert [json.loads(body)["data"]["title"] for _, body in receiver.requests] == ["all clear"]
 
 
-def test_a_redirect_is_a_failure_and_is_not_followed(database, receiver, tmp_path):
+def test_fault_65_a_redirect_is_a_failure_and_is_not_followed(database, receiver, tmp_path):
     receiver.statuses = [302]
     settings = settings_for(receiver, tmp_path)
     put(database, settings, event())
@@ -112,7 +112,7 @@ def test_a_redirect_is_a_failure_and_is_not_followed(database, receiver, tmp_pat
     assert len(receiver.requests) == 1
 
 
-def test_a_slow_receiver_is_cut_at_the_total_deadline_and_recorded_as_unknown(
+def test_fault_63_a_slow_receiver_is_cut_at_the_total_deadline_and_recorded_as_unknown(
     database, receiver, tmp_path
 ):
     receiver.drip_s = 3.0
