@@ -169,9 +169,9 @@ def _end(done: RunReport, *, allow_empty: bool) -> None:
     Raises:
         typer.Exit: a run failed, or something got nothing although that is not allowed.
     """
-    for run in done.runs:
-        if not run.succeeded:
-            err.print(f"{run.title} failed: {run.error}", markup=False, soft_wrap=True)
+    for outcome in done.runs:
+        if not outcome.succeeded:
+            err.print(f"{outcome.title} failed: {outcome.error}", markup=False, soft_wrap=True)
     for nothing in done.got_nothing:
         err.print(nothing.line, markup=False, soft_wrap=True)
     if not (done.ran if allow_empty else done.succeeded):
