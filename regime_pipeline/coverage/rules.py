@@ -135,7 +135,7 @@ def _described(settings: Settings, dataset: str, feeds: Sequence[Feed]) -> dict[
         "horizon": horizon,
         "limit": limit,
         "is_forward_only": is_forward_only(dataset, feeds),
-        "by_coin": all(f.by_coin for f in feeds),
+        "by_coin": all(f.tells_all for f in feeds),
     }
 
 
@@ -171,7 +171,7 @@ def _symbols(
     """The symbols that a source has series of."""
     if not TABLES[f"raw.{dataset}"].symbol_columns:
         return (MARKET_SYMBOL,)
-    if any(f.by_coin for f in feeds):
+    if any(f.tells_all for f in feeds):
         return symbols
     if not any(f.per_symbol for f in feeds):
         return (MARKET_SYMBOL,)

@@ -24,8 +24,11 @@ def _primary_source(stream: Stream, common: Stamping) -> str | None:
     return str(named)
 
 
-def tier(stream: Stream, common: Stamping) -> int:
-    """1 for the series that the settings make the primary one, 3 from the archive, else 2."""
+def tier(stream: Stream, common: Stamping, symbol: str | None = None) -> int:
+    """1 for the series that the settings make the primary one, 3 from the archive, else 2.
+
+    ``symbol`` is given for a row of a stream that tells all symbols.
+    """
     if stream.from_archive:
         return ARCHIVE_TIER
     item = common.item
@@ -38,5 +41,5 @@ def tier(stream: Stream, common: Stamping) -> int:
     settings = common.settings
     if item.primary_venue_setting is not None:
         return 1 if stream.venue == getattr(settings, item.primary_venue_setting) else 2
-    home = home_venue(settings, stream.feed.market, stream.canonical or "")
+    home = home_venue(settings, stream.feed.market, symbol or stream.canonical or "")
     return 1 if stream.venue == home else 2
