@@ -136,8 +136,12 @@ def _asked_part(feed: Feed, window: Window, now: datetime) -> tuple[Window, bool
     Of a dataset that is collected as time goes, a window of the past is kept whole and idle: no
     request is made, and the log says why.
     """
-    reach = Window(window.start, max(window.start, min(window.end, now)))
     item = DATASETS[feed.dataset]
+    reach = Window(window.start, max(window.start, min(window.end, now)))
+    if item.is_bucketed or feed.bucketed:
+        # a provider that lacks the running bucket, which is not kept, would be asked twice for it
+        closed = max(window.start, min(window.end, floor_hour(now)))
+        reach = Window(window.start, closed if closed > window.start else reach.end)
     if item.forward_only is not None:
         if feed.part == CONTRACTS:
             return reach, False  # asked only beside a feed that needs it
