@@ -16,7 +16,7 @@ import pandas as pd
 from regime_pipeline.catalogue import table
 from regime_pipeline.catalogue.datasets import DATASETS, MARKET_SYMBOL, Expected
 from regime_pipeline.coverage.asked import Demand, covered_days, demands, pieces
-from regime_pipeline.coverage.newest import RESTATED, new_hours
+from regime_pipeline.coverage.newest import RESTATED, new_hours, stand_ins
 from regime_pipeline.coverage.rules import series_of
 from regime_pipeline.coverage.store import log_rows, spans_of
 from regime_pipeline.settings import Settings
@@ -106,12 +106,42 @@ def _new_hours(
     lately = Window(min(window.start, now - 2 * RESTATED), now)
     log = warehouse.transact(lambda connection: log_rows(connection, dataset, lately))
     mine = spans[spans["dataset"] == dataset].reset_index(drop=True)
-    call = new_hours(dataset, window, series=wanted, spans=mine, log=log, now=now)
-    if call is None:
-        return []
-    # a call about the whole market is made with the symbols of the run
+    calls = new_hours(dataset, window, series=wanted, spans=mine, log=log, now=now)
+    return [_of_run(call, symbols) for call in calls]
+
+
+def _of_run(call: Demand, symbols: Sequence[str]) -> Demand:
+    """A call with the symbols of the run in their order; one about the whole market has all of them."""
     named = tuple(s for s in symbols if s in call.symbols) or tuple(symbols)
-    return [replace(call, symbols=named)]
+    return replace(call, symbols=named)
+
+
+def to_ask_instead(
+    dataset: str,
+    window: Window,
+    *,
+    settings: Settings,
+    spans: pd.DataFrame,
+    symbols: Sequence[str],
+    sources: Sequence[str] = (),
+) -> list[Demand]:
+    """The calls to other sources where a tick's own ones have left hours open.
+
+    Args:
+        dataset: raw table without its schema.
+        window: what the tick is about, clipped at its time.
+        settings: configured sources.
+        spans: coverage of the dataset after the tick's own calls.
+        symbols: canonical symbols of the run.
+        sources: only these of the configured ones; empty: all.
+    """
+    if DATASETS[dataset].others_every is None:
+        return []
+    series = [
+        s for s in series_of(settings, dataset, symbols) if not sources or s.asked_as in sources
+    ]
+    calls = stand_ins(dataset, window, series=series, spans=spans)
+    return [_of_run(call, symbols) for call in calls]
 
 
 def _open_days(
