@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from regime_pipeline.catalogue.fields.features import VOL_REGIMES
+
 Row = dict[str, Any]
 """One row of a derived table as plain Python values, null as None."""
 
@@ -35,16 +37,18 @@ class EventType:
         variable: environment variable with the receivers of this type; None: only those of
             :data:`ALL_VARIABLE`.
         quiet: severities that are stored and by default not sent.
+        all_clear: kinds that end what was sent, and are sent whatever their severity.
     """
 
     name: str
     deliver_before: timedelta
     variable: str | None = None
     quiet: frozenset[str] = frozenset()
+    all_clear: frozenset[str] = frozenset()
 
-    def is_sent(self, severity: str) -> bool:
-        """Whether the default routing sends an event of this severity."""
-        return severity not in self.quiet
+    def is_sent(self, severity: str, kind: str | None = None) -> bool:
+        """Whether the default routing sends an event of this severity and kind."""
+        return severity not in self.quiet or kind in self.all_clear
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +65,10 @@ class MarketEvent(EventType):
             its ordinal, severity and episode are in the ``event_*`` columns.
         severity: severity where the row has none of its own.
         delay: from ``ts`` to when the row can be known; a bar must close first, a print need not.
-        false_alarms: detector of ``evaluation.false_alarms`` whose first rate is told of what
+        false_alarms: detector of ``alerts.false_alarms`` whose first rate is told of what
             is sent of this type.
+        state: column that names the state of a row; what it was before is told.
+        size: column that is compared with its median of the month before; None: nothing is.
     """
 
     table: str
@@ -74,6 +80,8 @@ class MarketEvent(EventType):
     severity: str | None = None
     delay: timedelta = timedelta(hours=1)
     false_alarms: str
+    state: str
+    size: str | None = None
 
     @property
     def announcing(self) -> tuple[str, ...]:
@@ -82,6 +90,10 @@ class MarketEvent(EventType):
             return (self.flag,)
         return ("event_kind", "event_ordinal", "event_severity", "episode_start")
 
+
+WICK = 3.0
+"""A range volatility this many times as unusual as that of the closes is the work of a wick: prices that
+stood for a moment, perhaps of one trade."""
 
 # --- wording --------------------------------------------------------------------------------------
 
@@ -119,14 +131,25 @@ def _funding_reversal(row: Row) -> tuple[str, str]:
 
 
 def _volatility(row: Row) -> tuple[str, str]:
-    level = str(row["vol_regime_confirmed"])
+    level, before = str(row["vol_regime_confirmed"]), row["vol_regime_from"]
+    ratio, volatility, usual = row["vol_ratio_gk"], row["volatility_24h_gk"], "median"
+    wick = ratio is not None and row["vol_ratio"] is not None and ratio > WICK * row["vol_ratio"]
+    if wick:
+        ratio, volatility, usual = row["vol_ratio"], row["volatility_24h"], "mean close to close"
     numbers = []
-    if row["vol_ratio_gk"] is not None:
-        numbers.append(f"{row['vol_ratio_gk']:.1f} x its 30-day median")
-    if row["volatility_24h_gk"] is not None:
-        numbers.append(f"{100 * row['volatility_24h_gk']:.1f} % in 24 h")
-    title = f"{row['symbol']} volatility now {level}"
-    return level, title + (f": {', '.join(numbers)}" if numbers else "")
+    if ratio is not None:
+        numbers.append(f"{ratio:.1f} x its 30-day {usual}")
+    if volatility is not None:
+        numbers.append(f"{100 * volatility:.1f} % in 24 h")
+    way = f"{row['symbol']} volatility {level}"
+    if before == level:
+        way += " again"
+    elif before is not None:
+        is_up = VOL_REGIMES.index(level) > VOL_REGIMES.index(before)
+        way += f", {'up' if is_up else 'down'} from {before}"
+    if wick:
+        way += ", a wick"
+    return level, way + (f": {', '.join(numbers)}" if numbers else "")
 
 
 def _correlation(row: Row) -> tuple[str, str]:
@@ -210,6 +233,8 @@ MARKET: tuple[MarketEvent, ...] = (
         deliver_before=timedelta(hours=2),
         variable="WEBHOOKS_CASCADE",
         false_alarms="LIQUIDATION_CASCADE",
+        state="severity_pct",
+        size="total_liquidation_usd",
     ),
     MarketEvent(
         name="FUNDING_ANOMALY",
@@ -220,6 +245,8 @@ MARKET: tuple[MarketEvent, ...] = (
         deliver_before=timedelta(hours=8),
         variable="WEBHOOKS_FUNDING",
         false_alarms="FUNDING_ANOMALY",
+        state="extreme_level",
+        size="rate_8h",
     ),
     MarketEvent(
         name="FUNDING_REVERSAL",
@@ -232,6 +259,8 @@ MARKET: tuple[MarketEvent, ...] = (
         deliver_before=timedelta(hours=8),
         variable="WEBHOOKS_FUNDING",
         false_alarms="FUNDING_REVERSAL",
+        state="extreme_level",
+        size="rate_8h",
     ),
     MarketEvent(
         name="VOLATILITY_REGIME_CHANGE",
@@ -239,6 +268,7 @@ MARKET: tuple[MarketEvent, ...] = (
         words=_volatility,
         details=(
             "vol_regime_confirmed",
+            "vol_regime_from",
             "risk_multiplier_confirmed",
             "vol_ratio_gk",
             "volatility_24h_gk",
@@ -250,7 +280,10 @@ MARKET: tuple[MarketEvent, ...] = (
         deliver_before=timedelta(hours=3),
         variable="WEBHOOKS_VOLATILITY",
         quiet=frozenset({"INFO"}),
+        all_clear=frozenset({"calming"}),
         false_alarms="VOLATILITY_REGIME_CHANGE/delivered",
+        state="vol_regime_confirmed",
+        size="volatility_24h",
     ),
     MarketEvent(
         name="CORRELATION_BREAK",
@@ -269,6 +302,7 @@ MARKET: tuple[MarketEvent, ...] = (
         variable="WEBHOOKS_CORRELATION",
         quiet=frozenset({"INFO"}),
         false_alarms="CORRELATION_BREAK",
+        state="break_severity",
     ),
     MarketEvent(
         name="REGIME_CONFIRMED",
@@ -290,6 +324,7 @@ MARKET: tuple[MarketEvent, ...] = (
         deliver_before=timedelta(hours=6),
         variable="WEBHOOKS_REGIME",
         false_alarms="REGIME_CONFIRMED",
+        state="primary_regime",
     ),
 )
 """Types of market events, in the order in which a row that announces several is told."""

@@ -14,8 +14,9 @@ answers
     after a day's last hour settles nothing (``coverage.SETTLE``), so a day that is still running is
     asked for with the hour before it (``asking.asked_window``).
 
-An hour without what is owed is, in this order: ``venue_had_none`` when the source answered for it and
-no row of the hour was refused (that is ``missed``, reason ``refused: ...``, and asked for again);
+An hour without what is owed is, in this order: ``venue_had_none`` when the source answered for it often
+enough and in order (``answers`` has the rule; until then it is ``missed``, with a reason, and asked for
+again) and no row of the hour was refused (``missed`` too, reason ``refused: ...``);
 ``not_listed``, ``plan_limit`` or ``beyond_retention`` when the source refused it for good;
 ``source_off`` when no key or address is set; ``not_yet`` within :data:`MISSED_AFTER` after its end, of
 a series that a tick asks only every few hours (:attr:`Series.every`) that much longer;
@@ -64,6 +65,7 @@ class Series:
         off: why it cannot be asked now; None: it can.
         by_coin: one request tells all symbols.
         every: how often an hourly tick asks it, see ``Dataset.others_every``.
+        answers_once: a recording answers, which says the same however often it is asked.
     """
 
     source: str
@@ -79,6 +81,7 @@ class Series:
     off: str | None = None
     by_coin: bool = False
     every: timedelta = HOUR
+    answers_once: bool = False
 
     @property
     def key(self) -> tuple[str, str, str, str]:
@@ -158,6 +161,7 @@ def _described(settings: Settings, dataset: str, feeds: Sequence[Feed]) -> dict[
         "limit": limit,
         "is_forward_only": is_forward_only(dataset, feeds),
         "by_coin": all(f.tells_all for f in feeds),
+        "answers_once": settings.origin == "tape",
     }
 
 
