@@ -1,4 +1,4 @@
-"""Documents derived from the catalogue: dbt ``sources.yml`` and the data dictionary.
+"""Documents derived from the catalogue: dbt ``sources.yml`` and ``marts.yml``, the data dictionary.
 
 Belongs here: turning fields and tables into text that other people and tools read. The text is
 checked in, and a test fails when it differs from what the catalogue gives; after a change of the
@@ -12,8 +12,9 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from regime_pipeline.catalogue.dbt_contracts import MARTS_PATH, marts_yaml, quoted
 from regime_pipeline.catalogue.fields.signals import FACTORS
-from regime_pipeline.catalogue.model import Field, Table
+from regime_pipeline.catalogue.model import Field, Table, meaning
 from regime_pipeline.catalogue.registry import FIELDS, TABLES, table
 from regime_pipeline.catalogue.schemas import SCHEMAS
 from regime_pipeline.catalogue.sql import SQL_NAMES
@@ -45,24 +46,10 @@ def _by_schema(names: Iterable[str] = TABLES) -> dict[str, list[Table]]:
     return groups
 
 
-def _quoted(text: str) -> str:
-    """A YAML double-quoted scalar; ``{`` is kept from dbt's templating by the caller's texts."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def _meaning(field: Field) -> str:
-    text = field.description
-    if field.unit:
-        text += f" Unit: {field.unit}."
-    if field.allowed:
-        text += f" One of {', '.join(field.allowed)}."
-    return text
-
-
 def _source_table(item: Table) -> list[str]:
     lines = [
         f"      - name: {item.name}",
-        f"        description: {_quoted(item.description)}",
+        f"        description: {quoted(item.description)}",
         "        config:",
         "          meta:",
         f"            dagster: {{asset_key: [{item.schema}, {item.name}]}}",
@@ -83,7 +70,7 @@ def _source_table(item: Table) -> list[str]:
         lines += [
             f"          - name: {name}",
             f"            data_type: {SQL_NAMES[field.kind]}",
-            f"            description: {_quoted(_meaning(field))}",
+            f"            description: {quoted(meaning(field))}",
         ]
     return lines
 
@@ -114,7 +101,7 @@ def sources_yaml() -> str:
         lines += [
             f"  - name: {schema}",
             f"    schema: {schema}",
-            f"    description: {_quoted(SCHEMAS[schema].description)}",
+            f"    description: {quoted(SCHEMAS[schema].description)}",
             "    tables:",
         ]
         for item in tables:
@@ -215,6 +202,12 @@ def write_data_dictionary(path: Path = DICTIONARY_PATH) -> None:
     path.write_text(data_dictionary(), encoding="utf-8")
 
 
+def write_marts(path: Path = MARTS_PATH) -> None:
+    """Write dbt's ``marts.yml``."""
+    path.write_text(marts_yaml(_GENERATED), encoding="utf-8")
+
+
 if __name__ == "__main__":
     write_sources()
+    write_marts()
     write_data_dictionary()

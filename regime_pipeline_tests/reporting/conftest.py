@@ -9,6 +9,7 @@ import pytest
 
 import regime_pipeline
 from regime_pipeline.catalogue import TABLES
+from regime_pipeline.catalogue.marts import BUILT
 from regime_pipeline.orchestration import dbt_profile
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
@@ -54,8 +55,8 @@ def database(_shared: Database) -> Database:
         stored = ", ".join(n for n in TABLES if n != "ops.database_identity")
         revisions = ", ".join(f"{n}_revisions" for n, t in TABLES.items() if t.partitioned)
         connection.execute(f"truncate {stored}, {revisions}")
-        for name in ("market_overview", "regime_timeline"):
-            connection.execute(f"drop table if exists reporting.{name}")
+        for mart in BUILT:
+            connection.execute(f"drop table if exists {mart.full_name}")
     return _shared
 
 

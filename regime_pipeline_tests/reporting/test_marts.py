@@ -220,7 +220,10 @@ def test_unknown_stays_null_and_says_why_and_since_when(planted: Database, build
     assert eth["price_change_24h_pct"] is None
     assert eth["basis_bps"] is None
     for block in ("volatility", "regime", "funding", "futures"):
-        assert (eth[f"{block}_status"], eth[f"{block}_reason"]) == ("missing", "no_rows")
+        assert (eth[f"{block}_status"], eth[f"{block}_reason"]) == (
+            "missing",
+            "no_row_for_this_hour",
+        )
     assert eth["long_liquidations_24h_usd"] is None
     assert eth["liquidations_24h_hours"] == 0
     assert (btc["futures_score"], btc["futures_signal"]) == (None, None)
