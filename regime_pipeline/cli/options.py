@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 import socket
+import tempfile
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -98,14 +100,42 @@ def parse_symbols(text: str | None, settings: Settings) -> tuple[str, ...]:
     return wanted
 
 
+def check_target(path: Path, option: str) -> None:
+    """Refuse a file that cannot be written, before the work whose result it would hold.
+
+    Raises:
+        UsageError: it is a folder, or its folder cannot be made or written.
+    """
+    if path.is_dir():
+        raise UsageError(f"{option} {path} is a folder; name a file in it")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise UsageError(
+            f"{option} {path.parent} cannot be written ({error.strerror}); name a folder that this "
+            "user may write"
+        ) from error
+
+
+def check_port_number(port: int) -> None:
+    """Refuse a number that is no port.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if not 0 < port < 2**16:
+        raise UsageError(f"--port {port} is none; a port is a number from 1 to 65535")
+
+
 def check_port(port: int) -> None:
     """Refuse a port before anything is started that needs it.
 
     Raises:
         UsageError: nobody can listen there.
     """
-    if not 0 < port < 2**16:
-        raise UsageError(f"--port {port} is none; a port is a number from 1 to 65535")
+    check_port_number(port)
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

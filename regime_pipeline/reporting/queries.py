@@ -18,10 +18,10 @@ from psycopg import sql
 from regime_pipeline.catalogue import TABLES, Cadence, Table
 from regime_pipeline.catalogue.fields.common import USABLE
 from regime_pipeline.quality.model import BY_ID
-from regime_pipeline.reporting.labels import SEVERITIES
 from regime_pipeline.storage.database import Database
 from regime_pipeline.storage.query import exists, rows
 from regime_pipeline.windows import DAY, HOUR, Window, floor_day
+from regime_pipeline.wording.labels import SEVERITIES
 
 OVERVIEW = "reporting.market_overview"
 LATELY = 3 * DAY
@@ -347,6 +347,16 @@ def stored_window(database: Database) -> Window | None:
     if found["first"] is None:
         return None
     return Window(floor_day(found["first"]), floor_day(found["last"]) + DAY)
+
+
+def first_derived_day(database: Database) -> datetime | None:
+    """The first day on which every table has its rows; None when nothing is derived.
+
+    The history that a run's days look back to lies before it, in the tables that they read. Nothing
+    looks far back into the futures scores, so they begin where the earliest run did.
+    """
+    first = rows(database, "select min(ts) as first from signals.futures_scores")[0]["first"]
+    return None if first is None else floor_day(first)
 
 
 def event_counts(database: Database, window: Window, symbols: tuple[str, ...]) -> dict[str, int]:

@@ -19,7 +19,10 @@ from regime_pipeline.windows import DAY, FixedClock, Window, utc
 from regime_pipeline_tests._server import TestServer
 from regime_pipeline_tests.orchestration.conftest import SYMBOLS, settings_for
 
-pytestmark = pytest.mark.xdist_group("launch")  # one module fixture, not one a worker
+pytestmark = [
+    pytest.mark.xdist_group("launch"),  # one module fixture, not one a worker
+    pytest.mark.timeout(600),  # on a fresh clone the fixture compiles every kernel
+]
 
 END = utc("2024-03-10")
 CLOCK = FixedClock(END)
@@ -55,6 +58,8 @@ def first(world: tuple[Settings, Database]) -> launch.RunReport:
     report = run(world[0], progress=lambda name, done, total: seen.update({name: (done, total)}))
     assert report.succeeded, [r.error for r in report.runs if r.error]
     assert {n: at for n, at in seen.items() if at[0] != at[1]} == {}
+    for what in ("fetch", "derive"):  # why three days begin with six weeks before them
+        assert f"{what} from 2024-01-25 on: the history that these days look back to" in seen
     return report
 
 
