@@ -77,6 +77,7 @@ class Builder:
         window: Window | None = None,
         *,
         full_refresh: bool = False,
+        select: tuple[str, ...] = (),
         extra: dict[str, str] | None = None,
     ) -> None:
         from dbt.cli.main import dbtRunner
@@ -91,7 +92,10 @@ class Builder:
             if self.manifest is None:
                 self.manifest = dbtRunner().invoke(["parse", *where]).result
             full = ["--full-refresh"] if full_refresh else []
-            done = dbtRunner(manifest=self.manifest.deepcopy()).invoke(["build", *where, *full])
+            chosen = ["--select", *select] if select else []
+            done = dbtRunner(manifest=self.manifest.deepcopy()).invoke(
+                ["build", *where, *full, *chosen]
+            )
         if not done.success:
             failed = [r.message for r in done.result or () if r.status not in ("pass", "success")]
             raise DbtFailed(str(done.exception or failed))

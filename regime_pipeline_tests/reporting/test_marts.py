@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,12 @@ NEWEST = START + timedelta(hours=HOURS - 1)
 LETTERS = {"S": "STABLE", "H": "HIGH_VOL", "X": "EXTREME", ".": None}
 
 pytestmark = pytest.mark.xdist_group("dbt")
+
+
+@pytest.fixture
+def build(build: Builder) -> Builder:
+    """Build the two tables that this file is about, and no more."""
+    return partial(build, select=("market_overview", "regime_timeline"))
 
 
 def at(hour: int) -> datetime:

@@ -18,6 +18,7 @@ from regime_pipeline.catalogue.marts.common import (
     renamed,
 )
 from regime_pipeline.catalogue.model import Field, Kind, Mart
+from regime_pipeline.catalogue.registry import FIELDS
 
 _EVENT = (
     "event_id",
@@ -33,6 +34,7 @@ _EVENT = (
     "details",
 )
 _AFTER_H = (1, 4, 24)
+_SEVERITIES = FIELDS["break_severity"].allowed or ()
 
 MARTS = (
     Mart(
@@ -114,11 +116,7 @@ MARTS = (
             Field("through_ts", Kind.TIMESTAMP, "UTC open of its last hour so far."),
             Field("hours", Kind.INTEGER, "Hours stored of it, the ending one left out.", unit="h"),
             renamed("break_kind", "break_kind", "Kind of the break in its first hour."),
-            Field(
-                "max_severity",
-                Kind.TEXT,
-                "Highest severity of the episode: WARNING before CRITICAL.",
-            ),
+            renamed("max_severity", "break_severity", "Highest severity of the episode."),
             Field(
                 "corr_7d_start",
                 Kind.FLOAT,
@@ -143,18 +141,16 @@ MARTS = (
             KNOWN_AT,
             INGESTED_AT,
         ),
-        query="""
+        query=f"""
             select
                 b.symbol_a, b.symbol_b, b.episode_start as from_ts,
                 max(b.ts) filter (where b.event_kind = 'end') as to_ts,
                 max(b.ts) as through_ts,
                 count(*) filter (where b.event_kind is distinct from 'end') as hours,
                 (array_agg(b.break_kind order by b.ts))[1] as break_kind,
-                case
-                    when bool_or(b.break_severity = 'CRITICAL') then 'CRITICAL'
-                    when bool_or(b.break_severity = 'WARNING') then 'WARNING'
-                    else min(b.break_severity)
-                end as max_severity,
+                (array_agg(b.break_severity order by
+                    array_position(array{list(_SEVERITIES)}, b.break_severity) desc nulls last))[1]
+                    as max_severity,
                 (array_agg(b.corr_7d order by b.ts))[1] as corr_7d_start,
                 (array_agg(b.corr_30d_base order by b.ts))[1] as corr_30d_base,
                 max(b.rel_drop) as max_rel_drop,
@@ -164,7 +160,7 @@ MARTS = (
                 (array_agg(b.method_version order by b.ts desc))[1] as method_version,
                 b.episode_start + interval '1 hour' as known_at,
                 max(b.ingested_at) as ingested_at
-            from {correlation.correlation_breaks} as b
+            from {{correlation.correlation_breaks}} as b
             where b.episode_start is not null
             group by b.symbol_a, b.symbol_b, b.episode_start""",
         time_column="from_ts",

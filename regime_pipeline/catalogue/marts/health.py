@@ -6,13 +6,18 @@ here: judging (``quality``), asking (``coverage``).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from regime_pipeline.catalogue.marts.common import columns, renamed
 from regime_pipeline.catalogue.model import Field, Kind, Mart
-
-_HOUR = "interval '1 hour'"
+from regime_pipeline.catalogue.registry import TABLES
 
 _SOURCE_HEALTH = """
-    with asked as (
+    with newest as (
+        select max(l.fetched_at) as instant
+        from {ops.fetch_log} as l
+    ),
+    asked as (
         select
             f.source, f.dataset,
             max(f.fetched_at) filter (where f.fetch_status in ('ok', 'empty', 'partial')) as last_ok_at,
@@ -20,20 +25,23 @@ _SOURCE_HEALTH = """
             (array_agg(f.error_class order by f.fetched_at desc)
                 filter (where f.fetch_status = 'failed'))[1] as error_class,
             coalesce(sum(f.rows_stored) filter (
-                where f.fetched_at > now() - interval '24 hours'), 0)::bigint as rows_24h
+                where f.fetched_at > newest.instant - interval '24 hours'), 0)::bigint as rows_24h
         from {ops.fetch_log} as f
-        where f.fetched_at > now() - interval '8 days'
+        cross join newest
+        where f.fetched_at > newest.instant - interval '8 days'
         group by f.source, f.dataset
     ),
     spans as (
         select
             c.source, c.dataset,
             max(c.span_end) filter (where c.coverage_state = 'stored') - interval '1 hour' as newest_ts,
-            sum(extract(epoch from least(c.span_end, now()) - greatest(
-                c.span_start, now() - interval '8 days')) / 3600) filter (
-                where c.coverage_state = 'missed' and c.span_end > now() - interval '8 days'
+            sum(extract(epoch from c.span_end - greatest(
+                c.span_start, newest.instant - interval '8 days')) / 3600) filter (
+                where c.coverage_state = 'missed'
+                    and c.span_end > newest.instant - interval '8 days'
             ) as missed_hours
         from {ops.coverage_spans} as c
+        cross join newest
         group by c.source, c.dataset
     ),
     breakers as (
@@ -68,12 +76,18 @@ _SOURCE_HEALTH = """
     left join breakers using (source)"""
 
 _DATA_HEALTH = """
-    with spans as (
+    with newest as (
+        select max(s.span_end) as instant
+        from {ops.coverage_spans} as s
+        where s.coverage_state = 'stored'
+    ),
+    spans as (
         select
             c.dataset, c.coverage_state, c.span_end,
-            extract(epoch from least(c.span_end, now()) - greatest(
-                c.span_start, now() - interval '7 days')) / 3600 as hours
+            extract(epoch from least(c.span_end, newest.instant) - greatest(
+                c.span_start, newest.instant - interval '7 days')) / 3600 as hours
         from {ops.coverage_spans} as c
+        cross join newest
     ),
     covered as (
         select
@@ -110,8 +124,8 @@ _DATA_HEALTH = """
 MARTS = (
     Mart(
         "data_health",
-        "One row per raw dataset: how far it reaches, what the last seven days lack, and the data "
-        "quality score of its newest judged day. Whoever trusts a number looks here first.",
+        "One row per raw dataset: how far it reaches, what the seven days to the newest stored hour lack, "
+        "and the data quality score of its newest judged day. Whoever trusts a number looks here first.",
         ("dataset",),
         (
             *columns("dataset"),
@@ -126,8 +140,8 @@ MARTS = (
     ),
     Mart(
         "source_health",
-        "One row per source and dataset: when it last answered and failed within eight days, whether "
-        "it is left alone, what it brought.",
+        "One row per source and dataset: when it last answered and failed within the eight days to the "
+        "newest question, whether it is left alone, what it brought.",
         ("source", "dataset"),
         (
             *columns("source", "dataset"),
@@ -209,3 +223,90 @@ MARTS = (
         time_column="day",
     ),
 )
+
+
+_OWN_WRITERS = {
+    "ops.coverage_spans",
+    "ops.breaker_state",
+    "alerts.outbox",
+    "alerts.delivery_attempts",
+}
+"""Tables that are not written as batches of rows, so that nothing raises their version."""
+
+
+def versions(marts: Sequence[Mart]) -> Mart:
+    """The mart with the version of every mart, itself left out."""
+    below = ", ".join(f"('{m.name}', '{t}')" for m in marts for t in (m.reads or (m.full_name,)))
+    unversioned = ", ".join(f"'{t}'" for t in sorted(_OWN_WRITERS))
+    return Mart(
+        "versions",
+        "One row per mart with a version that is raised only when its rows changed. Who keeps an answer "
+        "keeps this number with it. `LISTEN regime_tables` is told the name of each table that changed.",
+        ("mart",),
+        (
+            Field("mart", Kind.TEXT, "Name of the mart."),
+            Field(
+                "version",
+                Kind.INTEGER,
+                "Raised when rows changed, 0 before the first; null where none is kept, because the mart "
+                "changes with every request that is made or event that is sent.",
+            ),
+            renamed("newest_ts", "newest_ts"),
+            renamed("changed_at", "changed_at", "When rows of the mart last changed."),
+            renamed("rows_changed", "rows_changed"),
+            renamed("run_id", "run_id", "Run that changed them last; null for what dbt builds."),
+            Field("data_origin", Kind.TEXT, "What the database holds: live, simulated or tape."),
+        ),
+        query=f"""
+            select
+                m.mart,
+                case
+                    when bool_or(m.table_name in ({unversioned})) then null
+                    else coalesce(sum(v.version), 0)::bigint
+                end as version,
+                max(v.newest_ts) as newest_ts, max(v.changed_at) as changed_at,
+                (array_agg(v.rows_changed order by v.changed_at desc nulls last))[1] as rows_changed,
+                (array_agg(v.run_id order by v.changed_at desc nulls last))[1] as run_id,
+                (select i.origin from {{ops.database_identity}} as i) as data_origin
+            from (values {below}) as m (mart, table_name)
+            left join {{ops.table_versions}} as v using (table_name)
+            group by m.mart""",
+        time_column=None,
+    )
+
+
+def restatements() -> Mart:
+    """The mart with every version that was replaced, of all tables that keep them."""
+    parts = []
+    for name, item in TABLES.items():
+        if not item.partitioned:
+            continue
+        symbol = " || '|' || ".join(f"r.{c}" for c in item.symbol_columns) or "null::text"
+        key = ", ".join(f"'{c}', r.{c}" for c in item.key if c != item.time_column)
+        parts.append(
+            f"select '{name}' as table_name, {symbol} as symbol, r.{item.time_column} as ts, "
+            f"jsonb_build_object({key}) as row_key, r.revision, r.ingested_at as valid_from, "
+            "r.superseded_at as restated_at, r.run_id, "
+            f"to_jsonb(r) - array['revision', 'ingested_at', 'superseded_at', 'run_id'] as was "
+            f"from {{{name}_revisions}} as r"
+        )
+    return Mart(
+        "restatements",
+        "Every version of a stored row that was replaced or removed, one row per version: which row, from "
+        "when until when it was believed, and what it said. What a mart said then is "
+        "`<mart>_as_of(valid_from)`; what it says now is the mart.",
+        ("table_name", "row_key", "ts", "revision"),
+        (
+            renamed("table_name", "table_name", "Table of the row, `schema.name`."),
+            Field("symbol", Kind.TEXT, "Its symbol, or A|B for a pair; null for the whole market."),
+            renamed("ts", "ts"),
+            Field("row_key", Kind.JSON, "The row's key beside its time."),
+            renamed("revision", "revision", "Number of the replaced version, from 0."),
+            Field("valid_from", Kind.TIMESTAMP, "When the version was stored."),
+            Field("restated_at", Kind.TIMESTAMP, "When it stopped being the newest."),
+            renamed("run_id", "run_id", "Run that had stored it."),
+            Field("was", Kind.JSON, "Everything that the version said."),
+        ),
+        query=" union all ".join(parts),
+        time_column="restated_at",
+    )

@@ -36,7 +36,7 @@ TABLES = (
         ),
         time_column="fetched_at",
         partitioned=False,
-        indexes=(("dataset", "window_end"),),
+        indexes=(("dataset", "window_end"), ("fetched_at",)),
     ),
     Table(
         schema="ops",
