@@ -3,6 +3,8 @@
 Belongs here: the realised and the range-based 24 h volatility, their baselines, the regime classes,
 the confirmed regime and its announcements. Does not belong here: turning announcements into alert
 rows (``alerts.kinds``), statistics over stored regimes.
+
+The definition in words: docs/methods.md, section 4.
 """
 
 from __future__ import annotations

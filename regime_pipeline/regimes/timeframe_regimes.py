@@ -3,6 +3,8 @@
 Belongs here: carrying each frame's newest closed bar to every hour, the vote of the frames, the
 primary regime, its confirmation. Does not belong here: the label of one bar (``timeframe_labels``),
 alert rows (``alerts.kinds``).
+
+The definition in words: docs/methods.md, section 5.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 Belongs here: the columns of ``signals.components``. Does not belong here: the arithmetic behind a
 component (``momentum``), the futures composite (``futures_score``).
+
+The definition in words: docs/methods.md, section 7.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 Belongs here: gathering the factors' inputs, the composite, its confidence and its explanation. Does
 not belong here: the factors themselves (``factors``), the thresholds' values (``settings``).
+
+The definition in words: docs/methods.md, section 7.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ def test_summary_says_what_sql_says(market: Database, settings: Settings):
     assert worst[0]["title"] in text
     assert "candles from okx: 3 failed (RateLimited). 429 from the venue" in text
     assert "regime db url" in text
-    assert "make ui" in text
+    assert "regime ui" in text
 
     counts = Warehouse(market, CLOCK).counts()
     stored = {k: v for k, v in counts.items() if v and not k.startswith(("ops.", "alerts.outbox"))}
