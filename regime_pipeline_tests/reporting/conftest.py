@@ -112,6 +112,7 @@ def market(postgres: TestServer, artefacts: Path) -> Iterator[Database]:
     """45 days of three symbols in every derived table, reports built. Only for reading."""
     with postgres.database() as fresh:
         frames = world.make(WINDOW.start, WINDOW.end, SYMBOLS)
+        frames |= world.raw(WINDOW.start, WINDOW.end, SYMBOLS)
         frames["ops.fetch_log"] = world.fetch_log(WINDOW, CLOCK.now(), SYMBOLS)
         write(fresh, frames)
         Builder(artefacts / "market")(fresh)  # what is parsed names its database

@@ -172,14 +172,17 @@ MARTS = (
         ("event_id", "endpoint", "attempt"),
         (
             *columns("event_id", "endpoint", "attempt"),
-            Field("success", Kind.BOOLEAN, "The endpoint took it."),
+            Field(
+                "success",
+                Kind.BOOLEAN,
+                "The endpoint took it; null while the attempt is under way.",
+            ),
             renamed("response_code", "http_status"),
             renamed("at", "attempted_at"),
             *columns("latency_ms", "outcome", "error_class"),
         ),
-        query="select a.event_id, a.endpoint, a.attempt, a.outcome = 'delivered' as success, "
-        "a.http_status as response_code, a.attempted_at as at, a.latency_ms, a.outcome, "
-        "a.error_class from {alerts.delivery_attempts} as a",
+        query="select a.event_id, a.webhook_url as endpoint, a.attempt, a.success, a.response_code, "
+        'a."timestamp" as at, a.latency_ms, a.outcome, a.error_class from {alerts.webhook_logs} as a',
         time_column="at",
     ),
 )

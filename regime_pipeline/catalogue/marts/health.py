@@ -160,6 +160,25 @@ MARTS = (
         time_column=None,
     ),
     Mart(
+        "instruments",
+        "One row per venue, market and symbol whose candles are kept: from when until when there are "
+        "any. It says what is stored, not what the venue lists beside it.",
+        ("venue", "market", "symbol"),
+        (
+            *columns("venue", "market", "symbol"),
+            Field("base", Kind.TEXT, "Coin that is priced."),
+            Field("quote", Kind.TEXT, "Currency of the price."),
+            Field("first_ts", Kind.TIMESTAMP, "UTC open of the first stored hour."),
+            Field("newest_ts", Kind.TIMESTAMP, "UTC open of the newest stored hour."),
+        ),
+        query="select c.venue, c.market, c.symbol, split_part(c.symbol, '/', 1) as base, "
+        "split_part(c.symbol, '/', 2) as quote, min(c.span_start) as first_ts, "
+        "max(c.span_end) - interval '1 hour' as newest_ts from {ops.coverage_spans} as c "
+        "where c.dataset = 'candles' and c.coverage_state = 'stored' "
+        "group by c.venue, c.market, c.symbol",
+        time_column=None,
+    ),
+    Mart(
         "coverage_daily",
         "What became of the hours of each raw series, one row per series and UTC day; the symbol `*` "
         "is a series about the whole market.",
@@ -229,7 +248,7 @@ _OWN_WRITERS = {
     "ops.coverage_spans",
     "ops.breaker_state",
     "alerts.outbox",
-    "alerts.delivery_attempts",
+    "alerts.webhook_logs",
 }
 """Tables that are not written as batches of rows, so that nothing raises their version."""
 

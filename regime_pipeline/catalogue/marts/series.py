@@ -6,6 +6,7 @@ here: how the tables below them are computed.
 
 from __future__ import annotations
 
+from regime_pipeline.catalogue.fields.common import COMPONENTS
 from regime_pipeline.catalogue.fields.signals import FACTORS
 from regime_pipeline.catalogue.marts.common import (
     HIDDEN,
@@ -30,6 +31,9 @@ _LABEL_COLUMNS = tuple(
     or f in ("agreement_count", "status", "reason", "source_tier", "method_version")
 )
 _SURE_COLUMNS = tuple(f for f in _SURE.fields if f.startswith("confidence"))
+
+_COMPONENT = ("score", "direction", "strength", "confidence", "status", "reason")
+_COMPONENTS = [c for c in COMPONENTS if f"{c}_score" in TABLES["signals.components"].fields]
 
 _INTERVAL = Field(
     "interval", Kind.TEXT, "Length of the bar.", allowed=("1h", "4h", "8h", "12h", "1d")
@@ -119,6 +123,40 @@ MARTS = (
         "The 8-factor futures score, one row per symbol and hour.",
     ),
     Mart(
+        "signal_components_1h",
+        "The signal components, one row per symbol, hour and component.",
+        ("symbol", "ts", "component"),
+        (
+            SYMBOL,
+            *columns("ts", "component"),
+            *(
+                renamed(name, f"{_COMPONENTS[0]}_{name}", text)
+                for name, text in zip(
+                    _COMPONENT,
+                    (
+                        "Score of the component, 50 neutral.",
+                        "Where it points.",
+                        "How far from neutral.",
+                        "How sure the component is of itself.",
+                        "Whether the component has a value.",
+                        "Why it has none.",
+                    ),
+                    strict=True,
+                )
+            ),
+            *columns("source_tier", "method_version"),
+            KNOWN_AT,
+            INGESTED_AT,
+        ),
+        query=f"select s.symbol, s.ts, c.component, {', '.join(f'c.{n}' for n in _COMPONENT)}, "
+        "s.source_tier, s.method_version, s.ts + interval '1 hour' as known_at, s.ingested_at "
+        "from {signals.components} as s cross join lateral (values "
+        + ", ".join(
+            f"('{c}', " + ", ".join(f"s.{c}_{n}" for n in _COMPONENT) + ")" for c in _COMPONENTS
+        )
+        + f") as c (component, {', '.join(_COMPONENT)})",
+    ),
+    Mart(
         "futures_factors_1h",
         "The factors behind futures_scores_1h, one row per symbol, hour and factor.",
         ("symbol", "ts", "factor"),
@@ -179,6 +217,12 @@ MARTS = (
         "Forced closures one by one, as venues publish them, which is part of them only. ts is the "
         "time of the closing order, side the position that was closed.",
         names="position_side>side liquidation_usd>usd",
+    ),
+    as_table(
+        "coin_markets_1h",
+        "raw.coin_markets",
+        "What aggregators show about a coin as a whole (market capitalisation, open interest, volumes), "
+        "one row per source, symbol and hour. A past hour cannot be asked for later.",
     ),
     Mart(
         "funding_ohlc",
