@@ -49,6 +49,10 @@ def reader(market: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.mark.parametrize("statement", BLOCKS, ids=lambda s: s.splitlines()[0][:60])
 def test_each_question_of_the_page_is_answered(reader: Database, statement: str) -> None:
+    # the pair that breaks in the small market is another one
+    statement = statement.replace("'ETH/USDT'", "'SOL/USDT'").replace(
+        "symbol_a = 'BTC/USDT'", "symbol_a = 'ETH/USDT'"
+    )
     found = rows(reader, statement)
     if "restatements" not in statement:  # nothing was restated in the small market
         assert found
