@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, cast
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -25,9 +25,11 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PrivateAttr,
     SecretStr,
     create_model,
     field_validator,
+    model_validator,
 )
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
@@ -39,7 +41,9 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from regime_pipeline import source_choice
 from regime_pipeline.connections import CONNECTIONS
+from regime_pipeline.source_choice import AUTO, VENUE, Choice
 
 DEFAULT_SYMBOLS = (
     "BTC/USDT",
@@ -367,13 +371,20 @@ class Settings(_Providers):
     perp_venue: str = Field("binance", description="venue behind every derivatives series")
     spot_venue_by_symbol: dict[str, str] = Field(default_factory=dict)
     perp_venue_by_symbol: dict[str, str] = Field(default_factory=dict)
-    liquidation_source: str = Field("coinglass", description="provider of hourly liquidations")
-    liquidation_venue: str = Field("binance", description="exchange, or `aggregate` over several")
+    liquidation_source: str = Field(
+        AUTO,
+        description="provider of hourly liquidations; `auto`: Coinglass with its key, else OKX",
+    )
+    liquidation_venue: str = Field(
+        AUTO, description="exchange that they are of, or `aggregate` over several"
+    )
     liquidation_order_source: str = Field(
-        "okx", description="provider of the single liquidation orders behind the order columns"
+        AUTO, description="provider of the single liquidation orders behind the order columns"
     )
     open_interest_source: str = Field(
-        "coinglass", description="provider behind market.open_interest"
+        AUTO,
+        description="provider behind market.open_interest; `venue`: the perpetual's own; `auto`: "
+        "Coinglass with its key, else the venue's own",
     )
     single_trades: bool = Field(
         False,
@@ -476,6 +487,66 @@ class Settings(_Providers):
         if fault:
             raise ValueError(f"REGIME_WEBHOOK_SECRET {fault}")
         return value
+
+    _choices: tuple[Choice, ...] = PrivateAttr(())
+
+    @model_validator(mode="after")
+    def _choose_sources(self) -> Self:
+        named = {
+            field: getattr(self, field)
+            for field in (
+                "liquidation_source",
+                "liquidation_venue",
+                "liquidation_order_source",
+                "open_interest_source",
+            )
+        }
+        has_aggregator = self.can_ask("coinglass")
+        found = source_choice.chosen(named, has_aggregator=has_aggregator)
+        for field, value in found.items():
+            object.__setattr__(self, field, value)
+        key = CONNECTIONS["coinglass"].key_env[0]
+        social = self.social_source
+        self._choices = (
+            *source_choice.explained(
+                named,
+                found,
+                variables={field: environment_name(field) for field in named},
+                why=f"{key} is set" if has_aggregator else f"{key} is not set, or coinglass is off",
+                open_interest=self.open_interest_sources,
+            ),
+            Choice("social", social, None, "can be asked" if social else "no source can be asked"),
+        )
+        return self
+
+    @property
+    def choices(self) -> tuple[Choice, ...]:
+        """What stands behind the series that several providers could tell, and why."""
+        return self._choices
+
+    def can_ask(self, provider: str) -> bool:
+        """Whether a provider is configured, with its address and its key."""
+        row = CONNECTIONS[provider]
+        keyed = row.key_setting is None or getattr(self, row.key_setting) is not None
+        return provider in self.sources and self.url_of(provider) is not None and keyed
+
+    @property
+    def open_interest_sources(self) -> dict[str, str]:
+        """Symbol to the provider of its open interest."""
+        if self.open_interest_source != VENUE:
+            return dict.fromkeys(self.universe, self.open_interest_source)
+        return {s: source_choice.source_of_perp(v) for s, v in self.perp_venues.items()}
+
+    @property
+    def social_source(self) -> str | None:
+        """The provider of social moods; None where none is configured that can be asked."""
+        name = self.sentiment_source_by_kind.get("social", "")
+        return name if name in CONNECTIONS and self.can_ask(name) else None
+
+    @property
+    def quiet_hours_source(self) -> str | None:
+        """Provider whose open interest tells quiet hours of ``liquidation_source``; None: no need."""
+        return source_choice.witness_of(self.liquidation_source)
 
     @property
     def universe(self) -> tuple[str, ...]:

@@ -110,7 +110,8 @@ class Dataset:
             make an hour complete.
         primary: the primary provider where that is no matter of settings.
         primary_settings: fields of the settings that name the providers which derived series are made
-            of; the first names the primary one. A mapping there is by the feed's kind.
+            of; the first names the primary one. A mapping there is by the feed's kind where rows name
+            one, else by symbol.
         primary_venue_setting: field of the settings that names the primary venue instead of the one
             behind the symbol.
         by_kind: rows name the kind and the scope of their feed.
@@ -208,8 +209,7 @@ _ALL = (
         is_continuous=True,
         by_venue=True,
         markets=_PERP,
-        # liquidations are set against the open interest of the provider that reports them
-        primary_settings=("open_interest_source", "liquidation_source"),
+        primary_settings=("open_interest_sources", "quiet_hours_source"),
         magnitudes=("open_interest_base", "open_interest_usd"),
     ),
     _bucket(

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from regime_pipeline.numerics.conventions import INSUFFICIENT, ZERO_DISPERSION, FloatPanel
+from regime_pipeline.numerics.conventions import INSUFFICIENT, OK, ZERO_DISPERSION, FloatPanel
+from regime_pipeline.numerics.one_source import SOURCE_CHANGED
 from regime_pipeline.numerics.order_statistics import rolling_median
 from regime_pipeline.numerics.probability import phi
 from regime_pipeline.numerics.rolling import lagged_z, rolling_count, rolling_scaled_sum
@@ -29,6 +30,11 @@ SETTLED_H = 2 * WINDOW_H
 FUNDING_DEAD_ZONE = 1.0
 FEAR_GREED_AGE_H, FEAR_GREED_INTERVAL_H = 36.0, 24.0
 MOMENTUM_HORIZONS_H = (1, 4, 24)
+LIQUIDATIONS_REACH_H = DAY_H + 2 * WINDOW_H
+"""Hours before a row behind the liquidation factor: a sum, its median, the balances' median."""
+OPEN_INTEREST_REACH_H = DAY_H + WINDOW_H
+MOST_ATTENTION = 1.5
+"""Attention beyond so many standard deviations moves the social factor no further."""
 
 STATUSES = ("ok", "partial", "stale", "missing", "insufficient_history")
 _OK, _PARTIAL, _STALE, _MISSING, _SHORT = range(5)
@@ -48,6 +54,8 @@ REASONS = (
     "interval_unknown",
     "older_than_36h",
     "source_not_wired",
+    SOURCE_CHANGED,
+    "no_mentions",
     *(reason for reason in maths.REASONS if reason not in ("", "zero_dispersion")),
 )
 _REASON = {name: code for code, name in enumerate(REASONS)}
@@ -102,13 +110,17 @@ def freshness_of(age: FloatPanel, interval: FloatPanel | float) -> FloatPanel:
     return np.clip(2.0 - age / interval, 0.0, 1.0)
 
 
-def liquidations(longs: FloatPanel, shorts: FloatPanel, *, first_hour: int) -> Factor:
+def liquidations(
+    longs: FloatPanel, shorts: FloatPanel, *, first_hour: int, two_sources: Flags | None = None
+) -> Factor:
     """Balance of the sides liquidated in 24 h against its own usual level.
 
     ``imb24 = (S - L) / (S + L + kappa)`` with kappa the median of the 24 h totals of 30 days before;
     ``score = 50 + 50 clip(imb24 - m, -1, 1)``, m the median of imb24 over 30 days before: longs are
     liquidated more as a rule, so the raw balance would lean bearish. Sums need 20 of 24 hours and
     are scaled to 24. Null until m exists (28 days), partial up to 60 days and over gaps.
+
+    ``two_sources``: cells whose history would come from two sources; they are null.
     """
     observed = np.isfinite(longs) & np.isfinite(shorts)
     (long24, n), (short24, _) = (
@@ -130,6 +142,8 @@ def liquidations(longs: FloatPanel, shorts: FloatPanel, *, first_hour: int) -> F
     codes.set(~np.isfinite(score), _SHORT, "fewer_than_28_days")
     codes.set(n < MIN_OF_DAY, _MISSING, "fewer_than_20_of_24_hours")
     codes.set(n == 0, _MISSING, "no_observation")
+    if two_sources is not None:
+        codes.set(two_sources, _MISSING, SOURCE_CHANGED)
     age = _slots_since(observed)
     return Factor(codes.only_usable(score), codes.status, codes.reason, freshness_of(age, 1.0))
 
@@ -186,7 +200,12 @@ def share(values: FloatPanel, *, sign: float, first_hour: int) -> Factor:
 
 
 def open_interest(
-    base: FloatPanel, usd: FloatPanel, close: FloatPanel, *, first_hour: int
+    base: FloatPanel,
+    usd: FloatPanel,
+    close: FloatPanel,
+    *,
+    first_hour: int,
+    two_sources: Flags | None = None,
 ) -> Factor:
     """Size of the 24 h change of open interest, signed by the price.
 
@@ -194,6 +213,8 @@ def open_interest(
     interest in coins, g 1 when it rose and 0.5 when it fell (the same direction, weaker: covering,
     or a flush of longs). Coins are the source's own; where it gives none, USD over the close; a
     change never mixes the two.
+
+    ``two_sources``: cells whose history would come from two sources; they are null.
     """
     own = maths.log_change(base, DAY_H)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -207,6 +228,8 @@ def open_interest(
     score = 50.0 + 50.0 * size * np.sign(price) * weight
     codes = _judged(code)
     codes.set(np.isfinite(z) & ~np.isfinite(price), _MISSING, "close_missing")
+    if two_sources is not None:
+        codes.set(two_sources, _MISSING, SOURCE_CHANGED)
     factor = _carried(score, codes)
     fell = change < 0.0
     fell[1:] |= (factor.reason[1:] == _REASON["carried_1h"]) & (change[:-1] < 0.0)
@@ -227,8 +250,23 @@ def fear_greed(value: FloatPanel, age: FloatPanel) -> Factor:
     )
 
 
+def social(mood: FloatPanel, mentions: FloatPanel, *, first_hour: int) -> Factor:
+    """Mood against its own 30 days, as far as more is said than usual.
+
+    ``100 Phi(z_mood clip(z_mentions, 0, 1.5))``, both z lagged, mentions as ``ln(1 + n)``: a mood that
+    nobody takes up reads exactly 50. A gap of one hour is carried.
+    """
+    z, _, _, code = lagged_z(mood, WINDOW_H, MIN_OBS, anchor=first_hour)
+    attention, _, _, heard = lagged_z(np.log1p(mentions), WINDOW_H, MIN_OBS, anchor=first_hour)
+    codes = _judged(code)
+    codes.set((code == OK) & (heard == INSUFFICIENT), _SHORT, "fewer_than_14_days")
+    codes.set((code == OK) & (heard == ZERO_DISPERSION), _MISSING, "zero_dispersion")
+    codes.set((code == OK) & (heard > ZERO_DISPERSION), _MISSING, "no_mentions")
+    return _carried(score_of(z * np.clip(attention, 0.0, MOST_ATTENTION)), codes)
+
+
 def unwired(shape: tuple[int, ...]) -> Factor:
-    """A factor whose source no configuration can name yet."""
+    """A factor whose source the configuration does not name, or cannot ask."""
     codes = _Codes(shape)
     codes.set(np.ones(shape, dtype=bool), _MISSING, "source_not_wired")
     empty = np.full(shape, np.nan)

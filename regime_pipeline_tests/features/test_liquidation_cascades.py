@@ -462,7 +462,11 @@ def test_known_cascade_hours_of_the_august_2024_crash(market_history: Path) -> N
     symbols = data["symbol"].unique().tolist()
     grid = Grid.of(Window(utc("2024-06-20"), utc("2024-08-19")), symbols)
     interest = open_interest(
-        data, data, grid=grid, venues=dict.fromkeys(symbols, "binance"), source="coinglass"
+        data,
+        data,
+        grid=grid,
+        venues=dict.fromkeys(symbols, "binance"),
+        sources=dict.fromkeys(symbols, "coinglass"),
     )
     liquidations = liquidations_1h(raw, data, grid=grid, source="coinglass", venue="binance")
     assert (liquidations["total_liquidation_usd"] == 0).sum() == 71  # the omitted hours

@@ -16,6 +16,7 @@ from regime_pipeline.windows import Grid, Window, utc
 START = utc("2024-03-01")
 SYMBOLS = ("BTC/USDT", "ETH/USDT")
 VENUES = dict.fromkeys(SYMBOLS, "binance")
+SOURCES = dict.fromkeys(SYMBOLS, "coinglass")
 GRID = Grid.of(Window(START, START + timedelta(hours=6)), SYMBOLS)
 
 
@@ -43,7 +44,7 @@ def _bars(close: float = 60_000.0, *, tier: int = 1) -> pd.DataFrame:
 
 def _interest(raw: pd.DataFrame, bars: pd.DataFrame | None = None) -> pd.DataFrame:
     frame = open_interest(
-        raw, _bars() if bars is None else bars, grid=GRID, venues=VENUES, source="coinglass"
+        raw, _bars() if bars is None else bars, grid=GRID, venues=VENUES, sources=SOURCES
     )
     validate(frame, table("market.open_interest"))
     assert list(frame.columns) == list(table("market.open_interest").content)
@@ -240,13 +241,13 @@ def test_a_relayed_number_counts_where_the_venue_no_longer_keeps_its_own() -> No
 def test_hours_do_not_depend_on_the_window_they_are_computed_in() -> None:
     raw = _rows([*_oi([-1, 1, 5]), *_oi([3], open_interest_usd=np.nan)])
     forced = _rows(_liq([0, 4]))
-    whole = open_interest(raw, _bars(), grid=GRID, venues=VENUES, source="coinglass")
+    whole = open_interest(raw, _bars(), grid=GRID, venues=VENUES, sources=SOURCES)
     whole_liq = liquidations_1h(forced, raw, grid=GRID, source="coinglass", venue="binance")
     parts, parts_liq = [], []
     for h in range(6):
         grid = Grid.of(Window(START + timedelta(hours=h), START + timedelta(hours=h + 1)), SYMBOLS)
         seen = raw[(raw["ts"] >= _at(h - 1)) & (raw["ts"] <= _at(h))]
-        parts.append(open_interest(seen, _bars(), grid=grid, venues=VENUES, source="coinglass"))
+        parts.append(open_interest(seen, _bars(), grid=grid, venues=VENUES, sources=SOURCES))
         parts_liq.append(
             liquidations_1h(forced, seen, grid=grid, source="coinglass", venue="binance")
         )
@@ -257,7 +258,7 @@ def test_hours_do_not_depend_on_the_window_they_are_computed_in() -> None:
 
 def test_empty_inputs_give_a_grid_of_missing_hours() -> None:
     raw = _rows([*_oi([0]), *_liq([0])]).head(0)
-    frame = open_interest(raw, _bars(), grid=GRID, venues=VENUES, source="coinglass")
+    frame = open_interest(raw, _bars(), grid=GRID, venues=VENUES, sources=SOURCES)
     assert frame["status"].eq("missing").all()
     liq = liquidations_1h(raw, raw, grid=GRID, source="coinglass", venue="binance")
     assert liq["status"].eq("missing").all()

@@ -93,6 +93,12 @@ FIELDS = (
         1,
     ),
     Field(
+        "completeness",
+        Kind.TEXT,
+        "Whether the venue publishes all of its forced closures or only part of them.",
+        allowed=("complete", "partial"),
+    ),
+    Field(
         "is_lower_bound",
         Kind.BOOLEAN,
         "The venue publishes only part of the events, so that the sum is a minimum.",

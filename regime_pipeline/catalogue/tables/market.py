@@ -132,6 +132,7 @@ TABLES = (
             "short_liquidations_usd",
             "total_liquidation_usd",
             "coverage",
+            "completeness",
             "is_lower_bound",
         ),
         computed_in="market.derivatives",

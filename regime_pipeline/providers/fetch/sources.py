@@ -43,6 +43,11 @@ def not_asked(settings: Settings, feed: Feed) -> str | None:
         return (
             "off: single trades are not paged (REGIME_SINGLE_TRADES); the candles tell the volumes"
         )
+    if feed.summed and settings.liquidation_source != feed.endpoint.provider:
+        return (
+            "off: single closures are summed here only where liquidations come from this source "
+            "(REGIME_LIQUIDATION_SOURCE)"
+        )
     return None
 
 

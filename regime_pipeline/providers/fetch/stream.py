@@ -78,6 +78,11 @@ class Stream:
         return any(len(page.frame) for page in self.pages)
 
     @property
+    def is_complete(self) -> bool:
+        """Whether it was answered, and to the end."""
+        return self.error is None and bool(self.pages) and all(p.complete for p in self.pages)
+
+    @property
     def canonical(self) -> str | None:
         """Our name of its symbol; None without one."""
         return self.symbol.canonical if self.symbol else None

@@ -20,7 +20,7 @@ def _primary_source(stream: Stream, common: Stamping) -> str | None:
         return item.primary
     named = getattr(common.settings, item.primary_settings[0])
     if isinstance(named, Mapping):
-        return str(named.get(stream.feed.kind, ""))
+        return str(named.get(stream.feed.kind if item.by_kind else stream.canonical, ""))
     return str(named)
 
 
