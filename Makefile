@@ -47,9 +47,10 @@ types: setup ## types
 fmt: setup ## put the code into shape
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
-docs: setup ## write the generated pages and dbt sources from the catalogue
+docs: setup ## write the generated pages, dbt sources and .env.example
 	@$(BIN)/python -m regime_pipeline.catalogue.documents
 	@$(BIN)/python -m regime_pipeline.catalogue.faults
+	@$(BIN)/python -m regime_pipeline.configuration
 
 bench: setup ## benchmarks, each beside its baseline; one JSON line a figure
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -29,9 +29,9 @@ from regime_pipeline.features.funding_outcomes import funding_outcomes
 from regime_pipeline.features.liquidation_cascades import liquidation_cascades
 from regime_pipeline.features.volatility_regimes import volatility_regimes
 from regime_pipeline.regimes.timeframe_regimes import timeframe_regimes
-from regime_pipeline.reporting.formats import hours_text, rate_text, share_text
 from regime_pipeline.settings import Params
 from regime_pipeline.windows import Grid, Window, utc
+from regime_pipeline.wording.formats import hours_text, rate_text, share_text
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "methods.md"
 PARAMS = Params()

@@ -25,7 +25,6 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    PrivateAttr,
     SecretStr,
     create_model,
     field_validator,
@@ -43,7 +42,7 @@ from pydantic_settings import (
 
 from regime_pipeline import source_choice
 from regime_pipeline.connections import CONNECTIONS
-from regime_pipeline.source_choice import AUTO, VENUE, Choice
+from regime_pipeline.source_choice import AUTO, ChosenSources
 
 DEFAULT_SYMBOLS = (
     "BTC/USDT",
@@ -75,17 +74,23 @@ class CascadeParams(_Section):
     cascade_threshold_usd: float = Field(
         500_000.0, gt=0, description="T of the severity bands, USD"
     )
-    long_dominance_frac: float = Field(0.60, gt=0.5, lt=1)
-    short_dominance_frac: float = Field(0.40, gt=0, lt=0.5)
-    min_events_for_dominance: int = 5
+    long_dominance_frac: float = Field(
+        0.60, gt=0.5, lt=1, description="share of liquidated longs from which they dominate"
+    )
+    short_dominance_frac: float = Field(
+        0.40, gt=0, lt=0.5, description="share of liquidated longs down to which shorts dominate"
+    )
+    min_events_for_dominance: int = Field(
+        5, description="orders an hour must have for dominance to come from single orders"
+    )
 
 
 class FundingParams(_Section):
     """Funding anomalies."""
 
-    anomaly_z_threshold: float = Field(2.0, gt=0)
-    extreme_z_threshold: float = Field(3.0, gt=0)
-    rearm_z: float = Field(1.5, gt=0)
+    anomaly_z_threshold: float = Field(2.0, gt=0, description="|z| of an anomaly")
+    extreme_z_threshold: float = Field(3.0, gt=0, description="|z| of an extreme")
+    rearm_z: float = Field(1.5, gt=0, description="|z| below which an anomaly has ended")
     scale_floor_8h: float = Field(
         0.5e-4, gt=0, description="floor of the z scale, fraction per 8 h"
     )
@@ -94,35 +99,44 @@ class FundingParams(_Section):
 class VolatilityParams(_Section):
     """Volatility regimes."""
 
-    borders: tuple[float, float, float] = (1.0, 1.5, 2.5)
-    risk_multipliers: tuple[float, float, float, float] = (0.7, 1.2, 1.8, 2.5)
-    hysteresis_frac: float = Field(0.05, ge=0, lt=0.5)
-    confirmations: int = Field(2, ge=1)
+    borders: tuple[float, float, float] = Field(
+        (1.0, 1.5, 2.5), description="volatility ratios between the four regimes"
+    )
+    risk_multipliers: tuple[float, float, float, float] = Field(
+        (0.7, 1.2, 1.8, 2.5), description="risk multiplier of each regime, calmest first"
+    )
+    hysteresis_frac: float = Field(
+        0.05,
+        ge=0,
+        lt=0.5,
+        description="how far past a border the ratio must go to change the regime",
+    )
+    confirmations: int = Field(2, ge=1, description="hours in a row that confirm a change")
     stable_threshold: float = Field(
         0.01, gt=0, description="absolute 24 h volatility below which abs_stable holds"
     )
-    cooldown_hours: int = 3
+    cooldown_hours: int = Field(3, description="quiet time after an announced change")
 
 
 class TimeframeParams(_Section):
     """Multi-timeframe regimes."""
 
-    trend_z_min: float = 1.0
-    heat_min: float = 60.0
-    volume_z_min: float = 0.5
-    capitulation_volume_z: float = 1.5
-    chop_efficiency_max: float = 0.3
-    confirm_agreement: int = 3
+    trend_z_min: float = Field(1.0, description="|z| of the trend from which there is one")
+    heat_min: float = Field(60.0, description="heat (0 to 100) that an ignition needs")
+    volume_z_min: float = Field(0.5, description="z of the volume that an ignition needs")
+    capitulation_volume_z: float = Field(1.5, description="z of the volume of a capitulation")
+    chop_efficiency_max: float = Field(0.3, description="efficiency ratio below which it is CHOP")
+    confirm_agreement: int = Field(3, description="timeframes that must agree")
 
 
 class CorrelationParams(_Section):
     """Correlations and their breaks."""
 
-    break_rel_drop: float = 0.5
-    base_min: float = 0.3
-    p_break_max: float = 0.05
-    end_rel_drop: float = 0.35
-    rise_abs_change: float = 0.3
+    break_rel_drop: float = Field(0.5, description="relative drop of a break, fraction of the base")
+    base_min: float = Field(0.3, description="correlation that the base must have to break")
+    p_break_max: float = Field(0.05, description="p value below which a change is none by chance")
+    end_rel_drop: float = Field(0.35, description="relative drop below which a break ends")
+    rise_abs_change: float = Field(0.3, description="absolute change of a rise")
 
 
 class PairParams(_Section):
@@ -144,11 +158,12 @@ class FuturesParams(_Section):
             "oi_trend": 10,
             "social": 10,
             "fear_greed": 5,
-        }
+        },
+        description="weight of each factor",
     )
-    long_threshold: float = 65.0
-    short_threshold: float = 35.0
-    min_coverage_pct: int = 70
+    long_threshold: float = Field(65.0, description="score (0 to 100) from which it is LONG")
+    short_threshold: float = Field(35.0, description="score down to which it is SHORT")
+    min_coverage_pct: int = Field(70, description="weight that must be known for a score")
 
 
 class QualityParams(_Section):
@@ -168,8 +183,8 @@ class QualityParams(_Section):
     future_s: float = Field(
         5.0, ge=0, description="DQ08: seconds a row may be ahead of its storing"
     )
-    bar_price_frac: float = Field(1e-6, gt=0, description="DQ09")
-    bar_volume_frac: float = Field(1e-3, gt=0, description="DQ09")
+    bar_price_frac: float = Field(1e-6, gt=0, description="DQ09: tolerance of prices in a bar")
+    bar_volume_frac: float = Field(1e-3, gt=0, description="DQ09: tolerance of volumes in a bar")
     funding_caps: dict[str, float] = Field(
         default_factory=lambda: {"binance": 0.03, "okx": 0.03, "bybit": 0.04},
         description="DQ10: largest |rate| of a print by venue, fraction",
@@ -178,14 +193,14 @@ class QualityParams(_Section):
     liquidation_usd_frac: float = Field(
         0.01, gt=0, description="DQ11: USD against price x quantity"
     )
-    drift_psi: float = Field(0.25, gt=0, description="DQ13")
+    drift_psi: float = Field(0.25, gt=0, description="DQ13: stability index of a column")
     drift_level_ratio: float = Field(
         3.0, gt=1, description="DQ13: a day's median open interest over that of 30 days"
     )
     drift_volume_ratio: float = Field(10.0, gt=1, description="DQ13: the same for volumes")
-    drift_count_z: float = Field(4.0, gt=0, description="DQ13")
-    restated_price_frac: float = Field(1e-4, gt=0, description="DQ14: 1 bp")
-    restated_volume_frac: float = Field(1e-2, gt=0, description="DQ14")
+    drift_count_z: float = Field(4.0, gt=0, description="DQ13: |z| of a day's number of rows")
+    restated_price_frac: float = Field(1e-4, gt=0, description="DQ14: a restated price")
+    restated_volume_frac: float = Field(1e-2, gt=0, description="DQ14: a restated volume")
 
 
 class Params(_Section):
@@ -312,10 +327,18 @@ def _provider_fields() -> dict[str, Any]:
     for row in CONNECTIONS.values():
         fields[row.url_setting] = (
             Address if row.url else OptionalAddress,
-            Field(row.url, validation_alias=_env(*row.url_env), description=row.about),
+            Field(
+                row.url,
+                validation_alias=_env(*row.url_env),
+                description=row.about or f"address of {row.name}",
+            ),
         )
         if row.key_setting:
-            fields[row.key_setting] = (Key, Field(None, validation_alias=_env(*row.key_env)))
+            about = f"key of {row.name}"
+            fields[row.key_setting] = (
+                Key,
+                Field(None, validation_alias=_env(*row.key_env), description=about),
+            )
     return fields
 
 
@@ -325,8 +348,8 @@ else:
     _Providers = create_model("_Providers", __base__=BaseSettings, **_provider_fields())
 
 
-class Settings(_Providers):
-    """All settings, read from the environment and ``.env`` (see ``docs/operate.md``)."""
+class Settings(_Providers, ChosenSources):
+    """All settings, read from the environment and ``.env`` (see ``docs/settings.md``)."""
 
     model_config = SettingsConfigDict(
         env_prefix="REGIME_",
@@ -362,15 +385,21 @@ class Settings(_Providers):
     run_days: int = Field(90, ge=1, description="days after which a finished run goes as well")
 
     # what is watched
-    symbols: Annotated[tuple[str, ...], NoDecode] = DEFAULT_SYMBOLS
+    symbols: Annotated[tuple[str, ...], NoDecode] = Field(
+        DEFAULT_SYMBOLS, description="pairs, BASE/QUOTE with commas between"
+    )
     start_date: date = Field(date(2019, 9, 1), description="first partition")
     compile_ahead: bool = Field(
         True, description="kernels that are not kept yet compile in a process beside fetching"
     )
     spot_venue: str = Field("binance", description="venue behind market.candles_1h, market=spot")
     perp_venue: str = Field("binance", description="venue behind every derivatives series")
-    spot_venue_by_symbol: dict[str, str] = Field(default_factory=dict)
-    perp_venue_by_symbol: dict[str, str] = Field(default_factory=dict)
+    spot_venue_by_symbol: dict[str, str] = Field(
+        default_factory=dict, description="symbols whose spot venue is another one, as JSON"
+    )
+    perp_venue_by_symbol: dict[str, str] = Field(
+        default_factory=dict, description="symbols whose perpetual venue is another one, as JSON"
+    )
     liquidation_source: str = Field(
         AUTO,
         description="provider of hourly liquidations; `auto`: Coinglass with its key, else OKX",
@@ -412,14 +441,15 @@ class Settings(_Providers):
         30.0,
         gt=0,
         validation_alias=_env("DASHBOARD_TIMEOUT"),
-        description="total time of one dashboard request, s",
+        description="total time of one dashboard request",
+        json_schema_extra={"unit": "s"},
     )
 
     # transport
     http_deadline_s: float = Field(20.0, gt=0, description="total time of one request")
     http_max_bytes: int = Field(64 * 2**20, gt=0, description="decoded bytes of one reply")
-    http_attempts: int = Field(5, ge=1)
-    http_concurrency_per_host: int = Field(4, ge=1)
+    http_attempts: int = Field(5, ge=1, description="tries of one request")
+    http_concurrency_per_host: int = Field(4, ge=1, description="requests at once")
 
     # alerts
     webhooks: dict[str, SecretStr] = Field(
@@ -488,65 +518,12 @@ class Settings(_Providers):
             raise ValueError(f"REGIME_WEBHOOK_SECRET {fault}")
         return value
 
-    _choices: tuple[Choice, ...] = PrivateAttr(())
-
     @model_validator(mode="after")
     def _choose_sources(self) -> Self:
-        named = {
-            field: getattr(self, field)
-            for field in (
-                "liquidation_source",
-                "liquidation_venue",
-                "liquidation_order_source",
-                "open_interest_source",
-            )
-        }
-        has_aggregator = self.can_ask("coinglass")
-        found = source_choice.chosen(named, has_aggregator=has_aggregator)
-        for field, value in found.items():
+        for field, value in source_choice.chosen(self).items():
             object.__setattr__(self, field, value)
-        key = CONNECTIONS["coinglass"].key_env[0]
-        social = self.social_source
-        self._choices = (
-            *source_choice.explained(
-                named,
-                found,
-                variables={field: environment_name(field) for field in named},
-                why=f"{key} is set" if has_aggregator else f"{key} is not set, or coinglass is off",
-                open_interest=self.open_interest_sources,
-            ),
-            Choice("social", social, None, "can be asked" if social else "no source can be asked"),
-        )
+            self.model_fields_set.discard(field)
         return self
-
-    @property
-    def choices(self) -> tuple[Choice, ...]:
-        """What stands behind the series that several providers could tell, and why."""
-        return self._choices
-
-    def can_ask(self, provider: str) -> bool:
-        """Whether a provider is configured, with its address and its key."""
-        row = CONNECTIONS[provider]
-        keyed = row.key_setting is None or getattr(self, row.key_setting) is not None
-        return provider in self.sources and self.url_of(provider) is not None and keyed
-
-    @property
-    def open_interest_sources(self) -> dict[str, str]:
-        """Symbol to the provider of its open interest."""
-        if self.open_interest_source != VENUE:
-            return dict.fromkeys(self.universe, self.open_interest_source)
-        return {s: source_choice.source_of_perp(v) for s, v in self.perp_venues.items()}
-
-    @property
-    def social_source(self) -> str | None:
-        """The provider of social moods; None where none is configured that can be asked."""
-        name = self.sentiment_source_by_kind.get("social", "")
-        return name if name in CONNECTIONS and self.can_ask(name) else None
-
-    @property
-    def quiet_hours_source(self) -> str | None:
-        """Provider whose open interest tells quiet hours of ``liquidation_source``; None: no need."""
-        return source_choice.witness_of(self.liquidation_source)
 
     @property
     def universe(self) -> tuple[str, ...]:
@@ -593,9 +570,14 @@ def method_version(name: str, params: BaseModel | None = None) -> str:
     return f"{name}+{digest}"
 
 
-def environment_name(field: str) -> str:
-    """The variable of the environment that sets a field of :class:`Settings`, as ``REGIME_HOME``."""
+def environment_names(field: str) -> tuple[str, ...]:
+    """The variables that set a field of :class:`Settings`, the one to write first."""
     alias = Settings.model_fields[field].validation_alias
     if isinstance(alias, AliasChoices):
-        return str(alias.choices[0])
-    return f"REGIME_{field.upper()}"
+        return tuple(dict.fromkeys(str(name).upper() for name in alias.choices))
+    return (f"REGIME_{field.upper()}",)
+
+
+def environment_name(field: str) -> str:
+    """The variable of the environment that sets a field of :class:`Settings`, as ``REGIME_HOME``."""
+    return environment_names(field)[0]

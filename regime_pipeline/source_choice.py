@@ -9,9 +9,11 @@ that is silent for a day is not another provider.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from regime_pipeline.connections import CONNECTIONS
 
 AUTO = "auto"
 """Value of a setting that leaves the choice to this table."""
@@ -19,22 +21,17 @@ VENUE = "venue"
 """Value of ``open_interest_source``: what the perpetual's own venue tells, symbol by symbol."""
 SOURCE_OF_PERP = MappingProxyType({"binance": "binance_futures"})
 """Providers of a perpetual's series that are not named as their venue."""
-AGGREGATORS_VENUE = "binance"
-"""The venue whose liquidations are asked of a provider that tells those of several."""
 
-_BY_ROLE = MappingProxyType(
-    {
-        "liquidations": ("liquidation_source", "liquidation_venue"),
-        "liquidation_orders": ("liquidation_order_source", None),
-        "open_interest": ("open_interest_source", None),
-    }
-)
-"""Role -> the settings that name its source and its venue."""
+_AGGREGATOR = "coinglass"
+_AGGREGATORS_VENUE = "binance"
+"""The venue whose liquidations are asked of a provider that tells those of several."""
+_TELLS_ITSELF = frozenset({"okx", "bybit"})
+"""Providers of liquidations that are the venue themselves: a quiet hour of theirs is a row with zeros."""
 _KEYED = MappingProxyType(
     {
-        "liquidation_source": "coinglass",
+        "liquidation_source": _AGGREGATOR,
         "liquidation_order_source": "okx",
-        "open_interest_source": "coinglass",
+        "open_interest_source": _AGGREGATOR,
     }
 )
 _KEYLESS = MappingProxyType(
@@ -44,8 +41,6 @@ _KEYLESS = MappingProxyType(
         "open_interest_source": VENUE,
     }
 )
-_TELLS_ITSELF = frozenset({"okx", "bybit"})
-"""Providers of liquidations that are the venue themselves: a quiet hour of theirs is a row with zeros."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,55 +66,89 @@ class Choice:
         return f"{self.source or 'nobody'}{of} ({self.why})"
 
 
+class ChosenSources:
+    """What the settings tell of the providers that were chosen."""
+
+    if TYPE_CHECKING:
+        sources: tuple[str, ...]
+        liquidation_source: str
+        liquidation_venue: str
+        liquidation_order_source: str
+        open_interest_source: str
+        sentiment_source_by_kind: dict[str, str]
+        model_fields_set: set[str]
+        perp_venues: dict[str, str]
+
+    def can_ask(self, provider: str) -> bool:
+        """Whether a provider is configured, with its address and its key."""
+        row = CONNECTIONS.get(provider)
+        if row is None or provider not in self.sources:
+            return False
+        needed = (row.url_setting, row.key_setting)
+        return all(getattr(self, name) is not None for name in needed if name)
+
+    @property
+    def open_interest_sources(self) -> dict[str, str]:
+        """Symbol to the provider of its open interest."""
+        if self.open_interest_source == VENUE:
+            return {s: source_of_perp(v) for s, v in self.perp_venues.items()}
+        return dict.fromkeys(self.perp_venues, self.open_interest_source)
+
+    @property
+    def social_source(self) -> str | None:
+        """The provider of social moods; None where none is configured that can be asked."""
+        name = self.sentiment_source_by_kind.get("social", "")
+        return name if self.can_ask(name) else None
+
+    @property
+    def quiet_hours_source(self) -> str | None:
+        """Provider whose open interest tells quiet hours of ``liquidation_source``; None: no need."""
+        return witness_of(self.liquidation_source)
+
+    @property
+    def choices(self) -> tuple[Choice, ...]:
+        """What stands behind the series that several providers could tell, and why."""
+        key = CONNECTIONS[_AGGREGATOR].key_env[0]
+        left = f"{key} is set" if self.can_ask(_AGGREGATOR) else f"{key} is not set, or unused"
+
+        def why(*fields: str) -> str:
+            named = [f"REGIME_{f.upper()}" for f in fields if f in self.model_fields_set]
+            return f"{' and '.join(named)} set" if named else left
+
+        social = self.social_source
+        interest = ",".join(sorted(set(self.open_interest_sources.values())))
+        orders = self.liquidation_order_source
+        return (
+            Choice(
+                "liquidations",
+                self.liquidation_source,
+                self.liquidation_venue,
+                why("liquidation_source", "liquidation_venue"),
+            ),
+            Choice("liquidation_orders", orders, None, why("liquidation_order_source")),
+            Choice("open_interest", interest, None, why("open_interest_source")),
+            Choice("social", social, None, "can be asked" if social else "no source can be asked"),
+        )
+
+
 def source_of_perp(venue: str) -> str:
     """The provider of the series of a venue's perpetuals."""
     return SOURCE_OF_PERP.get(venue, venue)
 
 
-def chosen(named: Mapping[str, str], *, has_aggregator: bool) -> dict[str, str]:
-    """The settings with every ``auto`` replaced.
-
-    Args:
-        named: the four settings as they were given.
-        has_aggregator: whether Coinglass can be asked: it is configured, with its key.
-    """
+def chosen(settings: ChosenSources) -> dict[str, str]:
+    """The fields that were left to this table, with its choice."""
     # a running collector is a third column: it tells all that Bybit closes by force
-    column = _KEYED if has_aggregator else _KEYLESS
-    found = {field: column[field] if named[field] == AUTO else named[field] for field in column}
-    venue = named["liquidation_venue"]
-    source = found["liquidation_source"]
-    if venue == AUTO:
-        venue = source if source in _TELLS_ITSELF else AGGREGATORS_VENUE
-    elif named["liquidation_source"] == AUTO and source in _TELLS_ITSELF and venue != source:
-        found["liquidation_source"] = _KEYED["liquidation_source"]  # nobody else tells of it
-    return found | {"liquidation_venue": venue}
-
-
-def explained(
-    named: Mapping[str, str],
-    found: Mapping[str, str],
-    *,
-    variables: Mapping[str, str],
-    why: str,
-    open_interest: Mapping[str, str],
-) -> tuple[Choice, ...]:
-    """The choices with their reasons.
-
-    Args:
-        named: the settings as they were given.
-        found: what :func:`chosen` made of them.
-        variables: the variable of the environment that sets each.
-        why: the reason of what was left to the table.
-        open_interest: provider by symbol.
-    """
-    out = []
-    for role, (field, venue) in _BY_ROLE.items():
-        source = found[field]
-        if role == "open_interest":
-            source = ",".join(sorted(set(open_interest.values())))
-        reason = why if named[field] == AUTO else f"{variables[field]} names it"
-        out.append(Choice(role, source, found[venue] if venue else None, reason))
-    return tuple(out)
+    column = _KEYED if settings.can_ask(_AGGREGATOR) else _KEYLESS
+    named = {field: getattr(settings, field) for field in column}
+    found = {field: column[field] for field, value in named.items() if value == AUTO}
+    source = found.get("liquidation_source", settings.liquidation_source)
+    if settings.liquidation_venue == AUTO:
+        venue = source if source in _TELLS_ITSELF else _AGGREGATORS_VENUE
+        return found | {"liquidation_venue": venue}
+    if source in _TELLS_ITSELF - {settings.liquidation_venue} and "liquidation_source" in found:
+        found["liquidation_source"] = _AGGREGATOR  # nobody else tells of the venue that is named
+    return found
 
 
 def witness_of(source: str) -> str | None:

@@ -18,9 +18,11 @@ PURE = {"market", "features", "regimes", "correlation", "signals", "quality"}
 ALLOWED: dict[str, set[str]] = {
     "windows": set(),
     "sparkline": set(),
+    "wording": set(),
     "connections": set(),
-    "source_choice": set(),
+    "source_choice": {"connections"},
     "settings": {"connections", "source_choice", "windows"},
+    "configuration": {"connections", "settings"},
     "catalogue": {"windows"},
     "numerics": {"windows"},
     "market": GROUND,
@@ -39,13 +41,16 @@ ALLOWED: dict[str, set[str]] = {
     "orchestration": GROUND
     | PURE
     | {"sparkline", "net", "storage", "providers", "coverage", "legacy", "alerts"},
-    "reporting": GROUND | PURE | {"sparkline", "net", "storage", "providers", "coverage", "alerts"},
-    "evaluation": GROUND | PURE | {"alerts", "reporting"},
+    "reporting": GROUND
+    | PURE
+    | {"sparkline", "wording", "net", "storage", "providers", "coverage", "alerts"},
+    "evaluation": GROUND | PURE | {"wording", "alerts", "reporting"},
     "definitions": {"orchestration"},
     "cli": GROUND
     | PURE
-    | {"net", "storage", "providers", "coverage", "legacy", "alerts", "reporting", "evaluation"}
-    | {"orchestration", "simulator", "definitions"},
+    | {"net", "wording", "storage", "providers", "coverage", "legacy", "alerts"}
+    | {"reporting", "evaluation"}
+    | {"configuration", "orchestration", "simulator", "definitions"},
 }
 """What each part may import; a part that is not listed may not exist."""
 

@@ -37,6 +37,7 @@ for _command in (
     views.quality,
     views.doctor,
     views.report,
+    views.settings,
     tools.scorecard,
     tools.parse,
     serving.ui,

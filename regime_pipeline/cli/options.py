@@ -98,14 +98,23 @@ def parse_symbols(text: str | None, settings: Settings) -> tuple[str, ...]:
     return wanted
 
 
+def check_port_number(port: int) -> None:
+    """Refuse a number that is no port.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if not 0 < port < 2**16:
+        raise UsageError(f"--port {port} is none; a port is a number from 1 to 65535")
+
+
 def check_port(port: int) -> None:
     """Refuse a port before anything is started that needs it.
 
     Raises:
         UsageError: nobody can listen there.
     """
-    if not 0 < port < 2**16:
-        raise UsageError(f"--port {port} is none; a port is a number from 1 to 65535")
+    check_port_number(port)
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

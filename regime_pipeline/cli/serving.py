@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
+import os
+import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from regime_pipeline.cli.options import DataOption, PortOption, check_port
+from regime_pipeline.cli.children import run_until_ended
+from regime_pipeline.cli.options import (
+    DataOption,
+    PortOption,
+    UsageError,
+    check_port,
+    check_port_number,
+)
 from regime_pipeline.cli.origins import (
     SYNTHETIC_FUTURE,
     beside,
@@ -22,6 +29,9 @@ from regime_pipeline.cli.terminal import err
 from regime_pipeline.settings import Settings
 from regime_pipeline.windows import clock_from_text
 
+if TYPE_CHECKING:
+    from regime_pipeline.storage.database import Database
+
 
 def ui(
     port: PortOption = 3000,
@@ -30,44 +40,42 @@ def ui(
     """Dagster UI and daemon on the embedded database, until Ctrl-C.
 
     For simulated data a simulator runs beside, so that runs and backfills started in the UI work.
+    A database has one daemon at a time: a second `regime ui` on it says who serves it, and ends.
     """
     from regime_pipeline.alerts.endpoints import endpoints
     from regime_pipeline.alerts.signing import signing_secret
-    from regime_pipeline.orchestration.instance import dagster_environment, venv_program
+    from regime_pipeline.storage import locks
 
-    check_port(port)
+    check_port_number(port)
     settings, database = open_data(data)
     if endpoints(settings):  # what the sensors could not serve is told now
         signing_secret(settings)
-    with beside(settings) as overrides:
-        settings = changed(settings, overrides)
-        dagster = dagster_environment(settings, database)
-        environment = child_environment({"origin": settings.origin, **overrides}) | dagster
-        folder = Path(dagster["DAGSTER_HOME"])
-        err.print(f"Dagster UI: http://127.0.0.1:{port}  ({settings.origin} data; Ctrl-C ends it)")
-        command = [venv_program("dagster"), "dev", "-w", str(folder / "workspace.yaml")]
-        address = ["-h", "127.0.0.1", "-p", str(port)]
-        raise typer.Exit(_until_told([*command, *address], environment, folder))
+    mine = f"regime ui, process {os.getpid()} on {socket.gethostname()}, port {port}"
+    with database.connect(autocommit=True) as connection:
+        others = locks.take_service(connection, mine)
+        if others:
+            raise UsageError(
+                f"this database has its daemon already: {'; '.join(others)}; use that one, or end it"
+            )
+        check_port(port)
+        with beside(settings) as overrides:
+            raise typer.Exit(_serve(changed(settings, overrides), database, overrides, port))
 
 
-def _until_told(command: list[str], environment: Mapping[str, str], folder: Path) -> int:
-    """Run a program until it ends, or until Ctrl-C or SIGTERM ends it too; its exit code.
+def _serve(settings: Settings, database: Database, overrides: Mapping[str, str], port: int) -> int:
+    """Dagster's own program, until it ends or is ended; the exit code."""
+    from regime_pipeline.orchestration.instance import dagster_environment, venv_program
 
-    The program listens to SIGINT even where a shell in the background has it ignored: Dagster handles
-    SIGTERM as it finds SIGINT, and would never end there.
-    """
-
-    def listen() -> None:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-    child = subprocess.Popen(command, env=dict(environment), cwd=folder, preexec_fn=listen)
-    signal.signal(signal.SIGTERM, lambda *_: child.send_signal(signal.SIGTERM))
-    try:
-        return child.wait()
-    except KeyboardInterrupt:  # a terminal sends it to the program as well
+    dagster = dagster_environment(settings, database)
+    environment = child_environment({"origin": settings.origin, **overrides}) | dagster
+    folder = Path(dagster["DAGSTER_HOME"])
+    err.print(f"Dagster UI: http://127.0.0.1:{port}  ({settings.origin} data; Ctrl-C ends it)")
+    command = [venv_program("dagster"), "dev", "-w", str(folder / "workspace.yaml")]
+    code = run_until_ended([*command, "-h", "127.0.0.1", "-p", str(port)], environment, folder)
+    if code is None:
         err.print("ended")
-        child.wait()
         return 0
+    return code
 
 
 def simulate(

@@ -1,10 +1,11 @@
-"""Commands that look at what is stored: ``status``, ``quality``, ``report``, ``doctor``."""
+"""Commands that look at what is stored or set: ``status``, ``quality``, ``report``, ``doctor`` ..."""
 
 from __future__ import annotations
 
 import json
 import sys
 from datetime import timedelta
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,11 +23,12 @@ from regime_pipeline.cli.options import (
     parse_window,
 )
 from regime_pipeline.cli.origins import ORIGINS, beside, changed, open_data, origin_settings
-from regime_pipeline.cli.terminal import out, quiet
+from regime_pipeline.cli.terminal import err, out, quiet
 from regime_pipeline.settings import Settings
 from regime_pipeline.windows import DAY, Window, clock_from_text
 
 if TYPE_CHECKING:
+    from regime_pipeline.configuration import Value
     from regime_pipeline.reporting.doctor import Check
     from regime_pipeline.storage.database import Database
 
@@ -191,3 +193,40 @@ def _dagster(settings: Settings, database: Database) -> Check:
             "dagster", error, "see the log below .regime/logs; `regime ui` starts it"
         )
     return Check("dagster", True, f"reachable, {runs:,} runs")
+
+
+def settings(
+    as_json: JsonOption = False,
+    only_set: Annotated[
+        bool, typer.Option("--set", help="Only what environment or file set.")
+    ] = False,
+) -> None:
+    """Every setting: its value, unit, default, and whether environment or `.env` gave it.
+
+    Secrets are shown as `set`. Variables that look like settings and that nothing reads are named on
+    standard error, with the name that was probably meant. What each decides: docs/settings.md.
+    """
+    from regime_pipeline.configuration import as_they_stand
+
+    found, unknown = as_they_stand(Settings())
+    shown = [v for v in found if not only_set or v.origin != "default"]
+    if as_json:
+        rows = {"settings": [v.to_json() for v in shown], "unknown": [u.variable for u in unknown]}
+        sys.stdout.write(json.dumps(rows) + "\n")
+    else:
+        _print_settings(shown)
+    for variable in unknown:
+        err.print(variable.line, style="yellow", markup=False, soft_wrap=True)
+
+
+def _print_settings(rows: list[Value]) -> None:
+    for group, values in groupby(rows, key=lambda v: v.setting.group):
+        out.print(f"[bold]{group}[/bold]")
+        for value in values:
+            row = value.setting
+            name = value.variable or row.variables[0]
+            unit = f" {row.unit}" if row.unit and value.value is not None else ""
+            line = f"  {name} = {'' if value.value is None else value.value}{unit}"
+            if value.origin != "default":
+                line += f"   [{value.origin}; default {row.default or 'unset'}]"
+            out.print(line, markup=False, soft_wrap=True)

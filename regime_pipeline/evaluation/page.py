@@ -15,8 +15,8 @@ from regime_pipeline.evaluation.false_alarms import ADVERTISED
 from regime_pipeline.evaluation.naive import NAIVE
 from regime_pipeline.evaluation.scenes import Result
 from regime_pipeline.evaluation.scoring import Tally
-from regime_pipeline.reporting.formats import UNKNOWN, hours_text, rate_text, share_text
 from regime_pipeline.reporting.html import render_template, write_page
+from regime_pipeline.wording.formats import UNKNOWN, hours_text, rate_text, share_text
 
 if TYPE_CHECKING:
     from rich.console import Console

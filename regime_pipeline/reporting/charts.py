@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from regime_pipeline.reporting.formats import scaled
-from regime_pipeline.reporting.labels import SEVERITIES, label_of
 from regime_pipeline.windows import Window
+from regime_pipeline.wording.formats import scaled
+from regime_pipeline.wording.labels import SEVERITIES, label_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -17,8 +17,8 @@ from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
-from regime_pipeline.reporting import formats
-from regime_pipeline.reporting.labels import label_of
+from regime_pipeline.wording import formats
+from regime_pipeline.wording.labels import label_of
 
 _PACKAGE = "regime_pipeline.reporting"
 

@@ -15,15 +15,15 @@ import pandas as pd
 
 from regime_pipeline.catalogue.fields.signals import FACTORS
 from regime_pipeline.reporting import charts
-from regime_pipeline.reporting.formats import UNKNOWN, known, share_text, stamp, words
 from regime_pipeline.reporting.html import render_template
-from regime_pipeline.reporting.labels import LABELS, SEVERITIES
 from regime_pipeline.reporting.queries import LATELY
 from regime_pipeline.reporting.summary import Summary
 from regime_pipeline.reporting.withheld import QUARANTINED, WITHHELD
 from regime_pipeline.settings import Settings
 from regime_pipeline.sparkline import line
 from regime_pipeline.windows import DAY, HOUR, Window
+from regime_pipeline.wording.formats import UNKNOWN, known, share_text, stamp, words
+from regime_pipeline.wording.labels import LABELS, SEVERITIES
 
 SECTIONS = (
     ("overview", "Overview", "overview.html"),

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from regime_pipeline.quality.model import BY_ID
 from regime_pipeline.reporting import queries
-from regime_pipeline.reporting.formats import UNKNOWN
-from regime_pipeline.reporting.labels import quality_label, styled
 from regime_pipeline.reporting.summary import plain
 from regime_pipeline.reporting.terminal import escaped, table
 from regime_pipeline.reporting.withheld import held_back, held_lines, held_rows
 from regime_pipeline.storage.database import Database
 from regime_pipeline.windows import Window
+from regime_pipeline.wording.formats import UNKNOWN
+from regime_pipeline.wording.labels import quality_label, styled
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -18,10 +18,10 @@ from psycopg import sql
 from regime_pipeline.catalogue import TABLES, Cadence, Table
 from regime_pipeline.catalogue.fields.common import USABLE
 from regime_pipeline.quality.model import BY_ID
-from regime_pipeline.reporting.labels import SEVERITIES
 from regime_pipeline.storage.database import Database
 from regime_pipeline.storage.query import exists, rows
 from regime_pipeline.windows import DAY, HOUR, Window, floor_day
+from regime_pipeline.wording.labels import SEVERITIES
 
 OVERVIEW = "reporting.market_overview"
 LATELY = 3 * DAY

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from regime_pipeline.coverage.words import HoursLine, state_hours, troubled_hours
 from regime_pipeline.reporting import queries
-from regime_pipeline.reporting.formats import age_text
 from regime_pipeline.reporting.queries import SourceHealth, TableQuality, stored_window
 from regime_pipeline.reporting.summary import plain, recent_system_events
 from regime_pipeline.reporting.terminal import (
@@ -26,6 +25,7 @@ from regime_pipeline.settings import Settings
 from regime_pipeline.storage import resolved
 from regime_pipeline.storage.database import Database
 from regime_pipeline.windows import HOUR, Clock, Window
+from regime_pipeline.wording.formats import age_text
 
 if TYPE_CHECKING:
     from rich.console import Console

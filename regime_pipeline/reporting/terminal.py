@@ -1,7 +1,7 @@
 """The summary of a run, printed for a person; the columns adapt to the width of the terminal.
 
 Belongs here: layout for a terminal, and the parts that ``status`` and ``quality`` print too. Does not
-belong here: collecting (``summary``), words and colours (``labels``, ``formats``).
+belong here: collecting (``summary``), words and colours (``wording``).
 """
 
 from __future__ import annotations
@@ -9,7 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from regime_pipeline.coverage.words import MISSED, HoursLine
-from regime_pipeline.reporting.formats import (
+from regime_pipeline.reporting.queries import LATELY, SourceHealth, TableQuality
+from regime_pipeline.reporting.summary import Summary
+from regime_pipeline.reporting.withheld import held_lines
+from regime_pipeline.wording.formats import (
     UNKNOWN,
     age_text,
     percent_text,
@@ -17,10 +20,7 @@ from regime_pipeline.reporting.formats import (
     usd_text,
     words,
 )
-from regime_pipeline.reporting.labels import label_of, quality_label, styled
-from regime_pipeline.reporting.queries import LATELY, SourceHealth, TableQuality
-from regime_pipeline.reporting.summary import Summary
-from regime_pipeline.reporting.withheld import held_lines
+from regime_pipeline.wording.labels import label_of, quality_label, styled
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

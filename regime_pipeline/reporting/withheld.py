@@ -15,10 +15,10 @@ import pandas as pd
 
 from regime_pipeline.quality.model import BY_ID, WHOLE_TABLE
 from regime_pipeline.quality.records import parsed
-from regime_pipeline.reporting.labels import styled
 from regime_pipeline.storage.database import Database
 from regime_pipeline.storage.query import rows
 from regime_pipeline.windows import Window
+from regime_pipeline.wording.labels import styled
 
 WITHHELD, QUARANTINED = "withheld", "quarantined"
 SHOWN = 8

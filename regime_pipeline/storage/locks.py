@@ -24,6 +24,8 @@ MIGRATION = 0x7265_6769_6D65
 """One number for every process that changes the schema."""
 ROLES = 0x726F6C6573
 """For everything about roles; they belong to the server, so it is taken in database ``postgres``."""
+SERVICE = 0x73657276696365
+"""For the one process that serves schedules and sensors of a database."""
 WAIT_SECONDS = 300
 MAX_DAY_LOCKS = 400  # beyond, the whole table is locked: lock slots of a server are finite
 _HOLDERS = (
@@ -92,3 +94,21 @@ def holders(connection: psycopg.Connection, keys: Sequence[int]) -> list[str]:
     """Who holds any of some locks of this database, for a message."""
     found = connection.execute(_HOLDERS, (list(keys),)).fetchall()
     return [f"process {pid} (role {role}, {name})" for pid, role, name in found]
+
+
+def take_service(connection: psycopg.Connection, name: str) -> list[str]:
+    """Become the one that serves this database for as long as the connection lives.
+
+    Args:
+        connection: in autocommit mode, kept for nothing else.
+        name: what others are told of the holder; the server keeps its first 63 bytes.
+
+    Returns:
+        Who serves it already; empty when the caller does now.
+    """
+    connection.execute("SELECT set_config('application_name', %s, false)", (name,))
+    row = connection.execute("SELECT pg_try_advisory_lock(%s)", (SERVICE,)).fetchone()
+    if row == (True,):
+        return []
+    held = connection.execute(_HOLDERS, ([SERVICE],)).fetchall()
+    return [name for _, _, name in held] or ["a process that is ending just now"]

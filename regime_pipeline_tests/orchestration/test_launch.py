@@ -19,7 +19,10 @@ from regime_pipeline.windows import DAY, FixedClock, Window, utc
 from regime_pipeline_tests._server import TestServer
 from regime_pipeline_tests.orchestration.conftest import SYMBOLS, settings_for
 
-pytestmark = pytest.mark.xdist_group("launch")  # one module fixture, not one a worker
+pytestmark = [
+    pytest.mark.xdist_group("launch"),  # one module fixture, not one a worker
+    pytest.mark.timeout(600),  # on a fresh clone the fixture compiles every kernel
+]
 
 END = utc("2024-03-10")
 CLOCK = FixedClock(END)

@@ -1,4 +1,4 @@
-"""`regime ui` as a service manager meets it: started in the background, ended with SIGTERM."""
+"""`regime ui` as a service manager meets it: started in the background, ended with a signal."""
 
 from __future__ import annotations
 
@@ -29,32 +29,43 @@ def deaf() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def is_there(group: int) -> bool:
-    """Whether any process of a group is left."""
+def family(pid: int) -> set[int]:
+    """A process and all that it started, and what those did."""
+    found = {pid}
+    for listed in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in listed.read_text().split():
+            found |= family(int(child))
+    return found
+
+
+def is_there(pid: int) -> bool:
+    """Whether a process goes on; one that nobody waits for any more has ended."""
     try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
         return False
-    return True
+    return stat.rpartition(")")[2].split()[0] != "Z"
 
 
-def test_the_ui_answers_and_ends_with_all_its_processes_when_it_is_told_to(
-    database: Database, tmp_path: Path
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_the_ui_answers_is_the_only_one_and_ends_with_all_its_processes(
+    database: Database, tmp_path: Path, number: signal.Signals
 ) -> None:
     base = f"http://127.0.0.1:{(port := free_port())}"
+    environment = {
+        **os.environ,
+        "REGIME_DATABASE_URL": database.url,
+        "REGIME_HOME": str(tmp_path),
+        "REGIME_CLOCK": "2024-03-20",  # nothing is due
+    }
     ui = subprocess.Popen(
         [venv_program("regime"), "ui", "--port", str(port)],
-        env={
-            **os.environ,
-            "REGIME_DATABASE_URL": database.url,
-            "REGIME_HOME": str(tmp_path),
-            "REGIME_CLOCK": "2024-03-20",  # nothing is due
-        },
+        env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         preexec_fn=deaf,
-        start_new_session=True,
     )
+    mine = {ui.pid}
     try:
         limit = time.monotonic() + 120
         while True:
@@ -64,14 +75,27 @@ def test_the_ui_answers_and_ends_with_all_its_processes_when_it_is_told_to(
             except httpx.ConnectError:
                 assert ui.poll() is None and time.monotonic() < limit
                 time.sleep(0.5)
-        ui.terminate()
+        mine = family(ui.pid)
+        assert len(mine) > 4
+        second = subprocess.run(
+            [venv_program("regime"), "ui", "--port", str(free_port())],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert second.returncode == 2
+        assert f"process {ui.pid} on" in second.stderr
+        assert f"port {port}" in second.stderr
+        ui.send_signal(number)
         ui.wait(60)
+        limit = time.monotonic() + 40
+        while any(is_there(pid) for pid in mine):
+            assert time.monotonic() < limit
+            time.sleep(0.2)
         with pytest.raises(httpx.ConnectError):
             httpx.get(base)
-        limit = time.monotonic() + 90  # code servers notice a missed heartbeat
-        while is_there(ui.pid):
-            assert time.monotonic() < limit
-            time.sleep(0.5)
     finally:
-        if is_there(ui.pid):
-            os.killpg(ui.pid, signal.SIGKILL)
+        for pid in mine:
+            if is_there(pid):
+                os.kill(pid, signal.SIGKILL)

@@ -11,8 +11,6 @@ from rich.console import Console
 from regime_pipeline.catalogue.datasets import BY_TABLE
 from regime_pipeline.catalogue.derivation import derivations
 from regime_pipeline.reporting import queries
-from regime_pipeline.reporting.formats import age_text, price_text, usd_text
-from regime_pipeline.reporting.labels import label_of
 from regime_pipeline.reporting.quality import print_quality_days, quality_of
 from regime_pipeline.reporting.queries import alerts, stored_window
 from regime_pipeline.reporting.report import write_report
@@ -24,6 +22,8 @@ from regime_pipeline.storage.database import Database
 from regime_pipeline.storage.query import rows
 from regime_pipeline.storage.warehouse import Warehouse
 from regime_pipeline.windows import Window, utc
+from regime_pipeline.wording.formats import age_text, price_text, usd_text
+from regime_pipeline.wording.labels import label_of
 from regime_pipeline_tests.reporting.conftest import CLOCK, SYMBOLS, WINDOW, write
 from regime_pipeline_tests.synthetic import frame_of
 

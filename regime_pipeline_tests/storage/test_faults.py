@@ -21,7 +21,7 @@ import psycopg
 import pytest
 
 from regime_pipeline.settings import Settings
-from regime_pipeline.storage.crash import LABELS
+from regime_pipeline.storage.crash import WRITING
 from regime_pipeline.storage.database import Database, open_database
 from regime_pipeline.storage.embedded import EmbeddedServer
 from regime_pipeline.storage.errors import DatabaseUnreachableError, StorageError
@@ -76,7 +76,7 @@ def test_fault_47_writer_killed_at_any_point_leaves_all_or_nothing_and_a_rerun_c
     postgres: TestServer,
 ) -> None:
     wanted = _after_a_clean_run(postgres, before=True)
-    databases = {label: postgres.database() for label in LABELS}
+    databases = {label: postgres.database() for label in WRITING}
     opened = {label: context.__enter__() for label, context in databases.items()}
     try:
         started = {}

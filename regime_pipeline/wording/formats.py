@@ -9,15 +9,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-import pandas as pd
-
 UNKNOWN = "—"
 _UNITS = ((1e9, "B"), (1e6, "M"), (1e3, "k"))
 
 
 def known(value: Any) -> bool:
     """Whether there is a value: not None, NaN, NA or NaT."""
-    return value is not None and not bool(pd.isna(value))
+    return value is not None and type(value).__name__ != "NAType" and bool(value == value)
 
 
 def words(value: Any) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from regime_pipeline.reporting.formats import words
+from regime_pipeline.wording.formats import words
 
 
 @dataclass(frozen=True, slots=True)

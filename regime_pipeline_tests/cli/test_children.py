@@ -1,0 +1,75 @@
+"""A program that a command starts is gone with all it started once the command is, however that ended."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+COMMAND = """
+import os, sys
+from pathlib import Path
+from regime_pipeline.cli.children import run_until_ended
+
+print(run_until_ended([sys.executable, "-c", sys.argv[1]], os.environ, Path.cwd()))
+"""
+SERVES = """
+import os, subprocess, sys, time
+grandchild = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+print(os.getpid(), grandchild.pid, flush=True)
+try:
+    time.sleep(60)
+except KeyboardInterrupt:
+    pass
+"""
+
+
+def is_there(pid: int) -> bool:
+    """Whether a process goes on; one that nobody waits for any more has ended."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda command: command.kill(),
+        lambda command: command.send_signal(signal.SIGHUP),
+        lambda command: command.terminate(),
+        lambda command: command.send_signal(signal.SIGINT),
+    ],
+    ids=["kill -9", "hangup", "SIGTERM", "Ctrl-C"],
+)
+def test_nothing_is_left_of_the_program(end: Callable[[subprocess.Popen[str]], None]) -> None:
+    command = subprocess.Popen(
+        [sys.executable, "-c", COMMAND, SERVES], stdout=subprocess.PIPE, text=True
+    )
+    assert command.stdout is not None
+    pids = [int(pid) for pid in command.stdout.readline().split()]
+    assert len(pids) == 2
+    assert all(is_there(pid) for pid in pids)
+    time.sleep(0.3)  # the guard stands by now
+    end(command)
+    command.wait(20)
+    until = time.monotonic() + 20
+    while any(is_there(pid) for pid in pids):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def test_the_exit_code_is_that_of_the_program() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", COMMAND, "raise SystemExit(7)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ended.stdout == "7\n"
