@@ -19,6 +19,7 @@ from regime_pipeline.features.liquidation_cascades import liquidation_cascades
 from regime_pipeline.market.derivatives import liquidations_1h, open_interest
 from regime_pipeline.settings import CascadeParams
 from regime_pipeline.windows import Grid, Window, hours_between, utc
+from regime_pipeline_tests.synthetic import same_bytes
 
 PARAMS = CascadeParams()
 START = utc("2024-01-01")
@@ -229,6 +230,29 @@ def test_missing_history_and_open_interest_take_only_what_needs_them() -> None:
     assert btc["severity"].notna().all()
     assert btc["liq_to_oi_bps"].isna().all()
     assert btc.loc[:335, "event_kind"].isna().all()  # no event without percentile history
+
+
+def test_thirty_days_from_two_sources_rank_nothing_and_say_so() -> None:
+    longs, shorts = _world()
+    change = pd.Timestamp(FIRST + timedelta(hours=30)) - pd.Timedelta(hours=720)
+    rows = _liquidations(longs, shorts)
+    told = rows.assign(venue="binance", source=np.where(rows["ts"] < change, "okx", "coinglass"))
+
+    def run(start: datetime) -> pd.DataFrame:
+        grid = Grid.of(Window(start, START + timedelta(hours=HOURS)), SYMBOLS)
+        return liquidation_cascades(told, _interest(longs.index), grid=grid, params=PARAMS)
+
+    frame = run(FIRST)
+    whole = _run(longs, shorts)
+    # the newest hour of the other source is the oldest that the row at FIRST + 29 h is ranked in
+    mixed = frame["ts"] < pd.Timestamp(FIRST + timedelta(hours=30))
+    assert set(frame.loc[mixed, "reason"]) == {"source_changed"}
+    assert frame.loc[mixed, ["severity_pct", "event_kind", "branching_ratio"]].isna().all(axis=None)
+    levels = ["total_liquidation_usd", "severity", "liq_to_oi_bps", "completeness"]
+    same_bytes(frame[levels], whole[levels])
+    assert frame.loc[~mixed, "severity_pct"].equals(whole.loc[~mixed, "severity_pct"])
+    late = run(FIRST + timedelta(hours=7))
+    same_bytes(late, frame[frame["ts"] >= pd.Timestamp(FIRST + timedelta(hours=7))])
 
 
 # -- excitation, levels, counted orders ------------------------------------------------------------
