@@ -436,6 +436,12 @@ class Settings(_Providers, ChosenSources):
     )
     params: Params = Params()
 
+    simulated_keys: Literal["all", "configured"] = Field(
+        "all",
+        description="which providers of a simulated market have a key: `all`, or those whose own key "
+        "is `configured`, to see what live data would be without the others",
+    )
+
     # providers: their addresses and keys are fields too, one row each in ``connections``
     dashboard_timeout: float = Field(
         30.0,
