@@ -415,6 +415,11 @@ class Settings(_Providers, ChosenSources):
         description="provider behind market.open_interest; `venue`: the perpetual's own; `auto`: "
         "Coinglass with its key, else the venue's own",
     )
+    factor_interval: Literal["1h", "1d"] = Field(
+        "1h",
+        description="what the futures factors about positions are made of: `1h`, the hourly series, or "
+        "`1d`, Coinglass's daily ones, which reach years back; a tape that has days is read by days",
+    )
     single_trades: bool = Field(
         False,
         description="page single trades of venues whose candles tell the taker's volumes too: for the "

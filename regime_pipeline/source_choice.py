@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from regime_pipeline.connections import CONNECTIONS
 
@@ -48,7 +48,8 @@ class Choice:
     """What stands behind a role.
 
     Attributes:
-        role: ``liquidations``, ``liquidation_orders``, ``open_interest``, ``social``.
+        role: ``liquidations``, ``liquidation_orders``, ``open_interest``,
+            ``daily_figures``, ``social``.
         source: provider; several, separated by commas, where it depends on the symbol; None: nobody.
         venue: the exchange that it tells of; None: the one that the settings put behind a symbol.
         why: one line for a person.
@@ -75,6 +76,7 @@ class ChosenSources:
         liquidation_venue: str
         liquidation_order_source: str
         open_interest_source: str
+        factor_interval: Literal["1h", "1d"]
         sentiment_source_by_kind: dict[str, str]
         model_fields_set: set[str]
         perp_venues: dict[str, str]
@@ -93,6 +95,11 @@ class ChosenSources:
         if self.open_interest_source == VENUE:
             return {s: source_of_perp(v) for s, v in self.perp_venues.items()}
         return dict.fromkeys(self.perp_venues, self.open_interest_source)
+
+    @property
+    def daily_source(self) -> str:
+        """The provider of the daily figures behind factors that are made of days."""
+        return _AGGREGATOR
 
     @property
     def social_source(self) -> str | None:
@@ -116,6 +123,7 @@ class ChosenSources:
             return f"{' and '.join(named)} set" if named else left
 
         social = self.social_source
+        days = self.daily_source if self.factor_interval == "1d" else None
         interest = ",".join(sorted(set(self.open_interest_sources.values())))
         orders = self.liquidation_order_source
         return (
@@ -127,6 +135,7 @@ class ChosenSources:
             ),
             Choice("liquidation_orders", orders, None, why("liquidation_order_source")),
             Choice("open_interest", interest, None, why("open_interest_source")),
+            Choice("daily_figures", days, None, f"factors are made of {self.factor_interval}"),
             Choice("social", social, None, "can be asked" if social else "no source can be asked"),
         )
 

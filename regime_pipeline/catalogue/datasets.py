@@ -99,9 +99,11 @@ class Dataset:
             that DQ03 counts hours without a row. Where an hour without any trade, closure or sample is
             possible, coverage tells what became of it and DQ03 says nothing.
         is_judged: quality checks look at it. Not where rows are another service's estimates, which
-            nothing of ours is computed from.
+            nothing of ours is computed from, nor days, of which the checks have no rule.
         forward_only: why the past cannot be asked for, as coverage says it; None: it can.
         is_optional: nobody configured to serve it is no failure.
+        wanted_where: field of the settings and the value that it must have for anything to be made of
+            the dataset; with another one it is not asked for.
         by_venue: every venue has a series of its own, and the primary one is that of the venue which
             the settings put behind a symbol.
         is_relayed: an aggregator only passes on what venues report themselves, so it is never primary.
@@ -132,6 +134,7 @@ class Dataset:
     is_judged: bool = True
     forward_only: str | None = None
     is_optional: bool = False
+    wanted_where: tuple[str, str] | None = None
     by_venue: bool = False
     is_relayed: bool = False
     markets: tuple[str, ...] = ()
@@ -241,6 +244,21 @@ _ALL = (
         slo=48 * HOUR,
         reported_within=27 * HOUR,
         primary="alternative_me",
+    ),
+    Dataset(
+        name="derivatives_1d",
+        kind=RowKind.BUCKET,
+        expected=Expected.DAILY,
+        length=DAY,
+        delay=_FIVE_MINUTES,
+        grid=DAILY_GRID,
+        reported_within=51 * HOUR,
+        is_judged=False,
+        is_optional=True,
+        wanted_where=("factor_interval", "1d"),
+        markets=_PERP,
+        several_endpoints=True,
+        primary="coinglass",
     ),
     Dataset(
         name="order_book",

@@ -125,6 +125,8 @@ def market(source: str, last: str | None) -> Iterator[Market]:
             else floor_day(tape.span.end - timedelta(seconds=1)) + DAY
         )
         overrides = {"origin": "tape", "clock": end.isoformat()}
+        if tape.has_days and "factor_interval" not in settings.model_fields_set:
+            overrides["factor_interval"] = "1d"
         server = SimulatorServer(tape, FixedClock(end), isolation="process")
         label = f"replayed history from {folder}"
     else:

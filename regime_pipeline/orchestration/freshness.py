@@ -90,6 +90,7 @@ def fingerprint(settings: Settings, symbols: Sequence[str]) -> str:
         settings.liquidation_venue,
         settings.liquidation_order_source,
         settings.open_interest_sources,
+        settings.factor_interval,
         settings.sentiment_source_by_kind,
         settings.whale_source,
         settings.start_date,

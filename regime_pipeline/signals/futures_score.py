@@ -29,6 +29,7 @@ from regime_pipeline.numerics.panel import (
     to_panel,
 )
 from regime_pipeline.settings import FundingParams, FuturesParams, method_version
+from regime_pipeline.signals import daily
 from regime_pipeline.signals.scores import text_of, worst_tier
 from regime_pipeline.windows import HOUR, Grid, Window
 
@@ -80,9 +81,11 @@ _WEAK_WORDS: dict[str, tuple[str, str]] = {
     open_interest=reads("market.open_interest", "32d"),
     fear_greed=reads("market.fear_greed", "3d"),
     sentiment_1h=reads("market.sentiment_1h", "31d"),
+    derivatives_1d=reads("market.derivatives_1d", daily.LOOKBACK),
     params="params.futures",
     funding_params="params.funding",
     social_source="social_source",
+    interval="factor_interval",
 )
 def futures_scores(
     liquidations_1h: pd.DataFrame,
@@ -92,11 +95,13 @@ def futures_scores(
     open_interest: pd.DataFrame,
     fear_greed: pd.DataFrame,
     sentiment_1h: pd.DataFrame | None = None,
+    derivatives_1d: pd.DataFrame | None = None,
     *,
     grid: Grid,
     params: FuturesParams,
     funding_params: FundingParams,
     social_source: str | None = None,
+    interval: str = "1h",
 ) -> pd.DataFrame:
     """The futures score of every symbol and hour of the grid.
 
@@ -115,10 +120,12 @@ def futures_scores(
         open_interest: rows of ``market.open_interest``.
         fear_greed: rows of ``market.fear_greed``.
         sentiment_1h: rows of ``market.sentiment_1h``; not looked at without ``social_source``.
+        derivatives_1d: rows of ``market.derivatives_1d``; looked at where ``interval`` is ``1d``.
         grid: rows owed; all inputs carry the declared lookback before it.
         params: weights and thresholds.
         funding_params: thresholds behind the funding statistics.
         social_source: the provider of social moods; None: none can be asked.
+        interval: what the factors about positions are made of; ``1d``: of days, and of no hour.
 
     Returns:
         Content columns of ``signals.futures_scores``, the whole grid, sorted by key.
@@ -194,6 +201,11 @@ def futures_scores(
         talked = _first_hour(grid, "market.sentiment_1h")
         found["social"] = f.social(mood, mentions, first_hour=talked).last(rows)
         tiers.append(social_tier)
+    if interval == daily.INTERVAL and derivatives_1d is not None:
+        by_day, daily_tier = daily.factors(derivatives_1d, grid)
+        found |= by_day
+        hourly = (liquidation_tier, positioning_tier, interest_tier)
+        tiers = [t for t in tiers if not any(t is one for one in hourly)] + [daily_tier]
     wired = tuple(n for n in FACTORS if n != "social" or social_source is not None)
     panels = composite(found, weights, wired=wired, params=params)
     panels["source_tier"] = np.fmax.reduce([tier[len(tier) - rows :] for tier in tiers])

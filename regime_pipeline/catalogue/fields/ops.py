@@ -60,7 +60,7 @@ FIELDS = (
         "role",
         Kind.TEXT,
         "What several providers could tell.",
-        allowed=("liquidations", "liquidation_orders", "open_interest", "social"),
+        allowed=("liquidations", "liquidation_orders", "open_interest", "daily_figures", "social"),
     ),
     Field("why", Kind.TEXT, "Why this one, in one line."),
     Field("resolved_at", Kind.TIMESTAMP, "When a start found it to be so."),

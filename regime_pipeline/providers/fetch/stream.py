@@ -207,4 +207,4 @@ class Stamping:
 
     def length(self, feed: Feed) -> timedelta:
         """Length of the bucket that a row of a feed is; zero for an instant."""
-        return INTERVAL if self.item.is_bucketed or feed.bucketed else timedelta(0)
+        return INTERVAL if feed.bucketed else self.item.length
