@@ -174,9 +174,8 @@ class QualityParams(_Section):
     complete_gap_hours: int = Field(2, ge=0, description="DQ03: longest gap, h")
     jump_mads: float = Field(10.0, gt=0, description="DQ05: times 1.4826 MAD of 30 d")
     jump_frac: float = Field(0.10, gt=0, description="DQ05: least |log return| of a jump")
-    confirm_frac: float = Field(0.01, gt=0, description="DQ05: how near another series must be")
-    impossible_jump_frac: float = Field(
-        0.5, gt=0, description="DQ05: |log return| withheld even where nobody else has the hour"
+    confirm_move_frac: float = Field(
+        0.5, gt=0, le=1, description="DQ05: share of a jump that confirms it in another series"
     )
     venue_gap_frac: float = Field(0.005, gt=0, description="DQ07: from the median of 3 and more")
     two_venue_gap_frac: float = Field(0.01, gt=0, description="DQ07: of two venues")

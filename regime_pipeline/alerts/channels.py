@@ -35,7 +35,7 @@ class Message:
         details: the numbers behind it, plain values.
         data_origin: live, simulated or tape.
         worst_tier: worst ``source_tier`` among the rows it was made of; None: of none.
-        kind: start, escalation, end or change; None: no episode.
+        kind: start, escalation, end, change or calming; None: no episode.
         instrument: symbol, or ``A|B``; None: about no market.
         level: level reached.
         ts: row or print that announced it.

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from regime_pipeline.catalogue.fields.features import VOL_REGIMES
+
 Row = dict[str, Any]
 """One row of a derived table as plain Python values, null as None."""
 
@@ -35,16 +37,18 @@ class EventType:
         variable: environment variable with the receivers of this type; None: only those of
             :data:`ALL_VARIABLE`.
         quiet: severities that are stored and by default not sent.
+        all_clear: kinds that end what was sent, and are sent whatever their severity.
     """
 
     name: str
     deliver_before: timedelta
     variable: str | None = None
     quiet: frozenset[str] = frozenset()
+    all_clear: frozenset[str] = frozenset()
 
-    def is_sent(self, severity: str) -> bool:
-        """Whether the default routing sends an event of this severity."""
-        return severity not in self.quiet
+    def is_sent(self, severity: str, kind: str | None = None) -> bool:
+        """Whether the default routing sends an event of this severity and kind."""
+        return severity not in self.quiet or kind in self.all_clear
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +87,10 @@ class MarketEvent(EventType):
         return ("event_kind", "event_ordinal", "event_severity", "episode_start")
 
 
+WICK = 3.0
+"""A range volatility this many times as unusual as that of the closes is the work of a wick: prices that
+stood for a moment, perhaps of one trade."""
+
 # --- wording --------------------------------------------------------------------------------------
 
 
@@ -119,14 +127,25 @@ def _funding_reversal(row: Row) -> tuple[str, str]:
 
 
 def _volatility(row: Row) -> tuple[str, str]:
-    level = str(row["vol_regime_confirmed"])
+    level, before = str(row["vol_regime_confirmed"]), row["vol_regime_from"]
+    ratio, volatility, usual = row["vol_ratio_gk"], row["volatility_24h_gk"], "median"
+    wick = ratio is not None and row["vol_ratio"] is not None and ratio > WICK * row["vol_ratio"]
+    if wick:
+        ratio, volatility, usual = row["vol_ratio"], row["volatility_24h"], "mean close to close"
     numbers = []
-    if row["vol_ratio_gk"] is not None:
-        numbers.append(f"{row['vol_ratio_gk']:.1f} x its 30-day median")
-    if row["volatility_24h_gk"] is not None:
-        numbers.append(f"{100 * row['volatility_24h_gk']:.1f} % in 24 h")
-    title = f"{row['symbol']} volatility now {level}"
-    return level, title + (f": {', '.join(numbers)}" if numbers else "")
+    if ratio is not None:
+        numbers.append(f"{ratio:.1f} x its 30-day {usual}")
+    if volatility is not None:
+        numbers.append(f"{100 * volatility:.1f} % in 24 h")
+    way = f"{row['symbol']} volatility {level}"
+    if before == level:
+        way += " again"
+    elif before is not None:
+        is_up = VOL_REGIMES.index(level) > VOL_REGIMES.index(before)
+        way += f", {'up' if is_up else 'down'} from {before}"
+    if wick:
+        way += ", a wick"
+    return level, way + (f": {', '.join(numbers)}" if numbers else "")
 
 
 def _correlation(row: Row) -> tuple[str, str]:
@@ -239,6 +258,7 @@ MARKET: tuple[MarketEvent, ...] = (
         words=_volatility,
         details=(
             "vol_regime_confirmed",
+            "vol_regime_from",
             "risk_multiplier_confirmed",
             "vol_ratio_gk",
             "volatility_24h_gk",
@@ -250,6 +270,7 @@ MARKET: tuple[MarketEvent, ...] = (
         deliver_before=timedelta(hours=3),
         variable="WEBHOOKS_VOLATILITY",
         quiet=frozenset({"INFO"}),
+        all_clear=frozenset({"calming"}),
         false_alarms="VOLATILITY_REGIME_CHANGE/delivered",
     ),
     MarketEvent(

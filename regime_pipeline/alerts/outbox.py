@@ -40,9 +40,11 @@ VALUES (%s, %s, %s, %s, %s, %s)
 ON CONFLICT (event_id) DO NOTHING
 """
 _HELD = """
-SELECT event_id, endpoint, event_type, alert_severity, deliver_before FROM alerts.outbox
-WHERE state = 'suppressed' AND reason = %(reason)s AND deliver_before > %(now)s AND event_id = ANY(%(ids)s)
-ORDER BY event_id, endpoint FOR UPDATE
+SELECT o.event_id, o.endpoint, o.event_type, o.alert_severity, e.kind, o.deliver_before
+FROM alerts.outbox o JOIN alerts.market_events e ON e.event_id = o.event_id AND e.ts = o.ts
+WHERE o.state = 'suppressed' AND o.reason = %(reason)s AND o.deliver_before > %(now)s
+AND o.event_id = ANY(%(ids)s)
+ORDER BY o.event_id, o.endpoint FOR UPDATE OF o
 """
 _LET_GO = """
 UPDATE alerts.outbox SET state = 'pending', reason = NULL, finished_at = NULL, next_at = %s
@@ -145,9 +147,10 @@ def let_go(
     by_name = {e.name: e for e in endpoints(settings)}
     free = [
         (now, event, name)
-        for event, name, event_type, severity, limit in held
+        for event, name, event_type, severity, kind, limit in held
         if name in by_name
-        and _held_back(TYPES[event_type], severity, limit, by_name[name], settings, now) is None
+        and _held_back(TYPES[event_type], severity, kind, limit, by_name[name], settings, now)
+        is None
     ]
     with conn.cursor() as cursor:
         cursor.executemany(_LET_GO, free)
@@ -155,15 +158,16 @@ def let_go(
 
 
 def _held_back(
-    kind: EventType,
+    event_type: EventType,
     severity: str,
+    kind: str | None,
     deliver_before: datetime,
     endpoint: Endpoint,
     settings: Settings,
     now: datetime,
 ) -> str | None:
     """Why an event that somebody may see as news is still not sent to an endpoint, or None."""
-    if not kind.is_sent(severity):
+    if not event_type.is_sent(severity, kind):
         return "routing: too minor to send by default"
     if deliver_before <= now:
         return "older than its delivery limit when it was found"
@@ -179,13 +183,15 @@ def _row(
     now: datetime,
     suppress_reason: str | None,
 ) -> tuple[Any, ...]:
-    kind = TYPES[message.event_type]
-    deliver_before = message.known_at + kind.deliver_before
+    event_type = TYPES[message.event_type]
+    deliver_before = message.known_at + event_type.deliver_before
     reason = suppress_reason
     if message.worst_tier is not None and message.worst_tier >= STAND_IN_TIER:
         reason = f"made of rows of tier {message.worst_tier}, which nobody observed"
     if reason is None:
-        reason = _held_back(kind, message.severity, deliver_before, endpoint, settings, now)
+        reason = _held_back(
+            event_type, message.severity, message.kind, deliver_before, endpoint, settings, now
+        )
     return (
         message.event_id,
         endpoint.name,

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 import socket
+import tempfile
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -96,6 +98,25 @@ def parse_symbols(text: str | None, settings: Settings) -> tuple[str, ...]:
             f"{', '.join(settings.universe)} (add one with REGIME_SYMBOLS)"
         )
     return wanted
+
+
+def check_target(path: Path, option: str) -> None:
+    """Refuse a file that cannot be written, before the work whose result it would hold.
+
+    Raises:
+        UsageError: it is a folder, or its folder cannot be made or written.
+    """
+    if path.is_dir():
+        raise UsageError(f"{option} {path} is a folder; name a file in it")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise UsageError(
+            f"{option} {path.parent} cannot be written ({error.strerror}); name a folder that this "
+            "user may write"
+        ) from error
 
 
 def check_port_number(port: int) -> None:

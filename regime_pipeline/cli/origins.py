@@ -39,15 +39,26 @@ ORIGINS = {
 
 @dataclass(frozen=True)
 class Market:
-    """Where a run gets its data from: settings that point there, and one line that says what it is."""
+    """Where a run gets its data from.
+
+    Attributes:
+        settings: that point there.
+        label: one line that says what it is.
+        why: why it is not live data and how to get that; null where it is.
+    """
 
     settings: Settings
     label: str
+    why: str | None = None
 
     @property
     def clock(self) -> Clock:
         """What now is on this market."""
         return clock_from_text(self.settings.clock)
+
+
+class NoVenueError(Exception):
+    """No exchange answers from here."""
 
 
 def changed(settings: Settings, overrides: Mapping[str, str]) -> Settings:
@@ -61,17 +72,24 @@ def child_environment(overrides: Mapping[str, str]) -> dict[str, str]:
     return {**os.environ, **{environment_name(f): v for f, v in overrides.items()}}
 
 
-def live_overrides(settings: Settings) -> dict[str, str] | None:
-    """What makes the settings live from here; None where no venue answers.
+def live_overrides(settings: Settings) -> dict[str, str]:
+    """What makes the settings live from here.
 
     A primary venue that nobody chose and that refuses this location gives way to the next one that
     answers. One that is out of order for now does not: its series go on when it is back.
+
+    Raises:
+        NoVenueError: none answers; the text says why, source by source.
     """
     from regime_pipeline.providers.probe import venues_from_here
 
     reach = venues_from_here(settings, clock_from_text(settings.clock))
     if not reach.answering:
-        return None
+        by_reason: dict[str, list[str]] = {}
+        for source, problem in reach.problems.items():
+            by_reason.setdefault(problem.partition(": ")[2] or problem, []).append(source)
+        reasons = "; ".join(f"{', '.join(names)}: {text}" for text, names in by_reason.items())
+        raise NoVenueError(f"no exchange could be reached ({reasons})")
     refused = [
         field
         for field in ("spot_venue", "perp_venue")
@@ -103,11 +121,18 @@ def market(source: str, last: str | None) -> Iterator[Market]:
     """
     settings = Settings()
     kind, _, folder = source.partition(":")
-    live: dict[str, str] | None = {"origin": "live"}
+    live = {"origin": "live"}
+    why = f"--source {source} was asked for; live data: `--source live`"
     if kind == "auto":
-        live = live_overrides(settings)
-        kind = "simulated" if live is None else "live"
-    if kind == "live" and live and not folder:
+        try:
+            kind, live = "live", live_overrides(settings)
+        except NoVenueError as error:
+            kind = "simulated"
+            why = (
+                f"{error}. For live data: check the network, or name a proxy (HTTPS_PROXY), then "
+                "run the same command again"
+            )
+    if kind == "live" and not folder:
         yield Market(changed(settings, live), "live data")
         return
     if kind == "simulated" and not folder:
@@ -132,7 +157,7 @@ def market(source: str, last: str | None) -> Iterator[Market]:
     else:
         raise UsageError(f"--source {source!r} is not understood: {SOURCE_HELP}")
     with server:
-        yield Market(changed(settings, overrides | _reached(settings, server, kind)), label)
+        yield Market(changed(settings, overrides | _reached(settings, server, kind)), label, why)
 
 
 def _reached(settings: Settings, server: SimulatorServer, origin: str) -> dict[str, str]:

@@ -55,14 +55,16 @@ def run(
         settings, label, clock = chosen.settings, chosen.label, chosen.clock
         window = parse_window(first, last, now=clock.now(), settings=settings)
         wanted = parse_symbols(symbols, settings)
-        if settings.origin != "live":
+        if chosen.why is not None:
             err.rule(f"[bold]{label}[/bold]", style="yellow")
+            err.print(chosen.why, markup=False, soft_wrap=True)
         from regime_pipeline.orchestration.launch import run_pipeline
         from regime_pipeline.reporting.report import write_report
         from regime_pipeline.reporting.summary import collect, to_json
         from regime_pipeline.reporting.terminal import print_summary
         from regime_pipeline.storage.database import open_database, remember_origin
 
+        said = label if chosen.why is None else f"{label}. {chosen.why}"
         database = open_database(settings, origin=settings.origin, detail=label)
         remember_origin(settings.home, settings.origin)
         with quiet(settings), progress() as show:
@@ -83,10 +85,10 @@ def run(
                     clock,
                     window,
                     symbols=wanted,
-                    label=label,
+                    label=said,
                 )
         summary = collect(
-            database, settings, clock, window, symbols=wanted, label=label, report=page
+            database, settings, clock, window, symbols=wanted, label=said, report=page
         )
         if as_json:
             sys.stdout.write(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,7 +28,7 @@ from regime_pipeline.cli.origins import (
 )
 from regime_pipeline.cli.terminal import err
 from regime_pipeline.settings import Settings
-from regime_pipeline.windows import clock_from_text
+from regime_pipeline.windows import DAY, clock_from_text, floor_day, utc
 
 if TYPE_CHECKING:
     from regime_pipeline.storage.database import Database
@@ -64,18 +65,37 @@ def ui(
 
 def _serve(settings: Settings, database: Database, overrides: Mapping[str, str], port: int) -> int:
     """Dagster's own program, until it ends or is ended; the exit code."""
-    from regime_pipeline.orchestration.instance import dagster_environment, venv_program
+    from regime_pipeline.orchestration.instance import (
+        FIRST_DAY_VARIABLE,
+        dagster_environment,
+        venv_program,
+    )
 
     dagster = dagster_environment(settings, database)
     environment = child_environment({"origin": settings.origin, **overrides}) | dagster
+    environment[FIRST_DAY_VARIABLE] = f"{_first_day(settings, database):%Y-%m-%d}"
     folder = Path(dagster["DAGSTER_HOME"])
     err.print(f"Dagster UI: http://127.0.0.1:{port}  ({settings.origin} data; Ctrl-C ends it)")
     command = [venv_program("dagster"), "dev", "-w", str(folder / "workspace.yaml")]
+    command += ["--log-level", "warning"]  # each sensor tells every 15 or 30 s that nothing was due
     code = run_until_ended([*command, "-h", "127.0.0.1", "-p", str(port)], environment, folder)
     if code is None:
         err.print("ended")
         return 0
     return code
+
+
+def _first_day(settings: Settings, database: Database) -> datetime:
+    """Where the UI's days begin: with what is stored, but early enough for every gap that is filled."""
+    from regime_pipeline.coverage.rules import KEPT_DAYS
+    from regime_pipeline.reporting.queries import first_derived_day
+
+    configured = utc(settings.start_date)
+    stored = first_derived_day(database)
+    if stored is None:
+        return configured
+    reached = floor_day(clock_from_text(settings.clock).now()) - (KEPT_DAYS + 1) * DAY
+    return max(configured, min(stored, reached))
 
 
 def simulate(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from regime_pipeline.cli.options import JsonOption, UsageError
+from regime_pipeline.cli.options import JsonOption, UsageError, check_target
 from regime_pipeline.cli.origins import open_data
 from regime_pipeline.cli.terminal import err, out, progress
 from regime_pipeline.settings import Settings
@@ -125,13 +125,12 @@ def scorecard(
     False alarms are per symbol-day (correlations: per pair-day) beside the advertised rate, and beside
     the naive rules that the detectors replace. No database is needed. Prints the path of a page.
     """
+    settings = Settings()
+    target = (folder or settings.home / "reports") / "scorecard.html"
+    check_target(target, "--out" if folder else "REGIME_HOME")
     from regime_pipeline.evaluation.page import print_scorecard, write_scorecard
     from regime_pipeline.evaluation.scenes import run as judge_all
 
-    settings = Settings()
-    target = (folder or settings.home / "reports") / "scorecard.html"
-    if target.parent.exists() and not target.parent.is_dir():
-        raise UsageError(f"--out {target.parent} is a file; name a folder")
     with progress() as show:
         results = judge_all(seed=seed, params=settings.params, quick=quick, progress=show)
     page = write_scorecard(target, results, seed=seed, quick=quick).resolve()

@@ -18,6 +18,7 @@ from regime_pipeline.cli.options import (
     SymbolsOption,
     ToOption,
     UsageError,
+    check_target,
     parse_day,
     parse_symbols,
     parse_window,
@@ -95,6 +96,8 @@ def report(
     """Write the HTML report of what is stored, by default its last 60 days, and print its path."""
     from regime_pipeline.reporting.report import write_report
 
+    if path is not None:
+        check_target(path, "--out")
     settings, database = open_data(data)
     page = write_report(
         path or settings.home / "reports" / f"{settings.origin}.html",

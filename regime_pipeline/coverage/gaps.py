@@ -1,4 +1,4 @@
-"""What to ask for again: the hours that ``ops.coverage`` calls missed, later and later while it fails.
+"""Which missed hours to request again, with exponential back-off while requests fail.
 
 Pure arithmetic; the sensor reads the tables and makes requests of the answers. Only *missed* hours are
 asked for: what the venue had none of, what the plan or the provider's memory does not reach, what is

@@ -28,8 +28,10 @@ Rows = dict[str, pd.DataFrame]
 
 _HOUR = pd.Timedelta(hours=1)
 
+ENDS = ("end", "calming")
+"""Kinds of events that belong to an episode and begin none."""
 DELIVERED_VOLATILITY = "VOLATILITY_REGIME_CHANGE/delivered"
-"""What the default routing sends of the volatility events: WARNING and CRITICAL."""
+"""What the default routing sends of the volatility events, all-clears aside: WARNING and CRITICAL."""
 
 FLAGS = {
     DELIVERED_VOLATILITY: "the volatility events that are sent by default: WARNING and CRITICAL",
@@ -103,7 +105,7 @@ def announced(detector: str, rows: Rows, told: pd.DataFrame) -> pd.DataFrame:
         told: the events of the derived tables (``events``).
 
     Returns:
-        Ends of episodes are left out; escalations don't begin anything.
+        Ends of episodes and all-clears are left out; escalations don't begin anything.
     """
     if detector == "vol_regime_confirmed":
         return changes(rows["volatility_regimes"], "vol_regime_confirmed")
@@ -111,7 +113,7 @@ def announced(detector: str, rows: Rows, told: pd.DataFrame) -> pd.DataFrame:
         pairs = rows["asset_correlations"]
         flag = pairs["is_rise"].fillna(False).to_numpy(dtype=bool)
         return risings(pair_names(pairs), pairs["ts"], flag)
-    mine = told[(told["event_type"] == detector.split("/")[0]) & (told["kind"] != "end")]
+    mine = told[(told["event_type"] == detector.split("/")[0]) & (~told["kind"].isin(ENDS))]
     if detector == DELIVERED_VOLATILITY:
         severity, kind = mine["alert_severity"], mine["event_type"]
         sent = [TYPES[t].is_sent(s) for s, t in zip(severity, kind, strict=True)]

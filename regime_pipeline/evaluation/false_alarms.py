@@ -46,7 +46,7 @@ ADVERTISED: tuple[FalseAlarms, ...] = (
     FalseAlarms(
         "VOLATILITY_REGIME_CHANGE", "volatility", "null_constant_normal", 0.422, 6080, 14_400
     ),
-    FalseAlarms("VOLATILITY_REGIME_CHANGE", "volatility", "null_constant_t4", 0.487, 7018, 14_400),
+    FalseAlarms("VOLATILITY_REGIME_CHANGE", "volatility", "null_constant_t4", 0.487, 7009, 14_400),
     FalseAlarms(
         "VOLATILITY_REGIME_CHANGE/delivered",
         "volatility",
@@ -59,8 +59,8 @@ ADVERTISED: tuple[FalseAlarms, ...] = (
         "VOLATILITY_REGIME_CHANGE/delivered",
         "volatility",
         "null_constant_t4",
-        0.00125,
-        18,
+        0.000625,
+        9,
         14_400,
     ),
     FalseAlarms("vol_regime_confirmed", "volatility", "null_constant_normal", 0.422, 6076, 14_400),

@@ -24,12 +24,12 @@ from regime_pipeline.numerics.panel import HOUR_US, microseconds
 from regime_pipeline.settings import FundingParams, method_version
 from regime_pipeline.windows import Window
 
-METHOD = "funding_outcomes/1"
+METHOD = "funding_outcomes/2"
 
 AHEAD_H = 24
 CALM_Z = 1.0
 MIN_JUDGED_H = 16.0
-"""Two thirds of the day must be covered by judged prints."""
+"""Two thirds of the day must be covered by judged prints before they say that none was calm."""
 MIN_POOLED = 30
 PRIOR = 10.0
 """Weight of the base rate, in events."""
@@ -63,10 +63,10 @@ def funding_outcomes(
 ) -> pd.DataFrame:
     """What followed on every anomalous print whose day ended in the window.
 
-    ``reentered_24h``: a print of the 24 h after it has ``|z|`` under 1; null when the judged prints
-    of that day cover under 16 h. ``return_24h``: log return of the perpetual from the close of the
-    bar before the print to the close 24 h later; ``price_reversed_24h``: its sign is the opposite of
-    the print's; null without a return and for one of zero.
+    ``reentered_24h``: a print of the 24 h after it has ``|z|`` under 1; null when none was seen and
+    the judged prints of that day cover under 16 h. ``return_24h``: log return of the perpetual from
+    the close of the bar before the print to the close 24 h later; ``price_reversed_24h``: its sign is
+    the opposite of the print's; null without a return and for one of zero.
 
     Args:
         funding_prints: rows of ``features.funding_prints`` with a day before the window.

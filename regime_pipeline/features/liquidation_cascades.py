@@ -117,7 +117,8 @@ def liquidation_cascades(
     severity counts the bands 0.1, 0.5, 1, 3 and 10 times the threshold that the hour's total
     reaches; severity_pct the bands p90, p97, p99, p99.7, p99.95 of the symbol's own previous 720
     hours (at least 336 known, 100 of them not zero), the upper three from a generalised Pareto over
-    p90. liq_to_oi_bps is against the USD open interest at the close of the hour before.
+    p90. is_cascade asks level 3 of both. liq_to_oi_bps is against the USD open interest at the close
+    of the hour before.
 
     An episode opens when both severities are 3 or more and closes after two consecutive observed
     hours in which that is false. It announces its start, and again, while firing, a severity_pct
@@ -358,6 +359,7 @@ def _measures(
         bps = np.where(oi_before > 0, 1e4 * total / oi_before, np.nan)
         enough = total >= DOMINANCE_MIN * params.cascade_threshold_usd
         dominance = np.where(enough & np.isfinite(share), _side(share, params), -1)
+    large = severity >= FIRES_FROM
     lacking = np.where(pct < 0, 1, 0) + np.where(np.isnan(bps), 2, 0)
     status = np.where(known, np.where(lacking > 0, 1, 0), 2)
     why = np.where(two_sources, lacking + 3, lacking)
@@ -368,7 +370,10 @@ def _measures(
         "short_liquidations_usd": now["short_liquidations_usd"],
         "velocity_usd_per_hour": total / 1.0,
         "severity": _nullable(severity),
-        "is_cascade": np.where(known, (severity >= FIRES_FROM).astype(float), np.nan),
+        "is_cascade": np.where(
+            known & (pct >= 0), (large & (pct >= FIRES_FROM)).astype(float), np.nan
+        ),
+        "is_cascade_legacy": np.where(known, large.astype(float), np.nan),
         "severity_pct": _nullable(pct),
         "liq_to_oi_bps": bps,
         "long_share_frac": share,

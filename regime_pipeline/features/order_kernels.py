@@ -20,7 +20,8 @@ from regime_pipeline.numerics.compiled import kernel
 MIN_EVENTS = 500
 MAX_EVENTS = 20_000
 """Orders of a fit; of more, the newest."""
-HALF_LIVES_H = np.array([15, 30, 60, 120, 240, 480, 960, 1800, 3600, 7200, 14400]) / 3600.0
+HALF_LIVES_H = 10.0 * 0.5 ** (0.5 * np.arange(23, -1, -1))
+"""Half-lives that a fit chooses from: 12 s to 10 h in steps of the root of two."""
 CLUSTER_ORDERS = 5
 CLUSTER_SHARE = 0.05
 CLUSTERS = 3

@@ -15,9 +15,10 @@ from regime_pipeline.numerics.compiled import kernel
 
 @kernel
 def reentries(hour, symbol, z, weight, ahead, calm, least):  # type: ignore[no-untyped-def]
-    """Whether a print of the next ``ahead`` hours is calm: 1, 0, or -1 where too few are judged.
+    """Whether a print of the next ``ahead`` hours is calm: 1, 0, or -1 where that is not known.
 
-    Prints lie by symbol, then by time.
+    A calm print that was seen is known, whatever else was lost; that there was none takes ``least``
+    judged hours. Prints lie by symbol, then by time.
     """
     out = np.full(len(hour), -1, np.int64)
     for p in range(len(hour)):
@@ -30,7 +31,7 @@ def reentries(hour, symbol, z, weight, ahead, calm, least):  # type: ignore[no-u
                 if abs(z[i]) < calm:
                     found = 1
             i += 1
-        if judged >= least:
+        if found == 1 or judged >= least:
             out[p] = found
     return out
 

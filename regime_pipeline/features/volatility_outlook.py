@@ -26,8 +26,8 @@ CLASSES = 4
 
 TRAIN_DAYS, MIN_TRAIN_DAYS = 120, 80
 SCORED, MIN_SCORED = 90, 60
-WEEK, MIN_WEEK = 7, 5
-MONTH, MIN_MONTH = 30, 20
+WEEK, MIN_WEEK = 7, 6
+MONTH, MIN_MONTH = 30, 14
 HAR_DAYS = SCORED + TRAIN_DAYS + MONTH + 1
 """Days of variances behind the skill of one day."""
 
@@ -198,10 +198,10 @@ def _har_skill(variance, first_scored, out):  # type: ignore[no-untyped-def]
 def har_skill(variance: npt.NDArray[np.float64], first: int = 0) -> npt.NDArray[np.float64]:
     """Out-of-sample skill of HAR-RV (Corsi 2009) over the 30 d mean, by QLIKE (Patton 2011).
 
-    Every day a regression of the next day's variance on the mean variances of 1, 7 and 30 days is
-    fitted on the 120 days before (at least 80), its forecast clipped to the targets it was fitted
-    on. The skill of a day is one minus the ratio of summed losses over the last 90 forecasts whose
-    day has passed (at least 60).
+    Every day a regression of the next day's variance on the mean variances of 1, 7 and 30 days (6 of
+    7, 14 of 30 known) is fitted on the 120 days before (at least 80), its forecast clipped to the
+    targets it was fitted on. The skill of a day is one minus the ratio of summed losses over the last
+    90 forecasts whose day has passed (at least 60).
 
     Args:
         variance: columns x days, variance of each whole day, NaN where unknown.

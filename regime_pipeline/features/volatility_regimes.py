@@ -29,7 +29,7 @@ from regime_pipeline.numerics.stretches import each_cell, log_ratio
 from regime_pipeline.settings import VolatilityParams, method_version
 from regime_pipeline.windows import Grid
 
-METHOD = "volatility/3"
+METHOD = "volatility/4"
 _BARS = ("open", "high", "low", "close", "source_tier")
 
 DAY_BARS = 24
@@ -42,6 +42,8 @@ _GK_CLOSE = 2.0 * np.log(2.0) - 1.0
 _NO_SCALE = 1e-12
 
 _SEVERITY = ("INFO", "WARNING", "CRITICAL")
+LOUD_FROM = VOL_REGIMES.index("EXPLOSIVE")
+"""Place of the lowest class whose way up is more than INFO."""
 PREDICTABILITY = ("LOW", "MEDIUM", "HIGH")
 _NO_JUMP_STATE = ("no_observation", "insufficient_history", "zero_dispersion")
 SKILL_STEPS = (0.05, 0.20)
@@ -113,8 +115,10 @@ def volatility_regimes(
     wicks, and one wick doubles a mean for 30 days. It moves after a 5 % overshoot of the border and
     two rows in a row, at once when it jumps two classes up or into EXTREME.
 
-    ``event_kind`` is ``change`` in the row that announces a change of the confirmed regime: INFO
-    between STABLE and HIGH_VOL, CRITICAL into EXTREME, else WARNING. For ``cooldown_hours`` after an
+    ``event_kind`` stands in the row that announces a change of the confirmed regime, beside the class
+    announced before it (``vol_regime_from``): ``calming`` on a way down from EXPLOSIVE or EXTREME,
+    whose way up was told as more than INFO, else ``change``. Every way down is INFO, so is STABLE to
+    HIGH_VOL; CRITICAL into EXTREME, else WARNING. For ``cooldown_hours`` after an
     announcement further changes are held; a difference that remains is announced when it ends; into
     EXTREME is never held.
 
@@ -262,7 +266,6 @@ def _regimes(
     up = machine.classes_of(by_column, params.borders, 1.0 + params.hysteresis_frac)
     down = machine.classes_of(by_column, params.borders, 1.0 - params.hysteresis_frac)
     state = np.empty(raw_gk.shape, dtype=np.int8)
-    since = np.empty(raw_gk.shape, dtype=np.int64)
     event = np.empty(raw_gk.shape, dtype=np.int8)
     machine.run(
         raw_gk,
@@ -273,9 +276,10 @@ def _regimes(
         params.confirmations,
         params.cooldown_hours,
         state,
-        since,
         event,
     )
+    since = np.empty(state.shape, dtype=np.int64)
+    machine.beginnings(state, MACHINE_HOURS, RESTART_AFTER, since)
     probability, visits = (panel.T[keep:] for panel in clustering(state))
     rows = np.arange(keep, by_column.shape[1])[:, None]
     state, raw_gk, event = state.T[keep:], raw_gk.T[keep:], event.T[keep:]
@@ -293,15 +297,24 @@ def _regimes(
         "regime_age_h": np.where(state >= 0, age, np.nan),
         "clustering_probability": probability,
         "clustering_n": np.where(visits < 0, np.nan, visits),
-        "event_kind": take_codes(np.where(event >= 0, 0, -1), ("change",)),
+        "vol_regime_from": take_codes(np.where(event >= 0, event // 4, -1), VOL_REGIMES),
+        "event_kind": take_codes(_kind(event), ("change", "calming")),
         "event_severity": take_codes(_severity(event), _SEVERITY),
     }
+
+
+def _kind(event: npt.NDArray[np.int8]) -> npt.NDArray[np.int64]:
+    """0 for a change, 1 for a way down from a class whose way up is no INFO, -1 without an event."""
+    before, after = event // 4, event % 4
+    calming = (after < before) & (before >= LOUD_FROM)
+    return np.where(event >= 0, calming.astype(np.int64), -1)
 
 
 def _severity(event: npt.NDArray[np.int8]) -> npt.NDArray[np.int64]:
     """Index into ``_SEVERITY`` of ``4 * from + to``; -1 without an event."""
     before, after = event // 4, event % 4
-    severity = np.where(after == 3, 2, np.where((before <= 1) & (after <= 1), 0, 1))
+    quiet = (after < before) | (after < LOUD_FROM)
+    severity = np.where(after == 3, 2, np.where(quiet, 0, 1))
     return np.where(event >= 0, severity, -1)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,7 @@ from regime_pipeline.numerics.panel import from_panel, take_codes
 from regime_pipeline.settings import method_version
 from regime_pipeline.windows import HOUR, Grid, Window
 
-METHOD = "funding/1"
+METHOD = "funding/2"
 PREDICTED_METHOD = "funding_predicted/1"
 
 
@@ -31,29 +32,41 @@ LEGAL_INTERVALS = (1, 2, 4, 6, 8)
 """Hours between settlements that a gap between prints may stand for."""
 
 INTERVALS_PER_YEAR_8H = 1095.0
-_REACH_H = 72
+_SHOWN_H = 72
+"""A settled print that is older tells an estimate no interval."""
+GAPS_BACK = 3
+_REACH_H = 720
+"""Prints that are further apart than this know nothing of each other."""
 _HOUR_US = 3_600_000_000
 
 
-# Three days of earlier prints tell the interval; the rest is slack for rounding to the hour.
+# Three gaps between earlier prints, however long an outage made them; the rest is slack for rounding.
 @derives(
     "market.funding",
-    raw_funding=reads("raw.funding_rates", "4d", where={"venue": Given("venues")}),
+    raw_funding=reads("raw.funding_rates", "31d", where={"venue": Given("venues")}),
+    raw_predictions=reads("raw.funding_predictions", "31d", where={"venue": Given("venues")}),
     venues="perp_venues",
 )
 def funding(
-    raw_funding: pd.DataFrame, *, window: Window, venues: Mapping[str, str]
+    raw_funding: pd.DataFrame,
+    raw_predictions: pd.DataFrame | None = None,
+    *,
+    window: Window,
+    venues: Mapping[str, str],
 ) -> pd.DataFrame:
     """Settled prints with ``rate_8h`` and ``rate_annual``, one row per symbol and settlement.
 
-    A print's interval is the provider's own statement where there is one, else the common length of
-    the last two gaps if they are equal and legal, else the shortest legal one among the last three
-    (a lost print then does not double the rate, and a new interval costs one wrong print at most),
-    else null; without an interval the rate per 8 h is null, reason ``interval_unknown``. Only the
-    print and those of the 72 h before it are looked at.
+    A print's interval is, in this order: the provider's own statement; what the venue had predicted
+    for that print before it; the gap to the print before, if it is legal and not longer than the
+    interval in force (a print cannot come early, so a shorter gap is the new interval). A longer gap
+    may be a lost print: the interval is null, reason ``interval_unknown``, until the next gap is as
+    long again, or a gap of the old interval shows that one was lost. The interval in force comes from
+    the same rules over the three prints before, at most 30 d back; with none in force a single legal
+    gap counts. Without an interval the rate per 8 h is null.
 
     Args:
         raw_funding: rows of ``raw.funding_rates`` with the lookback before the window.
+        raw_predictions: rows of ``raw.funding_predictions`` alike; without them nothing was predicted.
         window: settlements owed.
         venues: symbol -> the one venue whose perpetual it is; other rows are left out. Where several
             providers report the same print, the lowest tier counts, then the provider's name.
@@ -65,10 +78,11 @@ def funding(
     chosen = _chosen(raw_funding, venues)
     if chosen.empty:
         return empty(target)[list(target.content)]
+    stated = chosen["interval_hours"].to_numpy(dtype="float64", na_value=np.nan)
+    if raw_predictions is not None:
+        stated = np.where(np.isnan(stated), _predicted(chosen, raw_predictions, venues), stated)
     interval = _interval(
-        chosen["symbol"].to_numpy(dtype=object),
-        chosen["hour"].to_numpy(dtype=np.int64),
-        chosen["interval_hours"].to_numpy(dtype="float64", na_value=np.nan),
+        chosen["symbol"].to_numpy(dtype=object), chosen["hour"].to_numpy(dtype=np.int64), stated
     )
     known = np.isfinite(interval)
     rate = chosen["funding_rate"].to_numpy(dtype="float64")
@@ -130,7 +144,7 @@ def funding_predicted_1h(
     )
     prints = prints[prints["in_force"].notna()]
     prints = prints.sort_values(["seen_at", "symbol"], kind="stable")
-    force = _newest_before(rows, prints, timedelta(hours=_REACH_H)).sort_values(["symbol", "ts"])
+    force = _newest_before(rows, prints, timedelta(hours=_SHOWN_H)).sort_values(["symbol", "ts"])
     numbers = {
         n: pd.to_numeric(f[n]).to_numpy(dtype="float64", na_value=np.nan)
         for f in (found, force)
@@ -217,30 +231,63 @@ def _chosen(raw: pd.DataFrame, venues: Mapping[str, str]) -> pd.DataFrame:
             "source_tier",
         ],
     ]
-    hour = (rows["ts"] + timedelta(minutes=30)).dt.floor("h").dt.as_unit("us")
+    hour = _settled_hour(rows["ts"])
     rows = rows.assign(seen=rows["ts"], ts=hour, hour=hour.astype("int64") // _HOUR_US)
     rows = rows.sort_values(["symbol", "ts", "source_tier", "source", "seen"], kind="stable")
     return rows.drop_duplicates(["symbol", "ts"]).reset_index(drop=True)
 
 
-def _interval(
-    symbol: npt.NDArray[np.object_], hour: npt.NDArray[np.int64], told: npt.NDArray[np.float64]
+def _settled_hour(stamps: pd.Series) -> pd.Series:
+    """The hour that a settlement stamped with some seconds of jitter belongs to."""
+    return (stamps + timedelta(minutes=30)).dt.floor("h").dt.as_unit("us")
+
+
+def _predicted(
+    prints: pd.DataFrame, raw: pd.DataFrame, venues: Mapping[str, str]
 ) -> npt.NDArray[np.float64]:
-    """Hours of the interval that each print closes; rows sorted by symbol and hour."""
-    gaps = np.full((3, len(hour)), np.nan)
-    for back in range(3):
+    """Interval that the venue had told beside the newest estimate of each print before it settled."""
+    seen = _predictions(raw, venues)
+    settles = _settled_hour(seen["predicted_for"])
+    seen = seen.assign(ts=settles)[(seen["seen_at"] < settles).fillna(False).to_numpy(bool)]
+    seen = seen[seen["interval_hours"].notna()].drop_duplicates(["symbol", "ts"], keep="last")
+    found = prints[["symbol", "ts"]].merge(
+        seen[["symbol", "ts", "interval_hours"]], on=["symbol", "ts"], how="left"
+    )
+    return found["interval_hours"].to_numpy(dtype="float64", na_value=np.nan)
+
+
+def _interval(
+    symbol: npt.NDArray[np.object_], hour: npt.NDArray[np.int64], stated: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Hours of the interval that each print closes; rows sorted by symbol and hour.
+
+    Args:
+        symbol: of each print.
+        hour: of each print, since 1970.
+        stated: interval that the venue told of the print, NaN where it did not.
+    """
+    gaps = np.full((GAPS_BACK + 1, len(hour)), np.nan)
+    told = np.full((GAPS_BACK + 1, len(hour)), np.nan)
+    told[0] = stated
+    for back in range(GAPS_BACK):
         # the gap between the prints `back` and `back + 1` before; none beyond the reach or symbol
         newer, older = _shift(hour, back), _shift(hour, back + 1)
-        near = (_shift_equal(symbol, back + 1)) & (hour - older < _REACH_H)
+        near = _shift_equal(symbol, back + 1) & (hour - older <= _REACH_H)
         gaps[back, near] = (newer - older)[near]
-    legal = np.isin(gaps, LEGAL_INTERVALS)
-    agreed = np.where((gaps[0] == gaps[1]) & legal[0], gaps[0], np.nan)
-    shortest = np.where(legal, gaps, np.inf).min(axis=0)
-    inferred = np.where(np.isfinite(agreed), agreed, np.where(shortest < np.inf, shortest, np.nan))
-    return np.where(np.isfinite(told), told, inferred)
+        told[back + 1, near] = _shift(stated, back + 1)[near]
+    in_force = told[GAPS_BACK]
+    for back in range(GAPS_BACK - 1, -1, -1):
+        gap = gaps[back]
+        with np.errstate(invalid="ignore"):
+            # a comparison with no interval in force is false, and then a single gap has to do
+            longer = (gap > in_force) & (gap != gaps[back + 1])
+        fits = np.isin(gap, LEGAL_INTERVALS) & ~longer
+        known = np.where(np.isfinite(told[back]), told[back], np.where(fits, gap, np.nan))
+        in_force = known if back == 0 else np.where(np.isfinite(known), known, in_force)
+    return in_force
 
 
-def _shift(values: npt.NDArray[np.int64], by: int) -> npt.NDArray[np.int64]:
+def _shift(values: npt.NDArray[Any], by: int) -> npt.NDArray[Any]:
     """The value ``by`` rows earlier; the first rows repeat the first value."""
     return values[np.maximum(np.arange(len(values)) - by, 0)]
 

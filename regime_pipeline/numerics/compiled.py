@@ -3,9 +3,9 @@
 Belongs here: the decorators of kernels, and what makes a compiled kernel out of date. Does not belong
 here: kernels, and when or on how many threads they run (``stretches``).
 
-numba keeps a compiled kernel until the kernel's own file changes, with all that it calls compiled in: a
-function or a constant of another file would stay what it was. Here a kernel is kept until a file changes
-that its file imports, directly or through others, wherever the import stands. What counts is the
+numba's disk cache is keyed by the kernel's own file only, so a change in an imported module would leave a
+stale binary. Here a kernel is kept until a file changes that its file imports, directly or through others,
+wherever the import stands. What counts is the
 content of the files, not their times, as it was when the process first asked.
 
 A kernel that is handed a constant is compiled once more for it: where it is called with several, the

@@ -18,7 +18,7 @@ import dagster as dg
 from regime_pipeline.catalogue import table
 from regime_pipeline.orchestration.assets.raw import fetched
 from regime_pipeline.orchestration.derived import asset_key
-from regime_pipeline.orchestration.metadata import CHANGED
+from regime_pipeline.orchestration.metadata import RUN_COUNTS
 from regime_pipeline.orchestration.partitions import day_key
 from regime_pipeline.orchestration.resources import Platform, Scope
 from regime_pipeline.windows import HOUR, Window, floor_day, floor_hour
@@ -74,8 +74,8 @@ class BookSampler:
             self._pending = future
             return f"the sample is still under way and is stored when it is there{late}"
         metadata = future.result().metadata or {}
-        rows = metadata[CHANGED.format("inserted")]
-        return f"sampled: {rows} rows, {metadata['requests']} requests{late}"
+        counts = metadata[RUN_COUNTS].value
+        return f"sampled: {counts['rows inserted']} rows, {counts['requests']} requests{late}"
 
 
 def samples_of_hour(platform: Platform, hour: datetime) -> dg.AssetMaterialization | None:

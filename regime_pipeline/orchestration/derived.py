@@ -25,7 +25,14 @@ from regime_pipeline.orchestration import io_manager as io
 from regime_pipeline.orchestration.metadata import spec_metadata
 from regime_pipeline.orchestration.partitions import COMPUTE, DAILY, as_window, owed
 from regime_pipeline.orchestration.resources import Platform, Scope
-from regime_pipeline.quality.withholding import BLOCKS, QUARANTINED, causes, explained, withhold
+from regime_pipeline.quality.withholding import (
+    BLOCKS,
+    QUARANTINED,
+    causes,
+    doubted,
+    explained,
+    withhold,
+)
 from regime_pipeline.settings import Settings
 from regime_pipeline.windows import Grid, Window, parse_lookback
 
@@ -114,6 +121,16 @@ def _without_withheld(
     raw = {n: one.table for n, one in what.inputs.items() if one.table.startswith("raw.")}
     kept = {name: withhold(given[name], full, blocked) for name, full in raw.items()}
     return given | kept, causes(blocked, list(raw.values()))
+
+
+def _doubted(
+    rows: pd.DataFrame, frames: Mapping[str, pd.DataFrame], what: Derivation
+) -> pd.DataFrame:
+    """Rows that stand on a raw row that a check doubts say so."""
+    blocked = frames.get(parameter(BLOCKS))
+    if blocked is None or blocked.empty:
+        return rows
+    return doubted(rows, blocked, [one.table for one in what.inputs.values()])
 
 
 def _quarantined_inputs(
@@ -207,7 +224,7 @@ def derived(what: Derivation) -> dg.AssetsDefinition:
             given, why = _without_withheld(frames, what)
             platform: Platform = context.resources.platform
             found = tuple(
-                _explained(rows, why, platform, run, what.inputs.values())
+                _explained(_doubted(rows, frames, what), why, platform, run, what.inputs.values())
                 for rows in _frames(what.function(**given, **run.arguments(what)), items)
             )
         return found if len(found) > 1 else found[0]

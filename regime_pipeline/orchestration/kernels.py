@@ -17,7 +17,7 @@ import platform
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -97,6 +97,9 @@ def kept_in() -> Path:
     return Path(named) if named else _PACKAGE / "numerics" / "__pycache__"
 
 
+COMPILING = "compile kernels (once after a change of code)"
+
+
 class CompiledAhead:
     """Compiles in a child process while the block runs; ends with the block.
 
@@ -122,14 +125,21 @@ class CompiledAhead:
             )
         return self
 
-    def wait(self) -> bool:
+    def wait(self, progress: Callable[[str, int, int], object] = lambda *_: None) -> bool:
         """Wait until everything is compiled; False when the child could not.
 
         Two processes that compile the same kernels at once take twice the time.
+
+        Args:
+            progress: told ``(what, done, total)`` if there is something to wait for.
         """
         if self._child is None:
             return True
-        done = self._child.wait() == 0
+        if self._child.poll() is None:
+            progress(COMPILING, 0, 1)
+            self._child.wait()
+            progress(COMPILING, 1, 1)
+        done = self._child.returncode == 0
         self._child = None
         if done and os.access(self._mark.parent, os.W_OK):
             for old in self._mark.parent.glob("kernels-*"):

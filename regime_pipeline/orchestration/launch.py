@@ -179,7 +179,7 @@ def run_pipeline(
             launch.inputs, targets, window.start, first=_first(settings)
         )
         launch.fetch(starts, sources=sources, refetch=False)
-        kernels.wait()
+        kernels.wait(launch.platform.progress)
         launch.derive(starts, recompute=recompute)
         launch.deliver()
         if reports:
@@ -271,6 +271,7 @@ class _Launch:
         is_past = self.platform.at_rest() is not None or window.end <= floor_day(now)
         self._replay = is_past if replay is None else replay
         self._expected: list[str] = []
+        self._announced: set[str] = set()
         self._title = ""
         self._began = time.monotonic()
         self._exit = contextlib.ExitStack()
@@ -360,8 +361,17 @@ class _Launch:
                 first = max(reach.start, min(c.window.start for c in asked))
                 days = Window(first, max(c.window.end for c in asked))
                 todo.setdefault(days, []).append(name)
+        if todo and window.end <= self.window.start:
+            self._announce("fetch", min(days.start for days in todo))
         for days, together in todo.items():
             self.run(title, RAW, days, tables=together, scope=scope)
+
+    def _announce(self, what: str, start: datetime) -> None:
+        """One line, once: a short window may need years before it, and a person wonders what for."""
+        if what not in self._announced:
+            self._announced.add(what)
+            line = f"{what} from {start:%Y-%m-%d} on: the history that these days look back to"
+            self.platform.progress(line, 1, 1)
 
     def derive(self, starts: dict[str, datetime], *, recompute: bool) -> None:
         """The derived chain over the days that are not right yet, with the history they need."""
@@ -380,6 +390,7 @@ class _Launch:
         if todo.start == start:  # later days find their history where earlier launches left it
             derived = [n for n in starts if not n.startswith("raw.")]
             for stretch, names in history.grouped(starts, start, derived):
+                self._announce("derive", stretch.start)
                 self.run("derive history", DERIVED, stretch, tables=names, tags=tags)
         tags[freshness.FROM_TAG] = todo.start.isoformat()
         tags[freshness.TO_TAG] = owed(todo, now).end.isoformat()

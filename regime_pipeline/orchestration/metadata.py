@@ -77,18 +77,18 @@ def write_metadata(
         window: what was owed.
         result: counts of the merge.
     """
+    counts = {"rows": len(frame)} | row_changes(
+        result.inserted, result.updated, result.unchanged, result.deleted
+    )
+    if result.refused_lower_tier:
+        counts["rows refused (lower tier)"] = result.refused_lower_tier
+    times = frame[table.time_column]
+    last = times >= pd.Timestamp(window.days()[-1]) if len(frame) else times.notna()
     out: dict[str, Any] = {
-        "dagster/row_count": len(frame),
-        **change_counts(
-            inserted=result.inserted,
-            updated=result.updated,
-            unchanged=result.unchanged,
-            deleted=result.deleted,
-        ),
+        "dagster/partition_row_count": int(last.sum()),
+        **run_counts(counts),
         "window": f"{window.start:%Y-%m-%d %H:%M} .. {window.end:%Y-%m-%d %H:%M} UTC",
     }
-    if result.refused_lower_tier:
-        out["rows refused (lower tier)"] = result.refused_lower_tier
     if len(frame):
         out |= _quality(table, frame, window)
         plot = sparkline(table, frame)
@@ -112,12 +112,24 @@ def add_run_metadata(
         context.add_asset_metadata(metadata, context.asset_key, context.partition_key_range.end)
 
 
-CHANGED = "rows {} by the run"
+RUN_COUNTS = "of the whole run"
 
 
-def change_counts(**changed: int) -> dict[str, Any]:
-    """What a write changed, named as the run's: it concerns all days of the run together."""
-    return {CHANGED.format(what): count for what, count in changed.items()}
+def run_counts(counts: Mapping[str, int]) -> dict[str, Any]:
+    """What a run did to a table, as one entry: it concerns all days of the run together.
+
+    Dagster draws every number over time. A run of 300 days and one of a single day do not belong into
+    one line, so these are no numbers to it; the rows of the last day are.
+    """
+    return {RUN_COUNTS: dg.MetadataValue.json(dict(counts))}
+
+
+def row_changes(
+    inserted: int, updated: int, unchanged: int, deleted: int | None = None
+) -> dict[str, int]:
+    """The counts of a write by name."""
+    found = {"rows inserted": inserted, "rows updated": updated, "rows unchanged": unchanged}
+    return found if deleted is None else found | {"rows deleted": deleted}
 
 
 def _quality(table: Table, frame: pd.DataFrame, window: Window) -> dict[str, Any]:
@@ -166,19 +178,28 @@ def fetch_rows(log: pd.DataFrame) -> dg.TableMetadataValue | None:
 def sparkline(table: Table, frame: pd.DataFrame) -> str | None:
     """Markdown with a small line plot of the table's main value for its first symbol.
 
-    It is an SVG made by hand: no plotting library is loaded for a thumbnail.
+    Its caption says which series of how many it is, over which hours, and between which values. It is
+    an SVG made by hand: no plotting library is loaded for a thumbnail.
     """
     value = _main_value(table, frame)
     if value is None or table.time_column not in frame:
         return None
     part = frame
     label = value
-    for column in ("market", "timeframe", *table.symbol_columns, "source", "metric"):
-        if column in part and len(part):
+    columns = ["market", "timeframe", *table.symbol_columns, "source", "metric"]
+    columns = [c for c in columns if c in frame]
+    series = len(frame[columns].drop_duplicates()) if columns else 1
+    for column in columns:
+        if len(part):
             first = part[column].dropna().min()
             part = part[part[column] == first]
             label += f" {first}"
     part = part.sort_values(table.time_column)
+    if series > 1:
+        label += f" (1 of {series} series)"
+    if len(part):
+        times = part[table.time_column]
+        label += f", {times.iloc[0]:%Y-%m-%d %H:%M} .. {times.iloc[-1]:%Y-%m-%d %H:%M} UTC"
     values = part[value].to_numpy("float64", na_value=np.nan)
     svg = _svg(values, label)
     if svg is None:
@@ -198,10 +219,14 @@ def _svg(values: np.ndarray, label: str) -> str | None:
     path = line(values, width=_WIDTH, height=_HEIGHT, points=_POINTS)
     if path is None:
         return None
-    text = html.escape(f"{label}: {np.nanmin(values):.4g} .. {np.nanmax(values):.4g}")
+    name, _, hours = label.partition(", ")
+    low, high = (f"{f(values):.4g}" for f in (np.nanmin, np.nanmax))
+    texts = [(_WIDTH + 4, 10, high), (_WIDTH + 4, _HEIGHT, low)]
+    texts += [(0, _HEIGHT + 13, name), (0, _HEIGHT + 26, hours)]
+    drawn = "".join(f"<text x='{x}' y='{y}'>{html.escape(text)}</text>" for x, y, text in texts)
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{_HEIGHT + 14}">'
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH + 70}" height="{_HEIGHT + 30}">'
+        f'<path fill="none" stroke="#889" d="M0 {_HEIGHT}H{_WIDTH}V0"/>'
         f'<path fill="none" stroke="#4F43DD" stroke-width="1.2" d="{path}"/>'
-        f"<text x='0' y='{_HEIGHT + 11}' font-size='10' font-family='sans-serif' "
-        f"fill='#667'>{text}</text></svg>"
+        f"<g font-size='10' font-family='sans-serif' fill='#667'>{drawn}</g></svg>"
     )

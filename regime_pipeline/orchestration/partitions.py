@@ -7,6 +7,7 @@ Symbols and venues are columns, not a partition dimension. Does not belong here:
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Mapping
 from datetime import datetime
@@ -15,6 +16,7 @@ from typing import Any
 import dagster as dg
 
 from regime_pipeline.catalogue import Cadence, table
+from regime_pipeline.orchestration.instance import FIRST_DAY_VARIABLE
 from regime_pipeline.settings import Settings
 from regime_pipeline.windows import DAY, HOUR, Window, floor_day, floor_hour, utc
 
@@ -26,9 +28,11 @@ RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
 
 DAILY = dg.DailyPartitionsDefinition(
-    start_date=Settings().start_date.isoformat(), timezone="UTC", end_offset=1
+    start_date=os.environ.get(FIRST_DAY_VARIABLE) or Settings().start_date.isoformat(),
+    timezone="UTC",
+    end_offset=1,
 )
-"""One partition per UTC day, today's included. Only its first day comes from the settings."""
+"""One partition per UTC day, today's included. Only its first day is not the same everywhere."""
 
 TICK_TAG = "regime/tick"
 """Tag of a run for the newest hours: raw assets ask only for what is not stored yet."""

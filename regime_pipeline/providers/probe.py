@@ -7,7 +7,7 @@ failure. Does not belong here: data, and showing any of this.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -108,10 +108,12 @@ class Reach:
     Attributes:
         answering: venues whose spot and perpetual interfaces answer, in order of preference.
         blocked: venues that refuse this location; one that is out of order is in neither.
+        problems: why, in one line, by source that did not answer.
     """
 
     answering: tuple[str, ...]
     blocked: frozenset[str]
+    problems: Mapping[str, str]
 
 
 _VENUES = {"binance": ("binance", "binance_futures"), "okx": ("okx",), "bybit": ("bybit",)}
@@ -129,6 +131,7 @@ def venues_from_here(settings: Settings, clock: Clock) -> Reach:
         frozenset(
             v for v, of in _VENUES.items() if any(found[s].error_class == "GeoBlocked" for s in of)
         ),
+        {name: a.problem for name, a in found.items() if a.problem is not None},
     )
 
 

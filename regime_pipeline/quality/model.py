@@ -91,8 +91,8 @@ CHECKS = (
     ),
     Check(
         "DQ05", "a price jumped and no other series followed",
-        "|r| > max(10 x 1.4826 MAD of 30 d, 10 %), no second venue within 1 %", BLOCK,
-        "that hour of that series",
+        "|r| > max(10 x 1.4826 MAD of 30 d, 10 %), no other series moved half as far", BLOCK,
+        "that hour of that series; where no other series has it, it is published as partial",
         "compare with another venue; fetch the hour again", ("raw.candles",),
     ),
     Check(
@@ -169,6 +169,7 @@ class Verdicts:
         failed: whether the row fails.
         blocking: it fails with BLOCK.
         withheld: it is kept from being published.
+        doubtful: it is published as partial, with ``what`` as the reason.
         what: what is wrong with it, or None.
         series: of the rows at some positions, which of the named series each belongs to, and those
             series: one row of names (:data:`NAMES` as far as there are any) for each.
@@ -179,6 +180,7 @@ class Verdicts:
     failed: npt.NDArray[np.bool_]
     blocking: npt.NDArray[np.bool_]
     withheld: npt.NDArray[np.bool_]
+    doubtful: npt.NDArray[np.bool_]
     what: npt.NDArray[np.object_]
     series: Series
 
@@ -226,6 +228,7 @@ def _verdicts(
     blocking: npt.ArrayLike | bool,
     withheld: npt.ArrayLike | bool,
     what: npt.ArrayLike | str | None,
+    doubtful: npt.ArrayLike | bool = False,
 ) -> Verdicts:
     bad = np.asarray(failed, dtype=bool)
     count = len(ts_us)
@@ -237,6 +240,7 @@ def _verdicts(
         bad,
         bad & np.asarray(blocking, dtype=bool),
         bad & np.asarray(withheld, dtype=bool),
+        bad & np.asarray(doubtful, dtype=bool),
         said,
         series,
     )
@@ -292,7 +296,7 @@ def joined(parts: Sequence[Verdicts]) -> Verdicts:
 
     arrays = {
         name: np.concatenate([getattr(p, name) for p in parts])
-        for name in ("ts_us", "value", "failed", "blocking", "withheld", "what")
+        for name in ("ts_us", "value", "failed", "blocking", "withheld", "doubtful", "what")
     }
     return Verdicts(**arrays, series=series)
 
@@ -521,6 +525,7 @@ class Panels:
         value: npt.NDArray[np.float64] | float = np.nan,
         *,
         withheld: npt.NDArray[np.bool_] | bool = False,
+        doubtful: npt.NDArray[np.bool_] | bool = False,
         what: npt.ArrayLike | str | None = None,
     ) -> Verdicts:
         """A verdict for every known cell; all arrays have the panels' shape. Withheld is BLOCK."""
@@ -538,6 +543,7 @@ class Panels:
             held,
             held,
             of(what),
+            of(doubtful),
         )
 
 

@@ -19,81 +19,83 @@ CANDLES = "raw.candles"
 MAD_HOURS = 720
 MAD_LEAST = 168
 """Hours of the 30 days before that a jump needs to be judged."""
-REFERENCE_HOURS = 3
-"""Closes whose median stands for "before the jump" beside the last one: after a spike the price comes
-back to it, after a real move the last close agrees."""
+UNCONFIRMED = "unconfirmed_jump"
+"""Why a candle is published as partial: it jumped, and no other series has the hour."""
 SAME_CLOSES = 6
 SAME_CLOSES_WITHOUT_VOLUME = 24
 
 
 def jumps(candles: pd.DataFrame, params: QualityParams) -> Judged:
-    """DQ05: a close far from the one before it that nobody else saw.
+    """DQ05: a price that jumped alone.
 
-    ``r`` is the log return. An hour jumps when ``|r|`` exceeds ``max(jump_mads x 1.4826 MAD of the
-    720 h before, jump_frac)`` both against the last close and against the median of the last three:
-    a new level that lasts is its own confirmation one hour later, and the way back from a spike is no
-    jump. Confirmed: a close of the same symbol and hour within ``confirm_frac``, from another venue
-    where one has the hour, else from the same venue's other series. A jump that nobody can confirm is
-    told and not withheld, unless it exceeds ``impossible_jump_frac``.
+    ``r`` is the log return of the hour. It is a jump when ``|r|`` exceeds ``max(jump_mads x 1.4826 MAD
+    of the 720 h before, jump_frac)``. The way back from a jump of the hour before that nothing confirmed
+    is none. Other series of the symbol, of any venue and market, are asked about the same hour, by
+    their returns: in a crash venues lie several percent apart and move together. One that moved the
+    same way by at least ``confirm_move_frac`` of it confirms the jump. Where some have the hour and
+    none did, it is contradicted and withheld; where none has the hour, it is published as partial.
 
     Args:
         candles: rows of ``raw.candles``, 1h, with 31 days before what is judged.
         params: tolerances.
     """
-    from regime_pipeline.numerics.order_statistics import lagged_mad_z, rolling_median
+    from regime_pipeline.numerics.order_statistics import lagged_mad_z
 
     # a withheld row is known by all of its key
     found = panels(candles, ["close"], (*SERIES, "timeframe"))
     if found is None:
         return Judged("DQ05", CANDLES, nobody(), None)
-    close = found.values["close"]
-    log = np.log(close)
-    step = np.full(log.shape, np.nan)
+    log = np.log(found.values["close"])
+    step, two_hours = np.full(log.shape, np.nan), np.full(log.shape, np.nan)
     step[1:] = log[1:] - log[:-1]
+    two_hours[2:] = log[2:] - log[:-2]
     _, _, scale, _ = lagged_mad_z(step, MAD_HOURS, MAD_LEAST)
-    from_usual = log - rolling_median(log, REFERENCE_HOURS, 1, lag=1)
     limit = np.fmax(params.jump_mads * scale, params.jump_frac)
     known = np.isfinite(step) & np.isfinite(scale)
     size = np.abs(step)
     with np.errstate(invalid="ignore"):
-        jump = known & (size > limit) & (np.abs(from_usual) > limit)
-    asked, agreed = _second_opinion(found, close, params.confirm_frac)
-    failed = jump & ~agreed
-    withheld = failed & (asked | (size > params.impossible_jump_frac))
+        beyond = known & (size > limit)
+        returned = np.abs(two_hours) <= limit
+    asked, confirmed = _others(found, step, beyond, params.confirm_move_frac)
+    lone = beyond & ~confirmed
+    failed = lone.copy()
+    failed[1:] &= ~(lone[:-1] & returned[1:])
     return Judged(
         "DQ05",
         CANDLES,
         found.verdicts(
             known,
             failed,
-            np.where(jump, size, np.nan),
-            withheld=withheld,
-            what=np.where(asked, "no other series follows", "nobody else has the hour"),
+            np.where(beyond, size, np.nan),
+            withheld=failed & asked,
+            doubtful=failed & ~asked,
+            what=np.where(asked, "no other series follows", UNCONFIRMED),
         ),
         params.jump_frac,
         "less_than_7_days_of_history",
     )
 
 
-def _second_opinion(
-    found: Panels, close: FloatPanel, within: float
+def _others(
+    found: Panels, step: FloatPanel, beyond: npt.NDArray[np.bool_], share: float
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Per cell: whether another series of the symbol has the hour, and whether one agrees."""
-    asked = np.zeros(close.shape, bool)
-    agreed = np.zeros(close.shape, bool)
-    for mine in found.series.groupby("symbol", sort=True).indices.values():
-        venue = found.series["venue"].to_numpy()[mine]
-        block = close[:, mine]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            near = np.abs(block[:, :, None] / block[:, None, :] - 1.0) <= within
-        there = np.isfinite(block)
-        foreign = venue[:, None] != venue[None, :]
-        own = ~foreign & ~np.eye(len(mine), dtype=bool)
-        others = (there[:, None, :] & foreign).any(axis=2)
-        relatives = (there[:, None, :] & own).any(axis=2)
-        asked[:, mine] = others | relatives
-        agreed[:, mine] = np.where(others, (near & foreign).any(axis=2), (near & own).any(axis=2))
-    return asked, agreed
+    """Per jump: whether other series have a return of the hour, and whether one confirms it.
+
+    A relayed copy of the same venue's series says nothing of its own.
+    """
+    asked, confirmed = np.zeros(beyond.shape, bool), np.zeros(beyond.shape, bool)
+    place = found.series.groupby(["venue", "market"], sort=True, dropna=False, observed=True)
+    origin = place.ngroup().to_numpy()
+    for mine in found.series.groupby("symbol", sort=True, observed=True).indices.values():
+        hours = np.flatnonzero(beyond[:, mine].any(axis=1))
+        cells = np.ix_(hours, mine)
+        r = step[cells]
+        foreign = origin[mine][:, None] != origin[mine][None, :]
+        asked[cells] = (np.isfinite(r)[:, None, :] & foreign).any(axis=2)
+        with np.errstate(invalid="ignore"):
+            along = np.sign(r)[:, :, None] * r[:, None, :] >= share * np.abs(r)[:, :, None]
+        confirmed[cells] = (along & foreign).any(axis=2)
+    return asked, confirmed
 
 
 def repeats(candles: pd.DataFrame) -> Judged:

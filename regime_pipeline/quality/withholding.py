@@ -1,8 +1,8 @@
-"""What is withheld from publishing: which raw rows, and how derived rows say so.
+"""What is withheld from publishing, or published with a doubt: which raw rows, and how derived rows say so.
 
 A blocked row stays in its raw table. The market series of that hour are computed as if it had not come,
-and their rows say ``quarantined`` with the check's id instead of ``missing``. Does not belong here:
-deciding what is blocked (the checks).
+and their rows say ``quarantined`` with the check's id instead of ``missing``. A doubtful row is used, and
+the market row says ``partial`` with the doubt. Does not belong here: deciding it (the checks).
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ def series_text(frame: pd.DataFrame) -> pd.Series:
 
 
 def blocks(judged: Iterable[Judged], window: Window) -> pd.DataFrame:
-    """Rows of ``ops.quality_blocks``: the raw rows of a window that are withheld, and why."""
+    """Rows of ``ops.quality_blocks``: a window's raw rows that are withheld or doubtful, and why."""
     spec = table(BLOCKS)
     parts = []
     for item in judged:
-        held = np.flatnonzero(item.verdicts.withheld)
+        held = np.flatnonzero(item.verdicts.withheld | item.verdicts.doubtful)
         if not len(held):
             continue
         rows = item.verdicts.rows(held)
@@ -50,6 +50,7 @@ def blocks(judged: Iterable[Judged], window: Window) -> pd.DataFrame:
             check_id=item.check_id,
             series=series_text(rows),
             measured_value=rows["value"],
+            is_withheld=rows["withheld"],
             reason=rows["what"].where(rows["what"].notna(), BY_ID[item.check_id].title),
         )
         parts.append(rows.reindex(columns=list(spec.content)))
@@ -67,7 +68,7 @@ def withhold(frame: pd.DataFrame, full_name: str, blocked: pd.DataFrame) -> pd.D
         full_name: that table.
         blocked: rows of ``ops.quality_blocks``.
     """
-    mine = blocked[blocked["table_name"] == full_name]
+    mine = blocked[(blocked["table_name"] == full_name) & blocked["is_withheld"]]
     if mine.empty or frame.empty:
         return frame
     near = frame.loc[frame["ts"].isin(mine["ts"])]  # few hours have a blocked row at all
@@ -109,9 +110,30 @@ def explained(
     )
 
 
+def doubted(rows: pd.DataFrame, blocked: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
+    """Derived rows that are ok and stand on a doubtful row, told as ``partial`` with the doubt.
+
+    Args:
+        rows: rows of a derived table, with ``status`` and ``reason``.
+        blocked: rows of ``ops.quality_blocks``.
+        names: raw tables that the rows were made of.
+    """
+    mine = blocked[blocked["table_name"].isin(list(names)) & ~blocked["is_withheld"]]
+    if rows.empty or mine.empty or not {"status", "reason", "symbol", "ts"} <= set(rows.columns):
+        return rows
+    by = [c for c in ("venue", "market", "symbol", "ts") if c in rows]
+    doubt = mine.drop_duplicates(by)[[*by, "reason"]].rename(columns={"reason": "doubt"})
+    why = rows[by].merge(doubt, on=by, how="left")["doubt"].astype("str")
+    change = (rows["status"] == "ok").to_numpy(bool) & why.notna().to_numpy(bool)
+    return rows.assign(
+        status=rows["status"].mask(change, "partial"),
+        reason=rows["reason"].mask(change, why.set_axis(rows.index)),
+    )
+
+
 def causes(blocked: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
-    """Blocks of raw tables as causes: ``reason`` is the check's id, ``ts`` the hour."""
-    mine = blocked[blocked["table_name"].isin(list(names))]
+    """Withheld rows of raw tables as causes: ``reason`` is the check's id, ``ts`` the hour."""
+    mine = blocked[blocked["table_name"].isin(list(names)) & blocked["is_withheld"]]
     return pd.DataFrame(
         {
             "market": mine["market"].to_numpy(),

@@ -23,7 +23,7 @@ from regime_pipeline.settings import Settings
 from regime_pipeline.sparkline import line
 from regime_pipeline.windows import DAY, HOUR, Window
 from regime_pipeline.wording.formats import UNKNOWN, known, share_text, stamp, words
-from regime_pipeline.wording.labels import LABELS, SEVERITIES
+from regime_pipeline.wording.labels import BANNERS, LABELS, SEVERITIES
 
 SECTIONS = (
     ("overview", "Overview", "overview.html"),
@@ -35,16 +35,6 @@ SECTIONS = (
     ("reading", "How to read this", "reading.html"),
 )
 """Anchor, name and template of each section."""
-BANNERS = {
-    "simulated": (
-        "Simulated data",
-        "These numbers come from a generator, not from any market. Do not act on them.",
-    ),
-    "tape": (
-        "Replayed history",
-        "These numbers are of the past, replayed from a recording; they say nothing about today.",
-    ),
-}
 MAX_EVENTS = 1500
 """Events that the page lists; the counts cover all."""
 SHOWN_EVENTS = 40
@@ -128,7 +118,7 @@ def _top(data: ReportData) -> dict[str, Any]:
     s = data.summary
     banner = BANNERS.get(s.origin)
     if banner is not None and (s.label or s.detail):
-        banner = (banner[0], f"{banner[1]} Source: {s.label or s.detail}.")
+        banner = (banner[0], f"{banner[1]} Source: {(s.label or s.detail).rstrip('.')}.")
     expected = sum(c.owed for c in s.coverage)
     unexpected = sum(c.unexpected for c in s.coverage)
     usable = sum(c.ok + c.partial for c in s.coverage)

@@ -20,7 +20,7 @@ from regime_pipeline.wording.formats import (
     usd_text,
     words,
 )
-from regime_pipeline.wording.labels import label_of, quality_label, styled
+from regime_pipeline.wording.labels import BANNERS, label_of, quality_label, styled
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -58,17 +58,15 @@ def print_summary(summary: Summary, console: Console) -> None:
 
 
 def _banner(summary: Summary) -> RenderableType | None:
-    if summary.origin == "live":
+    if summary.origin not in BANNERS:
         return None
     from rich.panel import Panel
+    from rich.text import Text
 
-    said = {
-        "simulated": "SIMULATED DATA. These numbers come from a generator, not from any market.",
-        "tape": "REPLAYED HISTORY. These numbers are of the past, not of the market today.",
-    }.get(summary.origin, f"Origin of the data: {summary.origin}.")
+    title, text = BANNERS[summary.origin]
     detail = summary.label or summary.detail
     return Panel(
-        f"[bold]{said}[/bold]" + (f"\n{detail}" if detail else ""),
+        Text.assemble((f"{title.upper()}. {text}", "bold"), f"\n{detail}" if detail else ""),
         style="black on yellow",
         expand=True,
     )

@@ -62,6 +62,21 @@ LABELS: Mapping[str, Label] = MappingProxyType(
 SEVERITIES = ("CRITICAL", "WARNING", "INFO")
 """Of an alert, the worst first."""
 
+BANNERS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "simulated": (
+            "Simulated data",
+            "These numbers come from a generator, not from any market. Do not act on them. "
+            "Live data: `regime run --source live` fetches them, or says what is in the way.",
+        ),
+        "tape": (
+            "Replayed history",
+            "These numbers are of the past, replayed from a recording; they say nothing about today.",
+        ),
+    }
+)
+"""Title and text above data of an origin that is not live."""
+
 
 def label_of(value: Any) -> Label:
     """The label of a value; one that is not listed is shown by its own name, neutrally."""

@@ -13,11 +13,14 @@ from pydantic import SecretStr
 from regime_pipeline.alerts import signing
 from regime_pipeline.alerts.dispatch import dispatch_due
 from regime_pipeline.alerts.endpoints import endpoints
-from regime_pipeline.alerts.kinds import MARKET
-from regime_pipeline.alerts.outbox import enqueue_system
+from regime_pipeline.alerts.kinds import BACKFILL, MARKET
+from regime_pipeline.alerts.outbox import enqueue_system, let_go
+from regime_pipeline.catalogue.frames import conform
+from regime_pipeline.catalogue.registry import table
 from regime_pipeline.reporting import queries
 from regime_pipeline.reporting.status import status_of
 from regime_pipeline.settings import Settings
+from regime_pipeline.storage.warehouse import Warehouse
 from regime_pipeline.windows import DAY, FixedClock, SystemClock, Window
 from regime_pipeline_tests.alerts.receivers import NOW, event, outbox, put, settings_for
 
@@ -80,6 +83,24 @@ def test_a_backfill_and_an_old_event_are_suppressed_with_the_reason(database, re
     rows = outbox(database)
     assert {r[1] for r in rows} == {"suppressed"}
     assert {r[3] for r in rows} == {"backfill", "older than its delivery limit when it was found"}
+
+
+@pytest.mark.parametrize("found_first", ["news", "backfill"])
+def test_the_all_clear_of_what_was_sent_is_sent_and_minor_news_is_not(
+    found_first, database, receiver, tmp_path
+):
+    settings = settings_for(receiver, tmp_path)
+    volatility = {"event_type": "VOLATILITY_REGIME_CHANGE", "alert_severity": "INFO"}
+    minor = event(**volatility, kind="change", title="up a little")
+    calm = event(**volatility, kind="calming", title="all clear", event_id="b" * 64)
+    known = conform(pd.concat([minor, calm], ignore_index=True), table("alerts.market_events"))
+    Warehouse(database, FixedClock(NOW)).merge("alerts.market_events", known, mode="insert")
+    for each in (minor, calm):
+        put(database, settings, each, suppress=BACKFILL if found_first == "backfill" else None)
+    with database.connect() as conn, conn.transaction():
+        let_go(conn, list(known["event_id"]), settings=settings, clock=FixedClock(NOW))
+    dispatch_due(database, settings, FixedClock(NOW))
+    assert [json.loads(body)["data"]["title"] for _, body in receiver.requests] == ["all clear"]
 
 
 def test_a_redirect_is_a_failure_and_is_not_followed(database, receiver, tmp_path):

@@ -90,8 +90,11 @@ VOLATILITY = {
     "event_kind": "change",
     "event_severity": "CRITICAL",
     "vol_regime_confirmed": "EXTREME",
+    "vol_regime_from": "STABLE",
     "vol_ratio_gk": 3.14,
     "volatility_24h_gk": 0.0821,
+    "vol_ratio": 2.6,
+    "volatility_24h": 0.075,
 }
 REGIME = {
     **ANNOUNCED,
@@ -193,12 +196,45 @@ def test_volatility_correlation_and_regime_lines() -> None:
         "BTC/USDT and ETH/USDT: correlation break (MEDIUM), 0.45 over 30 d, 0.15 over 7 d",
         "BTC/USDT and ETH/USDT: correlation break over after 12 h, back at 0.41",
         "BTC/USDT regime confirmed COOLING: 3 of 4 timeframes agree",
-        "BTC/USDT volatility now EXTREME: 3.1 x its 30-day median, 8.2 % in 24 h",
+        "BTC/USDT volatility EXTREME, up from STABLE: 3.1 x its 30-day median, 8.2 % in 24 h",
     ]
     pair = out[out["event_type"] == "CORRELATION_BREAK"].sort_values("ts")
     assert set(pair["instrument"]) == {"BTC/USDT|ETH/USDT"}
     assert pair["level"].tolist() == ["MEDIUM", "ended"]
     assert pair["known_at"].tolist() == [TS + timedelta(hours=h) for h in (1, 13)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "title"),
+    [
+        (
+            {"vol_regime_from": "EXTREME", "vol_regime_confirmed": "HIGH_VOL", "vol_ratio_gk": 1.3},
+            "volatility HIGH_VOL, down from EXTREME: 1.3 x its 30-day median, 8.2 % in 24 h",
+        ),
+        (
+            {"vol_ratio_gk": 96.9, "volatility_24h_gk": 7.307, "vol_ratio": 1.2},
+            "volatility EXTREME, up from STABLE, a wick: 1.2 x its 30-day mean close to close, "
+            "7.5 % in 24 h",
+        ),
+        (
+            {"vol_ratio_gk": 3.0, "vol_ratio": 1.0},  # at the border it is no wick yet
+            "volatility EXTREME, up from STABLE: 3.0 x its 30-day median, 8.2 % in 24 h",
+        ),
+        (
+            {"vol_regime_from": "EXTREME", "vol_ratio": None},
+            "volatility EXTREME again: 3.1 x its 30-day median, 8.2 % in 24 h",
+        ),
+        (
+            {"vol_regime_from": None, "vol_ratio_gk": None, "volatility_24h_gk": None},
+            "volatility EXTREME",
+        ),
+    ],
+)
+def test_a_volatility_title_names_both_classes_and_a_lone_wick(
+    changes: dict[str, object], title: str
+) -> None:
+    event = events_of(volatility_regimes=rows("volatility_regimes", VOLATILITY | changes)).iloc[0]
+    assert event["title"] == f"BTC/USDT {title}"
 
 
 def test_rows_without_an_announcement_are_no_events() -> None:

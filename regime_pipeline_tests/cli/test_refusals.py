@@ -12,9 +12,10 @@ import pytest
 from regime_pipeline.cli.database import _FORMS
 
 
-def regime(*arguments: str, **values: str) -> subprocess.CompletedProcess[str]:
+def regime(*arguments: str, folder: Path, **values: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "regime_pipeline.cli", *arguments],
+        cwd=folder,
         env={**os.environ, **values},
         capture_output=True,
         text=True,
@@ -27,6 +28,11 @@ def regime(*arguments: str, **values: str) -> subprocess.CompletedProcess[str]:
     [
         (["ui", "--port", "99999"], "1 to 65535"),
         (["doctor"], "name a folder that this user may write"),
+        (["report", "--out", "a file/page.html"], "--out"),
+        (["report", "--out", "/proc/nowhere/page.html"], "name a folder that this user may write"),
+        (["report", "--out", "."], "name a file in it"),
+        (["scorecard"], "name a folder that this user may write"),
+        (["scorecard", "--out", "/proc/nowhere"], "name a folder that this user may write"),
         (["db", "url", "--for", "excel"], "sqlalchemy, psql, jdbc"),
         (["db", "url", "--role", "root"], "pipeline"),
         (["run", "--source", "simulated", "--from", "01-02-2026"], "YYYY-MM-DD"),
@@ -35,7 +41,7 @@ def regime(*arguments: str, **values: str) -> subprocess.CompletedProcess[str]:
 def test_one_line_and_code_2(arguments: list[str], says: str, tmp_path: Path) -> None:
     home = tmp_path / "a file"
     home.write_text("")
-    ended = regime(*arguments, REGIME_HOME=str(home))
+    ended = regime(*arguments, folder=tmp_path, REGIME_HOME=str(home))
     assert ended.returncode == 2, ended.stderr
     (line,) = [x for x in ended.stderr.splitlines() if x.startswith("error: ")]
     assert says in line

@@ -96,7 +96,19 @@ def test_severity_bands_in_usd(total: float, severity: int) -> None:
     row = _row(total, 0.0)
     assert row["severity"] == severity
     assert row["velocity_usd_per_hour"] == total
-    assert row["is_cascade"] == (severity >= 3)
+    assert row["is_cascade_legacy"] == (severity >= 3)
+
+
+def test_a_cascade_is_large_and_unusual_for_its_coin() -> None:
+    """Fixed dollars alone name every eighth hour of a large coin; without history nobody knows."""
+    a, b = _world()
+    a["ETH/USDT"] *= 40.0  # hours above the threshold are nothing special here
+    frame = _run(a, b, FIRST, FIRST + timedelta(days=10))
+    known = frame["severity_pct"].notna()
+    both = (frame["severity"] >= 3) & (frame["severity_pct"] >= 3)
+    assert known.all() and frame["is_cascade"].eq(both).all()
+    eth = frame[frame["symbol"] == "ETH/USDT"]
+    assert eth["is_cascade_legacy"].mean() > 0.5 and eth["is_cascade"].mean() < 0.1
 
 
 @pytest.mark.parametrize(
@@ -227,7 +239,8 @@ def test_missing_history_and_open_interest_take_only_what_needs_them() -> None:
     assert btc["status"].eq("partial").all()
     assert btc.loc[335, "reason"] == "no_percentile_history,no_open_interest"
     assert btc.loc[336, "reason"] == "no_open_interest"
-    assert btc["severity"].notna().all()
+    assert btc["severity"].notna().all() and btc["is_cascade_legacy"].notna().all()
+    assert btc["is_cascade"].isna().tolist() == [True] * 336 + [False] * 64
     assert btc["liq_to_oi_bps"].isna().all()
     assert btc.loc[:335, "event_kind"].isna().all()  # no event without percentile history
 

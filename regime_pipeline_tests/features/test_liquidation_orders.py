@@ -154,6 +154,15 @@ def slow_likelihood(times: np.ndarray, mu: float, n: float, beta: float, end: fl
     return total - mu * end - n * (1 - np.exp(-beta * (end - times))).sum()
 
 
+NEAR = kernels.HALF_LIVES_H[(kernels.HALF_LIVES_H > 0.03) & (kernels.HALF_LIVES_H < 0.15)]
+
+
+def test_half_lives_are_a_root_of_two_apart_and_reach_ten_hours() -> None:
+    steps = kernels.HALF_LIVES_H[1:] / kernels.HALF_LIVES_H[:-1]
+    assert steps == pytest.approx(np.full(len(steps), math.sqrt(2.0)))
+    assert kernels.HALF_LIVES_H[0] * 3600 < 15 and kernels.HALF_LIVES_H[-1] == 10.0
+
+
 def test_the_fit_maximises_the_likelihood_like_a_general_optimiser() -> None:
     times = hawkes_times(np.random.default_rng(2), 2.0, 0.6, math.log(2) / 0.066, 80.0)
     mu, n, beta = kernels.hawkes_fit(times, 0.0, 80.0)
@@ -165,9 +174,9 @@ def test_the_fit_maximises_the_likelihood_like_a_general_optimiser() -> None:
         def cost(x: np.ndarray, rate: float = rate) -> float:
             return -slow_likelihood(times, math.exp(x[0]), 1 / (1 + math.exp(-x[1])), rate, 80.0)
 
-        if half_life in kernels.HALF_LIVES_H[3:6]:
+        if half_life in NEAR:
             best = max(best, -optimize.minimize(cost, [0.0, 0.0], method="Nelder-Mead").fun)
-    assert beta in (math.log(2) / kernels.HALF_LIVES_H[3:6]).tolist()
+    assert beta in (math.log(2) / NEAR).tolist()
     assert ours == pytest.approx(best, abs=1e-3)
 
 

@@ -96,12 +96,11 @@ def slow_statistics(symbol_candles: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def slow_machine(ratios: list[float], row: int) -> tuple[int, int | None, tuple[int, int] | None]:
-    """(state, row of its beginning or None, (told, now) or None) of one row, from 168 rows."""
+def slow_machine(ratios: list[float], row: int) -> tuple[int, tuple[int, int] | None]:
+    """(state, (told, now) or None) of one row, from 168 rows."""
     first = row - 167
     state = told = candidate_before = None
     sent_at = -(10**9)
-    since: int | None = None
     announced = None
     blank = 0
     k = first - 1
@@ -118,7 +117,6 @@ def slow_machine(ratios: list[float], row: int) -> tuple[int, int | None, tuple[
             continue
         if state is None:
             state = told = slow_class(ratio)
-            since = i if blank > 24 else None
             sent_at = -(10**9)
             blank, candidate_before = 0, None
             continue
@@ -128,17 +126,32 @@ def slow_machine(ratios: list[float], row: int) -> tuple[int, int | None, tuple[
         if candidate != state and (
             candidate == candidate_before or candidate >= state + 2 or candidate > max(state, 2)
         ):
-            state, since = candidate, i
+            state = candidate
         candidate_before = candidate if candidate != state else None
         if (state != old and state == 3) or (state != told and i - sent_at >= 3):
             announced, told, sent_at = (told, state), state, i
-    return state, since, announced
+    return state, announced
+
+
+def slow_age(published: list[object], row: int) -> int:
+    """Hours back to the first of the equal published classes before a row, at most 168."""
+    blank, begin = 0, row
+    for k in range(row - 1, -1, -1):
+        if pd.isna(published[k]):
+            blank += 1
+            if blank > 24:
+                break
+            continue
+        if published[k] != published[row]:
+            break
+        blank, begin = 0, k
+    return min(row - begin, 168)
 
 
 def slow_severity(told: int, now: int) -> str:
     if now == 3:
         return "CRITICAL"
-    return "INFO" if {told, now} <= {0, 1} else "WARNING"
+    return "INFO" if now < told or {told, now} == {0, 1} else "WARNING"
 
 
 @pytest.mark.parametrize("symbol", SYMBOLS)
@@ -160,6 +173,7 @@ def test_every_column_equals_an_independent_slow_reference(
             got[mine].to_numpy(float), slow[theirs].to_numpy(float), rtol=1e-11, err_msg=mine
         )
     ratios = got["vol_ratio_gk"].tolist()
+    published = got["vol_regime_confirmed"].tolist()
     seen = set()
     for i, ratio in enumerate(ratios):
         row = got.iloc[i]
@@ -168,20 +182,24 @@ def test_every_column_equals_an_independent_slow_reference(
             assert pd.isna(row["event_kind"]) and row["status"] not in ("ok", "partial")
             continue
         assert row["status"] in ("ok", "partial")
-        state, since, announced = slow_machine(ratios, i)
+        state, announced = slow_machine(ratios, i)
         seen.add(state)
         assert row["vol_regime_confirmed"] == NAMES[state], i
         assert row["vol_regime_gk"] == NAMES[slow_class(ratio)]
         assert row["risk_multiplier_confirmed"] == PARAMS.risk_multipliers[state]
-        if since is None:
-            assert pd.isna(row["regime_since"]) and row["regime_age_h"] == 168
+        age = slow_age(published, i)
+        assert row["regime_age_h"] == age
+        if age == 168:
+            assert pd.isna(row["regime_since"])
         else:
-            assert row["regime_since"] == START + timedelta(hours=since)
-            assert row["regime_age_h"] == i - since
+            assert row["regime_since"] == START + timedelta(hours=i - age)
         if announced is None:
             assert pd.isna(row["event_kind"]) and pd.isna(row["episode_start"])
+            assert pd.isna(row["vol_regime_from"])
         else:
-            assert row["event_kind"] == "change" and row["event_ordinal"] == 0
+            told, now = announced
+            assert row["event_kind"] == ("calming" if now < told and told >= 2 else "change")
+            assert row["vol_regime_from"] == NAMES[told] and row["event_ordinal"] == 0
             assert row["event_severity"] == slow_severity(*announced)
             assert row["episode_start"] == row["ts"]
     assert {1, 2} <= seen
@@ -323,8 +341,7 @@ def decide(ratios: list[float], **changes: int) -> tuple[list[int], list[int]]:
     panel = np.array([ratios], dtype=float)
     raw, up, down = (machine.classes_of(panel, PARAMS.borders, f) for f in (1.0, 1.05, 0.95))
     state, event = np.empty_like(raw), np.empty_like(raw)
-    since = np.empty(raw.shape, dtype=np.int64)
-    machine.run(raw, up, down, 168, 24, 2, changes.get("cooldown", 3), state, since, event)
+    machine.run(raw, up, down, 168, 24, 2, changes.get("cooldown", 3), state, event)
     return state[0].tolist(), event[0].tolist()
 
 
@@ -380,12 +397,12 @@ def decide_slowly(
     restart: int,
     sure: int,
     cool: int,
-) -> list[tuple[int, int, int]]:
+) -> list[tuple[int, int]]:
     """Every row of one column by a machine of its own, from its first row on."""
     out = []
     for h in range(len(raw)):
         state, pending, streak = -1, -1, 0
-        since, told, told_at, event = -1, -1, -1, -1
+        told, told_at, event = -1, -1, -1
         nulls, before = 0, h - lookback
         while nulls <= restart and (before < 0 or raw[before] < 0):
             nulls, before = nulls + 1, before - 1
@@ -401,16 +418,13 @@ def decide_slowly(
                 raw[i], up[i], down[i], state, pending, streak, sure
             )
             if previous < 0:
-                since = i if nulls > restart else -1
                 told, told_at = state, -1
-            elif state != previous:
-                since = i
             nulls = 0
             into_extreme = state == 3 and state != previous and previous >= 0
             if into_extreme or (state != told and not (told_at >= 0 and i - told_at < cool)):
                 event = 4 * told + state
                 told, told_at = state, i
-        out.append((state, since, event) if raw[h] >= 0 else (-1, -1, -1))
+        out.append((state, event) if raw[h] >= 0 else (-1, -1))
     return out
 
 
@@ -426,10 +440,9 @@ def test_machines_that_became_one_decide_as_each_on_its_own(lookback: int, seed:
     ratio[rng.random(ratio.shape) < 0.03 * (seed % 4)] = np.nan
     raw, up, down = (machine.classes_of(ratio, PARAMS.borders, f) for f in (1.0, 1.05, 0.95))
     state, event = np.empty_like(raw), np.empty_like(raw)
-    since = np.empty(raw.shape, dtype=np.int64)
-    machine.run(raw, up, down, lookback, restart, sure, cool, state, since, event)
+    machine.run(raw, up, down, lookback, restart, sure, cool, state, event)
     for s in range(len(raw)):
-        found = list(zip(state[s].tolist(), since[s].tolist(), event[s].tolist(), strict=True))
+        found = list(zip(state[s].tolist(), event[s].tolist(), strict=True))
         assert found == decide_slowly(raw[s], up[s], down[s], lookback, restart, sure, cool)
 
 
@@ -447,6 +460,22 @@ def test_a_world_of_constant_volatility_tells_nothing_above_info() -> None:
     days = got["vol_regime_confirmed"].notna().sum() / 24
     assert 0 < got["event_kind"].notna().sum() / days < 0.6
     assert set(got["event_severity"].dropna()) == {"INFO"}
+
+
+def test_an_age_never_changes_without_a_change_of_the_published_class() -> None:
+    """Machines that begin later can agree on the class and not on where it began."""
+    rng = np.random.default_rng(11)
+    ratio = np.exp(0.06 * rng.normal(size=(40, 2000)).cumsum(axis=1)) % 3.0
+    raw, up, down = (machine.classes_of(ratio, PARAMS.borders, f) for f in (1.0, 1.05, 0.95))
+    state, event = np.empty_like(raw), np.empty_like(raw)
+    machine.run(raw, up, down, 168, 24, 2, 3, state, event)
+    begin = np.empty(state.shape, dtype=np.int64)
+    machine.beginnings(state, 168, 24, begin)
+    row = np.arange(state.shape[1])
+    age = np.where(begin >= 0, row - begin, 168)
+    same = state[:, 1:] == state[:, :-1]
+    assert (age[:, 1:] == np.where(same, np.minimum(age[:, :-1] + 1, 168), 0)).all()
+    assert (age == 168).any()
 
 
 # --- recorded history ---------------------------------------------------------------------------
@@ -503,7 +532,9 @@ def test_on_recorded_history_every_change_of_the_published_regime_is_a_machine_c
     known = history[history["vol_regime_confirmed"].notna()]
     before = known.groupby("symbol")["vol_regime_confirmed"].shift(1)
     changed = before.notna() & (before != known["vol_regime_confirmed"])
-    assert (known.loc[changed, "regime_age_h"] == 0).all()
+    age = known.groupby("symbol")["regime_age_h"].shift(1)
+    counted = np.where(changed, 0, np.minimum(age + 1, 168))
+    assert (known["regime_age_h"] == counted)[before.notna()].all()
     assert known.loc[changed, "regime_since"].eq(known.loc[changed, "ts"]).all()
     assert (known["event_kind"].notna() & ~changed).sum() <= 0.02 * changed.sum()  # held ones
 

@@ -17,6 +17,7 @@ from regime_pipeline.cli.app import app
 from regime_pipeline.legacy.migrate import TABLE, migrate
 from regime_pipeline.orchestration.assets.legacy import legacy_signals
 from regime_pipeline.orchestration.io_manager import warehouse_io_manager
+from regime_pipeline.orchestration.metadata import RUN_COUNTS
 from regime_pipeline.orchestration.resources import Platform, Scope, platform_resource
 from regime_pipeline.providers.landing import LandingStore
 from regime_pipeline.storage.database import Database
@@ -207,7 +208,7 @@ def test_the_asset_reads_the_configured_folder(
     stored = platform.warehouse.read(TABLE)
     assert set(stored["run_id"]) == {result.run_id}
     (event,) = result.get_asset_materialization_events()
-    assert event.materialization.metadata["rows inserted by the run"].value == len(stored) > 0
+    assert event.materialization.metadata[RUN_COUNTS].value["rows inserted"] == len(stored) > 0
 
 
 def test_the_asset_without_a_folder_says_what_to_set(

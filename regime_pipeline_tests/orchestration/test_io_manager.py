@@ -14,6 +14,7 @@ from regime_pipeline.catalogue.frames import ContractError, empty
 from regime_pipeline.catalogue.registry import table as find_table
 from regime_pipeline.orchestration.derived import asset_of, derived
 from regime_pipeline.orchestration.history import declared_inputs
+from regime_pipeline.orchestration.metadata import RUN_COUNTS
 from regime_pipeline.orchestration.resources import Platform, Scope
 from regime_pipeline.windows import DAY, HOUR, FixedClock, Window, utc
 from regime_pipeline_tests._server import TestServer
@@ -143,9 +144,29 @@ def test_a_replaced_window_loses_rows_that_are_no_longer_owed(platform: Platform
         e for e in result.get_asset_materialization_events() if e.asset_key.path[0] == "market"
     ]
     metadata = event.materialization.metadata
-    assert metadata["rows deleted by the run"].value == len(SYMBOLS)
-    assert metadata["dagster/row_count"].value == len(SYMBOLS) * 2
+    assert metadata[RUN_COUNTS].value["rows deleted"] == len(SYMBOLS)
+    assert metadata["dagster/partition_row_count"].value == len(SYMBOLS) * 2
     assert "data:image/svg+xml;base64," in metadata["plot"].value
+
+
+def test_a_run_over_days_gives_dagster_the_rows_of_its_last_day_to_draw(platform: Platform) -> None:
+    platform.warehouse.merge("raw.funding_rates", raw_funding(START, START + 10 * DAY))
+    result = run_assets(platform, [upstream(), probe([])], days("2024-03-02", "2024-03-04"))
+    event = [
+        e for e in result.get_asset_materialization_events() if e.asset_key.path[0] == "market"
+    ]
+    metadata = event[-1].materialization.metadata
+    assert metadata["dagster/partition_row_count"].value == len(SYMBOLS) * 3
+    assert metadata[RUN_COUNTS].value["rows"] == len(SYMBOLS) * 9
+    drawn = [
+        name
+        for name, v in metadata.items()
+        if isinstance(v, (dg.IntMetadataValue, dg.FloatMetadataValue))
+    ]
+    assert drawn == ["dagster/partition_row_count"]
+    caption = metadata["plot"].value.partition("]")[0]
+    assert f"1 of {len(SYMBOLS)} series" in caption
+    assert "2024-03-02 00:00 .. 2024-03-04 16:00 UTC" in caption
 
 
 def test_a_narrowed_run_writes_its_symbols_only(platform: Platform) -> None:

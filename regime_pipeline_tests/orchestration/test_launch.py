@@ -58,6 +58,8 @@ def first(world: tuple[Settings, Database]) -> launch.RunReport:
     report = run(world[0], progress=lambda name, done, total: seen.update({name: (done, total)}))
     assert report.succeeded, [r.error for r in report.runs if r.error]
     assert {n: at for n, at in seen.items() if at[0] != at[1]} == {}
+    for what in ("fetch", "derive"):  # why three days begin with six weeks before them
+        assert f"{what} from 2024-01-25 on: the history that these days look back to" in seen
     return report
 
 

@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 
+from regime_pipeline.orchestration.instance import FIRST_DAY_VARIABLE
 from regime_pipeline.orchestration.partitions import (
     DAILY,
     owed,
@@ -9,6 +14,7 @@ from regime_pipeline.orchestration.partitions import (
     run_window,
     tick_window,
 )
+from regime_pipeline.settings import Settings
 from regime_pipeline.windows import Window, utc
 
 
@@ -43,3 +49,16 @@ def test_todays_partition_exists() -> None:
     keys = DAILY.get_partition_keys(current_time=utc("2024-05-02 10:40"))
     assert keys[0] == "2019-09-01"
     assert keys[-1] == "2024-05-02"
+
+
+def test_the_days_begin_where_the_ui_says_that_the_data_do() -> None:
+    program = (
+        "from regime_pipeline.orchestration.partitions import DAILY\n"
+        "print(DAILY.get_first_partition_key())\n"
+    )
+    given = {**os.environ, FIRST_DAY_VARIABLE: "2024-03-05"}
+    ended = subprocess.run(
+        [sys.executable, "-c", program], env=given, capture_output=True, text=True, check=True
+    )
+    assert ended.stdout == "2024-03-05\n"
+    assert DAILY.get_first_partition_key() == f"{Settings().start_date}"

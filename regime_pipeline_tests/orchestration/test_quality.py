@@ -13,6 +13,7 @@ from regime_pipeline.orchestration import quality
 from regime_pipeline.orchestration.build import build_definitions, pipeline_assets
 from regime_pipeline.orchestration.derived import asset_of
 from regime_pipeline.orchestration.jobs import derived_chain
+from regime_pipeline.orchestration.metadata import RUN_COUNTS
 from regime_pipeline.orchestration.partitions import DAILY, range_tags
 from regime_pipeline.orchestration.resources import Platform, Scope, platform_resource
 from regime_pipeline.quality import evaluate
@@ -144,8 +145,8 @@ def test_days_and_ranges_withhold_the_same_and_a_second_run_changes_nothing(
     ]
     assert len(told) == 3
     for counts in told:
-        assert counts["rows inserted by the run"].value == 0
-        assert counts["rows updated by the run"].value == 0
+        assert counts[RUN_COUNTS].value["rows inserted"] == 0
+        assert counts[RUN_COUNTS].value["rows updated"] == 0
 
 
 def test_a_series_that_died_keeps_failing_while_coverage_expects_its_rows(

@@ -16,6 +16,7 @@ from regime_pipeline.market.sentiment import fear_greed
 from regime_pipeline.net.redact import fingerprint
 from regime_pipeline.orchestration import freshness, suspicion
 from regime_pipeline.orchestration.assets import raw
+from regime_pipeline.orchestration.metadata import RUN_COUNTS
 from regime_pipeline.orchestration.partitions import TICK_TAG, tick_window
 from regime_pipeline.orchestration.resources import Platform, Scope
 from regime_pipeline.providers.landing import LandingStore
@@ -64,17 +65,16 @@ def test_rows_of_all_sources_are_stored_with_log_and_payloads(platform: Platform
     assert set(stored["payload_id"]) <= set(platform.warehouse.read("ops.payloads")["payload_id"])
     assert check_of(result).passed
     (event,) = result.get_asset_materialization_events()[-1:]
-    assert event.materialization.metadata["rows inserted by the run"].value == len(stored)
+    assert event.materialization.metadata[RUN_COUNTS].value["rows inserted"] == len(stored)
 
 
 def test_asking_again_changes_no_row(platform: Platform) -> None:
     for _ in range(2):
         result = run_assets(platform, [ASSETS["funding_rates"]], WINDOW)
     metadata = result.get_asset_materialization_events()[-1].materialization.metadata
-    assert (
-        metadata["rows inserted by the run"].value == metadata["rows updated by the run"].value == 0
-    )
-    assert metadata["rows unchanged by the run"].value > 0
+    counts = metadata[RUN_COUNTS].value
+    assert counts["rows inserted"] == counts["rows updated"] == 0
+    assert counts["rows unchanged"] > 0
 
 
 def test_a_dead_source_fails_the_check_and_not_the_asset(

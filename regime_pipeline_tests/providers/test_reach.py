@@ -8,10 +8,10 @@ from datetime import timedelta
 
 import pytest
 
-from regime_pipeline.cli.origins import live_overrides
+from regime_pipeline.cli.origins import NoVenueError, live_overrides, market
 from regime_pipeline.providers.documents import load
 from regime_pipeline.providers.http import HttpClient
-from regime_pipeline.settings import Settings
+from regime_pipeline.settings import Settings, environment_name
 from regime_pipeline.simulator.faults import Fault
 from regime_pipeline.simulator.server import SimulatorServer
 from regime_pipeline.simulator.tape import SyntheticTape
@@ -50,20 +50,44 @@ def server() -> Iterator[SimulatorServer]:
             {"origin": "live", "perp_venue": "okx"},
         ),
         ({"/binance": DOWN}, {}, {"origin": "live"}),
-        ({"/binance": BLOCK, "/okx": DOWN, "/bybit": DOWN}, {}, None),
     ],
 )
 def test_live_data_needs_one_venue_and_a_refused_primary_gives_way(
     faults: dict[str, Fault],
     more: dict[str, str],
-    expected: dict[str, str] | None,
+    expected: dict[str, str],
     server: SimulatorServer,
 ) -> None:
+    assert live_overrides(settings_of(server, faults, more)) == expected
+
+
+def settings_of(
+    server: SimulatorServer, faults: dict[str, Fault], more: dict[str, str]
+) -> Settings:
+    """Settings that lead to the simulator, whose paths fail as given."""
     server.app.state.faults.clear()
     server.app.state.faults.update(faults)
     given = {**server.settings_overrides(), **more, "clock": NOW.isoformat()}
-    settings = Settings(_env_file=None, http_deadline_s=20.0, **given)  # type: ignore[arg-type]
-    assert live_overrides(settings) == expected
+    return Settings(_env_file=None, http_deadline_s=20.0, **given)  # type: ignore[arg-type]
+
+
+def test_without_any_venue_each_says_why_and_the_data_how_to_get_live(
+    server: SimulatorServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faults = {"/binance": BLOCK, "/okx": DOWN, "/bybit": DOWN}
+    settings = settings_of(server, faults, {})
+    with pytest.raises(NoVenueError) as caught:
+        live_overrides(settings)
+    for source in ("binance, binance_futures: ", "okx, bybit: "):
+        assert source in str(caught.value)
+    assert "503" in str(caught.value)
+    for field, url in server.settings_overrides().items():
+        monkeypatch.setenv(environment_name(field), url)
+    with market("auto", None) as chosen:
+        assert chosen.settings.origin == "simulated"
+        assert chosen.why is not None
+        assert str(caught.value).split(" (")[0] in chosen.why
+        assert "HTTPS_PROXY" in chosen.why
 
 
 def test_requests_go_through_the_proxy_of_the_environment_but_for_this_machine(

@@ -17,7 +17,7 @@ FIELDS = (
         "kind",
         Kind.TEXT,
         "Place in the episode.",
-        allowed=("start", "escalation", "end", "change"),
+        allowed=("start", "escalation", "end", "change", "calming"),
     ),
     Field("ordinal", Kind.INTEGER, "Ordinal of the alert within its episode.", None, 0),
     Field("alert_severity", Kind.TEXT, "Severity.", allowed=("INFO", "WARNING", "CRITICAL")),

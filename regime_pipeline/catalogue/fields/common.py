@@ -85,7 +85,7 @@ FIELDS = (
         "event_kind",
         Kind.TEXT,
         "What this row's state machine announces; null for most rows.",
-        allowed=("start", "escalation", "end", "change"),
+        allowed=("start", "escalation", "end", "change", "calming"),
     ),
     Field(
         "event_severity",

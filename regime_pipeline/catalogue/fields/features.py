@@ -20,7 +20,17 @@ FIELDS = (
         0,
         5,
     ),
-    Field("is_cascade", Kind.BOOLEAN, "severity >= 3."),
+    Field(
+        "is_cascade",
+        Kind.BOOLEAN,
+        "severity >= 3 and severity_pct >= 3: large, and unusual for the symbol. Null while there is "
+        "no percentile history.",
+    ),
+    Field(
+        "is_cascade_legacy",
+        Kind.BOOLEAN,
+        "severity >= 3: large in fixed USD, which a large coin is in every eighth hour.",
+    ),
     Field(
         "severity_pct",
         Kind.INTEGER,
@@ -257,7 +267,8 @@ FIELDS = (
     Field(
         "reentered_24h",
         Kind.BOOLEAN,
-        "A print of the 24 h after the anomaly has |z_score| under 1.",
+        "A print of the 24 h after the anomaly has |z_score| under 1; one that was seen is known, "
+        "that there was none takes 16 judged hours.",
     ),
     Field(
         "return_24h",
@@ -352,7 +363,21 @@ FIELDS = (
         Kind.TIMESTAMP,
         "First row of the confirmed regime; null when it is older than the lookback.",
     ),
-    Field("regime_age_h", Kind.INTEGER, "Rows since the confirmed regime began, capped.", "h", 0),
+    Field(
+        "regime_age_h",
+        Kind.INTEGER,
+        "Hours since the confirmed regime began, counted back over its equal classes; 168 where that "
+        "is longer ago.",
+        "h",
+        0,
+        168,
+    ),
+    Field(
+        "vol_regime_from",
+        Kind.TEXT,
+        "Where the row announces a change of the confirmed regime: the class announced before it.",
+        allowed=VOL_REGIMES,
+    ),
     Field(
         "clustering_probability",
         Kind.FLOAT,

@@ -137,6 +137,11 @@ FIELDS = (
         allowed=("WARN", "BLOCK"),
     ),
     Field("measured_value", Kind.FLOAT, "Worst figure that the check measured, in its own unit."),
+    Field(
+        "is_withheld",
+        Kind.BOOLEAN,
+        "Whether the row is kept from being published; false: it is published as partial.",
+    ),
     Field("tolerance", Kind.FLOAT, "Limit that the figure is held against; null: several."),
     Field("n_judged", Kind.INTEGER, "Rows that could be judged.", None, 0),
     Field("n_failed", Kind.INTEGER, "Rows that failed.", None, 0),

@@ -200,8 +200,9 @@ TABLES = (
     Table(
         schema="ops",
         name="quality_blocks",
-        description="Raw rows that are kept from being published, and the check that says so. They "
-        "stay in their table; the market row of the hour is null with status quarantined.",
+        description="Raw rows that are kept from being published, or published with a doubt, and the "
+        "check that says so. They stay in their table; the market row of the hour is null with status "
+        "quarantined, or partial with the doubt as its reason.",
         fields=(
             "table_name",
             "check_id",
@@ -212,13 +213,14 @@ TABLES = (
             "market",
             "symbol",
             "measured_value",
+            "is_withheld",
             "reason",
             "ingested_at",
             "revision",
             "run_id",
         ),
         key=("table_name", "check_id", "series", "ts"),
-        required=frozenset({"symbol", "reason"}),
+        required=frozenset({"symbol", "reason", "is_withheld"}),
         bookkeeping=frozenset({"ingested_at", "revision", "run_id"}),
         cadence=Cadence.INSTANT,
     ),

@@ -14,7 +14,7 @@ from regime_pipeline.catalogue import table
 from regime_pipeline.legacy.migrate import TABLE, migrate
 from regime_pipeline.legacy.reader import LegacyFileError
 from regime_pipeline.orchestration.derived import IO_MANAGER, asset_key, common
-from regime_pipeline.orchestration.metadata import change_counts
+from regime_pipeline.orchestration.metadata import row_changes, run_counts
 from regime_pipeline.orchestration.resources import Platform
 
 SHOWN_FILES = 200
@@ -53,10 +53,8 @@ def legacy_signals(context) -> dg.MaterializeResult:  # type: ignore[no-untyped-
     told = [f for f in done.files if f.outcome != "ok"][:SHOWN_FILES]
     metadata: dict[str, Any] = {
         "dagster/row_count": len(done.frame),
-        **change_counts(
-            inserted=done.written.inserted,
-            updated=done.written.updated,
-            unchanged=done.written.unchanged,
+        **run_counts(
+            row_changes(done.written.inserted, done.written.updated, done.written.unchanged)
         ),
         "records refused": len(done.refused),
         **{f"files {name}": count for name, count in done.outcomes().items()},

@@ -25,8 +25,9 @@ from regime_pipeline.orchestration import drift, suspicion
 from regime_pipeline.orchestration.derived import IO_MANAGER, asset_key, common
 from regime_pipeline.orchestration.metadata import (
     add_run_metadata,
-    change_counts,
     fetch_rows,
+    row_changes,
+    run_counts,
     sparkline,
 )
 from regime_pipeline.orchestration.partitions import DAILY, FETCH, TICK_TAG, as_window
@@ -275,10 +276,14 @@ def _result(
     names = sorted(failed["source"].unique()) if len(failed) else []
     metadata: dict[str, Any] = {
         "window": f"{window.start:%Y-%m-%d %H:%M} .. {window.end:%Y-%m-%d %H:%M} UTC",
-        **change_counts(**{k: counts[k] for k in ("inserted", "updated", "unchanged")}),
-        "rows refused (lower tier)": counts["refused_lower_tier"],
-        "rows quarantined": quarantined,
-        "requests": int(log["request_count"].fillna(0).sum()) if len(log) else 0,
+        **run_counts(
+            row_changes(*(counts[k] for k in ("inserted", "updated", "unchanged")))
+            | {
+                "rows refused (lower tier)": counts["refused_lower_tier"],
+                "rows quarantined": quarantined,
+                "requests": int(log["request_count"].fillna(0).sum()) if len(log) else 0,
+            }
+        ),
         "failed sources": ", ".join(names) or "none",
         "sources that are off": "; ".join(_told_off(off)) or "none",
     }

@@ -30,7 +30,7 @@ NO_SERIES = (INTERVALS, CONTRACTS)
 """Parts of feeds whose replies complete rows of other feeds."""
 LIVE_WITHIN = timedelta(minutes=5)
 """A window that ends no longer ago than this reaches the present."""
-NEWEST_ONLY = "the provider tells the newest only; this was not recorded"
+NEWEST_ONLY = "the provider serves only the latest value; nothing was recorded for this period"
 
 
 @dataclass
