@@ -36,7 +36,7 @@ from regime_pipeline.numerics.panel import (
 from regime_pipeline.settings import CascadeParams, method_version
 from regime_pipeline.windows import HOUR, Grid
 
-METHOD = "liquidation_cascades/4"
+METHOD = "liquidation_cascades/5"
 
 _BARS = ("high", "low", "close", "source_tier")
 
