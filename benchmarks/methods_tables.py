@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.methods_tables`` prints them, ``--write`` puts them into the page between their
 markers, ``--recount`` counts the advertised false-alarm rates again instead. Recorded history is looked
-for in ``REGIME_MARKET_HISTORY``; without it only the tables of made worlds are made.
+for in ``REGIME_MARKET_HISTORY``; without it only the tables of synthetic markets are made.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ import pandas as pd
 
 from benchmarks.worlds import RECORDED, History, null_candles, recorded
 from regime_pipeline.alerts.events import market_events
+from regime_pipeline.alerts.false_alarms import ADVERTISED, CALIBRATION_SEED
 from regime_pipeline.catalogue.fields.regimes import FRAMES, LABELS
 from regime_pipeline.correlation.asset_correlations import correlations
-from regime_pipeline.evaluation.false_alarms import ADVERTISED, CALIBRATION_SEED
 from regime_pipeline.evaluation.scenes import Result, count, run
 from regime_pipeline.evaluation.scoring import Tally
 from regime_pipeline.features.funding_anomalies import funding_anomalies, funding_prints

@@ -26,6 +26,7 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
+    ValidationInfo,
     create_model,
     field_validator,
     model_validator,
@@ -251,15 +252,15 @@ def urls_in(text: SecretStr) -> list[str]:
     return [u for u in re.split(r"[\s,]+", text.get_secret_value()) if u]
 
 
-def _url_fault(url: str) -> str | None:
+def url_fault(url: str, schemes: tuple[str, ...] = ("https", "http")) -> str | None:
     """Why a URL cannot be called whoever is behind it, or None; the URL itself is not repeated."""
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
         return "has no valid port or host"
-    if parts.scheme not in ("http", "https"):
-        return "does not begin with https:// or http://"
+    if parts.scheme not in schemes:
+        return f"does not begin with {' or '.join(f'{s}://' for s in schemes)}"
     if not parts.hostname or port == 0:
         return "has no valid port or host"
     if "@" in parts.netloc:
@@ -400,24 +401,20 @@ class Settings(_Providers, ChosenSources):
         default_factory=dict, description="symbols whose perpetual venue is another one, as JSON"
     )
     liquidation_source: str = Field(
-        AUTO,
-        description="provider of hourly liquidations; `auto`: Coinglass with its key, else OKX",
+        AUTO, description="provider of hourly liquidations; `auto`: Coinglass with its key, or OKX"
     )
-    liquidation_venue: str = Field(
-        AUTO, description="exchange that they are of, or `aggregate` over several"
-    )
+    liquidation_venue: str = Field(AUTO, description="their exchange, or `aggregate` over several")
     liquidation_order_source: str = Field(
         AUTO, description="provider of the single liquidation orders behind the order columns"
     )
     open_interest_source: str = Field(
         AUTO,
-        description="provider behind market.open_interest; `venue`: the perpetual's own; `auto`: "
-        "Coinglass with its key, else the venue's own",
+        description="provider of open interest; `venue`: the perpetual's own; `auto`: as above",
     )
     factor_interval: Literal["1h", "1d"] = Field(
         "1h",
-        description="what the futures factors about positions are made of: `1h`, the hourly series, or "
-        "`1d`, Coinglass's daily ones, which reach years back; a tape that has days is read by days",
+        description="what futures factors about positions are made of: hours, or Coinglass's days; a "
+        "tape that has days is read by days",
     )
     single_trades: bool = Field(
         False,
@@ -442,8 +439,7 @@ class Settings(_Providers, ChosenSources):
 
     simulated_keys: Literal["all", "configured"] = Field(
         "all",
-        description="which providers of a simulated market have a key: `all`, or those whose own key "
-        "is `configured`, to see what live data would be without the others",
+        description="simulated providers that have a key: `all`, or those whose own is `configured`",
     )
 
     # providers: their addresses and keys are fields too, one row each in ``connections``
@@ -469,6 +465,18 @@ class Settings(_Providers, ChosenSources):
     webhook_secret: Key = Field(
         None,
         description="`whsec_` and 24 to 64 random bytes in base64; unset: made once, kept in `home`",
+    )
+    previous_webhook_secret: Key = Field(
+        None,
+        description="the signing secret before it: while it is set, messages carry the signatures of "
+        "both, so that receivers change over one by one",
+    )
+    alerts_file: Path | None = Field(
+        None,
+        description="TOML file of receivers with rules of their own (docs/alerts.md); unset: none",
+    )
+    ui_url: OptionalAddress = Field(
+        None, description="where others reach the web UI; alerts link to it; unset: no link"
     )
     webhook_deadline_s: float = Field(5.0, gt=0, description="total time of one delivery attempt")
     webhook_allow_loopback: bool = Field(
@@ -500,7 +508,7 @@ class Settings(_Providers, ChosenSources):
     def _urls_can_be_called(cls, value: dict[str, SecretStr]) -> dict[str, SecretStr]:
         for variable, text in value.items():
             for number, url in enumerate(urls_in(text), start=1):
-                fault = _url_fault(url)
+                fault = url_fault(url)
                 if fault:
                     raise ValueError(f"{variable}: URL {number} {fault}")
         return value
@@ -520,12 +528,12 @@ class Settings(_Providers, ChosenSources):
             raise ValueError(f"symbols are written BASE/QUOTE, as BTC/USDT; not understood: {bad}")
         return tuple(dict.fromkeys(value))
 
-    @field_validator("webhook_secret")
+    @field_validator("webhook_secret", "previous_webhook_secret")
     @classmethod
-    def _signs(cls, value: SecretStr | None) -> SecretStr | None:
+    def _signs(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         fault = None if value is None else secret_fault(value.get_secret_value())
         if fault:
-            raise ValueError(f"REGIME_WEBHOOK_SECRET {fault}")
+            raise ValueError(f"{environment_name(str(info.field_name))} {fault}")
         return value
 
     @model_validator(mode="after")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 from pathlib import Path
 
 import pytest
 
+import regime_pipeline
 from benchmarks import methods_tables as measured
-from regime_pipeline.evaluation.false_alarms import ADVERTISED
+from regime_pipeline.alerts.false_alarms import ADVERTISED
 from regime_pipeline.evaluation.page import rate_text
 
 
@@ -52,3 +55,23 @@ def test_the_page_says_what_the_recorded_history_gives(market_history: Path) -> 
 def test_constant_volatility_flips_less_than_every_other_day() -> None:
     assert measured.null_flips(symbols=20, fat_tails=False) <= 0.5
     assert measured.null_flips(symbols=20) <= 0.5
+
+
+DEFINED = ("features", "regimes", "correlation", "signals")
+"""Packages whose tables are definitions of this project, and not the conforming of other people's rows."""
+
+
+def test_every_definition_cites_a_section_that_the_page_has() -> None:
+    page = measured.PAGE.read_text(encoding="utf-8")
+    sections = re.findall(r"^## (\d+)\. ", page, re.M)
+    assert sections == [str(n + 1) for n in range(len(sections))]
+    cited = set()
+    for package in DEFINED:
+        for path in sorted((Path(regime_pipeline.__file__).parent / package).glob("*.py")):
+            text = path.read_text(encoding="utf-8")
+            doc = ast.get_docstring(ast.parse(text)) or ""
+            found = re.findall(r"docs/methods\.md, section (\d+)\.", doc)
+            assert found or "\n@derives(" not in text, f"{path.name} cites no section"
+            assert set(found) <= set(sections), path.name
+            cited |= set(found)
+    assert cited >= {"2", "3", "4", "5", "6", "7"}

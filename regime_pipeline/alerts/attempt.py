@@ -15,11 +15,12 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from urllib.parse import urlsplit, urlunsplit
+from typing import TypeVar
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from pydantic import SecretStr
 
-from regime_pipeline.alerts import signing
+from regime_pipeline.alerts import signing, smtp
 from regime_pipeline.alerts.endpoints import (
     Endpoint,
     EndpointRefused,
@@ -39,6 +40,7 @@ _UNSIGNED = (400, 401, 403)
 """Answers with which a receiver may refuse a signature."""
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,9 @@ class Answer:
         excerpt: start of the answer's body, scrubbed.
         retry_after_s: the wait that the receiver asks for; None: it does not.
         is_final: the message is not to be sent again.
+        is_refusal: nor once it was refused so a few times.
+        is_gone: the receiver says that it no longer exists.
+        moved_to: new id of the chat, which the message went to.
     """
 
     outcome: str
@@ -72,6 +77,9 @@ class Answer:
     excerpt: str | None = None
     retry_after_s: float | None = None
     is_final: bool = False
+    is_refusal: bool = False
+    is_gone: bool = False
+    moved_to: str | None = None
 
 
 @dataclass
@@ -111,16 +119,18 @@ class Sender:
     """What all attempts of one dispatch share."""
 
     client: AsyncClient
-    secret: SecretStr
+    secrets: tuple[SecretStr, ...]
     redactor: Redactor
     settings: Settings
+    moved: dict[str, str] = field(default_factory=dict)
+    """Chats that have a new id, by endpoint."""
     _addresses: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     async def send(self, endpoint: Endpoint, claimed: Claimed, stamps: Stamps) -> Answer:
         """One attempt under one total deadline; never raises for what the other side does.
 
         A receiver that refuses a signature while its clock is far from ours is asked once more, with
-        a signature of its time.
+        a signature of its time; a chat that has moved, at its new id.
         """
         began = time.monotonic()
         progress = _Progress()
@@ -131,15 +141,21 @@ class Sender:
             spent = (time.monotonic() - began) * 1e3
             return Answer(outcome, spent, error=error, is_final=is_final)
 
+        moved_to = None
         try:
             async with asyncio.timeout(self.settings.webhook_deadline_s):
-                target, host = await self._target(endpoint)
-                response, body = await self._post(endpoint, claimed, stamps, target, host, progress)
+                if endpoint.channel.way == "smtp":
+                    return await self._mail(endpoint, claimed, progress, began)
+                response, body = await self._post(endpoint, claimed, stamps, progress)
                 if response.status_code in _UNSIGNED and stamps.learn(response, endpoint.name):
                     progress.is_sent = False
-                    response, body = await self._post(
-                        endpoint, claimed, stamps, target, host, progress
-                    )
+                    response, body = await self._post(endpoint, claimed, stamps, progress)
+                verdict = endpoint.channel.judge(response.status_code, body)
+                if verdict.moved_to is not None:
+                    progress.is_sent = False
+                    moved_to = self.moved[endpoint.name] = verdict.moved_to
+                    response, body = await self._post(endpoint, claimed, stamps, progress)
+                    verdict = endpoint.channel.judge(response.status_code, body)
         except EndpointRefused as error:
             return without(f"EndpointRefused: {error}", is_final=True)
         except LookupFailed as error:
@@ -147,15 +163,48 @@ class Sender:
         except FAILED as error:
             return without(type(error).__name__)
         status = response.status_code
-        is_good = 200 <= status < 300
         return Answer(
-            "delivered" if is_good else "failed",
+            "delivered" if verdict.is_accepted else "failed",
             (time.monotonic() - began) * 1e3,
             status if 100 <= status <= 599 else None,
-            None if is_good else f"HTTP {status}",
-            self.redactor.text(self.redactor.body(body).decode("utf-8", "replace")),
-            None if is_good else wait_asked_for(response.headers, body, stamps.now()),
-            status in endpoint.channel.final,
+            verdict.error,
+            self._excerpt(body),
+            None if verdict.is_accepted else wait_asked_for(response.headers, body, stamps.now()),
+            verdict.is_final,
+            verdict.is_refusal,
+            verdict.is_gone,
+            moved_to,
+        )
+
+    def _excerpt(self, body: bytes) -> str:
+        return self.redactor.text(self.redactor.body(body).decode("utf-8", "replace"))
+
+    async def _mail(
+        self, endpoint: Endpoint, claimed: Claimed, progress: _Progress, began: float
+    ) -> Answer:
+        """One mail handed over."""
+        url, loopback = endpoint.url.get_secret_value(), self.settings.webhook_allow_loopback
+        schemes = ("smtps", "smtp")
+
+        def handing() -> None:
+            progress.is_sent = True
+
+        def hand() -> smtp.Handed:
+            address, _ = checked_address(url, allow_loopback=loopback, schemes=schemes)
+            timeout_s = self.settings.webhook_deadline_s
+            return smtp.hand_over(
+                endpoint, claimed.body, address, timeout_s=timeout_s, handing=handing
+            )
+
+        handed = await _aside(hand)
+        verdict = handed.verdict
+        return Answer(
+            "delivered" if verdict.is_accepted else "failed",
+            (time.monotonic() - began) * 1e3,
+            error=verdict.error,
+            excerpt=self._excerpt(handed.words),
+            is_final=verdict.is_final,
+            is_gone=verdict.is_gone,
         )
 
     async def _target(self, endpoint: Endpoint) -> tuple[str, str]:
@@ -178,11 +227,12 @@ class Sender:
         endpoint: Endpoint,
         claimed: Claimed,
         stamps: Stamps,
-        target: str,
-        host: str,
         progress: _Progress,
     ) -> tuple[Response, bytes]:
         """The answer and the start of its body."""
+        target, host = await self._target(endpoint)
+        if endpoint.name in self.moved:
+            target = _at_chat(target, self.moved[endpoint.name])
         headers = {
             "content-type": endpoint.channel.content_type,
             "host": host,
@@ -190,7 +240,10 @@ class Sender:
             "accept-encoding": "identity",
         }
         if endpoint.channel.is_signed:
-            headers |= signing.headers(self.secret, claimed.event_id, claimed.body, stamps.now())
+            keys = endpoint.secrets or self.secrets
+            headers |= signing.headers(keys, claimed.event_id, claimed.body, stamps.now())
+        if endpoint.authorization is not None:
+            headers["authorization"] = endpoint.authorization.get_secret_value()
         request = self.client.build_request(
             "POST",
             target,
@@ -210,12 +263,19 @@ class Sender:
             await response.aclose()
 
 
-async def _aside(call: Callable[[], tuple[str, str]]) -> tuple[str, str]:
+def _at_chat(target: str, chat_id: str) -> str:
+    """The address with another ``chat_id``."""
+    parts = urlsplit(target)
+    query = [(k, chat_id if k == "chat_id" else v) for k, v in parse_qsl(parts.query)]
+    return urlunsplit(parts._replace(query=urlencode(query)))
+
+
+async def _aside(call: Callable[[], T]) -> T:
     """A blocking call in a thread that nobody waits for once the caller has given up."""
     loop = asyncio.get_running_loop()
-    done: asyncio.Future[tuple[str, str]] = loop.create_future()
+    done: asyncio.Future[T] = loop.create_future()
 
-    def finish(found: tuple[str, str] | None, error: Exception | None) -> None:
+    def finish(found: T | None, error: Exception | None) -> None:
         if done.done():
             return
         if found is not None:
@@ -224,7 +284,8 @@ async def _aside(call: Callable[[], tuple[str, str]]) -> tuple[str, str]:
             done.set_exception(error)
 
     def work() -> None:
-        found, failed = None, None
+        found: T | None = None
+        failed: Exception | None = None
         try:
             found = call()
         except (OSError, ValueError) as error:

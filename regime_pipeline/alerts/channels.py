@@ -11,52 +11,30 @@ A further channel is a function and a row of :data:`CHANNELS`.
 from __future__ import annotations
 
 import ipaddress
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
-from urllib.parse import urlsplit
+from email.message import EmailMessage
+from email.policy import SMTP
+from typing import Any, Literal
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import SecretStr
 
-
-@dataclass(frozen=True)
-class Message:
-    """An event as channels see it.
-
-    Attributes:
-        event_id: identity; receivers drop repeats by it.
-        event_type: one of ``kinds.TYPES``.
-        severity: INFO, WARNING or CRITICAL.
-        title: one line for a person; begins with SIMULATED or REPLAY where the data is not live.
-        known_at: when it could be known.
-        details: the numbers behind it, plain values.
-        data_origin: live, simulated or tape.
-        worst_tier: worst ``source_tier`` among the rows it was made of; None: of none.
-        kind: start, escalation, end, change or calming; None: no episode.
-        instrument: symbol, or ``A|B``; None: about no market.
-        level: level reached.
-        ts: row or print that announced it.
-        episode_start: first row of its episode.
-        method_version: definition and thresholds.
-    """
-
-    event_id: str
-    event_type: str
-    severity: str
-    title: str
-    known_at: datetime
-    details: dict[str, Any]
-    data_origin: str
-    worst_tier: int | None = None
-    kind: str | None = None
-    instrument: str | None = None
-    level: str | None = None
-    ts: datetime | None = None
-    episode_start: datetime | None = None
-    method_version: str | None = None
+from regime_pipeline.alerts import answers
+from regime_pipeline.alerts.answers import Judge
+from regime_pipeline.alerts.message import (
+    Message,
+    canonical,
+    cut,
+    facts,
+    footer,
+    iso,
+    numbers,
+    title_line,
+    units,
+)
+from regime_pipeline.alerts.routing import EVERYTHING, Mail, Rules
 
 
 @dataclass(frozen=True)
@@ -70,7 +48,11 @@ class Channel:
         path: pattern of the paths there that take this format.
         content_type: of the body.
         is_signed: whether receivers verify a Standard Webhooks signature.
-        final: statuses after which this message is not sent again.
+        judge: what an answer means.
+        way: how the body travels.
+        per_minute: attempts that one receiver may be asked for in a minute; None: any number.
+        digest_over: more due events than these go as one message; None: never.
+        query: parameters that the address must have.
     """
 
     name: str
@@ -79,7 +61,11 @@ class Channel:
     path: str = ".*"
     content_type: str = "application/json"
     is_signed: bool = False
-    final: frozenset[int] = frozenset({404, 410})
+    judge: Judge = answers.plain
+    way: Literal["http", "smtp"] = "http"
+    per_minute: int | None = None
+    digest_over: int | None = None
+    query: tuple[str, ...] = ()
 
     def is_on(self, host: str) -> bool:
         """Whether a host is one of this channel's."""
@@ -95,16 +81,51 @@ class Endpoint:
         url: where it is.
         event_types: what it gets; None: everything.
         channel: how it is spoken to.
+        rules: which events, when, how many.
+        secrets: its own signing secrets, newest first; none: the common ones.
+        mail: addresses of a mail receiver.
+        authorization: header of a mail gateway.
     """
 
     name: str
     url: SecretStr
     event_types: tuple[str, ...] | None
     channel: Channel
+    rules: Rules = EVERYTHING
+    secrets: tuple[SecretStr, ...] = ()
+    mail: Mail | None = None
+    authorization: SecretStr | None = None
 
     def wants(self, event_type: str) -> bool:
         """Whether this endpoint is for events of the type."""
         return self.event_types is None or event_type in self.event_types
+
+    @property
+    def told(self) -> str:
+        """What it is told, in words."""
+        parts = [", ".join(self.event_types) if self.event_types else "everything"]
+        if self.rules.severity:
+            parts.append(f"from {self.rules.severity}")
+        if self.rules.symbols is not None:
+            parts.append(f"of {', '.join(sorted(self.rules.symbols))}")
+        if self.rules.quiet is not None:
+            quiet = self.rules.quiet
+            parts.append(f"quiet {quiet.start:%H:%M}-{quiet.end:%H:%M} {quiet.zone}")
+        if self.per_minute is not None:
+            parts.append(f"{self.per_minute} a minute at most")
+        if self.digest_over is not None:
+            parts.append(f"more than {self.digest_over} at once as one message")
+        return "; ".join(parts)
+
+    @property
+    def per_minute(self) -> int | None:
+        """The most attempts in a minute, its own or its channel's; None: no limit."""
+        return self.rules.per_minute or self.channel.per_minute
+
+    @property
+    def digest_over(self) -> int | None:
+        """More due events than these go as one message, its own or its channel's; None: never."""
+        return self.rules.digest_over or self.channel.digest_over
 
     @property
     def is_loopback(self) -> bool:
@@ -132,55 +153,132 @@ def generic(message: Message, _endpoint: Endpoint) -> str:
         "instrument": message.instrument,
         "level": message.level,
         "title": message.title,
-        "ts": _iso(message.ts),
-        "known_at": _iso(message.known_at),
-        "episode_start": _iso(message.episode_start),
+        "ts": iso(message.ts),
+        "known_at": iso(message.known_at),
+        "episode_start": iso(message.episode_start),
         "details": message.details,
         "method_version": message.method_version,
         "data_origin": message.data_origin,
         "worst_tier": message.worst_tier,
     }
-    return _json({"type": message.event_type, "timestamp": _iso(message.known_at), "data": data})
+    if message.context:
+        data["context"] = dict(message.context)
+    return canonical({"type": message.event_type, "timestamp": iso(message.known_at), "data": data})
 
 
 def discord(message: Message, _endpoint: Endpoint) -> str:
     """One embed; nobody is mentioned, whatever a name holds."""
     colour = {"CRITICAL": 0xD32F2F, "WARNING": 0xF9A825}.get(message.severity, 0x607D8B)
-    shown = [
-        {"name": cut(name, 40), "value": _escaped(cut(value, 100)), "inline": True}
-        for name, value in _facts(message)[:20]
-    ]
+    told = "\n".join(f"{cut(name, 40)}: {cut(value, 400)}" for name, value in facts(message))
     embed = {
-        "title": _escaped(cut(message.title, 128)),
+        "title": _escaped(cut(title_line(message.title), 128)),
+        "description": _escaped(cut(told, 1_400)),
         "color": colour,
-        "fields": shown,
-        "footer": {"text": cut(_footer(message), 300)},
-        "timestamp": _iso(message.known_at),
+        "fields": [
+            {"name": cut(name, 40), "value": _escaped(cut(value, 100)), "inline": True}
+            for name, value in numbers(message)[:10]
+        ],
+        "footer": {"text": cut(footer(message), 300)},
+        "timestamp": iso(message.known_at),
     }
-    return _json({"embeds": [embed], "allowed_mentions": {"parse": []}})
+    if link := message.context.get("link"):
+        embed["url"] = link
+    return canonical({"embeds": [embed], "allowed_mentions": {"parse": []}})
 
 
 def slack(message: Message, _endpoint: Endpoint) -> str:
     """A section, its numbers and a line of context; the plain text is what a notification shows."""
-    title = cut(message.title, 140)
+    title = cut(title_line(message.title), 140) or message.event_type
     mark = {"CRITICAL": ":red_circle:", "WARNING": ":large_yellow_circle:"}.get(message.severity)
     head = f"{mark} *{_entities(title)}*" if mark else f"*{_entities(title)}*"
+    lines = [f"{_entities(cut(n, 80))}: {_entities(cut(v, 400))}" for n, v in facts(message)[:20]]
     shown = [
         {"type": "mrkdwn", "text": f"*{_entities(cut(name, 80))}*\n{_entities(cut(value, 200))}"}
-        for name, value in _facts(message)[:10]
+        for name, value in numbers(message)[:10]
     ]
+    foot = _entities(cut(footer(message), 300))
+    if link := message.context.get("link"):
+        foot += f" · <{_entities(link)}|look>"
     blocks: list[dict[str, Any]] = [
         {"type": "section", "text": {"type": "mrkdwn", "text": head}},
+        *({"type": "section", "text": {"type": "mrkdwn", "text": line}} for line in lines),
         *([{"type": "section", "fields": shown}] if shown else []),
-        {
-            "type": "context",
-            "elements": [{"type": "mrkdwn", "text": _entities(cut(_footer(message), 300))}],
-        },
+        {"type": "context", "elements": [{"type": "mrkdwn", "text": foot}]},
     ]
-    return _json({"text": _entities(title), "blocks": blocks})
+    return canonical({"text": _entities(title), "blocks": blocks})
 
 
-GENERIC = Channel("http", generic, is_signed=True, final=frozenset({410}))
+def telegram(message: Message, _endpoint: Endpoint) -> str:
+    """Plain text, so that nothing in it is markup; only the title is set off. INFO comes silently."""
+    title = cut(title_line(message.title), 256)
+    found = [*facts(message), *_link(message), *numbers(message)]
+    lines = [f"{cut(name, 40)}: {cut(value, 400)}" for name, value in found]
+    text = cut("\n".join([title, *lines]), 3_700) + "\n" + cut(footer(message), 300)
+    return canonical(
+        {
+            "text": text,
+            "entities": [{"type": "bold", "offset": 0, "length": units(title)}] if title else [],
+            "link_preview_options": {"is_disabled": True},
+            "disable_notification": message.severity == "INFO",
+        }
+    )
+
+
+def mail(message: Message, endpoint: Endpoint) -> str:
+    """A whole mail in ASCII, with the event's id as its own: servers and readers drop repeats by it."""
+    to = _mail_of(endpoint)
+    letter = EmailMessage(policy=SMTP)
+    letter["Subject"] = _subject(message)
+    letter["From"] = to.sender
+    letter["To"] = ", ".join(to.to)
+    letter["Date"] = message.known_at
+    letter["Message-ID"] = f"<{message.event_id}@regime-pipeline>"
+    letter["Auto-Submitted"] = "auto-generated"
+    if message.severity == "CRITICAL":
+        letter["Importance"] = "high"
+    letter.set_content(_letter(message), cte="base64")
+    return letter.as_bytes().decode("ascii")
+
+
+def mail_gateway(message: Message, endpoint: Endpoint) -> str:
+    """Sender, receivers, subject and text as JSON."""
+    to = _mail_of(endpoint)
+    return canonical(
+        {
+            "from": to.sender,
+            "to": list(to.to),
+            "subject": _subject(message),
+            "text": _letter(message),
+        }
+    )
+
+
+def _link(message: Message) -> list[tuple[str, str]]:
+    return [("look", message.context["link"])] if message.context.get("link") else []
+
+
+def _mail_of(endpoint: Endpoint) -> Mail:
+    if endpoint.mail is None:
+        raise ValueError(f"{endpoint.name} is spoken to by mail and has no addresses")
+    return endpoint.mail
+
+
+def _subject(message: Message) -> str:
+    return cut(f"[{message.severity}] {title_line(message.title)}", 200)
+
+
+def _letter(message: Message) -> str:
+    found = [*facts(message), *_link(message), *numbers(message)]
+    lines = [f"{name}: {cut(value, 2_000)}" for name, value in found[:200]]
+    text = "\n".join([message.title, "", *lines, "", footer(message)])
+    return text.replace("\0", " ").encode("utf-8", "replace").decode()
+
+
+GENERIC = Channel("http", generic, is_signed=True)
+MAIL = Channel(
+    "mail", mail, content_type="message/rfc822", way="smtp", per_minute=10, digest_over=5
+)
+MAIL_GATEWAY = Channel("mail-gateway", mail_gateway, per_minute=10, digest_over=5)
 
 CHANNELS: tuple[Channel, ...] = (
     Channel(
@@ -188,14 +286,28 @@ CHANNELS: tuple[Channel, ...] = (
         discord,
         hosts=("discord.com", "discordapp.com"),
         path=r"/api/(v\d+/)?webhooks/\d+/[^/]+/?",
-        final=frozenset({400, 401, 403, 404, 410}),
+        judge=answers.discord,
+        per_minute=30,
+        digest_over=10,
     ),
     Channel(
         "slack",
         slack,
         hosts=("hooks.slack.com", "hooks.slack-gov.com"),
         path=r"/services/.+",
-        final=frozenset({400, 403, 404, 410}),
+        judge=answers.slack,
+        per_minute=60,
+        digest_over=10,
+    ),
+    Channel(
+        "telegram",
+        telegram,
+        hosts=("api.telegram.org",),
+        path=r"/bot[^/]+/sendMessage",
+        judge=answers.telegram,
+        per_minute=20,
+        digest_over=10,
+        query=("chat_id",),
     ),
 )
 """Channels that a receiver's address tells; every other receiver gets :data:`GENERIC`."""
@@ -213,45 +325,10 @@ def channel_of(url: str) -> Channel:
         if channel.is_on(host):
             if re.fullmatch(channel.path, parts.path) is None:
                 raise ValueError(f"is no incoming webhook of {channel.name}")
+            if missing := set(channel.query) - parse_qs(parts.query).keys():
+                raise ValueError(f"lacks ?{min(missing)}=... of {channel.name}")
             return channel
     return GENERIC
-
-
-def cut(text: str, limit: int) -> str:
-    """The text in at most ``limit`` UTF-16 units, which is how chats count; no character is halved."""
-    units = text.encode("utf-16-le", "replace")
-    if len(units) <= 2 * limit:
-        return units.decode("utf-16-le")
-    return units[: 2 * (limit - 1)].decode("utf-16-le", "ignore") + "…"
-
-
-def _facts(message: Message) -> list[tuple[str, str]]:
-    """Names and values worth showing in a chat, in order; what is not known is left out."""
-    facts = [
-        ("severity", message.severity),
-        ("since", _text(message.episode_start)),
-        *((name, _text(value)) for name, value in message.details.items()),
-    ]
-    return [(name, value) for name, value in facts if value]
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:,.6g}" if abs(value) < 1e6 else f"{value:,.0f}"
-    return str(value)
-
-
-def _footer(message: Message) -> str:
-    """Where the event comes from; the short id lets a person tell a repeat."""
-    known = _text(message.known_at)
-    tier = "" if message.worst_tier is None else f" · tier {message.worst_tier}"
-    return f"{known} · {message.data_origin} data{tier} · {message.event_id[:8]}"
 
 
 def _escaped(text: str) -> str:
@@ -262,14 +339,3 @@ def _escaped(text: str) -> str:
 def _entities(text: str) -> str:
     """Text that Slack's markup leaves as it is."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def _json(value: Any) -> str:
-    text = json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
-    return text.encode("utf-8", "replace").decode()  # half a surrogate pair is no UTF-8
-
-
-def _iso(at: datetime | None) -> str | None:
-    return None if at is None else at.isoformat().replace("+00:00", "Z")

@@ -1,10 +1,11 @@
-"""The dispatcher: claim, commit, send, record.
+"""The dispatcher: claim, commit, note the start, send, record.
 
 At least once, in effect exactly once: an event keeps its id and bytes over every attempt, receivers
 drop repeats by ``webhook-id``. A crash between sending and recording leads to one repeat, never to a
-loss. No transaction is open while a request is under way, each endpoint has at most one request in
-flight, oldest event first, and nothing that one receiver does touches another. Does not belong here:
-what is sent (``outbox``), to whom (``endpoints``), a single request (``attempt``).
+loss, and its attempt stands in the ledger. No transaction is open while a request is under way, each
+endpoint has at most one request in flight, and nothing that one receiver does touches another. Does not
+belong here: what is sent (``outbox``), to whom (``endpoints``), a single request (``attempt``), the
+statements (``ledger``), when a receiver is paused or switched off (``health``).
 """
 
 from __future__ import annotations
@@ -13,15 +14,18 @@ import asyncio
 import contextlib
 import random
 import time
-import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from regime_pipeline.alerts import signing
+from regime_pipeline.alerts import digest, health, signing
+from regime_pipeline.alerts.answers import FEW
 from regime_pipeline.alerts.attempt import Answer, Claimed, Sender, Stamps
-from regime_pipeline.alerts.endpoints import Endpoint, earlier_names, endpoints
+from regime_pipeline.alerts.endpoints import Endpoint, earlier_names, endpoints, secrets_in
+from regime_pipeline.alerts.health import Health
+from regime_pipeline.alerts.ledger import EXPIRE, Ledger, Settled
+from regime_pipeline.alerts.outbox import enqueue_system, switched_off
 from regime_pipeline.net.client import async_client
 from regime_pipeline.net.redact import Redactor
 from regime_pipeline.settings import Settings
@@ -32,17 +36,13 @@ if TYPE_CHECKING:
     import psycopg
 
 LEASE = timedelta(seconds=30)
+"""How long rows are held by a dispatcher that lives and says nothing; one that ended holds none."""
 BATCH = 25
 """Rows that a worker claims at once; it sends them one by one and gives back what it has no time for."""
 BACKOFF_S = (5.0, 30.0, 120.0, 300.0, 900.0)
 LAST_TRY = timedelta(seconds=60)
 """However long a receiver asks to be left alone: this long before its limit an alert is tried again."""
-
-_EXPIRE = """
-UPDATE alerts.outbox SET state = 'expired', reason = 'not delivered before its limit', finished_at = %(now)s
-WHERE state = 'pending' AND deliver_before <= %(now)s
-   OR state = 'sending' AND lease_until <= %(now)s AND deliver_before <= %(now)s
-"""
+MINUTE = timedelta(minutes=1)
 
 _WAITING_AS = """
 SELECT DISTINCT endpoint FROM alerts.outbox
@@ -53,52 +53,9 @@ UPDATE alerts.outbox o SET endpoint = %(new)s
 WHERE endpoint = %(old)s AND state IN ('pending', 'sending') AND NOT EXISTS (
     SELECT 1 FROM alerts.outbox n WHERE n.event_id = o.event_id AND n.endpoint = %(new)s)
 """
-
-# A lease or a wait that lies further ahead than it can have been set is left from before the clock
-# was set back; nothing is waited for before the first attempt, and nothing after one in the future.
-# The advisory lock makes "nobody else has this endpoint in flight" true for two dispatchers at once.
-_CLAIM = """
-WITH due AS (
-    SELECT event_id, endpoint FROM alerts.outbox o
-    WHERE endpoint = %(endpoint)s AND deliver_before > %(now)s
-      AND (state = 'pending' AND (next_at <= %(now)s OR attempts = 0 OR EXISTS (
-              SELECT 1 FROM alerts.delivery_attempts a
-              WHERE a.event_id = o.event_id AND a.endpoint = o.endpoint AND a.attempted_at > %(now)s))
-           OR state = 'sending' AND (lease_until <= %(now)s OR lease_until > %(lease)s))
-      AND NOT EXISTS (
-          SELECT 1 FROM alerts.outbox b
-          WHERE b.endpoint = %(endpoint)s AND b.state = 'sending'
-            AND b.lease_until > %(now)s AND b.lease_until <= %(lease)s)
-    ORDER BY ts, event_id
-    LIMIT %(batch)s
-    FOR UPDATE SKIP LOCKED
-)
-UPDATE alerts.outbox o
-SET state = 'sending', lease_until = %(lease)s, lease_token = %(token)s
-FROM due WHERE o.event_id = due.event_id AND o.endpoint = due.endpoint
-RETURNING o.ts, o.event_id, o.body, o.attempts + 1, o.deliver_before
-"""
-
-# The attempt is kept whoever holds the lease by now; only who still holds it may settle the row: a slow
-# worker must not overwrite a newer one. The ledger itself says which attempt it was.
-_SETTLE = """
-WITH attempt AS (
-    INSERT INTO alerts.delivery_attempts (event_id, endpoint, attempt, attempted_at, latency_ms,
-        http_status, outcome, error_class, response_excerpt)
-    SELECT %(event_id)s, %(endpoint)s, coalesce(max(attempt), 0) + 1, %(at)s, %(latency)s, %(status)s,
-        %(outcome)s, %(error)s, %(excerpt)s
-    FROM alerts.delivery_attempts WHERE event_id = %(event_id)s AND endpoint = %(endpoint)s
-    ON CONFLICT DO NOTHING
-)
-UPDATE alerts.outbox
-SET state = %(state)s, reason = %(reason)s, attempts = attempts + 1, next_at = %(next_at)s,
-    lease_until = NULL, lease_token = NULL, finished_at = %(finished)s
-WHERE event_id = %(event_id)s AND endpoint = %(endpoint)s AND lease_token = %(token)s
-"""
-
-_RELEASE = """
-UPDATE alerts.outbox SET state = 'pending', lease_until = NULL, lease_token = NULL
-WHERE endpoint = %(endpoint)s AND state = 'sending' AND lease_token = %(token)s
+_SUPPRESS = """
+UPDATE alerts.outbox SET state = 'suppressed', reason = %(reason)s, finished_at = %(now)s
+WHERE endpoint = %(endpoint)s AND state = 'pending'
 """
 
 
@@ -108,7 +65,7 @@ def dispatch_due(
     """Send what is due until nothing is, or the time budget is spent.
 
     Returns:
-        Counts: ``delivered``, ``failed`` (to be tried again), ``dead``, ``expired``.
+        Counts: ``delivered``, ``failed`` (to be tried again), ``dead``, ``expired``, ``digested``.
 
     Raises:
         ConfigurationError: the endpoints or the signing secret of the settings cannot be served.
@@ -116,24 +73,41 @@ def dispatch_due(
     """
     until = time.monotonic() + budget_s
     targets = endpoints(settings)
-    counts = {"delivered": 0, "failed": 0, "dead": 0, "expired": 0}
+    counts = {"delivered": 0, "failed": 0, "dead": 0, "expired": 0, "digested": 0}
     with database.connect() as conn, conn.transaction():
-        counts["expired"] = conn.execute(_EXPIRE, {"now": clock.now()}).rowcount
+        counts["expired"] = conn.execute(EXPIRE, {"now": clock.now()}).rowcount
         _take_over(conn, earlier_names(settings))
+        states = health.stored(conn, [e.name for e in targets])
     if not targets:
         return counts
-    secret = signing.signing_secret(settings)
-    redactor = Redactor.of(settings)
+    keys = signing.signing_secrets(settings)
+    redactor = Redactor.of(settings, secrets_in(targets))
+    told: list[tuple[str, dict[str, Any]]] = []
 
     async def work() -> list[BaseException | None]:
         async with async_client(
             connections=max(4, len(targets)), timeout_s=settings.webhook_deadline_s
         ) as client:
-            sender = Sender(client, secret, redactor, settings)
-            lanes = [_Lane(sender, e, database, clock, until, counts).serve() for e in targets]
+            moved = {s.endpoint: s.moved_to for s in states.values() if s.moved_to is not None}
+            sender = Sender(client, keys, redactor, settings, moved)
+            lanes = [
+                _Lane(
+                    sender,
+                    e,
+                    database,
+                    clock,
+                    until,
+                    counts,
+                    states.get(e.name) or Health(e.name, e.channel.name),
+                    told,
+                ).serve()
+                for e in targets
+            ]
             return await asyncio.gather(*lanes, return_exceptions=True)
 
     failed = [e for e in asyncio.run(work()) if e is not None]
+    for title, details in told:
+        enqueue_system(database, settings=settings, clock=clock, title=title, details=details)
     if failed:
         raise BaseExceptionGroup("endpoints could not be served", failed)
     return counts
@@ -156,9 +130,11 @@ class _Lane:
     clock: Clock
     until: float
     counts: dict[str, int]
+    health: Health
+    told: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
     async def serve(self) -> None:
-        """Send batches until nothing is due or the time is over."""
+        """Send batches until nothing is due, the receiver is to be left alone, or the time is over."""
         stamps = Stamps(self.clock if isinstance(self.clock, SystemClock) else SystemClock())
         deadline = self.sender.settings.webhook_deadline_s
         lease = max(LEASE, timedelta(seconds=3 * deadline))
@@ -166,75 +142,91 @@ class _Lane:
             conn = await asyncio.to_thread(
                 stack.enter_context, self.database.connect(autocommit=True)
             )
+            ledger = Ledger(conn, self.endpoint.name, lease)
+            if not await asyncio.to_thread(self._open, ledger):
+                return
             while time.monotonic() + deadline < self.until:
-                token = uuid.uuid4().hex
+                batch = await asyncio.to_thread(self._claim, ledger)
                 over = min(self.until, time.monotonic() + lease.total_seconds())
-                batch = await asyncio.to_thread(self._claim, conn, token, lease)
-                left = len(batch)
-                for claimed in batch:
-                    if time.monotonic() + deadline >= over:
-                        break
-                    if claimed.deliver_before <= self.clock.now():
-                        continue
-                    answer = await self.sender.send(self.endpoint, claimed, stamps)
-                    state = await asyncio.to_thread(self._settle, conn, token, claimed, answer)
-                    self.counts[state] += 1
-                    left -= 1
+                left = await self._send(ledger, batch, stamps, over)
                 if left:
-                    await asyncio.to_thread(self._release, conn, token)
-                if left or not batch:
+                    await asyncio.to_thread(ledger.release)
+                if left or not batch or self.health.disabled_at is not None:
                     return
 
-    def _claim(self, conn: psycopg.Connection, token: str, lease: timedelta) -> list[Claimed]:
-        now = self.clock.now()
-        with conn.transaction():
-            conn.execute(
-                "SELECT pg_advisory_xact_lock(hashtextextended(%s, 1))",
-                (f"outbox:{self.endpoint.name}",),
-            )
-            rows = conn.execute(
-                _CLAIM,
-                {
-                    "endpoint": self.endpoint.name,
-                    "now": now,
-                    "lease": now + lease,
-                    "token": token,
-                    "batch": BATCH,
-                },
-            ).fetchall()
-        return [
-            Claimed(event_id, body.encode(), attempt, deliver_before)
-            for _, event_id, body, attempt, deliver_before in sorted(rows)
-        ]
+    def _open(self, ledger: Ledger) -> bool:
+        """Make ready; whether there is anything to do."""
+        if self.health.disabled_at is not None:
+            self._switch_off(ledger.conn)
+            return False
+        ledger.open()
+        origin = self.sender.settings.origin
+        self.counts["digested"] += digest.gather(
+            ledger.conn, self.endpoint, self.clock.now(), origin
+        )
+        return True
 
-    def _release(self, conn: psycopg.Connection, token: str) -> None:
-        conn.execute(_RELEASE, {"endpoint": self.endpoint.name, "token": token})
+    def _claim(self, ledger: Ledger) -> list[Claimed]:
+        now, batch = self.clock.now(), BATCH
+        if self.endpoint.per_minute is not None:
+            batch = min(batch, self.endpoint.per_minute - ledger.attempts_since(now - MINUTE))
+        if batch <= 0:
+            return []
+        return ledger.claim(
+            now, batch=batch, last=now + LAST_TRY, is_paused=self.health.is_paused(now)
+        )
 
-    def _settle(
-        self, conn: psycopg.Connection, token: str, claimed: Claimed, answer: Answer
-    ) -> str:
-        """Record the attempt and move the row on; returns the key of the count it adds to."""
+    async def _send(self, ledger: Ledger, batch: list[Claimed], stamps: Stamps, over: float) -> int:
+        """Send a batch until the time is over; returns how many rows of it are left."""
+        left, settled, before = len(batch), None, self.health
+        was_paused = before.is_paused(self.clock.now())
+        for claimed in batch:
+            now = self.clock.now()
+            if time.monotonic() + self.sender.settings.webhook_deadline_s >= over:
+                break
+            if self.health.disabled_at or (self.health.is_paused(now) and not was_paused):
+                break
+            if claimed.deliver_before <= now:
+                continue
+            attempt = await asyncio.to_thread(ledger.step, settled, claimed, now)
+            settled = None
+            if attempt is None:
+                continue
+            answer = await self.sender.send(self.endpoint, claimed, stamps)
+            settled = self._settled(claimed, attempt, now, answer)
+            left -= 1
+        await asyncio.to_thread(self._finish, ledger, settled, before)
+        return left
+
+    def _settled(self, claimed: Claimed, attempt: int, begun: datetime, answer: Answer) -> Settled:
         now = self.clock.now()
         state, reason, next_at = outcome_of(claimed, answer, now)
+        self.counts["failed" if state == "pending" else state] += 1
+        after = self.health.after(answer, now)
+        if (worth := health.told_of(self.health, after)) is not None:
+            self.told.append(worth)
+        self.health = after
+        return Settled(claimed, attempt, begun, answer, state, reason, next_at, now)
+
+    def _finish(self, ledger: Ledger, settled: Settled | None, before: Health) -> None:
+        """Record the last outcome of a batch, and how the receiver fares after it."""
+        if settled is not None:
+            ledger.step(settled, None, self.clock.now())
+        if self.health != before:
+            health.store(ledger.conn, self.health)
+        if self.health.disabled_at is not None:
+            ledger.release()
+            self._switch_off(ledger.conn)
+
+    def _switch_off(self, conn: psycopg.Connection) -> None:
         conn.execute(
-            _SETTLE,
+            _SUPPRESS,
             {
-                "event_id": claimed.event_id,
                 "endpoint": self.endpoint.name,
-                "at": now,
-                "latency": answer.latency_ms,
-                "status": answer.status,
-                "outcome": answer.outcome,
-                "error": answer.error,
-                "excerpt": answer.excerpt,
-                "token": token,
-                "state": state,
-                "reason": reason,
-                "next_at": next_at,
-                "finished": None if state == "pending" else now,
+                "reason": switched_off(self.health.disabled_reason),
+                "now": self.clock.now(),
             },
         )
-        return "failed" if state == "pending" else state
 
 
 def outcome_of(claimed: Claimed, answer: Answer, now: datetime) -> tuple[str, str | None, datetime]:
@@ -244,7 +236,7 @@ def outcome_of(claimed: Claimed, answer: Answer, now: datetime) -> tuple[str, st
     """
     if answer.outcome == "delivered":
         return "delivered", None, now
-    if answer.is_final:
+    if answer.is_final or (answer.is_refusal and claimed.attempt >= FEW):
         return "dead", answer.error, now
     step = BACKOFF_S[min(claimed.attempt, len(BACKOFF_S)) - 1]
     backoff = timedelta(seconds=step * random.uniform(0.8, 1.2))  # noqa: S311

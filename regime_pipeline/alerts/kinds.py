@@ -65,8 +65,10 @@ class MarketEvent(EventType):
             its ordinal, severity and episode are in the ``event_*`` columns.
         severity: severity where the row has none of its own.
         delay: from ``ts`` to when the row can be known; a bar must close first, a print need not.
-        false_alarms: detector of ``evaluation.false_alarms`` whose first rate is told of what
+        false_alarms: detector of ``alerts.false_alarms`` whose first rate is told of what
             is sent of this type.
+        state: column that names the state of a row; what it was before is told.
+        size: column that is compared with its median of the month before; None: nothing is.
     """
 
     table: str
@@ -78,6 +80,8 @@ class MarketEvent(EventType):
     severity: str | None = None
     delay: timedelta = timedelta(hours=1)
     false_alarms: str
+    state: str
+    size: str | None = None
 
     @property
     def announcing(self) -> tuple[str, ...]:
@@ -229,6 +233,8 @@ MARKET: tuple[MarketEvent, ...] = (
         deliver_before=timedelta(hours=2),
         variable="WEBHOOKS_CASCADE",
         false_alarms="LIQUIDATION_CASCADE",
+        state="severity_pct",
+        size="total_liquidation_usd",
     ),
     MarketEvent(
         name="FUNDING_ANOMALY",
@@ -239,6 +245,8 @@ MARKET: tuple[MarketEvent, ...] = (
         deliver_before=timedelta(hours=8),
         variable="WEBHOOKS_FUNDING",
         false_alarms="FUNDING_ANOMALY",
+        state="extreme_level",
+        size="rate_8h",
     ),
     MarketEvent(
         name="FUNDING_REVERSAL",
@@ -251,6 +259,8 @@ MARKET: tuple[MarketEvent, ...] = (
         deliver_before=timedelta(hours=8),
         variable="WEBHOOKS_FUNDING",
         false_alarms="FUNDING_REVERSAL",
+        state="extreme_level",
+        size="rate_8h",
     ),
     MarketEvent(
         name="VOLATILITY_REGIME_CHANGE",
@@ -272,6 +282,8 @@ MARKET: tuple[MarketEvent, ...] = (
         quiet=frozenset({"INFO"}),
         all_clear=frozenset({"calming"}),
         false_alarms="VOLATILITY_REGIME_CHANGE/delivered",
+        state="vol_regime_confirmed",
+        size="volatility_24h",
     ),
     MarketEvent(
         name="CORRELATION_BREAK",
@@ -290,6 +302,7 @@ MARKET: tuple[MarketEvent, ...] = (
         variable="WEBHOOKS_CORRELATION",
         quiet=frozenset({"INFO"}),
         false_alarms="CORRELATION_BREAK",
+        state="break_severity",
     ),
     MarketEvent(
         name="REGIME_CONFIRMED",
@@ -311,6 +324,7 @@ MARKET: tuple[MarketEvent, ...] = (
         deliver_before=timedelta(hours=6),
         variable="WEBHOOKS_REGIME",
         false_alarms="REGIME_CONFIRMED",
+        state="primary_regime",
     ),
 )
 """Types of market events, in the order in which a row that announces several is told."""

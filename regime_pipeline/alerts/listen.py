@@ -7,7 +7,7 @@ over the raw bytes, answers 2xx quickly, and drops repeats by ``webhook-id``.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pydantic import SecretStr
@@ -21,11 +21,13 @@ from regime_pipeline.alerts import signing
 BODY_CAP = 1 << 20
 
 
-def build_receiver(secret: SecretStr, show: Callable[[dict[str, Any], bool], None]) -> Starlette:
+def build_receiver(
+    secrets: Sequence[SecretStr], show: Callable[[dict[str, Any], bool], None]
+) -> Starlette:
     """An ASGI receiver.
 
     Args:
-        secret: the shared signing secret.
+        secrets: the shared signing secrets; a message needs to fit one of them.
         show: called with each verified body and whether it is a repeat.
     """
     seen: set[str] = set()
@@ -37,14 +39,17 @@ def build_receiver(secret: SecretStr, show: Callable[[dict[str, Any], bool], Non
             if len(body) > BODY_CAP:
                 return PlainTextResponse("body too large", status_code=413)
         try:
-            signing.verify(secret, body, dict(request.headers))
+            signing.verify(secrets, body, dict(request.headers))
             parsed = json.loads(body)
         except signing.BadSignature as error:
             return PlainTextResponse(f"signature refused: {error}", status_code=401)
         except ValueError:
             return PlainTextResponse("not JSON", status_code=400)
         message_id = request.headers["webhook-id"]
-        show(parsed, message_id in seen)
+        try:
+            show(parsed, message_id in seen)
+        except (KeyError, TypeError, ValueError):
+            return PlainTextResponse("not an event", status_code=400)
         seen.add(message_id)
         return Response(status_code=204)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import os
 import secrets
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -51,11 +52,23 @@ def signing_secret(settings: Settings) -> SecretStr:
     return SecretStr(kept)
 
 
-def headers(secret: SecretStr, message_id: str, body: bytes, at: datetime) -> dict[str, str]:
+def signing_secrets(settings: Settings) -> tuple[SecretStr, ...]:
+    """The secrets that are signed with, the newest first; two while receivers change over.
+
+    Raises:
+        ConfigurationError: the kept one is spoilt.
+    """
+    previous = settings.previous_webhook_secret
+    return (signing_secret(settings), *(() if previous is None else (previous,)))
+
+
+def headers(
+    keys: Sequence[SecretStr], message_id: str, body: bytes, at: datetime
+) -> dict[str, str]:
     """The three Standard Webhooks headers of one attempt.
 
     Args:
-        secret: ``whsec_...``.
+        keys: ``whsec_...``, one signature each; a receiver is content with any of them.
         message_id: the event id; receivers use it to drop repeats.
         body: the exact bytes that are sent.
         at: the instant of the attempt, tz-aware; converted to UTC before signing.
@@ -63,24 +76,32 @@ def headers(secret: SecretStr, message_id: str, body: bytes, at: datetime) -> di
     if at.tzinfo is None:
         raise ValueError("a signature needs a tz-aware instant")
     moment = at.astimezone(UTC)
-    signature = Webhook(secret.get_secret_value()).sign(message_id, moment, body.decode())
+    text = body.decode()
+    signatures = [
+        Webhook(s.get_secret_value()).sign(message_id, moment, text) for s in dict.fromkeys(keys)
+    ]
     return {
         "webhook-id": message_id,
         "webhook-timestamp": str(int(moment.timestamp())),
-        "webhook-signature": signature,
+        "webhook-signature": " ".join(signatures),
     }
 
 
-def verify(secret: SecretStr, body: bytes, received: dict[str, str]) -> None:
-    """Check a received webhook.
+def verify(keys: SecretStr | Sequence[SecretStr], body: bytes, received: dict[str, str]) -> None:
+    """Check a received webhook: one of its signatures fits one of the secrets.
 
     Raises:
         BadSignature: whatever is wrong with it.
     """
-    try:
-        Webhook(secret.get_secret_value()).verify(body, received)
-    except (WebhookVerificationError, ValueError, KeyError, TypeError) as error:
-        raise BadSignature(str(error) or type(error).__name__) from error
+    several = (keys,) if isinstance(keys, SecretStr) else keys
+    for number, key in enumerate(several, start=1):
+        try:
+            Webhook(key.get_secret_value()).verify(body, received)
+        except (WebhookVerificationError, ValueError, KeyError, TypeError) as error:
+            if number == len(several):
+                raise BadSignature(str(error) or type(error).__name__) from error
+        else:
+            return
 
 
 def secret_file(home: Path) -> Path:

@@ -25,14 +25,27 @@ DEFAULT_DAYS = 300
 SOURCE_HELP = "live, simulated, tape:DIR (recorded history), or auto: live when reachable"
 FROM_HELP = "First derived day, YYYY-MM-DD. The raw history it needs is fetched too."
 TO_HELP = "Last day, included. A tape's clock stands at its end."
+SHOWN_FROM_HELP = "First day shown, YYYY-MM-DD. Only what is stored is shown; nothing is fetched."
+SHOWN_TO_HELP = "Last day shown, included. Default: the last that is stored."
 SYMBOLS_HELP = "Comma-separated, as BTC/USDT,ETH/USDT. Default: all configured."
 JSON_HELP = "One JSON object on standard output."
 
 FromOption = Annotated[str | None, typer.Option("--from", help=FROM_HELP, show_default=False)]
 ToOption = Annotated[str | None, typer.Option("--to", help=TO_HELP, show_default=False)]
+ShownFromOption = Annotated[
+    str | None, typer.Option("--from", help=SHOWN_FROM_HELP, show_default=False)
+]
+ShownToOption = Annotated[str | None, typer.Option("--to", help=SHOWN_TO_HELP, show_default=False)]
 SymbolsOption = Annotated[str | None, typer.Option("--symbols", help=SYMBOLS_HELP)]
 SourceOption = Annotated[str, typer.Option("--source", help=SOURCE_HELP)]
 JsonOption = Annotated[bool, typer.Option("--json", help=JSON_HELP)]
+AllowEmptyOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-empty",
+        help="Exit code 0 even where no source gave anything, or nothing was there.",
+    ),
+]
 PortOption = Annotated[int, typer.Option(help="Port on 127.0.0.1.")]
 DataOption = Annotated[
     str | None,

@@ -110,17 +110,17 @@ def _print_migration(done: Migration, *, verbose: bool) -> None:
 
 def scorecard(
     as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object a detector and world.")
+        bool, typer.Option("--json", help="One JSON object a detector and market.")
     ] = False,
     folder: Annotated[
         Path | None, typer.Option("--out", help="Folder of the page. Default: that of the reports.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Names the made worlds.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the synthetic markets.")] = 1,
     quick: Annotated[
         bool, typer.Option("--quick", help="Fewer symbol-days, under a minute.")
     ] = False,
 ) -> None:
-    """Judge every detector where the truth is known: planted events, and worlds where nothing happens.
+    """Judge every detector where the truth is known: planted events, and markets where nothing happens.
 
     False alarms are per symbol-day (correlations: per pair-day) beside the advertised rate, and beside
     the naive rules that the detectors replace. No database is needed. Prints the path of a page.

@@ -13,10 +13,10 @@ import typer
 
 from regime_pipeline.cli.options import (
     DataOption,
-    FromOption,
     JsonOption,
+    ShownFromOption,
+    ShownToOption,
     SymbolsOption,
-    ToOption,
     UsageError,
     check_target,
     parse_day,
@@ -47,8 +47,8 @@ def status(data: DataOption = None, as_json: JsonOption = False) -> None:
 
 
 def quality(
-    first: FromOption = None,
-    last: ToOption = None,
+    first: ShownFromOption = None,
+    last: ShownToOption = None,
     data: DataOption = None,
     as_json: JsonOption = False,
     every: Annotated[
@@ -80,18 +80,13 @@ def quality(
 
 
 def report(
-    first: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            help="First day shown, YYYY-MM-DD. Only what is stored is shown; nothing is fetched.",
-            show_default=False,
-        ),
-    ] = None,
-    last: ToOption = None,
+    first: ShownFromOption = None,
+    last: ShownToOption = None,
     symbols: SymbolsOption = None,
     data: DataOption = None,
-    path: Annotated[Path | None, typer.Option("--out", help="Where to write the page.")] = None,
+    path: Annotated[
+        Path | None, typer.Option("--out", help="File to write. Default: REGIME_HOME/reports.")
+    ] = None,
 ) -> None:
     """Write the HTML report of what is stored, by default its last 60 days, and print its path."""
     from regime_pipeline.reporting.report import write_report
@@ -229,7 +224,7 @@ def _print_settings(rows: list[Value]) -> None:
             row = value.setting
             name = value.variable or row.variables[0]
             unit = f" {row.unit}" if row.unit and value.value is not None else ""
-            line = f"  {name} = {'' if value.value is None else value.value}{unit}"
+            line = f"  {name} = {'(unset)' if value.value is None else value.value}{unit}"
             if value.origin != "default":
                 line += f"   [{value.origin}; default {row.default or 'unset'}]"
             out.print(line, markup=False, soft_wrap=True)

@@ -6,6 +6,8 @@ of alerts (``alerts.kinds``).
 
 Current window: rows h-167..h. Baseline: the 720 rows that end where the current window begins, so
 the two never share an hour. All statistics are pairwise complete.
+
+The definition in words: docs/methods.md, section 6.
 """
 
 from __future__ import annotations

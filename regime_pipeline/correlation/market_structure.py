@@ -6,6 +6,8 @@ Belongs here: what the columns of ``correlation.correlation_matrices``, ``market
 Once a day, at the 23:00 row: over 168 hours a matrix hardly moves from one hour to the next, and
 the null distribution of leads is the dearest number of the schema. All three tables read the 168
 hourly returns to the row; a row depends on its own 888 returns and nothing else.
+
+The definition in words: docs/methods.md, section 6.
 """
 
 from __future__ import annotations

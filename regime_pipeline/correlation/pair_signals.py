@@ -5,6 +5,8 @@ loops (``pair_kernels``), orders or sizes: a signal is a reading, nothing acts o
 
 The regression of a day runs over the 2160 hours that end where the day begins, so its parameters
 never saw the hours they judge; each hour then has a spread of its own.
+
+The definition in words: docs/methods.md, section 6.
 """
 
 from __future__ import annotations

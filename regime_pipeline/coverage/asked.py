@@ -18,7 +18,7 @@ from regime_pipeline.catalogue.datasets import MARKET_SYMBOL
 from regime_pipeline.windows import DAY, Window
 
 ANSWERED = ("ok", "empty", "partial")
-"""Statuses after which asking again brings nothing new."""
+"""Statuses of an answer; what it settles about an hour without a row, ``answers`` decides."""
 FAILED = ("failed", "skipped")
 REFUSED = {
     "UnknownSymbol": "not_listed",

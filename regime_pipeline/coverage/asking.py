@@ -7,7 +7,7 @@ arithmetic over log rows (``asked``), which hours are expected (``rules``), aski
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -15,7 +15,8 @@ import pandas as pd
 
 from regime_pipeline.catalogue import table
 from regime_pipeline.catalogue.datasets import DATASETS, MARKET_SYMBOL, Expected
-from regime_pipeline.coverage.asked import Demand, covered_days, demands, pieces
+from regime_pipeline.coverage.answers import APART
+from regime_pipeline.coverage.asked import ANSWERED, Demand, covered_days, demands, pieces
 from regime_pipeline.coverage.newest import RESTATED, new_hours
 from regime_pipeline.coverage.rules import series_of
 from regime_pipeline.coverage.store import log_rows, spans_of
@@ -31,7 +32,9 @@ class Ask(StrEnum):
     """How much of a window is asked for."""
 
     EVERYTHING = "everything"  # whatever is stored
-    OPEN_DAYS = "open days"  # days that were not fetched completely after they had closed
+    OPEN_DAYS = (
+        "open days"  # days not fetched completely after they had closed, or with missed hours
+    )
     NEW_HOURS = "new hours"  # hours that coverage does not have; once a day the last day again
 
 
@@ -67,13 +70,20 @@ def to_ask(
     """
     if window.is_empty:
         return []
-    if ask is Ask.OPEN_DAYS:
-        calls = _open_days(dataset, window, warehouse, settings, now, symbols, tuple(sources))
-    elif ask is Ask.NEW_HOURS:
-        asked = asked_window(dataset, window, now)
-        calls = _new_hours(dataset, asked, warehouse, settings, now, symbols, tuple(sources))
-    else:
-        calls = [Demand(tuple(sources), tuple(symbols), asked_window(dataset, window, now))]
+    want = _Want(
+        dataset,
+        window if ask is Ask.OPEN_DAYS else asked_window(dataset, window, now),
+        warehouse,
+        settings,
+        now,
+        tuple(symbols),
+        tuple(sources),
+    )
+    calls = {
+        Ask.EVERYTHING: _Want.everything,
+        Ask.OPEN_DAYS: _Want.open_days,
+        Ask.NEW_HOURS: _Want.new_hours,
+    }[ask](want)
     return [replace(c, window=piece) for c in calls for piece in pieces(c.window, PIECE_DAYS)]
 
 
@@ -88,76 +98,115 @@ def asked_window(dataset: str, window: Window, now: datetime) -> Window:
     return Window(window.start - HOUR, window.end)
 
 
-def _new_hours(
-    dataset: str,
-    window: Window,
-    warehouse: Warehouse,
-    settings: Settings,
-    now: datetime,
-    symbols: Sequence[str],
-    sources: tuple[str, ...],
-) -> list[Demand]:
-    """Calls for the hours of a window that coverage does not have."""
-    series = series_of(settings, dataset, symbols)
-    wanted = [s for s in series if not sources or s.asked_as in sources]
-    if not wanted:
-        return [Demand(sources, tuple(symbols), window)]  # fetch says that there is no source
-    spans = spans_of(warehouse, window)
-    lately = Window(min(window.start, now - 2 * RESTATED), now)
-    log = warehouse.transact(lambda connection: log_rows(connection, dataset, lately))
-    mine = spans[spans["dataset"] == dataset].reset_index(drop=True)
-    call = new_hours(dataset, window, series=wanted, spans=mine, log=log, now=now)
-    if call is None:
-        return []
-    # a call about the whole market is made with the symbols of the run
-    named = tuple(s for s in symbols if s in call.symbols) or tuple(symbols)
-    return [replace(call, symbols=named)]
+@dataclass(frozen=True)
+class _Want:
+    """What is wanted of a dataset, and what is known about it; the arguments of :func:`to_ask`."""
 
+    dataset: str
+    window: Window
+    warehouse: Warehouse
+    settings: Settings
+    now: datetime
+    symbols: tuple[str, ...]
+    sources: tuple[str, ...]
 
-def _open_days(
-    dataset: str,
-    window: Window,
-    warehouse: Warehouse,
-    settings: Settings,
-    now: datetime,
-    symbols: Sequence[str],
-    sources: tuple[str, ...],
-) -> list[Demand]:
-    """Calls for the days of a window that the log does not cover."""
-    from regime_pipeline.providers.fetch.sources import effective_source, off_reason
-    from regime_pipeline.providers.registry import ARCHIVE, SOURCES, is_left_out, sources_of
+    def everything(self) -> list[Demand]:
+        """One call for all of the window; where no source is left, fetching says so."""
+        return [Demand(self.sources, self.symbols, self.window)]
 
-    wanted = sources or settings.sources
-    serving = [
-        s
-        for s in sources_of(dataset)
-        if s in settings.sources and s in wanted and not is_left_out(settings, s)
-    ]
-    if not serving:
-        return [Demand(sources, tuple(symbols), window)]  # fetch says that there is no source
-    log = _log_of_days(warehouse, dataset, window)
-    covered = covered_days(log, window)
-    # that a source was off is an answer until it is on
-    off = {s for s in serving if off_reason(settings, SOURCES[s]) is not None}
-    skipped = log[(log["fetch_status"] == "skipped") & log["source"].isin(off)]
-    covered |= covered_days(skipped.assign(fetch_status="ok"), window)
-    for source in serving:  # rows carry the name of the source that really answered
-        real = effective_source(settings, SOURCES[source]).name
-        covered |= {(source, symbol): days for (s, symbol), days in covered.items() if s == real}
-    per_symbol = bool(table(f"raw.{dataset}").symbol_columns)
-    if ARCHIVE in serving:
-        beyond = _not_in_archive(dataset, window, now)
-        for symbol in symbols if per_symbol else (MARKET_SYMBOL,):
-            covered[ARCHIVE, symbol] = covered.get((ARCHIVE, symbol), set()) | beyond
-    calls = demands(covered, window, sources=serving, symbols=symbols, per_symbol=per_symbol)
-    return sorted(calls, key=lambda call: call.sources == (ARCHIVE,))
+    def new_hours(self) -> list[Demand]:
+        """Calls for the hours of the window that coverage does not have."""
+        series = series_of(self.settings, self.dataset, self.symbols)
+        wanted = [s for s in series if not self.sources or s.asked_as in self.sources]
+        if not wanted:
+            return self.everything()
+        lately = Window(min(self.window.start, self.now - 2 * RESTATED), self.now)
+        call = new_hours(
+            self.dataset,
+            self.window,
+            series=wanted,
+            spans=self._spans(self.window),
+            log=self._log(lately),
+            now=self.now,
+        )
+        if call is None:
+            return []
+        # a call about the whole market is made with the symbols of the run
+        named = tuple(s for s in self.symbols if s in call.symbols) or self.symbols
+        return [replace(call, symbols=named)]
 
+    def open_days(self) -> list[Demand]:
+        """Calls for the days of the window that the log does not cover, or with hours to ask for again."""
+        from regime_pipeline.providers.fetch.sources import effective_source, off_reason
+        from regime_pipeline.providers.registry import ARCHIVE, SOURCES, is_left_out, sources_of
 
-def _log_of_days(warehouse: Warehouse, dataset: str, window: Window) -> pd.DataFrame:
-    """Rows of the fetch log that are about the days of a window."""
-    days = window.days()
-    whole = Window(days[0], days[-1] + DAY)
-    return warehouse.transact(lambda connection: log_rows(connection, dataset, whole))
+        settings, window = self.settings, self.window
+        wanted = self.sources or settings.sources
+        serving = [
+            s
+            for s in sources_of(self.dataset)
+            if s in settings.sources and s in wanted and not is_left_out(settings, s)
+        ]
+        if not serving:
+            return self.everything()
+        days = window.days()
+        whole = Window(days[0], days[-1] + DAY)
+        log = self._log(whole)
+        covered = covered_days(log, window)
+        again = self._missed_days(whole, log)
+        covered = {key: days - again.get(key, set()) for key, days in covered.items()}
+        # that a source was off is an answer until it is on
+        off = {s for s in serving if off_reason(settings, SOURCES[s]) is not None}
+        skipped = log[(log["fetch_status"] == "skipped") & log["source"].isin(off)]
+        covered |= covered_days(skipped.assign(fetch_status="ok"), window)
+        for source in serving:  # rows carry the name of the source that really answered
+            real = effective_source(settings, SOURCES[source]).name
+            covered |= {(source, symbol): d for (s, symbol), d in covered.items() if s == real}
+        per_symbol = bool(table(f"raw.{self.dataset}").symbol_columns)
+        if ARCHIVE in serving:
+            beyond = _not_in_archive(self.dataset, window, self.now)
+            for symbol in self.symbols if per_symbol else (MARKET_SYMBOL,):
+                covered[ARCHIVE, symbol] = covered.get((ARCHIVE, symbol), set()) | beyond
+        calls = demands(
+            covered, window, sources=serving, symbols=self.symbols, per_symbol=per_symbol
+        )
+        return sorted(calls, key=lambda call: call.sources == (ARCHIVE,))
+
+    def _missed_days(
+        self, whole: Window, log: pd.DataFrame
+    ) -> dict[tuple[str, str], set[datetime]]:
+        """Days with missed hours by (source, symbol), once it is long enough since the last answer.
+
+        What the archive stands in for is open for it too.
+        """
+        from regime_pipeline.providers.binance.archive import ARCHIVE_FEEDS
+        from regime_pipeline.providers.registry import ARCHIVE
+
+        spans = self._spans(whole)
+        spans = spans[spans["coverage_state"] == "missed"]
+        log = log[log["fetch_status"].isin(ANSWERED)]
+        about = log["symbol"].astype(object).where(log["symbol"].notna(), MARKET_SYMBOL)
+        stands_in = {a.source for a in ARCHIVE_FEEDS if a.feed.dataset == self.dataset}
+        out: dict[tuple[str, str], set[datetime]] = {}
+        for source, symbol, start, end in zip(
+            *(spans[c].to_list() for c in ("source", "symbol", "start", "end")), strict=True
+        ):
+            days = set(Window(start, end).days())
+            over = (about == symbol) & (log["window_end"] > start) & (log["window_start"] < end)
+            for name in (source, ARCHIVE) if source in stands_in else (source,):
+                last = log.loc[over & (log["source"] == name), "fetched_at"].max()
+                if pd.isna(last) or self.now - last >= APART:
+                    out.setdefault((name, symbol), set()).update(days)
+        return out
+
+    def _spans(self, window: Window) -> pd.DataFrame:
+        spans = spans_of(self.warehouse, window)
+        return spans[spans["dataset"] == self.dataset].reset_index(drop=True)
+
+    def _log(self, window: Window) -> pd.DataFrame:
+        return self.warehouse.transact(
+            lambda connection: log_rows(connection, self.dataset, window)
+        )
 
 
 def _not_in_archive(dataset: str, window: Window, now: datetime) -> set[datetime]:

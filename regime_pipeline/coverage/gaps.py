@@ -15,8 +15,8 @@ from datetime import datetime, timedelta
 import pandas as pd
 
 from regime_pipeline.catalogue.datasets import MARKET_SYMBOL
-from regime_pipeline.coverage.asked import merged, pieces
-from regime_pipeline.windows import DAY, Window, floor_day
+from regime_pipeline.coverage.asked import ANSWERED, SETTLE, merged, pieces
+from regime_pipeline.windows import DAY, HOUR, Window, floor_day
 
 FIRST_WAIT = timedelta(minutes=5)
 LONGEST_WAIT = timedelta(hours=6)
@@ -31,9 +31,10 @@ class Gap:
     Attributes:
         source: as the settings name it.
         symbol: ``*`` for a market-wide series.
-        attempts: runs that failed to fill it, since the source last answered for something later.
+        attempts: runs that failed to fill it, or were answered without doing so; of the failed ones
+            those since the source last answered for something later.
         last_attempt: when the last of them was.
-        failures: all runs that ever failed for its hours.
+        failures: all runs that were ever made in vain for its hours.
     """
 
     dataset: str
@@ -91,24 +92,28 @@ def find(
 def _attempts(
     log: pd.DataFrame, symbol: str, missed: tuple[Window, ...]
 ) -> tuple[int, datetime | None, int]:
-    """Failed runs since the source recovered, the last of them, and all failed runs of a gap.
+    """Vain runs since the source recovered, the last of them, and all vain runs of a gap.
 
     A source has recovered when it answered for the symbol after the gap's end: the failures while it
     was down say nothing about whether the gap can be filled now.
     """
     mine = log[log["symbol"].isna() | (log["symbol"] == symbol)]
     start, end = missed[0].start, missed[-1].end
-    # an answer with rows that were refused has not filled the gap either
-    refused = mine["rows_quarantined"].fillna(0) > 0
-    failed = mine[
-        ((mine["fetch_status"] == "failed") | refused)
-        & (mine["window_end"] > start)
-        & (mine["window_start"] < end)
+    over = mine[(mine["window_end"] > start) & (mine["window_start"] < end)]
+    failed = over[over["fetch_status"] == "failed"]
+    # an answer that could have filled the gap and has not, whatever was wrong with it
+    vain = over[
+        over["fetch_status"].isin(ANSWERED)
+        & (over["request_count"].fillna(0) > 0)
+        & (over["fetched_at"] >= start + HOUR + SETTLE)
     ]
-    good = mine[mine["fetch_status"].isin(("ok", "empty")) & ~refused & (mine["fetched_at"] >= end)]
-    since = failed if good.empty else failed[failed["fetched_at"] > good["fetched_at"].min()]
+    elsewhere = mine[mine["fetch_status"].isin(ANSWERED) & (mine["fetched_at"] >= end)]
+    back = elsewhere.drop(index=vain.index)["fetched_at"].min()
+    recent = failed if pd.isna(back) else failed[failed["fetched_at"] > back]
+    since = pd.concat([recent, vain])
     last = None if since.empty else since["fetched_at"].max().to_pydatetime()
-    return int(since["run_id"].nunique()), last, int(failed["run_id"].nunique())
+    every = pd.concat([failed, vain])["run_id"]
+    return int(since["run_id"].nunique()), last, int(every.nunique())
 
 
 def wait_after(attempts: int) -> timedelta:

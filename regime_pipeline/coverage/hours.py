@@ -13,7 +13,15 @@ import numpy as np
 import pandas as pd
 
 from regime_pipeline.catalogue.datasets import MISSED_AFTER, Expected
-from regime_pipeline.coverage.asked import ANSWERED, REFUSED, SETTLE
+from regime_pipeline.coverage.answers import (
+    OPEN_REASONS,
+    cells,
+    count_over,
+    covered,
+    epoch_hours,
+    read_answers,
+)
+from regime_pipeline.coverage.asked import ANSWERED, REFUSED
 from regime_pipeline.coverage.rules import Series
 from regime_pipeline.windows import HOUR
 
@@ -37,7 +45,6 @@ STATES = (
     "missed",
 )
 _CODE = {state: i for i, state in enumerate(STATES)}
-_WALL_MARGIN_H = 1.0 / 6.0
 _NEVER = "nobody asked"
 _REFUSED_ROW = "refused: "
 """How the reason of an hour begins whose row came and could not be used."""
@@ -55,12 +62,6 @@ _REASONS = {
 def hour_of(at: datetime) -> float:
     """An instant in hours since the epoch."""
     return at.timestamp() / 3600.0
-
-
-def hours_of(times: pd.Series) -> np.ndarray:
-    """Instants (tz-aware) in hours since the epoch, float."""
-    stamps = pd.DatetimeIndex(pd.to_datetime(times, utc=True)).as_unit("us")
-    return stamps.asi8 / 3.6e9
 
 
 def no_spans() -> pd.DataFrame:
@@ -91,6 +92,7 @@ def hour_spans(
     stored: pd.DataFrame,
     log: pd.DataFrame,
     refused: pd.DataFrame | None = None,
+    lived: pd.DataFrame | None = None,
     begins: np.ndarray,
     now: datetime,
 ) -> pd.DataFrame:
@@ -103,9 +105,10 @@ def hour_spans(
         stored: hours with rows, as stretches: ``KEY``, ``start``, ``end``.
         log: rows of ``ops.fetch_log`` about the series: ``KEY``, ``run_id``, ``window_start``,
             ``window_end``, ``fetch_status``, ``error_class``, ``request_count``, ``fetched_at``,
-            ``endpoint_path``.
+            ``endpoint_path``, ``rows_stored``, ``rows_quarantined``, ``first_row_at``, ``last_row_at``.
         refused: hours of which a row was refused: ``KEY``, ``hour``, ``reason``; the last of several
             counts. An answer with such a row settles nothing.
+        lived: hours with rows at any time, as ``stored``: between them a series is alive.
         begins: bool, series x hours: which hours are judged at all.
         now: decides what is not due yet and what is too old.
 
@@ -124,28 +127,29 @@ def hour_spans(
 
     log = log.assign(series=matched(log, series))
     log = log[log["series"] >= 0].reset_index(drop=True)
-    good = _good(log)
-    answered = _answers(good, horizon, (count, length), first, SETTLE / HOUR)
-    # where a row is there nothing is about to be published any more
-    told_with_row = (
-        _answers(good, horizon, (count, length), first, 0.0) if multi.any() else answered
-    )
+    alive = _alive(stored if lived is None else pd.concat([stored, lived]), series, first, length)
+    answers = read_answers(log, series, alive, horizon, first)
     failure, classes = _failures(log, horizon, (count, length), first)
+    why, reasons = np.zeros((count, length), np.int64), list[str]()
     if refused is not None and len(refused):
         # of events nobody knows whether the row that was refused has come since
         why, reasons = _refusals(refused, series, (count, length), first)
         why[np.broadcast_to(events | rows, why.shape)] = 0
-        answered = answered & (why == 0)
-        failure = np.where(why > 0, why + len(classes), failure)
-        classes = [*classes, *reasons]
+    failure = np.where(why > 0, why + len(classes), failure)
+    classes = [*classes, *reasons]
     lacking, plans = _lacking(log, horizon, (count, length), first)
     hour = np.arange(first, last)[None, :]
     refusals = np.array([_CODE.get(REFUSED.get(c, ""), -1) for c in ("", *classes)])[failure]
+    # what refuses one endpoint of several says nothing of the hour when others answered
+    is_open = (answers.open_reason > 0) & ~forward & ~events & (why == 0) & ((refusals < 0) | multi)
+    refusals = np.where(is_open, -1, refusals)
+    failure = np.where(is_open, len(classes) + answers.open_reason, failure)
+    classes = [*classes, *OPEN_REASONS]
 
     state = np.select(
         [
-            np.where(events, answered, rows & (told_with_row | ~multi)),
-            answered & ~forward,
+            np.where(events, answers.events, rows & (answers.with_row | ~multi)),
+            answers.confirmed & ~forward & ~events & (why == 0),
             refusals >= 0,
             np.broadcast_to(off, rows.shape),
             np.broadcast_to(hour + 1 + MISSED_AFTER / HOUR > hour_of(now), rows.shape),
@@ -181,48 +185,19 @@ def _painted(
     known = number >= 0
     start = np.clip(spans["start"].to_numpy(np.int64)[known] - first, 0, shape[1])
     end = np.clip(spans["end"].to_numpy(np.int64)[known] - first, 0, shape[1])
-    return _covered(number[known], start, np.maximum(start, end), shape)
+    return count_over(number[known], start, np.maximum(start, end), shape) > 0
 
 
-def _covered(
-    number: np.ndarray, start: np.ndarray, end: np.ndarray, shape: tuple[int, int]
-) -> np.ndarray:
-    steps = np.zeros((shape[0], shape[1] + 1), np.int32)
-    np.add.at(steps, (number, start), 1)
-    np.add.at(steps, (number, end), -1)
-    return np.cumsum(steps, axis=1)[:, :-1] > 0
-
-
-def _good(log: pd.DataFrame) -> pd.DataFrame:
-    """Rows that are answers: requests were made, and no other one of the same call failed."""
-    if log.empty:
-        return log
-    asked = log["request_count"].fillna(0).to_numpy(np.int64) > 0
-    good = log["fetch_status"].isin(ANSWERED).to_numpy() & (
-        asked | (log["fetch_status"] != "partial").to_numpy()
-    )
-    broken = (log["fetch_status"] == "failed") & ~log["error_class"].isin(list(REFUSED))
-    if broken.any():
-        by = ["series", "run_id", "window_start", "window_end"]
-        call = log.groupby(by, dropna=False).ngroup()
-        good &= ~call.isin(set(call[broken])).to_numpy()
-    return log[good]
-
-
-def _answers(
-    good: pd.DataFrame, horizon: np.ndarray, shape: tuple[int, int], first: int, settle_h: float
-) -> np.ndarray:
-    """Hours that an answer covers which came at least ``settle_h`` after their end."""
-    if good.empty:
-        return np.zeros(shape, bool)
-    number = good["series"].to_numpy()
-    at = hours_of(good["fetched_at"])
-    reach = np.ceil(at - horizon[number] + _WALL_MARGIN_H)
-    start = np.maximum(np.ceil(hours_of(good["window_start"])), reach)
-    end = np.floor(np.minimum(hours_of(good["window_end"]), at - settle_h))
-    start = np.clip(start - first, 0, shape[1]).astype(np.int64)
-    end = np.clip(end - first, 0, shape[1]).astype(np.int64)
-    return _covered(number, start, np.maximum(start, end), shape)
+def _alive(stored: pd.DataFrame, series: Sequence[Series], first: int, length: int) -> np.ndarray:
+    """Hours between a series' first and last stored row: bool, series x hours."""
+    number = matched(stored, series)
+    known = number >= 0
+    begin = np.full(len(series), np.iinfo(np.int64).max)
+    end = np.full(len(series), np.iinfo(np.int64).min)
+    np.minimum.at(begin, number[known], stored["start"].to_numpy(np.int64)[known])
+    np.maximum.at(end, number[known], stored["end"].to_numpy(np.int64)[known])
+    hour = np.arange(first, first + length)[None, :]
+    return (hour >= begin[:, None]) & (hour < end[:, None])
 
 
 def _failures(
@@ -242,16 +217,14 @@ def _failures(
     ).sort_values(["asked", "fetched_at", "error_class"], kind="stable")
     classes = sorted(failed["error_class"].unique())
     code = pd.Index(classes).get_indexer(pd.Index(failed["error_class"])) + 1
-    at = hours_of(failed["fetched_at"])
+    at = epoch_hours(failed["fetched_at"])
     reach = np.floor(at - horizon[failed["series"].to_numpy()])
-    start = np.maximum(np.floor(hours_of(failed["window_start"])), reach)
-    end = np.ceil(np.minimum(hours_of(failed["window_end"]), at))
+    start = np.maximum(np.floor(epoch_hours(failed["window_start"])), reach)
+    end = np.ceil(np.minimum(epoch_hours(failed["window_end"]), at))
     start = np.clip(start - first, 0, shape[1]).astype(np.int64)
     end = np.clip(end - first, 0, shape[1]).astype(np.int64)
-    length = np.maximum(end - start, 0)
-    row = np.repeat(np.arange(len(failed)), length)
-    hour = np.arange(len(row)) - np.repeat(np.cumsum(length) - length, length) + start[row]
-    out[failed["series"].to_numpy()[row], hour] = code[row]  # of several the last one stays
+    of, hour, row = cells(failed["series"].to_numpy(), start, end)
+    out[of, hour] = code[row]  # of several the last one stays
     return out, classes
 
 
@@ -287,9 +260,9 @@ def _lacking(
     refused = log[(log["fetch_status"] == "failed") & (log["error_class"] == "PlanLimit")]
     for path in sorted(refused["endpoint_path"].dropna().unique()):
         told = log[(log["endpoint_path"] == path) & log["fetch_status"].isin(ANSWERED)]
-        kept_from = _answers(
+        kept_from = covered(
             refused[refused["endpoint_path"] == path], horizon, shape, first, 0.0
-        ) & ~_answers(told, horizon, shape, first, 0.0)
+        ) & ~covered(told, horizon, shape, first, 0.0)
         before, here = np.unique(out[kept_from], return_inverse=True)
         out[kept_from] = len(lists) + here
         lists += [f"{lists[i]}, {path}" if i else path for i in before]
@@ -342,7 +315,8 @@ def _reason(state: str, cause: int, of: Series, classes: Sequence[str], lacking:
         return of.off
     if state == "missed":
         why = classes[cause - 1] if cause else _NEVER
-        return why if not cause or why.startswith(_REFUSED_ROW) else f"failed: {why}"
+        is_plain = not cause or why in OPEN_REASONS or why.startswith(_REFUSED_ROW)
+        return why if is_plain else f"failed: {why}"
     if state == "beyond_retention" and cause > len(classes):
         return of.limit
     if state == "forward_only" and cause:

@@ -14,8 +14,9 @@ answers
     after a day's last hour settles nothing (``coverage.SETTLE``), so a day that is still running is
     asked for with the hour before it (``asking.asked_window``).
 
-An hour without what is owed is, in this order: ``venue_had_none`` when the source answered for it and
-no row of the hour was refused (that is ``missed``, reason ``refused: ...``, and asked for again);
+An hour without what is owed is, in this order: ``venue_had_none`` when the source answered for it often
+enough and in order (``answers`` has the rule; until then it is ``missed``, with a reason, and asked for
+again) and no row of the hour was refused (``missed`` too, reason ``refused: ...``);
 ``not_listed``, ``plan_limit`` or ``beyond_retention`` when the source refused it for good;
 ``source_off`` when no key or address is set; ``not_yet`` within :data:`MISSED_AFTER` after its end;
 ``beyond_retention`` when it is older than the source keeps or is asked for; else ``missed``, by the
@@ -62,6 +63,7 @@ class Series:
         limit: the reason of hours before the horizon.
         off: why it cannot be asked now; None: it can.
         by_coin: one request tells all symbols.
+        answers_once: a recording answers, which says the same however often it is asked.
     """
 
     source: str
@@ -76,6 +78,7 @@ class Series:
     is_forward_only: bool = False
     off: str | None = None
     by_coin: bool = False
+    answers_once: bool = False
 
     @property
     def key(self) -> tuple[str, str, str, str]:
@@ -136,6 +139,7 @@ def _described(settings: Settings, dataset: str, feeds: Sequence[Feed]) -> dict[
         "limit": limit,
         "is_forward_only": is_forward_only(dataset, feeds),
         "by_coin": all(f.by_coin for f in feeds),
+        "answers_once": settings.origin == "tape",
     }
 
 

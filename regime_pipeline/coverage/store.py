@@ -19,12 +19,12 @@ from psycopg import sql
 
 from regime_pipeline.catalogue import TABLES, Table
 from regime_pipeline.catalogue.datasets import DATASETS, MARKET_SYMBOL, Expected
+from regime_pipeline.coverage.answers import epoch_hours
 from regime_pipeline.coverage.hours import (
     KEY,
     SPAN,
     hour_of,
     hour_spans,
-    hours_of,
     matched,
     no_spans,
     replaced,
@@ -43,7 +43,8 @@ from regime_pipeline.windows import DAY, Window, floor_day, floor_hour
 
 _LOG = (
     "source", "venue", "market", "symbol", "run_id", "window_start", "window_end", "fetch_status",
-    "error_class", "request_count", "fetched_at", "endpoint_path",
+    "error_class", "request_count", "fetched_at", "endpoint_path", "rows_stored", "rows_quarantined",
+    "first_row_at", "last_row_at",
 )  # fmt: skip
 
 
@@ -156,7 +157,15 @@ def _judged(
     refused = _refused(connection, item, window)
     begins = _begins(series, (first, last), int(hour_of(looked.start)), old, stored, log, owed)
     new = hour_spans(
-        series, first, last, stored=stored, log=log, refused=refused, begins=begins, now=now
+        series,
+        first,
+        last,
+        stored=stored,
+        log=log,
+        refused=refused,
+        lived=old.loc[old["coverage_state"] == "stored", [*KEY, "start", "end"]],
+        begins=begins,
+        now=now,
     )
     return replaced(old, new, series, (first, last))
 
@@ -178,7 +187,7 @@ def _begins(
     for frame, start in (
         (old, old["start"].to_numpy(np.int64)),
         (stored, stored["start"].to_numpy(np.int64)),
-        (log, np.floor(hours_of(log["window_start"])).astype(np.int64)),
+        (log, np.floor(epoch_hours(log["window_start"])).astype(np.int64)),
     ):
         number = matched(frame, series)
         np.minimum.at(begin, number[number >= 0], start[number >= 0])
@@ -210,7 +219,7 @@ def _read(connection: psycopg.Connection, dataset: str) -> pd.DataFrame:
     ).fetchall()
     frame = pd.DataFrame(rows, columns=list(SPAN))
     for column in ("start", "end"):
-        frame[column] = hours_of(frame[column]).astype(np.int64)
+        frame[column] = epoch_hours(frame[column]).astype(np.int64)
     return typed(frame)
 
 
@@ -332,7 +341,7 @@ def _refused(connection: psycopg.Connection, item: Table, window: Window) -> pd.
         connection.execute(query, values).fetchall(), columns=[*KEY, "ts", "reason"]
     )
     stamps = pd.to_datetime(rows.pop("ts"), utc=True, errors="coerce", format="ISO8601")
-    rows["hour"] = np.floor(hours_of(stamps.fillna(pd.Timestamp(0, tz="UTC")))).astype(np.int64)
+    rows["hour"] = np.floor(epoch_hours(stamps.fillna(pd.Timestamp(0, tz="UTC")))).astype(np.int64)
     return rows
 
 

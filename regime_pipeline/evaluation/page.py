@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from regime_pipeline.alerts.false_alarms import ADVERTISED
 from regime_pipeline.evaluation.detectors import DELIVERED_VOLATILITY, FLAGS
-from regime_pipeline.evaluation.false_alarms import ADVERTISED
 from regime_pipeline.evaluation.naive import NAIVE
 from regime_pipeline.evaluation.scenes import Result
 from regime_pipeline.evaluation.scoring import Tally

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from regime_pipeline.alerts.false_alarms import ADVERTISED
 from regime_pipeline.evaluation import worlds
 from regime_pipeline.evaluation.detectors import DELIVERED_VOLATILITY, FAMILIES, announced, events
-from regime_pipeline.evaluation.false_alarms import ADVERTISED
 from regime_pipeline.evaluation.naive import NAIVE
 from regime_pipeline.evaluation.scoring import Tally, match
 from regime_pipeline.evaluation.worlds import World

@@ -3,6 +3,8 @@
 Belongs here: the statistics of ``features.funding_prints`` and their hourly view
 ``features.funding_anomalies``. Does not belong here: normalising rates (``market.funding``), wording
 of events (``alerts.kinds``), what followed on past anomalies (``funding_outcomes``).
+
+The definition in words: docs/methods.md, section 3.
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@ not belong here: judging prints and their hourly view (``funding_anomalies``).
 
 An outcome is stamped with the end of its day, the first instant at which it is known. Odds at a print
 use outcomes stamped at or before it, of every symbol of the universe, as far back as any are stored.
+
+The definition in words: docs/methods.md, section 3.
 """
 
 from __future__ import annotations

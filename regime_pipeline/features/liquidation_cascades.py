@@ -7,6 +7,8 @@ Hourly buckets are what providers keep, so severity, velocity and state come fro
 orders are stored too (``liquidation_orders``), what they say stands in columns of its own, from the
 one source that the settings name, beside the bucket figures and never mixed with them. Sums of venues
 that publish part of their events are minimums (``is_lower_bound``).
+
+The definition in words: docs/methods.md, section 2.
 """
 
 from __future__ import annotations

@@ -7,6 +7,8 @@ Orders come from one source and venue, named by the settings, and are never mixe
 of another. Venues publish part of their orders only, so counts and speeds are lower bounds. An hour
 in which the source told of no order of any coin of the universe is unknown; where it told of
 another's, silence is a zero.
+
+The definition in words: docs/methods.md, section 2.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 Belongs here: levels from hourly bars, their choice together with clusters, and their text. Does not
 belong here: making clusters (``order_kernels``) and resting orders (stored books are sums by band, so
 that no wall has a price). Importing the kernel imports numba.
+
+The definition in words: docs/methods.md, section 2.
 """
 
 from __future__ import annotations

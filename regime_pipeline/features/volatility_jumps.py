@@ -8,6 +8,8 @@ each change of state: ``sum_t |x_t - mu(s_t)|^2 / 2 + penalty * changes``. An ob
 volatility of 6 h, of 24 h and of an exponentially weighted week, standardised over the fit's window.
 Everything about a week comes from the 365 days before its Monday and from the week itself, so a row
 does not depend on where the array begins.
+
+The definition in words: docs/methods.md, section 4.
 """
 
 from __future__ import annotations

@@ -7,6 +7,8 @@ this module imports numba.
 Both statistics are counted or fitted strictly from outcomes that are known at their row. Counts are
 whole numbers, so a window that slides gives the same value wherever the array starts; fits are made
 afresh for every day.
+
+The definition in words: docs/methods.md, section 4.
 """
 
 from __future__ import annotations

@@ -52,11 +52,11 @@ def secrets_of(settings: BaseModel) -> tuple[str, ...]:
             values.add(value.get_secret_value())
             # a list of endpoints in one variable: each of them is a secret of its own
             for part in re.split(r"[\s,]+", value.get_secret_value()):
-                values |= {part, *_parts_of_url(part)}
+                values |= {part, *parts_of_url(part)}
     return tuple(sorted((v for v in values if len(v) >= _SHORTEST), key=len, reverse=True))
 
 
-def _parts_of_url(text: str) -> set[str]:
+def parts_of_url(text: str) -> set[str]:
     """Password, long path segments (tokens of webhooks) and query values of a URL; else nothing."""
     try:
         url = urlsplit(text)
@@ -115,9 +115,9 @@ class Redactor:
         return value
 
     @classmethod
-    def of(cls, settings: BaseModel) -> Redactor:
-        """A redactor that knows every secret of the settings."""
-        return cls(secrets_of(settings))
+    def of(cls, settings: BaseModel, further: Iterable[str] = ()) -> Redactor:
+        """A redactor that knows every secret of the settings, and further ones."""
+        return cls((*secrets_of(settings), *(s for s in further if len(s) >= _SHORTEST)))
 
     def text(self, value: object) -> str:
         """``str(value)`` without secrets, on one printable line of at most :data:`LONGEST` characters.

@@ -4,6 +4,8 @@ Belongs here: ``regimes.timeframe_outcomes`` and ``regimes.timeframe_confidence`
 labels and votes (``timeframe_regimes``).
 
 Cases are taken at the 23:00 rows only, so the day after one is never the day after another.
+
+The definition in words: docs/methods.md, section 5.
 """
 
 from __future__ import annotations

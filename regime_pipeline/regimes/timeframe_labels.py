@@ -2,6 +2,8 @@
 
 Belongs here: a single frame, as arrays of bars x symbols. Does not belong here: how four frames vote
 (``timeframe_regimes``).
+
+The definition in words: docs/methods.md, section 5.
 """
 
 from __future__ import annotations

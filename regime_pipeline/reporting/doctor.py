@@ -255,7 +255,7 @@ def _missed_hours(database: Database, now: datetime, needed: frozenset[str]) -> 
         "raw hours",
         False if bad else None,
         f"{hours} h missed in the last 3 days: {short}{more}",
-        "the gap sensor asks for them while `make ui` runs; `regime backfill --select raw` does at once",
+        "the gap sensor asks for them while `regime ui` runs; `regime backfill --select raw` does at once",
     )
 
 

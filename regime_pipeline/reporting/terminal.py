@@ -268,8 +268,8 @@ def _print_next(summary: Summary, console: Console) -> None:
     if summary.report is not None:
         lines.append(("report", str(summary.report)))
     lines += [
-        ("SQL", "regime db url   (then: select * from reporting.market_overview)"),
-        ("UI", "make ui"),
+        ("SQL", 'psql "$(regime db url --for psql)"   (select * from reporting.market_overview)'),
+        ("UI", "regime ui"),
     ]
     console.print(Text("Where to look next", style="bold"))
     for name, what in lines:

@@ -1,4 +1,4 @@
-"""What distinguishes the coins and the venues of the made market.
+"""What distinguishes the coins and the venues of the synthetic market.
 
 Belongs here: sizes, betas and decimals by coin, shares by venue. Does not belong here: anything that
 changes with the hour.

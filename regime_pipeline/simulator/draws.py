@@ -1,4 +1,4 @@
-"""Random streams of the made market, each by its own name, and the hours they run over.
+"""Random streams of the synthetic market, each by its own name, and the hours they run over.
 
 Every random stream has its own generator named by seed, symbol and purpose, and starts at one fixed
 instant (:data:`EPOCH`). So the value at an hour depends on seed, symbol and hour only, never on

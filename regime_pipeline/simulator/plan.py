@@ -1,4 +1,4 @@
-"""What is put into the made market on purpose, and when.
+"""What is put into the synthetic market on purpose, and when.
 
 Belongs here: the schedule of planted events, of the market and of each coin. Does not belong here: what
 an event does to a price, a rate or a volume.

@@ -1,4 +1,4 @@
-"""The processes of the made market: a path per coin, and every series that follows from it.
+"""The processes of the synthetic market: a path per coin, and every series that follows from it.
 
 Belongs here: how prices, volumes, funding, open interest, positioning, liquidations, mood and transfers
 are made out of seed, symbol and hour. Does not belong here: which events are planted, wire formats.

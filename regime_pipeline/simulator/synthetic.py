@@ -1,4 +1,4 @@
-"""A made market with planted events, the same for everyone who names the same seed.
+"""A synthetic market with planted events, the same for everyone who names the same seed.
 
 Belongs here: the tape, which cuts every series to its span and its symbols, and the list of planted
 events (the truth). Does not belong here: how a series is made (``processes``), when an event is planted
@@ -58,7 +58,7 @@ _AnySeries = TypeVar("_AnySeries", bound=Series)
 
 
 class SyntheticTape:
-    """A made market of any length, with its truth.
+    """A synthetic market of any length, with its truth.
 
     Args:
         seed: names the world.

@@ -1,7 +1,7 @@
 """Tapes: what happened in the market, hour by hour, whoever asks for it in whatever format.
 
 Belongs here: the protocol every tape fulfils and the way to name one in text. The two tapes are
-:class:`SyntheticTape` (a made market with planted events) and :class:`ParquetTape` (recorded
+:class:`SyntheticTape` (a synthetic market with planted events) and :class:`ParquetTape` (recorded
 history in a folder). Does not belong here: wire formats.
 """
 

@@ -94,7 +94,8 @@ ROLES: Mapping[str, Role] = MappingProxyType(
                 "USAGE ON SCHEMA alerts",
                 "SELECT ON ALL TABLES IN SCHEMA alerts",
                 "UPDATE ON alerts.outbox",
-                "INSERT ON alerts.delivery_attempts",
+                "INSERT, UPDATE ON alerts.endpoints",
+                "INSERT ON alerts.delivery_starts, alerts.delivery_attempts",
             ),
         ),
         "bi": Role(
@@ -216,7 +217,7 @@ def grant(connection: psycopg.Connection, *, prefix: str = "regime") -> None:
     final = connection.execute(
         "select n.nspname, c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace "
         "where n.nspname = any(%s) and c.relkind in ('r', 'p') "
-        "and (right(c.relname, 10) = '_revisions' or c.relname = 'delivery_attempts')",
+        "and (right(c.relname, 10) = '_revisions' or c.relname in ('delivery_starts', 'delivery_attempts'))",
         (list(_DATA),),
     ).fetchall()
     for schema, name in final:

@@ -41,7 +41,8 @@ def receiving() -> Iterator[Receiver]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
-            box.requests.append(({k.lower(): v for k, v in self.headers.items()}, body))
+            headers = {k.lower(): v for k, v in self.headers.items()}
+            box.requests.append(({**headers, "x-path": self.path}, body))
             if box.drip_s:
                 stop.wait(box.drip_s)
             status = box.statuses.pop(0) if box.statuses else 204

@@ -12,14 +12,13 @@ from pydantic import SecretStr, ValidationError
 from regime_pipeline.alerts.channels import (
     GENERIC,
     Endpoint,
-    Message,
     channel_of,
-    cut,
     discord,
     generic,
     slack,
 )
 from regime_pipeline.alerts.endpoints import ConfigurationError, earlier_names, endpoints
+from regime_pipeline.alerts.message import Message, cut, units
 from regime_pipeline.settings import Settings
 from regime_pipeline.windows import utc
 
@@ -46,10 +45,6 @@ MESSAGE = Message(
 
 def settings_with(**more: str) -> Settings:
     return Settings(_env_file=None, **{k: SecretStr(v) for k, v in more.items()})
-
-
-def units(text: str) -> int:
-    return len(text.encode("utf-16-le")) // 2
 
 
 @pytest.mark.parametrize(
@@ -83,7 +78,7 @@ def test_discord_gets_one_embed_that_mentions_nobody() -> None:
     shown = {f["name"]: f["value"] for f in embed["fields"]}
     assert "liq_to_oi_bps" not in shown  # not known is not shown, and not shown as zero
     assert shown["total_liquidation_usd"] == "53,178,902"
-    assert shown["since"] == r"2024-08-05 00\:00 UTC"
+    assert r"since\: 2024-08-05 00\:00 UTC" in embed["description"]
     assert "01234567" in embed["footer"]["text"]
     assert "live data · tier 2" in embed["footer"]["text"]
 
@@ -105,7 +100,8 @@ def test_no_text_is_longer_than_a_chat_takes(noise: str) -> None:
     (embed,) = json.loads(discord(long, SOMEWHERE))["embeds"]
     assert units(embed["title"]) <= 256
     assert len(embed["fields"]) <= 25
-    texts = [embed["title"], embed["footer"]["text"]]
+    assert units(embed["description"]) <= 4096
+    texts = [embed["title"], embed["description"], embed["footer"]["text"]]
     for shown in embed["fields"]:
         assert 0 < units(shown["name"]) <= 256
         assert 0 < units(shown["value"]) <= 1024
@@ -162,7 +158,7 @@ def test_a_url_that_cannot_be_called_is_refused_at_start_by_its_variable(
 
 
 def test_plain_http_is_for_this_machine_only() -> None:
-    with pytest.raises(ConfigurationError, match="WEBHOOKS_REGIME: only https is sent to"):
+    with pytest.raises(ConfigurationError, match="WEBHOOKS_REGIME: URL 1 is plain http"):
         endpoints(settings_with(webhooks_regime="http://a.example/"))
     assert endpoints(settings_with(webhooks_regime="http://127.0.0.1:8787/"))
 

@@ -11,9 +11,10 @@ import pytest
 from pydantic import SecretStr
 
 from regime_pipeline.alerts import signing
-from regime_pipeline.alerts.dispatch import dispatch_due
+from regime_pipeline.alerts.dispatch import LEASE, dispatch_due
 from regime_pipeline.alerts.endpoints import endpoints
 from regime_pipeline.alerts.kinds import BACKFILL, MARKET
+from regime_pipeline.alerts.ledger import Ledger
 from regime_pipeline.alerts.outbox import enqueue_system, let_go
 from regime_pipeline.catalogue.frames import conform
 from regime_pipeline.catalogue.registry import table
@@ -177,22 +178,23 @@ def test_fault_35_a_refusal_by_a_clock_in_step_is_not_asked_again(database, rece
 
 
 def test_fault_35_a_clock_set_back_holds_no_alert_up(database, receiver, tmp_path):
-    """Before it was set back one alert had failed, one was claimed by a dispatcher that is gone."""
+    """Before it was set back one alert had failed, one was claimed by a dispatcher that hangs."""
     settings, clock = settings_for(receiver, tmp_path), Shifted()
     receiver.statuses = [500]
     put(database, settings, live_event(), clock=clock)
     assert dispatch_due(database, settings, clock)["failed"] == 1
     put(database, settings, live_event(event_id="b" * 64), clock=clock)
     put(database, settings, live_event(event_id="c" * 64), clock=clock)
-    with database.connect() as conn:
-        conn.execute(
+    with database.connect(autocommit=True) as hangs:
+        Ledger(hangs, endpoints(settings)[0].name, LEASE, "x").open()
+        hangs.execute(
             "UPDATE alerts.outbox SET state = 'sending', attempts = 1, lease_token = 'x', "
             "lease_until = %s WHERE event_id = %s",
             (clock.now() + timedelta(seconds=30), "c" * 64),
         )
-    assert dispatch_due(database, settings, clock)["delivered"] == 0  # the endpoint is busy
-    clock.offset = timedelta(hours=-1)
-    assert dispatch_due(database, settings, clock)["delivered"] == 3
+        assert dispatch_due(database, settings, clock)["delivered"] == 0  # the endpoint is busy
+        clock.offset = timedelta(hours=-1)
+        assert dispatch_due(database, settings, clock)["delivered"] == 3
     assert {state for _, state, _, _ in outbox(database)} == {"delivered"}
 
 

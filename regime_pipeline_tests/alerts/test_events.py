@@ -10,11 +10,11 @@ from pydantic import SecretStr
 
 from regime_pipeline.alerts.channels import GENERIC, Endpoint, generic
 from regime_pipeline.alerts.events import LOOKBACK, columns_read, event_id, market_events
+from regime_pipeline.alerts.false_alarms import ADVERTISED
 from regime_pipeline.alerts.kinds import ALL_VARIABLE, MARKET, SYSTEM, TYPES, VARIABLES
 from regime_pipeline.alerts.outbox import message_of
 from regime_pipeline.catalogue.frames import conform, validate
 from regime_pipeline.catalogue.registry import table
-from regime_pipeline.evaluation.false_alarms import ADVERTISED
 from regime_pipeline.features.funding_anomalies import funding_prints
 from regime_pipeline.market.funding import funding
 from regime_pipeline.settings import FundingParams

@@ -31,6 +31,7 @@ def log(*rows: tuple[str, str | None, datetime, datetime, str, datetime, str]) -
     )  # fmt: skip
     frame = pd.DataFrame(list(rows), columns=columns)
     frame["venue"], frame["market"], frame["rows_quarantined"] = "binance", "spot", 0
+    frame["request_count"] = 1
     fields = [f for f in table("ops.fetch_log").fields if f in frame]
     return frame[fields].astype({f: DTYPES[FIELDS[f].kind] for f in fields})
 
@@ -181,15 +182,16 @@ def test_failures_of_an_outage_do_not_count_once_the_source_is_back() -> None:
     assert (gap.attempts, gap.last_attempt, gap.failures) == (1, D3 + 3 * HOUR, 24)
 
 
-def test_answers_whose_rows_are_refused_are_asked_for_less_and_less_too() -> None:
+def test_answers_that_do_not_fill_a_gap_are_asked_for_less_and_less_too() -> None:
     gap = missed(("candles", "binance", "BTC/USDT", D2, D2 + HOUR))
     answers = candles_log(
         *(("binance", "BTC/USDT", D2, D3, "ok", D3 + n * HOUR, f"run{n}") for n in range(1, 5))
     )
-    (whole,) = gaps.find(gap, answers, ASKABLE)
-    (refused,) = gaps.find(gap, answers.assign(rows_quarantined=1), ASKABLE)
-    assert (whole.attempts, refused.attempts) == (0, 4)
-    assert refused.last_attempt == D3 + 4 * HOUR
+    (vain,) = gaps.find(gap, answers, ASKABLE)
+    assert (vain.attempts, vain.failures, vain.last_attempt) == (4, 4, D3 + 4 * HOUR)
+    (idle,) = gaps.find(gap, answers.assign(request_count=0), ASKABLE)
+    (early,) = gaps.find(gap, answers.assign(fetched_at=D2 + HOUR), ASKABLE)
+    assert (idle.attempts, early.attempts) == (0, 0)
 
 
 def test_the_run_key_is_the_same_until_something_changed() -> None:

@@ -36,11 +36,12 @@ def stored(*hours: tuple[int, int], key: tuple[str, ...] = BTC) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*KEY, "start", "end"])
 
 
-def log(*rows: dict[str, object], key: tuple[str, ...] = BTC) -> pd.DataFrame:
-    """Rows of the fetch log: hours asked for, status, class, hour of asking, run."""
+def log(*told: dict[str, object], key: tuple[str, ...] = BTC) -> pd.DataFrame:
+    """Rows of the fetch log: hours asked for, status, class, hour of asking, run, hours of its rows."""
     made = []
-    for i, row in enumerate(rows):
+    for i, row in enumerate(told):
         start, end = row.get("hours", (0, 24))  # type: ignore[misc]
+        rows: tuple[int, int] | None = row.get("rows", (start, end))  # type: ignore[assignment]
         made.append(
             dict(zip(KEY, row.get("key", key), strict=True))  # type: ignore[call-overload]
             | {
@@ -52,12 +53,17 @@ def log(*rows: dict[str, object], key: tuple[str, ...] = BTC) -> pd.DataFrame:
                 "request_count": row.get("requests", 1),
                 "fetched_at": DAY1 + row.get("at", 30) * HOUR,  # type: ignore[operator]
                 "endpoint_path": row.get("path", "/path"),
+                "rows_stored": row.get("stored", 1),
+                "rows_quarantined": row.get("refused", 0),
+                "first_row_at": None if rows is None else DAY1 + rows[0] * HOUR,
+                "last_row_at": None if rows is None else DAY1 + (rows[1] - 1) * HOUR,
             }
         )
     columns = [*KEY, "run_id", "window_start", "window_end", "fetch_status", "error_class",
-               "request_count", "fetched_at", "endpoint_path"]  # fmt: skip
+               "request_count", "fetched_at", "endpoint_path", "rows_stored", "rows_quarantined",
+               "first_row_at", "last_row_at"]  # fmt: skip
     frame = pd.DataFrame(made, columns=columns)
-    for column in ("window_start", "window_end", "fetched_at"):
+    for column in ("window_start", "window_end", "fetched_at", "first_row_at", "last_row_at"):
         frame[column] = pd.to_datetime(frame[column], utc=True)
     return frame.astype({"error_class": object})
 
@@ -96,15 +102,77 @@ HOURLY = Series(*BTC)
 
 
 def test_rows_are_stored_and_an_answered_hour_without_one_is_the_venues() -> None:
-    assert told(HOURLY, rows=stored((0, 5), (8, 24)), asked=log({})) == [
+    assert told(HOURLY, rows=stored((0, 5), (8, 24)), asked=log({}, {"at": 31})) == [
         (0, 5, "stored", None),
         (5, 8, "venue_had_none", "answered without a row"),
         (8, 24, "stored", None),
     ]
 
 
+GAP = stored((0, 5), (8, 24))
+SECOND = {"at": 31}
+
+
+@pytest.mark.parametrize(
+    ("asked", "reason"),
+    [
+        ([{}], "answered without a row, asked again"),
+        ([{}, {"at": 30.1}], "answered without a row, asked again"),
+        ([{"run": "a"}, {"run": "a", **SECOND}], "answered without a row, asked again"),
+        ([{"run": "a"}, {"run": "a/archive", **SECOND}], "answered without a row, asked again"),
+        ([{}, {"refused": 1, **SECOND}], "answered without a row, asked again"),
+        ([{"refused": 1}, {"refused": 1, **SECOND}], "answered with rows that were refused"),
+        ([{"rows": (-99, -9)}, {"rows": (-99, -9), **SECOND}], "answered about another time"),
+        ([{"rows": (26, 99)}, {"rows": (26, 99), **SECOND}], "answered about another time"),
+        ([{"rows": (0, 5)}, {"rows": (0, 5), **SECOND}], "answered without a row, asked again"),
+        ([{"rows": (8, 24)}, {"rows": (8, 24), **SECOND}], "answered without a row, asked again"),
+        ([{"rows": None}, {"rows": None, **SECOND}], "answered without a row, asked again"),
+    ],
+    ids=[
+        "once", "too soon", "one run", "one run and its archive", "one in order", "refused rows",
+        "rows before", "rows after", "cut short", "begins late", "no rows",
+    ],
+)  # fmt: skip
+def test_an_hour_is_not_the_venues_before_it_was_answered_often_and_in_order(
+    asked: list[dict[str, object]], reason: str
+) -> None:
+    assert told(HOURLY, rows=GAP, asked=log(*asked))[1] == (5, 8, "missed", reason)
+
+
+def test_answers_that_do_not_enclose_the_hour_settle_it_in_the_end_where_the_series_lives() -> None:
+    empty = [{"rows": None, "at": 30 + n / 4} for n in range(3)]
+    assert told(HOURLY, rows=GAP, asked=log(*empty[:2]))[1][2] == "missed"
+    assert told(HOURLY, rows=GAP, asked=log(*empty))[1][2] == "venue_had_none"
+
+
+def test_two_answers_are_enough_before_a_series_begins_and_after_it_has_ended() -> None:
+    empty = log({"rows": None}, {"rows": None, **SECOND})
+    assert told(HOURLY, rows=stored((8, 24)), asked=empty)[0][2] == "venue_had_none"
+    assert told(HOURLY, rows=stored((0, 5)), asked=empty)[1][2] == "venue_had_none"
+
+
+def test_rows_of_other_days_tell_that_the_series_lives() -> None:
+    found = hour_spans(
+        [HOURLY], FIRST, FIRST + 24, stored=stored(), lived=stored((-48, -24), (48, 72)),
+        log=log({"rows": None}, {"rows": None, **SECOND}), begins=np.ones((1, 24), bool), now=NOW,
+    )  # fmt: skip
+    assert found["coverage_state"].tolist() == ["missed"]
+
+
+def test_one_answer_of_a_recording_is_enough() -> None:
+    replay = Series(*BTC, answers_once=True)
+    assert told(replay, rows=GAP, asked=log({}))[1][2] == "venue_had_none"
+
+
+def test_events_are_not_answered_by_rows_that_were_all_refused() -> None:
+    events = Series(*BTC, rule=Expected.ANSWERS)
+    assert told(events, asked=log({"refused": 2, "stored": 0}))[0][2] == "missed"
+    assert told(events, asked=log({"refused": 2, "stored": 5}))[0][2] == "stored"
+
+
 def test_fault_32_maintenance_of_the_venue_is_told_from_our_outage() -> None:
-    asked = log({"hours": (0, 12)}, {"hours": (12, 24), "status": "failed", "error": "Transient"})
+    failed = {"hours": (12, 24), "status": "failed", "error": "Transient"}
+    asked = log({"hours": (0, 12)}, {"hours": (0, 12), "at": 31}, failed)
     assert told(HOURLY, rows=stored((0, 4), (6, 12)), asked=asked) == [
         (0, 4, "stored", None),
         (4, 6, "venue_had_none", "answered without a row"),
@@ -136,7 +204,7 @@ def test_a_failure_that_was_asked_tells_more_than_an_open_breaker() -> None:
 def test_one_failed_request_of_a_call_voids_its_other_answers() -> None:
     asked = log({"run": "a"}, {"run": "a", "status": "failed", "error": "Malformed"})
     assert told(HOURLY, asked=asked) == [(0, 24, "missed", "failed: Malformed")]
-    healed = pd.concat([asked, log({"run": "b"})])
+    healed = pd.concat([asked, log({"run": "b"}, {"run": "c", "at": 31})])
     assert told(HOURLY, asked=healed)[0][2] == "venue_had_none"
 
 
@@ -169,7 +237,7 @@ def test_endpoints_that_the_plan_lacks_are_named_beside_what_the_others_gave() -
         {"run": "one", "path": "/accounts"},
         {**limit, "path": "/positions"},
         {**limit, "path": "/takers", "hours": (12, 24)},
-        {"run": "two", "path": "/takers", "hours": (18, 24)},
+        {"run": "two", "path": "/takers", "hours": (18, 24), "at": 31},
     )
     assert told(several, rows=stored((0, 20)), asked=asked) == [
         (0, 12, "stored", "plan limit: /positions"),
@@ -191,7 +259,7 @@ def test_the_newest_hours_are_not_yet_missed() -> None:
 
 def test_an_answer_settles_only_hours_that_had_closed_well_before() -> None:
     now = DAY1 + 20 * HOUR
-    found = told(HOURLY, asked=log({"at": 6.1}), hours=20, now=now)
+    found = told(HOURLY, asked=log({"at": 6.1}, {"at": 6.3}), hours=20, now=now)
     assert found[0] == (0, 5, "venue_had_none", "answered without a row")
     assert found[1:] == [
         (5, 18, "missed", "nobody asked"),
@@ -207,10 +275,10 @@ def test_a_source_that_is_off_says_why() -> None:
 
 def test_what_lies_before_a_sources_memory_is_told_apart_and_not_answered_for() -> None:
     series = Series(*BTC, horizon=36 * HOUR, limit="the provider keeps 36 h")
-    found = told(series, rows=stored((14, 24)), asked=log({"at": 48}), hours=24)
+    found = told(series, rows=stored((14, 24)), asked=log({"at": 48}, {"at": 47}), hours=24)
     assert found == [
         (0, 12, "beyond_retention", "the provider keeps 36 h"),
-        (12, 13, "missed", "nobody asked"),  # the wall is not exact to the hour
+        (12, 13, "missed", "answered without a row, asked again"),  # the wall had moved by an hour
         (13, 14, "venue_had_none", "answered without a row"),
         (14, 24, "stored", None),
     ]
@@ -304,7 +372,7 @@ def judged_with(
     bad: pd.DataFrame, have: pd.DataFrame, series: Series = HOURLY
 ) -> list[tuple[object, ...]]:
     found = hour_spans(
-        [series], FIRST, FIRST + 4, stored=have, log=log({"hours": (0, 24)}), refused=bad,
+        [series], FIRST, FIRST + 4, stored=have, log=log({}, {"at": 31}), refused=bad,
         begins=np.ones((1, 4), bool), now=NOW,
     )  # fmt: skip
     columns = ["start", "end", "coverage_state", "coverage_reason"]

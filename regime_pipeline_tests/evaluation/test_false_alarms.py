@@ -6,8 +6,8 @@ from functools import cache
 
 import pytest
 
+from regime_pipeline.alerts.false_alarms import ADVERTISED, CALIBRATION_SEED, FalseAlarms
 from regime_pipeline.alerts.kinds import MARKET
-from regime_pipeline.evaluation.false_alarms import ADVERTISED, CALIBRATION_SEED, FalseAlarms
 from regime_pipeline.evaluation.scenes import SCENES, advertised, count
 from regime_pipeline.evaluation.scoring import Tally, interval
 from regime_pipeline.settings import Params, VolatilityParams

@@ -107,8 +107,10 @@ def gap_tick(platform: Platform) -> list[dg.RunRequest]:
     return list(sensor_tick(platform, sensors.gaps).run_requests)
 
 
-def log_of(platform: Platform, window: Window, failed: str | None = None) -> pd.DataFrame:
-    """A fetch log as if every source had been asked for a window just now, and had nothing."""
+def log_of(
+    platform: Platform, window: Window, failed: str | None = None, minutes: int = 18
+) -> pd.DataFrame:
+    """A fetch log as if every source had been asked for a window lately, and had nothing."""
     rows = []
     for name in DATASETS:
         for series in series_of(platform.settings, name, platform.settings.universe):
@@ -116,7 +118,7 @@ def log_of(platform: Platform, window: Window, failed: str | None = None) -> pd.
                 continue
             rows.append(
                 {
-                    "fetch_id": f"{name}{series.key}{failed}",
+                    "fetch_id": f"{name}{series.key}{failed}{minutes}",
                     "dataset": name,
                     "source": series.source,
                     "venue": series.venue,
@@ -127,7 +129,7 @@ def log_of(platform: Platform, window: Window, failed: str | None = None) -> pd.
                     "fetch_status": "failed" if series.source == failed else "empty",
                     "error_class": "Transient" if series.source == failed else None,
                     "request_count": 1,
-                    "fetched_at": platform.clock.now() - timedelta(minutes=18),
+                    "fetched_at": platform.clock.now() - timedelta(minutes=minutes),
                 }
             )
     frame = pd.DataFrame(rows)
@@ -149,10 +151,16 @@ def test_complete_days_ask_for_nothing_and_a_failed_source_for_itself(platform: 
     platform.clock = Stopped("2024-05-04 10:20")
     window = Window(utc("2024-05-01"), utc("2024-05-05"))
     platform.warehouse.record("ops.fetch_log", log_of(platform, window), run_id="a")
+    assert gap_tick(platform) != []  # one answer is none
+    earlier = log_of(platform, window, minutes=40)
+    platform.warehouse.record("ops.fetch_log", earlier, run_id="b")
     assert gap_tick(platform) == []
     with platform.database.connect() as connection:
         connection.execute("truncate ops.fetch_log, ops.coverage_spans")
     platform.warehouse.record("ops.fetch_log", log_of(platform, window, failed="okx"), run_id="a")
+    earlier = log_of(platform, window, failed="okx", minutes=40)
+    platform.warehouse.record("ops.fetch_log", earlier, run_id="b")
+    platform.clock = Stopped("2024-05-04 10:25")
     (request,) = gap_tick(platform)
     assert request.run_config["resources"]["scope"]["config"]["sources"] == ["okx"]
 

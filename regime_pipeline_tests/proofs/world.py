@@ -1,4 +1,4 @@
-"""A small made market as rows of every raw table that derived tables are made of.
+"""A small synthetic market as rows of every raw table that derived tables are made of.
 
 Belongs here: the clean rows, and what "after t" and "garbage" mean for each raw table. The prices,
 prints and sums are the synthetic tape's; books, trades and moods are drawn here, for the last days

@@ -36,6 +36,7 @@ SLOTS = (
 )
 CANARIES = {name: f"canary-{number:02d}-9d1c4e7ab2" for number, name in enumerate(SLOTS)}
 CANARIES["webhook_secret"] = "canary/webhook/9d1c4e7ab2".ljust(32, "x")  # base64 of 24 bytes
+CANARIES["previous_webhook_secret"] = "canary/previous/9d1c4e7ab2".ljust(32, "x")
 WEBHOOKS = {n: f"https://discord.com/api/webhooks/1/{c}" for n, c in CANARIES.items()}
 SECRETS = {
     n: SecretStr(

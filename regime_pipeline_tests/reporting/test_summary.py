@@ -54,7 +54,7 @@ def test_summary_says_what_sql_says(market: Database, settings: Settings):
     assert worst[0]["title"] in text
     assert "candles from okx: 3 failed (RateLimited). 429 from the venue" in text
     assert "regime db url" in text
-    assert "make ui" in text
+    assert "regime ui" in text
 
     counts = Warehouse(market, CLOCK).counts()
     stored = {k: v for k, v in counts.items() if v and not k.startswith(("ops.", "alerts.outbox"))}
@@ -215,6 +215,22 @@ def test_hours_that_can_only_be_recorded_live_are_not_lost_hours(
     }
     spot = cover["market.order_book_1h spot"]
     assert (spot.owed, spot.ok, spot.unusable, spot.absent, spot.unexpected) == (6, 2, 4, 0, 18)
+
+
+def test_hours_of_a_halted_market_are_not_lost_hours(database: Database, settings: Settings):
+    day = Window(utc("2024-07-10"), utc("2024-07-11"))
+    rows_ = frame_of(
+        "market.candles_1h", market="spot", symbol="BTC/USDT", venue="binance",
+        ts=pd.date_range(day.start, day.end, freq="h", inclusive="left"),
+        status=["ok"] * 4 + ["not_applicable"] * 20, reason=[None] * 4 + ["halted"] * 20,
+    )  # fmt: skip
+    write(database, {"market.candles_1h": rows_})
+    cover = {
+        c.table: c for c in collect(database, settings, CLOCK, day, symbols=("BTC/USDT",)).coverage
+    }
+    spot = cover["market.candles_1h spot"]
+    assert (spot.owed, spot.ok, spot.unusable, spot.absent, spot.unexpected) == (4, 4, 0, 0, 20)
+    assert spot.usable_frac == 1.0
 
 
 def test_every_hourly_table_of_a_dataset_without_a_past_is_known_as_such():

@@ -1,4 +1,4 @@
-"""The made market: the same past for everyone, sane bars, and its planted events in the data."""
+"""The synthetic market: the same past for everyone, sane bars, and its planted events in the data."""
 
 from __future__ import annotations
 

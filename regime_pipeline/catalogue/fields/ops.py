@@ -20,6 +20,16 @@ FIELDS = (
     Field("error_message", Kind.TEXT, "What went wrong, secrets removed."),
     Field("rows_stored", Kind.INTEGER, "Rows that passed the contract.", None, 0),
     Field("rows_quarantined", Kind.INTEGER, "Rows that did not.", None, 0),
+    Field(
+        "first_row_at",
+        Kind.TIMESTAMP,
+        "Oldest time of a row in the replies, inside the window or not; null without one.",
+    ),
+    Field(
+        "last_row_at",
+        Kind.TIMESTAMP,
+        "Newest time of a row in the replies, inside the window or not; null without one.",
+    ),
     Field("request_count", Kind.INTEGER, "HTTP requests made.", None, 0),
     Field("duration_s", Kind.FLOAT, "How long it took.", "s", 0),
     Field("fetched_at", Kind.TIMESTAMP, "When the request was sent."),
@@ -29,7 +39,8 @@ FIELDS = (
         "coverage_state",
         Kind.TEXT,
         "What became of the hours. stored: what is owed is there; venue_had_none: the source answered "
-        "and has no row; missed: nobody asked, or the source failed; plan_limit: the key's plan does "
+        "more than once, in order, and has no row; missed: nobody asked, the source failed, or it has not "
+        "answered in order often enough; plan_limit: the key's plan does "
         "not include it; beyond_retention: older than the source keeps; not_listed: the source does "
         "not know the symbol; not_yet: within the grace after the hour; source_off: no key or "
         "address is set; forward_only: not recorded while it happened, and cannot be asked for later.",

@@ -1,4 +1,4 @@
-"""Events, market and operational ones, their outbox and the append-only attempt log."""
+"""Events, market and operational ones, their outbox, their receivers and the append-only attempt log."""
 
 from __future__ import annotations
 
@@ -77,6 +77,7 @@ TABLES = (
             "deliver_before",
             "lease_until",
             "lease_token",
+            "digest_id",
             "created_at",
             "finished_at",
         ),
@@ -98,8 +99,67 @@ TABLES = (
     ),
     Table(
         schema="alerts",
+        name="event_contexts",
+        description="What surrounds a market event: size against normal, price, what confirms it, how "
+        "often its type is false, what followed in the past. Written with the event, never edited.",
+        fields=("event_id", "known_at", "context"),
+        key=("event_id",),
+        required=frozenset({"known_at", "context"}),
+        time_column="known_at",
+        symbol_columns=(),
+        partitioned=False,
+    ),
+    Table(
+        schema="alerts",
+        name="acknowledgements",
+        description="Events that a person knows of: their type and instrument is not told again at the "
+        "same level before the state has changed.",
+        fields=("event_id", "event_type", "instrument", "level", "known_at", "acknowledged_at"),
+        key=("event_id",),
+        required=frozenset({"event_type", "known_at", "acknowledged_at"}),
+        time_column="acknowledged_at",
+        symbol_columns=(),
+        partitioned=False,
+    ),
+    Table(
+        schema="alerts",
+        name="endpoints",
+        description="How each receiver fares: whether it accepts, is paused or switched off.",
+        fields=(
+            "endpoint",
+            "channel",
+            "accepted_at",
+            "failing_since",
+            "gone_since",
+            "consecutive_failures",
+            "held_until",
+            "disabled_at",
+            "disabled_reason",
+            "moved_to",
+        ),
+        key=("endpoint",),
+        required=frozenset({"channel", "consecutive_failures"}),
+        time_column="accepted_at",
+        symbol_columns=(),
+        partitioned=False,
+    ),
+    Table(
+        schema="alerts",
+        name="delivery_starts",
+        description="Every attempt to deliver, written before its request leaves; append only. One that "
+        "has no row in alerts.delivery_attempts is under way, or its dispatcher was killed.",
+        fields=("event_id", "endpoint", "attempt", "attempted_at"),
+        key=("event_id", "endpoint", "attempt"),
+        required=frozenset({"attempted_at"}),
+        time_column="attempted_at",
+        symbol_columns=(),
+        partitioned=False,
+        indexes=(("endpoint", "attempted_at"),),
+    ),
+    Table(
+        schema="alerts",
         name="delivery_attempts",
-        description="Every attempt to deliver, append only.",
+        description="How every attempt to deliver ended, append only.",
         fields=(
             "event_id",
             "endpoint",

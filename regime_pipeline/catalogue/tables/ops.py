@@ -24,6 +24,8 @@ TABLES = (
             "error_message",
             "rows_stored",
             "rows_quarantined",
+            "first_row_at",
+            "last_row_at",
             "request_count",
             "duration_s",
             "source_tier",

@@ -48,6 +48,7 @@ def log_row(stream: Stream, common: Stamping, redact: Callable[[object], str]) -
         status = "empty"
     # the archive answers only for the days whose files should be there, a name for its own time
     answered = stream.window if stream.from_archive or stream.is_part else common.window
+    first_row, last_row = stream.extent()
     return {
         "fetch_id": uuid.uuid4().hex,
         "dataset": common.dataset,
@@ -63,6 +64,8 @@ def log_row(stream: Stream, common: Stamping, redact: Callable[[object], str]) -
         "error_message": message,
         "rows_stored": stream.stored,
         "rows_quarantined": stream.quarantined,
+        "first_row_at": first_row,
+        "last_row_at": last_row,
         "request_count": stream.requests,
         "duration_s": stream.seconds,
         "source_tier": tier(stream, common)

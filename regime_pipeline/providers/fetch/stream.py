@@ -77,6 +77,13 @@ class Stream:
         """Whether any page has rows."""
         return any(len(page.frame) for page in self.pages)
 
+    def extent(self) -> tuple[datetime, datetime] | tuple[None, None]:
+        """Oldest and newest time of the rows of all pages, null without a readable one."""
+        spans = [extent(p.frame) for p in self.pages if "ts" in p.frame]
+        firsts = [first for first, _ in spans if first is not None]
+        lasts = [last for _, last in spans if last is not None]
+        return (min(firsts), max(lasts)) if firsts and lasts else (None, None)
+
     @property
     def is_complete(self) -> bool:
         """Whether it was answered, and to the end."""

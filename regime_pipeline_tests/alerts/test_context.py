@@ -1,0 +1,187 @@
+"""What a person is told beside the event, out of stored rows, as it could be known."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from regime_pipeline.alerts import outcomes
+from regime_pipeline.alerts.dispatch import dispatch_due
+from regime_pipeline.alerts.message import facts, message_in
+from regime_pipeline.alerts.outcomes import LEAST_ROWS, answer
+from regime_pipeline.catalogue import FIELDS, Kind, table
+from regime_pipeline.numerics.block_estimator import Weeks
+from regime_pipeline.windows import FixedClock
+from regime_pipeline_tests.alerts.receivers import NOW, event, put, settings_for
+from regime_pipeline_tests.alerts.test_ledger import stored
+
+HOUR = pd.Timedelta("1h")
+LAST = pd.Timestamp("2024-08-05T00:00Z")
+"""The hour that the event of ``receivers.event`` is about; it is known an hour later."""
+FILL = {Kind.TEXT: "x", Kind.FLOAT: 1.0, Kind.INTEGER: 1, Kind.JSON: "{}", Kind.BOOLEAN: True}
+
+
+def insert(database, name: str, rows: pd.DataFrame) -> None:
+    """Rows of a table; columns that are never null and not given are filled."""
+    item = table(name)
+    frame = rows.copy()
+    for column in (item.required | {"revision", "ingested_at"}) & set(item.fields) - set(frame):
+        field = FIELDS[column]
+        frame[column] = field.allowed[0] if field.allowed else FILL.get(field.kind, LAST)
+    with database.connect() as conn:
+        for month in sorted({f"{ts:%Y-%m-01}" for ts in frame["ts"]}):
+            conn.execute("SELECT ops.ensure_partition(%s::regclass, %s)", (name, month))
+        columns = ", ".join(frame)
+        with conn.cursor() as cursor, cursor.copy(f"COPY {name} ({columns}) FROM STDIN") as copy:
+            for row in frame.astype(object).itertuples(index=False):
+                copy.write_row([None if pd.isna(v) else v for v in row])
+
+
+def candles(symbol: str, closes: np.ndarray, market: str = "perp") -> pd.DataFrame:
+    ts = pd.date_range(end=LAST + HOUR, periods=len(closes), freq="h")
+    return pd.DataFrame(
+        {
+            "market": market,
+            "symbol": symbol,
+            "ts": ts,
+            "venue": "binance",
+            "open": closes,
+            "high": closes * 1.01,
+            "low": closes * 0.99,
+            "close": closes,
+            "status": "ok",
+        }
+    )
+
+
+@pytest.fixture
+def world(database):
+    closes = np.full(40, 100.0)
+    closes[-2], closes[-1] = 90.0, 50.0  # the bar of the event, and one that has not closed yet
+    insert(database, "market.candles_1h", candles("BTC/USDT", closes))
+    ts = pd.date_range(end=LAST, periods=31 * 24, freq="h")
+    rows = pd.DataFrame(
+        {"symbol": "BTC/USDT", "ts": ts, "total_liquidation_usd": 2e6, "severity_pct": 1}
+    )
+    rows.loc[len(rows) - 1, ["total_liquidation_usd", "severity_pct"]] = [50e6, 5]
+    rows["severity_pct"] = rows["severity_pct"].astype("Int64")
+    insert(database, "features.liquidation_cascades", rows)
+    return database
+
+
+def test_the_message_of_the_night_says_what_a_person_needs(world, receiver, tmp_path):
+    settings = settings_for(receiver, tmp_path, ui_url="http://ui.example:3000/")
+    earlier = pd.Timestamp("2024-08-04T23:00Z")
+    stored(
+        world,
+        settings,
+        event(
+            event_id="b" * 64,
+            event_type="VOLATILITY_REGIME_CHANGE",
+            level="EXTREME",
+            ts=earlier,
+            known_at=earlier + HOUR,
+        ),
+    )
+    put(world, settings, event(details='{"is_lower_bound":true,"severity_pct":5}'))
+    dispatch_due(world, settings, FixedClock(NOW))
+    message = message_in(json.loads(receiver.requests[-1][1]))
+    told = dict(facts(message))
+    assert told["since"] == "2024-08-05 00:00 UTC"
+    assert told["state"] == "1 to 5"
+    assert told["size"].startswith("25.0 x the median of the 30 days before")
+    assert told["price"] == "BTC/USDT 90, -10.0 % in the hour"
+    assert told["last 24 h"] == "BTC/USDT -10.0 %, 89.1 to 101"
+    assert told["also"] == "VOLATILITY_REGIME_CHANGE EXTREME at 00:00 UTC"
+    assert told["bound"].startswith("lower bound")
+    assert told["data"] == "live, worst tier 1"
+    assert told["false alarms"].startswith("where nothing happens 0.262 a symbol-day")
+    assert told["afterwards"].startswith("history is silent: 2 days of history")
+    assert message.context["link"] == (
+        "http://ui.example:3000/assets/alerts/market_events?partition=2024-08-05"
+    )
+    with world.connect() as conn:
+        kept = conn.execute(
+            "SELECT context FROM alerts.event_contexts WHERE event_id = %s", ("a" * 64,)
+        ).fetchone()
+    assert kept == (message.context,)
+
+
+def test_an_event_of_which_nothing_is_stored_is_told_all_the_same(database, receiver, tmp_path):
+    settings = settings_for(receiver, tmp_path)
+    put(database, settings, event())
+    assert dispatch_due(database, settings, FixedClock(NOW))["delivered"] == 1
+    told = dict(facts(message_in(json.loads(receiver.requests[0][1]))))
+    assert "price" not in told
+    assert "size" not in told
+
+
+def test_a_backfilled_event_reads_no_years(world, receiver, tmp_path):
+    settings = settings_for(receiver, tmp_path)
+    put(world, settings, event(), suppress="backfill")
+    with world.connect() as conn:
+        ((context,),) = conn.execute("SELECT context FROM alerts.event_contexts").fetchall()
+    assert "followed" not in context
+    assert context["prices"][0]["price"] == 90.0
+
+
+def past(rng: np.random.Generator, count: int, drift: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    hours = np.sort(rng.choice(np.arange(96, 96 + 3 * 8_760), count, replace=False))
+    return hours, rng.normal(drift, 0.02, count)
+
+
+def answered(count: int, *, days: float = 1_000, drift: float = 0.0) -> outcomes.Answer:
+    rng = np.random.default_rng(4)
+    hours, returns = past(rng, count, drift)
+    all_hours = np.arange(96, 96 + 3 * 8_760)
+    base = Weeks.of(all_hours, rng.random(len(all_hours)) < 0.5)
+    symbols = np.array(["BTC/USDT"] * count, object)
+    return answer(hours, symbols, returns, base, horizon_h=4, span_days=days)
+
+
+def test_history_is_silent_where_it_is_short_or_thin():
+    assert answered(400, days=364).reason == "364 days of history, 365 needed"
+    thin = answered(20)
+    assert thin.is_silent
+    assert (thin.p_up, thin.median, thin.rows) == (None, None, 20)
+    assert str(LEAST_ROWS)[:2] in (thin.reason or "")
+
+
+def test_what_followed_is_told_beside_all_hours():
+    plain = answered(400)
+    assert not plain.is_silent
+    assert plain.p_up_low < 0.5 < plain.p_up_high
+    assert not plain.differs
+    assert plain.n_eff <= 400
+    risen = answered(400, drift=0.02)
+    assert risen.differs
+    assert risen.p_up_low > risen.base_p_up
+    assert risen.median_low > 0
+
+
+def test_the_past_is_asked_of_returns_that_had_ended(world):
+    """The close that crashes after the event is in the database and was not known."""
+    at = NOW.replace(minute=0)
+    with world.connect() as conn:
+        found = outcomes.followed(conn, "LIQUIDATION_CASCADE", "5", ["BTC/USDT"], at)
+        assert found["1"]["rows"] == 0
+        conn.execute("SELECT ops.ensure_partition('alerts.market_events', '2024-08-01')")
+    stored_at = at - timedelta(hours=3)
+    insert(
+        world,
+        "alerts.market_events",
+        pd.DataFrame(
+            {
+                **event(event_id="c" * 64).to_dict("list"),
+                "ts": [pd.Timestamp(stored_at)],
+                "known_at": [pd.Timestamp(stored_at)],
+            }
+        ),
+    )
+    with world.connect() as conn:
+        found = outcomes.followed(conn, "LIQUIDATION_CASCADE", "5", ["BTC/USDT"], at)
+    assert (found["1"]["rows"], found["4"]["rows"]) == (1, 0)
