@@ -404,17 +404,13 @@ class Settings(_Providers, ChosenSources):
         AUTO, description="provider of hourly liquidations; `auto`: Coinglass with its key, or OKX"
     )
     liquidation_venue: str = Field(AUTO, description="their exchange, or `aggregate` over several")
-    liquidation_order_source: str = Field(
-        AUTO, description="provider of the single liquidation orders behind the order columns"
-    )
+    liquidation_order_source: str = Field(AUTO, description="provider of single liquidation orders")
     open_interest_source: str = Field(
-        AUTO,
-        description="provider of open interest; `venue`: the perpetual's own; `auto`: as above",
+        AUTO, description="provider of open interest; `venue`: the perpetual's; `auto`: as above"
     )
     factor_interval: Literal["1h", "1d"] = Field(
         "1h",
-        description="what futures factors about positions are made of: hours, or Coinglass's days; a "
-        "tape that has days is read by days",
+        description="futures factors are made of hours, or Coinglass's days; of a tape's days if any",
     )
     single_trades: bool = Field(
         False,
