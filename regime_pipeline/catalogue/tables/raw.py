@@ -87,14 +87,6 @@ TABLES = (
         ("value",),
     ),
     _raw(
-        "derivatives_1d",
-        "Daily figures about perpetuals as an aggregator has them, one row per metric: shares of one "
-        "exchange, sums over several. ts is the day's start; the value is known after its end.",
-        ("source", "venue", "market", "symbol", "metric", "ts"),
-        ("value",),
-        ("value",),
-    ),
-    _raw(
         "liquidations",
         "Forced closures in USD by hourly bucket and side. ts is the bucket's start.",
         ("source", "venue", "market", "symbol", "timeframe", "ts"),
@@ -108,6 +100,14 @@ TABLES = (
         ("fear_greed", "classification"),
         ("fear_greed",),
         symbol_columns=(),
+    ),
+    _raw(
+        "derivatives_1d",
+        "Daily figures about perpetuals as an aggregator has them, one row per metric: shares of one "
+        "exchange, sums over several. ts is the day's start; the value is known after its end.",
+        ("source", "venue", "market", "symbol", "metric", "ts"),
+        ("value",),
+        ("value",),
     ),
     _raw(
         "order_book",
