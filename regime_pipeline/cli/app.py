@@ -17,7 +17,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from regime_pipeline.cli import alerts, database, pipeline, serving, tools, views
+from regime_pipeline.cli import alerts, database, heartbeat, pipeline, serving, tools, views
 from regime_pipeline.cli.interrupts import EXIT_CODE, SENTENCE
 from regime_pipeline.cli.options import UsageError
 from regime_pipeline.cli.terminal import fail, out
@@ -36,6 +36,7 @@ for _command in (
     views.status,
     views.quality,
     views.doctor,
+    heartbeat.heartbeat,
     views.report,
     views.settings,
     tools.scorecard,
