@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -537,12 +537,7 @@ class Settings(_Providers, ChosenSources):
             raise ValueError(f"{environment_name(str(info.field_name))} {fault}")
         return value
 
-    @model_validator(mode="after")
-    def _choose_sources(self) -> Self:
-        for field, value in source_choice.chosen(self).items():
-            object.__setattr__(self, field, value)
-            self.model_fields_set.discard(field)
-        return self
+    _choose_sources = model_validator(mode="after")(source_choice.choose)
 
     @property
     def universe(self) -> tuple[str, ...]:

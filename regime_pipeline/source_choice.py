@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from regime_pipeline.connections import CONNECTIONS
 
@@ -140,6 +140,9 @@ class ChosenSources:
         )
 
 
+_Chooser = TypeVar("_Chooser", bound=ChosenSources)
+
+
 def source_of_perp(venue: str) -> str:
     """The provider of the series of a venue's perpetuals."""
     return SOURCE_OF_PERP.get(venue, venue)
@@ -158,6 +161,14 @@ def chosen(settings: ChosenSources) -> dict[str, str]:
     if source in _TELLS_ITSELF - {settings.liquidation_venue} and "liquidation_source" in found:
         found["liquidation_source"] = _AGGREGATOR  # nobody else tells of the venue that is named
     return found
+
+
+def choose(settings: _Chooser) -> _Chooser:
+    """The settings with every ``auto`` replaced; a field so filled counts as one that nobody named."""
+    for field, value in chosen(settings).items():
+        object.__setattr__(settings, field, value)
+        settings.model_fields_set.discard(field)
+    return settings
 
 
 def witness_of(source: str) -> str | None:
