@@ -140,7 +140,9 @@ def test_days_are_served_by_the_day_only_and_not_before_they_end(market_history:
         assert told["time"] == ms(day)[0]
         assert told["top_position_long_percent"] == pytest.approx(100 * long / (1 + long), abs=0.01)
         hours = rows("liquidation/aggregated-history", interval="1h")
-        assert {int(str(r["time"])) % 86_400_000 for r in hours} > {0}  # hours, and no day among them
+        assert {int(str(r["time"])) % 86_400_000 for r in hours} > {
+            0
+        }  # hours, and no day among them
 
 
 @pytest.mark.history
