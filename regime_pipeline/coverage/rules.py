@@ -63,6 +63,7 @@ class Series:
         limit: the reason of hours before the horizon.
         off: why it cannot be asked now; None: it can.
         by_coin: one request tells all symbols.
+        is_regular: its events follow each other within a day.
         answers_once: a recording answers, which says the same however often it is asked.
     """
 
@@ -79,6 +80,7 @@ class Series:
     off: str | None = None
     by_coin: bool = False
     answers_once: bool = False
+    is_regular: bool = False
 
     @property
     def key(self) -> tuple[str, str, str, str]:
@@ -139,6 +141,7 @@ def _described(settings: Settings, dataset: str, feeds: Sequence[Feed]) -> dict[
         "limit": limit,
         "is_forward_only": is_forward_only(dataset, feeds),
         "by_coin": all(f.by_coin for f in feeds),
+        "is_regular": item.slo is not None,
         "answers_once": settings.origin == "tape",
     }
 
