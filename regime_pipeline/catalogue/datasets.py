@@ -113,6 +113,11 @@ class Dataset:
             of; the first names the primary one. A mapping there is by the feed's kind.
         primary_venue_setting: field of the settings that names the primary venue instead of the one
             behind the symbol.
+        second_venue_setting: field of the settings that names a further venue which derived series read.
+        others_every: how often an hourly tick asks series that nothing is computed from (other venues,
+            relays); None: each time. Each answer reaches back over every hour since the one before, and
+            where the series that is read lacks an hour they are asked at once, so that no hour is given
+            up. Prices of all venues are read by the checks that hold them against each other.
         by_kind: rows name the kind and the scope of their feed.
         is_price: rows are prices on which sources must agree.
         magnitudes: columns whose order of magnitude is watched.
@@ -138,6 +143,8 @@ class Dataset:
     primary: str | None = None
     primary_settings: tuple[str, ...] = ()
     primary_venue_setting: str | None = None
+    second_venue_setting: str | None = None
+    others_every: timedelta | None = None
     by_kind: bool = False
     is_price: bool = False
     magnitudes: tuple[str, ...] = ()
@@ -168,6 +175,8 @@ class Dataset:
         return 7 if self.expected is Expected.DAILY else 2
 
 
+_OTHERS = 12 * HOUR
+"""Twice a day: with eight symbols and every source on, an hourly tick makes 200 requests at most."""
 _bucket = partial(Dataset, kind=RowKind.BUCKET, length=HOUR, grid=HOURLY_GRID)
 _FIVE_MINUTES = timedelta(minutes=5)
 _PERP = ("perp",)
@@ -181,6 +190,7 @@ _ALL = (
         is_relayed=True,
         markets=("spot", "perp"),
         is_price=True,
+        others_every=_OTHERS,
     ),
     Dataset(
         name="funding_rates",
@@ -191,6 +201,7 @@ _ALL = (
         reported_within=9 * HOUR,
         by_venue=True,
         markets=_PERP,
+        others_every=_OTHERS,
         magnitudes=("funding_rate",),
     ),
     Dataset(
@@ -210,6 +221,8 @@ _ALL = (
         markets=_PERP,
         # liquidations are set against the open interest of the provider that reports them
         primary_settings=("open_interest_source", "liquidation_source"),
+        second_venue_setting="liquidation_venue",
+        others_every=_OTHERS,
         magnitudes=("open_interest_base", "open_interest_usd"),
     ),
     _bucket(
@@ -221,6 +234,7 @@ _ALL = (
         is_relayed=True,
         markets=_PERP,
         several_endpoints=True,
+        others_every=_OTHERS,
     ),
     _bucket(
         name="liquidations",
@@ -230,6 +244,7 @@ _ALL = (
         markets=_PERP,
         primary_settings=("liquidation_source",),
         primary_venue_setting="liquidation_venue",
+        others_every=_OTHERS,
     ),
     Dataset(
         name="fear_greed",
@@ -269,6 +284,7 @@ _ALL = (
         delay=_FIVE_MINUTES,
         is_optional=True,
         primary_settings=("sentiment_source_by_kind",),
+        others_every=_OTHERS,
         by_kind=True,
     ),
     Dataset(
@@ -278,6 +294,7 @@ _ALL = (
         delay=timedelta(minutes=10),
         is_optional=True,
         primary_settings=("whale_source",),
+        others_every=_OTHERS,
     ),
     _bucket(
         name="reference_prices",

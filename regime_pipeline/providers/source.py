@@ -65,6 +65,8 @@ class Feed:
         snapshot: a reply is about the present; its rows get the hour in which it came.
         bucketed: rows are hourly buckets, whatever the dataset's other feeds give.
         by_coin: rows name coins (``coin``); those of the wanted symbols are kept.
+        by_name: one reply lists every instrument of the venue by its name (``venue_symbol``); those of
+            the wanted symbols are kept.
         shape: turns all parsed rows of the stream into rows of the dataset.
         per_symbol: False for a series without symbols.
         names: venue whose symbol names the endpoint uses (``coin`` for the base coin).
@@ -100,7 +102,13 @@ class Feed:
     snapshot: bool = False
     bucketed: bool = False
     by_coin: bool = False
+    by_name: bool = False
     shape: Callable[[pd.DataFrame], pd.DataFrame] | None = None
+
+    @property
+    def tells_all(self) -> bool:
+        """Whether one reply tells all symbols, each row its own."""
+        return self.by_coin or self.by_name
 
 
 @dataclass(frozen=True, slots=True)

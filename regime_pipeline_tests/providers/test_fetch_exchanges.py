@@ -49,7 +49,10 @@ def get(
     )
     client = make_client(settings, FixedClock(NOW))
 
-    def one(dataset: str, window: Window = DAY, sources: tuple[str, ...] = VENUES, **more: object):
+    def one(
+        dataset: str, window: Window = DAY, sources: tuple[str, ...] = VENUES,
+        symbols: tuple[str, ...] = SYMBOLS, **more: object,
+    ):  # fmt: skip
         found = settings.model_copy(update={"sources": sources, **more})
         return fetch(
             dataset,
@@ -57,7 +60,7 @@ def get(
             settings=found,
             client=client,
             clock=FixedClock(NOW),
-            symbols=SYMBOLS,
+            symbols=symbols,
         )
 
     yield one
@@ -295,6 +298,28 @@ def test_every_venue_tells_its_running_estimate_of_the_coming_settlement(
         coming = int(np.searchsorted(series.ts, NOW.timestamp() * 1000, side="right"))
         shown = frame.loc[(venue, "BTC/USDT"), "predicted_rate"]
         assert shown == pytest.approx(series.predicted[coming], abs=1e-9)
+
+
+def test_one_request_tells_the_estimates_of_all_symbols_of_a_venue(
+    get: Callable[..., FetchResult],
+) -> None:
+    found = get("funding_predictions", perp_venue_by_symbol={"DOT/USDT": "okx"})
+    assert found.log.set_index("source")["request_count"].to_dict() == {
+        "binance_futures": 1, "okx": 1, "bybit": 1,
+    }  # fmt: skip
+    tiers = found.frame.set_index(["venue", "symbol"])["source_tier"]
+    assert tiers[("okx", "DOT/USDT")] == 1
+    assert tiers[("binance", "DOT/USDT")] == 2
+    assert tiers[("binance", "BTC/USDT")] == 1
+
+
+def test_a_symbol_that_a_list_of_instruments_lacks_is_named(
+    get: Callable[..., FetchResult],
+) -> None:
+    found = get("funding_predictions", symbols=(*SYMBOLS, "NOPE/USDT"))
+    assert set(found.frame["symbol"]) == set(SYMBOLS)
+    assert found.log["error_message"].str.fullmatch("not among the listed .*: NOPE/USDT").all()
+    assert set(found.log["fetch_status"]) == {"partial"}
 
 
 def test_an_estimate_of_the_past_is_never_asked_for(

@@ -22,6 +22,7 @@ from regime_pipeline.providers.fetch.tiers import tier
 from regime_pipeline.providers.paging import Newest
 from regime_pipeline.providers.readings import Reading, joined
 from regime_pipeline.providers.source import Feed
+from regime_pipeline.providers.symbols import names_over
 from regime_pipeline.providers.symbols import split as split_symbol
 from regime_pipeline.providers.trades import hourly, whole_hours
 from regime_pipeline.windows import HOUR, Window
@@ -98,6 +99,8 @@ def rows_of(
         ).as_unit("us").take(page)  # fmt: skip
     if one.feed.snapshot:
         frame = _observed_now(frame, common)
+    if one.feed.by_name:
+        frame = _of_wanted_instruments(frame, one, common)
     if one.feed.shape is not None:
         _flag_other_symbols(frame, batch)
         frame = one.feed.shape(frame).assign(stream=next(iter(batch.streams)))
@@ -250,6 +253,20 @@ def _observed_now(frame: pd.DataFrame, common: Stamping) -> pd.DataFrame:
     return frame
 
 
+def _of_wanted_instruments(frame: pd.DataFrame, stream: Stream, common: Stamping) -> pd.DataFrame:
+    """The rows of the wanted symbols out of a list of all; a symbol that it lacks is told in the log."""
+    feed = stream.feed
+    symbols = {
+        names_over(s, feed.names or feed.venue, feed.market, stream.window)[-1][0].name: s
+        for s in common.symbols
+    }
+    frame["symbol"] = frame["venue_symbol"].map(symbols).astype("str")
+    absent = sorted(set(common.symbols) - set(frame["symbol"].dropna()))
+    if absent:
+        stream.note = f"not among the listed instruments: {', '.join(absent)}"
+    return frame.loc[frame["symbol"].notna()].reset_index(drop=True)
+
+
 def _of_wanted_coins(frame: pd.DataFrame, common: Stamping) -> pd.DataFrame:
     """The rows of the wanted symbols' coins, one reply each; the rest was not asked for."""
     symbols = {split_symbol(s)[0]: s for s in reversed(common.symbols)}
@@ -326,10 +343,14 @@ def _stamp(frame: pd.DataFrame, batch: Batch, common: Stamping) -> None:
         np.where(seen, "observed", "assumed"), index=frame.index, dtype="str"
     )
     frame["source"] = one.source.name
-    frame["source_tier"] = batch.per_row(frame, lambda s: tier(s, common))
+    if one.feed.tells_all:
+        tiers = {s: tier(one, common, s) for s in frame["symbol"].unique()}
+        frame["source_tier"] = frame["symbol"].map(tiers)
+    else:
+        frame["source_tier"] = batch.per_row(frame, lambda s: tier(s, common))
     frame["venue"] = one.venue
     frame["market"] = one.feed.market
-    if not one.feed.by_coin:
+    if not one.feed.tells_all:
         frame["symbol"] = batch.per_row(frame, lambda s: s.canonical or MARKET_SYMBOL).astype("str")
     frame["timeframe"] = TIMEFRAME
     if common.item.by_kind:

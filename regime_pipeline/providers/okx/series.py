@@ -22,8 +22,7 @@ from regime_pipeline.providers.decode import Columns
 from regime_pipeline.providers.okx import market
 from regime_pipeline.providers.okx.market import data_of as _rows
 from regime_pipeline.providers.paging import Backward, Newest
-from regime_pipeline.providers.predictions import DATASET as PREDICTIONS
-from regime_pipeline.providers.predictions import running_estimates
+from regime_pipeline.providers.predictions import estimates
 from regime_pipeline.providers.readings import ByColumns, Context, Parser, Reading
 from regime_pipeline.providers.source import Endpoint, Feed
 from regime_pipeline.providers.trades import TRADE_REACH
@@ -282,17 +281,7 @@ FEEDS = (
         params=lambda symbol: {"instId": symbol.name},
         retention=FUNDING_RETENTION,
     ),
-    Feed(
-        dataset=PREDICTIONS,
-        endpoint=RUNNING_RATE,
-        market="perp",
-        venue="okx",
-        paging=Newest(),
-        params=lambda symbol: {"instId": symbol.name},
-        live_only=True,
-        snapshot=True,
-        shape=running_estimates,
-    ),
+    estimates(RUNNING_RATE, "okx", {"instId": "ANY"}),  # every swap
     _rubik_feed("open_interest", OPEN_INTEREST),
     _rubik_feed("positioning", ACCOUNTS),
     _rubik_feed("positioning", TOP_ACCOUNTS),
