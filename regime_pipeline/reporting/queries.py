@@ -351,13 +351,19 @@ def stored_window(database: Database) -> Window | None:
     return Window(floor_day(found["first"]), floor_day(found["last"]) + DAY)
 
 
-def first_derived_day(database: Database) -> datetime | None:
-    """The first day on which every table has its rows; None when nothing is derived.
+def first_stored_day(database: Database) -> datetime | None:
+    """The first day on which every table has its rows; None when nothing is stored.
+
+    Before anything is derived that is the first day of the fetched candles.
 
     The history that a run's days look back to lies before it, in the tables that they read. Nothing
     looks far back into the futures scores, so they begin where the earliest run did.
     """
-    first = rows(database, "select min(ts) as first from signals.futures_scores")[0]["first"]
+    first = rows(
+        database,
+        "select coalesce((select min(ts) from signals.futures_scores), "
+        "(select min(ts) from raw.candles)) as first",
+    )[0]["first"]
     return None if first is None else floor_day(first)
 
 
