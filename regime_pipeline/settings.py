@@ -28,6 +28,7 @@ from pydantic import (
     ValidationInfo,
     create_model,
     field_validator,
+    model_validator,
 )
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
@@ -39,7 +40,9 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from regime_pipeline import source_choice
 from regime_pipeline.connections import CONNECTIONS
+from regime_pipeline.source_choice import AUTO, ChosenSources
 from regime_pipeline.thresholds import (
     CascadeParams,
     CorrelationParams,
@@ -221,7 +224,7 @@ else:
     _Providers = create_model("_Providers", __base__=BaseSettings, **_provider_fields())
 
 
-class Settings(_Providers):
+class Settings(_Providers, ChosenSources):
     """All settings, read from the environment and ``.env`` (see ``docs/settings.md``)."""
 
     model_config = SettingsConfigDict(
@@ -273,13 +276,17 @@ class Settings(_Providers):
     perp_venue_by_symbol: dict[str, str] = Field(
         default_factory=dict, description="symbols whose perpetual venue is another one, as JSON"
     )
-    liquidation_source: str = Field("coinglass", description="provider of hourly liquidations")
-    liquidation_venue: str = Field("binance", description="exchange, or `aggregate` over several")
-    liquidation_order_source: str = Field(
-        "okx", description="provider of the single liquidation orders behind the order columns"
+    liquidation_source: str = Field(
+        AUTO, description="provider of hourly liquidations; `auto`: Coinglass with its key, or OKX"
     )
+    liquidation_venue: str = Field(AUTO, description="their exchange, or `aggregate` over several")
+    liquidation_order_source: str = Field(AUTO, description="provider of single liquidation orders")
     open_interest_source: str = Field(
-        "coinglass", description="provider behind market.open_interest"
+        AUTO, description="provider of open interest; `venue`: the perpetual's; `auto`: as above"
+    )
+    factor_interval: Literal["1h", "1d"] = Field(
+        "1h",
+        description="futures factors are made of hours, or Coinglass's days; of a tape's days if any",
     )
     single_trades: bool = Field(
         False,
@@ -301,6 +308,11 @@ class Settings(_Providers):
         "address is unset is off by itself, and the fetch log says so",
     )
     params: Params = Params()
+
+    simulated_keys: Literal["all", "configured"] = Field(
+        "all",
+        description="simulated providers that have a key: `all`, or those whose own is `configured`",
+    )
 
     # providers: their addresses and keys are fields too, one row each in ``connections``
     dashboard_timeout: float = Field(
@@ -401,6 +413,8 @@ class Settings(_Providers):
             raise ValueError(f"{environment_name(str(info.field_name))} {fault}")
         return value
 
+    _choose_sources = model_validator(mode="after")(source_choice.choose)
+
     @property
     def universe(self) -> tuple[str, ...]:
         """The configured symbols, sorted: the columns of every panel."""
@@ -423,18 +437,11 @@ class Settings(_Providers):
         """The one perpetual venue whose series stand behind ``symbol``."""
         return self.perp_venue_by_symbol.get(symbol, self.perp_venue)
 
-    def is_wired(self, provider: str) -> bool:
-        """Whether a provider is asked: switched on, its address and, if it takes one, its key set."""
-        row = CONNECTIONS.get(provider)
-        if row is None or provider not in self.sources or not self.url_of(provider):
-            return False
-        return row.key_setting is None or getattr(self, row.key_setting) is not None
-
     @property
     def wired_series(self) -> tuple[str, ...]:
         """Series that need a provider of their own and have one: kinds of mood, ``whale_flow``."""
         behind = {**self.sentiment_source_by_kind, "whale_flow": self.whale_source}
-        return tuple(name for name, provider in behind.items() if self.is_wired(provider))
+        return tuple(name for name, provider in behind.items() if self.can_ask(provider))
 
     @property
     def perp_venues(self) -> dict[str, str]:

@@ -13,7 +13,7 @@ from regime_pipeline.numerics.compiled import files_behind
 ROOT = Path(regime_pipeline.__file__).parent
 PACKAGE = "regime_pipeline"
 
-GROUND = {"connections", "settings", "windows", "catalogue", "numerics"}
+GROUND = {"connections", "settings", "source_choice", "windows", "catalogue", "numerics"}
 PURE = {"market", "features", "regimes", "correlation", "signals", "quality"}
 ALLOWED: dict[str, set[str]] = {
     "windows": set(),
@@ -21,7 +21,8 @@ ALLOWED: dict[str, set[str]] = {
     "wording": set(),
     "connections": set(),
     "thresholds": set(),
-    "settings": {"connections", "thresholds", "windows"},
+    "source_choice": {"connections"},
+    "settings": {"connections", "source_choice", "thresholds", "windows"},
     "configuration": {"connections", "settings"},
     "catalogue": {"windows"},
     "numerics": {"windows"},
