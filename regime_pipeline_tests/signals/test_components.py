@@ -35,7 +35,7 @@ def candles(close: np.ndarray, *, market: str = "perp", tier: int = 1) -> pd.Dat
             "symbol": pd.Series(["BTC/USDT"] * len(close), dtype="str"),
             "ts": hours,
             "close": close,
-            "source_tier": pd.array([tier] * len(close), dtype="Int64"),
+            "source_tier": pd.Series(np.where(np.isnan(close), np.nan, tier)).astype("Int64"),
         }
     )
 
