@@ -169,6 +169,9 @@ def _end(done: RunReport, *, allow_empty: bool) -> None:
     Raises:
         typer.Exit: a run failed, or something got nothing although that is not allowed.
     """
+    for outcome in done.runs:
+        if not outcome.succeeded:
+            err.print(f"{outcome.title} failed: {outcome.error}", markup=False, soft_wrap=True)
     for nothing in done.got_nothing:
         err.print(nothing.line, markup=False, soft_wrap=True)
     if not (done.ran if allow_empty else done.succeeded):

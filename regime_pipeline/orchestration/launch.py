@@ -20,7 +20,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
 import dagster as dg
-import sqlalchemy.exc
 
 from regime_pipeline.catalogue import TABLES
 from regime_pipeline.catalogue.datasets import BY_TABLE, DATASETS
@@ -38,6 +37,7 @@ from regime_pipeline.orchestration.partitions import owed, range_tags
 from regime_pipeline.orchestration.processes import PROCESS_TAG, process_id, settle_dead_runs
 from regime_pipeline.orchestration.resources import Platform, Progress, Scope, platform_resource
 from regime_pipeline.orchestration.run_report import Outcome, RunReport, by_source
+from regime_pipeline.orchestration.storage_pool import CONNECTION_LOST
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.errors import DatabaseUnreachableError, first_line
 from regime_pipeline.windows import Clock, Window, floor_day, utc
@@ -232,6 +232,11 @@ class _Launch:
         finally:
             self.report.seconds = time.monotonic() - self._began
             self._exit.close()
+        if isinstance(error, CONNECTION_LOST):
+            raise DatabaseUnreachableError(
+                f"the database went away during {self._title!r} ({first_line(error)}); what was "
+                "written is whole, run the same command again to go on"
+            ) from error
         return isinstance(error, _Failed)
 
     def selected(self, select: str) -> tuple[list[str], list[str] | None, bool]:
@@ -386,13 +391,9 @@ class _Launch:
                     },
                     raise_on_error=False,
                 )
-        except sqlalchemy.exc.OperationalError as error:
-            raise DatabaseUnreachableError(
-                f"the database went away during {title!r} ({first_line(error)}); what was written is "
-                "whole, run the same command again to go on"
-            ) from error
         except BaseException as error:
-            _end(self._instance, run_id, interrupted=isinstance(error, KeyboardInterrupt))
+            with contextlib.suppress(*CONNECTION_LOST):  # the next launch settles it
+                _end(self._instance, run_id, interrupted=isinstance(error, KeyboardInterrupt))
             raise
         finally:
             _executing.pop(run_id, None)

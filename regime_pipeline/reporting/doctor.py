@@ -326,6 +326,7 @@ def _source_json(s: SourceState) -> dict[str, Any]:
         "reachable": a.is_reachable,
         "latency_ms": a.latency_ms,
         "clock_ahead_s": a.clock_ahead_s,
+        "off": a.is_off,
         "key": a.key,
         "key_fingerprint": a.key_fingerprint,
         "plan": a.plan,
@@ -394,7 +395,19 @@ def print_diagnosis(found: Diagnosis, console: Console) -> None:
     for check in found.checks:
         mark = {True: "[green]ok[/]", False: "[red]not ok[/]", None: "[dim]-[/]"}[check.is_ok]
         console.print(f"{mark}  {check.name}: {escape(check.detail)}", soft_wrap=True)
-    todo = [(s.answer.source, s.problem, s.advice) for s in found.sources if s.problem]
+    unused = [s for s in found.sources if s.answer.is_off and not s.is_needed]
+    if unused:
+        names = ", ".join(s.answer.source for s in unused)
+        console.print(
+            f"[dim]-[/]  off, for want of a key or an address, and not needed: {escape(names)} "
+            "(docs/sources.md)",
+            soft_wrap=True,
+        )
+    todo = [
+        (s.answer.source, s.problem, s.advice)
+        for s in found.sources
+        if s.problem and s not in unused
+    ]
     todo += [(c.name, c.detail, c.advice) for c in found.checks if c.advice]
     if todo:
         console.print("\nWhat to do")
@@ -406,6 +419,8 @@ def print_diagnosis(found: Diagnosis, console: Console) -> None:
 
 
 def _reach(a: SourceAnswer) -> str:
+    if a.is_off:
+        return "[dim]off[/]"
     if a.is_reachable is None:
         return "[dim]not asked[/]"
     if not a.is_reachable:

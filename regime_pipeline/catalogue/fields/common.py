@@ -40,7 +40,7 @@ FIELDS = (
     Field("symbol", Kind.TEXT, "Canonical symbol, BASE/QUOTE."),
     Field("venue", Kind.TEXT, "Exchange the observation is about; `aggregate` over several."),
     Field("market", Kind.TEXT, "Market type.", allowed=("spot", "perp", "index")),
-    Field("source", Kind.TEXT, "Provider that told us."),
+    Field("source", Kind.TEXT, "Provider of the row."),
     Field(
         "timeframe",
         Kind.TEXT,
