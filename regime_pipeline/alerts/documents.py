@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from regime_pipeline.alerts.digest import DIGEST
-from regime_pipeline.alerts.kinds import MARKET, SYSTEM, MarketEvent
+from regime_pipeline.alerts.kinds import MARKET, OPERATIONAL, MarketEvent
 from regime_pipeline.alerts.message import HORIZONS_H
 from regime_pipeline.alerts.routing import SEVERITIES
 from regime_pipeline.catalogue import FIELDS, Kind
@@ -42,7 +42,7 @@ def alert_schema() -> Schema:
     """The schema of every body of the generic channel."""
     kinds = {
         **{kind.name: _body(kind.name, _details(kind), is_market=True) for kind in MARKET},
-        SYSTEM.name: _body(SYSTEM.name, {"type": "object"}, is_market=False),
+        **{name: _body(name, {"type": "object"}, is_market=False) for name in OPERATIONAL},
         DIGEST: _body(DIGEST, _DIGEST_DETAILS, is_market=False),
     }
     return {
