@@ -67,6 +67,14 @@ FIELDS = (
         Kind.BOOLEAN,
         "The series can only be collected as time goes: a past hour cannot be asked for.",
     ),
+    Field(
+        "role",
+        Kind.TEXT,
+        "What several providers could tell.",
+        allowed=("liquidations", "liquidation_orders", "open_interest", "daily_figures", "social"),
+    ),
+    Field("why", Kind.TEXT, "Why this one, in one line."),
+    Field("resolved_at", Kind.TIMESTAMP, "When a start found it to be so."),
     Field("reply_field", Kind.TEXT, "Path of a field in an endpoint's replies."),
     Field("first_seen_at", Kind.TIMESTAMP, "When a reply first had it."),
     Field("quarantine_id", Kind.TEXT, "Digest of the row and its reason."),
@@ -171,4 +179,8 @@ FIELDS = (
     Field("n_not_applicable", Kind.INTEGER, "Checks that could not.", None, 0),
     Field("n_warn", Kind.INTEGER, "Failed checks of severity WARN.", None, 0),
     Field("n_block", Kind.INTEGER, "Failed checks of severity BLOCK.", None, 0),
+    Field("version", Kind.INTEGER, "Raised by one when rows of the table changed.", None, 1),
+    Field("rows_changed", Kind.INTEGER, "Rows that the last change made different.", None, 0),
+    Field("newest_ts", Kind.TIMESTAMP, "Newest time of a row that was written."),
+    Field("changed_at", Kind.TIMESTAMP, "When rows of the table last changed."),
 )

@@ -38,7 +38,7 @@ TABLES = (
         ),
         time_column="fetched_at",
         partitioned=False,
-        indexes=(("dataset", "window_end"),),
+        indexes=(("dataset", "window_end"), ("fetched_at",)),
     ),
     Table(
         schema="ops",
@@ -125,6 +125,19 @@ TABLES = (
         key=("identity",),
         required=frozenset({"origin", "created_at"}),
         time_column="created_at",
+        symbol_columns=(),
+        partitioned=False,
+    ),
+    Table(
+        schema="ops",
+        name="resolved_sources",
+        description="Which provider stands behind what several could tell, and why: a row each time that "
+        "a start found it changed. Source null: nobody can be asked. Several sources, separated by "
+        "commas, where it depends on the symbol's venue.",
+        fields=("role", "resolved_at", "source", "venue", "why"),
+        key=("role", "resolved_at"),
+        required=frozenset({"why"}),
+        time_column="resolved_at",
         symbol_columns=(),
         partitioned=False,
     ),
@@ -279,5 +292,18 @@ TABLES = (
         partitioned=False,
         bookkeeping=frozenset({"run_id"}),
         cadence=Cadence.INSTANT,
+    ),
+    Table(
+        schema="ops",
+        name="table_versions",
+        description="A version of each table that reports are read from, raised in the transaction in which "
+        "its rows changed, so that a reader knows without reading whether an answer is still the same. "
+        "`LISTEN regime_tables` is told the table's name at each commit.",
+        fields=("table_name", "version", "rows_changed", "newest_ts", "changed_at", "run_id"),
+        key=("table_name",),
+        required=frozenset({"version", "rows_changed", "changed_at"}),
+        time_column="changed_at",
+        symbol_columns=(),
+        partitioned=False,
     ),
 )
