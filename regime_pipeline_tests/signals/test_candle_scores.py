@@ -363,3 +363,22 @@ def test_scores_do_not_depend_on_where_the_panel_began(name: str) -> None:
     late = made({n: p[cut:] for n, p in given.items()}, FIRST + cut)
     reach = 520
     np.testing.assert_array_equal(late[reach:], whole[cut + reach :])
+
+
+# ------------------------------------------------------------------ null worlds
+
+
+@pytest.mark.slow
+def test_on_walks_without_direction_scores_average_50() -> None:
+    """40 walks of a year; neighbouring hours share most of their windows, hence only +-1."""
+    given = bars(8_760, 20250101, 40)
+    close = given["close"]
+    found = {
+        "momentum": candle_scores.momentum(close),
+        "technical": candle_scores.technical(close, first_hour=FIRST),
+        "volume": candle_scores.volume(given, first_hour=FIRST),
+        "price_action": candle_scores.price_action(given),
+        "beta_exp": candle_scores.beta_exp(close, close[:, :1], np.eye(1, 40)[0], 2_000),
+    }
+    for name, one in found.items():
+        assert abs(np.nanmean(one.score) - 50) < 1, f"{name}: {np.nanmean(one.score)}"
