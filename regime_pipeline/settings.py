@@ -462,6 +462,11 @@ class Settings(_Providers):
     ui_url: OptionalAddress = Field(
         None, description="where others reach the web UI; alerts link to it; unset: no link"
     )
+    heartbeat_url: Key = Field(
+        None,
+        description="`regime heartbeat` fetches it while all is well: who watches it misses us when "
+        "this machine is gone; unset: nothing is fetched",
+    )
     webhook_deadline_s: float = Field(5.0, gt=0, description="total time of one delivery attempt")
     webhook_allow_loopback: bool = Field(
         True, description="whether a receiver on this machine may be used, over plain http too"

@@ -65,8 +65,7 @@ class Quiet:
 
     def until(self, now: datetime) -> datetime | None:
         """When the quiet hours that ``now`` lies in end; None outside of them."""
-        zone = ZoneInfo(self.zone)
-        local = now.astimezone(zone)
+        local = now.astimezone(self.where)
         clock = local.time().replace(tzinfo=None)
         if self.start < self.end:
             inside, days = self.start <= clock < self.end, 0
@@ -75,7 +74,12 @@ class Quiet:
         if not inside:
             return None
         day = (local + timedelta(days=days)).date()
-        return datetime.combine(day, self.end, zone).astimezone(now.tzinfo)
+        return datetime.combine(day, self.end, self.where).astimezone(now.tzinfo)
+
+    @property
+    def where(self) -> ZoneInfo:
+        """The zone itself."""
+        return ZoneInfo(self.zone)
 
 
 @dataclass(frozen=True)

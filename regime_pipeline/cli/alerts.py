@@ -12,10 +12,13 @@ import typer
 
 from regime_pipeline.cli.options import (
     DataOption,
+    FromOption,
     JsonOption,
     PortOption,
+    ToOption,
     UsageError,
     check_port,
+    parse_window,
 )
 from regime_pipeline.cli.origins import open_data
 from regime_pipeline.cli.terminal import err, out
@@ -245,6 +248,71 @@ def _fares(row: dict[str, Any]) -> Iterable[str]:
         yield f"switched off {_when(row['disabled_at'])}: {row['disabled_reason']}"
     elif row.get("failing_since"):
         yield f"failing since {_when(row['failing_since'])}"
+
+
+@app.command("replay")
+def alerts_replay(
+    first: FromOption = None,
+    last: ToOption = None,
+    given: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Another threshold: REGIME_PARAMS__SECTION__NAME=VALUE."),
+    ] = None,
+    night: Annotated[
+        str, typer.Option(help="Hours that are counted as night: 22:00-07:00 Europe/Berlin.")
+    ] = "22:00-07:00",
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The events of past days again, under these or other thresholds, beside what was announced.
+
+    Computes from stored tables; fetches, writes and sends nothing.
+    """
+    from regime_pipeline.alerts.routing import Quiet
+    from regime_pipeline.orchestration.what_if import replay, with_thresholds
+    from regime_pipeline.windows import clock_from_text
+
+    settings, database = open_data(data)
+    clock = clock_from_text(settings.clock)
+    window = parse_window(first, last, now=clock.now(), settings=settings)
+    texts = dict(text.partition("=")[::2] for text in given or ())
+    try:
+        hours = Quiet.of(night)
+        after = with_thresholds(settings, texts) if texts else settings
+    except KeyError as error:
+        raise UsageError(
+            f"--set {error.args[0]} is no threshold; `regime settings` lists them"
+        ) from error
+    except ValueError as error:
+        raise UsageError(f"--night or --set: {error}") from error
+    found = replay(settings, after, database, clock, window)
+    nights = found.by_night(hours)
+    counts = {n: len(getattr(found, n)) for n in ("same", "new", "gone", "changed")}
+    if as_json:
+        _json(
+            {
+                **counts,
+                "executed": found.executed,
+                "nights": nights.to_dict("index"),
+                "events": {
+                    n: getattr(found, n).to_dict("records") for n in ("new", "gone", "changed")
+                },
+            }
+        )
+        return
+    _print(f"{window.start:%Y-%m-%d} to {window.end:%Y-%m-%d %H:%M} UTC, nothing is sent")
+    _print(", ".join(f"{n} {what}" for what, n in counts.items()))
+    _print(f"computed again: {', '.join(found.executed) or 'nothing, only read'}")
+    for name in ("new", "gone", "changed"):
+        for row in getattr(found, name).to_dict("records"):
+            before = f"  (was {row['title_before']})" if "title_before" in row else ""
+            _print(
+                f"{name:<8} {row['known_at']:%Y-%m-%d %H:%M}  {row['alert_severity']:<8} "
+                f"{row['title']}{before}"
+            )
+    for day, row in nights.iterrows():
+        if row["before"] != row["after"]:
+            _print(f"night to {day}: {row['before']} then, {row['after']} now")
 
 
 @app.command("send-test")

@@ -39,6 +39,13 @@ ShownToOption = Annotated[str | None, typer.Option("--to", help=SHOWN_TO_HELP, s
 SymbolsOption = Annotated[str | None, typer.Option("--symbols", help=SYMBOLS_HELP)]
 SourceOption = Annotated[str, typer.Option("--source", help=SOURCE_HELP)]
 JsonOption = Annotated[bool, typer.Option("--json", help=JSON_HELP)]
+AllowEmptyOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-empty",
+        help="Exit code 0 even where no source gave anything, or nothing was there.",
+    ),
+]
 PortOption = Annotated[int, typer.Option(help="Port on 127.0.0.1.")]
 DataOption = Annotated[
     str | None,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Annotated
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from regime_pipeline.cli.interrupts import prompt_end
 from regime_pipeline.cli.options import (
+    AllowEmptyOption,
     FromOption,
     JsonOption,
     SourceOption,
@@ -21,6 +23,9 @@ from regime_pipeline.cli.options import (
 )
 from regime_pipeline.cli.origins import market
 from regime_pipeline.cli.terminal import err, out, progress, quiet
+
+if TYPE_CHECKING:
+    from regime_pipeline.orchestration.run_report import RunReport
 
 
 def _cancel(at_once: bool) -> None:
@@ -39,10 +44,12 @@ def run(
     recompute: Annotated[
         bool, typer.Option("--recompute", help="Derive every day again, changed or not.")
     ] = False,
+    allow_empty: AllowEmptyOption = False,
 ) -> None:
     """Fetch, derive, report: the whole line for a range of days.
 
-    Can be run again at any time: what is stored and unchanged stays as it is.
+    Can be run again at any time: what is stored and unchanged stays as it is. A dataset whose sources
+    all failed is a line of its own, and the exit code is 1.
 
     Examples:
         regime run                                  the last 300 days
@@ -96,8 +103,7 @@ def run(
             )
         else:
             print_summary(summary, out)
-        if not done.succeeded:
-            raise typer.Exit(1)
+        _end(done, allow_empty=allow_empty)
 
 
 def backfill(
@@ -115,19 +121,23 @@ def backfill(
     ] = False,
     source: SourceOption = "auto",
     as_json: JsonOption = False,
+    allow_empty: AllowEmptyOption = False,
 ) -> None:
     """Compute (or fetch) some assets again for a range of days, as one run of the derived chain.
 
-    No alert is sent for what a backfill finds.
+    No alert is sent for what a backfill finds. Where no raw row is stored nothing is derived, and the
+    exit code is 1.
     """
     with prompt_end(_cancel), market(source, last) as chosen:
         settings, clock = chosen.settings, chosen.clock
         window = parse_window(first, last, now=clock.now(), settings=settings)
         wanted = parse_symbols(symbols, settings)
         from regime_pipeline.orchestration.launch import LaunchError, run_selection
+        from regime_pipeline.reporting.summary import plain
+        from regime_pipeline.reporting.withheld import held_lines, held_rows
         from regime_pipeline.storage.database import open_database, remember_origin
 
-        open_database(settings, origin=settings.origin, detail=chosen.label).close()
+        database = open_database(settings, origin=settings.origin, detail=chosen.label)
         remember_origin(settings.home, settings.origin)
         try:
             with quiet(settings), progress() as show:
@@ -138,14 +148,31 @@ def backfill(
                     symbols=wanted,
                     select=select,
                     refetch=refetch,
+                    allow_empty=allow_empty,
                     progress=show,
                 )
         except LaunchError as error:
             raise UsageError(f"--select: {error}") from error
+        held = held_rows(database, window)
         if as_json:
-            sys.stdout.write(json.dumps(done.to_json(), default=str) + "\n")
+            kept = {"held": plain([asdict(h) for h in held])}
+            sys.stdout.write(json.dumps(done.to_json() | kept, default=str) + "\n")
         else:
-            for line in done.lines():
+            for line in [*done.lines(), *held_lines(held)]:
                 out.print(line)
-        if not done.succeeded:
-            raise typer.Exit(1)
+        _end(done, allow_empty=allow_empty)
+
+
+def _end(done: RunReport, *, allow_empty: bool) -> None:
+    """Say on standard error what there is nothing of; leave with exit code 1 unless all went well.
+
+    Raises:
+        typer.Exit: a run failed, or something got nothing although that is not allowed.
+    """
+    for outcome in done.runs:
+        if not outcome.succeeded:
+            err.print(f"{outcome.title} failed: {outcome.error}", markup=False, soft_wrap=True)
+    for nothing in done.got_nothing:
+        err.print(nothing.line, markup=False, soft_wrap=True)
+    if not (done.ran if allow_empty else done.succeeded):
+        raise typer.Exit(1)

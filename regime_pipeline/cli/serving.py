@@ -74,6 +74,7 @@ def _serve(settings: Settings, database: Database, overrides: Mapping[str, str],
     dagster = dagster_environment(settings, database)
     environment = child_environment({"origin": settings.origin, **overrides}) | dagster
     environment[FIRST_DAY_VARIABLE] = f"{_first_day(settings, database):%Y-%m-%d}"
+    environment.setdefault("PYTHONWARNINGS", "ignore:Function `dev_command`:FutureWarning")
     folder = Path(dagster["DAGSTER_HOME"])
     err.print(f"Dagster UI: http://127.0.0.1:{port}  ({settings.origin} data; Ctrl-C ends it)")
     command = [venv_program("dagster"), "dev", "-w", str(folder / "workspace.yaml")]

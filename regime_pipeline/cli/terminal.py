@@ -32,14 +32,25 @@ def fail(message: str, code: int) -> NoReturn:
 
 @contextmanager
 def quiet(settings: Settings) -> Iterator[None]:
-    """What libraries print goes to a log file: standard output is the command's own."""
+    """What libraries print and log goes to a file: the streams are the command's own."""
+    import logging
+
     import stamina.instrumentation
 
     stamina.instrumentation.set_on_retry_hooks([stamina.instrumentation.LoggingOnRetryHook])
     path = settings.home / "logs" / "run.log"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as log, redirect_stdout(log):
-        yield
+    handler = logging.FileHandler(path, delay=True)
+    handler.setLevel(logging.WARNING)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    try:
+        with path.open("a") as log, redirect_stdout(log):
+            yield
+    finally:
+        root.removeHandler(handler)
+        handler.close()
 
 
 @contextmanager

@@ -55,7 +55,7 @@ def quality(
         bool, typer.Option("--all", help="All days, and the checks that could not be applied.")
     ] = False,
 ) -> None:
-    """What the data-quality checks DQ01 .. DQ15 said of stored days: scores, failures, what to do.
+    """Results of the data-quality checks DQ01 .. DQ15 for stored days: scores, failures, what to do.
 
     A score is 100 when no check failed. BLOCK keeps the failing rows out of the derived tables, where
     they are null with status quarantined; the raw rows stay. Mended rows are published by the next
@@ -145,7 +145,7 @@ def doctor(data: DataOption = None, as_json: JsonOption = False) -> None:
             clock_from_text(settings.clock),
             gate=gate_for(settings, PostgresStore(database.connect) if database else None),
             database=database,
-            checks=checks,
+            checks=[*checks, _settings_check()],
             asking=settings.origin != "tape",
         )
     if as_json:
@@ -154,6 +154,19 @@ def doctor(data: DataOption = None, as_json: JsonOption = False) -> None:
         print_diagnosis(found, out)
     if not found.is_ok:
         raise typer.Exit(1)
+
+
+def _settings_check() -> Check:
+    """Variables that somebody set for nothing: a typing error looks like a setting that has no effect."""
+    from regime_pipeline.configuration import as_they_stand
+    from regime_pipeline.reporting.doctor import Check
+
+    found, unknown = as_they_stand(Settings())
+    if unknown:
+        lines = "; ".join(u.line for u in unknown)
+        return Check("settings", None, lines, "correct the name, or take the variable away")
+    given = sum(v.origin != "default" for v in found)
+    return Check("settings", True, f"{given} set, all of them are read")
 
 
 def _open_for_doctor(data: str | None) -> tuple[Settings, Database | None, list[Check]]:

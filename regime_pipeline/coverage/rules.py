@@ -175,7 +175,7 @@ def _horizon(
         near = feed.reach or (feed.newest or timedelta(0) if forward else None)
         if near is not None and settings.origin == "tape":
             reaches.append(
-                (timedelta(0), "tells the newest hours only, and a replay asks for none")
+                (timedelta(0), "serves the newest hours only, and a replay asks for none")
             )
         elif near is not None:
             reaches.append((near, f"only the newest {_span(near)} are asked for"))

@@ -18,6 +18,7 @@ from regime_pipeline.catalogue.fields.common import USABLE
 from regime_pipeline.catalogue.fields.features import VOL_REGIMES
 from regime_pipeline.catalogue.frames import conform
 from regime_pipeline.catalogue.registry import table
+from regime_pipeline.market.candles import close_halted, halted
 from regime_pipeline.numerics.panel import (
     HOUR_US,
     FloatPanel,
@@ -145,7 +146,7 @@ def volatility_regimes(
         The content columns of ``features.volatility_regimes``, sorted by key. The main value is
         ``vol_regime_confirmed``. ``ok``: all 24 returns and a full baseline; ``partial``: enough of
         both (an hour lost costs one bar but two returns, so the close-to-close columns can be null
-        a row longer); else null with the reason.
+        a row longer); ``not_applicable`` while the market is halted; else null with the reason.
     """
     wide = grid.widened(reach_of(volatility_regimes, "market.candles_1h"))
     panels = to_panel(
@@ -155,6 +156,8 @@ def volatility_regimes(
     )
     keep = grid_length(wide) - grid_length(grid)
     full = _statistics(panels, grid_start_us(wide) // HOUR_US, keep)
+    halt = halted(panels)
+    full["vol_ratio_gk"][halt] = np.nan
     columns = _regimes(full, params, grid_start_us(wide), keep)
     columns |= _jumps(panels, grid_start_us(wide) // HOUR_US, keep)
     columns |= _outlook(full["volatility_24h"], grid_start_us(wide) // HOUR_US, keep)
@@ -183,7 +186,7 @@ def volatility_regimes(
     long["event_ordinal"] = np.where(long["event_kind"].notna(), 0.0, np.nan)
     long["episode_start"] = long["ts"].where(long["event_kind"].notna())
     long["method_version"] = method_version(METHOD, params)
-    return conform(long, spec)[list(spec.content)]
+    return close_halted(conform(long, spec)[list(spec.content)], halt[keep:], spec)
 
 
 def _statistics(

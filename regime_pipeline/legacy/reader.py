@@ -292,7 +292,7 @@ class _Reader:
             out.append(value)
             at = self.after_space(end)
         if len(out) > 1:
-            repair.append(f"{len(out)} documents told apart")
+            repair.append(f"{len(out)} documents separated")
         return out
 
     def _explain(self, error: json.JSONDecodeError) -> None:

@@ -1,6 +1,7 @@
 """Candles: the one 1h series per market and symbol, and the longer bars made from it.
 
-Belongs here: choosing the configured venue, laying rows on the full hourly grid, 4h / 1d / 1w bars.
+Belongs here: choosing the configured venue, laying rows on the full hourly grid, which hours belong to no
+living market, 4h / 1d / 1w bars.
 Does not belong here: fetching, judging a provider's numbers (the raw contract did), any statistic.
 """
 
@@ -9,13 +10,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from numpy.lib.stride_tricks import sliding_window_view
 
 from regime_pipeline.catalogue.derivation import Given, derives, reads
+from regime_pipeline.catalogue.fields.common import NOT_APPLICABLE
 from regime_pipeline.catalogue.frames import conform
+from regime_pipeline.catalogue.model import Table
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.numerics.panel import (
     HOUR_US,
@@ -23,12 +28,13 @@ from regime_pipeline.numerics.panel import (
     from_panel,
     grid_length,
     grid_start_us,
+    take_codes,
     to_panel,
 )
 from regime_pipeline.settings import method_version
 from regime_pipeline.windows import Grid
 
-METHOD = "candles/1"
+METHOD = "candles/2"
 RESAMPLE_METHOD = "candles_resampled/1"
 
 CLOSES = ("market", "symbol", "ts", "close", "source_tier")
@@ -36,6 +42,11 @@ CLOSES = ("market", "symbol", "ts", "close", "source_tier")
 
 _PRICES = ("open", "high", "low", "close")
 _VALUES = (*_PRICES, "volume_base", "volume_quote", "taker_buy_base", "trade_count")
+
+HALT_H, HALT_MIN = 24, 20
+"""Hours without a trade and without a move after which a market is halted, and how many must be seen."""
+HALTED = "halted"
+"""Reason of the rows of a halted market; their status is ``not_applicable``."""
 
 FRAME_HOURS: dict[str, int] = {"1h": 1, "4h": 4, "1d": 24, "1w": 168}
 """Length of every timeframe in hours."""
@@ -47,7 +58,7 @@ _MONDAY = 96
 
 @derives(
     "market.candles_1h",
-    raw_candles=reads("raw.candles", where={"timeframe": "1h", "venue": Given("venues")}),
+    raw_candles=reads("raw.candles", "24h", where={"timeframe": "1h", "venue": Given("venues")}),
     venues="candle_venues",
 )
 def candles_1h(
@@ -60,13 +71,18 @@ def candles_1h(
     same venue and hour, the row of the lowest ``source_tier`` stands, then of the first provider by
     name. A symbol without a configured venue is ``not_applicable``.
 
+    A delisted or halted contract goes on answering, with flat bars. From the 24th hour without a trade
+    and without a move on (at least 20 of the 24 seen), until it trades again, its rows are nulls,
+    ``not_applicable``, reason ``halted``; only the tier of what was seen stays (see :func:`halted`).
+
     Args:
-        raw_candles: rows of ``raw.candles``; other timeframes, venues and hours are ignored.
+        raw_candles: rows of ``raw.candles`` with a day before the grid; other timeframes, venues and
+            hours are ignored.
         grid: hours and symbols owed.
         venues: market -> symbol -> venue.
 
     Returns:
-        The content columns of ``market.candles_1h``, sorted by key; no lookback.
+        The content columns of ``market.candles_1h``, sorted by key.
     """
     spec = table("market.candles_1h")
     hourly = raw_candles[raw_candles["timeframe"] == "1h"]
@@ -85,19 +101,24 @@ def _one_market(
     if rows.duplicated(["symbol", "ts"]).any():
         rows = rows.sort_values(["source_tier", "source"], kind="stable")
         rows = rows.drop_duplicates(["symbol", "ts"], keep="first")
-    panels = to_panel(rows, grid, [*_VALUES, "source_tier"])
+    wide = to_panel(rows, grid.widened(timedelta(hours=HALT_H)), [*_VALUES, "source_tier"])
+    dead = _dead(wide)
+    panels = {name: panel[HALT_H:] for name, panel in wide.items()}
+    panels |= {name: np.where(dead, np.nan, panels[name]) for name in _VALUES}
     length = grid_length(grid)
     observed = np.isfinite(panels["close"])
     wired = np.tile([s in venue_of for s in grid.symbols], (length, 1))
     no_volume = observed & ~np.isfinite(panels["volume_base"])
     venue = np.array([venue_of.get(s) for s in grid.symbols], dtype=object)
-    status = np.select(
-        [~wired, ~observed, no_volume], ["not_applicable", "missing", "partial"], "ok"
-    ).astype(object)
-    reason = np.select(
-        [~wired, ~observed, no_volume], ["no_venue", "no_observation", "no_volume"], ""
-    ).astype(object)
-    reason[status == "ok"] = None
+    cases = [
+        (~wired, NOT_APPLICABLE, "no_venue"),
+        (dead, NOT_APPLICABLE, HALTED),
+        (~observed, "missing", "no_observation"),
+        (no_volume, "partial", "no_volume"),
+    ]
+    which = np.select([case[0] for case in cases], range(len(cases)), -1)
+    status = np.where(which < 0, "ok", take_codes(which, [case[1] for case in cases]))
+    reason = take_codes(which, [case[2] for case in cases])
     out = from_panel(
         grid,
         {
@@ -109,6 +130,52 @@ def _one_market(
         },
     )
     return out.assign(market=market, method_version=method_version(METHOD))
+
+
+def _dead(panels: Mapping[str, FloatPanel]) -> npt.NDArray[np.bool_]:
+    """Hours of a market that has neither traded nor moved for a day; a day of rows is before them."""
+    close = panels["close"]
+    seen = np.isfinite(close)
+    flat = seen & (panels["volume_base"] == 0.0)
+    for name in ("open", "high", "low"):
+        flat &= panels[name] == close
+
+    def day(panel: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return sliding_window_view(panel, HALT_H, axis=0)[1:]
+
+    lowest = day(np.where(seen, close, np.inf)).min(axis=-1)
+    highest = day(np.where(seen, close, -np.inf)).max(axis=-1)
+    known = day(seen).sum(axis=-1)
+    still = (day(flat).sum(axis=-1) == known) & (lowest == highest)
+    return still & (known >= HALT_MIN) & seen[HALT_H:]
+
+
+def halted(panels: Mapping[str, FloatPanel]) -> npt.NDArray[np.bool_]:
+    """Hours in which a market is halted: a bar was seen, so there is a tier, and does not count.
+
+    Args:
+        panels: ``close`` and ``source_tier`` of ``market.candles_1h``.
+    """
+    return np.isnan(panels["close"]) & np.isfinite(panels["source_tier"])
+
+
+def close_halted(rows: pd.DataFrame, halt: npt.NDArray[np.bool_], spec: Table) -> pd.DataFrame:
+    """Derived rows whose market is halted have no values: ``not_applicable``, reason ``halted``.
+
+    Args:
+        rows: rows of the table, symbol by symbol, in the order of ``from_panel``.
+        halt: the hours, hours x symbols.
+        spec: the table.
+    """
+    here = halt.T.reshape(-1)
+    if not here.any():
+        return rows
+    kept = {*spec.key, *spec.required, "reason"}
+    values = [c for c in spec.content if c in rows and c not in kept]
+    rows = rows.assign(**{name: rows[name].mask(here) for name in values})
+    return rows.assign(
+        status=rows["status"].mask(here, NOT_APPLICABLE), reason=rows["reason"].mask(here, HALTED)
+    )
 
 
 @dataclass(frozen=True)
@@ -314,6 +381,8 @@ __all__ = [
     "Bars",
     "bar_floor",
     "candles_1h",
+    "close_halted",
+    "halted",
     "make_bars",
     "resample",
 ]

@@ -199,6 +199,32 @@ def common(item: Table) -> dict[str, Any]:
     }
 
 
+def inputs_of(what: Derivation) -> dict[str, dg.AssetIn]:
+    """Everything that the asset of a declared function is given, named ``schema__table``."""
+    return inputs(what.tables[0], _read_by(what), what.settings)
+
+
+def computed(
+    what: Derivation, frames: Mapping[str, pd.DataFrame], run: Run, platform: Platform
+) -> tuple[pd.DataFrame, ...]:
+    """What a declared function gives for a run, a frame for each of its tables.
+
+    Args:
+        what: the function.
+        frames: what is read for it, by the names of :func:`inputs_of`.
+        run: what is asked for.
+        platform: where rows of its inputs are looked up that are null because of withheld ones.
+    """
+    items = [table(name) for name in what.tables]
+    if run.window.is_empty:
+        return tuple(empty(i) for i in items)
+    given, why = _without_withheld(frames, what)
+    return tuple(
+        _explained(_doubted(rows, frames, what), why, platform, run, what.inputs.values())
+        for rows in _frames(what.function(**given, **run.arguments(what)), items)
+    )
+
+
 def derived(what: Derivation) -> dg.AssetsDefinition:
     """The asset or assets of one declared function."""
     items = [table(name) for name in what.tables]
@@ -211,22 +237,14 @@ def derived(what: Derivation) -> dg.AssetsDefinition:
             )
             for i in items
         },
-        ins=inputs(what.tables[0], _read_by(what), what.settings),
+        ins=inputs_of(what),
         required_resource_keys={"platform", "scope"},
         partitions_def=DAILY,
         backfill_policy=COMPUTE,
     )
     def compute(context, **frames):  # type: ignore[no-untyped-def]
         run = _run(context, items[0])
-        if run.window.is_empty:
-            found = tuple(empty(i) for i in items)
-        else:
-            given, why = _without_withheld(frames, what)
-            platform: Platform = context.resources.platform
-            found = tuple(
-                _explained(_doubted(rows, frames, what), why, platform, run, what.inputs.values())
-                for rows in _frames(what.function(**given, **run.arguments(what)), items)
-            )
+        found = computed(what, frames, run, context.resources.platform)
         return found if len(found) > 1 else found[0]
 
     return compute

@@ -9,7 +9,7 @@ Does not belong here: data logic, SQL.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from operator import attrgetter
 from typing import Any
@@ -76,29 +76,9 @@ class WarehouseIOManager(dg.IOManager):
             KeyError: the upstream asset is no catalogue table.
         """
         upstream = _table_of(context.asset_key)
+        window = as_window(context.asset_partitions_time_window)
         declared = context.definition_metadata or {}
-        window = owed(
-            as_window(context.asset_partitions_time_window),
-            self._platform.clock.now(),
-            full_table_name=declared.get(FOR_TABLE),
-        )
-        lookback = parse_lookback(declared[LOOKBACK]) if LOOKBACK in declared else timedelta(0)
-        reach = window.widened(lookback)
-        if declared.get(ALL_STORED, False):
-            first = utc(self._platform.settings.start_date)
-            reach = Window(min(first, reach.start), reach.end)
-        everyone = declared.get(WHOLE_UNIVERSE, False)
-        symbols = self._platform.settings.universe if everyone else self._symbols
-        return self._platform.warehouse.read(
-            upstream.full_name,
-            reach,
-            symbols=symbols if upstream.symbol_columns else None,
-            columns=declared.get(COLUMNS),
-            where={
-                column: configured(self._platform.settings, value)
-                for column, value in (declared.get(WHERE) or {}).items()
-            },
-        )
+        return read_input(self._platform, self._symbols, upstream, declared, window)
 
     def handle_output(self, context: dg.OutputContext, obj: pd.DataFrame) -> None:
         """Trim to the window, validate, replace the window's rows of the symbols in scope.
@@ -126,6 +106,41 @@ class WarehouseIOManager(dg.IOManager):
         )
         self._platform.written(item.full_name, len(frame), result)
         add_run_metadata(context, write_metadata(item, frame, window, result))
+
+
+def read_input(
+    platform: Platform,
+    symbols: Sequence[str],
+    upstream: Table,
+    declared: Mapping[str, Any],
+    window: Window,
+) -> pd.DataFrame:
+    """An upstream table over the days of a window and the declared history before it.
+
+    Args:
+        platform: warehouse, settings and clock.
+        symbols: of the run.
+        upstream: the table that is read.
+        declared: the input's metadata.
+        window: the days of the run.
+    """
+    owed_window = owed(window, platform.clock.now(), full_table_name=declared.get(FOR_TABLE))
+    lookback = parse_lookback(declared[LOOKBACK]) if LOOKBACK in declared else timedelta(0)
+    reach = owed_window.widened(lookback)
+    if declared.get(ALL_STORED, False):
+        first = utc(platform.settings.start_date)
+        reach = Window(min(first, reach.start), reach.end)
+    asked = platform.settings.universe if declared.get(WHOLE_UNIVERSE, False) else symbols
+    return platform.warehouse.read(
+        upstream.full_name,
+        reach,
+        symbols=asked if upstream.symbol_columns else None,
+        columns=declared.get(COLUMNS),
+        where={
+            column: configured(platform.settings, value)
+            for column, value in (declared.get(WHERE) or {}).items()
+        },
+    )
 
 
 def trimmed(frame: pd.DataFrame, item: Table, window: Window) -> pd.DataFrame:

@@ -16,12 +16,10 @@ import os
 import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
 import dagster as dg
-import sqlalchemy.exc
 
 from regime_pipeline.catalogue import TABLES
 from regime_pipeline.catalogue.datasets import BY_TABLE, DATASETS
@@ -31,12 +29,15 @@ from regime_pipeline.orchestration.assets.alerts import REPLAY_TAG
 from regime_pipeline.orchestration.assets.raw import calls_of
 from regime_pipeline.orchestration.assets.reporting import PROJECT, project_digest
 from regime_pipeline.orchestration.build import all_assets, build_definitions
+from regime_pipeline.orchestration.emptiness import failed_datasets, underived
 from regime_pipeline.orchestration.instance import instance_for
 from regime_pipeline.orchestration.jobs import part_of
 from regime_pipeline.orchestration.kernels import CompiledAhead
 from regime_pipeline.orchestration.partitions import owed, range_tags
 from regime_pipeline.orchestration.processes import PROCESS_TAG, process_id, settle_dead_runs
 from regime_pipeline.orchestration.resources import Platform, Progress, Scope, platform_resource
+from regime_pipeline.orchestration.run_report import Outcome, RunReport, by_source
+from regime_pipeline.orchestration.storage_pool import CONNECTION_LOST
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.errors import DatabaseUnreachableError, first_line
 from regime_pipeline.windows import Clock, Window, floor_day, utc
@@ -46,85 +47,6 @@ if TYPE_CHECKING:
 
 RAW, DERIVED, REPORTING = "raw_fetch", "derived_chain", "reporting"
 _NOT_DERIVING = (RAW, REPORTING, "book_samples", retention.NAME)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """One Dagster run."""
-
-    title: str
-    job: str
-    run_id: str
-    window: Window
-    succeeded: bool
-    seconds: float
-    error: str | None = None
-
-
-@dataclass
-class RunReport:
-    """What a launch did."""
-
-    window: Window
-    symbols: tuple[str, ...]
-    runs: list[Outcome] = field(default_factory=list)
-    tables: dict[str, dict[str, int]] = field(default_factory=dict)
-    sources: list[dict[str, Any]] = field(default_factory=list)
-    deliveries: dict[str, int] = field(default_factory=dict)
-    seconds: float = 0.0
-
-    @property
-    def succeeded(self) -> bool:
-        """Whether every run did."""
-        return all(run.succeeded for run in self.runs)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data."""
-        return {
-            "from": self.window.start.isoformat(),
-            "to": self.window.end.isoformat(),
-            "symbols": list(self.symbols),
-            "succeeded": self.succeeded,
-            "seconds": round(self.seconds, 2),
-            "runs": [
-                {
-                    "title": r.title,
-                    "job": r.job,
-                    "run_id": r.run_id,
-                    "from": r.window.start.isoformat(),
-                    "to": r.window.end.isoformat(),
-                    "succeeded": r.succeeded,
-                    "seconds": round(r.seconds, 2),
-                    "error": r.error,
-                }
-                for r in self.runs
-            ],
-            "tables": self.tables,
-            "sources": self.sources,
-            "deliveries": self.deliveries,
-        }
-
-    def lines(self) -> list[str]:
-        """A few lines for a person."""
-        out = [
-            f"{'ok  ' if r.succeeded else 'FAIL'} {r.title}: {r.window.start:%Y-%m-%d} .. "
-            f"{r.window.end:%Y-%m-%d}, {r.seconds:.1f} s, run {r.run_id[:8]}"
-            + (f"\n     {r.error}" if r.error else "")
-            for r in self.runs
-        ]
-        for name, counts in self.tables.items():
-            changed = counts["inserted"] + counts["updated"] + counts["deleted"]
-            out.append(f"     {name}: {counts['rows']} rows, {changed} changed")
-        return out
-
-    def count(self, name: str, rows: int, result: WriteResult) -> None:
-        """Add a write."""
-        sums = self.tables.setdefault(
-            name, dict.fromkeys(("rows", "inserted", "updated", "unchanged", "deleted"), 0)
-        )
-        sums["rows"] += rows
-        for what in ("inserted", "updated", "unchanged", "deleted"):
-            sums[what] += getattr(result, what)
 
 
 class LaunchError(RuntimeError):
@@ -171,10 +93,7 @@ def run_pipeline(
         CompiledAhead(wanted=settings.compile_ahead) as kernels,
         _Launch(settings, clock, window, symbols, progress, replay=replay) as launch,
     ):
-        targets = [
-            n for n, t in TABLES.items() if t.schema in DERIVED_SCHEMAS and n in launch.inputs
-        ]
-        targets += _served(settings, sources)
+        targets = launch.derived_tables() + _served(settings, sources)
         starts = history.required_starts(
             launch.inputs, targets, window.start, first=_first(settings)
         )
@@ -195,6 +114,7 @@ def run_selection(
     symbols: Sequence[str],
     select: str = "derived",
     refetch: bool = False,
+    allow_empty: bool = False,
     progress: Progress | None = None,
 ) -> RunReport:
     """Compute (or fetch) chosen assets over a window, and nothing else.
@@ -207,6 +127,7 @@ def run_selection(
         select: ``raw``, ``derived``, ``reporting``, ``all``, or asset keys as
             ``features/volatility_regimes`` with commas between.
         refetch: ask the providers again for what is stored.
+        allow_empty: derive even where no raw row is stored: rows of nulls with their reasons.
         progress: told ``(what, done, total)``.
 
     Raises:
@@ -218,6 +139,16 @@ def run_selection(
             starts = {f"raw.{name}": window.start for name in raw}
             launch.fetch(starts, sources=None, refetch=refetch)
         if derived is not None:
+            starts = history.required_starts(
+                launch.inputs,
+                derived or launch.derived_tables(),
+                window.start,
+                first=_first(settings),
+            )
+            nothing = underived(launch.platform.database, starts, window)
+            if nothing is not None and not allow_empty:
+                launch.report.got_nothing.append(nothing)
+                return launch.report
             by = freshness.fingerprint(settings, launch.symbols)
             tags = {freshness.BY_TAG: by}  # by the same code, but perhaps without its history
             launch.run("derive", DERIVED, window, tables=derived or None, tags=tags)
@@ -301,6 +232,11 @@ class _Launch:
         finally:
             self.report.seconds = time.monotonic() - self._began
             self._exit.close()
+        if isinstance(error, CONNECTION_LOST):
+            raise DatabaseUnreachableError(
+                f"the database went away during {self._title!r} ({first_line(error)}); what was "
+                "written is whole, run the same command again to go on"
+            ) from error
         return isinstance(error, _Failed)
 
     def selected(self, select: str) -> tuple[list[str], list[str] | None, bool]:
@@ -455,13 +391,9 @@ class _Launch:
                     },
                     raise_on_error=False,
                 )
-        except sqlalchemy.exc.OperationalError as error:
-            raise DatabaseUnreachableError(
-                f"the database went away during {title!r} ({first_line(error)}); what was written is "
-                "whole, run the same command again to go on"
-            ) from error
         except BaseException as error:
-            _end(self._instance, run_id, interrupted=isinstance(error, KeyboardInterrupt))
+            with contextlib.suppress(*CONNECTION_LOST):  # the next launch settles it
+                _end(self._instance, run_id, interrupted=isinstance(error, KeyboardInterrupt))
             raise
         finally:
             _executing.pop(run_id, None)
@@ -481,11 +413,11 @@ class _Launch:
     def _names(self, job_name: str, tables: Sequence[str] | None) -> list[str]:
         if tables is not None:
             return list(tables)
-        if job_name == DERIVED:
-            return [
-                n for n, t in TABLES.items() if t.schema in DERIVED_SCHEMAS and n in self.inputs
-            ]
-        return ["reporting"]
+        return self.derived_tables() if job_name == DERIVED else ["reporting"]
+
+    def derived_tables(self) -> list[str]:
+        """Every derived table that there is an asset for."""
+        return [n for n, t in TABLES.items() if t.schema in DERIVED_SCHEMAS and n in self.inputs]
 
     def _written(self, name: str, rows: int, result: WriteResult) -> None:
         self.report.count(name, rows, result)
@@ -501,24 +433,8 @@ class _Launch:
         if not ids:
             return []
         log = self.platform.warehouse.read("ops.fetch_log", None, where={"run_id": ids})
-        out = []
-        for (dataset, source), rows in log.groupby(["dataset", "source"], sort=True):
-            failed = rows[rows["fetch_status"] == "failed"]
-            out.append(
-                {
-                    "dataset": dataset,
-                    "source": source,
-                    "statuses": {
-                        str(k): int(v)
-                        for k, v in rows["fetch_status"].value_counts().sort_index().items()
-                    },
-                    "rows": int(rows["rows_stored"].fillna(0).sum()),
-                    "quarantined": int(rows["rows_quarantined"].fillna(0).sum()),
-                    "requests": int(rows["request_count"].fillna(0).sum()),
-                    "error": None if failed.empty else str(failed["error_message"].iloc[0]),
-                }
-            )
-        return out
+        self.report.got_nothing += failed_datasets(log)
+        return by_source(log)
 
 
 def _log_file(settings: Settings) -> TextIO:

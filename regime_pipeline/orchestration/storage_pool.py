@@ -40,15 +40,17 @@ from dagster_postgres import (
     PostgresRunStorage,
     PostgresScheduleStorage,
 )
-from dagster_postgres.utils import pg_url_from_config
+from dagster_postgres.utils import DagsterPostgresException, pg_url_from_config
 from sqlalchemy import Engine, create_engine
 from sqlalchemy import event as engine_events
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.exc import DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import DBAPIConnection
 
+CONNECTION_LOST = (OperationalError, InterfaceError, DagsterPostgresException)
+"""What Dagster's storage raises when its database is gone."""
 WRITTEN_AGAINST = ("1.13.27", "0.29.27")
 BATCHED = {
     DagsterEventType.ASSET_MATERIALIZATION,

@@ -6,6 +6,7 @@ failure. Does not belong here: data, and showing any of this.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +29,7 @@ from regime_pipeline.providers.errors import (
     RateLimited,
     Transient,
 )
-from regime_pipeline.providers.fetch.sources import base_url, effective_source
+from regime_pipeline.providers.fetch.sources import base_url, effective_source, off_reason
 from regime_pipeline.providers.http import HttpClient
 from regime_pipeline.providers.landing import LandingStore
 from regime_pipeline.providers.limits.breaker import Breaker
@@ -39,6 +40,9 @@ from regime_pipeline.settings import Settings
 from regime_pipeline.windows import Clock
 
 DEADLINE_S = 8.0
+_SIMULATED_DEADLINE_S = 60.0
+"""A simulator that was started for the question makes its market while it answers the first ones."""
+_UNSET = re.compile(r"no (\w+) is set")
 REACH_S = 4.0
 
 
@@ -61,6 +65,7 @@ class SourceAnswer:
         error_class: of the failure, null when all is well.
         problem: what went wrong, secrets removed.
         advice: one line on what to do.
+        is_off: nothing can be asked, because a key or the address is not set.
     """
 
     source: str
@@ -76,6 +81,7 @@ class SourceAnswer:
     error_class: str | None
     problem: str | None
     advice: str | None
+    is_off: bool = False
 
 
 def ask_all(
@@ -90,9 +96,10 @@ def ask_all(
         asking: False tells what is known without a request.
     """
     # the reply is not evidence of anything: it is not landed on disk
-    quick = settings.model_copy(
-        update={"http_attempts": 1, "http_deadline_s": min(settings.http_deadline_s, DEADLINE_S)}
-    )
+    limit = min(settings.http_deadline_s, DEADLINE_S)
+    if settings.origin == "simulated":
+        limit = _SIMULATED_DEADLINE_S
+    quick = settings.model_copy(update={"http_attempts": 1, "http_deadline_s": limit})
     names = list(dict.fromkeys(settings.sources))
     with (
         HttpClient(quick, LandingStore("memory://probe"), clock, gate=gate) as client,
@@ -151,8 +158,9 @@ def _ask(
     failure: ProviderError | None = None
     latency: float | None = None
     ahead: int | None = None
-    if source.key_setting and key is None:
-        failure = AuthError(f"no {source.key_variable} is set")
+    off = off_reason(settings, source)
+    if off is not None:
+        failure = AuthError(off.removeprefix("off: "))
     elif asking:
         began = time.monotonic()
         try:
@@ -178,6 +186,7 @@ def _ask(
         error_class=failure.error_class if failure else None,
         problem=client.redactor.text(failure) if failure else None,
         advice=advice_for(name, source, failure) if failure else None,
+        is_off=off is not None,
     )
 
 
@@ -240,10 +249,10 @@ def advice_for(name: str, source: Source, error: ProviderError) -> str:
             return f"blocked from this location: {source.if_blocked}"
         return f"blocked from this location: leave {name} out of REGIME_SOURCES"
     if isinstance(error, AuthError):
-        if source.key_setting is None:
+        if source.key_setting is None and not _UNSET.fullmatch(str(error)):
             return f"it refuses us without a key; check {address}"
-        missing = str(error).endswith("is set")
-        what = f"set {key}" if missing else f"the key is refused: check {key}"
+        is_unset = _UNSET.fullmatch(str(error))
+        what = f"set {is_unset[1]}" if is_unset else f"the key is refused: check {key}"
         return f"{what}, or leave {name} out of REGIME_SOURCES"
     if isinstance(error, PlanLimit):
         return "the key's plan does not include this; other datasets of it may still come"

@@ -17,11 +17,10 @@ from regime_pipeline.quality.model import (
     DAY_US,
     SERIES,
     Judged,
-    day_verdicts,
     days_of,
     nobody,
-    panels,
 )
+from regime_pipeline.quality.panels import day_verdicts, panels
 from regime_pipeline.settings import QualityParams
 from regime_pipeline.windows import HOUR, Window
 

@@ -17,7 +17,7 @@ from regime_pipeline.catalogue.derivation import derives, reach_of, reads
 from regime_pipeline.catalogue.fields.regimes import FRAMES, LABELS
 from regime_pipeline.catalogue.frames import conform
 from regime_pipeline.catalogue.registry import table
-from regime_pipeline.market.candles import BAR_INPUTS, Bars, make_bars
+from regime_pipeline.market.candles import BAR_INPUTS, Bars, close_halted, halted, make_bars
 from regime_pipeline.numerics.panel import (
     HOUR_US,
     FloatPanel,
@@ -39,7 +39,7 @@ from regime_pipeline.regimes.timeframe_labels import (
 from regime_pipeline.settings import TimeframeParams, method_version
 from regime_pipeline.windows import Grid
 
-METHOD = "timeframes/3"
+METHOD = "timeframes/4"
 
 MACHINE_HOURS = 90 * 24
 RESTART_AFTER = 24
@@ -93,7 +93,8 @@ def timeframe_regimes(
 
     Returns:
         The content columns of ``regimes.timeframe_regimes``, sorted by key. ``ok``: four frames;
-        ``partial``: three, the reason names the null one; else no primary.
+        ``partial``: three, the reason names the null one; ``not_applicable`` while the market is
+        halted; else no primary.
     """
     wide = grid.widened(reach_of(timeframe_regimes, "market.candles_1h"))
     panels = to_panel(candles_1h[candles_1h["market"] == "spot"], wide, BAR_INPUTS)
@@ -110,6 +111,8 @@ def timeframe_regimes(
         columns |= _frame_columns(name, state, newest[keep:])
     codes = np.stack(labels)
     votes = vote(codes)
+    halt = halted(panels)
+    votes["primary_raw"][halt] = -1
     primary, confirmed = _machine(votes, params)
     codes, primary, confirmed = codes[:, keep:], primary[keep:], confirmed[keep:]
     votes = {name: panel[keep:] for name, panel in votes.items()}
@@ -124,7 +127,7 @@ def timeframe_regimes(
     long = from_panel(grid, {n: columns[n] for n in spec.content if n in columns})
     long["episode_start"] = long["ts"].where(long["event_kind"].notna())
     long["method_version"] = method_version(METHOD, params)
-    return conform(long, spec)[list(spec.content)]
+    return close_halted(conform(long, spec)[list(spec.content)], halt[keep:], spec)
 
 
 def vote(labels: Codes) -> dict[str, npt.NDArray]:

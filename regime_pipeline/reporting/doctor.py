@@ -18,6 +18,7 @@ from psycopg import sql
 
 from regime_pipeline.catalogue.datasets import DATASETS
 from regime_pipeline.catalogue.registry import TABLES
+from regime_pipeline.coverage.answers import ONCE
 from regime_pipeline.coverage.words import MISSED, troubled_hours
 from regime_pipeline.net.headers import CLOCKS_APART
 from regime_pipeline.providers.landing import LandingError, LandingStore
@@ -237,14 +238,16 @@ MISSED_SHOWN = 3
 
 
 def _missed_hours(database: Database, now: datetime, needed: frozenset[str]) -> Check:
-    """Raw hours of the last days that we missed; it is bad when a primary source's are among them."""
-    found = [
-        line
-        for line in troubled_hours(database, Window(now - MISSED_WITHIN, now))
-        if line.state == MISSED
-    ]
+    """Raw hours of the last days that we missed; it is bad when a primary source's are among them.
+
+    An hour without a row that was answered once is not missed yet: it waits for the second answer.
+    """
+    every = troubled_hours(database, Window(now - MISSED_WITHIN, now))
+    waiting = sum(line.hours for line in every if line.reason == ONCE)
+    found = [line for line in every if line.state == MISSED and line.reason != ONCE]
     if not found:
-        return Check("raw hours", True, "none missed in the last 3 days")
+        more = f"; {waiting} h {ONCE} before they count as the venue's" if waiting else ""
+        return Check("raw hours", True, f"none missed in the last 3 days{more}")
     hours = sum(line.hours for line in found)
     short = "; ".join(f"{line.dataset}, {line.text}" for line in found[:MISSED_SHOWN])
     more = f"; and {len(found) - MISSED_SHOWN} more" if len(found) > MISSED_SHOWN else ""
@@ -326,6 +329,7 @@ def _source_json(s: SourceState) -> dict[str, Any]:
         "reachable": a.is_reachable,
         "latency_ms": a.latency_ms,
         "clock_ahead_s": a.clock_ahead_s,
+        "off": a.is_off,
         "key": a.key,
         "key_fingerprint": a.key_fingerprint,
         "plan": a.plan,
@@ -394,7 +398,19 @@ def print_diagnosis(found: Diagnosis, console: Console) -> None:
     for check in found.checks:
         mark = {True: "[green]ok[/]", False: "[red]not ok[/]", None: "[dim]-[/]"}[check.is_ok]
         console.print(f"{mark}  {check.name}: {escape(check.detail)}", soft_wrap=True)
-    todo = [(s.answer.source, s.problem, s.advice) for s in found.sources if s.problem]
+    unused = [s for s in found.sources if s.answer.is_off and not s.is_needed]
+    if unused:
+        names = ", ".join(s.answer.source for s in unused)
+        console.print(
+            f"[dim]-[/]  off, for want of a key or an address, and not needed: {escape(names)} "
+            "(docs/sources.md)",
+            soft_wrap=True,
+        )
+    todo = [
+        (s.answer.source, s.problem, s.advice)
+        for s in found.sources
+        if s.problem and s not in unused
+    ]
     todo += [(c.name, c.detail, c.advice) for c in found.checks if c.advice]
     if todo:
         console.print("\nWhat to do")
@@ -406,6 +422,8 @@ def print_diagnosis(found: Diagnosis, console: Console) -> None:
 
 
 def _reach(a: SourceAnswer) -> str:
+    if a.is_off:
+        return "[dim]off[/]"
     if a.is_reachable is None:
         return "[dim]not asked[/]"
     if not a.is_reachable:

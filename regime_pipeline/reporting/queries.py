@@ -16,7 +16,7 @@ import pandas as pd
 from psycopg import sql
 
 from regime_pipeline.catalogue import TABLES, Cadence, Table
-from regime_pipeline.catalogue.fields.common import USABLE
+from regime_pipeline.catalogue.fields.common import NOT_APPLICABLE, USABLE
 from regime_pipeline.quality.model import BY_ID
 from regime_pipeline.storage.database import Database
 from regime_pipeline.storage.query import exists, rows
@@ -123,7 +123,7 @@ def coverage(database: Database, window: Window, symbols: tuple[str, ...]) -> pd
         One row per table and day: ``table_name, day, owed, ok, partial, unusable, absent,
         unexpected``. Hours that nobody computed (``absent``) are told apart from rows whose value is
         null; hours that nobody could have (``unexpected``: they can only be recorded while they
-        happen, and were not) are not owed.
+        happen, and were not; or nothing applies, as to a halted market) are not owed.
     """
     parts = []
     for item in hourly_tables():
@@ -152,17 +152,19 @@ def coverage(database: Database, window: Window, symbols: tuple[str, ...]) -> pd
     )
     found = pd.DataFrame(counted, columns=["table_name", "day", "status", "n"])
     found["day"] = pd.to_datetime(found["day"], utc=True)
-    what = found["status"].where(found["status"].isin(USABLE), "unusable")
+    told = (*USABLE, NOT_APPLICABLE)
+    what = found["status"].where(found["status"].isin(told), "unusable")
     wide = (
         found.assign(what=what)
         .pivot_table(index=["table_name", "day"], columns="what", values="n", aggfunc="sum")
-        .reindex(index=grid, columns=["ok", "partial", "unusable"])
+        .reindex(index=grid, columns=["ok", "partial", "unusable", NOT_APPLICABLE])
         .fillna(0)
         .astype(int)
     )
     days = wide.index.get_level_values("day")
     hours = np.array([_hours_of(day.to_pydatetime(), window) * len(symbols) for day in days])
     wide["unexpected"] = _unexpected(database, window, symbols).reindex(wide.index, fill_value=0)
+    wide["unexpected"] += wide.pop(NOT_APPLICABLE)
     wide.insert(0, "owed", hours - wide["unexpected"])
     rest = (wide["owed"] - wide["ok"] - wide["partial"]).clip(lower=0)
     wide["absent"] = (rest - wide["unusable"]).clip(lower=0)
@@ -183,7 +185,7 @@ def _unexpected(database: Database, window: Window, symbols: tuple[str, ...]) ->
                     "count(distinct (u.symbol, u.ts)) as n from unexpected as u "
                     "left join {table} as r on r.symbol = u.symbol and r.ts = u.ts {same} "
                     "where u.dataset = {dataset} and {condition} "
-                    "and (r.status is null or r.status <> all(%(usable)s)) group by 1, 2"
+                    "and (r.status is null or r.status <> all(%(told)s)) group by 1, 2"
                 ).format(
                     name=sql.Literal(name),
                     table=sql.Identifier(*full_name.split(".")),
@@ -202,7 +204,7 @@ def _unexpected(database: Database, window: Window, symbols: tuple[str, ...]) ->
         + sql.SQL(" union all ").join(parts),
         datasets=list(RECORDED_FROM.values()),
         symbols=list(symbols),
-        usable=list(USABLE),
+        told=[*USABLE, NOT_APPLICABLE],
         start=window.start,
         end=window.end,
     )

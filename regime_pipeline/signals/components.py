@@ -8,19 +8,22 @@ The definition in words: docs/methods.md, section 7.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from regime_pipeline.catalogue.derivation import derives, reach_of, reads
 from regime_pipeline.catalogue.frames import conform
 from regime_pipeline.catalogue.registry import table
-from regime_pipeline.market.candles import CLOSES
-from regime_pipeline.numerics.panel import FloatPanel, from_panel, take_codes, to_panel
+from regime_pipeline.market.candles import CLOSES, close_halted, halted
+from regime_pipeline.numerics.panel import from_panel, take_codes, to_panel
 from regime_pipeline.settings import method_version
 from regime_pipeline.signals.scores import direction_of, score_of, strength_of, worst_tier
 from regime_pipeline.windows import Grid
 
-METHOD = "components/1"
+METHOD = "components/2"
 
 HORIZONS_H = (4, 24, 72)
 
@@ -55,7 +58,7 @@ def components(candles_1h: pd.DataFrame, *, grid: Grid) -> pd.DataFrame:
     found = maths.momentum(panel["close"], maths.ewma_sigma(panel["close"]), HORIZONS_H)
     keep = len(grid.hours)
 
-    def tail(values: FloatPanel) -> FloatPanel:
+    def tail(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return values[len(values) - keep :]
 
     code = found.code[len(found.code) - keep :]
@@ -80,7 +83,8 @@ def components(candles_1h: pd.DataFrame, *, grid: Grid) -> pd.DataFrame:
             "source_tier": tail(worst_tier(panel["source_tier"], maths.SLOTS)),
         },
     )
-    return conform(frame.assign(method_version=method_version(METHOD)), target)[columns]
+    rows = conform(frame.assign(method_version=method_version(METHOD)), target)[columns]
+    return close_halted(rows, tail(halted(panel)), target)
 
 
 _STATUS = (

@@ -18,7 +18,7 @@ from regime_pipeline.catalogue.derivation import derives, reach_of, reads
 from regime_pipeline.catalogue.fields.signals import FACTORS
 from regime_pipeline.catalogue.frames import conform
 from regime_pipeline.catalogue.registry import table
-from regime_pipeline.market.candles import CLOSES
+from regime_pipeline.market.candles import CLOSES, close_halted, halted
 from regime_pipeline.numerics.panel import (
     HOUR_US,
     FloatPanel,
@@ -36,7 +36,7 @@ from regime_pipeline.windows import HOUR, Grid, Window
 if TYPE_CHECKING:
     from regime_pipeline.signals.factors import Factor
 
-METHOD = "futures_score/1"
+METHOD = "futures_score/2"
 
 UNWIRED = frozenset({"social"})
 """Factors without a source: they lower the coverage but not the row's status."""
@@ -184,7 +184,8 @@ def futures_scores(
         texts[f"{name}_factor_reason"] = text_of(found[name].reason, f.REASONS)
     frame = from_panel(grid, panels).assign(method_version=version, **texts)
     columns = list(target.content)
-    return conform(frame[columns], target)[columns]
+    halt = halted(to_panel(perp, grid, ("close", "source_tier")))
+    return close_halted(conform(frame[columns], target)[columns], halt, target)
 
 
 def composite(

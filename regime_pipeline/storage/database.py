@@ -31,6 +31,7 @@ from regime_pipeline.storage import migrate as migrations
 from regime_pipeline.storage.embedded import EmbeddedServer
 from regime_pipeline.storage.errors import (
     DatabaseUnreachableError,
+    EmbeddedServerError,
     WrongDatabaseError,
     first_line,
     redact,
@@ -302,6 +303,22 @@ def open_database(settings: Settings, *, origin: str | None = None, detail: str 
             migrations.upgrade(database.engine)
     database.claim(kind, detail)
     return database
+
+
+def address_at_rest(settings: Settings) -> str | None:
+    """The ``postgresql://`` URL of the settings' database, without starting or making anything.
+
+    Null policy: None when the embedded server was never started below ``home``.
+    """
+    if settings.database_url is not None:
+        url = normalise_url(settings.database_url.get_secret_value())
+        plain = _for_origin(url, settings.origin).set(drivername="postgresql")
+        return plain.render_as_string(hide_password=False)
+    try:
+        address = EmbeddedServer(settings.home).url(_EMBEDDED_NAMES[settings.origin])
+    except EmbeddedServerError:
+        return None
+    return url_of("pipeline", address, settings.home) or address
 
 
 def _open_embedded(home: Path, name: str) -> Database:

@@ -59,6 +59,49 @@ def test_every_hour_of_every_symbol_is_a_row_and_an_unobserved_one_is_null() -> 
     validate(out, table("market.candles_1h"))
 
 
+def delisted(alive: int, dead: int, **last: object) -> pd.DataFrame:
+    """Raw rows of a contract that trades, then goes on answering with flat bars, then perhaps trades."""
+    moving = [raw_row(MONDAY + timedelta(hours=h), close=11.0 + h % 3 / 10) for h in range(alive)]
+    flat = {"open": 11.0, "high": 11.0, "low": 11.0, "close": 11.0, "volume_base": 0.0}
+    still = [raw_row(MONDAY + timedelta(hours=alive + h), **flat) for h in range(dead)]
+    again = [raw_row(MONDAY + timedelta(hours=alive + dead), **flat | last)] if last else []
+    return raw_frame(moving + still + again)
+
+
+def test_a_day_without_a_trade_or_a_move_ends_a_series_until_it_trades_again() -> None:
+    raw = delisted(30, 100, volume_base=0.5)
+    out = candles_1h(raw, grid=grid(131), venues=VENUES)
+    assert out["status"].tolist() == ["ok"] * 53 + ["not_applicable"] * 77 + ["ok"]
+    dead = out[out["status"] == "not_applicable"]
+    assert dead["reason"].eq("halted").all() and dead["source_tier"].eq(1).all()
+    assert dead[["open", "close", "volume_base", "trade_count"]].isna().all(axis=None)
+    validate(out, table("market.candles_1h"))
+    hours = [
+        candles_1h(raw, grid=grid(1, start=MONDAY + timedelta(hours=h)), venues=VENUES)
+        for h in range(50, 131)
+    ]
+    pd.testing.assert_frame_equal(
+        pd.concat(hours, ignore_index=True), out.iloc[50:].reset_index(drop=True)
+    )
+
+
+@pytest.mark.parametrize("change", [{"high": 11.5}, {"close": 11.1}, {"volume_base": np.nan}])
+def test_a_move_or_an_untold_volume_keeps_a_quiet_series_alive(change: dict) -> None:
+    raw = delisted(0, 40)
+    for name, value in change.items():
+        raw.loc[30, name] = value
+    out = candles_1h(raw, grid=grid(40), venues=VENUES)
+    assert out["reason"].eq("halted").tolist() == [False] * 19 + [True] * 11 + [False] * 10
+
+
+def test_hours_that_nobody_saw_are_no_evidence_of_a_halt() -> None:
+    raw = delisted(0, 60).drop(index=[30, 31, 32, 33, 40])
+    out = candles_1h(raw, grid=grid(60), venues=VENUES)
+    assert out["reason"].iloc[30] == "no_observation"
+    assert out["reason"].iloc[34] == "halted"  # 20 of 24 were seen
+    assert out["reason"].iloc[41] != "halted"  # 19 were
+
+
 def test_only_the_configured_venue_market_and_timeframe_count() -> None:
     at = MONDAY
     raw = raw_frame(

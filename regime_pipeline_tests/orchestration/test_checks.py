@@ -9,14 +9,21 @@ import pytest
 
 from regime_pipeline.catalogue import table
 from regime_pipeline.catalogue.frames import conform, empty
+from regime_pipeline.features.volatility_regimes import volatility_regimes
 from regime_pipeline.orchestration.build import build_definitions, pipeline_assets
-from regime_pipeline.orchestration.checks import CHECKS, DAYS
+from regime_pipeline.orchestration.checks import (
+    CHECKS,
+    DAYS,
+    ExpectationCrash,
+    Suite,
+    validated,
+)
 from regime_pipeline.orchestration.jobs import quality
 from regime_pipeline.orchestration.partitions import range_tags
 from regime_pipeline.orchestration.quality import CHECK_NAME
 from regime_pipeline.orchestration.resources import Platform, platform_resource
-from regime_pipeline.windows import DAY, Window, hours_between
-from regime_pipeline_tests.orchestration.conftest import NOW
+from regime_pipeline.windows import DAY, Grid, Window, hours_between
+from regime_pipeline_tests.orchestration.conftest import NOW, raw_candles
 
 START = NOW - DAYS * DAY
 
@@ -87,3 +94,32 @@ def test_one_missing_hour_fails_completeness(
     with open(page) as text:
         assert "expectation" in text.read().lower()
     assert "invalid value" not in caplog.text  # a number that the page could not show
+
+
+def test_a_suite_that_crashes_is_an_error_and_no_bad_data() -> None:
+    import great_expectations as gx
+
+    e = gx.expectations
+    frame = pd.DataFrame({"ts": pd.date_range("2024-01-01", periods=3, tz="UTC"), "x": [1, 2, 3]})
+    absent = e.ExpectColumnMeanToBeBetween(column="y", min_value=0)
+    naive = e.ExpectColumnValuesToBeBetween(column="ts", min_value=pd.Timestamp("2024-01-01"))
+    for crashing in (absent, naive):
+        with pytest.raises(ExpectationCrash, match="expect_column"):
+            validated(gx, "crashing", Suite(frame, [crashing]))
+    unmet = e.ExpectColumnMeanToBeBetween(column="x", max_value=1)
+    assert validated(gx, "unmet", Suite(frame, [unmet])).success is False
+
+
+def test_one_venue_and_a_young_history_are_nothing_to_judge(platform: Platform) -> None:
+    platform.warehouse.merge("raw.candles", raw_candles(START, NOW))
+    grid = Grid.of(Window(START, NOW), platform.settings.universe)
+    young = volatility_regimes(
+        candles(platform), grid=grid, params=platform.settings.params.volatility
+    )
+    platform.warehouse.merge("features.volatility_regimes", young)
+    found = evaluate(platform)
+    for name, why in (
+        ("venues_agree", "nothing to compare"),
+        ("volatility_stays_in_range", "insufficient history"),
+    ):
+        assert found[name].passed and why in str(found[name].metadata["reason"].value)

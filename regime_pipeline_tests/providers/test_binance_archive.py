@@ -527,13 +527,58 @@ def test_a_wrong_checksum_stores_nothing_of_that_file(
     digest = hashlib.sha256(zip_path.read_bytes()).hexdigest()
     got = get("candles", "binance_archive", binance_archive_url=str(folder))
     log = got.log.set_index(["market", "symbol"])
-    assert log.loc[("spot", "BTC/USDT"), "error_class"] == ChecksumMismatch.__name__
+    assert log.loc[("spot", "BTC/USDT"), "fetch_status"] == "partial"
+    assert "checksum" in log.loc[("spot", "BTC/USDT"), "error_message"]
     assert (log.drop(index=("spot", "BTC/USDT"))["fetch_status"] == "ok").all()
     mine = got.frame.query("market == 'spot' and symbol == 'BTC/USDT'")
-    assert (mine["ts"] < utc("2025-01-01")).all()
-    assert len(mine) == 12 * 24
+    assert len(mine) == HOURS  # by the files of single days
     assert digest not in set(got.payloads["payload_id"])
     assert not (tmp_path / "landing" / digest[:2] / f"{digest}.zst").exists()
+
+
+def month_and_days(tape: SyntheticTape, folder: Path, month: str, *, lacks: tuple[int, ...]) -> int:
+    """Days of a month as files of single days, and the month's file without some of them."""
+    daily = "data/spot/daily/klines/BTCUSDT/1h/BTCUSDT-1h-{day:%Y-%m-%d}.zip"
+    monthly = f"data/spot/monthly/klines/BTCUSDT/1h/BTCUSDT-1h-{month}.zip"
+    until = int(NOW.timestamp() * 1000)
+    start = utc(f"{month}-01")
+    of_month = [start + n * DAY for n in range(31)]
+    lines = []
+    for day in of_month:
+        path = daily.format(day=day)
+        body = archive_file(tape, path, until)
+        assert body is not None
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(body)
+        if day.day not in lacks:
+            lines.append(only_member(body).decode().strip())
+    if lines:
+        header, rows = lines[0].split("\n")[0], [part.split("\n")[1:] for part in lines]
+        text = "\n".join([header, *(line for part in rows for line in part)])
+        (folder / monthly).parent.mkdir(parents=True, exist_ok=True)
+        (folder / monthly).write_bytes(packed(text, Path(monthly).stem))
+    return len(of_month)
+
+
+@pytest.mark.parametrize(
+    ("lacks", "status"), [((16, 19, 21, 26), "ok"), (tuple(range(1, 32)), "ok"), ((), "partial")],
+    ids=["some days", "the whole month", "refused"],
+)  # fmt: skip
+def test_days_that_a_months_file_lacks_come_from_the_files_of_single_days(
+    get: Callable[..., FetchResult], tape: SyntheticTape, tmp_path: Path,
+    lacks: tuple[int, ...], status: str,
+) -> None:  # fmt: skip
+    folder = tmp_path / "partly"
+    month_and_days(tape, folder, "2025-01", lacks=lacks)
+    if not lacks:
+        (folder / f"{BTC}.CHECKSUM").write_text(f"{'0' * 64}  {Path(BTC).name}\n")
+    window = Window(utc("2025-01-01"), utc("2025-02-01"))
+    got = get("candles", "binance_archive", window=window, binance_archive_url=str(folder))
+    assert len(got.frame) == 31 * 24
+    log = got.log.set_index(["market", "symbol"]).loc[("spot", "BTC/USDT")]
+    assert log["fetch_status"] == status
+    if status == "partial":
+        assert "instead" in log["error_message"]
 
 
 def test_a_wrong_checksum_over_the_web_stores_nothing_either(
@@ -544,8 +589,23 @@ def test_a_wrong_checksum_over_the_web_stores_nothing_either(
         body=f"{hashlib.sha256(other).hexdigest()}  {BTC.rsplit('/', 1)[1]}\n"
     )
     got = get("candles", "binance_archive")
+    told = got.log.loc[got.log["fetch_status"] == "partial", "error_message"]
+    assert len(told) == 1
+    assert told.str.contains("checksum").all()
+    assert len(got.frame) == 4 * HOURS
+
+
+def test_a_refused_month_without_files_of_its_days_is_a_failure(
+    get: Callable[..., FetchResult], vision: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "months"
+    shutil.copytree(vision, folder, ignore=shutil.ignore_patterns("daily"))
+    zip_path = folder / BTC
+    zip_path.write_bytes(zip_path.read_bytes() + b"\0")
+    got = get("candles", "binance_archive", binance_archive_url=str(folder))
     bad = got.log.loc[got.log["fetch_status"] == "failed"]
     assert bad["error_class"].tolist() == [ChecksumMismatch.__name__]
+    assert len(got.frame) == 3 * HOURS + 12 * 24
 
 
 def test_a_folder_without_checksum_files_relies_on_the_zips_own(
@@ -557,7 +617,7 @@ def test_a_folder_without_checksum_files_relies_on_the_zips_own(
     assert len(got.frame) == 4 * HOURS
 
 
-def test_a_link_out_of_the_folder_is_not_followed(
+def test_fault_88_a_link_out_of_the_folder_is_not_followed(
     get: Callable[..., FetchResult], vision: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "linked"
@@ -566,7 +626,7 @@ def test_a_link_out_of_the_folder_is_not_followed(
     (folder / BTC).rename(target)
     (folder / BTC).symlink_to(target)
     got = get("candles", "binance_archive", binance_archive_url=str(folder))
-    bad = got.log.loc[got.log["fetch_status"] == "failed"]
+    bad = got.log.loc[got.log["fetch_status"] == "partial"]
     assert bad[["market", "symbol"]].to_numpy().tolist() == [["spot", "BTC/USDT"]]
     assert "symbolic link" in bad["error_message"].iloc[0]
 
@@ -579,7 +639,7 @@ def test_a_file_under_another_months_name_is_quarantined(
     shutil.copy(folder / BTC.replace("2025-01", "2024-12"), folder / BTC)
     got = get("candles", "binance_archive", binance_archive_url=str(folder))
     spot = got.frame.query("market == 'spot' and symbol == 'BTC/USDT'")
-    assert (spot["ts"] < utc("2025-01-01")).all()
+    assert len(spot) == HOURS  # January by the files of single days
     assert got.quarantined["reason"].str.contains("which the file is about").any()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -152,6 +153,21 @@ def test_missing_key_and_unnamed_primary_source_are_faults(
     without = look(settings_for(simulator, tmp_path, sources=("binance", "nobody")))
     assert {c.name for c in without.checks if c.is_ok is False} >= {"source binance_futures"}
     assert source(without, "nobody").answer.problem == "there is no such source"
+
+
+def test_a_source_that_is_off_and_that_nothing_needs_is_nothing_to_do(
+    simulator: SimulatorServer, tmp_path: Path
+) -> None:
+    found = look(settings_for(simulator, tmp_path, coinapi_key=None, binance_archive_url=None))
+    assert found.is_ok
+    for name in ("coinapi", "binance_archive"):
+        assert source(found, name).answer.is_off
+    console = Console(width=200, record=True, file=io.StringIO())
+    print_diagnosis(found, console)
+    seen, _, todo = console.export_text().partition("What to do")
+    assert "not needed: coinapi, binance_archive" in seen
+    assert "coinapi" not in todo
+    assert "REGIME_BINANCE_ARCHIVE_URL" not in todo
 
 
 def test_needed_sources_follow_the_settings(simulator: SimulatorServer, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import io
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pandas as pd
 import pytest
@@ -10,6 +10,7 @@ from rich.console import Console
 
 from regime_pipeline.catalogue.datasets import BY_TABLE
 from regime_pipeline.catalogue.derivation import derivations
+from regime_pipeline.cli.serving import _first_day
 from regime_pipeline.reporting import queries
 from regime_pipeline.reporting.quality import print_quality_days, quality_of
 from regime_pipeline.reporting.queries import alerts, stored_window
@@ -217,6 +218,22 @@ def test_hours_that_can_only_be_recorded_live_are_not_lost_hours(
     assert (spot.owed, spot.ok, spot.unusable, spot.absent, spot.unexpected) == (6, 2, 4, 0, 18)
 
 
+def test_hours_of_a_halted_market_are_not_lost_hours(database: Database, settings: Settings):
+    day = Window(utc("2024-07-10"), utc("2024-07-11"))
+    rows_ = frame_of(
+        "market.candles_1h", market="spot", symbol="BTC/USDT", venue="binance",
+        ts=pd.date_range(day.start, day.end, freq="h", inclusive="left"),
+        status=["ok"] * 4 + ["not_applicable"] * 20, reason=[None] * 4 + ["halted"] * 20,
+    )  # fmt: skip
+    write(database, {"market.candles_1h": rows_})
+    cover = {
+        c.table: c for c in collect(database, settings, CLOCK, day, symbols=("BTC/USDT",)).coverage
+    }
+    spot = cover["market.candles_1h spot"]
+    assert (spot.owed, spot.ok, spot.unusable, spot.absent, spot.unexpected) == (4, 4, 0, 0, 20)
+    assert spot.usable_frac == 1.0
+
+
 def test_every_hourly_table_of_a_dataset_without_a_past_is_known_as_such():
     """Derived features may use such a dataset besides; the market tables are made of it."""
     hourly = {t.full_name for t in queries.hourly_tables() if t.schema == "market"}
@@ -279,3 +296,13 @@ def test_numbers_read_well():
         "—",
     ]
     assert [age_text(x) for x in (None, 0.5, 3, 100)] == ["—", "30 min", "3 h", "4 d"]
+
+
+def test_the_days_of_the_ui_begin_with_the_data_and_early_enough_for_every_gap(
+    market: Database, settings: Settings
+) -> None:
+    def begin(now: str) -> datetime:
+        return _first_day(settings.model_copy(update={"clock": now}), market)
+
+    assert begin("2024-07-16") == queries.first_derived_day(market) == utc("2024-06-01")
+    assert begin("2024-06-10") == utc("2024-05-09")  # hours of the last 31 days are asked for again

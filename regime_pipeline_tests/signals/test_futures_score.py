@@ -62,6 +62,24 @@ def whole(data: World) -> pd.DataFrame:
     return scores(data, GRID)
 
 
+def test_a_halted_perpetual_has_no_score(data: World, whole: pd.DataFrame) -> None:
+    """A bar that was seen and does not count has a tier and no close."""
+    bars = data.candles_1h
+    at = pd.Timestamp(END) - pd.Timedelta(hours=5)
+    dead = (bars["symbol"] == SYMBOLS[0]) & (bars["market"] == "perp") & (bars["ts"] == at)
+    bars = bars.assign(close=bars["close"].mask(dead))
+    got = scores(replace(data, candles_1h=bars), Grid(END - timedelta(hours=6), END, SYMBOLS))
+    here = (got["symbol"] == SYMBOLS[0]) & (got["ts"] == at)
+    row = got[here].iloc[0]
+    assert (row["status"], row["reason"]) == ("not_applicable", "halted")
+    assert (
+        got.loc[here, ["futures_score", "futures_signal", "score_uncovered"]].isna().all(axis=None)
+    )
+    others = got[~here & (got["symbol"] != SYMBOLS[0])]
+    before = whole[whole["ts"].isin(others["ts"]) & (whole["symbol"] != SYMBOLS[0])]
+    same_bytes(others, before)
+
+
 # --- single factors ----------------------------------------------------------------------------
 
 

@@ -29,6 +29,8 @@ STATUSES = (
     "quarantined",
 )
 USABLE = ("ok", "partial")
+NOT_APPLICABLE = "not_applicable"
+"""Status of a row that has nothing to say: no venue, no such signal for this symbol, a halted market."""
 """Statuses of a row whose main value can be used; with any other it is null."""
 STATUS_CODES = ("ok", "partial", "missing", "insufficient_history", "not_applicable")
 """Statuses by the code that the functions give which judge rows by number: 0 is ok, 1 partial, ..."""
@@ -38,7 +40,7 @@ FIELDS = (
     Field("symbol", Kind.TEXT, "Canonical symbol, BASE/QUOTE."),
     Field("venue", Kind.TEXT, "Exchange the observation is about; `aggregate` over several."),
     Field("market", Kind.TEXT, "Market type.", allowed=("spot", "perp", "index")),
-    Field("source", Kind.TEXT, "Provider that told us."),
+    Field("source", Kind.TEXT, "Provider of the row."),
     Field(
         "timeframe",
         Kind.TEXT,

@@ -58,7 +58,7 @@ FIELDS = (
         "event_count",
         Kind.INTEGER,
         "Liquidation orders of order_source in the hour, a lower bound; null in an hour in which it "
-        "told of no coin's.",
+        "reported no order of any coin.",
         "orders",
         0,
     ),

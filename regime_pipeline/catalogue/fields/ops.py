@@ -33,12 +33,12 @@ FIELDS = (
     Field("request_count", Kind.INTEGER, "HTTP requests made.", None, 0),
     Field("duration_s", Kind.FLOAT, "How long it took.", "s", 0),
     Field("fetched_at", Kind.TIMESTAMP, "When the request was sent."),
-    Field("span_start", Kind.TIMESTAMP, "First hour of the stretch."),
-    Field("span_end", Kind.TIMESTAMP, "End of the stretch, exclusive; a full hour."),
+    Field("span_start", Kind.TIMESTAMP, "First hour of the span."),
+    Field("span_end", Kind.TIMESTAMP, "End of the span, exclusive; a full hour."),
     Field(
         "coverage_state",
         Kind.TEXT,
-        "What became of the hours. stored: what is owed is there; venue_had_none: the source answered "
+        "What became of the hours. stored: what is expected is there; venue_had_none: the source answered "
         "more than once, in order, and has no row; missed: nobody asked, the source failed, or it has not "
         "answered in order often enough; plan_limit: the key's plan does "
         "not include it; beyond_retention: older than the source keeps; not_listed: the source does "

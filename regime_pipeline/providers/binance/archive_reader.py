@@ -5,13 +5,15 @@ file formats (``archive``), what becomes of the rows (``fetch``).
 
 A file is accepted whole or not at all: its bytes must have the sha256 of the ``.CHECKSUM`` file beside
 it, and only then they are read and kept. Over HTTP every file has one; in a folder, where people keep
-what they downloaded with other tools, a zip without one is accepted on its own sums.
+what they downloaded with other tools, a zip without one is accepted on its own sums. What a month's file
+lacks is asked for by day: the month may be absent or refused, or lack days of which there are files.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -43,7 +45,7 @@ from regime_pipeline.providers.http import HttpClient, Reply
 from regime_pipeline.providers.landing import LandingError
 from regime_pipeline.providers.symbols import VenueSymbol, names_over
 from regime_pipeline.settings import Settings
-from regime_pipeline.windows import Clock, Window
+from regime_pipeline.windows import DAY, Clock, Window
 
 CHECKSUM = ".CHECKSUM"
 STOP_AFTER = timedelta(days=92)
@@ -64,7 +66,8 @@ class Harvest:
         window: the part of the wanted window that the archive can be asked for.
         pages: parsed files, and checksum files as pages without rows.
         requests: files asked for.
-        error: the first failure.
+        error: the first failure that cost hours.
+        note: what was refused without costing any.
         is_whole: nothing was missing, so nothing was asked for.
         seconds: time spent.
         started: when the first file was asked for.
@@ -76,6 +79,7 @@ class Harvest:
     pages: Pages = field(default_factory=list)
     requests: int = 0
     error: ProviderError | None = None
+    note: str | None = None
     is_whole: bool = True
     seconds: float = 0.0
     started: datetime | None = None
@@ -109,7 +113,7 @@ def collect(
     """
     now = clock.now()
     shop = _shop(settings, client, clock)
-    todo: list[tuple[Harvest, list[ArchiveFile]]] = []
+    todo: list[tuple[Harvest, list[datetime], list[ArchiveFile]]] = []
     for series in (a for a in ARCHIVE_FEEDS if a.feed.dataset == dataset):
         reach = series.reach(window, now)
         if reach.is_empty:
@@ -124,18 +128,20 @@ def collect(
                     part,
                     hourly=dataset != "funding_rates",
                 )
-                todo.append((Harvest(series, name, part), files(series, name.name, days, now)))
-    tell = _Progress(progress, sum(len(wanted) for _, wanted in todo))
+                todo.append(
+                    (Harvest(series, name, part), days, files(series, name.name, days, now))
+                )
+    tell = _Progress(progress, sum(len(wanted) for _, _, wanted in todo))
     down: ProviderError | None = None
     with ThreadPoolExecutor(client.concurrency_per_host, thread_name_prefix="archive") as pool:
-        for harvest, wanted in todo:
+        for harvest, days, wanted in todo:
             harvest.is_whole = not wanted
             if wanted and down is not None:
                 harvest.error = type(down)(str(down))
             elif wanted:
-                down = _gather(harvest, wanted, shop, pool, clock, tell)
+                down = _gather(harvest, set(days), wanted, shop, pool, clock, tell)
     tell.end()
-    return [h for h, _ in todo]
+    return [h for h, _, _ in todo]
 
 
 class _Progress:
@@ -143,7 +149,7 @@ class _Progress:
         self._told, self._total, self._done = told, max(1, total), 0
 
     def more(self, count: int) -> None:
-        self._done += count
+        self._done = min(self._done + count, self._total)
         if self._told is not None:
             self._told(self._done, self._total)
 
@@ -153,6 +159,7 @@ class _Progress:
 
 def _gather(
     harvest: Harvest,
+    days: set[datetime],
     wanted: list[ArchiveFile],
     shop: _Shop,
     pool: ThreadPoolExecutor,
@@ -164,22 +171,57 @@ def _gather(
     begun = time.monotonic()
     absent = timedelta(0)
     down: ProviderError | None = None
-    for first in range(0, len(wanted), _BATCH):
-        batch = wanted[first : first + _BATCH]
-        for got in pool.map(lambda file: _one(harvest, file, shop), batch):
+    queue = deque(wanted)
+    refused: list[tuple[ArchiveFile, ProviderError]] = []
+    while queue and down is None and absent < STOP_AFTER:
+        batch = [queue.popleft() for _ in range(min(_BATCH, len(queue)))]
+        by_day: list[ArchiveFile] = []
+        for file, got in zip(
+            batch, pool.map(lambda file: _one(harvest, file, shop, days), batch), strict=True
+        ):
             harvest.requests += got.requests
             harvest.pages += got.pages
+            lacking = [] if got.is_absent else _lacking(got.pages, file.period)
+            instead = _by_day(harvest, file, days.intersection(lacking))
+            by_day += instead
             absent = absent + got.span if got.is_absent else timedelta(0)
-            if got.error is not None:
+            # one bad file says nothing about the others; an archive out of reach does
+            if got.error is None:
+                continue
+            if not isinstance(got.error, ContractViolation | TooLarge):
+                down = got.error
+            if instead and down is None:
+                refused.append((file, got.error))
+            else:
                 harvest.error = harvest.error or got.error
-                # one bad file says nothing about the others; an archive out of reach does
-                if not isinstance(got.error, ContractViolation | TooLarge):
-                    down = got.error
+        queue.extendleft(sorted(by_day, key=lambda f: f.period.start))  # the newest comes first
         tell.more(len(batch))
-        if down is not None or absent >= STOP_AFTER:
-            break
+    for file, error in refused:
+        if days & set(_lacking(harvest.pages, file.period)):
+            harvest.error = harvest.error or error
+        else:
+            harvest.note = harvest.note or f"{file.path}: {error}; its days were asked for instead"
     harvest.seconds = time.monotonic() - begun
     return down
+
+
+def _lacking(pages: Pages, period: Window) -> list[datetime]:
+    """Days of a period that lack a sound hour in all pages together."""
+    sound = [p.parsed.loc[p.parsed["reason"].isna(), "ts"] for p in pages if "ts" in p.parsed]
+    stamps = pd.concat(sound) if sound else pd.DatetimeIndex([], tz="UTC")
+    return missing_days(stamps, period, hourly=True)
+
+
+def _by_day(harvest: Harvest, file: ArchiveFile, days: Iterable[datetime]) -> list[ArchiveFile]:
+    """The files of single days in place of a month's file; none where the series has none."""
+    series = harvest.series
+    if not series.daily or file.period.end - file.period.start <= DAY:
+        return []
+    name = harvest.symbol.name
+    return [
+        ArchiveFile(series.path(name, day, month=False), Window(day, day + DAY))
+        for day in sorted(days)
+    ]
 
 
 @dataclass
@@ -191,7 +233,8 @@ class _Got:
     error: ProviderError | None = None
 
 
-def _one(harvest: Harvest, file: ArchiveFile, shop: _Shop) -> _Got:
+def _one(harvest: Harvest, file: ArchiveFile, shop: _Shop, days: set[datetime]) -> _Got:
+    """One file; of a month that is absent the first and the last wanted day tell whether its days are."""
     got = _Got(file.period.end - file.period.start)
     context = replace(harvest.series.feed.context, now=shop.now)
 
@@ -203,6 +246,13 @@ def _one(harvest: Harvest, file: ArchiveFile, shop: _Shop) -> _Got:
         got.requests, got.pages = shop.get(file.path, parse)
     except NotPublished as error:
         got.is_absent, got.requests = True, max(1, error.attempts)
+        ends = _by_day(harvest, file, (d for d in days if file.period.start <= d < file.period.end))
+        for end in ends[:1] + ends[1:][-1:]:
+            found = _one(harvest, end, shop, days)
+            got.requests += found.requests
+            got.pages += found.pages
+            got.error = got.error or found.error
+            got.is_absent = got.is_absent and found.is_absent
     except ProviderError as error:
         got.error, got.requests = error, max(1, error.attempts)
     return got

@@ -63,6 +63,7 @@ def _archive_stream(harvest: Harvest) -> Stream:
         requests=harvest.requests,
         seconds=harvest.seconds,
         error=harvest.error,
+        note=harvest.note,
         started=harvest.started,
         from_archive=True,
         is_whole=harvest.is_whole,

@@ -1,0 +1,154 @@
+"""Events of the past again: the ledger's own under the same thresholds, brute force's under others."""
+
+from __future__ import annotations
+
+import socket
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from regime_pipeline.alerts.events import market_events
+from regime_pipeline.alerts.routing import Quiet
+from regime_pipeline.features.volatility_regimes import volatility_regimes
+from regime_pipeline.orchestration.what_if import (
+    SAME_EVENT,
+    TOLD,
+    Replay,
+    replay,
+    touched,
+    with_thresholds,
+)
+from regime_pipeline.settings import Settings
+from regime_pipeline.storage.database import Database
+from regime_pipeline.storage.warehouse import Warehouse
+from regime_pipeline.windows import FixedClock, Grid, Window, utc
+from regime_pipeline_tests.alerts.test_context import insert
+
+SYMBOLS = ("BTC/USDT", "ETH/USDT")
+WINDOW = Window(utc("2024-03-20"), utc("2024-04-01"))
+CLOCK = FixedClock(WINDOW.end)
+HIGHER = {"REGIME_PARAMS__VOLATILITY__BORDERS": "[1.0, 2.2, 3.0]"}
+
+
+def market(database: Database) -> Warehouse:
+    """Sixty days of two symbols whose volatility comes and goes, and what was announced of them."""
+    rng = np.random.default_rng(5)
+    ts = pd.date_range(end=WINDOW.end - pd.Timedelta("1h"), periods=60 * 24, freq="h")
+    for symbol in SYMBOLS:
+        scale = 0.004 * (1 + 3 * (np.sin(np.arange(len(ts)) / 30) > 0.8))
+        close = 100 * np.exp(np.cumsum(rng.normal(0, scale)))
+        opened = np.roll(close, 1)
+        opened[0] = 100.0
+        spread = 1 + np.abs(rng.normal(0, scale))
+        frame = pd.DataFrame({"ts": ts, "open": opened, "close": close})
+        frame["high"] = np.maximum(opened, close) * spread
+        frame["low"] = np.minimum(opened, close) / spread
+        insert(
+            database,
+            "market.candles_1h",
+            frame.assign(
+                market="spot", symbol=symbol, status="ok", volume_base=1.0, volume_quote=1.0
+            ),
+        )
+    warehouse = Warehouse(database, CLOCK)
+    candles = warehouse.read("market.candles_1h")
+    grid = Grid(ts[0].to_pydatetime(), WINDOW.end, SYMBOLS)
+    rows = volatility_regimes(candles, grid=grid, params=Settings(_env_file=None).params.volatility)
+    warehouse.merge(
+        "features.volatility_regimes", rows, window=Window(grid.start, grid.end), run_id="test"
+    )
+    found = market_events(volatility_regimes=rows)
+    found = found[found["ts"] >= WINDOW.start]
+    warehouse.merge("alerts.market_events", found, window=WINDOW, mode="insert", run_id="test")
+    return warehouse
+
+
+@pytest.fixture
+def settings(tmp_path) -> Settings:
+    return Settings(_env_file=None, home=tmp_path, symbols=SYMBOLS)
+
+
+def test_the_same_thresholds_give_the_ledger_and_execute_nothing(database, settings):
+    market(database)
+    found = replay(settings, settings, database, CLOCK, WINDOW)
+    assert found.executed == ()
+    assert len(found.same) > 10
+    assert [len(f) for f in (found.new, found.gone, found.changed)] == [0, 0, 0]
+    nights = found.by_night(Quiet.of("22:00-07:00"))
+    assert (nights["before"] == nights["after"]).all()
+
+
+def test_other_thresholds_give_what_brute_force_gives_and_write_and_send_nothing(
+    database, settings, monkeypatch
+):
+    warehouse = market(database)
+    before = warehouse.read("alerts.market_events")
+    changed = with_thresholds(settings, HIGHER)
+    reached = socket.socket.connect
+
+    def local_only(self: socket.socket, address: object) -> None:
+        assert not isinstance(address, tuple) or address[0] == "127.0.0.1"
+        reached(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", local_only)
+    found = replay(settings, changed, database, CLOCK, WINDOW)
+    assert found.executed == ("features.volatility_regimes",)
+    first = warehouse.read("market.candles_1h")["ts"].min().to_pydatetime()
+    rows = volatility_regimes(
+        warehouse.read("market.candles_1h"),
+        grid=Grid(first, WINDOW.end, SYMBOLS),
+        params=changed.params.volatility,
+    )
+    expected = market_events(volatility_regimes=rows)
+    expected = expected[expected["ts"] >= WINDOW.start].reset_index(drop=True)
+    ours = pd.concat([found.same, found.changed, found.new])[[*SAME_EVENT, *TOLD]]
+    pd.testing.assert_frame_equal(
+        ours.sort_values(SAME_EVENT, ignore_index=True),
+        expected[[*SAME_EVENT, *TOLD]].sort_values(SAME_EVENT, ignore_index=True),
+    )
+    assert len(found.gone) + len(found.changed) + len(found.new) > 0
+    pd.testing.assert_frame_equal(warehouse.read("alerts.market_events"), before)
+    with database.connect() as conn:
+        assert conn.execute("SELECT count(*) FROM alerts.outbox").fetchone() == (0,)
+
+
+def test_only_what_a_threshold_touches_is_computed(settings):
+    assert touched(settings, settings) == ()
+    for variable, table in (
+        ("REGIME_PARAMS__CASCADES__MIN_EVENTS_FOR_DOMINANCE=7", "features.liquidation_cascades"),
+        ("REGIME_PARAMS__FUNDING__ANOMALY_Z_THRESHOLD=2.5", "features.funding_prints"),
+    ):
+        name, value = variable.split("=")
+        changed = with_thresholds(settings, {name: value})
+        assert table in {t for what in touched(settings, changed) for t in what.tables}
+
+
+def test_an_unknown_threshold_is_told(settings):
+    with pytest.raises(KeyError, match="REGIME_PARAMS__VOLATILITY__BORDES"):
+        with_thresholds(settings, {"REGIME_PARAMS__VOLATILITY__BORDES": "1"})
+    with pytest.raises(ValueError, match="confirmations"):
+        with_thresholds(settings, {"REGIME_PARAMS__VOLATILITY__CONFIRMATIONS": "0"})
+
+
+def test_nights_are_called_after_the_day_on_which_they_end():
+    def at(*known: str) -> pd.DataFrame:
+        return pd.DataFrame(
+            {
+                "known_at": [pd.Timestamp(k) for k in known],
+                "event_type": "LIQUIDATION_CASCADE",
+                "alert_severity": "WARNING",
+                "kind": "start",
+            }
+        )
+
+    none = at().iloc[:0]
+    told = Replay(
+        (), none, none, none, none,
+        (at("2024-03-01T23:00Z", "2024-03-02T06:59Z", "2024-03-02T12:00Z"), at("2024-03-03T01:00Z")),
+    )  # fmt: skip
+    found = told.by_night(Quiet.of("22:00-07:00"))
+    assert found.to_dict("index") == {
+        "2024-03-02": {"before": 2, "after": 0},
+        "2024-03-03": {"before": 0, "after": 1},
+    }
