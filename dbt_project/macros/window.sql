@@ -26,13 +26,38 @@
     {{ return("'" ~ text ~ "'::timestamptz" if text else "'infinity'::timestamptz") }}
 {%- endmacro %}
 
-{# Lets a test's `where` say __window_start__ and __window_end__: tests look at what was rebuilt. #}
-{% macro get_where_subquery(relation) -%}
-    {%- set where = config.get('where', '') -%}
-    {%- if where -%}
-        {%- set where = where.replace('__window_start__', window_start()).replace('__window_end__', window_end()) -%}
-        (select * from {{ relation }} where {{ where }}) as in_window
+{#
+    The span of a model's rows that a build makes anew: the window, and how far its rows reach beyond it.
+    Rows before a window depend on it when they look ahead, rows after it when they look back.
+    Without a window it begins two days before the newest row of the table. The strategy
+    `replace_span` replaces the same span, from the model's `config(meta={'span': ...})`.
+#}
+{% macro span_start(relation) -%}
+    {#- while the project is parsed nothing of a model's config can be read -#}
+    {%- if not execute -%}{{ return("'epoch'::timestamptz") }}{%- endif -%}
+    {%- set span = config.get('meta')['span'] -%}
+    {%- set otherwise = "(select max(" ~ span.column ~ ") - interval '2 days' from " ~ relation ~ ")" -%}
+    {%- set start -%}
+        {{ window_start(otherwise) if is_incremental() else "'-infinity'::timestamptz" }} - interval '{{ span.get('before', '0 hours') }}'
+    {%- endset -%}
+    {{ return(whole_days(start) if span.get('whole_days') else '(' ~ start ~ ')') }}
+{%- endmacro %}
+
+{% macro span_end() -%}
+    {%- if not execute -%}{{ return("'epoch'::timestamptz") }}{%- endif -%}
+    {%- set span = config.get('meta')['span'] -%}
+    {%- set end -%}
+        {{ window_end() if is_incremental() else "'infinity'::timestamptz" }} + interval '{{ span.get('after', '0 hours') }}'
+    {%- endset -%}
+    {%- if span.get('whole_days') -%}
+        {%- set end = whole_days(end ~ " + interval '1 day' - interval '1 microsecond'") -%}
     {%- else -%}
-        {{ relation }}
+        {%- set end = '(' ~ end ~ ')' -%}
     {%- endif -%}
+    {{ return(end) }}
+{%- endmacro %}
+
+{# The UTC midnight before an instant, whatever the session's time zone is; infinity stays. #}
+{% macro whole_days(instant) -%}
+    {{ return("date_trunc('day', " ~ instant ~ ", 'UTC')") }}
 {%- endmacro %}

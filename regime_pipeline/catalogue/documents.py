@@ -1,4 +1,4 @@
-"""Documents derived from the catalogue: dbt ``sources.yml`` and the data dictionary.
+"""Documents derived from the catalogue: dbt ``sources.yml`` and ``marts.yml``, the data dictionary.
 
 Belongs here: turning fields and tables into text that other people and tools read. The text is
 checked in, and a test fails when it differs from what the catalogue gives; after a change of the
@@ -9,11 +9,13 @@ not a field or a table, apart from how old a source may be.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from regime_pipeline.catalogue.dbt_contracts import MARTS_PATH, marts_yaml, quoted
 from regime_pipeline.catalogue.fields.signals import FACTORS
-from regime_pipeline.catalogue.model import Field, Table
+from regime_pipeline.catalogue.marts import MARTS, TRAVELLING
+from regime_pipeline.catalogue.model import Field, Table, meaning
 from regime_pipeline.catalogue.registry import FIELDS, TABLES, table
 from regime_pipeline.catalogue.schemas import SCHEMAS
 from regime_pipeline.catalogue.sql import SQL_NAMES
@@ -22,6 +24,8 @@ ROOT = Path(__file__).resolve().parents[2]
 DBT_PROJECT = ROOT / "dbt_project"
 SOURCES_PATH = DBT_PROJECT / "models" / "sources" / "sources.yml"
 """Where dbt reads its sources."""
+MARTS_PAGE_PATH = ROOT / "docs" / "marts.md"
+"""Where people read what every mart is."""
 DICTIONARY_PATH = ROOT / "docs" / "data-dictionary.md"
 """Where people read what every column means."""
 
@@ -45,24 +49,10 @@ def _by_schema(names: Iterable[str] = TABLES) -> dict[str, list[Table]]:
     return groups
 
 
-def _quoted(text: str) -> str:
-    """A YAML double-quoted scalar; ``{`` is kept from dbt's templating by the caller's texts."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def _meaning(field: Field) -> str:
-    text = field.description
-    if field.unit:
-        text += f" Unit: {field.unit}."
-    if field.allowed:
-        text += f" One of {', '.join(field.allowed)}."
-    return text
-
-
 def _source_table(item: Table) -> list[str]:
     lines = [
         f"      - name: {item.name}",
-        f"        description: {_quoted(item.description)}",
+        f"        description: {quoted(item.description)}",
         "        config:",
         "          meta:",
         f"            dagster: {{asset_key: [{item.schema}, {item.name}]}}",
@@ -83,7 +73,7 @@ def _source_table(item: Table) -> list[str]:
         lines += [
             f"          - name: {name}",
             f"            data_type: {SQL_NAMES[field.kind]}",
-            f"            description: {_quoted(_meaning(field))}",
+            f"            description: {quoted(meaning(field))}",
         ]
     return lines
 
@@ -114,7 +104,7 @@ def sources_yaml() -> str:
         lines += [
             f"  - name: {schema}",
             f"    schema: {schema}",
-            f"    description: {_quoted(SCHEMAS[schema].description)}",
+            f"    description: {quoted(SCHEMAS[schema].description)}",
             "    tables:",
         ]
         for item in tables:
@@ -157,20 +147,62 @@ def _dictionary_table(item: Table) -> list[str]:
         "| column | type | null | unit | values | meaning |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    for name in item.fields:
-        field = FIELDS[name]
-        null = "" if name in item.key or name in item.required else "yes"
-        meaning = field.description + (f" ({field.source})" if field.source else "")
+    named = (FIELDS[name] for name in item.fields)
+    return [*lines, *_dictionary_columns(named, {*item.key, *item.required}), ""]
+
+
+def _dictionary_columns(fields: Iterable[Field], never_null: Collection[str]) -> list[str]:
+    lines = []
+    for field in fields:
+        text = field.description + (f" ({field.source})" if field.source else "")
         cells = (
-            f"`{name}`",
+            f"`{field.name}`",
             SQL_NAMES[field.kind].replace("timestamp with time zone", "timestamptz"),
-            null,
+            "" if field.name in never_null else "yes",
             field.unit or "",
             _bounds(field),
-            meaning,
+            text,
         )
         lines.append("| " + " | ".join(_cell(c) for c in cells) + " |")
-    return [*lines, ""]
+    return lines
+
+
+def marts_page() -> str:
+    """The marts in Markdown: what each answers, its key, where it comes from, its columns."""
+    lines = [
+        "# Marts",
+        "",
+        f"<!-- {_GENERATED} -->",
+        "",
+        "Every relation of the schema `reporting`; [reporting.md](reporting.md) says how to ask. `as of`: "
+        "`reporting.<mart>_as_of(t)` gives what it said at the instant `t`.",
+        "",
+        "| mart | one row per | as of | made from |",
+        "| --- | --- | --- | --- |",
+    ]
+    for mart in MARTS.values():
+        reads = ", ".join(f"`{t}`" for t in mart.reads[:3]) + (
+            " ..." if len(mart.reads) > 3 else ""
+        )
+        cells = (
+            f"[`{mart.name}`](#{mart.name})",
+            ", ".join(mart.key),
+            "yes" if mart in TRAVELLING else "",
+            f"view of {reads}" if mart.query else f"dbt model `{mart.name}`",
+        )
+        lines.append("| " + " | ".join(_cell(c) for c in cells) + " |")
+    for mart in MARTS.values():
+        lines += [
+            "",
+            f"## {mart.name}",
+            "",
+            mart.description,
+            "",
+            "| column | type | null | unit | values | meaning |",
+            "| --- | --- | --- | --- | --- | --- |",
+            *_dictionary_columns(mart.columns, {*mart.key, *mart.required}),
+        ]
+    return "\n".join(lines) + "\n"
 
 
 def data_dictionary() -> str:
@@ -180,8 +212,8 @@ def data_dictionary() -> str:
         "",
         f"<!-- {_GENERATED} -->",
         "",
-        "Every table that the pipeline writes. The tables for reports (schema `reporting`) are made "
-        "by dbt; [reporting.md](reporting.md) explains them.",
+        "Every table that the pipeline writes. The schema `reporting` is made of them: "
+        "[marts.md](marts.md) lists it, [reporting.md](reporting.md) explains it.",
         "",
         "Conventions: `ts` is the UTC open of a bar or the time of an event; a row decides at "
         "`ts + 1h`. What is not known is null, with `status` and `reason` beside it; 0 always means "
@@ -215,6 +247,18 @@ def write_data_dictionary(path: Path = DICTIONARY_PATH) -> None:
     path.write_text(data_dictionary(), encoding="utf-8")
 
 
+def write_marts(path: Path = MARTS_PATH) -> None:
+    """Write dbt's ``marts.yml``."""
+    path.write_text(marts_yaml(_GENERATED), encoding="utf-8")
+
+
+def write_marts_page(path: Path = MARTS_PAGE_PATH) -> None:
+    """Write the page of marts."""
+    path.write_text(marts_page(), encoding="utf-8")
+
+
 if __name__ == "__main__":
     write_sources()
+    write_marts_page()
+    write_marts()
     write_data_dictionary()

@@ -1,9 +1,14 @@
-"""What a field and a table are. No field or table is described here."""
+"""What a field, a table and a mart are. None of them is described here."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+
+PLACEHOLDER = re.compile(r"\{(\w+\.\w+)\}")
+"""How the query of a mart names a table."""
 
 
 class Kind(StrEnum):
@@ -99,3 +104,59 @@ class Table:
     def content(self) -> tuple[str, ...]:
         """The columns that a comparison and a content hash look at."""
         return tuple(f for f in self.fields if f not in self.bookkeeping)
+
+
+@dataclass(frozen=True, slots=True)
+class Mart:
+    """One relation of the schema ``reporting``, for people who know SQL and nothing of the pipeline.
+
+    Attributes:
+        name: relation in ``reporting``.
+        description: what it answers and what one row of it is.
+        key: columns that name a row.
+        columns: every column in order, described as it is meant here.
+        query: of a plain view, the SELECT that it is, with ``{schema.table}`` for the tables it reads.
+            None: a model of the dbt project
+            with the mart's name fills a table.
+        time_column: the column by which a history is read and a window rebuilt; None for a state.
+        present: value column -> the status column that says whether it is there.
+        rules: further conditions that hold in every row; unknown counts as held.
+        required: columns beside the key that are never null.
+        indexes: columns of indexes beside the key's; only of tables.
+    """
+
+    name: str
+    description: str
+    key: tuple[str, ...]
+    columns: tuple[Field, ...]
+    query: str | None = None
+    time_column: str | None = "ts"
+    present: Mapping[str, str] = field(default_factory=dict)
+    rules: Mapping[str, str] = field(default_factory=dict)
+    required: frozenset[str] = frozenset()
+    indexes: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def full_name(self) -> str:
+        """``reporting.name``."""
+        return f"reporting.{self.name}"
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The tables that a view reads, in order of appearance."""
+        return tuple(dict.fromkeys(m[1] for m in PLACEHOLDER.finditer(self.query or "")))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the columns."""
+        return tuple(c.name for c in self.columns)
+
+
+def meaning(field: Field) -> str:
+    """A column's description for people, with its unit and the values it may have."""
+    text = field.description
+    if field.unit:
+        text += f" Unit: {field.unit}."
+    if field.allowed:
+        text += f" One of {', '.join(field.allowed)}."
+    return text

@@ -17,6 +17,7 @@ import pandas as pd
 import psycopg
 from psycopg import sql
 
+from regime_pipeline.catalogue.marts import READ_BY_VIEWS
 from regime_pipeline.catalogue.model import Kind, Table
 from regime_pipeline.catalogue.registry import FIELDS
 from regime_pipeline.storage.arrow import copy_blocks
@@ -109,14 +110,40 @@ class Batch:
         if also is not None:
             assert isinstance(new, pd.DataFrame)
             also(connection, new)
-        crash_point("merged")
-        return WriteResult(
+        result = WriteResult(
             inserted=inserted,
             updated=updated,
             unchanged=len(self.frame) - inserted - updated - refused,
             deleted=deleted,
             refused_lower_tier=refused,
         )
+        if result.changed and self.table.full_name in READ_BY_VIEWS:
+            self._raise_version(connection, now, result.changed)
+        crash_point("merged")
+        return result
+
+    def _raise_version(self, connection: psycopg.Connection, now: datetime, changed: int) -> None:
+        """Say that the table is another now; last, because writers of one table wait for each other."""
+        times = self.frame[self.table.time_column].dropna()
+        run_id = (
+            self.frame["run_id"].iloc[0] if "run_id" in self.frame and len(self.frame) else None
+        )
+        connection.execute(
+            "INSERT INTO ops.table_versions AS v "
+            "(table_name, version, rows_changed, newest_ts, changed_at, run_id) "
+            "VALUES (%s, 1, %s, %s, %s, %s) ON CONFLICT (table_name) DO UPDATE SET "
+            "version = v.version + 1, rows_changed = excluded.rows_changed, "
+            "newest_ts = greatest(v.newest_ts, excluded.newest_ts), "
+            "changed_at = excluded.changed_at, run_id = excluded.run_id",
+            (
+                self.table.full_name,
+                changed,
+                None if times.empty else times.max().to_pydatetime(),
+                now,
+                None if pd.isna(run_id) else run_id,
+            ),
+        )
+        connection.execute("SELECT pg_notify('regime_tables', %s)", (self.table.full_name,))
 
     def _stage(self, connection: psycopg.Connection) -> None:
         connection.execute(

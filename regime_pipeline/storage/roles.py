@@ -38,6 +38,7 @@ from regime_pipeline.catalogue.schemas import SCHEMAS
 from regime_pipeline.storage import locks
 from regime_pipeline.storage.errors import first_line
 from regime_pipeline.storage.folders import write_private
+from regime_pipeline.storage.marts import view_names
 
 PASSWORDS_FILE = "database_roles.json"
 RUNS_SCHEMA = "dagster"
@@ -335,6 +336,7 @@ def _own(connection: psycopg.Connection, prefix: str) -> None:
             sql.SQL("ALTER SCHEMA {} OWNER TO {}").format(sql.Identifier(schema), owner)
         )
     of["reporting"] = f"{prefix}_pipeline"
+    views = set(view_names())  # made by migrations, and read with the right to what is below them
     found = connection.execute(
         "select n.nspname, c.relname, case c.relkind when 'v' then 'VIEW' when 'S' then 'SEQUENCE' "
         "when 'm' then 'MATERIALIZED VIEW' else 'TABLE' end, pg_get_userbyid(c.relowner) "
@@ -346,16 +348,17 @@ def _own(connection: psycopg.Connection, prefix: str) -> None:
         (list(of),),
     ).fetchall()
     for schema, name, kind, owned_by in found:
-        if owned_by != of[schema]:
+        owner = of["ops"] if schema == "reporting" and name in views else of[schema]
+        if owned_by != owner:
             connection.execute(
                 sql.SQL("ALTER {} {} OWNER TO {}").format(
-                    sql.SQL(kind), sql.Identifier(schema, name), sql.Identifier(of[schema])
+                    sql.SQL(kind), sql.Identifier(schema, name), sql.Identifier(owner)
                 )
             )
     functions = connection.execute(
         "select p.oid::regprocedure::text from pg_proc p join pg_namespace n "
         "on n.oid = p.pronamespace where n.nspname = any(%s)",
-        (list(_DATA),),
+        (list(SCHEMAS),),
     ).fetchall()
     for (function,) in functions:
         connection.execute(

@@ -23,6 +23,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from regime_pipeline.catalogue.schemas import SCHEMAS
 from regime_pipeline.catalogue.sql import METADATA
 from regime_pipeline.storage.errors import SchemaVersionError
+from regime_pipeline.storage.marts import definition, settle_marts
 
 _DIALECT = postgresql.dialect(paramstyle="named")  # percent signs are not doubled
 _OURS = r"_(ck|rule)\d+$"
@@ -98,7 +99,7 @@ def _with_twin(full_name: str) -> list[SqlTable]:
 @cache
 def described_digest() -> str:
     """A digest of everything that :func:`settle` sees to; a database remembers the last one."""
-    said = hashlib.sha256()
+    said = hashlib.sha256(definition().encode())
     for name, table in sorted(METADATA.tables.items()):
         said.update(f"{name}\0{table.comment}\n".encode())
         said.update("".join(f"{n}\0{t}\n" for n, t in sorted(_checks(table).items())).encode())
@@ -109,7 +110,7 @@ def described_digest() -> str:
 
 
 def settle(connection: psycopg.Connection) -> None:
-    """Bring CHECKs, NOT NULLs, indexes and comments of all tables to what the catalogue says.
+    """Bring CHECKs, NOT NULLs, indexes, comments and the marts that are views to the catalogue.
 
     Raises:
         SchemaVersionError: the catalogue has a table or column that no migration makes.
@@ -120,6 +121,7 @@ def settle(connection: psycopg.Connection) -> None:
     _settle_checks(connection)
     _settle_indexes(connection)
     _settle_comments(connection)
+    settle_marts(connection)
 
 
 def _see_that_all_is_there(connection: psycopg.Connection) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 import regime_pipeline
 from regime_pipeline.catalogue import TABLES
+from regime_pipeline.catalogue.marts import BUILT
 from regime_pipeline.orchestration import dbt_profile
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
@@ -54,8 +55,8 @@ def database(_shared: Database) -> Database:
         stored = ", ".join(n for n in TABLES if n != "ops.database_identity")
         revisions = ", ".join(f"{n}_revisions" for n, t in TABLES.items() if t.partitioned)
         connection.execute(f"truncate {stored}, {revisions}")
-        for name in ("market_overview", "regime_timeline"):
-            connection.execute(f"drop table if exists reporting.{name}")
+        for mart in BUILT:
+            connection.execute(f"drop table if exists {mart.full_name}")
     return _shared
 
 
@@ -76,6 +77,7 @@ class Builder:
         window: Window | None = None,
         *,
         full_refresh: bool = False,
+        select: tuple[str, ...] = (),
         extra: dict[str, str] | None = None,
     ) -> None:
         from dbt.cli.main import dbtRunner
@@ -90,7 +92,10 @@ class Builder:
             if self.manifest is None:
                 self.manifest = dbtRunner().invoke(["parse", *where]).result
             full = ["--full-refresh"] if full_refresh else []
-            done = dbtRunner(manifest=self.manifest.deepcopy()).invoke(["build", *where, *full])
+            chosen = ["--select", *select] if select else []
+            done = dbtRunner(manifest=self.manifest.deepcopy()).invoke(
+                ["build", *where, *full, *chosen]
+            )
         if not done.success:
             failed = [r.message for r in done.result or () if r.status not in ("pass", "success")]
             raise DbtFailed(str(done.exception or failed))
@@ -107,6 +112,7 @@ def market(postgres: TestServer, artefacts: Path) -> Iterator[Database]:
     """45 days of three symbols in every derived table, reports built. Only for reading."""
     with postgres.database() as fresh:
         frames = world.make(WINDOW.start, WINDOW.end, SYMBOLS)
+        frames |= world.raw(WINDOW.start, WINDOW.end, SYMBOLS)
         frames["ops.fetch_log"] = world.fetch_log(WINDOW, CLOCK.now(), SYMBOLS)
         write(fresh, frames)
         Builder(artefacts / "market")(fresh)  # what is parsed names its database

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,12 @@ NEWEST = START + timedelta(hours=HOURS - 1)
 LETTERS = {"S": "STABLE", "H": "HIGH_VOL", "X": "EXTREME", ".": None}
 
 pytestmark = pytest.mark.xdist_group("dbt")
+
+
+@pytest.fixture
+def build(build: Builder) -> Builder:
+    """Build the two tables that this file is about, and no more."""
+    return partial(build, select=("market_overview", "regime_timeline"))
 
 
 def at(hour: int) -> datetime:
@@ -220,7 +227,10 @@ def test_unknown_stays_null_and_says_why_and_since_when(planted: Database, build
     assert eth["price_change_24h_pct"] is None
     assert eth["basis_bps"] is None
     for block in ("volatility", "regime", "funding", "futures"):
-        assert (eth[f"{block}_status"], eth[f"{block}_reason"]) == ("missing", "no_rows")
+        assert (eth[f"{block}_status"], eth[f"{block}_reason"]) == (
+            "missing",
+            "no_row_for_this_hour",
+        )
     assert eth["long_liquidations_24h_usd"] is None
     assert eth["liquidations_24h_hours"] == 0
     assert (btc["futures_score"], btc["futures_signal"]) == (None, None)

@@ -109,7 +109,7 @@ def _features(add, rng, symbol, hours, close, vol, gap, status, reason) -> None:
         vol_ratio=ratio * 0.95, vol_ratio_gk=ratio, n_bars=24,
         vol_regime_confirmed=np.where(known, VOL[code], None),
         risk_multiplier_confirmed=np.where(known, np.array([0.7, 1.2, 1.8, 2.5])[code], np.nan),
-        regime_age_h=pd.array(np.where(known, age, 0)), status=early,
+        regime_age_h=pd.array(np.where(known, np.minimum(age, 168), 0)), status=early,
         reason=np.where(known, None, "no_baseline"),
         event_kind=np.where(changed & known, "change", None),
         event_severity=np.where(changed & known, np.where(code == 3, "CRITICAL", "INFO"), None),
@@ -278,6 +278,37 @@ def _events(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
             )
         )
     return pd.concat(out, ignore_index=True)
+
+
+def raw(start: datetime, end: datetime, symbols: tuple[str, ...]) -> dict[str, pd.DataFrame]:
+    """Raw rows of one venue for what reports make bars of, and the spans of its candles."""
+    hours = hours_between(start, end)
+    wave = np.sin(np.arange(len(hours)) / 7)
+    of = {"source": "binance_futures", "venue": "binance", "market": "perp", "available_at": hours}
+    parts: dict[str, list[pd.DataFrame]] = {}
+    for symbol in symbols:
+        for name, columns in (
+            ("raw.funding_rates", {"funding_rate": 1e-4 * wave, "interval_hours": 8}),
+            ("raw.open_interest", {"open_interest_usd": 1e9 + 1e6 * wave}),
+            ("raw.positioning", {"metric": "global_account_long_frac", "value": 0.5 + 0.1 * wave}),
+        ):
+            made = frame_of(name, symbol=symbol, ts=hours, pit_grade="observed", **of, **columns)
+            parts.setdefault(name, []).append(made[:: 8 if "funding" in name else 1])
+        parts.setdefault("raw.coin_markets", []).append(
+            frame_of(
+                "raw.coin_markets", source="coinglass", symbol=symbol, ts=hours[-1:],
+                price_usd=[10.0], available_at=hours[-1:], pit_grade="observed",
+            )
+        )  # fmt: skip
+        parts.setdefault("ops.coverage_spans", []).append(
+            frame_of(
+                "ops.coverage_spans", dataset="candles", source="binance", venue="binance",
+                market="spot", symbol=symbol, span_start=[start, end - timedelta(hours=5)],
+                span_end=[end - timedelta(hours=5), end], coverage_state=["stored", "missed"],
+                coverage_reason=[None, "nobody asked"], is_forward_only=False,
+            )
+        )  # fmt: skip
+    return {name: pd.concat(frames, ignore_index=True) for name, frames in parts.items()}
 
 
 def fetch_log(window: Window, now: datetime, symbols: tuple[str, ...]) -> pd.DataFrame:

@@ -3,6 +3,7 @@
     incremental_strategy='replace_spells',
     unique_key=['kind', 'symbol', 'from_ts'],
     on_schema_change='append_new_columns',
+    meta={'newest': 'through_ts'},
 ) }}
 
 {#- Spells of one regime. The spells of a symbol and kind tile the hours from its first row to its
@@ -14,10 +15,10 @@
 {%- set start = window_start("(select max(through_ts) - interval '2 days' from " ~ this ~ ")") -%}
 
 with observed as (
-    select 'volatility' as kind, symbol, ts, vol_regime_confirmed as regime
+    select 'volatility' as kind, symbol, ts, vol_regime_confirmed as regime, source_tier, method_version, ingested_at
     from {{ ref('stg_features__volatility_regimes') }}
     union all
-    select 'primary' as kind, symbol, ts, primary_regime as regime
+    select 'primary' as kind, symbol, ts, primary_regime as regime, source_tier, method_version, ingested_at
     from {{ ref('stg_regimes__timeframe_regimes') }}
 ),
 
@@ -60,7 +61,8 @@ grid as (
 
 hours as (
     select
-        g.kind, g.symbol, g.ts, g.low, g.high, s.regime, c.close,
+        g.kind, g.symbol, g.ts, g.low, g.high, s.regime, s.source_tier, s.method_version, s.ingested_at,
+        c.close,
         (s.regime is distinct from (lag(s.regime) over hour))
             or row_number() over hour = 1
             or g.ts = g.high as starts
@@ -83,7 +85,10 @@ spells as (
         max(ts) as through_ts,
         count(*) as hours,
         (array_agg(close order by ts))[1] as price_start,
-        (array_agg(close order by ts desc))[1] as price_newest
+        (array_agg(close order by ts desc))[1] as price_newest,
+        max(source_tier) as source_tier,
+        max(method_version) as method_version,
+        max(ingested_at) as ingested_at
     from islands
     group by kind, symbol, island, regime, low, high
 ),
@@ -115,7 +120,11 @@ select
     c.price_start,
     case when c.to_ts is null then c.price_newest else c.price_at_to_ts end as price_end,
     100 * (case when c.to_ts is null then c.price_newest else c.price_at_to_ts end / c.price_start - 1)
-        as return_pct
+        as return_pct,
+    c.source_tier,
+    c.method_version,
+    c.from_ts + interval '1 hour' as known_at,
+    c.ingested_at
 from chained as c
 {% if is_incremental() -%}
 left join {{ this }} as before

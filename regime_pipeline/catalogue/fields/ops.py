@@ -171,4 +171,8 @@ FIELDS = (
     Field("n_not_applicable", Kind.INTEGER, "Checks that could not.", None, 0),
     Field("n_warn", Kind.INTEGER, "Failed checks of severity WARN.", None, 0),
     Field("n_block", Kind.INTEGER, "Failed checks of severity BLOCK.", None, 0),
+    Field("version", Kind.INTEGER, "Raised by one when rows of the table changed.", None, 1),
+    Field("rows_changed", Kind.INTEGER, "Rows that the last change made different.", None, 0),
+    Field("newest_ts", Kind.TIMESTAMP, "Newest time of a row that was written."),
+    Field("changed_at", Kind.TIMESTAMP, "When rows of the table last changed."),
 )

@@ -38,7 +38,7 @@ TABLES = (
         ),
         time_column="fetched_at",
         partitioned=False,
-        indexes=(("dataset", "window_end"),),
+        indexes=(("dataset", "window_end"), ("fetched_at",)),
     ),
     Table(
         schema="ops",
@@ -279,5 +279,18 @@ TABLES = (
         partitioned=False,
         bookkeeping=frozenset({"run_id"}),
         cadence=Cadence.INSTANT,
+    ),
+    Table(
+        schema="ops",
+        name="table_versions",
+        description="A version of each table that reports are read from, raised in the transaction in which "
+        "its rows changed, so that a reader knows without reading whether an answer is still the same. "
+        "`LISTEN regime_tables` is told the table's name at each commit.",
+        fields=("table_name", "version", "rows_changed", "newest_ts", "changed_at", "run_id"),
+        key=("table_name",),
+        required=frozenset({"version", "rows_changed", "changed_at"}),
+        time_column="changed_at",
+        symbol_columns=(),
+        partitioned=False,
     ),
 )
