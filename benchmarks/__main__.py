@@ -15,6 +15,7 @@ NAMES = (
     "tick",
     "backfill",
     "requests",
+    "tick_requests",
     "ingest",
     "cost",
     "dispatch",
