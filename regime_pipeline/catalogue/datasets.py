@@ -99,9 +99,11 @@ class Dataset:
             that DQ03 counts hours without a row. Where an hour without any trade, closure or sample is
             possible, coverage tells what became of it and DQ03 says nothing.
         is_judged: quality checks look at it. Not where rows are another service's estimates, which
-            nothing of ours is computed from.
+            nothing of ours is computed from, nor days, of which the checks have no rule.
         forward_only: why the past cannot be asked for, as coverage says it; None: it can.
         is_optional: nobody configured to serve it is no failure.
+        wanted_where: field of the settings and the value that it must have for anything to be made of
+            the dataset; with another one it is not asked for.
         by_venue: every venue has a series of its own, and the primary one is that of the venue which
             the settings put behind a symbol.
         is_relayed: an aggregator only passes on what venues report themselves, so it is never primary.
@@ -110,7 +112,8 @@ class Dataset:
             make an hour complete.
         primary: the primary provider where that is no matter of settings.
         primary_settings: fields of the settings that name the providers which derived series are made
-            of; the first names the primary one. A mapping there is by the feed's kind.
+            of; the first names the primary one. A mapping there is by the feed's kind where rows name
+            one, else by symbol.
         primary_venue_setting: field of the settings that names the primary venue instead of the one
             behind the symbol.
         second_venue_setting: field of the settings that names a further venue which derived series read.
@@ -136,6 +139,7 @@ class Dataset:
     is_judged: bool = True
     forward_only: str | None = None
     is_optional: bool = False
+    wanted_where: tuple[str, str] | None = None
     by_venue: bool = False
     is_relayed: bool = False
     markets: tuple[str, ...] = ()
@@ -219,8 +223,7 @@ _ALL = (
         is_continuous=True,
         by_venue=True,
         markets=_PERP,
-        # liquidations are set against the open interest of the provider that reports them
-        primary_settings=("open_interest_source", "liquidation_source"),
+        primary_settings=("open_interest_sources", "quiet_hours_source"),
         second_venue_setting="liquidation_venue",
         others_every=_OTHERS,
         magnitudes=("open_interest_base", "open_interest_usd"),
@@ -256,6 +259,21 @@ _ALL = (
         slo=48 * HOUR,
         reported_within=27 * HOUR,
         primary="alternative_me",
+    ),
+    Dataset(
+        name="derivatives_1d",
+        kind=RowKind.BUCKET,
+        expected=Expected.DAILY,
+        length=DAY,
+        delay=_FIVE_MINUTES,
+        grid=DAILY_GRID,
+        reported_within=51 * HOUR,
+        is_judged=False,
+        is_optional=True,
+        wanted_where=("factor_interval", "1d"),
+        markets=_PERP,
+        several_endpoints=True,
+        primary="coinglass",
     ),
     Dataset(
         name="order_book",

@@ -76,6 +76,9 @@ class Feed:
         in_candles: the venue's candles tell the taker's volumes too, so that single trades, a page for
             every few minutes of them, are asked for only when the settings say so.
         in_contracts: amounts are contracts, whose size a feed with part ``contracts`` tells.
+        summed: rows are single closures, of which the hourly sums of the dataset are made: of hours that
+            were asked for from end to end, the quiet ones too. Asked only where the settings take the
+            dataset from here.
     """
 
     dataset: str
@@ -95,6 +98,7 @@ class Feed:
     live_only: bool = False
     optional: bool = False
     in_contracts: bool = False
+    summed: bool = False
     in_candles: bool = False
     kind: str = ""
     path: Callable[[VenueSymbol], str] | None = None

@@ -244,6 +244,7 @@ def _tell_refusals(platform: Platform, log: pd.DataFrame) -> None:
     asked = log["error_class"].isin(REFUSALS) & (log["request_count"].fillna(0) > 0)
     if not asked.any():
         return
+    from regime_pipeline.alerts.kinds import SOURCE_REFUSES
     from regime_pipeline.alerts.outbox import enqueue_system
     from regime_pipeline.providers.limits.gate import key_fingerprints
 
@@ -255,6 +256,7 @@ def _tell_refusals(platform: Platform, log: pd.DataFrame) -> None:
             platform.database,
             settings=platform.settings,
             clock=platform.clock,
+            kind=SOURCE_REFUSES,
             title=f"{source} refuses us: {kind}",
             details={
                 "source": source,

@@ -24,7 +24,7 @@ from regime_pipeline.providers.readings import Reading, joined
 from regime_pipeline.providers.source import Feed
 from regime_pipeline.providers.symbols import names_over
 from regime_pipeline.providers.symbols import split as split_symbol
-from regime_pipeline.providers.trades import hourly, whole_hours
+from regime_pipeline.providers.trades import hourly, hourly_closures, whole_hours
 from regime_pipeline.windows import HOUR, Window
 
 TIMEFRAME = "1h"
@@ -39,16 +39,17 @@ COINS = ("volume_base", "taker_buy_base", "taker_sell_base", "open_interest_base
 def alike(streams: Sequence[Stream]) -> list[tuple[int, ...]]:
     """Numbers of the streams in groups whose rows are made alike, in one go.
 
-    A frame costs the same for eight rows as for one: the symbols of a feed go together. Trades are
-    summed over the hours that a stream reached, and a feed with a shape of its own sees one reply's
-    rows: those go alone.
+    A frame costs the same for eight rows as for one: the symbols of a feed go together. Trades and
+    closures are summed over the hours that a stream reached, and a feed with a shape of its own sees
+    one reply's rows: those go alone.
     """
     groups: dict[tuple[object, ...], list[int]] = defaultdict(list)
     for number, stream in enumerate(streams):
         feed = stream.feed
-        if feed.part in NO_SERIES or not stream.gave_rows:
+        gave = stream.is_complete if feed.summed else stream.gave_rows
+        if feed.part in NO_SERIES or not gave:
             continue
-        summed = DATASETS[feed.dataset].form is Form.SUMMED
+        summed = feed.summed or DATASETS[feed.dataset].form is Form.SUMMED
         alone = number if feed.shape is not None or summed else None
         key = (stream.source.name, id(feed), stream.venue, stream.from_archive, alone)
         groups[(*key, stream.symbol is None)].append(number)
@@ -79,8 +80,11 @@ def rows_of(
 
     ``contracts``: coins behind one contract by source and instrument.
     """
-    pages = [(n, p) for n, s in batch.streams.items() for p in s.pages if len(p.frame)]
     one = batch.one
+    # of single closures an answer without any says that there were none
+    pages = [
+        (n, p) for n, s in batch.streams.items() for p in s.pages if len(p.frame) or one.feed.summed
+    ]
     frame = concat([p.frame for _, p in pages])
     page = np.repeat(np.arange(len(pages)), [len(p.frame) for _, p in pages])
     frame["payload_id"] = pd.array([p.reply.landed.payload_id for _, p in pages], dtype="str").take(
@@ -152,6 +156,9 @@ def _one_coin_each(frame: pd.DataFrame, batch: Batch) -> None:
 def _in_form(frame: pd.DataFrame, batch: Batch, common: Stamping) -> pd.DataFrame:
     """The rows that the dataset is made of, those in scope: samples, sums or single events."""
     form = common.item.form
+    if batch.one.feed.summed:
+        ((number, stream),) = batch.streams.items()
+        return _closures_summed(frame, stream, common).assign(stream=number)
     if form is Form.SAMPLED:
         return _sampled(frame, batch)
     if form is Form.SUMMED:
@@ -214,6 +221,22 @@ def _summed(frame: pd.DataFrame, stream: Stream, common: Stamping) -> pd.DataFra
         _flag(hours, pd.Series(True, index=hours.index), f"{unplaced} trades have no time")
     newest = frame.sort_values(["fetched_at", "payload_id"], kind="stable").iloc[-1]
     return hours.assign(**{c: newest[c] for c in ("fetched_at", "seen_at", "payload_id")})
+
+
+def _closures_summed(frame: pd.DataFrame, stream: Stream, common: Stamping) -> pd.DataFrame:
+    """Single closures as hours that were asked for from end to end, the quiet ones too."""
+    _flag_other_symbols(frame, Batch({0: stream}))
+    hours = hourly_closures(_identified(frame), whole_hours(stream.window, common.now))
+    unplaced = int(frame["ts"].isna().sum())
+    if unplaced:
+        _flag(hours, pd.Series(True, index=hours.index), f"{unplaced} closures have no time")
+    reply = max((p.reply for p in stream.pages), key=lambda r: (r.fetched_at, r.landed.payload_id))
+    at = {
+        "fetched_at": reply.fetched_at,
+        "seen_at": reply.seen_at if common.live_clock else reply.fetched_at,
+    }
+    stamps = {name: pd.Timestamp(value).as_unit("us") for name, value in at.items()}
+    return hours.assign(payload_id=reply.landed.payload_id, **stamps)
 
 
 def _identified(frame: pd.DataFrame) -> pd.DataFrame:

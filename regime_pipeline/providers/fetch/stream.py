@@ -87,6 +87,11 @@ class Stream:
         return (min(firsts), max(lasts)) if firsts and lasts else (None, None)
 
     @property
+    def is_complete(self) -> bool:
+        """Whether it was answered, and to the end."""
+        return self.error is None and bool(self.pages) and all(p.complete for p in self.pages)
+
+    @property
     def canonical(self) -> str | None:
         """Our name of its symbol; None without one."""
         return self.symbol.canonical if self.symbol else None
@@ -226,4 +231,4 @@ class Stamping:
 
     def length(self, feed: Feed) -> timedelta:
         """Length of the bucket that a row of a feed is; zero for an instant."""
-        return INTERVAL if self.item.is_bucketed or feed.bucketed else timedelta(0)
+        return INTERVAL if feed.bucketed else self.item.length

@@ -16,12 +16,15 @@ from regime_pipeline.settings import Settings
 ARCHIVE_TIER = 3
 
 
-def _named_sources(item: Dataset, settings: Settings, feed: Feed) -> list[str]:
-    """The providers that derived series are made of, the primary one first; none: every one."""
+def _named_sources(item: Dataset, settings: Settings, feed: Feed, symbol: str) -> list[str]:
+    """The providers that a symbol's derived series are made of, the primary one first; none: every one."""
     if not item.primary_settings:
         return [] if item.primary is None else [item.primary]
     named = [getattr(settings, setting) for setting in item.primary_settings]
-    return [str(n.get(feed.kind, "")) if isinstance(n, Mapping) else str(n) for n in named]
+    of = feed.kind if item.by_kind else symbol
+    return [
+        str(n.get(of, "")) if isinstance(n, Mapping) else str(n) for n in named if n is not None
+    ]
 
 
 def is_read(item: Dataset, settings: Settings, source: Source, feed: Feed, symbol: str) -> bool:
@@ -40,7 +43,7 @@ def is_read(item: Dataset, settings: Settings, source: Source, feed: Feed, symbo
         return False
     if item.is_price:
         return True
-    named = _named_sources(item, settings, feed)
+    named = _named_sources(item, settings, feed, symbol)
     if named and source.name not in named:
         return False
     if not item.by_venue:
@@ -65,7 +68,8 @@ def tier(stream: Stream, common: Stamping, symbol: str | None = None) -> int:
     item = common.item
     if stream.source.relays and item.is_relayed:
         return 2
-    named = _named_sources(item, common.settings, stream.feed)
+    of = symbol or stream.canonical or ""
+    named = _named_sources(item, common.settings, stream.feed, of)
     if named and named[0] != stream.source.name:
         return 2
     if not item.by_venue:
@@ -73,5 +77,5 @@ def tier(stream: Stream, common: Stamping, symbol: str | None = None) -> int:
     settings = common.settings
     if item.primary_venue_setting is not None:
         return 1 if stream.venue == getattr(settings, item.primary_venue_setting) else 2
-    home = home_venue(settings, stream.feed.market, symbol or stream.canonical or "")
+    home = home_venue(settings, stream.feed.market, of)
     return 1 if stream.venue == home else 2

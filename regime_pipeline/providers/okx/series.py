@@ -11,6 +11,7 @@ currency on spot, ``volCcyQuote`` is the quote currency on both; contract sizes 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from types import MappingProxyType
 
@@ -269,6 +270,21 @@ def _contracts(dataset: str) -> Feed:
     )
 
 
+_CLOSURES = Feed(
+    dataset="liquidation_events",
+    endpoint=LIQUIDATIONS,
+    market="perp",
+    venue="okx",
+    paging=Backward(limit=100, end="after", step=CLOSURE_PAGE / 100, overlap=True),
+    params=lambda symbol: {
+        "instType": "SWAP",
+        "uly": symbol.name.removesuffix("-SWAP"),
+        "state": "filled",
+    },
+    newest=CLOSURE_REACH,
+    optional=True,
+    in_contracts=True,
+)
 FEEDS = (
     *_candle_feeds("spot"),
     *_candle_feeds("perp"),
@@ -289,20 +305,10 @@ FEEDS = (
     _rubik_feed("positioning", TAKER_VOLUME, unit="0"),
     *_book_and_trades("spot"),
     *_book_and_trades("perp"),
-    Feed(
-        dataset="liquidation_events",
-        endpoint=LIQUIDATIONS,
-        market="perp",
-        venue="okx",
-        paging=Backward(limit=100, end="after", step=CLOSURE_PAGE / 100, overlap=True),
-        params=lambda symbol: {
-            "instType": "SWAP",
-            "uly": symbol.name.removesuffix("-SWAP"),
-            "state": "filled",
-        },
-        newest=CLOSURE_REACH,
-        optional=True,
-        in_contracts=True,
+    _CLOSURES,
+    replace(_CLOSURES, dataset="liquidations", newest=None, reach=CLOSURE_REACH, summed=True),
+    *(
+        _contracts(dataset)
+        for dataset in ("order_book", "trade_flow", "liquidation_events", "liquidations")
     ),
-    *(_contracts(dataset) for dataset in ("order_book", "trade_flow", "liquidation_events")),
 )
