@@ -157,7 +157,7 @@ def test_the_present_is_not_asked_for_in_past_windows(got, simulator) -> None:
         result = got(dataset, past)
         assert result.frame.empty
         assert set(result.log["fetch_status"]) == {"partial"}
-        assert result.log["error_message"].str.contains("newest only").all()
+        assert result.log["error_message"].str.contains("only the latest value").all()
         assert result.log["request_count"].eq(0).all()
     assert dict(simulator.app.state.requests) == before
 
