@@ -65,7 +65,9 @@ def recorded(folder: Path) -> History:
         candles,
         funding(prints, window=RECORDED, venues=venues),
         liquidations_1h(told, hourly, grid=few, source="recorded", venue="binance"),
-        open_interest(hourly, hourly, grid=few, venues=venues, source="recorded"),
+        open_interest(
+            hourly, hourly, grid=few, venues=venues, sources=dict.fromkeys(few.symbols, "recorded")
+        ),
         symbols,
     )
 

@@ -29,6 +29,7 @@ from pydantic import (
     ValidationInfo,
     create_model,
     field_validator,
+    model_validator,
 )
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
@@ -40,7 +41,9 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from regime_pipeline import source_choice
 from regime_pipeline.connections import CONNECTIONS
+from regime_pipeline.source_choice import AUTO, ChosenSources
 
 DEFAULT_SYMBOLS = (
     "BTC/USDT",
@@ -345,7 +348,7 @@ else:
     _Providers = create_model("_Providers", __base__=BaseSettings, **_provider_fields())
 
 
-class Settings(_Providers):
+class Settings(_Providers, ChosenSources):
     """All settings, read from the environment and ``.env`` (see ``docs/settings.md``)."""
 
     model_config = SettingsConfigDict(
@@ -397,13 +400,17 @@ class Settings(_Providers):
     perp_venue_by_symbol: dict[str, str] = Field(
         default_factory=dict, description="symbols whose perpetual venue is another one, as JSON"
     )
-    liquidation_source: str = Field("coinglass", description="provider of hourly liquidations")
-    liquidation_venue: str = Field("binance", description="exchange, or `aggregate` over several")
-    liquidation_order_source: str = Field(
-        "okx", description="provider of the single liquidation orders behind the order columns"
+    liquidation_source: str = Field(
+        AUTO, description="provider of hourly liquidations; `auto`: Coinglass with its key, or OKX"
     )
+    liquidation_venue: str = Field(AUTO, description="their exchange, or `aggregate` over several")
+    liquidation_order_source: str = Field(AUTO, description="provider of single liquidation orders")
     open_interest_source: str = Field(
-        "coinglass", description="provider behind market.open_interest"
+        AUTO, description="provider of open interest; `venue`: the perpetual's; `auto`: as above"
+    )
+    factor_interval: Literal["1h", "1d"] = Field(
+        "1h",
+        description="futures factors are made of hours, or Coinglass's days; of a tape's days if any",
     )
     single_trades: bool = Field(
         False,
@@ -425,6 +432,11 @@ class Settings(_Providers):
         "address is unset is off by itself, and the fetch log says so",
     )
     params: Params = Params()
+
+    simulated_keys: Literal["all", "configured"] = Field(
+        "all",
+        description="simulated providers that have a key: `all`, or those whose own is `configured`",
+    )
 
     # providers: their addresses and keys are fields too, one row each in ``connections``
     dashboard_timeout: float = Field(
@@ -524,6 +536,8 @@ class Settings(_Providers):
         if fault:
             raise ValueError(f"{environment_name(str(info.field_name))} {fault}")
         return value
+
+    _choose_sources = model_validator(mode="after")(source_choice.choose)
 
     @property
     def universe(self) -> tuple[str, ...]:

@@ -13,14 +13,15 @@ from regime_pipeline.numerics.compiled import files_behind
 ROOT = Path(regime_pipeline.__file__).parent
 PACKAGE = "regime_pipeline"
 
-GROUND = {"connections", "settings", "windows", "catalogue", "numerics"}
+GROUND = {"connections", "settings", "source_choice", "windows", "catalogue", "numerics"}
 PURE = {"market", "features", "regimes", "correlation", "signals", "quality"}
 ALLOWED: dict[str, set[str]] = {
     "windows": set(),
     "sparkline": set(),
     "wording": set(),
     "connections": set(),
-    "settings": {"connections", "windows"},
+    "source_choice": {"connections"},
+    "settings": {"connections", "source_choice", "windows"},
     "configuration": {"connections", "settings"},
     "catalogue": {"windows"},
     "numerics": {"windows"},

@@ -23,6 +23,7 @@ from pydantic import SecretStr
 
 from regime_pipeline.alerts import answers
 from regime_pipeline.alerts.answers import Judge
+from regime_pipeline.alerts.kinds import OPERATIONAL, SYSTEM
 from regime_pipeline.alerts.message import (
     Message,
     canonical,
@@ -98,7 +99,9 @@ class Endpoint:
 
     def wants(self, event_type: str) -> bool:
         """Whether this endpoint is for events of the type."""
-        return self.event_types is None or event_type in self.event_types
+        if self.event_types is None or event_type in self.event_types:
+            return True
+        return SYSTEM.name in self.event_types and event_type in OPERATIONAL
 
     @property
     def told(self) -> str:

@@ -24,6 +24,7 @@ from regime_pipeline.alerts.answers import FEW
 from regime_pipeline.alerts.attempt import Answer, Claimed, Sender, Stamps
 from regime_pipeline.alerts.endpoints import Endpoint, earlier_names, endpoints, secrets_in
 from regime_pipeline.alerts.health import Health
+from regime_pipeline.alerts.kinds import RECEIVER_GONE
 from regime_pipeline.alerts.ledger import EXPIRE, Ledger, Settled
 from regime_pipeline.alerts.outbox import enqueue_system, switched_off
 from regime_pipeline.net.client import async_client
@@ -107,7 +108,14 @@ def dispatch_due(
 
     failed = [e for e in asyncio.run(work()) if e is not None]
     for title, details in told:
-        enqueue_system(database, settings=settings, clock=clock, title=title, details=details)
+        enqueue_system(
+            database,
+            settings=settings,
+            clock=clock,
+            title=title,
+            details=details,
+            kind=RECEIVER_GONE,
+        )
     if failed:
         raise BaseExceptionGroup("endpoints could not be served", failed)
     return counts

@@ -125,6 +125,20 @@ def store(conn: psycopg.Connection, health: Health) -> None:
     conn.execute(_STORE, vars(health))
 
 
+def figures(conn: psycopg.Connection) -> dict[str, str]:
+    """How each receiver fares, in a few words by name."""
+    rows = conn.execute(
+        "SELECT endpoint, delivered, waiting, expired + dead AS lost, latency_p95_ms, disabled_at "
+        "FROM alerts.endpoint_figures ORDER BY endpoint"
+    ).fetchall()
+    return {
+        name: f"{delivered} delivered, {waiting} waiting, {lost} lost"
+        + ("" if p95 is None else f", answers within {p95:.0f} ms (95 %)")
+        + ("" if off is None else f", switched off {off:%Y-%m-%d %H:%M} UTC")
+        for name, delivered, waiting, lost, p95, off in rows
+    }
+
+
 def enable(conn: psycopg.Connection, name: str) -> bool:
     """Put a receiver to use again; whether it had a state at all."""
     found = conn.execute(

@@ -25,7 +25,7 @@ import psycopg
 from regime_pipeline.alerts import signing
 from regime_pipeline.alerts.attempt import Claimed, Sender, Stamps
 from regime_pipeline.alerts.endpoints import Endpoint, endpoints, secrets_in
-from regime_pipeline.alerts.kinds import SYSTEM
+from regime_pipeline.alerts.kinds import STOPPED
 from regime_pipeline.alerts.message import Message
 from regime_pipeline.net.client import FAILED, async_client
 from regime_pipeline.net.redact import Redactor
@@ -210,7 +210,7 @@ def tell(beat: Beat, settings: Settings, clock: Clock) -> list[str]:
     Returns:
         What did not work, in words.
     """
-    targets = [e for e in endpoints(settings) if e.event_types is None or "SYSTEM" in e.event_types]
+    targets = [e for e in endpoints(settings) if e.wants(STOPPED.name)]
     if settings.origin != "live":
         targets = [e for e in targets if e.is_loopback]
     parts = sorted(fault.split(":")[0] for fault in beat.faults)
@@ -236,12 +236,12 @@ def _state(home: Path) -> dict[str, Any]:
 
 
 def _message(beat: Beat, settings: Settings, state: dict[str, Any]) -> Message:
-    named = f"{SYSTEM.name}|heartbeat|{state['since']}|{','.join(state['parts'])}"
+    named = f"{STOPPED.name}|heartbeat|{state['since']}|{','.join(state['parts'])}"
     title = f"stopped: {beat.line}" if beat.faults else "all runs again"
     mark = {"simulated": "SIMULATED ", "tape": "REPLAY "}.get(settings.origin, "")
     return Message(
         event_id=hashlib.sha256(named.encode()).hexdigest(),
-        event_type=SYSTEM.name,
+        event_type=STOPPED.name,
         severity="CRITICAL" if beat.faults else "INFO",
         title=mark + title,
         known_at=beat.at,

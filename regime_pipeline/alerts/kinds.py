@@ -329,10 +329,31 @@ MARKET: tuple[MarketEvent, ...] = (
 )
 """Types of market events, in the order in which a row that announces several is told."""
 
-SYSTEM = EventType("SYSTEM", deliver_before=timedelta(hours=24))
-"""Operational events: a failed run, a source that refuses us."""
+_DAY = timedelta(hours=24)
+SYSTEM = EventType("SYSTEM", deliver_before=_DAY)
+"""Operational events of no type of their own; a receiver of this type gets every operational event."""
+RUN_FAILED = EventType("RUN_FAILED", deliver_before=_DAY)
+SOURCE_REFUSES = EventType("SOURCE_REFUSES", deliver_before=_DAY)
+REPLY_CHANGED = EventType("REPLY_CHANGED", deliver_before=_DAY)
+REPLY_SUSPECT = EventType("REPLY_SUSPECT", deliver_before=_DAY)
+RECEIVER_GONE = EventType("RECEIVER_GONE", deliver_before=_DAY)
+STOPPED = EventType("STOPPED", deliver_before=_DAY)
 
-TYPES: Mapping[str, EventType] = {t.name: t for t in (*MARKET, SYSTEM)}
+OPERATIONAL: Mapping[str, EventType] = {
+    t.name: t
+    for t in (
+        SYSTEM,
+        RUN_FAILED,
+        SOURCE_REFUSES,
+        REPLY_CHANGED,
+        REPLY_SUSPECT,
+        RECEIVER_GONE,
+        STOPPED,
+    )
+}
+"""Types of operational events by name."""
+
+TYPES: Mapping[str, EventType] = {**{t.name: t for t in MARKET}, **OPERATIONAL}
 """Every type by name."""
 
 VARIABLES: Mapping[str, tuple[str, ...] | None] = {

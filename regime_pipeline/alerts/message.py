@@ -15,6 +15,8 @@ from typing import Any
 
 HORIZONS_H = (1, 4, 24)
 """Hours after which the past is told."""
+LONGEST = 4_096
+"""Characters of a line that are looked at; no channel shows more."""
 
 
 @dataclass(frozen=True)
@@ -272,5 +274,8 @@ def canonical(value: Any) -> str:
 
 
 def title_line(text: str) -> str:
-    """A title on one line, without control characters, for a header or a subject."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    """A text on one line, without control characters, for a header or a subject; its start if long."""
+    text = text[:LONGEST]
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else " " for c in text)
+    return " ".join(text.split())

@@ -357,6 +357,7 @@ def enqueue_system(
     title: str,
     details: dict[str, Any],
     severity: str = "WARNING",
+    kind: EventType = SYSTEM,
 ) -> int:
     """Store an operational event (a failed run, a dead source) and tell every endpoint that gets all.
 
@@ -370,14 +371,14 @@ def enqueue_system(
     title, kept = _storable(title), _storable(json.loads(told))
     message = Message(
         event_id=hashlib.sha256(named).hexdigest(),
-        event_type=SYSTEM.name,
+        event_type=kind.name,
         severity=severity,
         title=_marked(title, settings.origin),
         known_at=clock.now(),
         details=kept,
         data_origin=settings.origin,
     )
-    event = (message.event_id, message.known_at, SYSTEM.name, severity, title, json.dumps(kept))
+    event = (message.event_id, message.known_at, kind.name, severity, title, json.dumps(kept))
     with database.connect() as conn, conn.transaction(), conn.cursor() as cursor:
         rows = _rows(conn, [message], settings, message.known_at, None)
         new = cursor.execute(_INSERT_SYSTEM, event).rowcount

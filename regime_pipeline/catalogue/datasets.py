@@ -99,9 +99,11 @@ class Dataset:
             that DQ03 counts hours without a row. Where an hour without any trade, closure or sample is
             possible, coverage tells what became of it and DQ03 says nothing.
         is_judged: quality checks look at it. Not where rows are another service's estimates, which
-            nothing of ours is computed from.
+            nothing of ours is computed from, nor days, of which the checks have no rule.
         forward_only: why the past cannot be asked for, as coverage says it; None: it can.
         is_optional: nobody configured to serve it is no failure.
+        wanted_where: field of the settings and the value that it must have for anything to be made of
+            the dataset; with another one it is not asked for.
         by_venue: every venue has a series of its own, and the primary one is that of the venue which
             the settings put behind a symbol.
         is_relayed: an aggregator only passes on what venues report themselves, so it is never primary.
@@ -110,9 +112,15 @@ class Dataset:
             make an hour complete.
         primary: the primary provider where that is no matter of settings.
         primary_settings: fields of the settings that name the providers which derived series are made
-            of; the first names the primary one. A mapping there is by the feed's kind.
+            of; the first names the primary one. A mapping there is by the feed's kind where rows name
+            one, else by symbol.
         primary_venue_setting: field of the settings that names the primary venue instead of the one
             behind the symbol.
+        second_venue_setting: field of the settings that names a further venue which derived series read.
+        others_every: how often an hourly tick asks series that nothing is computed from (other venues,
+            relays); None: each time. Each answer reaches back over every hour since the one before, and
+            where the series that is read lacks an hour they are asked at once, so that no hour is given
+            up. Prices of all venues are read by the checks that hold them against each other.
         by_kind: rows name the kind and the scope of their feed.
         is_price: rows are prices on which sources must agree.
         magnitudes: columns whose order of magnitude is watched.
@@ -131,6 +139,7 @@ class Dataset:
     is_judged: bool = True
     forward_only: str | None = None
     is_optional: bool = False
+    wanted_where: tuple[str, str] | None = None
     by_venue: bool = False
     is_relayed: bool = False
     markets: tuple[str, ...] = ()
@@ -138,6 +147,8 @@ class Dataset:
     primary: str | None = None
     primary_settings: tuple[str, ...] = ()
     primary_venue_setting: str | None = None
+    second_venue_setting: str | None = None
+    others_every: timedelta | None = None
     by_kind: bool = False
     is_price: bool = False
     magnitudes: tuple[str, ...] = ()
@@ -168,6 +179,8 @@ class Dataset:
         return 7 if self.expected is Expected.DAILY else 2
 
 
+_OTHERS = 12 * HOUR
+"""Twice a day: with eight symbols and every source on, an hourly tick makes 200 requests at most."""
 _bucket = partial(Dataset, kind=RowKind.BUCKET, length=HOUR, grid=HOURLY_GRID)
 _FIVE_MINUTES = timedelta(minutes=5)
 _PERP = ("perp",)
@@ -181,6 +194,7 @@ _ALL = (
         is_relayed=True,
         markets=("spot", "perp"),
         is_price=True,
+        others_every=_OTHERS,
     ),
     Dataset(
         name="funding_rates",
@@ -191,6 +205,7 @@ _ALL = (
         reported_within=9 * HOUR,
         by_venue=True,
         markets=_PERP,
+        others_every=_OTHERS,
         magnitudes=("funding_rate",),
     ),
     Dataset(
@@ -208,8 +223,9 @@ _ALL = (
         is_continuous=True,
         by_venue=True,
         markets=_PERP,
-        # liquidations are set against the open interest of the provider that reports them
-        primary_settings=("open_interest_source", "liquidation_source"),
+        primary_settings=("open_interest_sources", "quiet_hours_source"),
+        second_venue_setting="liquidation_venue",
+        others_every=_OTHERS,
         magnitudes=("open_interest_base", "open_interest_usd"),
     ),
     _bucket(
@@ -221,6 +237,7 @@ _ALL = (
         is_relayed=True,
         markets=_PERP,
         several_endpoints=True,
+        others_every=_OTHERS,
     ),
     _bucket(
         name="liquidations",
@@ -230,6 +247,7 @@ _ALL = (
         markets=_PERP,
         primary_settings=("liquidation_source",),
         primary_venue_setting="liquidation_venue",
+        others_every=_OTHERS,
     ),
     Dataset(
         name="fear_greed",
@@ -241,6 +259,21 @@ _ALL = (
         slo=48 * HOUR,
         reported_within=27 * HOUR,
         primary="alternative_me",
+    ),
+    Dataset(
+        name="derivatives_1d",
+        kind=RowKind.BUCKET,
+        expected=Expected.DAILY,
+        length=DAY,
+        delay=_FIVE_MINUTES,
+        grid=DAILY_GRID,
+        reported_within=51 * HOUR,
+        is_judged=False,
+        is_optional=True,
+        wanted_where=("factor_interval", "1d"),
+        markets=_PERP,
+        several_endpoints=True,
+        primary="coinglass",
     ),
     Dataset(
         name="order_book",
@@ -269,6 +302,7 @@ _ALL = (
         delay=_FIVE_MINUTES,
         is_optional=True,
         primary_settings=("sentiment_source_by_kind",),
+        others_every=_OTHERS,
         by_kind=True,
     ),
     Dataset(
@@ -278,6 +312,7 @@ _ALL = (
         delay=timedelta(minutes=10),
         is_optional=True,
         primary_settings=("whale_source",),
+        others_every=_OTHERS,
     ),
     _bucket(
         name="reference_prices",

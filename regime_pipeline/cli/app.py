@@ -50,9 +50,12 @@ app.add_typer(alerts.app, name="alerts")
 
 
 _ANOTHER = "name a folder that this user may write (REGIME_HOME, or --out of a report)"
+_FULL = dict.fromkeys(
+    (errno.ENOSPC, errno.EDQUOT),
+    "free space there and run the same command again; what was written is whole",
+)
 _UNUSABLE = {
-    errno.ENOSPC: "free space there and run the same command again; what was written is whole",
-    errno.EDQUOT: "free space there and run the same command again; what was written is whole",
+    **_FULL,
     **dict.fromkeys(
         (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR), _ANOTHER
     ),
@@ -92,8 +95,10 @@ def main() -> None:
         lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
         fail("settings are not valid: " + "; ".join(lines), 2)
     except OSError as error:
-        if error.filename is None or error.errno not in _UNUSABLE:
+        # a write that finds no space does not say in which file
+        if error.errno not in (_FULL if error.filename is None else _UNUSABLE):
             raise
-        fail(f"{error.filename}: {error.strerror}; {_UNUSABLE[error.errno]}", 2)
+        where = "" if error.filename is None else f"{error.filename}: "
+        fail(f"{where}{error.strerror}; {_UNUSABLE[error.errno]}", 2)
     except KeyboardInterrupt:
         fail(SENTENCE, EXIT_CODE)

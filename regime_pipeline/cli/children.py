@@ -105,4 +105,20 @@ def _end_group(child: subprocess.Popen[bytes]) -> None:
             while time.monotonic() < until:
                 child.poll()  # a program that is not waited for stays in the group
                 os.killpg(child.pid, 0)
+                if not _goes_on(child.pid):
+                    return
                 time.sleep(0.1)
+
+
+def _goes_on(group: int) -> bool:
+    """Whether a group that is there has a process that still runs, where the system lists them (Linux).
+
+    One that has ended stays in its group until its new parent, in a container perhaps nobody, waits for it.
+    """
+    listed = list(Path("/proc").glob("[0-9]*/stat"))
+    for stat in listed:
+        with contextlib.suppress(OSError):  # it may end meanwhile
+            state, _, its_group = stat.read_text().rpartition(")")[2].split()[:3]
+            if int(its_group) == group and state not in "ZX":
+                return True
+    return not listed

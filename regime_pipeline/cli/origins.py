@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regime_pipeline.cli.options import SOURCE_HELP, UsageError, parse_day
+from regime_pipeline.connections import CONNECTIONS
 from regime_pipeline.settings import Settings, environment_name
 from regime_pipeline.windows import DAY, Clock, FixedClock, clock_from_text, floor_day
 
@@ -30,7 +31,7 @@ SYNTHETIC_FUTURE = 60 * DAY
 """How far past now a synthetic market reaches; a simulator left running longer goes quiet."""
 ORIGINS = {
     "live": "live data",
-    "simulated": "SIMULATED data",
+    "simulated": "SIMULATED data; live data: `regime run --source live`",
     "tape": "replayed history",
 }
 """What a person is told about the data of each origin."""
@@ -88,7 +89,7 @@ def live_overrides(settings: Settings) -> dict[str, str]:
         for source, problem in reach.problems.items():
             by_reason.setdefault(problem.partition(": ")[2] or problem, []).append(source)
         reasons = "; ".join(f"{', '.join(names)}: {text}" for text, names in by_reason.items())
-        raise NoVenueError(f"no exchange could be reached ({reasons})")
+        raise NoVenueError(f"No exchange could be reached ({reasons})")
     refused = [
         field
         for field in ("spot_venue", "perp_venue")
@@ -149,12 +150,30 @@ def market(source: str, last: str | None) -> Iterator[Market]:
             else floor_day(tape.span.end - timedelta(seconds=1)) + DAY
         )
         overrides = {"origin": "tape", "clock": end.isoformat()}
+        if tape.has_days and "factor_interval" not in settings.model_fields_set:
+            overrides["factor_interval"] = "1d"
         server = SimulatorServer(tape, FixedClock(end), isolation="process")
         label = f"replayed history from {folder}"
     else:
         raise UsageError(f"--source {source!r} is not understood: {SOURCE_HELP}")
     with server:
-        yield Market(changed(settings, overrides | server.settings_overrides()), label, why)
+        yield Market(changed(settings, overrides | _reached(settings, server, kind)), label, why)
+
+
+def _reached(settings: Settings, server: SimulatorServer, origin: str) -> dict[str, str]:
+    """What points every provider to a simulator, with a key where the settings want it to have one.
+
+    A recording was made with the keys of its time, whoever replays it.
+    """
+    overrides = server.settings_overrides()
+    if origin == "tape" or settings.simulated_keys == "all":
+        return overrides
+    keys = {row.key_setting for row in CONNECTIONS.values() if row.key_setting}
+    return {
+        name: value
+        for name, value in overrides.items()
+        if name not in keys or getattr(settings, name) is not None
+    }
 
 
 @contextmanager
@@ -164,7 +183,7 @@ def beside(settings: Settings) -> Iterator[dict[str, str]]:
         yield {}
         return
     with synthetic_server(settings) as server:
-        yield server.settings_overrides()
+        yield _reached(settings, server, settings.origin)
 
 
 def origin_settings(data: str | None) -> Settings:

@@ -32,11 +32,17 @@ SETTLE = timedelta(minutes=30)
 
 @dataclass(frozen=True)
 class Demand:
-    """One call to make: these sources, these symbols, this stretch."""
+    """One call to make: these sources, these symbols, this stretch.
+
+    Attributes:
+        series: keys (source, venue, market, symbol) of the only series that are asked for; empty: all
+            of these sources and symbols.
+    """
 
     sources: tuple[str, ...]
     symbols: tuple[str, ...]
     window: Window
+    series: frozenset[tuple[str, str, str, str]] = frozenset()
 
 
 def covered_days(log: pd.DataFrame, window: Window) -> dict[tuple[str, str], set[datetime]]:

@@ -17,7 +17,7 @@ from regime_pipeline.catalogue import table
 from regime_pipeline.catalogue.datasets import DATASETS, MARKET_SYMBOL, Expected
 from regime_pipeline.coverage.answers import APART
 from regime_pipeline.coverage.asked import ANSWERED, Demand, covered_days, demands, pieces
-from regime_pipeline.coverage.newest import RESTATED, new_hours
+from regime_pipeline.coverage.newest import RESTATED, new_hours, stand_ins
 from regime_pipeline.coverage.rules import series_of
 from regime_pipeline.coverage.store import log_rows, spans_of
 from regime_pipeline.settings import Settings
@@ -98,6 +98,40 @@ def asked_window(dataset: str, window: Window, now: datetime) -> Window:
     return Window(window.start - HOUR, window.end)
 
 
+def to_ask_instead(
+    dataset: str,
+    window: Window,
+    *,
+    settings: Settings,
+    spans: pd.DataFrame,
+    symbols: Sequence[str],
+    sources: Sequence[str] = (),
+) -> list[Demand]:
+    """The calls to other sources where a tick's own ones have left hours open.
+
+    Args:
+        dataset: raw table without its schema.
+        window: what the tick is about, clipped at its time.
+        settings: configured sources.
+        spans: coverage of the dataset after the tick's own calls.
+        symbols: canonical symbols of the run.
+        sources: only these of the configured ones; empty: all.
+    """
+    if DATASETS[dataset].others_every is None:
+        return []
+    series = [
+        s for s in series_of(settings, dataset, symbols) if not sources or s.asked_as in sources
+    ]
+    calls = stand_ins(dataset, window, series=series, spans=spans)
+    return [_of_run(call, symbols) for call in calls]
+
+
+def _of_run(call: Demand, symbols: Sequence[str]) -> Demand:
+    """A call with the symbols of the run in their order; one about the whole market has all of them."""
+    named = tuple(s for s in symbols if s in call.symbols) or tuple(symbols)
+    return replace(call, symbols=named)
+
+
 @dataclass(frozen=True)
 class _Want:
     """What is wanted of a dataset, and what is known about it; the arguments of :func:`to_ask`."""
@@ -121,7 +155,7 @@ class _Want:
         if not wanted:
             return self.everything()
         lately = Window(min(self.window.start, self.now - 2 * RESTATED), self.now)
-        call = new_hours(
+        calls = new_hours(
             self.dataset,
             self.window,
             series=wanted,
@@ -129,11 +163,7 @@ class _Want:
             log=self._log(lately),
             now=self.now,
         )
-        if call is None:
-            return []
-        # a call about the whole market is made with the symbols of the run
-        named = tuple(s for s in self.symbols if s in call.symbols) or self.symbols
-        return [replace(call, symbols=named)]
+        return [_of_run(call, self.symbols) for call in calls]
 
     def open_days(self) -> list[Demand]:
         """Calls for the days of the window that the log does not cover, or with hours to ask for again."""
@@ -182,8 +212,7 @@ class _Want:
         from regime_pipeline.providers.binance.archive import ARCHIVE_FEEDS
         from regime_pipeline.providers.registry import ARCHIVE
 
-        spans = self._spans(whole)
-        spans = spans[spans["coverage_state"] == "missed"]
+        spans = self._spans(whole, state="missed")
         log = log[log["fetch_status"].isin(ANSWERED)]
         about = log["symbol"].astype(object).where(log["symbol"].notna(), MARKET_SYMBOL)
         stands_in = {a.source for a in ARCHIVE_FEEDS if a.feed.dataset == self.dataset}
@@ -199,8 +228,8 @@ class _Want:
                     out.setdefault((name, symbol), set()).update(days)
         return out
 
-    def _spans(self, window: Window) -> pd.DataFrame:
-        spans = spans_of(self.warehouse, window)
+    def _spans(self, window: Window, state: str | None = None) -> pd.DataFrame:
+        spans = spans_of(self.warehouse, window, state=state)
         return spans[spans["dataset"] == self.dataset].reset_index(drop=True)
 
     def _log(self, window: Window) -> pd.DataFrame:

@@ -123,6 +123,7 @@ def hour_spans(
     multi = np.array([s.needs_answer for s in series])[:, None]
     forward = np.array([s.is_forward_only for s in series])[:, None]
     off = np.array([s.off is not None for s in series])[:, None]
+    grace_h = np.array([(MISSED_AFTER + s.every - HOUR) / HOUR for s in series])[:, None]
     horizon = np.array([np.inf if s.horizon is None else s.horizon / HOUR for s in series])
 
     log = log.assign(series=matched(log, series))
@@ -141,7 +142,7 @@ def hour_spans(
     hour = np.arange(first, last)[None, :]
     refusals = np.array([_CODE.get(REFUSED.get(c, ""), -1) for c in ("", *classes)])[failure]
     # what refuses one endpoint of several says nothing of the hour when others answered
-    is_open = (answers.open_reason > 0) & ~forward & ~events & (why == 0) & ((refusals < 0) | multi)
+    is_open = (answers.open_reason > 0) & ~forward & (why == 0) & ((refusals < 0) | multi)
     refusals = np.where(is_open, -1, refusals)
     failure = np.where(is_open, len(classes) + answers.open_reason, failure)
     classes = [*classes, *OPEN_REASONS]
@@ -152,7 +153,7 @@ def hour_spans(
             answers.confirmed & ~forward & ~events & (why == 0),
             refusals >= 0,
             np.broadcast_to(off, rows.shape),
-            np.broadcast_to(hour + 1 + MISSED_AFTER / HOUR > hour_of(now), rows.shape),
+            np.broadcast_to(hour + 1 + grace_h > hour_of(now), rows.shape),
             np.broadcast_to(forward, rows.shape),
             hour < hour_of(now) - horizon[:, None],
         ],

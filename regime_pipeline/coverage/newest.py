@@ -6,6 +6,9 @@ reading those (``asking``), which series there are (``rules``).
 Between two ticks one hour closes, so asking for a whole day each time is twenty-four times too much.
 Providers restate values of the last hours, though, so the first tick of a UTC day asks every series
 for the last :data:`RESTATED` again, whatever is stored.
+
+Series that nothing is computed from are asked every few hours (``Dataset.others_every``), each in a
+tick of its own turn, for all hours since; and at once where the series that is read lacks an hour.
 """
 
 from __future__ import annotations
@@ -38,12 +41,12 @@ def new_hours(
     spans: pd.DataFrame,
     log: pd.DataFrame,
     now: datetime,
-) -> Demand | None:
-    """The call of a tick: the series with open hours, from the first of those up to the window's end.
+) -> list[Demand]:
+    """The calls of a tick: the series with open hours, from the first of those up to the window's end.
 
-    One call for all of them, so that sources are compared with each other; hours that some of them
-    have already cost no request more. A series that can only be collected as time goes is always
-    asked for the running hour.
+    One call for all that are asked each hour, so that sources are compared with each other; hours that
+    some of them have already cost no request more. Another one for those whose turn it is. A series
+    that can only be collected as time goes is always asked for the running hour.
 
     Args:
         dataset: raw table without its schema.
@@ -54,28 +57,71 @@ def new_hours(
         now: by the clock.
 
     Returns:
-        None when nothing is open. The symbol of a series about the whole market is ``*``.
+        No call when nothing is open. The symbol of a series about the whole market is ``*``.
     """
     if DATASETS[dataset].form is Form.SAMPLED and _was_sampled(log, now):
-        return None
+        return []
     restated = _restated_today(log, now)
     number = matched(spans, series)
-    starts: dict[tuple[str, str], datetime] = {}
+    hourly: dict[Series, datetime] = {}
+    in_turn: dict[Series, datetime] = {}
     for i, one in enumerate(series):
         start = _first_open(one, spans[number == i], window)
+        if one.every > HOUR and not _is_due(one, i, start, now):
+            continue
         names = {(one.source, one.symbol), (one.source, MARKET_SYMBOL)}
         if not names & restated and not one.is_forward_only and one.off is None:
             start = min(window.start, floor_hour(now) - RESTATED)
         if start is None and one.is_forward_only:
             start = max(window.start, floor_hour(now))
         if start is not None and start < window.end:
-            key = one.asked_as, one.symbol
-            starts[key] = min(start, starts.get(key, start))
-    if not starts:
-        return None
-    sources = tuple(sorted({source for source, _ in starts}))
-    symbols = tuple(sorted({symbol for _, symbol in starts}))
-    return Demand(sources, symbols, Window(min(starts.values()), window.end))
+            (hourly if one.every == HOUR else in_turn)[one] = start
+    return [_call(starts, window.end) for starts in (hourly, in_turn) if starts]
+
+
+def stand_ins(
+    dataset: str, window: Window, *, series: Sequence[Series], spans: pd.DataFrame
+) -> list[Demand]:
+    """The calls to those that are not asked each hour, where those that are still lack hours.
+
+    Args:
+        dataset: raw table without its schema.
+        window: what the tick was about, clipped at its time.
+        series: that are configured.
+        spans: of the dataset, after the tick's own calls; columns as in :func:`new_hours`.
+    """
+    if DATASETS[dataset].expected is not Expected.HOURLY:
+        return []  # another provider's events are no answer of this one
+    number = matched(spans, series)
+    opened = {
+        one: start
+        for i, one in enumerate(series)
+        if (start := _first_open(one, spans[number == i], window)) is not None
+    }
+    lacking = {(s.market, s.symbol) for s in opened if s.every == HOUR}
+    starts = {
+        one: start
+        for one, start in opened.items()
+        if one.every > HOUR and one.off is None and (one.market, one.symbol) in lacking
+    }
+    return [_call(starts, window.end)] if starts else []
+
+
+def _call(starts: dict[Series, datetime], end: datetime) -> Demand:
+    return Demand(
+        tuple(sorted({s.asked_as for s in starts})),
+        tuple(sorted({s.symbol for s in starts})),
+        Window(min(starts.values()), end),
+        frozenset(s.key for s in starts),
+    )
+
+
+def _is_due(one: Series, number: int, start: datetime | None, now: datetime) -> bool:
+    """Whether it is the turn of a series, or its turn was missed; each has a turn of its own."""
+    turns = one.every // HOUR
+    hour = floor_hour(now)
+    late = start is not None and hour - start > one.every
+    return late or int(hour_of(hour)) % turns == number % turns
 
 
 def _first_open(one: Series, spans: pd.DataFrame, window: Window) -> datetime | None:

@@ -18,7 +18,8 @@ An hour without what is owed is, in this order: ``venue_had_none`` when the sour
 enough and in order (``answers`` has the rule; until then it is ``missed``, with a reason, and asked for
 again) and no row of the hour was refused (``missed`` too, reason ``refused: ...``);
 ``not_listed``, ``plan_limit`` or ``beyond_retention`` when the source refused it for good;
-``source_off`` when no key or address is set; ``not_yet`` within :data:`MISSED_AFTER` after its end;
+``source_off`` when no key or address is set; ``not_yet`` within :data:`MISSED_AFTER` after its end, of
+a series that a tick asks only every few hours (:attr:`Series.every`) that much longer;
 ``beyond_retention`` when it is older than the source keeps or is asked for; else ``missed``, by the
 class of the failure or because nobody asked. A series is owed from the first hour that was ever asked
 of it, and every series that can be asked for :data:`OWED_DAYS` days back.
@@ -33,7 +34,7 @@ Does not belong here: arithmetic over hours (``hours``), tables (``store``).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +44,7 @@ from regime_pipeline.settings import Settings
 from regime_pipeline.windows import HOUR
 
 if TYPE_CHECKING:
-    from regime_pipeline.providers.source import Feed
+    from regime_pipeline.providers.source import Feed, Source
 
 OWED_DAYS = 3
 """How far back a series that was never asked for is owed."""
@@ -63,6 +64,8 @@ class Series:
         limit: the reason of hours before the horizon.
         off: why it cannot be asked now; None: it can.
         by_coin: one request tells all symbols.
+        every: how often an hourly tick asks it, see ``Dataset.others_every``.
+        is_regular: its events follow each other within a day.
         answers_once: a recording answers, which says the same however often it is asked.
     """
 
@@ -78,7 +81,9 @@ class Series:
     is_forward_only: bool = False
     off: str | None = None
     by_coin: bool = False
+    every: timedelta = HOUR
     answers_once: bool = False
+    is_regular: bool = False
 
     @property
     def key(self) -> tuple[str, str, str, str]:
@@ -121,10 +126,29 @@ def series_of(settings: Settings, dataset: str, symbols: Sequence[str]) -> list[
             why = off or (left[0] if all(left) else None)
             for symbol in _symbols(settings, dataset, feeds, symbols):
                 series = Series(
-                    real.name, venue, market, symbol, asked_as=name, off=_plain(why), **made
-                )
+                    real.name, venue, market, symbol, asked_as=name, off=_plain(why),
+                    every=_asked_every(settings, dataset, real, feeds, symbol), **made,
+                )  # fmt: skip
                 found.setdefault(series.key, series)
-    return [found[key] for key in sorted(found)]
+    return _with_stand_ins([found[key] for key in sorted(found)])
+
+
+def _asked_every(
+    settings: Settings, dataset: str, source: Source, feeds: Sequence[Feed], symbol: str
+) -> timedelta:
+    from regime_pipeline.providers.fetch.tiers import is_read
+
+    item = DATASETS[dataset]
+    if item.others_every is None or is_forward_only(dataset, feeds):
+        return HOUR
+    read = any(is_read(item, settings, source, feed, symbol) for feed in feeds)
+    return HOUR if read else item.others_every
+
+
+def _with_stand_ins(series: list[Series]) -> list[Series]:
+    """Where none that is asked each hour can be asked, all others are."""
+    served = {(s.market, s.symbol) for s in series if s.every == HOUR and s.off is None}
+    return [s if (s.market, s.symbol) in served else replace(s, every=HOUR) for s in series]
 
 
 def _described(settings: Settings, dataset: str, feeds: Sequence[Feed]) -> dict[str, Any]:
@@ -138,7 +162,8 @@ def _described(settings: Settings, dataset: str, feeds: Sequence[Feed]) -> dict[
         "horizon": horizon,
         "limit": limit,
         "is_forward_only": is_forward_only(dataset, feeds),
-        "by_coin": all(f.by_coin for f in feeds),
+        "by_coin": all(f.tells_all for f in feeds),
+        "is_regular": item.slo is not None,
         "answers_once": settings.origin == "tape",
     }
 
@@ -175,7 +200,7 @@ def _symbols(
     """The symbols that a source has series of."""
     if not TABLES[f"raw.{dataset}"].symbol_columns:
         return (MARKET_SYMBOL,)
-    if any(f.by_coin for f in feeds):
+    if any(f.tells_all for f in feeds):
         return symbols
     if not any(f.per_symbol for f in feeds):
         return (MARKET_SYMBOL,)

@@ -25,6 +25,8 @@ from regime_pipeline.catalogue.fields.common import STATUS_CODES
 from regime_pipeline.catalogue.frames import conform
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.features.liquidation_orders import Orders
+from regime_pipeline.market.derivatives import COMPLETENESS
+from regime_pipeline.numerics.one_source import SOURCE_CHANGED, spans_change
 from regime_pipeline.numerics.panel import (
     HOUR_US,
     from_panel,
@@ -36,7 +38,7 @@ from regime_pipeline.numerics.panel import (
 from regime_pipeline.settings import CascadeParams, method_version
 from regime_pipeline.windows import HOUR, Grid
 
-METHOD = "liquidation_cascades/4"
+METHOD = "liquidation_cascades/5"
 
 _BARS = ("high", "low", "close", "source_tier")
 
@@ -54,7 +56,17 @@ _DOMINANCE = ("LONG", "SHORT", "BALANCED")
 _KINDS = ("start", "escalation")
 _ALERT = ("WARNING", "CRITICAL")
 _STATES = ("NONE", "BUILDING", "ACTIVE", "DECAYING")
-_REASONS = ("no_percentile_history", "no_open_interest", "no_percentile_history,no_open_interest")
+_REASONS = (
+    "no_percentile_history",
+    "no_open_interest",
+    "no_percentile_history,no_open_interest",
+    SOURCE_CHANGED,
+    "no_open_interest",
+    f"{SOURCE_CHANGED},no_open_interest",
+)
+"""By what is lacking (1 the percentiles, 2 open interest, 3 both), then again where sources changed."""
+EXCITED_H = 24 + SAMPLE
+"""Hours before a row behind its self-excitation: those of its day and the 30 d before."""
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -143,8 +155,9 @@ def liquidation_cascades(
     Returns:
         Content columns of ``features.liquidation_cascades``. Without a total everything is null and
         status missing (levels need prices only and stay); without percentile history or open
-        interest only what needs them is, and status is partial. The statistics of self-excitation
-        need the same history and don't change the status.
+        interest only what needs them is, and status is partial. Where the 30 d come from another
+        source or venue than the hour, what needs them is null (``source_changed``). The statistics of
+        self-excitation need the same history and don't change the status.
 
     Sources: Ogata 1988; McNeil & Frey 2000; Hosking & Wallis 1987; Hawkes 1971; Kirchner 2016; Wilson 1927.
     """
@@ -172,7 +185,8 @@ def liquidation_cascades(
     total = liq["total_liquidation_usd"]
     severity = _level(total[..., None], np.array(SEVERITY_STEPS) * params.cascade_threshold_usd)
     bands = tail_bands(total, SAMPLE, SAMPLE_MIN, SAMPLE_MIN_POSITIVE, np.array(LEVELS), TAIL_FROM)
-    pct = _level(total[..., None], bands)
+    two_sources = spans_change(liquidations_1h, wide, SAMPLE)
+    pct = np.where(two_sources, -1, _level(total[..., None], bands))
     events = cascade_episodes(
         np.ascontiguousarray(total[-(owed + MACHINE - 1) :].T),
         np.ascontiguousarray(severity[-(owed + MACHINE - 1) :].T),
@@ -184,9 +198,17 @@ def liquidation_cascades(
         rolling_max(liq["source_tier"], SAMPLE + 1, 1)[len(total) - owed :], oi["source_tier"][:-1]
     )
     now = {name: panel[len(total) - owed :] for name, panel in liq.items()}
-    columns = _measures(now, severity[-owed:], pct[-owed:], oi["open_interest_usd"][:-1], params)
+    columns = _measures(
+        now,
+        severity[-owed:],
+        pct[-owed:],
+        oi["open_interest_usd"][:-1],
+        two_sources[-owed:],
+        params,
+    )
     columns |= _announcements(events, grid)
-    columns |= _excitation(total, grid_start_us(wide) // HOUR_US % 24, owed)
+    excited_by_two = spans_change(liquidations_1h, wide, EXCITED_H)
+    columns |= _excitation(total, excited_by_two, grid_start_us(wide) // HOUR_US % 24, owed)
     same_venue = order_source in set(liquidations_1h.get("venue", pd.Series(dtype="str")))
     columns |= _order_columns(
         events_of.counts_and_speed(single, grid),
@@ -265,15 +287,18 @@ def _side(share: Floats, params: CascadeParams) -> Ints:
         )
 
 
-def _excitation(total: Floats, day_offset: int, owed: int) -> dict[str, npt.NDArray[Any]]:
+def _excitation(
+    total: Floats, two_sources: npt.NDArray[np.bool_], day_offset: int, owed: int
+) -> dict[str, npt.NDArray[Any]]:
     """Intensity against the usual, branching ratio and cascade state of the owed rows."""
     from regime_pipeline.features import excitation_kernels as kernels
 
     by_column = np.ascontiguousarray(total.T)
-    ratio = kernels.decay_ratios(by_column, day_offset)
+    ratio = np.where(two_sources.T, np.nan, kernels.decay_ratios(by_column, day_offset))
     states = np.empty((len(by_column), owed), np.int64)
     kernels.cascade_states(np.ascontiguousarray(ratio[:, -(owed + MACHINE - 1) :]), MACHINE, states)
     branching = kernels.branching_ratios(by_column, day_offset, by_column.shape[1] - owed)
+    branching = np.where(two_sources.T[:, -owed:], np.nan, branching)
     return {
         "intensity_ratio": ratio[:, -owed:].T,
         "branching_ratio": branching.T,
@@ -326,6 +351,7 @@ def _measures(
     severity: Ints,
     pct: Ints,
     oi_before: Floats,
+    two_sources: npt.NDArray[np.bool_],
     params: CascadeParams,
 ) -> dict[str, npt.NDArray[Any]]:
     total, longs = now["total_liquidation_usd"], now["long_liquidations_usd"]
@@ -338,7 +364,8 @@ def _measures(
     large = severity >= FIRES_FROM
     lacking = np.where(pct < 0, 1, 0) + np.where(np.isnan(bps), 2, 0)
     status = np.where(known, np.where(lacking > 0, 1, 0), 2)
-    reason = np.where(known, lacking - 1, len(_REASONS))
+    why = np.where(two_sources, lacking + 3, lacking)
+    reason = np.where(known, why - 1, len(_REASONS))
     return {
         "total_liquidation_usd": total,
         "long_liquidations_usd": longs,
@@ -354,6 +381,10 @@ def _measures(
         "long_share_frac": share,
         "dominance": take_codes(dominance, _DOMINANCE),
         "coverage": now["coverage"],
+        "completeness": take_codes(
+            np.where(np.isnan(now["is_lower_bound"]), -1, now["is_lower_bound"]).astype(np.int64),
+            COMPLETENESS,
+        ),
         "is_lower_bound": now["is_lower_bound"],
         "status": take_codes(status, STATUS_CODES),
         "reason": take_codes(reason, (*_REASONS, "no_liquidations")),

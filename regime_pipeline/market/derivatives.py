@@ -23,15 +23,17 @@ from regime_pipeline.catalogue.frames import conform
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.numerics.panel import FloatPanel, from_panel, take_codes, to_panel
 from regime_pipeline.settings import method_version
+from regime_pipeline.source_choice import versioned, witness_of
 from regime_pipeline.windows import HOUR, Grid
 
-OPEN_INTEREST_METHOD = "open_interest/1"
-LIQUIDATIONS_METHOD = "liquidations/2"
+OPEN_INTEREST_METHOD = "open_interest/2"
+LIQUIDATIONS_METHOD = "liquidations/3"
 POSITIONING_METHOD = "positioning/1"
 
 PARTLY_PUBLISHED = frozenset({"binance", "okx", "aggregate"})
 """Venues whose liquidation feed leaves events out by design, alone or inside a sum."""
 
+COMPLETENESS = ("complete", "partial")
 AGGREGATE = "aggregate"
 POSITIONING = (
     "global_account_long_frac",
@@ -44,10 +46,10 @@ POSITIONING = (
 
 @derives(
     "market.open_interest",
-    raw_oi=reads("raw.open_interest", "1h", where={"source": Given("source")}),
+    raw_oi=reads("raw.open_interest", "1h", where={"source": Given("sources")}),
     candles_1h=reads("market.candles_1h", "1h", where={"market": "perp"}),
     venues="perp_venues",
-    source="open_interest_source",
+    sources="open_interest_sources",
 )
 def open_interest(
     raw_oi: pd.DataFrame,
@@ -55,7 +57,7 @@ def open_interest(
     *,
     grid: Grid,
     venues: Mapping[str, str],
-    source: str,
+    sources: Mapping[str, str],
 ) -> pd.DataFrame:
     """``market.open_interest``: hourly one-sided open interest in coins and USD.
 
@@ -69,11 +71,11 @@ def open_interest(
         candles_1h: ``market.candles_1h``; rows of market ``perp`` are used.
         grid: rows owed.
         venues: primary perpetual venue by symbol.
-        source: the provider behind the series, named by the settings.
+        sources: the provider behind the series of each symbol, named by the settings.
     """
     wide = grid.widened(HOUR)
     chosen = _of_venue(raw_oi[raw_oi["market"] == "perp"], venues)
-    chosen = chosen[chosen["source"] == source]
+    chosen = chosen[chosen["source"] == chosen["symbol"].map(dict(sources))]
     raw = to_panel(chosen, wide, ["open_interest_base", "open_interest_usd", "source_tier"])
     perp = _of_venue(candles_1h[candles_1h["market"] == "perp"], venues)
     bars = to_panel(perp, wide, ["close", "source_tier"])
@@ -107,10 +109,10 @@ def open_interest(
         },
     )
     frame["venue"] = frame["symbol"].map(dict(venues))
-    return _finish(
-        frame.assign(source=source, method_version=method_version(OPEN_INTEREST_METHOD)),
-        "market.open_interest",
-    )
+    frame["source"] = frame["symbol"].map(dict(sources))
+    versions = {s: versioned(OPEN_INTEREST_METHOD, sources[s]) for s in grid.symbols}
+    frame["method_version"] = frame["symbol"].map(versions)
+    return _finish(frame, "market.open_interest")
 
 
 @derives(
@@ -135,11 +137,14 @@ def liquidations_1h(
     has open interest of the symbol (of the same venue, unless the venue is ``aggregate``) for that
     very hour, and liquidations of some coin. Otherwise it is null: ``not_observed``, or
     ``no_coin_reported`` where only the latter is wanting, because one coin is quiet for an hour or
-    three while an hour without any forced closure of any coin is an outage. Buckets longer than an
-    hour are no part of it: they are known too late to say anything about one of their hours.
+    three while an hour without any forced closure of any coin is an outage. Of a provider that is the
+    venue itself a quiet hour is a row with zeros, and one without a row was not observed. Buckets
+    longer than an hour are no part of it: they are known too late to say anything about one of their
+    hours.
 
-    ``coverage`` is 1 for an observed hour, 0 for a missing one. ``is_lower_bound`` is true for
-    venues that publish only part of the events, null in missing hours.
+    ``coverage`` is 1 for an observed hour, 0 for a missing one. ``completeness`` is ``partial``, and
+    ``is_lower_bound`` true, for venues that publish only part of the events; both are null in missing
+    hours.
 
     Args:
         raw_liquidations: ``raw.liquidations`` of the grid's hours and of all coins that are watched,
@@ -158,7 +163,7 @@ def liquidations_1h(
     panel = to_panel(own, grid, ["long_liquidations_usd", "short_liquidations_usd", "source_tier"])
     both = own["long_liquidations_usd"].notna() & own["short_liquidations_usd"].notna()
     heard = grid.hours.isin(own.loc[both, "ts"])[:, None]
-    seen, seen_tier = _observed(raw_oi, grid, source, venue)
+    seen, seen_tier = _observed(raw_oi, grid, witness_of(source), venue)
     longs, shorts = panel["long_liquidations_usd"], panel["short_liquidations_usd"]
     told = ~(np.isnan(longs) | np.isnan(shorts))
     silent = ~told & seen & heard
@@ -171,6 +176,9 @@ def liquidations_1h(
             "short_liquidations_usd": shorts,
             "total_liquidation_usd": longs + shorts,
             "coverage": known.astype(float),
+            "completeness": take_codes(
+                np.where(known, int(venue in PARTLY_PUBLISHED), -1), COMPLETENESS
+            ),
             "is_lower_bound": np.where(known, float(venue in PARTLY_PUBLISHED), np.nan),
             "status": take_codes(np.where(known, 0, 1), ("ok", "missing")),
             "reason": take_codes(
@@ -183,7 +191,9 @@ def liquidations_1h(
     )
     return _finish(
         frame.assign(
-            venue=venue, source=source, method_version=method_version(LIQUIDATIONS_METHOD)
+            venue=venue,
+            source=source,
+            method_version=versioned(LIQUIDATIONS_METHOD, source, venue),
         ),
         "market.liquidations_1h",
     )
@@ -255,9 +265,12 @@ def _of_venue(frame: pd.DataFrame, venues: Mapping[str, str]) -> pd.DataFrame:
 
 
 def _observed(
-    raw_oi: pd.DataFrame, grid: Grid, source: str, venue: str
+    raw_oi: pd.DataFrame, grid: Grid, source: str | None, venue: str
 ) -> tuple[npt.NDArray[np.bool_], FloatPanel]:
-    """Whether the provider had open interest for the cell, and the tier it came with."""
+    """Whether the provider had open interest for the cell, and the tier it came with.
+
+    Of no provider nothing was observed.
+    """
     rows = raw_oi[(raw_oi["market"] == "perp") & (raw_oi["source"] == source)]
     if venue != AGGREGATE:
         rows = rows[rows["venue"] == venue]

@@ -98,6 +98,7 @@ def new_fields(platform: Platform, payloads: pd.DataFrame) -> list[tuple[str, st
 
 def tell(platform: Platform, dataset: str, found: list[tuple[str, str, str]]) -> int:
     """One system alert a day per endpoint with new fields; how many were new."""
+    from regime_pipeline.alerts.kinds import REPLY_CHANGED
     from regime_pipeline.alerts.outbox import enqueue_system
 
     told = 0
@@ -106,6 +107,7 @@ def tell(platform: Platform, dataset: str, found: list[tuple[str, str, str]]) ->
             platform.database,
             settings=platform.settings,
             clock=platform.clock,
+            kind=REPLY_CHANGED,
             title=f"{source} sends new fields in {path}",
             details={
                 "dataset": dataset,

@@ -40,7 +40,7 @@ _CODE = (
     *COMPUTED,
     "quality",
     *("numerics", "catalogue"),
-    *("alerts/events.py", "alerts/kinds.py", "settings.py", "windows.py"),
+    *("alerts/events.py", "alerts/kinds.py", "settings.py", "source_choice.py", "windows.py"),
     *("orchestration/derived.py", "orchestration/io_manager.py", "orchestration/quality.py"),
     "orchestration/assets/alerts.py",
 )
@@ -88,7 +88,11 @@ def fingerprint(settings: Settings, symbols: Sequence[str]) -> str:
         [settings.perp_venue_of(s) for s in settings.universe],
         settings.liquidation_source,
         settings.liquidation_venue,
-        settings.open_interest_source,
+        settings.liquidation_order_source,
+        settings.open_interest_sources,
+        settings.factor_interval,
+        settings.sentiment_source_by_kind,
+        settings.whale_source,
         settings.start_date,
     ):
         digest.update(f"{part!s}\0".encode())

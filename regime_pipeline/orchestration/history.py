@@ -14,6 +14,7 @@ import dagster as dg
 from regime_pipeline.catalogue.datasets import DATASETS
 from regime_pipeline.orchestration.io_manager import LOOKBACK
 from regime_pipeline.settings import Settings
+from regime_pipeline.source_choice import source_of_perp
 from regime_pipeline.windows import Window, floor_day, parse_lookback
 
 Inputs = Mapping[str, Mapping[str, timedelta]]
@@ -83,11 +84,12 @@ def primary_sources(dataset: str, settings: Settings) -> tuple[str, ...]:
     item = DATASETS[dataset]
     if not item.by_venue or item.forward_only is not None:
         return settings.sources
-    wanted = {getattr(settings, name) for name in item.primary_settings}
+    named = [getattr(settings, name) for name in item.primary_settings]
+    wanted = {s for one in named for s in (one.values() if isinstance(one, Mapping) else (one,))}
     if not wanted:
         home = {"spot": settings.spot_venue_of, "perp": settings.perp_venue_of}
         venues = {(m, home[m](s)) for m in item.markets for s in settings.universe}
-        wanted = {_SOURCE_OF.get(venue, venue[1]) for venue in venues}
+        wanted = {source_of_perp(v) if m == "perp" else v for m, v in venues}
     chosen = tuple(s for s in settings.sources if s in wanted)
     if settings.url_of("binance_archive") is not None and any(s in wanted for s in _ARCHIVED):
         chosen += tuple(s for s in settings.sources if s == "binance_archive")
@@ -96,5 +98,3 @@ def primary_sources(dataset: str, settings: Settings) -> tuple[str, ...]:
 
 _ARCHIVED = ("binance", "binance_futures")
 """Sources that the bulk archive stands in for where they are missing."""
-_SOURCE_OF = {("perp", "binance"): "binance_futures"}
-"""Sources that are not named as their venue, by market and venue."""

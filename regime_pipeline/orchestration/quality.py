@@ -17,10 +17,10 @@ import pandas as pd
 from psycopg import sql
 
 from regime_pipeline.catalogue import TABLES, table
-from regime_pipeline.catalogue.datasets import BY_TABLE
+from regime_pipeline.catalogue.datasets import BY_TABLE, DATASETS
 from regime_pipeline.catalogue.frames import empty
 from regime_pipeline.coverage.asked import ANSWERED
-from regime_pipeline.coverage.rules import MARKET_SYMBOL
+from regime_pipeline.coverage.rules import MARKET_SYMBOL, series_of
 from regime_pipeline.coverage.words import LACKING, MISSED
 from regime_pipeline.market.candles import BAR_INPUTS
 from regime_pipeline.orchestration.derived import IO_MANAGER, asset_key, common, parameter
@@ -31,8 +31,9 @@ from regime_pipeline.quality import evaluate
 from regime_pipeline.quality.model import BLOCK, BY_ID, CHECKS, SERIES, WHOLE_TABLE
 from regime_pipeline.quality.records import CONTRACT_FAILURES, RESTATED, ahead_s
 from regime_pipeline.quality.withholding import BLOCKS
+from regime_pipeline.settings import Settings
 from regime_pipeline.storage.query import rows as rows_of
-from regime_pipeline.windows import DAY, Window
+from regime_pipeline.windows import DAY, HOUR, Window
 
 CHECKED, SCORED = "ops.quality_checks", "ops.quality_scores"
 CHECK_NAME = "data_quality"
@@ -121,7 +122,19 @@ def read_evidence(platform: Platform, window: Window) -> evaluate.Evidence:
         contract_failures=_open_failures(platform, window, recorded),
         versions=versions,
         silent={name: _silent(platform, name, window) for name in BY_ID["DQ15"].tables},
+        turns=_turns(platform.settings),
     )
+
+
+def _turns(settings: Settings) -> dict[str, pd.DataFrame]:
+    """Series that a tick asks every few hours only, by table: ``SERIES`` and ``every_h``."""
+    out = {}
+    for item in DATASETS.values():
+        if item.others_every is not None:
+            series = series_of(settings, item.name, settings.universe)
+            rows = [(*s.key, s.every // HOUR) for s in series if s.every > HOUR]
+            out[item.table] = pd.DataFrame(rows, columns=[*SERIES, "every_h"])
+    return out
 
 
 def _silent(platform: Platform, name: str, window: Window) -> pd.DataFrame:

@@ -63,12 +63,14 @@ class Platform:
 
     @cached_property
     def database(self) -> Database:
-        """The database of the settings' kind of data."""
+        """The database of the settings' kind of data; opening it notes the chosen sources in it."""
         with self._lock:
             if self._database is None:
+                from regime_pipeline.storage import resolved
                 from regime_pipeline.storage.database import open_database
 
                 self._database = open_database(self.settings, origin=self.settings.origin)
+                resolved.note(self._database, self.settings.choices, self.clock.now())
             return self._database
 
     @cached_property

@@ -58,6 +58,7 @@ def alert_dispatch(context: dg.SensorEvaluationContext) -> dg.SkipReason:
 )
 def run_failures(context: dg.RunFailureSensorContext) -> None:
     """One system alert per failed run. Only writes: a receiver that is down cannot lose it."""
+    from regime_pipeline.alerts.kinds import RUN_FAILED
     from regime_pipeline.alerts.outbox import enqueue_system
 
     platform = process_platform()
@@ -66,6 +67,7 @@ def run_failures(context: dg.RunFailureSensorContext) -> None:
         platform.database,
         settings=platform.settings,
         clock=platform.clock,
+        kind=RUN_FAILED,
         title=f"run failed: {run.job_name}",
         details={
             "run_id": run.run_id,

@@ -109,6 +109,7 @@ def tell(platform: Platform, dataset: str, found: pd.DataFrame) -> int:
     recent = found[(last >= now - RECENT).to_numpy(bool)]
     if recent.empty:
         return 0
+    from regime_pipeline.alerts.kinds import REPLY_SUSPECT
     from regime_pipeline.alerts.outbox import enqueue_system
 
     told = 0
@@ -117,6 +118,7 @@ def tell(platform: Platform, dataset: str, found: pd.DataFrame) -> int:
             platform.database,
             settings=platform.settings,
             clock=platform.clock,
+            kind=REPLY_SUSPECT,
             title=f"{dataset}: {source} {kind}",
             details={
                 "dataset": dataset,

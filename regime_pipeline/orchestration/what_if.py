@@ -186,6 +186,8 @@ def replay(
 
 def touched(before: Settings, after: Settings) -> tuple[Derivation, ...]:
     """Functions whose results other settings may change and that events are made of, in order."""
+    if before.params == after.params:
+        return ()
     every = {what.step: what for what in derivations()}
     maker = {name: what.step for what in every.values() for name in what.tables}
     needs = {

@@ -38,7 +38,6 @@ from regime_pipeline.net.headers import CLOCKS_APART, http_date
 from regime_pipeline.net.hosts import host_of
 from regime_pipeline.net.redact import Redactor
 from regime_pipeline.providers.errors import (
-    GENERIC,
     ContractViolation,
     DeadlineExceeded,
     ErrorRules,
@@ -232,8 +231,8 @@ class HttpClient:
         params: Mapping[str, str],
         *,
         parse: Callable[[bytes], T],
+        errors: ErrorRules,
         headers: Mapping[str, str] | None = None,
-        errors: ErrorRules = GENERIC,
         weight: int = 1,
         stop: Callable[[], bool] | None = None,
         deadline_s: float | None = None,
@@ -250,8 +249,8 @@ class HttpClient:
             params: query parameters. A key belongs here only where the provider takes it in no
                 header; every text and stored URL made from them is redacted.
             parse: reads the body; its :class:`ProviderError` counts like any other failure.
-            headers: further headers, the place for keys.
             errors: how the provider reports failures.
+            headers: further headers, the place for keys.
             weight: what the request costs, for the gate.
             stop: no further attempt is made once this is true.
             deadline_s: total time of one attempt, instead of the configured one.

@@ -1,16 +1,48 @@
 """Running estimates of the coming funding settlement, as every venue shows them beside its state.
 
-Belongs here: the columns of ``raw.funding_predictions`` from the state replies of the exchanges. Does
-not belong here: wire formats (the venues' modules), settled prints.
+Belongs here: the feed of ``raw.funding_predictions`` and its columns from the state replies of the
+exchanges. Does not belong here: wire formats (the venues' modules), settled prints.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pandas as pd
 
+from regime_pipeline.providers.paging import Newest
+from regime_pipeline.providers.readings import Context
+from regime_pipeline.providers.source import Endpoint, Feed
 from regime_pipeline.windows import HOUR
 
 DATASET = "funding_predictions"
+
+
+def estimates(
+    endpoint: Endpoint, venue: str, params: Mapping[str, str], context: Context | None = None
+) -> Feed:
+    """The feed of a venue's estimates: one request for the state of all its perpetuals.
+
+    Args:
+        endpoint: lists every contract with ``predicted_funding_rate`` and ``venue_symbol``.
+        venue: exchange.
+        params: what makes the endpoint list all of them.
+        context: what the parser must know.
+    """
+    return Feed(
+        dataset=DATASET,
+        endpoint=endpoint,
+        market="perp",
+        venue=venue,
+        paging=Newest(),
+        params=lambda _: params,
+        context=context or Context(),
+        live_only=True,
+        snapshot=True,
+        per_symbol=False,
+        by_name=True,
+        shape=running_estimates,
+    )
 
 
 def running_estimates(frame: pd.DataFrame) -> pd.DataFrame:

@@ -40,6 +40,8 @@ from regime_pipeline.settings import Settings
 from regime_pipeline.windows import Clock
 
 DEADLINE_S = 8.0
+_SIMULATED_DEADLINE_S = 60.0
+"""A simulator that was started for the question makes its market while it answers the first ones."""
 _UNSET = re.compile(r"no (\w+) is set")
 REACH_S = 4.0
 
@@ -94,9 +96,10 @@ def ask_all(
         asking: False tells what is known without a request.
     """
     # the reply is not evidence of anything: it is not landed on disk
-    quick = settings.model_copy(
-        update={"http_attempts": 1, "http_deadline_s": min(settings.http_deadline_s, DEADLINE_S)}
-    )
+    limit = min(settings.http_deadline_s, DEADLINE_S)
+    if settings.origin == "simulated":
+        limit = _SIMULATED_DEADLINE_S
+    quick = settings.model_copy(update={"http_attempts": 1, "http_deadline_s": limit})
     names = list(dict.fromkeys(settings.sources))
     with (
         HttpClient(quick, LandingStore("memory://probe"), clock, gate=gate) as client,

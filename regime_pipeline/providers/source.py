@@ -65,6 +65,8 @@ class Feed:
         snapshot: a reply is about the present; its rows get the hour in which it came.
         bucketed: rows are hourly buckets, whatever the dataset's other feeds give.
         by_coin: rows name coins (``coin``); those of the wanted symbols are kept.
+        by_name: one reply lists every instrument of the venue by its name (``venue_symbol``); those of
+            the wanted symbols are kept.
         shape: turns all parsed rows of the stream into rows of the dataset.
         per_symbol: False for a series without symbols.
         names: venue whose symbol names the endpoint uses (``coin`` for the base coin).
@@ -74,6 +76,9 @@ class Feed:
         in_candles: the venue's candles tell the taker's volumes too, so that single trades, a page for
             every few minutes of them, are asked for only when the settings say so.
         in_contracts: amounts are contracts, whose size a feed with part ``contracts`` tells.
+        summed: rows are single closures, of which the hourly sums of the dataset are made: of hours that
+            were asked for from end to end, the quiet ones too. Asked only where the settings take the
+            dataset from here.
     """
 
     dataset: str
@@ -93,6 +98,7 @@ class Feed:
     live_only: bool = False
     optional: bool = False
     in_contracts: bool = False
+    summed: bool = False
     in_candles: bool = False
     kind: str = ""
     path: Callable[[VenueSymbol], str] | None = None
@@ -100,7 +106,13 @@ class Feed:
     snapshot: bool = False
     bucketed: bool = False
     by_coin: bool = False
+    by_name: bool = False
     shape: Callable[[pd.DataFrame], pd.DataFrame] | None = None
+
+    @property
+    def tells_all(self) -> bool:
+        """Whether one reply tells all symbols, each row its own."""
+        return self.by_coin or self.by_name
 
 
 @dataclass(frozen=True, slots=True)

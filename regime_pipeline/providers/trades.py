@@ -209,6 +209,43 @@ def hourly(trades: pd.DataFrame, hours: Sequence[datetime]) -> pd.DataFrame:
     return frame
 
 
+def hourly_closures(closures: pd.DataFrame, hours: Sequence[datetime]) -> pd.DataFrame:
+    """Forced closures summed to the given hours, one row an hour; a quiet hour is zeros.
+
+    A closure that cannot be used spoils its hour: the hour's row carries the ``reason``.
+
+    Args:
+        closures: rows as :func:`forced_rows` makes them with their ``closure_id``; repeated ones
+            (pages overlap) count once.
+        hours: hours that were fetched from end to end.
+
+    Returns:
+        ts, long_liquidations_usd, short_liquidations_usd, reason.
+    """
+    rows = closures.sort_values(["ts", "closure_id"], kind="stable", ignore_index=True)
+    rows = rows.drop_duplicates("closure_id", keep="last", ignore_index=True)
+    place = pd.DatetimeIndex(list(hours)).get_indexer(pd.DatetimeIndex(rows["ts"].dt.floor("h")))
+    usd = rows["liquidation_usd"].to_numpy(float)
+    usable = rows["reason"].isna().to_numpy() & np.isfinite(usd) & (place >= 0)
+    sums = {}
+    for side in ("long", "short"):
+        mine = usable & (rows["position_side"] == side).to_numpy(bool)
+        sums[side] = np.bincount(place[mine], usd[mine], minlength=len(hours))
+    reasons = pd.Series([None] * len(hours), dtype="str")
+    for at, why in rows.loc[~usable & (place >= 0), "reason"].groupby(
+        place[~usable & (place >= 0)]
+    ):
+        reasons[at] = f"{len(why)} closures cannot be used, first: {why.iloc[0]}"
+    return pd.DataFrame(
+        {
+            "ts": pd.DatetimeIndex(list(hours)).as_unit("us"),
+            "long_liquidations_usd": sums["long"],
+            "short_liquidations_usd": sums["short"],
+            "reason": reasons,
+        }
+    )
+
+
 def _sums(part: pd.DataFrame) -> dict[str, object]:
     bad = part["reason"].dropna()
     base = part["quantity_base"].to_numpy(float)

@@ -17,11 +17,10 @@ from regime_pipeline.quality.model import (
     DAY_US,
     SERIES,
     Judged,
-    day_verdicts,
     days_of,
     nobody,
-    panels,
 )
+from regime_pipeline.quality.panels import day_verdicts, panels
 from regime_pipeline.settings import QualityParams
 from regime_pipeline.windows import HOUR, Window
 
@@ -30,7 +29,12 @@ DAYS_BEFORE = timedelta(days=2)
 
 
 def completeness(
-    frame: pd.DataFrame, full_name: str, window: Window, now: datetime, params: QualityParams
+    frame: pd.DataFrame,
+    full_name: str,
+    window: Window,
+    now: datetime,
+    params: QualityParams,
+    turns: pd.DataFrame | None = None,
 ) -> Judged:
     """DQ03: hours of a day that a series lacks, for every series seen on that day or the two before it.
 
@@ -44,6 +48,8 @@ def completeness(
         window: days.
         now: what is later is not owed.
         params: tolerances.
+        turns: series that are asked every few hours only (``SERIES``, ``every_h``): their hours are
+            owed that much later.
     """
     keys = [c for c in (*SERIES, "metric") if c in frame]
     found = panels(frame.assign(one=1.0), ["one"], keys) if len(frame) else None
@@ -60,7 +66,8 @@ def completeness(
     begun = np.logical_or.accumulate(_with_days_before(seen, 24), axis=1)
     listed = begun[:, -24:].reshape(-1, there.shape[1])
     seen, hours = seen[24 * DAYS_BEFORE.days :], hours[24 * DAYS_BEFORE.days :]
-    owed = listed & (hours < int((now - FLAGGED_AFTER).timestamp()) // 3600)[:, None]
+    due = int((now - FLAGGED_AFTER).timestamp()) // 3600 - _later_h(found.series, turns)
+    owed = listed & (hours[:, None] < due[None, :])
     shape = (len(days), 24, there.shape[1])
     n_owed = owed.reshape(shape).sum(axis=1)
     n_there = (seen & owed).reshape(shape).sum(axis=1)
@@ -78,6 +85,16 @@ def completeness(
         what=what,
     )
     return Judged("DQ03", full_name, told, params.complete_frac, nothing.without, True)
+
+
+def _later_h(series: pd.DataFrame, turns: pd.DataFrame | None) -> np.ndarray:
+    """How many hours later than others each series is asked: whole hours, 0 for most."""
+    if turns is None or turns.empty:
+        return np.zeros(len(series), int)
+    keys = [c for c in SERIES if c in series]
+    told = turns[[*keys, "every_h"]].drop_duplicates(keys)
+    asked = series[keys].astype("str").merge(told, on=keys, how="left")
+    return asked["every_h"].fillna(1).to_numpy(int) - 1
 
 
 def _with_days_before(rows: np.ndarray, per_day: int, days: int = DAYS_BEFORE.days) -> np.ndarray:
@@ -102,6 +119,7 @@ def freshness(
     window: Window,
     now: datetime,
     silent: pd.DataFrame | None = None,
+    turns: pd.DataFrame | None = None,
 ) -> Judged:
     """DQ15: how old the newest row of each series is at the end of a day, or now.
 
@@ -118,6 +136,7 @@ def freshness(
         silent: series of which rows are expected, and what is known of them before ``frame`` begins:
             the series' columns, ``expected_from`` and ``expected_to`` (one row per span), ``ts`` and
             ``source_tier`` of their rows (the newest and the best; null where there is none).
+        turns: as for :func:`completeness`; the rows of these series may be that much older.
     """
     dataset = BY_TABLE[full_name]
     assert dataset.slo is not None, f"{full_name} promises no freshness"
@@ -155,9 +174,10 @@ def freshness(
     primary |= missed & (np.minimum.accumulate(best)[-len(days) :] == 1)
     begun = (last > np.iinfo(np.int64).min) & (at > microseconds(days))[:, None]
     age = np.where(begun, (at[:, None] - last) / HOUR_US, np.nan)
+    most = slo + _later_h(series, turns)[None, :]
     with np.errstate(invalid="ignore"):
         told = day_verdicts(
-            series, days, begun, age > slo, age, blocking=(age > 4.0 * slo) & primary
+            series, days, begun, age > most, age, blocking=(age > 4.0 * most) & primary
         )
     return Judged("DQ15", full_name, told, slo, nothing.without)
 

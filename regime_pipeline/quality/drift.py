@@ -16,14 +16,12 @@ import pandas as pd
 from regime_pipeline.numerics.panel import HOUR_US, FloatPanel, microseconds
 from regime_pipeline.quality.model import (
     Judged,
-    Panels,
     Verdicts,
-    day_verdicts,
     days_of,
     joined,
     nobody,
-    panels,
 )
+from regime_pipeline.quality.panels import Panels, day_verdicts, panels
 from regime_pipeline.settings import QualityParams
 from regime_pipeline.windows import Window
 

@@ -98,6 +98,7 @@ class Evidence:
         versions: all versions of rows that were ever replaced, by table.
         silent: series of which rows are expected in the window, by table, as
             :func:`calendar.freshness` takes them.
+        turns: series that an hourly tick asks every few hours only, by table: ``SERIES``, ``every_h``.
     """
 
     tables: Mapping[str, pd.DataFrame]
@@ -107,6 +108,7 @@ class Evidence:
     contract_failures: pd.DataFrame = field(default_factory=pd.DataFrame)
     versions: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     silent: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    turns: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     def rows(self, full_name: str) -> pd.DataFrame:
         """Rows of a table; none when it was not read."""
@@ -191,7 +193,10 @@ def _judge(seen: Evidence, window: Window, now: datetime, params: QualityParams)
         failures = log[log["dataset"] == name.removeprefix("raw.")] if len(log) else log
         mine = refused[refused["table_name"] == name].reset_index(drop=True)
         out += records.refusals(mine, failures, name, inside[name])
-    out += [calendar.completeness(lately[n], n, window, now, params) for n in BY_ID["DQ03"].tables]
+    out += [
+        calendar.completeness(lately[n], n, window, now, params, seen.turns.get(n))
+        for n in BY_ID["DQ03"].tables
+    ]
     out.append(prices.jumps(_since(candles, window.start - JUMP_LOOKBACK), params))
     out.append(prices.repeats(lately["raw.candles"]))
     out += [
@@ -217,7 +222,9 @@ def _judge(seen: Evidence, window: Window, now: datetime, params: QualityParams)
         out.append(records.restatements(versions, name, inside[name], params))
     before = {"raw.fear_greed": seen.rows("raw.fear_greed")}
     out += [
-        calendar.freshness(before.get(n, lately[n]), n, window, now, seen.silent.get(n))
+        calendar.freshness(
+            before.get(n, lately[n]), n, window, now, seen.silent.get(n), seen.turns.get(n)
+        )
         for n in BY_ID["DQ15"].tables
     ]
     told = {(j.check_id, j.table_name) for j in out}

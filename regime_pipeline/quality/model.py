@@ -17,7 +17,7 @@ import pandas as pd
 from regime_pipeline.catalogue.datasets import DATASETS
 from regime_pipeline.catalogue.frames import conform
 from regime_pipeline.catalogue.registry import table
-from regime_pipeline.numerics.panel import HOUR_US, FloatPanel, microseconds
+from regime_pipeline.numerics.panel import HOUR_US, microseconds
 from regime_pipeline.windows import Window
 
 SERIES = ("source", "venue", "market", "symbol")
@@ -220,7 +220,7 @@ class Judged:
     worst_is_low: bool = False
 
 
-def _verdicts(
+def verdicts_of(
     ts_us: npt.NDArray[np.int64],
     series: Series,
     failed: npt.ArrayLike,
@@ -230,6 +230,7 @@ def _verdicts(
     what: npt.ArrayLike | str | None,
     doubtful: npt.ArrayLike | bool = False,
 ) -> Verdicts:
+    """Verdicts from arrays of one length or single values; all but the value count only where it failed."""
     bad = np.asarray(failed, dtype=bool)
     count = len(ts_us)
     said = np.empty(count, dtype=object)
@@ -267,7 +268,7 @@ def of_frame(
         return code.astype(np.int64), rows.iloc[first]
 
     stamps = microseconds(frame["ts"])
-    return _verdicts(stamps, series, failed, value, blocking, withheld, what)
+    return verdicts_of(stamps, series, failed, value, blocking, withheld, what)
 
 
 def nobody() -> Verdicts:
@@ -505,100 +506,3 @@ def scores(checks: pd.DataFrame) -> pd.DataFrame:
     out["failing_checks"] = ids.reindex(out.index)
     out = out.reset_index()
     return conform(out[list(target.content)], target)[list(target.content)]
-
-
-# --- series as panels -----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Panels:
-    """Hourly series of one table as arrays of hours x series, NaN where there is no row."""
-
-    first_hour: int
-    series: pd.DataFrame
-    values: Mapping[str, FloatPanel]
-
-    def verdicts(
-        self,
-        known: npt.NDArray[np.bool_],
-        failed: npt.NDArray[np.bool_],
-        value: npt.NDArray[np.float64] | float = np.nan,
-        *,
-        withheld: npt.NDArray[np.bool_] | bool = False,
-        doubtful: npt.NDArray[np.bool_] | bool = False,
-        what: npt.ArrayLike | str | None = None,
-    ) -> Verdicts:
-        """A verdict for every known cell; all arrays have the panels' shape. Withheld is BLOCK."""
-        hour, column = np.nonzero(known)
-
-        def of(panel: npt.ArrayLike | None) -> npt.NDArray:
-            return np.broadcast_to(np.asarray(panel), known.shape)[known]
-
-        held = of(withheld)
-        return _verdicts(
-            (self.first_hour + hour) * HOUR_US,
-            lambda at: (column[at], self.series),
-            failed[known],
-            of(value),
-            held,
-            held,
-            of(what),
-            of(doubtful),
-        )
-
-
-def day_verdicts(
-    series: pd.DataFrame,
-    days: pd.DatetimeIndex,
-    known: npt.NDArray[np.bool_],
-    failed: npt.NDArray[np.bool_],
-    value: npt.NDArray[np.float64],
-    *,
-    blocking: npt.NDArray[np.bool_] | bool = False,
-    what: npt.NDArray[np.object_] | str | None = None,
-) -> Verdicts:
-    """A verdict for every known cell of arrays of days x series."""
-    day, column = np.nonzero(known)
-
-    def of(panel: object) -> npt.NDArray:
-        return np.broadcast_to(np.asarray(panel), known.shape)[known]
-
-    return _verdicts(
-        microseconds(days)[day],
-        lambda at: (column[at], series),
-        failed[known],
-        value[known],
-        of(blocking),
-        False,
-        of(what),
-    )
-
-
-def panels(
-    frame: pd.DataFrame, columns: Sequence[str], keys: Sequence[str] = SERIES
-) -> Panels | None:
-    """A long hourly frame by series; None without rows. Rows off the full hour are left out.
-
-    Args:
-        frame: rows of one timeframe; two rows of one series and hour are not expected (keys).
-        columns: numbers.
-        keys: what makes a series.
-    """
-    stamps = microseconds(frame["ts"])
-    frame = frame[stamps % HOUR_US == 0]
-    if frame.empty:
-        return None
-    hours = microseconds(frame["ts"]) // HOUR_US
-    group = frame.groupby(list(keys), sort=True, dropna=False)
-    column = group.ngroup().to_numpy()
-    series = group.head(1)[list(keys)].assign(at=column[group.cumcount().to_numpy() == 0])
-    series = series.sort_values("at").drop(columns="at").reset_index(drop=True)
-    first = int(hours.min())
-    shape = (int(hours.max()) - first + 1, len(series))
-    position = (hours - first) * shape[1] + column
-    values: dict[str, FloatPanel] = {}
-    for name in columns:
-        flat = np.full(shape[0] * shape[1], np.nan)
-        flat[position] = frame[name].to_numpy(dtype="float64", na_value=np.nan)
-        values[name] = flat.reshape(shape)
-    return Panels(first, series, values)

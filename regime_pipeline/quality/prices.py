@@ -12,7 +12,8 @@ import pandas as pd
 
 from regime_pipeline.market.candles import BAR_INPUTS, FRAME_HOURS, make_bars
 from regime_pipeline.numerics.panel import HOUR_US, FloatPanel, microseconds
-from regime_pipeline.quality.model import SERIES, Judged, Panels, joined, nobody, of_frame, panels
+from regime_pipeline.quality.model import SERIES, Judged, joined, nobody, of_frame
+from regime_pipeline.quality.panels import Panels, panels
 from regime_pipeline.settings import QualityParams
 
 CANDLES = "raw.candles"

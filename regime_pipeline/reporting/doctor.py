@@ -18,6 +18,7 @@ from psycopg import sql
 
 from regime_pipeline.catalogue.datasets import DATASETS
 from regime_pipeline.catalogue.registry import TABLES
+from regime_pipeline.coverage.answers import ONCE
 from regime_pipeline.coverage.words import MISSED, troubled_hours
 from regime_pipeline.net.headers import CLOCKS_APART
 from regime_pipeline.providers.landing import LandingError, LandingStore
@@ -27,6 +28,8 @@ from regime_pipeline.providers.limits.gate import HostGate
 from regime_pipeline.providers.probe import SourceAnswer, ask_all
 from regime_pipeline.providers.registry import SOURCES
 from regime_pipeline.settings import Settings
+from regime_pipeline.source_choice import source_of_perp
+from regime_pipeline.storage import resolved
 from regime_pipeline.storage.database import Database
 from regime_pipeline.storage.errors import redact
 from regime_pipeline.windows import HOUR, Clock, FixedClock, Window
@@ -135,9 +138,8 @@ class Diagnosis:
 def needed_sources(settings: Settings) -> frozenset[str]:
     """Sources that some series of the settings has as its primary one."""
     spot = {settings.spot_venue_of(s) for s in settings.universe}
-    perp = {settings.perp_venue_of(s) for s in settings.universe}
-    found = spot | {f"{v}_futures" if v == "binance" else v for v in perp}
-    found |= {settings.liquidation_source, settings.open_interest_source}
+    found = spot | {source_of_perp(v) for v in settings.perp_venues.values()}
+    found |= {settings.liquidation_source, *settings.open_interest_sources.values()}
     if "alternative_me" in settings.sources:
         found.add("alternative_me")
     return frozenset(found)
@@ -181,7 +183,8 @@ def examine(
         mine.append(_missed_hours(database, now, needed))
     if not isinstance(clock, FixedClock):  # one that stands still has nothing to be compared with
         mine.append(_clock(answers))
-    every = (*checks, _landing(settings), _disk(settings.home), *mine)
+    chosen = _chosen(settings, database)
+    every = (*checks, _landing(settings), _disk(settings.home), *chosen, *mine)
     return Diagnosis(settings.origin, now, tuple(states), every)
 
 
@@ -237,14 +240,16 @@ MISSED_SHOWN = 3
 
 
 def _missed_hours(database: Database, now: datetime, needed: frozenset[str]) -> Check:
-    """Raw hours of the last days that we missed; it is bad when a primary source's are among them."""
-    found = [
-        line
-        for line in troubled_hours(database, Window(now - MISSED_WITHIN, now))
-        if line.state == MISSED
-    ]
+    """Raw hours of the last days that we missed; it is bad when a primary source's are among them.
+
+    An hour without a row that was answered once is not missed yet: it waits for the second answer.
+    """
+    every = troubled_hours(database, Window(now - MISSED_WITHIN, now))
+    waiting = sum(line.hours for line in every if line.reason == ONCE)
+    found = [line for line in every if line.state == MISSED and line.reason != ONCE]
     if not found:
-        return Check("raw hours", True, "none missed in the last 3 days")
+        more = f"; {waiting} h {ONCE} before they count as the venue's" if waiting else ""
+        return Check("raw hours", True, f"none missed in the last 3 days{more}")
     hours = sum(line.hours for line in found)
     short = "; ".join(f"{line.dataset}, {line.text}" for line in found[:MISSED_SHOWN])
     more = f"; and {len(found) - MISSED_SHOWN} more" if len(found) > MISSED_SHOWN else ""
@@ -275,6 +280,15 @@ def _clock(answers: Sequence[SourceAnswer]) -> Check:
         if wrong
         else None,
     )
+
+
+def _chosen(settings: Settings, database: Database | None) -> list[Check]:
+    """What stands behind the series that several providers could tell; nothing to be done about it.
+
+    As the last start found it; where there was none, as these settings would have it.
+    """
+    noted = [choice for choice, _ in resolved.newest(database)] if database is not None else []
+    return [Check(c.role.replace("_", " "), None, c.text) for c in noted or settings.choices]
 
 
 def _landing(settings: Settings) -> Check:

@@ -22,6 +22,7 @@ from regime_pipeline.reporting.terminal import (
 )
 from regime_pipeline.reporting.withheld import held_back, held_lines, held_rows
 from regime_pipeline.settings import Settings
+from regime_pipeline.storage import resolved
 from regime_pipeline.storage.database import Database
 from regime_pipeline.windows import HOUR, Clock, Window
 from regime_pipeline.wording.formats import age_text
@@ -47,6 +48,9 @@ def status_of(database: Database, settings: Settings, clock: Clock) -> dict[str,
         "sources": [],
         "quality": [asdict(q) for q in queries.quality_scores(database)],
     }
+    out["chosen"] = [
+        asdict(c) | {"text": c.text, "resolved_at": at} for c, at in resolved.newest(database)
+    ]
     if stored is not None:
         recent = Window(max(stored.start, stored.end - 7 * 24 * HOUR), max(stored.end, now))
         out["sources"] = [asdict(s) for s in queries.source_health(database, recent, now)]
@@ -79,6 +83,10 @@ def print_status(found: dict[str, Any], console: Console) -> None:
         stamp = datetime.fromisoformat(at)
         made.add_row(name, f"{stamp:%Y-%m-%d %H:%M}", age_text((now - stamp) / HOUR))
     console.print(made)
+    for one in found["chosen"]:
+        since = datetime.fromisoformat(one["resolved_at"])
+        line = f"{one['role'].replace('_', ' ')}: {one['text']}, since {since:%Y-%m-%d %H:%M}"
+        console.print(line, markup=False, soft_wrap=True)
     fields = SourceHealth.__dataclass_fields__
     sources = [
         SourceHealth(**{k: _back(k, v) for k, v in s.items() if k in fields})

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from regime_pipeline.numerics.conventions import INSUFFICIENT, ZERO_DISPERSION, FloatPanel
+from regime_pipeline.numerics.conventions import INSUFFICIENT, OK, ZERO_DISPERSION, FloatPanel
+from regime_pipeline.numerics.one_source import SOURCE_CHANGED
 from regime_pipeline.numerics.order_statistics import rolling_median
 from regime_pipeline.numerics.probability import phi
 from regime_pipeline.numerics.rolling import lagged_z, rolling_count, rolling_scaled_sum
@@ -29,9 +30,14 @@ SETTLED_H = 2 * WINDOW_H
 FUNDING_DEAD_ZONE = 1.0
 FEAR_GREED_AGE_H, FEAR_GREED_INTERVAL_H = 36.0, 24.0
 MOMENTUM_HORIZONS_H = (1, 4, 24)
+LIQUIDATIONS_REACH_H = DAY_H + 2 * WINDOW_H
+"""Hours before a row behind the liquidation factor: a sum, its median, the balances' median."""
+OPEN_INTEREST_REACH_H = DAY_H + WINDOW_H
+MOST_ATTENTION = 1.5
+"""Attention beyond so many standard deviations moves the social factor no further."""
 
 STATUSES = ("ok", "partial", "stale", "missing", "insufficient_history")
-_OK, _PARTIAL, _STALE, _MISSING, _SHORT = range(5)
+OK_ROW, PARTIAL, STALE, MISSING, SHORT = range(5)
 
 REASONS = (
     "no_observation",
@@ -48,6 +54,9 @@ REASONS = (
     "interval_unknown",
     "older_than_36h",
     "source_not_wired",
+    SOURCE_CHANGED,
+    "no_mentions",
+    "no_day_in_36h",
     *(reason for reason in maths.REASONS if reason not in ("", "zero_dispersion")),
 )
 _REASON = {name: code for code, name in enumerate(REASONS)}
@@ -82,19 +91,21 @@ class Factor:
         )
 
 
-class _Codes:
+class Codes:
     """Status and reason of every cell; a later ``set`` overrules an earlier one."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
-        self.status: CodePanel = np.full(shape, _OK, dtype=np.int8)
+        self.status: CodePanel = np.full(shape, OK_ROW, dtype=np.int8)
         self.reason: CodePanel = np.full(shape, -1, dtype=np.int8)
 
     def set(self, where: Flags, status: int, reason: str) -> None:
+        """Give these cells a status and a reason."""
         self.status[where] = status
         self.reason[where] = _REASON[reason]
 
     def only_usable(self, score: FloatPanel) -> FloatPanel:
-        return np.where(self.status <= _PARTIAL, score, np.nan)
+        """The score where the status lets it be used."""
+        return np.where(self.status <= PARTIAL, score, np.nan)
 
 
 def freshness_of(age: FloatPanel, interval: FloatPanel | float) -> FloatPanel:
@@ -102,13 +113,17 @@ def freshness_of(age: FloatPanel, interval: FloatPanel | float) -> FloatPanel:
     return np.clip(2.0 - age / interval, 0.0, 1.0)
 
 
-def liquidations(longs: FloatPanel, shorts: FloatPanel, *, first_hour: int) -> Factor:
+def liquidations(
+    longs: FloatPanel, shorts: FloatPanel, *, first_hour: int, two_sources: Flags | None = None
+) -> Factor:
     """Balance of the sides liquidated in 24 h against its own usual level.
 
     ``imb24 = (S - L) / (S + L + kappa)`` with kappa the median of the 24 h totals of 30 days before;
     ``score = 50 + 50 clip(imb24 - m, -1, 1)``, m the median of imb24 over 30 days before: longs are
     liquidated more as a rule, so the raw balance would lean bearish. Sums need 20 of 24 hours and
     are scaled to 24. Null until m exists (28 days), partial up to 60 days and over gaps.
+
+    ``two_sources``: cells whose history would come from two sources; they are null.
     """
     observed = np.isfinite(longs) & np.isfinite(shorts)
     (long24, n), (short24, _) = (
@@ -118,20 +133,27 @@ def liquidations(longs: FloatPanel, shorts: FloatPanel, *, first_hour: int) -> F
     total24 = long24 + short24
     kappa = rolling_median(total24, WINDOW_H, MIN_OBS, lag=1)
     size = total24 + kappa
-    # nothing liquidated for weeks is an observed balance, not a division by nothing
-    imbalance = np.where(size > 0.0, (short24 - long24) / np.where(size > 0.0, size, 1.0), 0.0)
-    imbalance[~np.isfinite(size)] = np.nan
+    imbalance = balance(short24 - long24, size)
     usual = rolling_median(imbalance, WINDOW_H, MIN_OBS, lag=1)
     score = 50.0 + 50.0 * np.clip(imbalance - usual, -1.0, 1.0)
 
-    codes = _Codes(longs.shape)
-    codes.set(n < DAY_H, _PARTIAL, "gaps_in_24_hours")
-    codes.set(rolling_count(total24, DAY_H, lag=SETTLED_H) == 0, _PARTIAL, "fewer_than_60_days")
-    codes.set(~np.isfinite(score), _SHORT, "fewer_than_28_days")
-    codes.set(n < MIN_OF_DAY, _MISSING, "fewer_than_20_of_24_hours")
-    codes.set(n == 0, _MISSING, "no_observation")
+    codes = Codes(longs.shape)
+    codes.set(n < DAY_H, PARTIAL, "gaps_in_24_hours")
+    codes.set(rolling_count(total24, DAY_H, lag=SETTLED_H) == 0, PARTIAL, "fewer_than_60_days")
+    codes.set(~np.isfinite(score), SHORT, "fewer_than_28_days")
+    codes.set(n < MIN_OF_DAY, MISSING, "fewer_than_20_of_24_hours")
+    codes.set(n == 0, MISSING, "no_observation")
+    if two_sources is not None:
+        codes.set(two_sources, MISSING, SOURCE_CHANGED)
     age = _slots_since(observed)
     return Factor(codes.only_usable(score), codes.status, codes.reason, freshness_of(age, 1.0))
+
+
+def balance(difference: FloatPanel, size: FloatPanel) -> FloatPanel:
+    """A difference as a share of the size; 0 of nothing: quiet weeks are observed, no division by zero."""
+    out = np.where(size > 0.0, difference / np.where(size > 0.0, size, 1.0), 0.0)
+    out[~np.isfinite(size)] = np.nan
+    return out
 
 
 def funding(
@@ -152,18 +174,18 @@ def funding(
     clipped = np.clip(z, -Z_CLIP, Z_CLIP)
     beyond = np.maximum(np.abs(clipped) - FUNDING_DEAD_ZONE, 0.0)
     score = 100.0 * phi(-np.sign(clipped) * beyond)
-    codes = _Codes(z.shape)
-    codes.set(~np.isfinite(z), _MISSING, "interval_unknown")
-    codes.set(young, _SHORT, "window_covers_less_than_480h")
-    codes.set(stale, _STALE, "print_overdue")
-    codes.set(~np.isfinite(age), _MISSING, "no_observation")
+    codes = Codes(z.shape)
+    codes.set(~np.isfinite(z), MISSING, "interval_unknown")
+    codes.set(young, SHORT, "window_covers_less_than_480h")
+    codes.set(stale, STALE, "print_overdue")
+    codes.set(~np.isfinite(age), MISSING, "no_observation")
     return Factor(codes.only_usable(score), codes.status, codes.reason, freshness_of(age, interval))
 
 
 def momentum(close: FloatPanel) -> Factor:
     """Volatility-scaled momentum over 1, 4 and 24 h; see :mod:`regime_pipeline.signals.momentum`."""
     found = maths.momentum(close, maths.ewma_sigma(close), MOMENTUM_HORIZONS_H)
-    codes = _Codes(close.shape)
+    codes = Codes(close.shape)
     for code, reason in enumerate(maths.REASONS):
         if reason:
             codes.set(found.code == code, _MOMENTUM_STATUS[code], reason)
@@ -171,7 +193,7 @@ def momentum(close: FloatPanel) -> Factor:
     return Factor(codes.only_usable(score), codes.status, codes.reason, np.ones_like(score))
 
 
-_MOMENTUM_STATUS = (_OK, _PARTIAL, _MISSING, _SHORT, _MISSING, _MISSING, _MISSING)
+_MOMENTUM_STATUS = (OK_ROW, PARTIAL, MISSING, SHORT, MISSING, MISSING, MISSING)
 
 
 def share(values: FloatPanel, *, sign: float, first_hour: int) -> Factor:
@@ -179,14 +201,23 @@ def share(values: FloatPanel, *, sign: float, first_hour: int) -> Factor:
 
     ``sign`` -1 reads it contrarian (the crowd's accounts), +1 with the flow (top traders).
     """
+    z, _, _, code = lagged_z(logit(values), WINDOW_H, MIN_OBS, anchor=first_hour)
+    return _carried(score_of(sign * z), judged(code))
+
+
+def logit(share: FloatPanel) -> FloatPanel:
+    """Log odds of a share; infinite at 0 and 1."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        logit = np.log(values / (1.0 - values))
-    z, _, _, code = lagged_z(logit, WINDOW_H, MIN_OBS, anchor=first_hour)
-    return _carried(score_of(sign * z), _judged(code))
+        return np.log(share / (1.0 - share))
 
 
 def open_interest(
-    base: FloatPanel, usd: FloatPanel, close: FloatPanel, *, first_hour: int
+    base: FloatPanel,
+    usd: FloatPanel,
+    close: FloatPanel,
+    *,
+    first_hour: int,
+    two_sources: Flags | None = None,
 ) -> Factor:
     """Size of the 24 h change of open interest, signed by the price.
 
@@ -194,6 +225,8 @@ def open_interest(
     interest in coins, g 1 when it rose and 0.5 when it fell (the same direction, weaker: covering,
     or a flush of longs). Coins are the source's own; where it gives none, USD over the close; a
     change never mixes the two.
+
+    ``two_sources``: cells whose history would come from two sources; they are null.
     """
     own = maths.log_change(base, DAY_H)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -202,23 +235,30 @@ def open_interest(
     change[~np.isfinite(change)] = np.nan
     z, _, _, code = lagged_z(change, WINDOW_H, MIN_OBS, anchor=first_hour)
     price = maths.log_change(close, DAY_H)
-    weight = np.where(change > 0.0, 1.0, np.where(change < 0.0, 0.5, 0.0))
-    size = np.tanh(np.abs(np.clip(z, -Z_CLIP, Z_CLIP)) / 2.0)
-    score = 50.0 + 50.0 * size * np.sign(price) * weight
-    codes = _judged(code)
-    codes.set(np.isfinite(z) & ~np.isfinite(price), _MISSING, "close_missing")
+    score = trend_score(z, change, price)
+    codes = judged(code)
+    codes.set(np.isfinite(z) & ~np.isfinite(price), MISSING, "close_missing")
+    if two_sources is not None:
+        codes.set(two_sources, MISSING, SOURCE_CHANGED)
     factor = _carried(score, codes)
     fell = change < 0.0
     fell[1:] |= (factor.reason[1:] == _REASON["carried_1h"]) & (change[:-1] < 0.0)
     return Factor(factor.score, factor.status, factor.reason, factor.freshness, fell)
 
 
+def trend_score(z: FloatPanel, change: FloatPanel, price: FloatPanel) -> FloatPanel:
+    """``50 + 50 tanh(|z| / 2) sgn(price) g`` of a change of open interest and the price's in that time."""
+    weight = np.where(change > 0.0, 1.0, np.where(change < 0.0, 0.5, 0.0))
+    size = np.tanh(np.abs(np.clip(z, -Z_CLIP, Z_CLIP)) / 2.0)
+    return 50.0 + 50.0 * size * np.sign(price) * weight
+
+
 def fear_greed(value: FloatPanel, age: FloatPanel) -> Factor:
     """Contrarian at the extremes: ``50 + (25 - x)`` to 25, ``50 - (x - 75)`` from 75, else 50."""
     score = np.where(value <= 25.0, 75.0 - value, np.where(value >= 75.0, 125.0 - value, 50.0))
-    codes = _Codes(value.shape)
-    codes.set(age > FEAR_GREED_AGE_H, _STALE, "older_than_36h")
-    codes.set(~np.isfinite(value), _MISSING, "no_observation")
+    codes = Codes(value.shape)
+    codes.set(age > FEAR_GREED_AGE_H, STALE, "older_than_36h")
+    codes.set(~np.isfinite(value), MISSING, "no_observation")
     return Factor(
         codes.only_usable(score),
         codes.status,
@@ -227,24 +267,39 @@ def fear_greed(value: FloatPanel, age: FloatPanel) -> Factor:
     )
 
 
+def social(mood: FloatPanel, mentions: FloatPanel, *, first_hour: int) -> Factor:
+    """Mood against its own 30 days, as far as more is said than usual.
+
+    ``100 Phi(z_mood clip(z_mentions, 0, 1.5))``, both z lagged, mentions as ``ln(1 + n)``: a mood that
+    nobody takes up reads exactly 50. A gap of one hour is carried.
+    """
+    z, _, _, code = lagged_z(mood, WINDOW_H, MIN_OBS, anchor=first_hour)
+    attention, _, _, heard = lagged_z(np.log1p(mentions), WINDOW_H, MIN_OBS, anchor=first_hour)
+    codes = judged(code)
+    codes.set((code == OK) & (heard == INSUFFICIENT), SHORT, "fewer_than_14_days")
+    codes.set((code == OK) & (heard == ZERO_DISPERSION), MISSING, "zero_dispersion")
+    codes.set((code == OK) & (heard > ZERO_DISPERSION), MISSING, "no_mentions")
+    return _carried(score_of(z * np.clip(attention, 0.0, MOST_ATTENTION)), codes)
+
+
 def unwired(shape: tuple[int, ...]) -> Factor:
-    """A factor whose source no configuration can name yet."""
-    codes = _Codes(shape)
-    codes.set(np.ones(shape, dtype=bool), _MISSING, "source_not_wired")
+    """A factor whose source the configuration does not name, or cannot ask."""
+    codes = Codes(shape)
+    codes.set(np.ones(shape, dtype=bool), MISSING, "source_not_wired")
     empty = np.full(shape, np.nan)
     return Factor(empty, codes.status, codes.reason, empty)
 
 
-def _judged(code: CodePanel) -> _Codes:
+def judged(code: CodePanel) -> Codes:
     """Codes of a lagged z."""
-    codes = _Codes(code.shape)
-    codes.set(code == INSUFFICIENT, _SHORT, "fewer_than_14_days")
-    codes.set(code == ZERO_DISPERSION, _MISSING, "zero_dispersion")
-    codes.set(code > ZERO_DISPERSION, _MISSING, "no_observation")
+    codes = Codes(code.shape)
+    codes.set(code == INSUFFICIENT, SHORT, "fewer_than_14_days")
+    codes.set(code == ZERO_DISPERSION, MISSING, "zero_dispersion")
+    codes.set(code > ZERO_DISPERSION, MISSING, "no_observation")
     return codes
 
 
-def _carried(score: FloatPanel, codes: _Codes) -> Factor:
+def _carried(score: FloatPanel, codes: Codes) -> Factor:
     """The factor with a level that is missing for one hour carried from the hour before.
 
     The score is carried, not the input: a carried input would be judged by a window it is in.
@@ -255,7 +310,7 @@ def _carried(score: FloatPanel, codes: _Codes) -> Factor:
     take[1:] = absent[1:] & np.isfinite(own[:-1])
     out = own.copy()
     out[1:][take[1:]] = own[:-1][take[1:]]
-    codes.set(take, _PARTIAL, "carried_1h")
+    codes.set(take, PARTIAL, "carried_1h")
     age = np.where(take, 1.0, 0.0)
     return Factor(out, codes.status, codes.reason, freshness_of(age, 1.0))
 

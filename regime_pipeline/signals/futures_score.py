@@ -19,6 +19,7 @@ from regime_pipeline.catalogue.fields.signals import FACTORS
 from regime_pipeline.catalogue.frames import conform
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.market.candles import CLOSES, close_halted, halted
+from regime_pipeline.numerics.one_source import spans_change
 from regime_pipeline.numerics.panel import (
     HOUR_US,
     FloatPanel,
@@ -30,16 +31,14 @@ from regime_pipeline.numerics.panel import (
     to_panel,
 )
 from regime_pipeline.settings import FundingParams, FuturesParams, method_version
+from regime_pipeline.signals import daily
 from regime_pipeline.signals.scores import text_of, worst_tier
 from regime_pipeline.windows import HOUR, Grid, Window
 
 if TYPE_CHECKING:
     from regime_pipeline.signals.factors import Factor
 
-METHOD = "futures_score/2"
-
-UNWIRED = frozenset({"social"})
-"""Factors without a source: they lower the coverage but not the row's status."""
+METHOD = "futures_score/3"
 
 HIGH_CONFIDENCE, MEDIUM_CONFIDENCE = 0.75, 0.5
 TOP = 3
@@ -83,8 +82,12 @@ _WEAK_WORDS: dict[str, tuple[str, str]] = {
     positioning_1h=reads("market.positioning_1h", "31d"),
     open_interest=reads("market.open_interest", "32d"),
     fear_greed=reads("market.fear_greed", "3d"),
+    sentiment_1h=reads("market.sentiment_1h", "31d"),
+    derivatives_1d=reads("market.derivatives_1d", daily.LOOKBACK),
     params="params.futures",
     funding_params="params.funding",
+    social_source="social_source",
+    interval="factor_interval",
 )
 def futures_scores(
     liquidations_1h: pd.DataFrame,
@@ -93,17 +96,23 @@ def futures_scores(
     positioning_1h: pd.DataFrame,
     open_interest: pd.DataFrame,
     fear_greed: pd.DataFrame,
+    sentiment_1h: pd.DataFrame | None = None,
+    derivatives_1d: pd.DataFrame | None = None,
     *,
     grid: Grid,
     params: FuturesParams,
     funding_params: FundingParams,
+    social_source: str | None = None,
+    interval: str = "1h",
 ) -> pd.DataFrame:
     """The futures score of every symbol and hour of the grid.
 
-    ``futures_score = sum(w s) / sum(w)`` over the available factors; ``coverage_pct`` is their weight.
-    Under ``params.min_coverage_pct`` score, signal and confidence are null and ``score_uncovered``
-    keeps the number. ``confidence = coverage x factor_agreement x freshness``. No factor is ever
-    filled in; ``score_fixed50`` shows what the replaced system would have said by doing so.
+    ``futures_score = sum(w s) / sum(w)`` over the available factors; ``coverage_pct`` is their weight
+    out of that of the wired ones, rounded down. A factor is wired when the configuration names a source
+    for it that can be asked, even while that has nothing: only social may be without one. Under
+    ``params.min_coverage_pct`` score, signal and confidence are null and ``score_uncovered`` keeps the
+    number. ``confidence = coverage x factor_agreement x freshness``. No factor is ever filled in;
+    ``score_fixed50`` shows what the replaced system would have said by doing so.
 
     Args:
         liquidations_1h: rows of ``market.liquidations_1h``.
@@ -112,9 +121,13 @@ def futures_scores(
         positioning_1h: rows of ``market.positioning_1h``.
         open_interest: rows of ``market.open_interest``.
         fear_greed: rows of ``market.fear_greed``.
+        sentiment_1h: rows of ``market.sentiment_1h``; not looked at without ``social_source``.
+        derivatives_1d: rows of ``market.derivatives_1d``; looked at where ``interval`` is ``1d``.
         grid: rows owed; all inputs carry the declared lookback before it.
         params: weights and thresholds.
         funding_params: thresholds behind the funding statistics.
+        social_source: the provider of social moods; None: none can be asked.
+        interval: what the factors about positions are made of; ``1d``: of days, and of no hour.
 
     Returns:
         Content columns of ``signals.futures_scores``, the whole grid, sorted by key.
@@ -152,27 +165,51 @@ def futures_scores(
     # open interest and candles share one lookback, so their panels have the same rows
     found: dict[str, Factor] = {
         "liquidations": f.liquidations(
-            longs, shorts, first_hour=_first_hour(grid, "market.liquidations_1h")
+            longs,
+            shorts,
+            first_hour=_first_hour(grid, "market.liquidations_1h"),
+            two_sources=_two_sources(
+                liquidations_1h, grid, "market.liquidations_1h", f.LIQUIDATIONS_REACH_H
+            ),
         ).last(rows),
         "funding": funding_factor,
         "momentum": f.momentum(close).last(rows),
         "long_short": f.share(crowd, sign=-1.0, first_hour=positioned).last(rows),
         "smart_money": f.share(top_traders, sign=1.0, first_hour=positioned).last(rows),
         "oi_trend": f.open_interest(
-            base, usd, close, first_hour=_first_hour(grid, "market.open_interest")
+            base,
+            usd,
+            close,
+            first_hour=_first_hour(grid, "market.open_interest"),
+            two_sources=_two_sources(
+                open_interest, grid, "market.open_interest", f.OPEN_INTEREST_REACH_H
+            ),
         ).last(rows),
         "social": f.unwired((rows, len(grid.symbols))),
         "fear_greed": mood_factor,
     }
-    tiers = (
+    tiers = [
         candle_tier,
         liquidation_tier,
         positioning_tier,
         interest_tier,
         funding_tier,
         mood_tier,
-    )
-    panels = composite(found, weights, params=params)
+    ]
+    if social_source is not None and sentiment_1h is not None:
+        mood, mentions, social_tier = _panels(
+            sentiment_1h, grid, "market.sentiment_1h", ("social_score", "social_mentions")
+        )
+        talked = _first_hour(grid, "market.sentiment_1h")
+        found["social"] = f.social(mood, mentions, first_hour=talked).last(rows)
+        tiers.append(social_tier)
+    if interval == daily.INTERVAL and derivatives_1d is not None:
+        by_day, daily_tier = daily.factors(derivatives_1d, grid)
+        found |= by_day
+        hourly = (liquidation_tier, positioning_tier, interest_tier)
+        tiers = [t for t in tiers if not any(t is one for one in hourly)] + [daily_tier]
+    wired = tuple(n for n in FACTORS if n != "social" or social_source is not None)
+    panels = composite(found, weights, wired=wired, params=params)
     panels["source_tier"] = np.fmax.reduce([tier[len(tier) - rows :] for tier in tiers])
     for name in FACTORS:
         panels[f"{name}_factor"] = found[name].score
@@ -189,10 +226,15 @@ def futures_scores(
 
 
 def composite(
-    found: dict[str, Factor], weights: dict[str, int], *, params: FuturesParams
+    found: dict[str, Factor],
+    weights: dict[str, int],
+    *,
+    wired: tuple[str, ...] = FACTORS,
+    params: FuturesParams,
 ) -> dict[str, npt.NDArray]:
     """The composite's columns as panels, from the factors in table order.
 
+    ``wired``: the factors that have a source; the others leave the denominator of the coverage.
     Sums run over the factors in table order, so a row is the same to the byte in any company.
     """
     shape = found[FACTORS[0]].score.shape
@@ -213,20 +255,22 @@ def composite(
     none = covered == 0
     divisor = np.where(none, 1, covered)
     uncovered = np.where(none, np.nan, np.clip(total / divisor, 0.0, 100.0))
-    enough = covered >= max(params.min_coverage_pct, 1)
+    # in whole percent of what is wired, and compared as whole numbers
+    coverage = 100 * covered // max(sum(weights[name] for name in wired), 1)
+    enough = coverage >= max(params.min_coverage_pct, 1)
     score = np.where(enough, uncovered, np.nan)
     agreement = np.minimum(
         np.where(spread > 0.0, np.abs(_sum(pulls)) / np.where(spread > 0.0, spread, 1.0), 1.0), 1.0
     )
     freshness = np.minimum(fresh / divisor, 1.0)
-    confidence = np.where(enough, covered / 100.0 * agreement * freshness, np.nan)
-    status, reason = _row_status(found, enough)
+    confidence = np.where(enough, coverage / 100.0 * agreement * freshness, np.nan)
+    status, reason = _row_status({name: found[name] for name in wired}, enough)
     return {
         "futures_score": score,
         "futures_signal": signal_of(score, params=params),
         "score_uncovered": uncovered,
         "score_fixed50": np.where(none, np.nan, np.clip(filled / 100.0, 0.0, 100.0)),
-        "coverage_pct": covered,
+        "coverage_pct": coverage,
         "confidence": confidence,
         "confidence_level": level_of(confidence),
         "factor_agreement": np.where(none, np.nan, agreement),
@@ -286,6 +330,13 @@ def _panels(
 def _first_hour(grid: Grid, name: str) -> int:
     """Hour since 1970 of the first row of a table's panels."""
     return grid_start_us(grid.widened(reach_of(futures_scores, name))) // HOUR_US
+
+
+def _two_sources(
+    frame: pd.DataFrame, grid: Grid, name: str, hours_before: int
+) -> npt.NDArray[np.bool_]:
+    """Cells of a table's panels whose history would come from two sources."""
+    return spans_change(frame, grid.widened(reach_of(futures_scores, name)), hours_before)
 
 
 def _observed(open_interest: pd.DataFrame) -> pd.DataFrame:
@@ -355,10 +406,10 @@ def _fear_greed(fear_greed: pd.DataFrame, grid: Grid) -> tuple[Factor, FloatPane
 def _row_status(
     found: dict[str, Factor], enough: npt.NDArray[np.bool_]
 ) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.object_]]:
-    """Status of the row and which wired factors are behind it; equal rows are worded once."""
+    """Status of the row and which of the wired factors are behind it; equal rows are worded once."""
     from regime_pipeline.signals import factors as f
 
-    wired = [name for name in FACTORS if name not in UNWIRED]
+    wired = list(found)
     pattern = enough.astype(np.int64)
     for name in wired:
         pattern = pattern * 64 + (found[name].reason + 1)

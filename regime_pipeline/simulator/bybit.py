@@ -361,16 +361,25 @@ class Desk:
         return {"category": query.get("category", "linear"), "list": rows}
 
     def tickers(self, query: Query) -> dict[str, object]:
-        """``tickers``: the last day of one instrument, with the marks a contract has."""
-        market, symbol = self._instrument(query)
+        """``tickers``: the last day of one instrument or of all, with the marks a contract has."""
+        category = query.get("category", "linear")
+        if "symbol" in query or category not in _MARKETS:
+            asked = [(*self._instrument(query), query.needed("symbol"))]
+        else:
+            market = _MARKETS[category]
+            asked = [(market, symbol, text) for text, symbol in self._listed[market].items()]
+        rows = [self._ticker(market, symbol, text) for market, symbol, text in asked]
+        return {"category": category, "list": [row for row in rows if row is not None]}
+
+    def _ticker(self, market: str, symbol: str, name: str) -> dict[str, object] | None:
         day = self._world.last_day("bybit", market, symbol)
         if day is None:
-            return {"category": query.get("category", "linear"), "list": []}
+            return None
         opened, last = float(day.open[0]), float(day.close[0])
         text = f"{last:.8f}"
         book = self._world.book("bybit", market, symbol)
-        row = {
-            "symbol": query["symbol"],
+        row: dict[str, object] = {
+            "symbol": name,
             "lastPrice": text,
             "bid1Price": text if book is None else f"{book.bid_price[0]:.{book.digits}f}",
             "ask1Price": text if book is None else f"{book.ask_price[0]:.{book.digits}f}",
@@ -392,7 +401,7 @@ class Desk:
                 "fundingRate": rate,
                 "nextFundingTime": at,
             }
-        return {"category": query.get("category", "linear"), "list": [row]}
+        return row
 
     def _coming_funding(self, symbol: str) -> tuple[str, str]:
         """The estimate of the coming settlement and its time; blank and 0 where none comes."""

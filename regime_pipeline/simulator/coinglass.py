@@ -19,7 +19,7 @@ from regime_pipeline.simulator.coinglass_desk import EXCHANGES, Answer, Desk
 from regime_pipeline.simulator.coinglass_lists import Lists
 from regime_pipeline.simulator.context import BadParameterError, Query, World, reply
 from regime_pipeline.simulator.render import fixed, rows_of, shortest, whole
-from regime_pipeline.simulator.series import Liquidations, OpenInterest
+from regime_pipeline.simulator.series import Depth, Liquidations, OpenInterest
 
 
 def routes(world: World) -> list[Route]:
@@ -48,6 +48,7 @@ class Sums:
             f"{prefix}/liquidation/aggregated-history": self.liquidations_of_all,
             f"{prefix}/open-interest/history": self.open_interest,
             f"{prefix}/open-interest/aggregated-history": self.open_interest_of_all,
+            f"{prefix}/orderbook/aggregated-ask-bids-history": self.depth,
             f"{prefix}/supported-coins": self.coins,
             f"{prefix}/supported-exchange-pairs": self.pairs,
         }
@@ -107,6 +108,23 @@ class Sums:
         """``open-interest/aggregated-history``: one coin over all exchanges."""
         return self._open_interest(query, "+".join(EXCHANGES.values()), self._desk.coin_of(query))
 
+    def depth(self, query: Query) -> bytes:
+        """``orderbook/aggregated-ask-bids-history``: days within one percent, where they were recorded."""
+        symbol = self._desk.coin_of(query)
+        query.needed("exchange_list")
+        if query.get("range", "1") != "1":
+            return b"[]"
+
+        def render(part: Depth) -> object:
+            return rows_of(
+                '{"time":', whole(part.ts), ',"aggregated_bids_usd":', fixed(part.bids_usd, 4),
+                ',"aggregated_asks_usd":', fixed(part.asks_usd, 4), "},",
+            )  # fmt: skip
+
+        return self._desk.rows(
+            query, "depth", "+".join(EXCHANGES.values()), symbol, "depth", render
+        )
+
     def _open_interest(self, query: Query, venues: str, symbol: str) -> bytes:
         unit = query.get("unit", "usd")
         if unit not in ("usd", "coin"):
@@ -124,7 +142,13 @@ class Sums:
             )  # fmt: skip
 
         return self._desk.rows(
-            query, "open_interest", venues, symbol, f"open_interest_{unit}", render
+            query,
+            "open_interest",
+            venues,
+            symbol,
+            f"open_interest_{unit}",
+            render,
+            detail="coin" if unit == "coin" else "",
         )
 
 

@@ -172,8 +172,9 @@ class Desk:
         """A page of a series of the tape."""
         step = self.step_of(query)
         offset = MONDAY_MS if step == 7 * DAY_MS else 0
-        feed: Feed | None = None
-        if venues:
+        feed = self._recorded_days(kind, venues, symbol, detail) if step == DAY_MS else None
+        recorded = feed is not None
+        if feed is None and venues and kind != "depth":
             feed = self._world.feed(kind, venues, detail, symbol, step, offset)
         if feed is None:
             return b"[]"
@@ -188,9 +189,17 @@ class Desk:
             high=query.whole("end_time", NEVER_MS),
             limit=limit,
             newest_rows="start_time" not in query,
-            running=render,
+            running=None if recorded else render,  # nobody recorded how a day began
         )
         return b"[" + rows + b"]"
+
+    def _recorded_days(self, kind: str, venues: str, symbol: str, detail: str) -> Feed | None:
+        """Days that the tape holds as days: of Binance's accounts, else over several venues."""
+        of = "binance" if kind == "positioning" else "+".join(EXCHANGES.values())
+        if venues != of:
+            return None
+        series = self._world.tape.days(kind, symbol, detail)
+        return None if series is None else Feed(series, series, DAY_MS)
 
 
 def _pair(exchange: str, symbol: str) -> str:

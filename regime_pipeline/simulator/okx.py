@@ -307,8 +307,16 @@ class Market:
         return orjson.dumps(rows)[1:-1]
 
     def funding_now(self, query: Query) -> bytes:
-        """``funding-rate``: the estimate of the coming settlement, and the last settled rate."""
-        symbol = self._desk.contract_of(query)
+        """``funding-rate``: the estimate of the coming settlement, and the last settled rate.
+
+        Of one swap, or of every one where the instrument is ``ANY``.
+        """
+        if query.get("instId", "") == "ANY":
+            rows = [self._running_rate(text, symbol) for text, symbol in self._desk.swap.items()]
+            return b",".join(row for row in rows if row)
+        return self._running_rate(query.needed("instId"), self._desk.contract_of(query))
+
+    def _running_rate(self, instrument: str, symbol: str) -> bytes:
         feed = self._world.feed("funding", "okx", "", symbol, 0)
         if feed is None:
             return b""
@@ -320,7 +328,7 @@ class Market:
         at = int(series.ts[place]) // HOUR_MS * HOUR_MS
         row = {
             "instType": "SWAP",
-            "instId": query["instId"],
+            "instId": instrument,
             "method": "current_period",
             "fundingRate": f"{guess if np.isfinite(guess) else series.rate[place]:.10f}",
             "fundingTime": str(at),

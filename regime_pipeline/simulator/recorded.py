@@ -1,12 +1,16 @@
 """Recorded history in a folder of Parquet files, as a tape.
 
 Belongs here: reading the folder format. Does not belong here: filling holes (they stay holes),
-mixing daily files into hourly series (another coverage, another level), wire formats.
+mixing daily files into hourly series (another coverage, another level; they are served by the day
+only), wire formats.
 
 The folder: ``candles_1h.parquet`` (venue, market, symbol, ts, open, high, low, close, volume; coins,
 but contracts for OKX perpetuals) is required. ``funding.parquet`` (venue, symbol, ts, funding_rate),
 ``derivatives_1h.parquet`` (Binance perpetuals: taker buys, trades, open interest, liquidations,
-account shares) and ``fear_greed_1d.parquet`` (ts, fng) are optional; other files are not read.
+account shares) and ``fear_greed_1d.parquet`` (ts, fng) are optional, and so are days by coin, as an
+aggregator has them: ``long_short_ratio_1d`` (lsr_global, lsr_top_accounts, lsr_top_positions: long over
+short at Binance), ``open_interest_1d`` (oi_total_close, USD), ``liquidations_1d`` (liq_long_usd,
+liq_short_usd) and ``orderbook_depth_1d`` (bids_usd, asks_usd, range_pct). Other files are not read.
 """
 
 from __future__ import annotations
@@ -26,10 +30,12 @@ from regime_pipeline.simulator.errors import NotATapeError
 from regime_pipeline.simulator.series import (
     HOUR_MS,
     Candles,
+    Depth,
     FearGreed,
     Funding,
     Liquidations,
     OpenInterest,
+    Series,
     Shares,
     canonical,
     contract_size,
@@ -40,12 +46,26 @@ _CANDLES = "candles_1h.parquet"
 _FUNDING = "funding.parquet"
 _DERIVATIVES = "derivatives_1h.parquet"
 _FEAR_GREED = "fear_greed_1d.parquet"
+_RATIO_DAYS = "long_short_ratio_1d.parquet"
+_INTEREST_DAYS = "open_interest_1d.parquet"
+_LIQUIDATION_DAYS = "liquidations_1d.parquet"
+_DEPTH_DAYS = "orderbook_depth_1d.parquet"
+_RATIOS = {
+    "global_account": "lsr_global",
+    "top_account": "lsr_top_accounts",
+    "top_position": "lsr_top_positions",
+}
+_DEPTH_PCT = 1.0
 _PRICES = ("open", "high", "low", "close")
 _NEEDED = {
     _CANDLES: ("venue", "market", "symbol", "ts", *_PRICES, "volume"),
     _FUNDING: ("venue", "symbol", "ts", "funding_rate"),
     _DERIVATIVES: ("symbol", "ts"),
     _FEAR_GREED: ("ts", "fng"),
+    _RATIO_DAYS: ("symbol", "ts", *_RATIOS.values()),
+    _INTEREST_DAYS: ("symbol", "ts", "oi_total_close"),
+    _LIQUIDATION_DAYS: ("symbol", "ts", "liq_long_usd", "liq_short_usd"),
+    _DEPTH_DAYS: ("symbol", "ts", "bids_usd", "asks_usd", "range_pct"),
 }
 
 Columns = dict[str, np.ndarray]
@@ -236,6 +256,50 @@ class ParquetTape:
         long, short = columns["liq_long_usd"], columns["liq_short_usd"]
         keep = ~(np.isnan(long) | np.isnan(short))
         return Liquidations(columns["ts"][keep], long[keep], short[keep])
+
+    @property
+    def has_days(self) -> bool:
+        """Whether any of the daily files is there."""
+        names = (_RATIO_DAYS, _INTEREST_DAYS, _LIQUIDATION_DAYS, _DEPTH_DAYS)
+        return any((self._folder / name).is_file() for name in names)
+
+    @cached_property
+    def _days(self) -> dict[str, dict[str, Columns]]:
+        """Daily file -> coin -> its columns."""
+        names = (_RATIO_DAYS, _INTEREST_DAYS, _LIQUIDATION_DAYS, _DEPTH_DAYS)
+        return {n: {coin: c for (coin,), c in self._split(n, ("symbol",)).items()} for n in names}
+
+    def days(self, kind: str, symbol: str, metric: str = "") -> Series | None:
+        """Recorded days of the symbol's coin; a day without a figure is absent.
+
+        Of open interest there are dollars, under no metric; none of ``coin``.
+        """
+        file = {
+            "positioning": _RATIO_DAYS,
+            "open_interest": _INTEREST_DAYS,
+            "liquidations": _LIQUIDATION_DAYS,
+            "depth": _DEPTH_DAYS,
+        }.get(kind, "")
+        columns = self._days.get(file, {}).get(symbol.split("/")[0])
+        if columns is None or (kind == "open_interest" and metric):
+            return None
+        ts = columns["ts"]
+        made: Series
+        if kind == "positioning":
+            ratio = columns[_RATIOS[metric]]
+            made, known = Shares(ts, ratio / (1.0 + ratio)), ratio
+        elif kind == "open_interest":
+            usd, nothing = columns["oi_total_close"], np.full(len(ts), np.nan)
+            coins = dict.fromkeys(_PRICES, nothing)
+            made, known = OpenInterest(ts, **coins, **{f"{n}_usd": usd for n in _PRICES}), usd
+        elif kind == "liquidations":
+            long, short = columns["liq_long_usd"], columns["liq_short_usd"]
+            made, known = Liquidations(ts, long, short), long + short
+        else:
+            bids, asks = columns["bids_usd"], columns["asks_usd"]
+            near = np.where(columns["range_pct"] == _DEPTH_PCT, bids + asks, np.nan)
+            made, known = Depth(ts, bids, asks), near
+        return made.rows(~np.isnan(known))
 
     def fear_greed(self) -> FearGreed | None:
         """The daily index as recorded; missing days stay missing."""

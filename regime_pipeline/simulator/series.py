@@ -364,6 +364,14 @@ class Liquidations(Series):
 
 
 @dataclass(frozen=True)
+class Depth(Series):
+    """Bids and asks within one percent of the price over several venues, USD."""
+
+    bids_usd: np.ndarray
+    asks_usd: np.ndarray
+
+
+@dataclass(frozen=True)
 class FearGreed(Series):
     """Daily index 0..100; ``ts`` is the day it is published for."""
 

@@ -164,6 +164,14 @@ class SyntheticTape:
             return None
         return self._cut(liquidations_of(self._seed, venue, symbol, self._to))
 
+    @property
+    def has_days(self) -> bool:
+        """No: its days are made of its hours."""
+        return False
+
+    def days(self, kind: str, symbol: str, metric: str = "") -> None:
+        """None: its days are made of its hours."""
+
     def fear_greed(self) -> FearGreed | None:
         """The daily index, made from the common factor."""
         return self._cut(fear_greed_of(self._seed, self._to))

@@ -20,6 +20,7 @@ from regime_pipeline.simulator.series import (
     Liquidations,
     Mood,
     OpenInterest,
+    Series,
     Shares,
     Transfers,
 )
@@ -90,6 +91,19 @@ class Tape(Protocol):
 
     def liquidations(self, venue: str, symbol: str) -> Liquidations | None:
         """Hourly liquidations; quiet hours are absent."""
+        ...
+
+    @property
+    def has_days(self) -> bool:
+        """Whether days of derivatives were recorded as days, beside the hours or without them."""
+        ...
+
+    def days(self, kind: str, symbol: str, metric: str = "") -> Series | None:
+        """Such days of a symbol, ``ts`` the day's start: what cannot be had from the hours.
+
+        Kind ``open_interest``, ``liquidations`` and ``depth`` over several venues, ``positioning`` of
+        Binance by metric.
+        """
         ...
 
     def fear_greed(self) -> FearGreed | None:

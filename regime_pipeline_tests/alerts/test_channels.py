@@ -70,7 +70,7 @@ def test_a_chats_address_that_takes_no_messages_is_refused_by_its_variable(url: 
         endpoints(settings_with(webhooks_all=url))
 
 
-def test_discord_gets_one_embed_that_mentions_nobody() -> None:
+def test_fault_76_discord_gets_one_embed_that_mentions_nobody() -> None:
     body = json.loads(discord(replace(MESSAGE, title="@everyone *BTC* [x](y)"), SOMEWHERE))
     assert body["allowed_mentions"] == {"parse": []}
     (embed,) = body["embeds"]
@@ -83,7 +83,7 @@ def test_discord_gets_one_embed_that_mentions_nobody() -> None:
     assert "live data · tier 2" in embed["footer"]["text"]
 
 
-def test_slack_gets_blocks_in_which_markup_is_escaped() -> None:
+def test_fault_76_slack_gets_blocks_in_which_markup_is_escaped() -> None:
     body = json.loads(slack(replace(MESSAGE, title="<!channel> & co"), SOMEWHERE))
     assert body["text"] == "&lt;!channel&gt; &amp; co"
     assert body["blocks"][0]["text"]["text"].endswith("*&lt;!channel&gt; &amp; co*")
@@ -91,7 +91,7 @@ def test_slack_gets_blocks_in_which_markup_is_escaped() -> None:
 
 
 @pytest.mark.parametrize("noise", ["x", "*", "<", "\U0001f600", "\ud83d", "\0", "\n"])
-def test_no_text_is_longer_than_a_chat_takes(noise: str) -> None:
+def test_fault_68_no_text_is_longer_than_a_chat_takes(noise: str) -> None:
     long = replace(
         MESSAGE,
         title=noise * 5000,
@@ -114,7 +114,7 @@ def test_no_text_is_longer_than_a_chat_takes(noise: str) -> None:
     generic(long, SOMEWHERE).encode()
 
 
-def test_a_character_is_never_cut_in_half() -> None:
+def test_fault_68_a_character_is_never_cut_in_half() -> None:
     assert cut("ab", 2) == "ab"
     assert cut("\U0001f600" * 3, 4) == "\U0001f600…"
 

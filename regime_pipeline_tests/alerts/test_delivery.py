@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import threading
 from datetime import timedelta
@@ -104,7 +105,7 @@ def test_the_all_clear_of_what_was_sent_is_sent_and_minor_news_is_not(
     assert [json.loads(body)["data"]["title"] for _, body in receiver.requests] == ["all clear"]
 
 
-def test_a_redirect_is_a_failure_and_is_not_followed(database, receiver, tmp_path):
+def test_fault_65_a_redirect_is_a_failure_and_is_not_followed(database, receiver, tmp_path):
     receiver.statuses = [302]
     settings = settings_for(receiver, tmp_path)
     put(database, settings, event())
@@ -112,7 +113,7 @@ def test_a_redirect_is_a_failure_and_is_not_followed(database, receiver, tmp_pat
     assert len(receiver.requests) == 1
 
 
-def test_a_slow_receiver_is_cut_at_the_total_deadline_and_recorded_as_unknown(
+def test_fault_63_a_slow_receiver_is_cut_at_the_total_deadline_and_recorded_as_unknown(
     database, receiver, tmp_path
 ):
     receiver.drip_s = 3.0
@@ -125,6 +126,25 @@ def test_a_slow_receiver_is_cut_at_the_total_deadline_and_recorded_as_unknown(
         ).fetchall()
     assert outcome == "unknown"
     assert latency is None or latency < 2_000
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "packed"])
+def test_fault_69_a_huge_answer_is_read_to_a_cap_and_is_an_answer(
+    database, receiver, tmp_path, packed
+):
+    huge = b"a" * 20_000_000
+    receiver.statuses = [200]
+    receiver.reply = gzip.compress(huge, 1) * 20 if packed else huge
+    receiver.headers = {"content-encoding": "gzip"} if packed else {}
+    settings = settings_for(receiver, tmp_path)
+    put(database, settings, event())
+    assert dispatch_due(database, settings, FixedClock(NOW))["delivered"] == 1
+    with database.connect() as conn:
+        ((kept,),) = conn.execute(
+            "SELECT response_excerpt FROM alerts.delivery_attempts"
+        ).fetchall()
+    assert len(kept) <= 2000
+    assert packed or set(kept) <= {"a", "…"}
 
 
 class Shifted(SystemClock):

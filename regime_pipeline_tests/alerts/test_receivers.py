@@ -123,7 +123,7 @@ def test_a_status_that_is_none_is_stored_as_null_with_what_was_said(database, re
         ({}, b'{"retry_after": 1e999}', 7 * 86_400.0),
     ],
 )
-def test_a_wait_is_read_from_seconds_dates_and_bodies(headers, body, wait):
+def test_fault_67_a_wait_is_read_from_seconds_dates_and_bodies(headers, body, wait):
     assert wait_asked_for(headers, body, NOW) == wait
 
 
@@ -137,7 +137,7 @@ def test_a_wait_is_read_from_seconds_dates_and_bodies(headers, body, wait):
         (timedelta(seconds=4), 0.0, None),
     ],
 )
-def test_a_wait_leaves_one_try_before_the_limit(left, asked, expected):
+def test_fault_67_a_wait_leaves_one_try_before_the_limit(left, asked, expected):
     claimed = Claimed("a", b"", 1, NOW + left)
     answer = Answer("failed", 1.0, 429, "HTTP 429", retry_after_s=asked)
     state, _, at = outcome_of(claimed, answer, NOW)
@@ -163,7 +163,7 @@ def test_an_address_that_may_never_be_called_ends_the_delivery(database, tmp_pat
     assert dispatch_due(database, settings, FixedClock(NOW))["dead"] == 1
 
 
-def test_what_was_not_fully_sent_is_failed_and_not_unknown(database, tmp_path):
+def test_fault_63_what_was_not_fully_sent_is_failed_and_not_unknown(database, tmp_path):
     settings = settings_of(tmp_path, "http://127.0.0.1:9/hook")
     put(database, settings, event())
     dispatch_due(database, settings, FixedClock(NOW))
@@ -243,7 +243,7 @@ def test_what_a_batch_has_no_time_for_is_given_back(database, receiver, tmp_path
         "https://93.184.216.34:abc/",
     ],
 )
-def test_an_address_that_is_not_public_https_is_refused_before_a_byte_is_sent(url):
+def test_fault_75_an_address_that_is_not_public_https_is_refused_before_a_byte_is_sent(url):
     with pytest.raises(EndpointRefused):
         checked_address(url, allow_loopback=False)
 
@@ -266,7 +266,7 @@ def test_a_scheme_that_is_not_http_is_refused_before_anything_else(scheme, host)
         *("4000::1", "5f00::1", "fc00::1", "fe80::1", "fe80::1%1", "fec0::1", "ff02::1"),
     ],
 )
-def test_no_range_is_called_but_global_unicast(address):
+def test_fault_75_no_range_is_called_but_global_unicast(address):
     assert not is_global_unicast(address)
 
 

@@ -103,8 +103,9 @@ def test_funding_is_stale_at_one_age_for_checks_and_for_the_doctor() -> None:
     assert funding.slo == funding.reported_within == 9 * HOUR
 
 
-def test_what_is_estimated_or_scored_elsewhere_is_not_judged() -> None:
+def test_what_is_estimated_or_scored_elsewhere_or_a_day_is_not_judged() -> None:
     unjudged = {n for n, d in DATASETS.items() if not d.is_judged}
-    assert unjudged == {"funding_predictions", "dashboard_signals"}
-    assert all(DATASETS[n].kind is RowKind.SNAPSHOT for n in unjudged)
+    assert unjudged == {"funding_predictions", "dashboard_signals", "derivatives_1d"}
+    assert all(DATASETS[n].kind is RowKind.SNAPSHOT for n in unjudged - {"derivatives_1d"})
+    assert DATASETS["derivatives_1d"].length == DAY
     assert set(BY_ID["DQ01"].tables) == set(BY_TABLE) - {f"raw.{n}" for n in unjudged}

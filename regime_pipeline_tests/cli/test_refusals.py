@@ -11,6 +11,8 @@ import pytest
 
 from regime_pipeline.cli.database import _FORMS
 
+FULL = Path("/dev/full")
+
 
 def regime(*arguments: str, folder: Path, **values: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -46,6 +48,23 @@ def test_one_line_and_code_2(arguments: list[str], says: str, tmp_path: Path) ->
     (line,) = [x for x in ended.stderr.splitlines() if x.startswith("error: ")]
     assert says in line
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="this system has no device that is full")
+def test_fault_51_a_full_disk_is_one_line_with_what_to_do(tmp_path: Path) -> None:
+    with FULL.open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "regime_pipeline.cli", "settings"],
+            cwd=tmp_path,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert ended.returncode == 2
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("error: No space left")
+    assert "free space there and run the same command again" in line
 
 
 def test_a_url_is_written_for_the_program_that_reads_it() -> None:

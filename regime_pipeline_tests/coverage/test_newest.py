@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pandas as pd
@@ -10,7 +11,7 @@ import pytest
 from regime_pipeline.catalogue.datasets import Expected
 from regime_pipeline.coverage.asked import Demand
 from regime_pipeline.coverage.hours import KEY
-from regime_pipeline.coverage.newest import new_hours
+from regime_pipeline.coverage.newest import new_hours, stand_ins
 from regime_pipeline.coverage.rules import Series
 from regime_pipeline.windows import DAY, HOUR, Window, utc
 
@@ -54,12 +55,15 @@ def asked(
     *, series: tuple[Series, ...] = (BTC, ETH), found: pd.DataFrame, told: pd.DataFrame = RESTATED,
     dataset: str = "open_interest", window: Window = TICK,
 ) -> Demand | None:  # fmt: skip
-    return new_hours(dataset, window, series=series, spans=found, log=told, now=NOW)
+    calls = new_hours(dataset, window, series=series, spans=found, log=told, now=NOW)
+    assert len(calls) <= 1
+    return calls[0] if calls else None
 
 
 def test_the_hour_that_has_just_closed_is_asked_for_and_no_other() -> None:
     found = spans((BTC, 0, 9, "stored"), (ETH, 0, 9, "stored"))
-    wanted = Demand(("okx",), ("BTC/USDT", "ETH/USDT"), Window(TODAY + 9 * HOUR, NOW))
+    both = frozenset({BTC.key, ETH.key})
+    wanted = Demand(("okx",), ("BTC/USDT", "ETH/USDT"), Window(TODAY + 9 * HOUR, NOW), both)
     assert asked(found=found) == wanted
 
 
@@ -128,3 +132,68 @@ def test_a_daily_value_that_is_there_is_not_asked_for_in_each_hour_of_its_day() 
     missing = asked(found=spans((index, 0, 9, "not_yet")), series=(index,), told=told)
     assert missing is not None
     assert missing.symbols == ("*",)
+
+
+EVERY = 8 * HOUR
+RELAY, OTHER = (
+    Series(name, venue, "perp", "BTC/USDT", name, every=EVERY)
+    for name, venue in (("relay", "okx"), ("other", "elsewhere"))
+)
+
+
+def test_a_series_that_nothing_reads_is_asked_in_its_turn_for_every_hour_since_the_last_one() -> (
+    None
+):
+    """Each of the day's hours is asked for once, whatever the turn."""
+    asked_at = []
+    seen: list[int] = []
+    for hour in range(1, 24):
+        now = TODAY + hour * HOUR + timedelta(minutes=2)
+        until = max(seen, default=-1) + 1
+        found = spans((RELAY, 0, until, "stored")) if until else spans()
+        calls = new_hours(
+            "open_interest", Window(TODAY, now), series=(RELAY,), spans=found,
+            log=log((RELAY, TODAY, DAY + HOUR, "ok")), now=now,
+        )  # fmt: skip
+        for call in calls:
+            asked_at.append(hour)
+            seen += range(int((call.window.start - TODAY) / HOUR), hour)
+    assert asked_at == [8, 16]
+    assert seen == list(range(max(seen) + 1))
+
+
+def test_turns_are_spread_over_the_ticks() -> None:
+    many = tuple(replace(RELAY, symbol=f"S{i}/USDT") for i in range(16))
+    found = spans(*((s, 0, 9, "stored") for s in many))
+    told = log(*((s, TODAY + HOUR, DAY + HOUR, "ok") for s in many))
+    call = asked(found=found, series=many, told=told)
+    assert call is not None
+    assert len(call.series) == 2
+
+
+def test_a_turn_that_was_missed_is_made_up_for_at_the_next_tick() -> None:
+    late = replace(RELAY, symbol="ETH/USDT")  # second in the row: its turn was at 9
+    found = spans((RELAY, 0, 10, "stored"), (late, 0, 1, "stored"))
+    told = log(*((s, TODAY + HOUR, DAY + HOUR, "ok") for s in (RELAY, late)))
+    call = asked(found=found, series=(RELAY, late), told=told)
+    assert call is not None
+    assert call.series == {late.key}
+    assert call.window == Window(TODAY + HOUR, NOW)
+
+
+def test_the_others_stand_in_at_once_where_the_series_that_is_read_lacks_an_hour() -> None:
+    found = spans((BTC, 0, 9, "stored"), (RELAY, 0, 6, "stored"), (OTHER, 0, 10, "stored"))
+    (call,) = stand_ins("open_interest", TICK, series=(BTC, RELAY, OTHER), spans=found)
+    assert call.series == {RELAY.key}
+    assert call.window == Window(TODAY + 6 * HOUR, NOW)
+
+
+@pytest.mark.parametrize("state", ["stored", "venue_had_none", "not_listed"])
+def test_nobody_stands_in_for_an_hour_that_is_settled(state: str) -> None:
+    found = spans((BTC, 0, 10, state), (RELAY, 0, 6, "stored"))
+    assert stand_ins("open_interest", TICK, series=(BTC, RELAY), spans=found) == []
+
+
+def test_another_provider_s_events_stand_in_for_nothing() -> None:
+    found = spans((BTC, 0, 9, "stored"), (RELAY, 0, 6, "stored"))
+    assert stand_ins("funding_rates", TICK, series=(BTC, RELAY), spans=found) == []

@@ -19,6 +19,7 @@ from regime_pipeline.features.liquidation_cascades import liquidation_cascades
 from regime_pipeline.market.derivatives import liquidations_1h, open_interest
 from regime_pipeline.settings import CascadeParams
 from regime_pipeline.windows import Grid, Window, hours_between, utc
+from regime_pipeline_tests.synthetic import same_bytes
 
 PARAMS = CascadeParams()
 START = utc("2024-01-01")
@@ -242,6 +243,29 @@ def test_missing_history_and_open_interest_take_only_what_needs_them() -> None:
     assert btc["is_cascade"].isna().tolist() == [True] * 336 + [False] * 64
     assert btc["liq_to_oi_bps"].isna().all()
     assert btc.loc[:335, "event_kind"].isna().all()  # no event without percentile history
+
+
+def test_thirty_days_from_two_sources_rank_nothing_and_say_so() -> None:
+    longs, shorts = _world()
+    change = pd.Timestamp(FIRST + timedelta(hours=30)) - pd.Timedelta(hours=720)
+    rows = _liquidations(longs, shorts)
+    told = rows.assign(venue="binance", source=np.where(rows["ts"] < change, "okx", "coinglass"))
+
+    def run(start: datetime) -> pd.DataFrame:
+        grid = Grid.of(Window(start, START + timedelta(hours=HOURS)), SYMBOLS)
+        return liquidation_cascades(told, _interest(longs.index), grid=grid, params=PARAMS)
+
+    frame = run(FIRST)
+    whole = _run(longs, shorts)
+    # the newest hour of the other source is the oldest that the row at FIRST + 29 h is ranked in
+    mixed = frame["ts"] < pd.Timestamp(FIRST + timedelta(hours=30))
+    assert set(frame.loc[mixed, "reason"]) == {"source_changed"}
+    assert frame.loc[mixed, ["severity_pct", "event_kind", "branching_ratio"]].isna().all(axis=None)
+    levels = ["total_liquidation_usd", "severity", "liq_to_oi_bps", "completeness"]
+    same_bytes(frame[levels], whole[levels])
+    assert frame.loc[~mixed, "severity_pct"].equals(whole.loc[~mixed, "severity_pct"])
+    late = run(FIRST + timedelta(hours=7))
+    same_bytes(late, frame[frame["ts"] >= pd.Timestamp(FIRST + timedelta(hours=7))])
 
 
 # -- excitation, levels, counted orders ------------------------------------------------------------
@@ -475,7 +499,11 @@ def test_known_cascade_hours_of_the_august_2024_crash(market_history: Path) -> N
     symbols = data["symbol"].unique().tolist()
     grid = Grid.of(Window(utc("2024-06-20"), utc("2024-08-19")), symbols)
     interest = open_interest(
-        data, data, grid=grid, venues=dict.fromkeys(symbols, "binance"), source="coinglass"
+        data,
+        data,
+        grid=grid,
+        venues=dict.fromkeys(symbols, "binance"),
+        sources=dict.fromkeys(symbols, "coinglass"),
     )
     liquidations = liquidations_1h(raw, data, grid=grid, source="coinglass", venue="binance")
     assert (liquidations["total_liquidation_usd"] == 0).sum() == 71  # the omitted hours

@@ -91,7 +91,7 @@ def test_what_a_file_does_not_say_is_null_and_no_default() -> None:
         assert row[name] != row[name] or row[name] is None
 
 
-def test_of_a_cut_list_no_record_is_kept_that_nothing_follows() -> None:
+def test_fault_86_of_a_cut_list_no_record_is_kept_that_nothing_follows() -> None:
     whole = json.dumps([signal(timestamp=f"2024-02-0{d}") for d in (1, 2, 3)]).encode()
     second_ends = whole.index(b"}", whole.index(b"}") + 1) + 1
     for end in range(second_ends, len(whole)):
@@ -104,7 +104,7 @@ def test_of_a_cut_list_no_record_is_kept_that_nothing_follows() -> None:
 
 @given(st.data())
 @settings(max_examples=80, deadline=None)
-def test_no_cut_of_any_sample_invents_or_alters_a_row(data: st.DataObject) -> None:
+def test_fault_86_no_cut_of_any_sample_invents_or_alters_a_row(data: st.DataObject) -> None:
     sample = data.draw(st.sampled_from(_SOUND))
     end = data.draw(st.integers(0, len(sample.body)))
     whole = parse_legacy(sample.body, name=sample.name, now=NOW).rows
@@ -166,7 +166,9 @@ def test_any_json_gives_rows_in_range_or_reasons(content: object) -> None:
         ({"price": 0}, "not positive"),
     ],
 )
-def test_a_poisoned_record_is_refused_with_its_reason(change: dict[str, object], why: str) -> None:
+def test_fault_87_a_poisoned_record_is_refused_with_its_reason(
+    change: dict[str, object], why: str
+) -> None:
     got = parsed(signal(**change))
     assert got.rows.empty
     assert got.outcome == "quarantined"

@@ -16,6 +16,7 @@ from regime_pipeline.windows import Grid, Window, utc
 START = utc("2024-03-01")
 SYMBOLS = ("BTC/USDT", "ETH/USDT")
 VENUES = dict.fromkeys(SYMBOLS, "binance")
+SOURCES = dict.fromkeys(SYMBOLS, "coinglass")
 GRID = Grid.of(Window(START, START + timedelta(hours=6)), SYMBOLS)
 
 
@@ -43,7 +44,7 @@ def _bars(close: float = 60_000.0, *, tier: int = 1) -> pd.DataFrame:
 
 def _interest(raw: pd.DataFrame, bars: pd.DataFrame | None = None) -> pd.DataFrame:
     frame = open_interest(
-        raw, _bars() if bars is None else bars, grid=GRID, venues=VENUES, source="coinglass"
+        raw, _bars() if bars is None else bars, grid=GRID, venues=VENUES, sources=SOURCES
     )
     validate(frame, table("market.open_interest"))
     assert list(frame.columns) == list(table("market.open_interest").content)
@@ -137,6 +138,52 @@ def test_an_omitted_hour_is_zero_only_where_the_provider_was_watching() -> None:
     assert btc["reason"].dropna().unique().tolist() == ["not_observed"]
     assert btc["coverage"].tolist() == [1.0, 1.0, 0.0, 0.0, 0.0, 1.0]
     assert btc.loc[2:4, "total_liquidation_usd"].isna().all()
+
+
+def test_an_hour_that_a_venue_itself_has_no_row_of_was_not_observed_and_a_quiet_one_is_zeros() -> (
+    None
+):
+    oi = _rows(_oi(list(range(6))), source="okx", venue="okx")
+    quiet = _liq([1], 0.0, short_liquidations_usd=0.0)
+    raw = _rows([*_liq([0, 5]), *quiet, *_liq([2], symbol="ETH/USDT")], source="okx", venue="okx")
+    frame = liquidations_1h(raw, oi, grid=GRID, source="okx", venue="okx")
+    validate(frame, table("market.liquidations_1h"))
+    btc = frame[frame["symbol"] == "BTC/USDT"].reset_index(drop=True)
+    assert btc["total_liquidation_usd"].iloc[[0, 1, 5]].tolist() == [150.0, 0.0, 150.0]
+    assert btc.loc[2:4, "total_liquidation_usd"].isna().all()
+    assert btc.loc[2:4, "reason"].eq("not_observed").all()
+    assert set(frame["method_version"]) == {"liquidations/3@okx"}
+
+
+@pytest.mark.parametrize(
+    ("venue", "completeness"), [("binance", "partial"), ("okx", "partial"), ("bybit", "complete")]
+)
+def test_each_observed_hour_says_whether_its_venue_tells_all(venue: str, completeness: str) -> None:
+    btc = _forced(_rows(_liq([0, 1]), venue=venue), _rows(_oi([0, 1])), venue)
+    assert btc["completeness"].iloc[:2].tolist() == [completeness] * 2
+    assert btc["is_lower_bound"].iloc[:2].eq(completeness == "partial").all()
+    assert btc["completeness"].iloc[2:].isna().all()
+    assert set(btc["method_version"]) == {f"liquidations/3@coinglass:{venue}"}
+
+
+def test_open_interest_of_each_symbol_is_that_of_its_own_provider() -> None:
+    venues = {"BTC/USDT": "binance", "ETH/USDT": "okx"}
+    sources = {"BTC/USDT": "binance_futures", "ETH/USDT": "okx"}
+    raw = _rows(
+        [
+            *_oi([0], source="binance_futures"),
+            *_oi([0], source="coinglass", open_interest_base=11.0),
+            *_oi([0], "ETH/USDT", source="okx", venue="okx", open_interest_base=12.0),
+            *_oi([0], "ETH/USDT", source="binance_futures", open_interest_base=13.0),
+        ]
+    )
+    frame = open_interest(raw, _bars(), grid=GRID, venues=venues, sources=sources)
+    first = frame[frame["ts"] == _at(0)].set_index("symbol")
+    assert first["open_interest_base"].to_dict() == {"BTC/USDT": 10.0, "ETH/USDT": 12.0}
+    assert first["source"].to_dict() == sources
+    assert first["method_version"].to_dict() == {
+        s: f"open_interest/2@{source}" for s, source in sources.items()
+    }
 
 
 def test_an_hour_in_which_no_coin_was_reported_is_an_outage_and_not_silence() -> None:
@@ -240,13 +287,13 @@ def test_a_relayed_number_counts_where_the_venue_no_longer_keeps_its_own() -> No
 def test_hours_do_not_depend_on_the_window_they_are_computed_in() -> None:
     raw = _rows([*_oi([-1, 1, 5]), *_oi([3], open_interest_usd=np.nan)])
     forced = _rows(_liq([0, 4]))
-    whole = open_interest(raw, _bars(), grid=GRID, venues=VENUES, source="coinglass")
+    whole = open_interest(raw, _bars(), grid=GRID, venues=VENUES, sources=SOURCES)
     whole_liq = liquidations_1h(forced, raw, grid=GRID, source="coinglass", venue="binance")
     parts, parts_liq = [], []
     for h in range(6):
         grid = Grid.of(Window(START + timedelta(hours=h), START + timedelta(hours=h + 1)), SYMBOLS)
         seen = raw[(raw["ts"] >= _at(h - 1)) & (raw["ts"] <= _at(h))]
-        parts.append(open_interest(seen, _bars(), grid=grid, venues=VENUES, source="coinglass"))
+        parts.append(open_interest(seen, _bars(), grid=grid, venues=VENUES, sources=SOURCES))
         parts_liq.append(
             liquidations_1h(forced, seen, grid=grid, source="coinglass", venue="binance")
         )
@@ -257,7 +304,7 @@ def test_hours_do_not_depend_on_the_window_they_are_computed_in() -> None:
 
 def test_empty_inputs_give_a_grid_of_missing_hours() -> None:
     raw = _rows([*_oi([0]), *_liq([0])]).head(0)
-    frame = open_interest(raw, _bars(), grid=GRID, venues=VENUES, source="coinglass")
+    frame = open_interest(raw, _bars(), grid=GRID, venues=VENUES, sources=SOURCES)
     assert frame["status"].eq("missing").all()
     liq = liquidations_1h(raw, raw, grid=GRID, source="coinglass", venue="binance")
     assert liq["status"].eq("missing").all()

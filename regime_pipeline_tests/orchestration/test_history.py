@@ -60,5 +60,12 @@ def test_the_real_graph_reaches_back_as_far_as_its_slowest_statistic() -> None:
 def test_history_is_asked_from_the_sources_that_series_are_made_of() -> None:
     settings = Settings(spot_venue="okx", perp_venue="binance")
     assert set(primary_sources("candles", settings)) == {"okx", "binance_futures"}
-    assert primary_sources("liquidations", settings) == ("coinglass",)
+    assert primary_sources("liquidations", settings) == ("okx",)
+    assert primary_sources("open_interest", settings) == ("binance_futures",)
+    keyed = Settings(perp_venue="binance", coinglass_api_key="a-key-of-somebody")
+    assert primary_sources("liquidations", keyed) == ("coinglass",)
+    assert primary_sources("open_interest", keyed) == ("coinglass",)
+    mixed = Settings(perp_venue_by_symbol={"BTC/USDT": "okx"}, liquidation_source="coinglass")
+    # the open interest of coinglass tells its quiet hours from missed ones
+    assert set(primary_sources("open_interest", mixed)) == {"okx", "binance_futures", "coinglass"}
     assert primary_sources("fear_greed", settings) == settings.sources

@@ -237,7 +237,7 @@ def test_an_interrupted_launch_leaves_no_run_that_seems_to_go_on(
         assert not instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
 
 
-def test_a_run_whose_process_is_gone_is_marked_failed(
+def test_fault_79_a_run_whose_process_is_gone_is_marked_failed(
     world: tuple[Settings, Database], first: launch.RunReport
 ) -> None:
     settings, database = world

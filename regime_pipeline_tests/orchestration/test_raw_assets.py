@@ -155,6 +155,26 @@ def test_only_the_days_in_question_are_read_of_the_log(platform: Platform) -> No
     assert set(told["window_start"]) == {window.start}
 
 
+def test_other_sources_are_asked_in_the_same_tick_where_the_one_that_is_read_fails(
+    platform: Platform, database: Database, simulator: SimulatorServer
+) -> None:
+    at = utc("2024-03-03 06:40")
+    ticking = Platform(platform.settings, FixedClock(at), database)
+    simulator.app.state.faults["/coinglass/"] = Fault(status=401, body="{}")
+    try:
+        run_assets(ticking, [ASSETS["open_interest"]], tick_window(at), tags={TICK_TAG: "x"})
+    finally:
+        simulator.app.state.faults.clear()
+    last = Window(utc("2024-03-03 05:00"), utc("2024-03-03 06:00"))
+    rows = platform.warehouse.read("raw.open_interest", last)
+    assert set(rows["symbol"]) == set(platform.settings.universe)
+    assert "coinglass" not in set(rows["source"])
+
+
+READ = {"source": "coinglass", "venue": "binance"}
+"""The series that derived open interest is made of."""
+
+
 def test_a_tick_asks_for_the_hour_that_closed_since_the_last_one(
     platform: Platform, database: Database
 ) -> None:
@@ -163,7 +183,7 @@ def test_a_tick_asks_for_the_hour_that_closed_since_the_last_one(
         at = utc(f"2024-03-03 0{hour}:40")
         ticking = Platform(platform.settings, FixedClock(at), database)
         run = run_assets(ticking, [ASSETS["open_interest"]], tick_window(at), tags={TICK_TAG: "x"})
-        log = ticking.warehouse.read("ops.fetch_log", where={"source": "okx"})
+        log = ticking.warehouse.read("ops.fetch_log", where=READ)
         asked.append(set(log[log["run_id"] == run.run_id]["window_start"]))
     # the first of the day looks a whole day back
     assert asked == [
@@ -171,7 +191,7 @@ def test_a_tick_asks_for_the_hour_that_closed_since_the_last_one(
         {utc("2024-03-03 05:00")},
         {utc("2024-03-03 06:00")},
     ]
-    stored = platform.warehouse.read("raw.open_interest", where={"source": "okx"})
+    stored = platform.warehouse.read("raw.open_interest", where=READ)
     hours = stored[stored["symbol"] == "BTC/USDT"]["ts"]
     assert list(hours) == list(hours_between(utc("2024-03-02 05:00"), utc("2024-03-03 07:00")))
 

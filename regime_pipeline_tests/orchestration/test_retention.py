@@ -53,7 +53,7 @@ def days_there(instance: dg.DagsterInstance) -> set[str]:
     return set(instance.get_materialized_partitions(KEY))
 
 
-def test_of_old_runs_only_the_newest_materializations_and_results_stay(
+def test_fault_85_of_old_runs_only_the_newest_materializations_and_results_stay(
     instance: dg.DagsterInstance, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retention, "MANY_ROWS", 7)  # many windows, whose borders cut runs

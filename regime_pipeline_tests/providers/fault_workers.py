@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from regime_pipeline.providers.documents import load
-from regime_pipeline.providers.errors import ProviderError
+from regime_pipeline.providers.errors import GENERIC, ProviderError
 from regime_pipeline.providers.http import HttpClient
 from regime_pipeline.providers.landing import LandingStore
 from regime_pipeline.providers.limits.breaker import Policy
@@ -66,7 +66,14 @@ def work(job: Job, barrier: Any, results: Any) -> None:
         ends = time.monotonic() + job.for_s
         while time.monotonic() < ends and seen["ok"] < job.enough:
             try:
-                client.get(job.provider, f"{job.server}/{job.provider}", "/x", {}, parse=load)
+                client.get(
+                    job.provider,
+                    f"{job.server}/{job.provider}",
+                    "/x",
+                    {},
+                    parse=load,
+                    errors=GENERIC,
+                )
                 seen["ok"] += 1
             except ProviderError as error:
                 seen[error.error_class] += 1

@@ -273,7 +273,7 @@ def test_a_hole_between_rows_is_the_venues_when_it_was_seen_twice(ask: Ask) -> N
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_hour_is_the_venues_after_bad_answers(kind: str, ask: Ask) -> None:
+def test_fault_14_no_hour_is_the_venues_after_bad_answers(kind: str, ask: Ask) -> None:
     found = ask(bad=KINDS[kind])
     told = {walk: states(spans) for walk, spans in found.items()}
     assert told.keys() == WALKS.keys()

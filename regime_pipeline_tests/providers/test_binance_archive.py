@@ -617,7 +617,7 @@ def test_a_folder_without_checksum_files_relies_on_the_zips_own(
     assert len(got.frame) == 4 * HOURS
 
 
-def test_a_link_out_of_the_folder_is_not_followed(
+def test_fault_88_a_link_out_of_the_folder_is_not_followed(
     get: Callable[..., FetchResult], vision: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "linked"

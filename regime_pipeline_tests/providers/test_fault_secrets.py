@@ -16,7 +16,7 @@ from pydantic import SecretStr, ValidationError
 from regime_pipeline.alerts.kinds import VARIABLES
 from regime_pipeline.net.redact import LONGEST, Redactor
 from regime_pipeline.providers.documents import load
-from regime_pipeline.providers.errors import ProviderError
+from regime_pipeline.providers.errors import GENERIC, ProviderError
 from regime_pipeline.providers.fetch.fetch import fetch
 from regime_pipeline.providers.http import HttpClient
 from regime_pipeline.providers.limits.breaker import Policy
@@ -128,7 +128,9 @@ def test_fault_89_no_error_path_shows_a_key(
         store, keys = PostgresStore(database.connect), key_fingerprints(settings)
         client = make_client(settings, gate=HostGate(store, keys=keys, pace=False))
         try:
-            client.get("coinglass", settings.coinglass_api_url, "/x", {}, parse=load)
+            client.get(
+                "coinglass", settings.coinglass_api_url, "/x", {}, parse=load, errors=GENERIC
+            )
         except ProviderError as error:
             told.append("".join(traceback.format_exception(error)) + repr(error.__dict__))
         with database.connect() as connection:
@@ -183,7 +185,9 @@ def test_fault_89_crashing_parser_tells_no_body(
         raise ValueError(body.decode())
 
     with pytest.raises(ProviderError) as caught:
-        make_client(make_settings(**SECRETS)).get("okx", server.url, "/x", {}, parse=parse)
+        make_client(make_settings(**SECRETS)).get(
+            "okx", server.url, "/x", {}, parse=parse, errors=GENERIC
+        )
     assert hits("".join(traceback.format_exception(caught.value))) == []
 
 

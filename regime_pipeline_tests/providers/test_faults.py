@@ -25,6 +25,7 @@ from pydantic import SecretStr
 from regime_pipeline.net.headers import retry_after_seconds
 from regime_pipeline.providers.documents import load
 from regime_pipeline.providers.errors import (
+    GENERIC,
     CircuitOpen,
     Malformed,
     ProviderError,
@@ -114,7 +115,7 @@ def status(result: FetchResult) -> dict[str, tuple[str, str | None]]:
 
 
 def get(client: HttpClient, url: str, provider: str = "binance") -> object:
-    return client.get(provider, url, "/x", {}, parse=load)
+    return client.get(provider, url, "/x", {}, parse=load, errors=GENERIC)
 
 
 def once(script: Fault, then: Fault = GOOD) -> Script:
@@ -268,7 +269,9 @@ def test_fault_08_throttle_inside_status_200_counts_as_one(
         raise error
 
     with pytest.raises(RateLimited):
-        make_client(make_settings(), gate=gate).get("okx", server.url, "/x", {}, parse=parse)
+        make_client(make_settings(), gate=gate).get(
+            "okx", server.url, "/x", {}, parse=parse, errors=GENERIC
+        )
     host = server.url.removeprefix("http://")
     assert gate.status("okx", host).breaker.state is State.OPEN
 
@@ -323,7 +326,9 @@ def test_fault_12_cut_replies_leave_no_page_and_are_asked_for_again(
     client = make_client(make_settings(http_attempts=2))
     for number, cut in enumerate(cuts):
         server.scripts[f"/{number}/x"] = [cut, good]
-        reply = client.get("binance", f"{server.url}/{number}", "/x", {}, parse=load)
+        reply = client.get(
+            "binance", f"{server.url}/{number}", "/x", {}, parse=load, errors=GENERIC
+        )
         assert (reply.attempts, reply.parsed) == (2, [{"a": "3"}]), cut
     assert len(list((tmp_path / "landing").rglob("*.zst"))) == 1
 
@@ -352,7 +357,7 @@ def test_fault_15_bombs_cost_no_more_memory_than_twice_the_cap(
     for path in ("bomb", "flood"):
         tracemalloc.start()
         with pytest.raises(TooLarge):
-            client.get("binance", server.url, f"/{path}", {}, parse=load)
+            client.get("binance", server.url, f"/{path}", {}, parse=load, errors=GENERIC)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak <= 2 * cap, (path, peak)

@@ -49,7 +49,10 @@ def get(
     )
     client = make_client(settings, FixedClock(NOW))
 
-    def one(dataset: str, window: Window = DAY, sources: tuple[str, ...] = VENUES, **more: object):
+    def one(
+        dataset: str, window: Window = DAY, sources: tuple[str, ...] = VENUES,
+        symbols: tuple[str, ...] = SYMBOLS, **more: object,
+    ):  # fmt: skip
         found = settings.model_copy(update={"sources": sources, **more})
         return fetch(
             dataset,
@@ -57,7 +60,7 @@ def get(
             settings=found,
             client=client,
             clock=FixedClock(NOW),
-            symbols=SYMBOLS,
+            symbols=symbols,
         )
 
     yield one
@@ -186,6 +189,50 @@ def test_closures_come_in_coins_and_usd_by_position(
         assert told == pytest.approx(float(total[0]) if len(total) else 0.0, abs=step)
 
 
+def test_closures_become_sums_of_whole_hours_the_quiet_ones_too(
+    get: Callable[..., FetchResult],
+) -> None:
+    window = Window(NOW - 2 * DAYS, NOW)
+    found = get("liquidations", window, liquidation_source="okx", liquidation_venue="okx")
+    assert failures(found) == []
+    assert found.quarantined.empty
+    single = get("liquidation_events", window).frame
+    hours = pd.date_range(NOW - timedelta(hours=23, minutes=30), periods=23, freq="h").as_unit("us")
+    known = single.assign(hour=single["ts"].dt.floor("h"))
+    sums = known.pivot_table("liquidation_usd", ["symbol", "hour"], "position_side", "sum")
+    quiet = 0
+    for symbol in SYMBOLS:
+        mine = found.frame[found.frame["symbol"] == symbol].set_index("ts")
+        assert mine.index.equals(pd.DatetimeIndex(hours, name="ts"))  # of the last day, whole hours
+        told = sums.loc[symbol].reindex(hours).fillna(0.0)
+        for side in ("long", "short"):
+            assert np.allclose(mine[f"{side}_liquidations_usd"], told[side], rtol=1e-9)
+        quiet += int((mine["long_liquidations_usd"] + mine["short_liquidations_usd"] == 0).sum())
+    assert quiet, "no hour of this world is quiet, so the test shows nothing"
+    assert (found.frame["source_tier"] == 1).all()
+
+
+def test_closures_are_not_summed_beside_another_source_of_liquidations(
+    get: Callable[..., FetchResult],
+) -> None:
+    found = get("liquidations", liquidation_source="coinglass")
+    assert found.frame.empty
+    sums = found.log[found.log["symbol"].notna()]
+    assert (sums["request_count"] == 0).all()
+    assert sums["error_message"].str.contains("REGIME_LIQUIDATION_SOURCE").all()
+
+
+@pytest.mark.parametrize("path", ["liquidation-orders", "instruments"])
+def test_closures_that_cannot_be_read_to_the_end_are_no_quiet_hours(
+    get: Callable[..., FetchResult], server: SimulatorServer, path: str
+) -> None:
+    server.app.state.faults[f"/okx/api/v5/public/{path}"] = Fault(status=404)
+    found = get("liquidations", liquidation_source="okx", liquidation_venue="okx")
+    # without the sizes of contracts an hour with closures cannot be summed, a quiet one can
+    assert not (found.frame["long_liquidations_usd"] > 0).any()
+    assert path == "instruments" or found.frame.empty
+
+
 def test_an_undocumented_list_that_is_gone_is_a_note_not_a_failure(
     get: Callable[..., FetchResult], server: SimulatorServer
 ) -> None:
@@ -295,6 +342,28 @@ def test_every_venue_tells_its_running_estimate_of_the_coming_settlement(
         coming = int(np.searchsorted(series.ts, NOW.timestamp() * 1000, side="right"))
         shown = frame.loc[(venue, "BTC/USDT"), "predicted_rate"]
         assert shown == pytest.approx(series.predicted[coming], abs=1e-9)
+
+
+def test_one_request_tells_the_estimates_of_all_symbols_of_a_venue(
+    get: Callable[..., FetchResult],
+) -> None:
+    found = get("funding_predictions", perp_venue_by_symbol={"DOT/USDT": "okx"})
+    assert found.log.set_index("source")["request_count"].to_dict() == {
+        "binance_futures": 1, "okx": 1, "bybit": 1,
+    }  # fmt: skip
+    tiers = found.frame.set_index(["venue", "symbol"])["source_tier"]
+    assert tiers[("okx", "DOT/USDT")] == 1
+    assert tiers[("binance", "DOT/USDT")] == 2
+    assert tiers[("binance", "BTC/USDT")] == 1
+
+
+def test_a_symbol_that_a_list_of_instruments_lacks_is_named(
+    get: Callable[..., FetchResult],
+) -> None:
+    found = get("funding_predictions", symbols=(*SYMBOLS, "NOPE/USDT"))
+    assert set(found.frame["symbol"]) == set(SYMBOLS)
+    assert found.log["error_message"].str.fullmatch("not among the listed .*: NOPE/USDT").all()
+    assert set(found.log["fetch_status"]) == {"partial"}
 
 
 def test_an_estimate_of_the_past_is_never_asked_for(

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from regime_pipeline.providers.documents import load
 from regime_pipeline.providers.errors import (
+    GENERIC,
     AuthError,
     Banned,
     ContractViolation,
@@ -36,7 +37,9 @@ Make = Callable[..., HttpClient]
 
 
 def get(client: HttpClient, url: str, **more: object) -> object:
-    return client.get("binance", url, "/x", {"symbol": "BTCUSDT"}, parse=load, **more)  # type: ignore[arg-type]
+    return client.get(
+        "binance", url, "/x", {"symbol": "BTCUSDT"}, parse=load, errors=GENERIC, **more
+    )  # type: ignore[arg-type]
 
 
 def test_reply_is_parsed_and_landed_byte_for_byte(
@@ -259,7 +262,9 @@ def test_fault_08_throttle_inside_status_200_is_waited_out(
 
     with Loopback(answer) as server:
         client = make_client(make_settings())
-        reply = client.get("okx", server.url, "/x", {}, parse=PARSERS["okx/market_candles"])
+        reply = client.get(
+            "okx", server.url, "/x", {}, parse=PARSERS["okx/market_candles"], errors=GENERIC
+        )
     assert (reply.attempts, len(reply.parsed)) == (2, 0)
 
 
@@ -297,6 +302,7 @@ def test_fault_89_no_secret_in_errors_tracebacks_or_logs(
                 "/x",
                 {"k": canary},
                 parse=load,
+                errors=GENERIC,
                 headers={"CG-API-KEY": canary},
             )
         assert server.asked[0].headers["cg-api-key"] == canary

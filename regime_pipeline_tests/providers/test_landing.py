@@ -28,7 +28,7 @@ def test_same_bytes_are_stored_once_even_by_many_threads(tmp_path: Path) -> None
     assert len([p for p in tmp_path.rglob("*") if p.is_file()]) == 1
 
 
-def test_damaged_payload_is_noticed(tmp_path: Path) -> None:
+def test_fault_60_damaged_payload_is_noticed(tmp_path: Path) -> None:
     """Row 60: half a file, other content, no file."""
     store = LandingStore(str(tmp_path))
     landed = store.put(b"[1,2,3]" * 100)
@@ -55,8 +55,8 @@ def test_any_fsspec_url_works() -> None:
     assert store.get(store.put(b"x").payload_id) == b"x"
 
 
-def test_interrupted_write_leaves_no_payload(tmp_path: Path, monkeypatch) -> None:
-    """Row 60: what was written aside is not there under its name."""
+def test_fault_60_interrupted_write_leaves_no_payload(tmp_path: Path, monkeypatch) -> None:
+    """What was written aside is not there under its name."""
     store = LandingStore(str(tmp_path))
     monkeypatch.setattr("os.replace", lambda *a: (_ for _ in ()).throw(OSError("disk")))
     with pytest.raises(OSError, match="disk"):

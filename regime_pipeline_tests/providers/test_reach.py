@@ -10,6 +10,7 @@ import pytest
 
 from regime_pipeline.cli.origins import NoVenueError, live_overrides, market
 from regime_pipeline.providers.documents import load
+from regime_pipeline.providers.errors import GENERIC
 from regime_pipeline.providers.http import HttpClient
 from regime_pipeline.settings import Settings, environment_name
 from regime_pipeline.simulator.faults import Fault
@@ -101,8 +102,8 @@ def test_requests_go_through_the_proxy_of_the_environment_but_for_this_machine(
     with Loopback(answer) as proxy, Loopback(answer) as here:
         monkeypatch.setenv("http_proxy", proxy.url.replace("//", "//me:CANARY@"))
         client = make_client(make_settings())
-        client.get("okx", "http://exchange.invalid", "/x", {"a": "1"}, parse=load)
-        client.get("okx", here.url, "/y", {}, parse=load)
+        client.get("okx", "http://exchange.invalid", "/x", {"a": "1"}, parse=load, errors=GENERIC)
+        client.get("okx", here.url, "/y", {}, parse=load, errors=GENERIC)
     assert [a.target for a in proxy.asked] == ["http://exchange.invalid/x?a=1"]
     assert "CANARY" not in proxy.asked[0].headers["proxy-authorization"]  # as Basic, not in clear
     assert [a.path for a in here.asked] == ["/y"]

@@ -146,7 +146,11 @@ def test_missing_key_and_unnamed_primary_source_are_faults(
     simulator: SimulatorServer, tmp_path: Path
 ) -> None:
     bare = settings_for(simulator, tmp_path, coinglass_api_key=None)
-    found = look(bare)
+    assert look(bare).is_ok  # the venues' own series stand behind what it would tell
+    named = settings_for(
+        simulator, tmp_path, coinglass_api_key=None, liquidation_source="coinglass"
+    )
+    found = look(named)
     assert source(found, "coinglass").answer.key == "missing"
     assert "COINGLASS_API_KEY" in (source(found, "coinglass").advice or "")
     assert not found.is_ok

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import io
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pandas as pd
 import pytest
@@ -10,6 +10,7 @@ from rich.console import Console
 
 from regime_pipeline.catalogue.datasets import BY_TABLE
 from regime_pipeline.catalogue.derivation import derivations
+from regime_pipeline.cli.serving import _first_day
 from regime_pipeline.reporting import queries
 from regime_pipeline.reporting.quality import print_quality_days, quality_of
 from regime_pipeline.reporting.queries import alerts, stored_window
@@ -295,3 +296,13 @@ def test_numbers_read_well():
         "—",
     ]
     assert [age_text(x) for x in (None, 0.5, 3, 100)] == ["—", "30 min", "3 h", "4 d"]
+
+
+def test_the_days_of_the_ui_begin_with_the_data_and_early_enough_for_every_gap(
+    market: Database, settings: Settings
+) -> None:
+    def begin(now: str) -> datetime:
+        return _first_day(settings.model_copy(update={"clock": now}), market)
+
+    assert begin("2024-07-16") == queries.first_stored_day(market) == utc("2024-06-01")
+    assert begin("2024-06-10") == utc("2024-05-09")  # hours of the last 31 days are asked for again

@@ -70,6 +70,7 @@ class World:
     positioning_1h: pd.DataFrame
     open_interest: pd.DataFrame
     fear_greed: pd.DataFrame
+    sentiment_1h: pd.DataFrame
 
     def between(self, start: datetime, end: datetime) -> World:
         """Only what happened in [start, end)."""
@@ -138,6 +139,10 @@ def world(start: datetime, end: datetime, *, symbols: tuple[str, ...] = SYMBOLS)
                 "available_at": days + timedelta(minutes=10),
                 "source_tier": pd.array([1] * len(days), dtype="Int64"),
             }
+        ),
+        sentiment_1h=rows(
+            social_score=rng.uniform(20, 90, (count, width)),
+            social_mentions=rng.poisson(40, (count, width)).astype(float),
         ),
     )
 

@@ -99,6 +99,53 @@ def test_derivatives_are_the_files_and_unreported_hours_are_absent(market_histor
 
 
 @pytest.mark.history
+def test_days_are_served_by_the_day_only_and_not_before_they_end(market_history: Path) -> None:
+    paths = {
+        "liquidation/aggregated-history": (
+            "liquidations_1d",
+            {"aggregated_long_liquidation_usd": "liq_long_usd"},
+        ),
+        "open-interest/aggregated-history": ("open_interest_1d", {"close": "oi_total_close"}),
+        "orderbook/aggregated-ask-bids-history": (
+            "orderbook_depth_1d",
+            {"aggregated_bids_usd": "bids_usd"},
+        ),
+    }
+    now = FixedClock(utc("2024-08-05T12:00:00Z"))
+    with (
+        SimulatorServer(ParquetTape(market_history), now) as server,
+        httpx.Client(
+            base_url=f"{server.base_url}/coinglass/api/futures/",
+            headers={"CG-API-KEY": "simulated-key"},
+        ) as client,
+    ):
+
+        def rows(path: str, **more: str) -> list[dict[str, object]]:
+            asked = {"exchange_list": "Binance,OKX,Bybit", "symbol": "ETH", "interval": "1d"}
+            return client.get(path, params=asked | more).json()["data"]
+
+        for path, (file, columns) in paths.items():
+            recorded = pd.read_parquet(market_history / f"{file}.parquet")
+            recorded = recorded[recorded["symbol"] == "ETH"].sort_values("ts")
+            want = recorded[recorded["ts"] < pd.Timestamp("2024-08-05T00:00Z")].tail(5)
+            told = rows(path)[-5:]
+            assert [r["time"] for r in told] == ms(want), path
+            for theirs, ours in columns.items():
+                assert [float(str(r[theirs])) for r in told] == pytest.approx(want[ours].tolist())
+        ratio = "top-long-short-position-ratio/history"
+        told = rows(ratio, symbol="ETHUSDT", exchange="Binance")[-1]
+        recorded = pd.read_parquet(market_history / "long_short_ratio_1d.parquet")
+        day = recorded[(recorded["symbol"] == "ETH") & (recorded["ts"] == "2024-08-04T00:00Z")]
+        long = day["lsr_top_positions"].iloc[0]
+        assert told["time"] == ms(day)[0]
+        assert told["top_position_long_percent"] == pytest.approx(100 * long / (1 + long), abs=0.01)
+        hours = rows("liquidation/aggregated-history", interval="1h")
+        assert {int(str(r["time"])) % 86_400_000 for r in hours} > {
+            0
+        }  # hours, and no day among them
+
+
+@pytest.mark.history
 def test_holes_stay_holes_and_prints_stay_prints(market_history: Path) -> None:
     tape = ParquetTape(market_history)
     spot, perp = (

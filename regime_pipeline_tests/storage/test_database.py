@@ -132,7 +132,9 @@ def test_schema_newer_than_the_code_is_refused_and_left_alone(database: Database
         assert migrate.current(connection) == "9999"
 
 
-def test_migration_that_is_killed_midway_leaves_nothing(postgres: TestServer, monkeypatch) -> None:
+def test_fault_58_migration_that_is_killed_midway_leaves_nothing(
+    postgres: TestServer, monkeypatch
+) -> None:
     with postgres.empty_database() as url:
         database = Database(url)
         with database.connect() as connection:  # an obstacle in the middle of the statements
@@ -346,7 +348,7 @@ def test_connections_are_reused_without_leaking_session_state(database: Database
         assert held.fetchone() == (0,)
 
 
-def test_idle_connection_that_the_server_ended_is_replaced(database: Database) -> None:
+def test_fault_50_idle_connection_that_the_server_ended_is_replaced(database: Database) -> None:
     with database.connect() as connection:
         victim = connection.info.backend_pid
     with psycopg.connect(database.libpq, autocommit=True) as other:

@@ -134,7 +134,9 @@ def test_stop_while_it_recovers_from_a_killed_child_does_not_hang(server: Embedd
     assert 16 in _kept(server.start())
 
 
-def test_pid_file_that_names_another_living_process_is_no_server(server: EmbeddedServer) -> None:
+def test_fault_49_pid_file_that_names_another_living_process_is_no_server(
+    server: EmbeddedServer,
+) -> None:
     server.start()
     _commit(server, 20)
     lines = (server.data / "postmaster.pid").read_text().splitlines()
@@ -150,7 +152,7 @@ def test_pid_file_that_names_another_living_process_is_no_server(server: Embedde
         bystander.wait()
 
 
-def test_zombie_in_the_pid_file_is_no_server(server: EmbeddedServer) -> None:
+def test_fault_49_zombie_in_the_pid_file_is_no_server(server: EmbeddedServer) -> None:
     server.start()
     server.stop()
     zombie = subprocess.Popen(["true"])
@@ -165,7 +167,7 @@ def test_zombie_in_the_pid_file_is_no_server(server: EmbeddedServer) -> None:
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"port": "x", "data": 5}'])
-def test_damaged_state_file_is_rebuilt(server: EmbeddedServer, damage: str) -> None:
+def test_fault_49_damaged_state_file_is_rebuilt(server: EmbeddedServer, damage: str) -> None:
     server.start()
     _commit(server, 30)
     pid = _pid(server)

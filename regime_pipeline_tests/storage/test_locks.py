@@ -8,7 +8,7 @@ from regime_pipeline.storage.locks import take_service
 ONE = "regime ui, process 1 on here, port 3000"
 
 
-def test_the_second_learns_who_serves_and_serves_when_that_one_has_ended(
+def test_fault_80_the_second_learns_who_serves_and_serves_when_that_one_has_ended(
     database: Database,
 ) -> None:
     with database.connect(autocommit=True) as second:

@@ -97,7 +97,7 @@ def shape(database: Database) -> list[tuple]:
 
 
 @pytest.mark.slow
-def test_database_of_the_version_before_moves_forward_with_its_rows_or_not_at_all(
+def test_fault_58_database_of_the_version_before_moves_forward_with_its_rows_or_not_at_all(
     database: Database, next_release: Path
 ) -> None:
     warehouse = Warehouse(database)

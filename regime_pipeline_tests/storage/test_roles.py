@@ -75,7 +75,9 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("read_only", [True, False], ids=["as given", "switched off by the reader"])
-def test_readers_read_reports_and_nothing_else(urls: dict[str, str], read_only: bool) -> None:
+def test_fault_92_readers_read_reports_and_nothing_else(
+    urls: dict[str, str], read_only: bool
+) -> None:
     for statement in REFUSED:
         with _as(urls["bi"]) as connection:
             if not read_only:
@@ -124,7 +126,7 @@ def test_api_reads_reports_and_health_reads_what_monitoring_needs(urls: dict[str
             connection.execute("select * from raw.candles")
 
 
-def test_long_query_of_a_reader_is_ended(urls: dict[str, str]) -> None:
+def test_fault_92_long_query_of_a_reader_is_ended(urls: dict[str, str]) -> None:
     with _as(urls["bi"]) as connection:
         assert connection.execute("show statement_timeout").fetchone() == ("30s",)
         connection.execute("set statement_timeout = '50ms'")

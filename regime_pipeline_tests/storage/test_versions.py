@@ -149,7 +149,7 @@ def test_versions_of_earlier_builds_that_overlap_are_mended_and_removed_rows_kee
         assert connection.execute(read).fetchall() == right
 
 
-def test_writer_that_waits_for_too_long_is_told_who_holds_the_lock(
+def test_fault_59_writer_that_waits_for_too_long_is_told_who_holds_the_lock(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from regime_pipeline.storage import locks

@@ -384,7 +384,7 @@ def test_json_is_canonical_text_on_the_way_out(warehouse: Warehouse) -> None:
     ],
     ids=["nul", "emoji", "sql", "formula", "csv", "empty", "copy-end", "megabyte"],
 )
-def test_any_text_is_stored_as_it_is_or_made_storable(
+def test_fault_57_any_text_is_stored_as_it_is_or_made_storable(
     warehouse: Warehouse, given_text: str, kept: str
 ) -> None:
     assert warehouse.record("ops.fetch_log", fetch_log(given_text), run_id="r") == 1

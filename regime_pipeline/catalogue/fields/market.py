@@ -49,18 +49,29 @@ FIELDS = (
     Field(
         "metric",
         Kind.TEXT,
-        "What a positioning row measures.",
+        "What the row measures.",
         allowed=(
             "global_account_long_frac",
             "top_trader_account_long_frac",
             "top_trader_position_long_frac",
             "taker_buy_base",
             "taker_sell_base",
+            "open_interest_usd",
+            "long_liquidations_usd",
+            "short_liquidations_usd",
+            "resting_bids_usd",
+            "resting_asks_usd",
         ),
     ),
     Field(
-        "value", Kind.FLOAT, "Value of the metric: a fraction, or coins for taker volumes.", None, 0
+        "value",
+        Kind.FLOAT,
+        "Value of the metric: a fraction, coins for `_base`, US dollars for `_usd`.",
+        None,
+        0,
     ),
+    Field("resting_bids_usd", Kind.FLOAT, "Bids within 1 % of the price.", "USD", 0),
+    Field("resting_asks_usd", Kind.FLOAT, "Asks within 1 % of the price.", "USD", 0),
     Field(
         "global_account_long_frac", Kind.FLOAT, "Share of accounts that are long.", "fraction", 0, 1
     ),
@@ -91,6 +102,12 @@ FIELDS = (
         "fraction",
         0,
         1,
+    ),
+    Field(
+        "completeness",
+        Kind.TEXT,
+        "Whether the venue publishes all of its forced closures or only part of them.",
+        allowed=("complete", "partial"),
     ),
     Field(
         "is_lower_bound",

@@ -73,7 +73,14 @@ FIELDS = (
         0,
         100,
     ),
-    Field("coverage_pct", Kind.INTEGER, "Weight of the available factors.", "%", 0, 100),
+    Field(
+        "coverage_pct",
+        Kind.INTEGER,
+        "Weight of the available factors out of that of the factors that have a source.",
+        "%",
+        0,
+        100,
+    ),
     Field("factor_agreement", Kind.FLOAT, "|sum w(s-50)| / sum w|s-50|.", "fraction", 0, 1),
     Field("freshness", Kind.FLOAT, "Weighted freshness of the factors.", "fraction", 0, 1),
     Field(

@@ -45,6 +45,7 @@ TABLES = (
             "resistance_levels",
             "resistance_level_sources",
             "coverage",
+            "completeness",
             "is_lower_bound",
             *EVENT,
         ),

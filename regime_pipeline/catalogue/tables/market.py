@@ -132,6 +132,7 @@ TABLES = (
             "short_liquidations_usd",
             "total_liquidation_usd",
             "coverage",
+            "completeness",
             "is_lower_bound",
         ),
         computed_in="market.derivatives",
@@ -151,6 +152,30 @@ TABLES = (
             "taker_sell_base",
         ),
         computed_in="market.derivatives",
+    ),
+    derived(
+        "market",
+        "derivatives_1d",
+        "Daily figures of the perpetual for futures factors that are made of days: ts is the midnight at "
+        "which the day ends. Shares of the primary venue, sums over several exchanges. No rows where "
+        "the factors are made of hours.",
+        ("symbol", "ts"),
+        (
+            "close",
+            "open_interest_base",
+            "open_interest_usd",
+            "long_liquidations_usd",
+            "short_liquidations_usd",
+            "completeness",
+            "global_account_long_frac",
+            "top_trader_account_long_frac",
+            "top_trader_position_long_frac",
+            "resting_bids_usd",
+            "resting_asks_usd",
+            "available_at",
+        ),
+        computed_in="market.days",
+        cadence=Cadence.SPARSE,
     ),
     derived(
         "market",

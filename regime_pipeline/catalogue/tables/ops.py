@@ -130,6 +130,19 @@ TABLES = (
     ),
     Table(
         schema="ops",
+        name="resolved_sources",
+        description="Which provider stands behind what several could tell, and why: a row each time that "
+        "a start found it changed. Source null: nobody can be asked. Several sources, separated by "
+        "commas, where it depends on the symbol's venue.",
+        fields=("role", "resolved_at", "source", "venue", "why"),
+        key=("role", "resolved_at"),
+        required=frozenset({"why"}),
+        time_column="resolved_at",
+        symbol_columns=(),
+        partitioned=False,
+    ),
+    Table(
+        schema="ops",
         name="rate_budgets",
         description="How much of each provider's rate limits all processes together have used.",
         fields=(

@@ -102,6 +102,14 @@ TABLES = (
         symbol_columns=(),
     ),
     _raw(
+        "derivatives_1d",
+        "Daily figures about perpetuals as an aggregator has them, one row per metric: shares of one "
+        "exchange, sums over several. ts is the day's start; the value is known after its end.",
+        ("source", "venue", "market", "symbol", "metric", "ts"),
+        ("value",),
+        ("value",),
+    ),
+    _raw(
         "order_book",
         "Snapshots of order books, summed around the mid. ts is the instant of sampling; collected "
         "as time goes, a past that was not sampled is gone.",

@@ -66,8 +66,10 @@ def market_events(context, **frames):  # type: ignore[no-untyped-def]
     )
     reason = suppress_reason(context.run.tags)
     outbox: dict[str, int] = {}
+    receivers: dict[str, str] = {}
 
     def also(connection: psycopg.Connection, inserted: pd.DataFrame) -> None:
+        from regime_pipeline.alerts import health
         from regime_pipeline.alerts.outbox import enqueue, let_go
 
         if reason is None:
@@ -84,6 +86,7 @@ def market_events(context, **frames):  # type: ignore[no-untyped-def]
             clock=platform.clock,
             suppress_reason=reason,
         )
+        receivers.update(health.figures(connection))
 
     result = platform.warehouse.merge(
         TABLE.full_name, found, mode="insert", window=window, run_id=context.run_id, also=also
@@ -99,6 +102,7 @@ def market_events(context, **frames):  # type: ignore[no-untyped-def]
             "events by type": dg.MetadataValue.json(kinds),
             "outbox rows": outbox.get("rows", 0),
             "held back by a backfill, sent now": outbox.get("let go", 0),
+            "receivers": dg.MetadataValue.json(receivers),
             "sent": "no: " + reason if reason else "by the dispatcher",
         },
     )

@@ -9,7 +9,8 @@ hours that we missed.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import pandas as pd
@@ -18,7 +19,7 @@ from regime_pipeline.catalogue import TABLES, Table
 from regime_pipeline.catalogue.datasets import BY_TABLE, DATASETS
 from regime_pipeline.coverage import store as coverage_store
 from regime_pipeline.coverage.asked import Demand
-from regime_pipeline.coverage.asking import Ask, to_ask
+from regime_pipeline.coverage.asking import Ask, asked_window, to_ask, to_ask_instead
 from regime_pipeline.coverage.words import HoursSummary, hours_summary
 from regime_pipeline.market.plausibility import no_findings
 from regime_pipeline.orchestration import drift, suspicion
@@ -33,6 +34,9 @@ from regime_pipeline.orchestration.metadata import (
 from regime_pipeline.orchestration.partitions import DAILY, FETCH, TICK_TAG, as_window
 from regime_pipeline.orchestration.resources import Platform, Progress, Scope
 from regime_pipeline.windows import Window
+
+if TYPE_CHECKING:
+    from regime_pipeline.providers.fetch.fetch import FetchResult
 
 CHECK = "sources_answered"
 HOURS_CHECK = "no_hour_missed"
@@ -118,9 +122,6 @@ def fetched(
     Raises:
         dg.Failure: no configured source serves the table, or real prices would reach other data.
     """
-    from regime_pipeline.providers.errors import NoSourceError
-    from regime_pipeline.providers.fetch.fetch import fetch
-
     real = platform.real_providers(scope.sources)
     if real:
         raise dg.Failure(
@@ -128,58 +129,108 @@ def fetched(
             f"{', '.join(real)} have no place in it (start the simulator, or use live data)",
             allow_retries=False,
         )
-    log = pd.DataFrame()
-    sample = pd.DataFrame()
-    counts = {"inserted": 0, "updated": 0, "unchanged": 0, "deleted": 0, "refused_lower_tier": 0}
-    quarantined = 0
-    strange = []
-    replies = []
-    todo = calls_of(platform, scope, item.name, window, is_tick=is_tick)
-    client = platform.http()
-    for done, call in enumerate(todo):
-        try:
-            got = fetch(
-                item.name,
-                call.window,
-                settings=platform.settings,
-                client=client,
-                clock=platform.clock,
-                symbols=call.symbols,
-                sources=call.sources or None,
-                stored=_stored(platform, scope, item, call),
-                progress=_Bar(platform.progress, f"fetch {item.name}", done, len(todo)),
-            )
-        except NoSourceError as error:
-            raise dg.Failure(description=str(error), allow_retries=False) from error
-        result = platform.warehouse.merge(item.full_name, got.frame, mode="upsert", run_id=run_id)
-        platform.written(item.full_name, len(got.frame), result)
-        strange.append(suspicion.suspicious(platform, item, call.window, got.frame))
-        for name in counts:
-            counts[name] += getattr(result, name)
-        quarantined += len(got.quarantined)
-        platform.warehouse.quarantine(item.full_name, got.quarantined, source=None, run_id=run_id)
-        platform.warehouse.record("ops.payloads", got.payloads, run_id=run_id)
-        replies.append(got.payloads)
-        platform.warehouse.record("ops.fetch_log", got.log, run_id=run_id)
-        log = got.log if log.empty else pd.concat([log, got.log], ignore_index=True)
-        sample = got.frame if len(got.frame) else sample
-    if todo:  # a source that is off makes no request and so no progress
-        platform.progress(f"fetch {item.name}", 100 * len(todo), 100 * len(todo))
-    _tell_refusals(platform, log)
-    if replies:
-        fields = drift.new_fields(platform, pd.concat(replies, ignore_index=True))
+    work = _Fetching(run_id, platform, scope, item)
+    work.ask(calls_of(platform, scope, item.name, window, is_tick=is_tick))
+    asked = asked_window(item.name, window, platform.clock.now())
+    covered = work.covered(asked)
+    if is_tick:
+        left = to_ask_instead(
+            item.name,
+            asked,
+            settings=platform.settings,
+            spans=covered.spans,
+            symbols=platform.symbols(scope.symbols),
+            sources=scope.sources,
+        )
+        if left:
+            work.ask(left)
+            covered = work.covered(asked)
+    _tell_refusals(platform, work.log)
+    if work.replies:
+        fields = drift.new_fields(platform, pd.concat(work.replies, ignore_index=True))
         drift.tell(platform, item.name, fields)
     checks = []
     if DATASETS[item.name].is_watched:
-        some = [f for f in strange if len(f)]
+        some = [f for f in work.strange if len(f)]
         findings = pd.concat(some, ignore_index=True) if some else no_findings()
         suspicion.tell(platform, item.name, findings)
         checks.append(suspicion.plausible_check(findings))
-    covered = coverage_store.refresh(
-        platform.warehouse, platform.settings, platform.clock.now(), item.name, window
-    )
     checks.append(_hours_check(hours_summary(covered.spans.assign(dataset=item.name))))
-    return _result(item, window, log, sample, counts, quarantined, checks)
+    return _result(item, window, work.log, work.sample, work.counts, work.quarantined_count, checks)
+
+
+class _Fetching:
+    """The calls of one run for one table: what came is stored, and counted here."""
+
+    def __init__(self, run_id: str, platform: Platform, scope: Scope, item: Table) -> None:
+        self._run_id = run_id
+        self._platform = platform
+        self._scope = scope
+        self._item = item
+        self.log = pd.DataFrame()
+        self.sample = pd.DataFrame()
+        self.counts = {
+            "inserted": 0, "updated": 0, "unchanged": 0, "deleted": 0, "refused_lower_tier": 0
+        }  # fmt: skip
+        self.quarantined_count = 0
+        self.strange: list[pd.DataFrame] = []
+        self.replies: list[pd.DataFrame] = []
+
+    def ask(self, calls: Sequence[Demand]) -> None:
+        """Make the calls, one after the other; what one of them gives is stored before the next.
+
+        Raises:
+            dg.Failure: no configured source serves the table.
+        """
+        from regime_pipeline.providers.errors import NoSourceError
+        from regime_pipeline.providers.fetch.fetch import fetch
+
+        platform, item = self._platform, self._item
+        client = platform.http()
+        for done, call in enumerate(calls):
+            try:
+                got = fetch(
+                    item.name,
+                    call.window,
+                    settings=platform.settings,
+                    client=client,
+                    clock=platform.clock,
+                    symbols=call.symbols,
+                    sources=call.sources or None,
+                    series=call.series,
+                    stored=_stored(platform, self._scope, item, call),
+                    progress=_Bar(platform.progress, f"fetch {item.name}", done, len(calls)),
+                )
+            except NoSourceError as error:
+                raise dg.Failure(description=str(error), allow_retries=False) from error
+            self._store(call, got)
+        if calls:  # a source that is off makes no request and so no progress
+            platform.progress(f"fetch {item.name}", 100 * len(calls), 100 * len(calls))
+
+    def _store(self, call: Demand, got: FetchResult) -> None:
+        name, run_id = self._item.full_name, self._run_id
+        warehouse = self._platform.warehouse
+        result = warehouse.merge(name, got.frame, mode="upsert", run_id=run_id)
+        self._platform.written(name, len(got.frame), result)
+        self.strange.append(
+            suspicion.suspicious(self._platform, self._item, call.window, got.frame)
+        )
+        for what in self.counts:
+            self.counts[what] += getattr(result, what)
+        self.quarantined_count += len(got.quarantined)
+        warehouse.quarantine(name, got.quarantined, source=None, run_id=run_id)
+        warehouse.record("ops.payloads", got.payloads, run_id=run_id)
+        self.replies.append(got.payloads)
+        warehouse.record("ops.fetch_log", got.log, run_id=run_id)
+        self.log = got.log if self.log.empty else pd.concat([self.log, got.log], ignore_index=True)
+        self.sample = got.frame if len(got.frame) else self.sample
+
+    def covered(self, window: Window) -> coverage_store.Refreshed:
+        """What became of each hour of a window, judged anew."""
+        platform = self._platform
+        return coverage_store.refresh(
+            platform.warehouse, platform.settings, platform.clock.now(), self._item.name, window
+        )
 
 
 REFUSALS = ("AuthError", "Banned", "GeoBlocked")
@@ -193,6 +244,7 @@ def _tell_refusals(platform: Platform, log: pd.DataFrame) -> None:
     asked = log["error_class"].isin(REFUSALS) & (log["request_count"].fillna(0) > 0)
     if not asked.any():
         return
+    from regime_pipeline.alerts.kinds import SOURCE_REFUSES
     from regime_pipeline.alerts.outbox import enqueue_system
     from regime_pipeline.providers.limits.gate import key_fingerprints
 
@@ -204,6 +256,7 @@ def _tell_refusals(platform: Platform, log: pd.DataFrame) -> None:
             platform.database,
             settings=platform.settings,
             clock=platform.clock,
+            kind=SOURCE_REFUSES,
             title=f"{source} refuses us: {kind}",
             details={
                 "source": source,

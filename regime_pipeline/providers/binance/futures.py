@@ -19,8 +19,7 @@ from regime_pipeline.providers.binance.spot import book_and_trades, parse_klines
 from regime_pipeline.providers.decode import Columns
 from regime_pipeline.providers.documents import document, objects_of, rows_of
 from regime_pipeline.providers.paging import Forward, Newest
-from regime_pipeline.providers.predictions import DATASET as PREDICTIONS
-from regime_pipeline.providers.predictions import running_estimates
+from regime_pipeline.providers.predictions import estimates
 from regime_pipeline.providers.readings import Context, Parser
 from regime_pipeline.providers.source import Endpoint, Feed
 from regime_pipeline.windows import HOUR
@@ -263,7 +262,7 @@ POSITIONING = tuple(
 )
 DEPTH = _endpoint("fapi_v1_depth", "/fapi/v1/depth", market.depth, 20)
 AGG_TRADES = _endpoint("fapi_v1_aggTrades", "/fapi/v1/aggTrades", market.agg_trades, 20)
-PREMIUM_INDEX = _endpoint("fapi_v1_premiumIndex", "/fapi/v1/premiumIndex", parse_premium_index, 1)
+PREMIUM_INDEX = _endpoint("fapi_v1_premiumIndex", "/fapi/v1/premiumIndex", parse_premium_index, 10)
 STATE = tuple(
     _endpoint(path.strip("/").replace("/", "_"), path, parse, weight)
     for path, parse, weight in (
@@ -335,17 +334,7 @@ FEEDS = (
         part="intervals",
         per_symbol=False,
     ),
-    Feed(
-        dataset=PREDICTIONS,
-        endpoint=PREMIUM_INDEX,
-        market="perp",
-        venue="binance",
-        paging=Newest(),
-        params=lambda symbol: {"symbol": symbol.name},
-        live_only=True,
-        snapshot=True,
-        shape=running_estimates,
-    ),
+    estimates(PREMIUM_INDEX, "binance", {}),
     _data_feed("open_interest", OPEN_INTEREST),
     *(_data_feed("positioning", endpoint) for endpoint in POSITIONING),
     *book_and_trades(DEPTH, AGG_TRADES, "perp", "binance"),

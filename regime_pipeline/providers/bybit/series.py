@@ -29,8 +29,7 @@ from regime_pipeline.providers.decode import MISSING, Columns
 from regime_pipeline.providers.documents import document, member, rows_of
 from regime_pipeline.providers.errors import ContractViolation
 from regime_pipeline.providers.paging import Backward, Cursor, Newest, Paging
-from regime_pipeline.providers.predictions import DATASET as PREDICTIONS
-from regime_pipeline.providers.predictions import running_estimates
+from regime_pipeline.providers.predictions import estimates
 from regime_pipeline.providers.readings import CURSOR, Context, Parser
 from regime_pipeline.providers.source import Endpoint, Feed
 from regime_pipeline.providers.trades import TRADE_REACH, side_words, trade_rows
@@ -342,12 +341,7 @@ FEEDS = (
             least_step=HOUR,
         ),
     ),
-    replace(
-        _feed(PREDICTIONS, TICKERS, "perp", Newest()),
-        live_only=True,
-        snapshot=True,
-        shape=running_estimates,
-    ),
+    estimates(TICKERS, "bybit", {"category": CATEGORY["perp"]}, Context(market="perp")),
     _feed("open_interest", OPEN_INTEREST, "perp", _by_cursor(200), intervalTime="1h"),
     _feed("positioning", ACCOUNTS, "perp", _by_cursor(500), period="1h"),
 )

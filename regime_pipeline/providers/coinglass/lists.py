@@ -131,6 +131,18 @@ def parse_taker_volume(body: bytes, ctx: Context) -> pd.DataFrame:
     return columns.frame({"ts": columns.time("time", ctx), **out})
 
 
+def parse_depth(body: bytes, ctx: Context) -> pd.DataFrame:
+    """Bids and asks of a coin over several exchanges within a distance of the price, USD."""
+    names = {"bids": "aggregated_bids_usd", "asks": "aggregated_asks_usd"}
+    columns = Columns.objects(rows(body), ("time", *names.values()))
+    return columns.frame(
+        {
+            "ts": columns.time("time", ctx),
+            **{f"resting_{side}_usd": columns.amount(name) for side, name in names.items()},
+        }
+    )
+
+
 def parse_price(body: bytes, ctx: Context) -> pd.DataFrame:
     """Bars of a pair; volume in USD only."""
     columns = Columns.objects(rows(body), ("time", "open", "high", "low", "close"), ("volume_usd",))
@@ -531,6 +543,7 @@ PARSED: Mapping[str, Callable[[bytes, Context], pd.DataFrame]] = {
     "/api/futures/top-long-short-position-ratio/history": parse_top_positions,
     "/api/futures/aggregated-taker-buy-sell-volume/history": parse_taker_volume,
     "/api/futures/price/history": parse_price,
+    "/api/futures/orderbook/aggregated-ask-bids-history": parse_depth,
     "/api/futures/coins-markets": parse_coins_markets,
     "/api/futures/supported-coins": parse_coins,
     "/api/futures/supported-exchange-pairs": parse_pairs,

@@ -14,7 +14,7 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 
-from regime_pipeline.providers.coinglass import lists
+from regime_pipeline.providers.coinglass import days, lists
 from regime_pipeline.providers.decode import Columns
 from regime_pipeline.providers.paging import Forward, Newest, Numbered
 from regime_pipeline.providers.readings import Context, Parser
@@ -128,6 +128,17 @@ def _coin(dataset: str, endpoint: Endpoint, unit: str = "") -> Feed:
     )
 
 
+_RATIOS = tuple(
+    _MORE[f"/api/futures/{name}/history"]
+    for name in (
+        "global-long-short-account-ratio",
+        "top-long-short-account-ratio",
+        "top-long-short-position-ratio",
+    )
+)
+_DEPTH = _MORE["/api/futures/orderbook/aggregated-ask-bids-history"]
+_LISTED = {"exchange_list": AGGREGATED_EXCHANGES}
+
 FEEDS = (
     *(_pair("liquidations", LIQUIDATIONS, venue) for venue in EXCHANGES),
     _coin("liquidations", LIQUIDATIONS_ALL),
@@ -138,14 +149,16 @@ FEEDS = (
     ),
     _coin("open_interest", OPEN_INTEREST_ALL, "usd"),
     _coin("open_interest", OPEN_INTEREST_ALL, "coin"),
-    *(
-        _pair("positioning", _MORE[f"/api/futures/{name}/history"], venue)
-        for venue in EXCHANGES
-        for name in (
-            "global-long-short-account-ratio",
-            "top-long-short-account-ratio",
-            "top-long-short-position-ratio",
-        )
+    *(_pair("positioning", endpoint, venue) for venue in EXCHANGES for endpoint in _RATIOS),
+    *days.feeds(
+        ratios=_RATIOS,
+        sums={
+            OPEN_INTEREST_ALL: {"unit": "usd"},
+            LIQUIDATIONS_ALL: _LISTED,
+            _DEPTH: {**_LISTED, "range": days.DEPTH_PCT},
+        },
+        exchanges=EXCHANGES,
+        aggregate=AGGREGATE,
     ),
     Feed(
         dataset="fear_greed",

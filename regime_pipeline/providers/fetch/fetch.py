@@ -8,7 +8,7 @@ A source that fails is a row in the log and never an exception; what the others 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -20,8 +20,10 @@ from regime_pipeline.providers.fetch.records import log_row, payload_rows, typed
 from regime_pipeline.providers.fetch.sources import chosen_sources
 from regime_pipeline.providers.fetch.stream import (
     Page,
+    SeriesKey,
     Stamping,
     Stream,
+    is_wanted,
     streams_of,
     without_unneeded,
 )
@@ -77,6 +79,7 @@ def fetch(
     clock: Clock,
     symbols: Sequence[str],
     sources: Sequence[str] | None = None,
+    series: Collection[SeriesKey] = (),
     stored: pd.DataFrame | None = None,
     progress: Progress | None = None,
 ) -> FetchResult:
@@ -92,6 +95,7 @@ def fetch(
         clock: says what is closed; a row counts as seen live only under the system clock.
         symbols: canonical symbols.
         sources: asks only these of the configured sources.
+        series: keys (source, venue, market, symbol) of the only series that are asked for; empty: all.
         stored: key columns of rows that are stored already: the archive is not asked for them.
         progress: is told ``(source, requests planned and done, planned)`` as it goes.
 
@@ -108,13 +112,12 @@ def fetch(
     common = Stamping(dataset, settings, window, now, isinstance(clock, SystemClock), universe)
     chosen = chosen_sources(dataset, settings, sources)
     runs = {s.name: SourceRun(s, settings, client, clock, now) for s in chosen if s.name != ARCHIVE}
-    streams = without_unneeded(
-        [
-            stream
-            for run in runs.values()
-            for stream in streams_of(dataset, run.source, settings, window, universe, now)
-        ]
-    )
+    possible = [
+        stream
+        for run in runs.values()
+        for stream in streams_of(dataset, run.source, settings, window, universe, now)
+    ]
+    streams = without_unneeded([s for s in possible if is_wanted(s, series)])
     counter = Counter(progress)
     run_all(runs, streams, counter, client.concurrency_per_host)
     frame, quarantined = assemble(dataset, streams, common)

@@ -22,8 +22,9 @@ from regime_pipeline.providers.fetch.tiers import tier
 from regime_pipeline.providers.paging import Newest
 from regime_pipeline.providers.readings import Reading, joined
 from regime_pipeline.providers.source import Feed
+from regime_pipeline.providers.symbols import names_over
 from regime_pipeline.providers.symbols import split as split_symbol
-from regime_pipeline.providers.trades import hourly, whole_hours
+from regime_pipeline.providers.trades import hourly, hourly_closures, whole_hours
 from regime_pipeline.windows import HOUR, Window
 
 TIMEFRAME = "1h"
@@ -38,16 +39,17 @@ COINS = ("volume_base", "taker_buy_base", "taker_sell_base", "open_interest_base
 def alike(streams: Sequence[Stream]) -> list[tuple[int, ...]]:
     """Numbers of the streams in groups whose rows are made alike, in one go.
 
-    A frame costs the same for eight rows as for one: the symbols of a feed go together. Trades are
-    summed over the hours that a stream reached, and a feed with a shape of its own sees one reply's
-    rows: those go alone.
+    A frame costs the same for eight rows as for one: the symbols of a feed go together. Trades and
+    closures are summed over the hours that a stream reached, and a feed with a shape of its own sees
+    one reply's rows: those go alone.
     """
     groups: dict[tuple[object, ...], list[int]] = defaultdict(list)
     for number, stream in enumerate(streams):
         feed = stream.feed
-        if feed.part in NO_SERIES or not stream.gave_rows:
+        gave = stream.is_complete if feed.summed else stream.gave_rows
+        if feed.part in NO_SERIES or not gave:
             continue
-        summed = DATASETS[feed.dataset].form is Form.SUMMED
+        summed = feed.summed or DATASETS[feed.dataset].form is Form.SUMMED
         alone = number if feed.shape is not None or summed else None
         key = (stream.source.name, id(feed), stream.venue, stream.from_archive, alone)
         groups[(*key, stream.symbol is None)].append(number)
@@ -78,8 +80,11 @@ def rows_of(
 
     ``contracts``: coins behind one contract by source and instrument.
     """
-    pages = [(n, p) for n, s in batch.streams.items() for p in s.pages if len(p.frame)]
     one = batch.one
+    # of single closures an answer without any says that there were none
+    pages = [
+        (n, p) for n, s in batch.streams.items() for p in s.pages if len(p.frame) or one.feed.summed
+    ]
     frame = concat([p.frame for _, p in pages])
     page = np.repeat(np.arange(len(pages)), [len(p.frame) for _, p in pages])
     frame["payload_id"] = pd.array([p.reply.landed.payload_id for _, p in pages], dtype="str").take(
@@ -98,6 +103,8 @@ def rows_of(
         ).as_unit("us").take(page)  # fmt: skip
     if one.feed.snapshot:
         frame = _observed_now(frame, common)
+    if one.feed.by_name:
+        frame = _of_wanted_instruments(frame, one, common)
     if one.feed.shape is not None:
         _flag_other_symbols(frame, batch)
         frame = one.feed.shape(frame).assign(stream=next(iter(batch.streams)))
@@ -149,6 +156,9 @@ def _one_coin_each(frame: pd.DataFrame, batch: Batch) -> None:
 def _in_form(frame: pd.DataFrame, batch: Batch, common: Stamping) -> pd.DataFrame:
     """The rows that the dataset is made of, those in scope: samples, sums or single events."""
     form = common.item.form
+    if batch.one.feed.summed:
+        ((number, stream),) = batch.streams.items()
+        return _closures_summed(frame, stream, common).assign(stream=number)
     if form is Form.SAMPLED:
         return _sampled(frame, batch)
     if form is Form.SUMMED:
@@ -213,6 +223,22 @@ def _summed(frame: pd.DataFrame, stream: Stream, common: Stamping) -> pd.DataFra
     return hours.assign(**{c: newest[c] for c in ("fetched_at", "seen_at", "payload_id")})
 
 
+def _closures_summed(frame: pd.DataFrame, stream: Stream, common: Stamping) -> pd.DataFrame:
+    """Single closures as hours that were asked for from end to end, the quiet ones too."""
+    _flag_other_symbols(frame, Batch({0: stream}))
+    hours = hourly_closures(_identified(frame), whole_hours(stream.window, common.now))
+    unplaced = int(frame["ts"].isna().sum())
+    if unplaced:
+        _flag(hours, pd.Series(True, index=hours.index), f"{unplaced} closures have no time")
+    reply = max((p.reply for p in stream.pages), key=lambda r: (r.fetched_at, r.landed.payload_id))
+    at = {
+        "fetched_at": reply.fetched_at,
+        "seen_at": reply.seen_at if common.live_clock else reply.fetched_at,
+    }
+    stamps = {name: pd.Timestamp(value).as_unit("us") for name, value in at.items()}
+    return hours.assign(payload_id=reply.landed.payload_id, **stamps)
+
+
 def _identified(frame: pd.DataFrame) -> pd.DataFrame:
     """Events with a digest of what tells them apart.
 
@@ -248,6 +274,20 @@ def _observed_now(frame: pd.DataFrame, common: Stamping) -> pd.DataFrame:
     else:
         frame["ts"] = hour
     return frame
+
+
+def _of_wanted_instruments(frame: pd.DataFrame, stream: Stream, common: Stamping) -> pd.DataFrame:
+    """The rows of the wanted symbols out of a list of all; a symbol that it lacks is told in the log."""
+    feed = stream.feed
+    symbols = {
+        names_over(s, feed.names or feed.venue, feed.market, stream.window)[-1][0].name: s
+        for s in common.symbols
+    }
+    frame["symbol"] = frame["venue_symbol"].map(symbols).astype("str")
+    absent = sorted(set(common.symbols) - set(frame["symbol"].dropna()))
+    if absent:
+        stream.note = f"not among the listed instruments: {', '.join(absent)}"
+    return frame.loc[frame["symbol"].notna()].reset_index(drop=True)
 
 
 def _of_wanted_coins(frame: pd.DataFrame, common: Stamping) -> pd.DataFrame:
@@ -326,10 +366,14 @@ def _stamp(frame: pd.DataFrame, batch: Batch, common: Stamping) -> None:
         np.where(seen, "observed", "assumed"), index=frame.index, dtype="str"
     )
     frame["source"] = one.source.name
-    frame["source_tier"] = batch.per_row(frame, lambda s: tier(s, common))
+    if one.feed.tells_all:
+        tiers = {s: tier(one, common, s) for s in frame["symbol"].unique()}
+        frame["source_tier"] = frame["symbol"].map(tiers)
+    else:
+        frame["source_tier"] = batch.per_row(frame, lambda s: tier(s, common))
     frame["venue"] = one.venue
     frame["market"] = one.feed.market
-    if not one.feed.by_coin:
+    if not one.feed.tells_all:
         frame["symbol"] = batch.per_row(frame, lambda s: s.canonical or MARKET_SYMBOL).astype("str")
     frame["timeframe"] = TIMEFRAME
     if common.item.by_kind:

@@ -13,7 +13,7 @@ from regime_pipeline.catalogue.datasets import DATASETS
 from regime_pipeline.providers.errors import NoSourceError
 from regime_pipeline.providers.registry import SOURCES, is_left_out, sources_of
 from regime_pipeline.providers.source import Feed, Source
-from regime_pipeline.settings import Settings
+from regime_pipeline.settings import Settings, environment_name
 
 _SUFFIX = re.compile(r"/(api/v\d+|fapi/v\d+|futures/data|fng|api|v\d+)/*$")
 
@@ -42,6 +42,14 @@ def not_asked(settings: Settings, feed: Feed) -> str | None:
     if feed.in_candles and not settings.single_trades:
         return (
             "off: single trades are not paged (REGIME_SINGLE_TRADES); the candles tell the volumes"
+        )
+    wanted = DATASETS[feed.dataset].wanted_where
+    if wanted is not None and getattr(settings, wanted[0]) != wanted[1]:
+        return f"off: read only where {environment_name(wanted[0])} is {wanted[1]}"
+    if feed.summed and settings.liquidation_source != feed.endpoint.provider:
+        return (
+            "off: single closures are summed here only where liquidations come from this source "
+            "(REGIME_LIQUIDATION_SOURCE)"
         )
     return None
 

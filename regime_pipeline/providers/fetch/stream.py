@@ -5,7 +5,7 @@ Does not belong here: requests (``asking``), rows (``rows``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -23,6 +23,8 @@ from regime_pipeline.providers.symbols import VenueSymbol, names_over
 from regime_pipeline.settings import Settings
 from regime_pipeline.windows import HOUR, Window, floor_hour
 
+SeriesKey = tuple[str, str, str, str]
+"""Source, venue, market, symbol (``*``: the whole market)."""
 INTERVAL = HOUR
 INTERVALS = "intervals"
 CONTRACTS = "contracts"
@@ -85,6 +87,11 @@ class Stream:
         return (min(firsts), max(lasts)) if firsts and lasts else (None, None)
 
     @property
+    def is_complete(self) -> bool:
+        """Whether it was answered, and to the end."""
+        return self.error is None and bool(self.pages) and all(p.complete for p in self.pages)
+
+    @property
     def canonical(self) -> str | None:
         """Our name of its symbol; None without one."""
         return self.symbol.canonical if self.symbol else None
@@ -143,8 +150,12 @@ def _asked_part(feed: Feed, window: Window, now: datetime) -> tuple[Window, bool
     Of a dataset that is collected as time goes, a window of the past is kept whole and idle: no
     request is made, and the log says why.
     """
-    reach = Window(window.start, max(window.start, min(window.end, now)))
     item = DATASETS[feed.dataset]
+    reach = Window(window.start, max(window.start, min(window.end, now)))
+    if item.is_bucketed or feed.bucketed:
+        # a provider that lacks the running bucket, which is not kept, would be asked twice for it
+        closed = max(window.start, min(window.end, floor_hour(now)))
+        reach = Window(window.start, closed if closed > window.start else reach.end)
     if item.forward_only is not None:
         if feed.part == CONTRACTS:
             return reach, False  # asked only beside a feed that needs it
@@ -164,10 +175,21 @@ def _asked_part(feed: Feed, window: Window, now: datetime) -> tuple[Window, bool
     return reach, False
 
 
+def is_wanted(stream: Stream, series: Collection[SeriesKey]) -> bool:
+    """Whether a stream is about one of the series, or completes them; without any, all are wanted."""
+    if not series or stream.feed.part in NO_SERIES:
+        return True
+    key = (stream.source.name, stream.venue, stream.feed.market)
+    if stream.canonical is not None:
+        return (*key, stream.canonical) in series
+    return any(one[:3] == key for one in series)
+
+
 def without_unneeded(streams: list[Stream]) -> list[Stream]:
-    """Without the contract sizes of a source that nothing asks for amounts in contracts."""
+    """Without the lists of a source that complete nothing which is asked for."""
+    asked = {s.source.name for s in streams if s.feed.part not in NO_SERIES}
     need = {s.source.name for s in streams if s.feed.in_contracts and not s.idle}
-    return [s for s in streams if s.feed.part != CONTRACTS or s.source.name in need]
+    return [s for s in streams if s.source.name in (need if s.feed.part == CONTRACTS else asked)]
 
 
 def extent(frame: pd.DataFrame | Reading) -> tuple[datetime, datetime] | tuple[None, None]:
@@ -209,4 +231,4 @@ class Stamping:
 
     def length(self, feed: Feed) -> timedelta:
         """Length of the bucket that a row of a feed is; zero for an instant."""
-        return INTERVAL if self.item.is_bucketed or feed.bucketed else timedelta(0)
+        return INTERVAL if feed.bucketed else self.item.length

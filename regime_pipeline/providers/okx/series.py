@@ -11,6 +11,7 @@ currency on spot, ``volCcyQuote`` is the quote currency on both; contract sizes 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from types import MappingProxyType
 
@@ -22,8 +23,7 @@ from regime_pipeline.providers.decode import Columns
 from regime_pipeline.providers.okx import market
 from regime_pipeline.providers.okx.market import data_of as _rows
 from regime_pipeline.providers.paging import Backward, Newest
-from regime_pipeline.providers.predictions import DATASET as PREDICTIONS
-from regime_pipeline.providers.predictions import running_estimates
+from regime_pipeline.providers.predictions import estimates
 from regime_pipeline.providers.readings import ByColumns, Context, Parser, Reading
 from regime_pipeline.providers.source import Endpoint, Feed
 from regime_pipeline.providers.trades import TRADE_REACH
@@ -270,6 +270,21 @@ def _contracts(dataset: str) -> Feed:
     )
 
 
+_CLOSURES = Feed(
+    dataset="liquidation_events",
+    endpoint=LIQUIDATIONS,
+    market="perp",
+    venue="okx",
+    paging=Backward(limit=100, end="after", step=CLOSURE_PAGE / 100, overlap=True),
+    params=lambda symbol: {
+        "instType": "SWAP",
+        "uly": symbol.name.removesuffix("-SWAP"),
+        "state": "filled",
+    },
+    newest=CLOSURE_REACH,
+    optional=True,
+    in_contracts=True,
+)
 FEEDS = (
     *_candle_feeds("spot"),
     *_candle_feeds("perp"),
@@ -282,17 +297,7 @@ FEEDS = (
         params=lambda symbol: {"instId": symbol.name},
         retention=FUNDING_RETENTION,
     ),
-    Feed(
-        dataset=PREDICTIONS,
-        endpoint=RUNNING_RATE,
-        market="perp",
-        venue="okx",
-        paging=Newest(),
-        params=lambda symbol: {"instId": symbol.name},
-        live_only=True,
-        snapshot=True,
-        shape=running_estimates,
-    ),
+    estimates(RUNNING_RATE, "okx", {"instId": "ANY"}),  # every swap
     _rubik_feed("open_interest", OPEN_INTEREST),
     _rubik_feed("positioning", ACCOUNTS),
     _rubik_feed("positioning", TOP_ACCOUNTS),
@@ -300,20 +305,10 @@ FEEDS = (
     _rubik_feed("positioning", TAKER_VOLUME, unit="0"),
     *_book_and_trades("spot"),
     *_book_and_trades("perp"),
-    Feed(
-        dataset="liquidation_events",
-        endpoint=LIQUIDATIONS,
-        market="perp",
-        venue="okx",
-        paging=Backward(limit=100, end="after", step=CLOSURE_PAGE / 100, overlap=True),
-        params=lambda symbol: {
-            "instType": "SWAP",
-            "uly": symbol.name.removesuffix("-SWAP"),
-            "state": "filled",
-        },
-        newest=CLOSURE_REACH,
-        optional=True,
-        in_contracts=True,
+    _CLOSURES,
+    replace(_CLOSURES, dataset="liquidations", newest=None, reach=CLOSURE_REACH, summed=True),
+    *(
+        _contracts(dataset)
+        for dataset in ("order_book", "trade_flow", "liquidation_events", "liquidations")
     ),
-    *(_contracts(dataset) for dataset in ("order_book", "trade_flow", "liquidation_events")),
 )
