@@ -83,6 +83,7 @@ def clean(seed: int = 8, start: datetime = START, end: datetime = END) -> Frames
         "raw.whale_transfers": _whales(recent, rng),
         "raw.coin_markets": _coin_markets(tape, recent),
         "raw.dashboard_signals": _ready_made(recent, rng_thin),
+        "raw.derivatives_1d": _days(recent, rng_thin),
     }
     if start < THIN.start and end == END:
         for name, rows in (
@@ -425,6 +426,22 @@ def _coin_markets(tape: SyntheticTape, window: Window) -> pd.DataFrame:
     ).reset_index(drop=True)  # fmt: skip
 
 
+def _days(window: Window, rng: np.random.Generator) -> pd.DataFrame:
+    """Daily figures, which these settings make nothing of."""
+    days = pd.date_range(window.start, window.end, freq="D", inclusive="left").as_unit("us")
+    parts = [
+        pd.DataFrame(
+            {
+                "source": "coinglass", "venue": "binance", "market": "perp", "symbol": symbol,
+                "metric": "global_account_long_frac", "ts": days,
+                "value": rng.uniform(0.4, 0.6, len(days)), "available_at": days + DAY,
+            }
+        )
+        for symbol in SYMBOLS
+    ]  # fmt: skip
+    return pd.concat(parts, ignore_index=True)
+
+
 def _ready_made(window: Window, rng: np.random.Generator) -> pd.DataFrame:
     """Scores of the outside service, some of them late by an hour."""
     hours = pd.date_range(window.start, window.end, freq="h", inclusive="left").as_unit("us")
@@ -483,6 +500,7 @@ AFTER: dict[str, Mask] = {
     "raw.whale_transfers": _told,
     "raw.coin_markets": _told,
     "raw.dashboard_signals": _told,
+    "raw.derivatives_1d": _told,
 }
 """Per raw table, which rows nobody can know at t."""
 
