@@ -78,8 +78,11 @@ class ChosenSources:
         open_interest_source: str
         factor_interval: Literal["1h", "1d"]
         sentiment_source_by_kind: dict[str, str]
-        model_fields_set: set[str]
-        perp_venues: dict[str, str]
+
+        @property
+        def model_fields_set(self) -> set[str]: ...  # noqa: D102
+        @property
+        def perp_venues(self) -> dict[str, str]: ...  # noqa: D102
 
     def can_ask(self, provider: str) -> bool:
         """Whether a provider is configured, with its address and its key."""

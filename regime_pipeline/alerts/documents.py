@@ -59,7 +59,7 @@ def _body(name: str, details: Schema, *, is_market: bool) -> Schema:
     given: Schema = {"type": "string"} if is_market else {"type": "null"}
     instant = _INSTANT if is_market else {"type": "null"}
     kinds = list(FIELDS["kind"].allowed or ())
-    data = {
+    data: Schema = {
         "event_id": _ID | {"description": "The same over every attempt: drop repeats by it."},
         "event_type": {"const": name},
         "kind": {"enum": kinds} if is_market else {"type": "null"},

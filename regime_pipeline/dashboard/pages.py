@@ -6,7 +6,6 @@ Belongs here: choosing rows and arranging them. Does not belong here: markup (``
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -302,8 +301,6 @@ async def event_page(served: Served, request: Request) -> tuple[str, dict[str, A
         raise Problem("not-found", "no event has this id")
     event = found[0]
     details = event["details"]
-    if isinstance(details, str):
-        details = json.loads(details)
     return "event.html", {
         "title": event["title"],
         "event": event,
@@ -489,8 +486,6 @@ def _levels(cascades: Sequence[Row]) -> list[tuple[str, float, str]]:
     for row in cascades:
         for kind in ("resistance", "support"):
             prices, origins = row[f"{kind}_levels"] or [], row[f"{kind}_level_sources"] or []
-            if isinstance(prices, str):
-                prices, origins = json.loads(prices), json.loads(origins)
             out += [(kind, p, str(o)) for p, o in zip(prices, origins, strict=False)]
     return out
 

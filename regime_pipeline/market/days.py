@@ -94,7 +94,7 @@ def derivatives_1d(
     closed = frame["long_liquidations_usd"].notna()
     frame["completeness"] = pd.Series("partial", index=frame.index, dtype="str").where(closed)
     absent = frame[list(METRICS)].isna().to_numpy()
-    everything = absent.all(axis=1)
+    everything = np.asarray(absent.all(axis=1))
     frame["status"] = np.where(everything, "missing", np.where(absent.any(axis=1), "partial", "ok"))
     frame["reason"] = [
         "not_observed" if none else ",".join(f"without_{m}" for m in np.array(METRICS)[row]) or None

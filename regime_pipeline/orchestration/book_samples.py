@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import datetime
+from typing import Any
 
 import dagster as dg
 
@@ -74,7 +75,7 @@ class BookSampler:
             self._pending = future
             return f"the sample is still under way and is stored when it is there{late}"
         metadata = future.result().metadata or {}
-        counts = metadata[RUN_COUNTS].value
+        counts: Any = metadata[RUN_COUNTS].value  # type: ignore[union-attr]
         return f"sampled: {counts['rows inserted']} rows, {counts['requests']} requests{late}"
 
 

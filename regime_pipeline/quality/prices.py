@@ -89,7 +89,7 @@ def _others(
     origin = place.ngroup().to_numpy()
     for mine in found.series.groupby("symbol", sort=True, observed=True).indices.values():
         hours = np.flatnonzero(beyond[:, mine].any(axis=1))
-        cells = np.ix_(hours, mine)
+        cells = np.ix_(hours, np.asarray(mine))
         r = step[cells]
         foreign = origin[mine][:, None] != origin[mine][None, :]
         asked[cells] = (np.isfinite(r)[:, None, :] & foreign).any(axis=2)

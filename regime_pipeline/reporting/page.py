@@ -124,7 +124,7 @@ def _top(data: ReportData) -> dict[str, Any]:
     s = data.summary
     banner = BANNERS.get(s.origin)
     if banner is not None and (s.label or s.detail):
-        banner = (banner[0], f"{banner[1]} Source: {(s.label or s.detail).rstrip('.')}.")
+        banner = (banner[0], f"{banner[1]} Source: {(s.label or s.detail or '').rstrip('.')}.")
     expected = sum(c.owed for c in s.coverage)
     unexpected = sum(c.unexpected for c in s.coverage)
     usable = sum(c.ok + c.partial for c in s.coverage)
@@ -298,7 +298,8 @@ def _signals(data: ReportData) -> dict[str, Any] | None:
     rows.sort(key=lambda r: order.get(r["symbol"], len(order)))
     pairs = data.signal_pairs.dropna(subset=["signal_corr"])
     mean = pairs.groupby(["component_a", "component_b"])["signal_corr"].mean()
-    both = {pair: value for (a, b), value in mean.items() for pair in ((a, b), (b, a))}
+    cells = zip(mean.index.to_list(), mean.to_list(), strict=True)
+    both = {pair: value for (a, b), value in cells for pair in ((a, b), (b, a))}
     names = sorted({name for pair in both for name in pair})
     return {
         "at": data.components["ts"].max(),

@@ -141,9 +141,9 @@ def volume(bars: Bars, *, first_hour: int) -> Component:
         traded = np.log(np.where(base > 0.0, base, np.nan))
         away = np.where(realised > 1e-12, (close / vwap - 1.0) / realised, np.nan)
     days, lead = by_hour_of_day(traded, first_hour)
-    z, _, _, code = lagged_mad_z(days, SAME_HOURS, MIN_SAME_HOURS)
+    z, _, _, day_code = lagged_mad_z(days, SAME_HOURS, MIN_SAME_HOURS)
     spike = by_hour(z, lead, close.shape)
-    code = by_hour(code, lead, close.shape)
+    code = by_hour(day_code.astype(np.float64), lead, close.shape).astype(np.int8)
     same_hours = by_hour(rolling_count(days, SAME_HOURS, lag=1), lead, close.shape)
     score = score_of(away * np.clip(0.5 + 0.25 * spike, 0.25, 1.5))
 

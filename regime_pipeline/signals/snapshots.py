@@ -154,7 +154,8 @@ def _text(frame: pd.DataFrame, grid: Grid, column: str) -> pd.Series:
 
 def _typed(frame: pd.DataFrame) -> pd.DataFrame:
     """Instants of a grid without any row keep their type."""
-    stamps = [c for c in frame if c in FIELDS and FIELDS[c].kind is Kind.TIMESTAMP]
+    named = [str(c) for c in frame]
+    stamps = [c for c in named if c in FIELDS and FIELDS[c].kind is Kind.TIMESTAMP]
     return frame.assign(**{c: pd.to_datetime(frame[c], utc=True).dt.as_unit("us") for c in stamps})
 
 
@@ -199,7 +200,8 @@ def _stamps(grid: Grid) -> npt.NDArray[np.datetime64]:
 
 
 def _of_row(codes: dict[str, FloatPanel]) -> tuple[pd.Series, pd.Series]:
-    pattern = sum((code > 0).astype(np.int64) << bit for bit, code in enumerate(codes.values()))
+    bits = [(code > 0).astype(np.int64) << bit for bit, code in enumerate(codes.values())]
+    pattern: npt.NDArray[np.int64] = np.bitwise_or.reduce(bits)
     some = np.logical_or.reduce([code < len(USABLE) for code in codes.values()])
     patterns, which = np.unique(pattern.reshape(-1), return_inverse=True)
     texts = [

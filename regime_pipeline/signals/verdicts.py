@@ -96,7 +96,7 @@ def together(parts: Mapping[str, Verdicts]) -> tuple[pd.Series, pd.Series]:
 
 def _worded(pattern: int, parts: Mapping[str, Verdicts]) -> str:
     out: list[str] = []
-    for name, part in reversed(parts.items()):
+    for name, part in reversed(list(parts.items())):
         pattern, code = divmod(pattern, len(part.reasons) + 1)
         if code:
             out.append(f"{name}: {part.reasons[code - 1]}")

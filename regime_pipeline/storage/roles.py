@@ -348,11 +348,11 @@ def _own(connection: psycopg.Connection, prefix: str) -> None:
         (list(of),),
     ).fetchall()
     for schema, name, kind, owned_by in found:
-        owner = of["ops"] if schema == "reporting" and name in views else of[schema]
-        if owned_by != owner:
+        right = of["ops"] if schema == "reporting" and name in views else of[schema]
+        if owned_by != right:
             connection.execute(
                 sql.SQL("ALTER {} {} OWNER TO {}").format(
-                    sql.SQL(kind), sql.Identifier(schema, name), sql.Identifier(owner)
+                    sql.SQL(kind), sql.Identifier(schema, name), sql.Identifier(right)
                 )
             )
     functions = connection.execute(
