@@ -114,7 +114,7 @@ class Unknown:
 
 def declared() -> list[Setting]:
     """All settings, in the order of their groups."""
-    rows = []
+    rows: list[Setting] = []
     for name, field in Settings.model_fields.items():
         if name == "params":
             rows += list(_thresholds())

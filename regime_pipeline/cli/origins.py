@@ -31,7 +31,7 @@ SYNTHETIC_FUTURE = 60 * DAY
 """How far past now a synthetic market reaches; a simulator left running longer goes quiet."""
 ORIGINS = {
     "live": "live data",
-    "simulated": "SIMULATED data",
+    "simulated": "SIMULATED data; live data: `regime run --source live`",
     "tape": "replayed history",
 }
 """What a person is told about the data of each origin."""
@@ -89,7 +89,7 @@ def live_overrides(settings: Settings) -> dict[str, str]:
         for source, problem in reach.problems.items():
             by_reason.setdefault(problem.partition(": ")[2] or problem, []).append(source)
         reasons = "; ".join(f"{', '.join(names)}: {text}" for text, names in by_reason.items())
-        raise NoVenueError(f"no exchange could be reached ({reasons})")
+        raise NoVenueError(f"No exchange could be reached ({reasons})")
     refused = [
         field
         for field in ("spot_venue", "perp_venue")

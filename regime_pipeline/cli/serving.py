@@ -89,10 +89,10 @@ def _serve(settings: Settings, database: Database, overrides: Mapping[str, str],
 def _first_day(settings: Settings, database: Database) -> datetime:
     """Where the UI's days begin: with what is stored, but early enough for every gap that is filled."""
     from regime_pipeline.coverage.rules import KEPT_DAYS
-    from regime_pipeline.reporting.queries import first_derived_day
+    from regime_pipeline.reporting.queries import first_stored_day
 
     configured = utc(settings.start_date)
-    stored = first_derived_day(database)
+    stored = first_stored_day(database)
     if stored is None:
         return configured
     reached = floor_day(clock_from_text(settings.clock).now()) - (KEPT_DAYS + 1) * DAY

@@ -45,10 +45,12 @@ def quiet(settings: Settings) -> Iterator[None]:
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     root.addHandler(handler)
+    logging.captureWarnings(True)
     try:
         with path.open("a") as log, redirect_stdout(log):
             yield
     finally:
+        logging.captureWarnings(False)
         root.removeHandler(handler)
         handler.close()
 

@@ -5,7 +5,7 @@ Array arithmetic over rows of the fetch log, hours x series. The rule, declared 
 * An answer counts for an hour when it came :data:`asked.SETTLE` after its end, no request of the same
   call failed, and it is in order: none of its rows was refused, and its rows are about the time that was
   asked for (an answer without any row is in order too). Of events an answer counts unless all its rows
-  were refused.
+  were refused, or are about another time although such events are regular (funding prints).
 * An hour without a row is the venue's after two such answers of different runs, :data:`APART` or more.
 * Inside a living series (rows are stored before and after the hour) the rows of both answers must enclose
   the hour: they show that the venue passed over it. Answers that end before it, begin after it or have no
@@ -94,7 +94,7 @@ def read_answers(
         once, open_reason == 1, _confirmed(ordered, alive, horizon, first, settle)
     ).astype(bool)
     return Answers(
-        events=covered(good[~unusable], horizon, shape, first, settle),
+        events=covered(good[~unusable & about], horizon, shape, first, settle),
         with_row=covered(good, horizon, shape, first, 0.0),
         confirmed=confirmed,
         open_reason=open_reason,
@@ -154,18 +154,25 @@ def _good(log: pd.DataFrame) -> pd.DataFrame:
 def _is_about(rows: pd.DataFrame, series: Sequence[Series]) -> np.ndarray:
     """Whether an answer's rows touch the time that was asked for; so do none at all.
 
-    Of events any rows do: between two of them there need be none.
+    Of events any rows do, for between two of them there need be none, unless they are regular: the
+    next funding print is never further than a day.
     """
     if rows.empty:
         return np.zeros(0, bool)
     number = rows["series"].to_numpy()
-    slack = np.array([24.0 if s.rule == Expected.DAILY else 1.0 for s in series])[number]
-    events = np.array([s.rule == Expected.ANSWERS for s in series])[number]
+    slack = np.array([_slack(s) for s in series])[number]
     oldest, newest = epoch_hours(rows["first_row_at"]), epoch_hours(rows["last_row_at"])
     beyond = (newest < epoch_hours(rows["window_start"]) - slack) | (
         oldest >= epoch_hours(rows["window_end"]) + slack
     )
-    return events | ~beyond
+    return ~beyond
+
+
+def _slack(of: Series) -> float:
+    """Hours by which an answer's rows may miss the time that was asked for."""
+    if of.rule == Expected.ANSWERS:
+        return 24.0 if of.is_regular else np.inf
+    return 24.0 if of.rule == Expected.DAILY else 1.0
 
 
 def _reach(

@@ -212,8 +212,7 @@ class _Want:
         from regime_pipeline.providers.binance.archive import ARCHIVE_FEEDS
         from regime_pipeline.providers.registry import ARCHIVE
 
-        spans = self._spans(whole)
-        spans = spans[spans["coverage_state"] == "missed"]
+        spans = self._spans(whole, state="missed")
         log = log[log["fetch_status"].isin(ANSWERED)]
         about = log["symbol"].astype(object).where(log["symbol"].notna(), MARKET_SYMBOL)
         stands_in = {a.source for a in ARCHIVE_FEEDS if a.feed.dataset == self.dataset}
@@ -229,8 +228,8 @@ class _Want:
                     out.setdefault((name, symbol), set()).update(days)
         return out
 
-    def _spans(self, window: Window) -> pd.DataFrame:
-        spans = spans_of(self.warehouse, window)
+    def _spans(self, window: Window, state: str | None = None) -> pd.DataFrame:
+        spans = spans_of(self.warehouse, window, state=state)
         return spans[spans["dataset"] == self.dataset].reset_index(drop=True)
 
     def _log(self, window: Window) -> pd.DataFrame:

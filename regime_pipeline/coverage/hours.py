@@ -142,7 +142,7 @@ def hour_spans(
     hour = np.arange(first, last)[None, :]
     refusals = np.array([_CODE.get(REFUSED.get(c, ""), -1) for c in ("", *classes)])[failure]
     # what refuses one endpoint of several says nothing of the hour when others answered
-    is_open = (answers.open_reason > 0) & ~forward & ~events & (why == 0) & ((refusals < 0) | multi)
+    is_open = (answers.open_reason > 0) & ~forward & (why == 0) & ((refusals < 0) | multi)
     refusals = np.where(is_open, -1, refusals)
     failure = np.where(is_open, len(classes) + answers.open_reason, failure)
     classes = [*classes, *OPEN_REASONS]

@@ -65,6 +65,7 @@ class Series:
         off: why it cannot be asked now; None: it can.
         by_coin: one request tells all symbols.
         every: how often an hourly tick asks it, see ``Dataset.others_every``.
+        is_regular: its events follow each other within a day.
         answers_once: a recording answers, which says the same however often it is asked.
     """
 
@@ -82,6 +83,7 @@ class Series:
     by_coin: bool = False
     every: timedelta = HOUR
     answers_once: bool = False
+    is_regular: bool = False
 
     @property
     def key(self) -> tuple[str, str, str, str]:
@@ -161,6 +163,7 @@ def _described(settings: Settings, dataset: str, feeds: Sequence[Feed]) -> dict[
         "limit": limit,
         "is_forward_only": is_forward_only(dataset, feeds),
         "by_coin": all(f.tells_all for f in feeds),
+        "is_regular": item.slo is not None,
         "answers_once": settings.origin == "tape",
     }
 

@@ -120,7 +120,7 @@ def volatility_regimes(
 
     ``event_kind`` stands in the row that announces a change of the confirmed regime, beside the class
     announced before it (``vol_regime_from``): ``calming`` on a way down from EXPLOSIVE or EXTREME,
-    whose way up was told as more than INFO, else ``change``. Every way down is INFO, so is STABLE to
+    whose way up was more than INFO, else ``change``. Every way down is INFO, so is STABLE to
     HIGH_VOL; CRITICAL into EXTREME, else WARNING. For ``cooldown_hours`` after an
     announcement further changes are held; a difference that remains is announced when it ends; into
     EXTREME is never held.

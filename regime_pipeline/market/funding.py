@@ -245,7 +245,7 @@ def _settled_hour(stamps: pd.Series) -> pd.Series:
 def _predicted(
     prints: pd.DataFrame, raw: pd.DataFrame, venues: Mapping[str, str]
 ) -> npt.NDArray[np.float64]:
-    """Interval that the venue had told beside the newest estimate of each print before it settled."""
+    """Interval that the venue reported with the newest estimate of each print before it settled."""
     seen = _predictions(raw, venues)
     settles = _settled_hour(seen["predicted_for"])
     seen = seen.assign(ts=settles)[(seen["seen_at"] < settles).fillna(False).to_numpy(bool)]
@@ -264,25 +264,25 @@ def _interval(
     Args:
         symbol: of each print.
         hour: of each print, since 1970.
-        stated: interval that the venue told of the print, NaN where it did not.
+        stated: interval that the venue reported for the print, NaN where it did not.
     """
     gaps = np.full((GAPS_BACK + 1, len(hour)), np.nan)
-    told = np.full((GAPS_BACK + 1, len(hour)), np.nan)
-    told[0] = stated
+    reported = np.full((GAPS_BACK + 1, len(hour)), np.nan)
+    reported[0] = stated
     for back in range(GAPS_BACK):
         # the gap between the prints `back` and `back + 1` before; none beyond the reach or symbol
         newer, older = _shift(hour, back), _shift(hour, back + 1)
         near = _shift_equal(symbol, back + 1) & (hour - older <= _REACH_H)
         gaps[back, near] = (newer - older)[near]
-        told[back + 1, near] = _shift(stated, back + 1)[near]
-    in_force = told[GAPS_BACK]
+        reported[back + 1, near] = _shift(stated, back + 1)[near]
+    in_force = reported[GAPS_BACK]
     for back in range(GAPS_BACK - 1, -1, -1):
         gap = gaps[back]
         with np.errstate(invalid="ignore"):
             # a comparison with no interval in force is false, and then a single gap has to do
             longer = (gap > in_force) & (gap != gaps[back + 1])
         fits = np.isin(gap, LEGAL_INTERVALS) & ~longer
-        known = np.where(np.isfinite(told[back]), told[back], np.where(fits, gap, np.nan))
+        known = np.where(np.isfinite(reported[back]), reported[back], np.where(fits, gap, np.nan))
         in_force = known if back == 0 else np.where(np.isfinite(known), known, in_force)
     return in_force
 

@@ -152,8 +152,8 @@ def coverage(database: Database, window: Window, symbols: tuple[str, ...]) -> pd
     )
     found = pd.DataFrame(counted, columns=["table_name", "day", "status", "n"])
     found["day"] = pd.to_datetime(found["day"], utc=True)
-    told = (*USABLE, NOT_APPLICABLE)
-    what = found["status"].where(found["status"].isin(told), "unusable")
+    kept = (*USABLE, NOT_APPLICABLE)
+    what = found["status"].where(found["status"].isin(kept), "unusable")
     wide = (
         found.assign(what=what)
         .pivot_table(index=["table_name", "day"], columns="what", values="n", aggfunc="sum")
@@ -185,7 +185,7 @@ def _unexpected(database: Database, window: Window, symbols: tuple[str, ...]) ->
                     "count(distinct (u.symbol, u.ts)) as n from unexpected as u "
                     "left join {table} as r on r.symbol = u.symbol and r.ts = u.ts {same} "
                     "where u.dataset = {dataset} and {condition} "
-                    "and (r.status is null or r.status <> all(%(told)s)) group by 1, 2"
+                    "and (r.status is null or r.status <> all(%(counted)s)) group by 1, 2"
                 ).format(
                     name=sql.Literal(name),
                     table=sql.Identifier(*full_name.split(".")),
@@ -204,7 +204,7 @@ def _unexpected(database: Database, window: Window, symbols: tuple[str, ...]) ->
         + sql.SQL(" union all ").join(parts),
         datasets=list(RECORDED_FROM.values()),
         symbols=list(symbols),
-        told=[*USABLE, NOT_APPLICABLE],
+        counted=[*USABLE, NOT_APPLICABLE],
         start=window.start,
         end=window.end,
     )
@@ -351,13 +351,19 @@ def stored_window(database: Database) -> Window | None:
     return Window(floor_day(found["first"]), floor_day(found["last"]) + DAY)
 
 
-def first_derived_day(database: Database) -> datetime | None:
-    """The first day on which every table has its rows; None when nothing is derived.
+def first_stored_day(database: Database) -> datetime | None:
+    """The first day on which every table has its rows; None when nothing is stored.
+
+    Before anything is derived that is the first day of the fetched candles.
 
     The history that a run's days look back to lies before it, in the tables that they read. Nothing
     looks far back into the futures scores, so they begin where the earliest run did.
     """
-    first = rows(database, "select min(ts) as first from signals.futures_scores")[0]["first"]
+    first = rows(
+        database,
+        "select coalesce((select min(ts) from signals.futures_scores), "
+        "(select min(ts) from raw.candles)) as first",
+    )[0]["first"]
     return None if first is None else floor_day(first)
 
 

@@ -66,8 +66,7 @@ BANNERS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "simulated": (
             "Simulated data",
-            "These numbers come from a generator, not from any market. Do not act on them. "
-            "Live data: `regime run --source live` fetches them, or says what is in the way.",
+            "These numbers come from a generator, not from any market. Do not act on them.",
         ),
         "tape": (
             "Replayed history",

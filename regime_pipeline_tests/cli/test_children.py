@@ -7,9 +7,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
+
+from regime_pipeline_tests.processes import is_there
 
 COMMAND = """
 import os, sys
@@ -27,15 +28,6 @@ try:
 except KeyboardInterrupt:
     pass
 """
-
-
-def is_there(pid: int) -> bool:
-    """Whether a process goes on; one that nobody waits for any more has ended."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return stat.rpartition(")")[2].split()[0] != "Z"
 
 
 @pytest.mark.parametrize(

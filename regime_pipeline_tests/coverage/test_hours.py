@@ -166,8 +166,29 @@ def test_one_answer_of_a_recording_is_enough() -> None:
 
 def test_events_are_not_answered_by_rows_that_were_all_refused() -> None:
     events = Series(*BTC, rule=Expected.ANSWERS)
-    assert told(events, asked=log({"refused": 2, "stored": 0}))[0][2] == "missed"
+    refused = log({"refused": 2, "stored": 0})
+    assert told(events, asked=refused) == [
+        (0, 24, "missed", "answered with rows that were refused")
+    ]
     assert told(events, asked=log({"refused": 2, "stored": 5}))[0][2] == "stored"
+
+
+@pytest.mark.parametrize(
+    ("rows", "regular", "state"),
+    [
+        ((-8, 0), True, "stored"),
+        ((-60, -30), True, "missed"),
+        ((60, 90), True, "missed"),
+        ((-60, -30), False, "stored"),
+        (None, True, "stored"),
+    ],
+)
+def test_prints_of_weeks_ago_are_no_answer_about_a_day(
+    rows: tuple[int, int] | None, regular: bool, state: str
+) -> None:
+    prints = Series(*BTC, rule=Expected.ANSWERS, is_regular=regular)
+    ((_, _, found, reason),) = told(prints, asked=log({"rows": rows}))
+    assert (found, reason) == (state, None if state == "stored" else "answered about another time")
 
 
 def test_fault_32_maintenance_of_the_venue_is_told_from_our_outage() -> None:

@@ -30,6 +30,7 @@ from regime_pipeline_tests.orchestration.conftest import (
 
 WINDOW = Window(NOW - 2 * DAY, NOW)
 SPIKE = NOW - 30 * HOUR
+RAW = ("candles", "funding_rates", "funding_predictions")
 BLOCKED, CHECKED, SCORED = "ops.quality_blocks", "ops.quality_checks", "ops.quality_scores"
 
 
@@ -62,7 +63,7 @@ def spiked(candles: pd.DataFrame, factor: float = 100.0) -> pd.DataFrame:
 
 
 def derive(platform: Platform, window: Window = WINDOW, **more: Any) -> dg.ExecuteInProcessResult:
-    raws = [dg.AssetSpec(["raw", n], partitions_def=DAILY) for n in ("candles", "funding_rates")]
+    raws = [dg.AssetSpec(["raw", n], partitions_def=DAILY) for n in RAW]
     chain = [quality.quality_blocks, asset_of("market.candles_1h"), asset_of("market.funding")]
     given = [dg.AssetsDefinition(specs=[s.with_io_manager_key("warehouse_io")]) for s in raws]
     return run_assets(platform, [*given, *chain], window, **more)

@@ -14,6 +14,7 @@ import pytest
 
 from regime_pipeline.orchestration.instance import venv_program
 from regime_pipeline.storage.database import Database
+from regime_pipeline_tests.processes import is_there
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -36,15 +37,6 @@ def family(pid: int) -> set[int]:
         for child in listed.read_text().split():
             found |= family(int(child))
     return found
-
-
-def is_there(pid: int) -> bool:
-    """Whether a process goes on; one that nobody waits for any more has ended."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return stat.rpartition(")")[2].split()[0] != "Z"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])

@@ -304,5 +304,5 @@ def test_the_days_of_the_ui_begin_with_the_data_and_early_enough_for_every_gap(
     def begin(now: str) -> datetime:
         return _first_day(settings.model_copy(update={"clock": now}), market)
 
-    assert begin("2024-07-16") == queries.first_derived_day(market) == utc("2024-06-01")
+    assert begin("2024-07-16") == queries.first_stored_day(market) == utc("2024-06-01")
     assert begin("2024-06-10") == utc("2024-05-09")  # hours of the last 31 days are asked for again
