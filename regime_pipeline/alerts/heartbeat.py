@@ -26,7 +26,7 @@ from regime_pipeline.alerts import signing
 from regime_pipeline.alerts.attempt import Claimed, Sender, Stamps
 from regime_pipeline.alerts.endpoints import Endpoint, endpoints, secrets_in
 from regime_pipeline.alerts.kinds import STOPPED
-from regime_pipeline.alerts.message import Message
+from regime_pipeline.alerts.message import Message, marked
 from regime_pipeline.net.client import FAILED, async_client
 from regime_pipeline.net.redact import Redactor
 from regime_pipeline.settings import Settings
@@ -238,12 +238,11 @@ def _state(home: Path) -> dict[str, Any]:
 def _message(beat: Beat, settings: Settings, state: dict[str, Any]) -> Message:
     named = f"{STOPPED.name}|heartbeat|{state['since']}|{','.join(state['parts'])}"
     title = f"stopped: {beat.line}" if beat.faults else "all runs again"
-    mark = {"simulated": "SIMULATED ", "tape": "REPLAY "}.get(settings.origin, "")
     return Message(
         event_id=hashlib.sha256(named.encode()).hexdigest(),
         event_type=STOPPED.name,
         severity="CRITICAL" if beat.faults else "INFO",
-        title=mark + title,
+        title=marked(title, settings.origin),
         known_at=beat.at,
         details={"faults": "; ".join(beat.faults), "since": state["since"]},
         data_origin=settings.origin,
