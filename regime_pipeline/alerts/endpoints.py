@@ -171,7 +171,7 @@ def secrets_in(found: Sequence[Endpoint]) -> tuple[str, ...]:
     values = [
         value.get_secret_value()
         for e in found
-        for value in (e.url, e.authorization, *e.secrets, e.mail and e.mail.password)
+        for value in (e.url, e.authorization, *e.secrets, e.mail.password if e.mail else None)
         if value is not None
     ]
     return tuple(part for value in values for part in (value, *parts_of_url(value)))

@@ -173,12 +173,14 @@ def _ask(settings: Settings, now: datetime) -> Asked | str:
             ).fetchone()
             has_daemon = there is not None and bool(there[0])
             beats = conn.execute(_ASKED).fetchone() if has_daemon else None
-            times = [None if at is None else at.replace(tzinfo=UTC) for at in beats or (None,) * 3]
+            sensor, scheduler, tick = (
+                None if at is None else at.replace(tzinfo=UTC) for at in beats or (None,) * 3
+            )
             waiting = conn.execute(_WAITING, {"now": now, "late": now - ALERTS_WAIT}).fetchone()
     except psycopg.Error as error:
         return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
     count, since = waiting or (0, None)
-    return Asked(*times, count, since, has_daemon)
+    return Asked(sensor, scheduler, tick, count, since, has_daemon)
 
 
 async def _web_fault(address: str) -> str | None:

@@ -55,7 +55,9 @@ class Weeks:
         return cls(
             week,
             np.bincount(place, minlength=len(week)).astype(np.float64),
-            np.bincount(place, weights=hit.astype(np.float64), minlength=len(week)),
+            np.bincount(place, weights=hit.astype(np.float64), minlength=len(week)).astype(
+                np.float64
+            ),
         )
 
     @property
@@ -76,7 +78,8 @@ class Weeks:
 
 def _sums(week: Ints, values: Floats, length: int) -> tuple[Ints, Floats]:
     block, place = np.unique(week // length, return_inverse=True)
-    return block, np.bincount(place, weights=values, minlength=len(block))
+    sums = np.bincount(place, weights=values, minlength=len(block))
+    return block, sums.astype(np.float64)
 
 
 def _deviations(weeks: Weeks, length: int) -> dict[int, float]:
