@@ -15,6 +15,7 @@ NAMES = (
     "tick",
     "backfill",
     "requests",
+    "tick_requests",
     "ingest",
     "cost",
     "dispatch",
@@ -28,7 +29,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}")
     parser.add_argument("--quick", action="store_true", help=f"small sizes of {', '.join(SIZED)}")
-    parser.add_argument("--base", type=Path, help="checkout of a build to measure cost beside")
+    parser.add_argument(
+        "--beside", type=Path, help="checkout of another build, measured beside this"
+    )
+    parser.add_argument("--symbols", type=int, help="of cost: how many, instead of the size's own")
     parser.add_argument(
         "--size", default="small", choices=("small", "medium", "full"), help="of cost"
     )
@@ -41,9 +45,9 @@ def main() -> int:
     for name in names:
         options: dict[str, Any] = {"quick": chosen.quick} if name in SIZED else {}
         if name == "dispatch":
-            options = {"base": chosen.base}
+            options = {"base": chosen.beside}
         if name == "cost":
-            options = {"size": chosen.size, "base": chosen.base}
+            options = {"size": chosen.size, "base": chosen.beside, "symbols": chosen.symbols}
         importlib.import_module(f"benchmarks.{name}").run(**options)
     return 0
 

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from benchmarks.processes import adopt_orphans, difference_s, spent_s
 
 HERE = Path(__file__).resolve().parents[1]
 SYMBOLS = "BTC/USDT,ETH/USDT,SOL/USDT,BNB/USDT,XRP/USDT,ADA/USDT,DOGE/USDT,LINK/USDT"
+"""The first ones of a universe; what is beyond has made-up names."""
 DAY = timedelta(days=1)
 TARGETS = {
     "cold run": 0.65,
@@ -60,6 +61,12 @@ SIZES = {
 """Without a bound to the history a run fetches what its lookbacks want, which is years."""
 
 
+def universe(count: int) -> list[str]:
+    """So many symbols: real ones first, then C09/USDT and on."""
+    real = SYMBOLS.split(",")
+    return real[:count] + [f"C{n:02d}/USDT" for n in range(len(real) + 1, count + 1)]
+
+
 class Build:
     """One build with a home of its own in a folder that is thrown away."""
 
@@ -74,7 +81,7 @@ class Build:
             "REGIME_HOME": str(folder / "home"),
             "NUMBA_CACHE_DIR": str(folder / "kernels"),
             "REGIME_CLOCK": NOW.isoformat(),
-            "REGIME_SYMBOLS": ",".join(SYMBOLS.split(",")[: size.symbols]),
+            "REGIME_SYMBOLS": ",".join(universe(size.symbols)),
         }
         if size.history is not None:
             start = self._first - size.history * DAY
@@ -135,6 +142,7 @@ class Build:
             tick, empty = found[case], found[f"empty graph, {case}"]
             out[f"tick {case}"] = _named(tick) | {
                 "requests": tick["requests"],
+                "requests_beside_books": tick["requests_beside_books"],
                 "empty_graph_cpu_s": empty["total"],
                 "ratio_to_empty_graph": tick["total"] / empty["total"],
             }
@@ -154,20 +162,21 @@ def _named(cost: dict[str, float]) -> dict[str, Any]:
     return named | ({"clock_s": cost["clock"]} if "clock" in cost else {})
 
 
-def run(*, size: str = "small", base: Path | None = None) -> None:
+def run(*, size: str = "small", base: Path | None = None, symbols: int | None = None) -> None:
     """All figures of this build and, where it is named, of another one beside it.
 
     Args:
         size: a name out of :data:`SIZES`.
         base: checkout of the other build.
+        symbols: how many, instead of the size's own; 100 is a universe that no size has.
     """
     adopt_orphans()
-    ours = _of(HERE, SIZES[size])
-    theirs = _of(base.resolve(), SIZES[size]) if base is not None else {}
-    chosen = SIZES[size]
+    chosen = SIZES[size] if symbols is None else replace(SIZES[size], symbols=symbols)
+    ours = _of(HERE, chosen)
+    theirs = _of(base.resolve(), chosen) if base is not None else {}
     for case, figures in ours.items():
         more: dict[str, Any] = {}
-        for unit in ("cpu_s", "bytes", "requests", "clock_s"):
+        for unit in ("cpu_s", "bytes", "requests", "requests_beside_books", "clock_s"):
             other = theirs.get(case, {}).get(unit)
             if unit in figures and other:
                 name = "ratio" if unit in ("cpu_s", "bytes") else f"ratio_{unit}"

@@ -114,6 +114,13 @@ def measure(path: Path, times: int, few: int, backfill: str) -> dict[str, Any]:
                 "SELECT coalesce(sum(request_count), 0) FROM ops.fetch_log WHERE run_id = %s",
                 done.run_id,
             )
+            # books are sampled every five minutes, with a tick or without
+            cost["requests_beside_books"] = one(
+                connection,
+                "SELECT coalesce(sum(request_count), 0) FROM ops.fetch_log WHERE run_id = %s "
+                "AND dataset <> 'order_book'",
+                done.run_id,
+            )
             cost["log_bytes"] = one(
                 connection,
                 "SELECT coalesce(sum(octet_length(event)), 0) FROM dagster.event_logs "

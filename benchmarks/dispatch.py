@@ -1,4 +1,4 @@
-"""Alert dispatch: processor seconds for 1,000 events to 4 receivers, beside another build with ``--base``.
+"""Alert dispatch: processor seconds for 1,000 events to 4 receivers, beside another build with ``--beside``.
 
 Events go through the outbox of a throw-away database to receivers in a process of their own, which are
 not counted. Each build runs in its own process from its own checkout; only what builds share is called.

@@ -53,10 +53,9 @@ def rows_of(full_name: str, rows: Sequence[dict[str, object]], **common: object)
 def filled(full_name: str, frame: pd.DataFrame) -> pd.DataFrame:
     """The frame with every column of the table, in its order and with its types."""
     item = table(full_name)
-    frame = frame.copy()
-    for name in item.fields:
-        if name not in frame.columns:
-            frame[name] = {"status": "ok", "method_version": "test/1", "source_tier": 1}.get(name)
+    usual = {"status": "ok", "method_version": "test/1", "source_tier": 1}
+    absent = {n: usual.get(n) for n in item.fields if n not in frame.columns}
+    frame = pd.concat([frame, pd.DataFrame(absent, index=frame.index)], axis=1)
     return conform(frame[list(item.fields)], item)
 
 

@@ -20,8 +20,9 @@ ALLOWED: dict[str, set[str]] = {
     "sparkline": set(),
     "wording": set(),
     "connections": set(),
+    "thresholds": set(),
     "source_choice": {"connections"},
-    "settings": {"connections", "source_choice", "windows"},
+    "settings": {"connections", "source_choice", "thresholds", "windows"},
     "configuration": {"connections", "settings"},
     "catalogue": {"windows"},
     "numerics": {"windows"},
@@ -44,12 +45,14 @@ ALLOWED: dict[str, set[str]] = {
     "reporting": GROUND
     | PURE
     | {"sparkline", "wording", "net", "storage", "providers", "coverage", "alerts"},
+    "api": {"catalogue", "windows"},
+    "dashboard": {"api", "catalogue", "windows", "wording"},
     "evaluation": GROUND | PURE | {"wording", "alerts", "reporting"},
     "definitions": {"orchestration"},
     "cli": GROUND
     | PURE
     | {"net", "wording", "storage", "providers", "coverage", "legacy", "alerts"}
-    | {"reporting", "evaluation"}
+    | {"reporting", "evaluation", "api", "dashboard"}
     | {"configuration", "orchestration", "simulator", "definitions"},
 }
 """What each part may import; a part that is not listed may not exist."""

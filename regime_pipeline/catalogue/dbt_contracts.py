@@ -16,6 +16,11 @@ from regime_pipeline.catalogue.sql import SQL_NAMES
 MARTS_PATH = Path(__file__).resolve().parents[2] / "dbt_project" / "models" / "marts" / "marts.yml"
 """Where dbt reads what its marts are."""
 
+_NOT_SYNTHETIC = (
+    "source_tier < 9 or (select i.origin from ops.database_identity as i) = 'simulated'"
+)
+"""Generated numbers are never taken for the market's."""
+
 
 def quoted(text: str) -> str:
     """A YAML double-quoted scalar; texts hold no ``{{``, which dbt would render."""
@@ -42,6 +47,8 @@ def rules(mart: Mart) -> dict[str, str]:
             f"case when {status} = 'ok' then {value} is not null "
             f"when {status} in ({usable}) then true else {value} is null end"
         )
+    if "source_tier" in mart.names:
+        out["synthetic_only_where_simulated"] = _NOT_SYNTHETIC
     return out | dict(mart.rules)
 
 

@@ -17,7 +17,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from regime_pipeline.cli import alerts, database, heartbeat, pipeline, serving, tools, views
+from regime_pipeline.cli import alerts, database, doors, heartbeat, pipeline, serving, tools, views
 from regime_pipeline.cli.interrupts import EXIT_CODE, SENTENCE
 from regime_pipeline.cli.options import UsageError
 from regime_pipeline.cli.terminal import fail, out
@@ -42,6 +42,7 @@ for _command in (
     tools.scorecard,
     tools.parse,
     serving.ui,
+    doors.serve,
     serving.simulate,
 ):
     app.command()(_command)

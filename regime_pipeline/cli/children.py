@@ -57,6 +57,7 @@ def run_until_ended(command: list[str], environment: Mapping[str, str], folder: 
             child.send_signal(signal.SIGTERM)
 
         signal.signal(signal.SIGTERM, end)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a background job
         try:
             return child.wait()
         except KeyboardInterrupt:

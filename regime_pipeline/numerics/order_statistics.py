@@ -515,3 +515,31 @@ def lagged_mad_z(
     else:
         in_stretches(some_rows, length, columns)
     return z.reshape(shape), median.reshape(shape), scale.reshape(shape), code.reshape(shape)
+
+
+def share_below(x: npt.ArrayLike, window: int, min_obs: int) -> FloatPanel:
+    """Share of the counting ones of the ``window`` slots before each value that are less than it."""
+    check_window(window, min_obs, 1)
+    panel, shape = as_panel(x)
+    out = np.full_like(panel, np.nan)
+
+    def part(first: int, stop: int) -> None:
+        _share_below(panel, window, max(min_obs, 1), first, stop, out)
+
+    in_stretches(part, *panel.shape)
+    return out.reshape(shape)
+
+
+@ieee_kernel
+def _share_below(x, window, least, first, stop, out):  # type: ignore[no-untyped-def]
+    for h in range(first, stop):
+        for s in range(x.shape[1]):
+            if not math.isfinite(x[h, s]):
+                continue
+            n, below = 0, 0
+            for i in range(max(0, h - window), h):
+                if math.isfinite(x[i, s]):
+                    n += 1
+                    below += x[i, s] < x[h, s]
+            if n >= least:
+                out[h, s] = below / n

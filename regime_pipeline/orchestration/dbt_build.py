@@ -111,10 +111,10 @@ class _Events:
         if level == "debug":
             return
         sys.stdout.write(message.info.msg + "\n")
-        if level == "error":
-            self.errors.append(message.info.msg)
         if message.info.name.startswith("Log"):  # LogModelResult, LogTestResult ...
             self.events.append(msg_to_dict(message))
+        elif level == "error":  # why; that a model failed is said by its result
+            self.errors.append(message.info.msg)
 
 
 def _invoke(

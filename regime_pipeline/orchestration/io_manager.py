@@ -96,6 +96,7 @@ class WarehouseIOManager(dg.IOManager):
         if item.symbol_columns:
             keep = frame[list(item.symbol_columns)].isin(self._symbols).all(axis=1)
             frame = frame[keep].reset_index(drop=True)
+        self._platform.keep_parameters()
         result = self._platform.warehouse.merge(
             item.full_name,
             frame,

@@ -58,6 +58,7 @@ class Platform:
         self.written: Written = written or (lambda *_: None)
         self._database = database
         self._lock = threading.RLock()
+        self._kept_parameters: str | None = None
         self._http: HttpClient | None = None
         self._http_of: tuple[Settings, Clock] | None = None
 
@@ -79,6 +80,15 @@ class Platform:
         from regime_pipeline.storage.warehouse import Warehouse
 
         return Warehouse(self.database, self.clock)
+
+    def keep_parameters(self) -> None:
+        """Store the weights and thresholds that rows are about to be made with, once."""
+        from regime_pipeline.storage.parameters import remember
+
+        with self._lock:
+            if self._kept_parameters != self.settings.params_id:
+                remember(self.database, self.settings, self.clock.now())
+                self._kept_parameters = self.settings.params_id
 
     def http(self) -> HttpClient:
         """The client that keeps every response in the landing store, behind the shared gate.

@@ -7,8 +7,9 @@ with ``DAGSTER_EVENT_BATCH_SIZE``.
 
 What readers can ask is the same as with the stock storage, which a test compares, but for this:
 
-* Every event is stored without what it says twice (:func:`lean`). That an input was loaded is no event:
-  that the step got it is one, and what is said there stands in the asset's definition.
+* Every event is stored without what it says twice (:func:`lean`). That a step got its inputs and handed
+  its output over is no event (:func:`is_told`): its end says so, and what its inputs are stands in the
+  asset's definition. An input that its type check refuses is one.
 * A materialization doesn't repeat its run as "code version" and its inputs' runs as versions: whether a
   day is older than its inputs is seen by the times of the two.
 * Of a long range only the last days are planned one by one; what ran and failed is told by the run.
@@ -116,6 +117,16 @@ def _taken(
         raise DisconnectionError(str(error)) from error  # the pool opens another one
 
 
+def is_told(entry: EventLogEntry) -> bool:
+    """Whether an event says what no other one of its step does."""
+    if entry.dagster_event_type == DagsterEventType.STEP_INPUT:
+        return not entry.get_dagster_event().step_input_data.type_check_data.success
+    return entry.dagster_event_type not in {
+        DagsterEventType.LOADED_INPUT,
+        DagsterEventType.HANDLED_OUTPUT,
+    }
+
+
 def lean(entry: EventLogEntry) -> EventLogEntry:
     """An event without what it says twice: its step as tags and handles, its message, its runs."""
     if not entry.is_dagster_event:
@@ -158,7 +169,7 @@ class PooledEventLogStorage(PostgresEventLogStorage):
         """Store one event; see the base class."""
         if not known_versions():
             super().store_event(event)
-        elif event.dagster_event_type != DagsterEventType.LOADED_INPUT:
+        elif is_told(event):
             # past PostgreSQL's own: it notifies a channel that nobody listens to any more
             super(PostgresEventLogStorage, self).store_event(lean(event))
 

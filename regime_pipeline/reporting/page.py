@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from regime_pipeline.catalogue.fields.signals import FACTORS
+from regime_pipeline.catalogue.fields.signals import FACTORS, SINGLE_COMPONENTS
 from regime_pipeline.reporting import charts
 from regime_pipeline.reporting.html import render_template
 from regime_pipeline.reporting.queries import LATELY
@@ -31,6 +31,7 @@ SECTIONS = (
     ("correlation", "Correlation", "correlation.html"),
     ("events", "Events", "events.html"),
     ("futures", "Futures score", "futures.html"),
+    ("signals", "Signal components", "signals.html"),
     ("health", "Data health", "health.html"),
     ("reading", "How to read this", "reading.html"),
 )
@@ -60,6 +61,8 @@ class ReportData:
         series: by symbol, what its chart shows.
         factors: newest row of the futures score of each symbol.
         scores: futures score by symbol and bucket.
+        components: newest row of the components and the confluence of each symbol.
+        signal_pairs: newest correlation of each pair of components of each symbol.
         pairs: newest row of each pair of symbols.
         correlation: mean, low and high over the pairs, by bucket.
         breaks: number of break episodes in the window by pair.
@@ -74,6 +77,8 @@ class ReportData:
     series: dict[str, charts.SymbolSeries]
     factors: pd.DataFrame
     scores: dict[str, pd.Series]
+    components: pd.DataFrame
+    signal_pairs: pd.DataFrame
     pairs: pd.DataFrame
     correlation: pd.DataFrame
     breaks: dict[tuple[str, str], int]
@@ -98,6 +103,7 @@ def render(data: ReportData) -> str:
         correlation=_correlation(data),
         events=_events(data),
         futures=_futures(data),
+        signals=_signals(data),
         health=_health(data),
     )
 
@@ -271,6 +277,36 @@ def _factor(row: dict[str, Any], name: str, weight: float) -> dict[str, Any]:
         "points": weight * (score - 50) / covered if known(score) else None,
         "status": row[f"{name}_factor_status"],
         "reason": row[f"{name}_factor_reason"],
+    }
+
+
+def _signals(data: ReportData) -> dict[str, Any] | None:
+    """The newest score of each component, the confluence, and how alike the components are."""
+    if data.components.empty:
+        return None
+    rows = _records(data.components)
+    for row in rows:
+        row["scores"] = [
+            {
+                "score": row[f"{name}_score"],
+                "status": row[f"{name}_status"],
+                "reason": row[f"{name}_reason"],
+            }
+            for name in SINGLE_COMPONENTS
+        ]
+    order = {s: i for i, s in enumerate(data.series)}
+    rows.sort(key=lambda r: order.get(r["symbol"], len(order)))
+    pairs = data.signal_pairs.dropna(subset=["signal_corr"])
+    mean = pairs.groupby(["component_a", "component_b"])["signal_corr"].mean()
+    both = {pair: value for (a, b), value in mean.items() for pair in ((a, b), (b, a))}
+    names = sorted({name for pair in both for name in pair})
+    return {
+        "at": data.components["ts"].max(),
+        "names": SINGLE_COMPONENTS,
+        "rows": rows,
+        "matrix_names": names,
+        "matrix": [(a, [both.get((a, b)) for b in names]) for a in names],
+        "matrix_at": pairs["ts"].max() if len(pairs) else None,
     }
 
 

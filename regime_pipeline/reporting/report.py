@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from regime_pipeline.catalogue.fields.signals import FACTORS
+from regime_pipeline.catalogue.fields.signals import FACTORS, SINGLE_COMPONENTS
 from regime_pipeline.reporting import queries
 from regime_pipeline.reporting.charts import SymbolSeries
 from regime_pipeline.reporting.html import write_page
@@ -111,6 +111,16 @@ def load(
             ["symbol"],
         ),
         scores={s: v["futures_score"] for s, v in scores.items()},
+        components=_components(warehouse, past, wanted),
+        signal_pairs=_newest(
+            warehouse.read(
+                "correlation.signal_correlations",
+                Window(max(past.start, past.end - 2 * DAY), past.end),
+                symbols=wanted,
+                columns=["symbol", "component_a", "component_b", "ts", "signal_corr"],
+            ),
+            ["symbol", "component_a", "component_b"],
+        ),
         pairs=_newest(correlations, ["symbol_a", "symbol_b"]),
         correlation=pd.DataFrame(
             {"mean": grouped.mean(), "low": grouped.min(), "high": grouped.max()}
@@ -121,6 +131,29 @@ def load(
         events=queries.events(database, past, wanted),
         coverage=queries.coverage(database, past, wanted),
     )
+
+
+def _components(warehouse: Warehouse, past: Window, symbols: tuple[str, ...]) -> pd.DataFrame:
+    """Newest row of each symbol's components of the last day, with the confluence of that hour."""
+    lately = Window(max(past.start, past.end - DAY), past.end)
+    tails = ("score", "status", "reason")
+    newest = _newest(
+        warehouse.read(
+            "signals.components",
+            lately,
+            symbols=symbols,
+            columns=["symbol", "ts", *(f"{n}_{t}" for n in SINGLE_COMPONENTS for t in tails)],
+        ),
+        ["symbol"],
+    )
+    together = warehouse.read(
+        "signals.confluence",
+        lately,
+        symbols=symbols,
+        columns=["symbol", "ts", "confluence_score", "confluence_direction", "alignment", "n_eff",
+                 "status", "reason"],
+    )  # fmt: skip
+    return newest.merge(together, on=["symbol", "ts"], how="left")
 
 
 def write_report(

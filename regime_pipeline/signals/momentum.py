@@ -104,7 +104,7 @@ def momentum(close: FloatPanel, sigma: FloatPanel, horizons: Sequence[int]) -> M
     mean = mean / len(horizons)
 
     closes = rolling_count(close, SLOTS)
-    since = _slots_since_first(close)
+    since = slots_since_first(close, SLOTS)
     recent = rolling_count(close, 3)
     flat = sigma <= 1e-12
     code = np.full(close.shape, OK, dtype=np.int8)
@@ -120,11 +120,11 @@ def momentum(close: FloatPanel, sigma: FloatPanel, horizons: Sequence[int]) -> M
     return Momentum(value, closes, coverage, code)
 
 
-def _slots_since_first(close: FloatPanel) -> FloatPanel:
-    """Slots from the first close among the last 449 to the row, both counted; 0 without one."""
+def slots_since_first(close: FloatPanel, window: int) -> FloatPanel:
+    """Slots from the first close among the last ``window`` to the row, both counted; 0 without one."""
     hours = np.arange(len(close))[:, None]
     # walking backwards, the next observed slot at or after each one
     following = np.where(np.isfinite(close), hours, len(close))
     following = np.minimum.accumulate(following[::-1], axis=0)[::-1]
-    first = following[np.maximum(np.arange(len(close)) - SLOTS + 1, 0)]
+    first = following[np.maximum(np.arange(len(close)) - window + 1, 0)]
     return np.maximum(hours - first + 1, 0).astype("float64")

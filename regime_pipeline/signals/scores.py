@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from regime_pipeline.catalogue.fields.signals import DIRECTIONS
 from regime_pipeline.numerics.conventions import FloatPanel
 
 BULLISH_FROM, BEARISH_TO = 55.0, 45.0
@@ -31,6 +32,12 @@ def direction_of(score: FloatPanel) -> npt.NDArray[np.object_]:
     out[score <= BEARISH_TO] = "BEARISH"
     out[~np.isfinite(score)] = None
     return out
+
+
+def direction_text(score: FloatPanel) -> pd.Series:
+    """:func:`direction_of` as the text column of a long frame."""
+    code = np.where(score >= BULLISH_FROM, 0, np.where(score <= BEARISH_TO, 2, 1))
+    return text_of(np.where(np.isfinite(score), code, -1), DIRECTIONS)
 
 
 def strength_of(score: FloatPanel) -> FloatPanel:

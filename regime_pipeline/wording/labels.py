@@ -22,29 +22,31 @@ class Label:
         word: as a person reads it.
         colour: name of a CSS variable of ``report.css``; charts draw with the same names.
         style: of rich, for a terminal.
+        glyph: a sign beside the word, so that nothing is told by colour alone.
     """
 
     word: str
     colour: str
     style: str
+    glyph: str = ""
 
 
 LABELS: Mapping[str, Label] = MappingProxyType(
     {
-        "SPOT_IGNITION": Label("IGNITION", "ignition", "green"),
-        "SPOT_COOLING": Label("COOLING", "cooling", "cyan"),
-        "SPOT_CHOP": Label("CHOP", "chop", "magenta"),
-        "SPOT_NEUTRAL": Label("NEUTRAL", "neutral", "white"),
-        "STABLE": Label("STABLE", "stable", "green"),
-        "HIGH_VOL": Label("HIGH VOL", "highvol", "yellow"),
-        "EXPLOSIVE": Label("EXPLOSIVE", "explosive", "dark_orange"),
-        "EXTREME": Label("EXTREME", "extreme", "bold red"),
-        "LONG": Label("LONG", "shorts", "green"),
-        "SHORT": Label("SHORT", "longs", "red"),
-        "NEUTRAL": Label("NEUTRAL", "neutral", "white"),
-        "CRITICAL": Label("CRITICAL", "extreme", "bold red"),
-        "WARNING": Label("WARNING", "highvol", "yellow"),
-        "INFO": Label("INFO", "neutral", "dim"),
+        "SPOT_IGNITION": Label("IGNITION", "ignition", "green", "▲"),
+        "SPOT_COOLING": Label("COOLING", "cooling", "cyan", "▼"),
+        "SPOT_CHOP": Label("CHOP", "chop", "magenta", "≈"),
+        "SPOT_NEUTRAL": Label("NEUTRAL", "neutral", "white", "·"),
+        "STABLE": Label("STABLE", "stable", "green", "▁"),
+        "HIGH_VOL": Label("HIGH VOL", "highvol", "yellow", "▃"),
+        "EXPLOSIVE": Label("EXPLOSIVE", "explosive", "dark_orange", "▅"),
+        "EXTREME": Label("EXTREME", "extreme", "bold red", "█"),
+        "LONG": Label("LONG", "shorts", "green", "↑"),
+        "SHORT": Label("SHORT", "longs", "red", "↓"),
+        "NEUTRAL": Label("NEUTRAL", "neutral", "white", "·"),
+        "CRITICAL": Label("CRITICAL", "extreme", "bold red", "‼"),
+        "WARNING": Label("WARNING", "highvol", "yellow", "!"),
+        "INFO": Label("INFO", "neutral", "dim", "i"),
         "BLOCK": Label("BLOCK", "extreme", "bold red"),
         "WARN": Label("WARN", "highvol", "yellow"),
         "ok": Label("ok", "stable", "green"),

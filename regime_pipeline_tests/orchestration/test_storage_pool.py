@@ -23,7 +23,7 @@ from regime_pipeline_tests._server import TestServer
 from regime_pipeline_tests.orchestration.conftest import settings_for
 
 START = utc("2024-01-01")
-FEWER = {"LOADED_INPUT", "ASSET_MATERIALIZATION_PLANNED"}
+FEWER = {"LOADED_INPUT", "STEP_INPUT", "HANDLED_OUTPUT", "ASSET_MATERIALIZATION_PLANNED"}
 """Events of which fewer are stored than by the stock storage."""
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 

@@ -29,9 +29,9 @@ EDGES = (
 
 NEVER_FILLED = {
     "correlation.correlation_matrices": {"corr_clipped"},
-    "signals.futures_scores": {"social_factor"},
+    "market.derivatives_1d": set(table("market.derivatives_1d").content) - {"reason"},
 }
-"""Columns that are null in this world: under 20 coins, no such factor."""
+"""Columns that are null in this world: under 20 coins, factors made of hours."""
 
 
 def instants(count: int, seed: int) -> list[pd.Timestamp]:

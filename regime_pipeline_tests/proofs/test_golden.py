@@ -21,8 +21,7 @@ tests of its module.
 | a constant series | test_a_constant_series_has_no_correlation |
 | later rows replaced by garbage | test_future, test_planted_leaks |
 
-The book's case is held at its imbalance: no component of the pipeline turns that into a score yet, nor
-is there a confluence of components.
+The book's case is held at its imbalance here; what its score makes of it is in signals/test_flow_scores.
 """
 
 from __future__ import annotations

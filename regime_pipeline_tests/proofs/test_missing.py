@@ -56,6 +56,9 @@ PLAIN_ZEROS: dict[str, str] = {
     "liquidations_factor": "a balance at the end of its scale, after the outage",
     "outflow_usd": "no flow of this coin in the hours that were seen",
     "inflow_usd": "no flow of this coin in the hours that were seen",
+    "whale_act_score_legacy": "within ten million dollars of net flow",
+    "alignment": "as many components say up as down, or all the same",
+    "confluence_confidence": "as many components say up as down",
     "net_flow_usd": "no flow of this coin in the hours that were seen",
 }
 """Columns in which a round number is a finding, with what it says."""

@@ -27,7 +27,7 @@ from regime_pipeline.features import (
 from regime_pipeline.numerics import order_statistics, pairwise, rolling, tails
 from regime_pipeline.quality import prices
 from regime_pipeline.regimes import timeframe_regimes
-from regime_pipeline.signals import momentum
+from regime_pipeline.signals import momentum, technical
 from regime_pipeline.windows import DAY, Window, floor_day
 from regime_pipeline_tests.proofs import base, chain, world
 
@@ -216,6 +216,11 @@ AHEAD = (
         "an EWMA that is adjusted from the future",
         ("signals.components",),
         wrapped(momentum, "ewma_sigma", _both_ways),
+    ),
+    Leak(
+        "oscillators that read the close of the next bar",
+        ("signals.components",),
+        wrapped(technical, "oscillators", lambda f, close, least: f(earlier(close), least)),
     ),
     Leak(
         "a bar stamped with its start",

@@ -31,7 +31,9 @@ END = utc("2024-10-04")  # a Friday: the running week is open
 START = END - 440 * DAY
 """The longest lookback is 405 days; the rest are the days that tests look at."""
 RECENT = END - 14 * DAY
-"""From here on there are books, single trades, moods and transfers."""
+"""From here on there are books, single trades, moods and transfers as thick as live ones."""
+THIN = Window(END - 32 * DAY, RECENT)
+"""Before that so many that whoever judges them by a month has one: a book an hour, no single trades."""
 
 Frames = dict[str, pd.DataFrame]
 
@@ -43,8 +45,15 @@ _SNAPSHOTS = 13
 
 def settings() -> Settings:
     """Settings of the world; the derivatives come from the sources that are chosen with every key."""
-    keys = dict.fromkeys(("coinglass_api_key", "lunarcrush_api_key"), "a-key-of-somebody")
-    return Settings(symbols=SYMBOLS, start_date=START.date(), _env_file=None, **keys)  # type: ignore[call-arg]
+    named = ("coinglass_api_key", "lunarcrush_api_key", "whale_alert_api_key", "sentiment_api_key")
+    keys = dict.fromkeys(named, "a-key-of-somebody")
+    return Settings(  # type: ignore[call-arg]
+        symbols=SYMBOLS,
+        start_date=START.date(),
+        sentiment_api_url="http://127.0.0.1:9",
+        _env_file=None,
+        **keys,
+    )
 
 
 @cache
@@ -57,6 +66,7 @@ def clean(seed: int = 8, start: datetime = START, end: datetime = END) -> Frames
     tape = SyntheticTape(seed, start, end, SYMBOLS)
     rng = np.random.default_rng(seed)
     rng_more = np.random.default_rng(seed + 2)
+    rng_thin = np.random.default_rng(seed + 3)
     recent = Window(max(RECENT, start), end)
     made = {
         "raw.candles": _candles(tape),
@@ -71,7 +81,17 @@ def clean(seed: int = 8, start: datetime = START, end: datetime = END) -> Frames
         "raw.trade_flow": _trade_flow(recent, rng),
         "raw.sentiment": _sentiment(recent, rng),
         "raw.whale_transfers": _whales(recent, rng),
+        "raw.coin_markets": _coin_markets(tape, recent),
+        "raw.dashboard_signals": _ready_made(recent, rng_thin),
+        "raw.derivatives_1d": _days(recent, rng_thin),
     }
+    if start < THIN.start and end == END:
+        for name, rows in (
+            ("raw.order_book", _order_book(THIN, rng_thin, snapshots=1)),
+            ("raw.sentiment", _sentiment(THIN, rng_thin)),
+            ("raw.whale_transfers", _whales(THIN, rng_thin, begin="t")),
+        ):
+            made[name] = pd.concat([rows, made[name]], ignore_index=True)
     holed = np.random.default_rng(seed + 1)
     rows = {name: _holed(_stored(name, rows), recent, holed) for name, rows in made.items()}
     return rows if end < END else _with_wrong_rows(rows)
@@ -285,13 +305,15 @@ def _cells(window: Window) -> Iterator[tuple[dict[str, object], pd.DatetimeIndex
             yield dict(source=source, venue="binance", market=market, symbol=symbol), hours
 
 
-def _order_book(window: Window, rng: np.random.Generator) -> pd.DataFrame:
+def _order_book(
+    window: Window, rng: np.random.Generator, *, snapshots: int = _SNAPSHOTS
+) -> pd.DataFrame:
     parts = []
     for cell, hours in _cells(window):
         # the first of an hour is sampled at its very start: at t, when the hour before is decided
         stamps = (
-            hours.repeat(_SNAPSHOTS)
-            + pd.to_timedelta(np.tile(np.arange(_SNAPSHOTS) * 270, len(hours)), unit="s")
+            hours.repeat(snapshots)
+            + pd.to_timedelta(np.tile(np.arange(snapshots) * 270, len(hours)), unit="s")
         ).as_unit("us")
         n = len(stamps)
         mid = 100 * np.exp(np.cumsum(rng.normal(0, 0.001, n)))
@@ -371,7 +393,7 @@ def _sentiment(window: Window, rng: np.random.Generator) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True).assign(sentiment_scope="symbol")
 
 
-def _whales(window: Window, rng: np.random.Generator) -> pd.DataFrame:
+def _whales(window: Window, rng: np.random.Generator, *, begin: str = "") -> pd.DataFrame:
     n = int((window.end - window.start) / HOUR) * 6
     seconds = np.sort(rng.integers(0, int((window.end - window.start).total_seconds()), n))
     seconds[::20] -= seconds[::20] % 3600  # some blocks exactly on the hour
@@ -380,7 +402,7 @@ def _whales(window: Window, rng: np.random.Generator) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "source": "whale_alert", "blockchain": "chain", "ts": stamps,
-            "transaction_hash": [f"{i:08x}" for i in range(n)], "transfer_id": "0",
+            "transaction_hash": [f"{begin}{i:08x}" for i in range(n)], "transfer_id": "0",
             "coin": rng.choice(["BTC", "ETH", "SOL", "USDT", "WBTC", "DOGE"], n),
             "transaction_type": "transfer", "transfer_amount": 1.0,
             "transfer_usd": rng.lognormal(14, 1, n).round(2),
@@ -389,6 +411,53 @@ def _whales(window: Window, rng: np.random.Generator) -> pd.DataFrame:
             "available_at": stamps + pd.to_timedelta(rng.integers(0, 90, n), unit="min"),
         }
     )  # fmt: skip
+
+
+def _coin_markets(tape: SyntheticTape, window: Window) -> pd.DataFrame:
+    """A coin page an hour, asked some minutes past it: twenty times the hour's open interest."""
+    rows = _open_interest(tape)
+    rows = rows[(rows["ts"] >= window.start) & (rows["ts"] < window.end)]
+    seen = rows["ts"] + pd.to_timedelta(rows["ts"].dt.hour % 7, unit="min")  # some exactly on it
+    return pd.DataFrame(
+        {
+            "source": "coinglass", "symbol": rows["symbol"], "ts": rows["ts"],
+            "market_cap_usd": 20 * rows["open_interest_usd"], "available_at": seen,
+        }
+    ).reset_index(drop=True)  # fmt: skip
+
+
+def _days(window: Window, rng: np.random.Generator) -> pd.DataFrame:
+    """Daily figures, which these settings make nothing of."""
+    days = pd.date_range(window.start, window.end, freq="D", inclusive="left").as_unit("us")
+    parts = [
+        pd.DataFrame(
+            {
+                "source": "coinglass", "venue": "binance", "market": "perp", "symbol": symbol,
+                "metric": "global_account_long_frac", "ts": days,
+                "value": rng.uniform(0.4, 0.6, len(days)), "available_at": days + DAY,
+            }
+        )
+        for symbol in SYMBOLS
+    ]  # fmt: skip
+    return pd.concat(parts, ignore_index=True)
+
+
+def _ready_made(window: Window, rng: np.random.Generator) -> pd.DataFrame:
+    """Scores of the outside service, some of them late by an hour."""
+    hours = pd.date_range(window.start, window.end, freq="h", inclusive="left").as_unit("us")
+    late = pd.to_timedelta(rng.integers(0, 80, len(hours)), unit="min")
+    parts = [
+        pd.DataFrame(
+            {
+                "source": "dashboard", "symbol": symbol, "component": name, "ts": hours,
+                "signal_score": rng.uniform(0, 100, len(hours)), "signal_confidence": 0.5,
+                "available_at": (hours + late).as_unit("us"),
+            }
+        )
+        for symbol in SYMBOLS
+        for name in ("momentum", "whale_act", "confluence")
+    ]  # fmt: skip
+    return pd.concat(parts, ignore_index=True)
 
 
 # ------------------------------------------------------------------ what comes after t
@@ -429,6 +498,9 @@ AFTER: dict[str, Mask] = {
     "raw.trade_flow": _bucket,
     "raw.sentiment": _mood,
     "raw.whale_transfers": _told,
+    "raw.coin_markets": _told,
+    "raw.dashboard_signals": _told,
+    "raw.derivatives_1d": _told,
 }
 """Per raw table, which rows nobody can know at t."""
 

@@ -67,7 +67,7 @@ CANARY = "canary/zq3k+SECRET=91x"
 # --- what comes ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dataset", OPTIONAL)
+@pytest.mark.parametrize("dataset", [d for d in OPTIONAL if DATASETS[d].wanted_where is None])
 def test_every_source_of_a_dataset_gives_rows_that_keep_the_contract(dataset: str, got) -> None:
     result = got(dataset)
     assert result.log["fetch_status"].eq("ok").all(), result.log[["source", "error_message"]]
@@ -76,6 +76,31 @@ def test_every_source_of_a_dataset_gives_rows_that_keep_the_contract(dataset: st
     assert set(result.frame["source"]) == serving
     validate(result.frame.drop(columns=[]), table(f"raw.{dataset}"))
     assert not result.frame.duplicated(list(table(f"raw.{dataset}").key)).any()
+
+
+def test_days_are_asked_for_where_factors_are_made_of_them_and_come_when_they_have_ended(
+    got,
+) -> None:
+    window = Window(NOW - timedelta(days=4), NOW)
+    left = got("derivatives_1d", window)
+    assert left.frame.empty
+    assert (left.log["request_count"] == 0).all()
+    assert left.log["error_message"].str.contains("REGIME_FACTOR_INTERVAL is 1d").all()
+    found = got("derivatives_1d", window, factor_interval="1d")
+    assert set(found.log["fetch_status"]) == {"ok", "empty"}  # nobody recorded books of this world
+    assert found.quarantined.empty
+    validate(found.frame, table("raw.derivatives_1d"))
+    assert set(found.frame["metric"]) == {
+        "global_account_long_frac",
+        "top_trader_account_long_frac",
+        "top_trader_position_long_frac",
+        "open_interest_usd",
+        "long_liquidations_usd",
+        "short_liquidations_usd",
+    }
+    ends = found.frame["ts"] + timedelta(days=1)
+    assert ends.max() <= NOW
+    assert (found.frame["available_at"] == ends + timedelta(minutes=5)).all()
 
 
 def test_tiers_name_the_provider_of_each_series(got) -> None:
@@ -132,7 +157,7 @@ def test_the_present_is_not_asked_for_in_past_windows(got, simulator) -> None:
         result = got(dataset, past)
         assert result.frame.empty
         assert set(result.log["fetch_status"]) == {"partial"}
-        assert result.log["error_message"].str.contains("newest only").all()
+        assert result.log["error_message"].str.contains("only the latest value").all()
         assert result.log["request_count"].eq(0).all()
     assert dict(simulator.app.state.requests) == before
 

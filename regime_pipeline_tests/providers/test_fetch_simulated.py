@@ -210,7 +210,10 @@ def test_scripted_outage_of_one_provider_leaves_the_others(desk: Desk) -> None:
 
 @pytest.mark.parametrize(
     ("dataset", "why"),
-    [("coin_markets", "newest only"), ("funding_predictions", "gone once its rate is settled")],
+    [
+        ("coin_markets", "only the latest value"),
+        ("funding_predictions", "gone once its rate is settled"),
+    ],
 )
 def test_a_replay_asks_nobody_about_its_end(desk: Desk, dataset: str, why: str) -> None:
     """What a provider tells of the present alone would depend on where a chunk ends."""

@@ -6,6 +6,8 @@ import pytest
 import yaml
 
 from regime_pipeline.catalogue import FIELDS, TABLES, Kind, documents, faults
+from regime_pipeline.catalogue.dbt_contracts import rules
+from regime_pipeline.catalogue.marts import BUILT, MARTS
 from regime_pipeline.catalogue.schemas import SCHEMAS
 from regime_pipeline.catalogue.sql import SQL_NAMES
 
@@ -18,6 +20,29 @@ def test_checked_in_data_dictionary_equals_what_the_catalogue_gives():
     assert documents.DICTIONARY_PATH.read_text("utf-8") == documents.data_dictionary(), (
         "run `make docs`"
     )
+
+
+def test_checked_in_marts_equal_what_the_catalogue_gives():
+    generated = documents.MARTS_PATH.read_text("utf-8").splitlines()[0].removeprefix("# ")
+    assert documents.MARTS_PATH.read_text("utf-8") == documents.marts_yaml(generated), (
+        "run `make docs`"
+    )
+    assert documents.MARTS_PAGE_PATH.read_text("utf-8") == documents.marts_page(), "run `make docs`"
+
+
+def test_a_contract_names_every_column_its_type_and_what_holds_of_it():
+    loaded = {
+        m["name"]: m for m in yaml.safe_load(documents.MARTS_PATH.read_text("utf-8"))["models"]
+    }
+    models = {p.stem for p in documents.MARTS_PATH.parent.glob("*.sql")}
+    assert set(loaded) == models == {m.name for m in BUILT}
+    for mart in BUILT:
+        columns = {c["name"]: c["data_type"] for c in loaded[mart.name]["columns"]}
+        assert columns == {c.name: SQL_NAMES[c.kind] for c in mart.columns}
+    held = rules(MARTS["liquidation_windows"])
+    assert held["hours_observed_in_bounds"] == "hours_observed >= 0 and hours_observed <= 24"
+    assert held["long_usd_in_bounds"] == "long_usd >= 0 and long_usd < 'Infinity'"
+    assert "status = 'ok' then long_usd is not null" in held["long_usd_iff_status"]
 
 
 def test_sources_name_the_tables_that_models_read_with_every_column_and_asset_key():

@@ -351,6 +351,15 @@ def test_without_a_window_what_is_new_is_added(database: Database, build: Builde
     ]
 
 
+def test_synthetic_rows_outside_a_simulated_database_fail_the_build(
+    database: Database, build: Builder
+):
+    made = closes("spot", np.full(4, 50.0)).assign(source_tier=9)
+    write(database, {"market.candles_1h": made}, FixedClock(at(4)))
+    with pytest.raises(DbtFailed, match="Got 1 result"):
+        build(database, select=("market_overview",))
+
+
 def test_a_window_that_is_no_instant_is_refused(database: Database, build: Builder):
     with pytest.raises(DbtFailed, match="REGIME_WINDOW_START is no ISO date"):
         build(database, extra={dbt_profile.WINDOW_START: "now(); drop"})

@@ -190,6 +190,24 @@ def test_a_version_is_raised_when_rows_changed_and_only_then(own: Database) -> N
     assert (said["newest_ts"], said["changed_at"]) == (pd.Timestamp(END) - HOUR, END)
 
 
+def test_alerts_that_a_restatement_takes_back_or_adds_are_listed(own: Database) -> None:
+    clock = Moving(END)
+    warehouse = Warehouse(own, clock)
+    frame = world.make(START, END, ("BTC/USDT",))["features.volatility_regimes"].iloc[:3]
+    warehouse.merge("features.volatility_regimes", frame.assign(event_kind=["change", None, None]))
+    clock.at = END + HOUR
+    warehouse.merge("features.volatility_regimes", frame.assign(event_kind=[None, "change", None]))
+    found = rows(
+        own,
+        "select ts, announced_then, announced_now, restated_at "
+        "from reporting.restated_announcements order by ts",
+    )
+    assert [tuple(r.values()) for r in found] == [
+        (START, "change", None, clock.at),
+        (START + HOUR, None, "change", clock.at),
+    ]
+
+
 def test_views_follow_the_catalogue_and_keep_what_others_built_on_them(own: Database) -> None:
     with own.connect() as connection:
         connection.execute(

@@ -8,7 +8,10 @@ from datetime import datetime, timedelta
 import numpy as np
 import pandas as pd
 
+from regime_pipeline.catalogue.frames import empty
+from regime_pipeline.catalogue.registry import table
 from regime_pipeline.market.funding import funding as market_funding
+from regime_pipeline.signals.components import components
 from regime_pipeline.windows import Grid, Window, hours_between
 from regime_pipeline_tests.synthetic import long
 
@@ -150,3 +153,27 @@ def world(start: datetime, end: datetime, *, symbols: tuple[str, ...] = SYMBOLS)
 def grid_of(start: datetime, hours: int, symbols: tuple[str, ...] = SYMBOLS) -> Grid:
     """A grid of whole hours."""
     return Grid(start, start + timedelta(hours=hours), symbols)
+
+
+OTHER_SERIES = {
+    "trade_flow_1h": "market.trade_flow_1h",
+    "order_book_1h": "market.order_book_1h",
+    "sentiment_1h": "market.sentiment_1h",
+    "whale_flow_1h": "market.whale_flow_1h",
+    "liquidations_1h": "market.liquidations_1h",
+    "cascades": "features.liquidation_cascades",
+}
+"""Inputs of the components beside candles."""
+
+
+def components_of(
+    candles_1h: pd.DataFrame,
+    *,
+    grid: Grid,
+    wired: tuple[str, ...] = (),
+    **others: pd.DataFrame,
+) -> pd.DataFrame:
+    """The components of candles and whatever else is given; the other series have no rows."""
+    bars = candles_1h.reindex(columns=list(table("market.candles_1h").fields))
+    given = {name: others.get(name, empty(table(full))) for name, full in OTHER_SERIES.items()}
+    return components(bars, **given, grid=grid, wired=wired)

@@ -9,6 +9,9 @@
 {#- The last price of an event that is known in a window is seen a day later. -#}
 
 {%- set later = [1, 4, 24] -%}
+{%- set returns -%}
+    {%- for h in later %}r.return_{{ h }}h_pct{{ ', ' if not loop.last }}{% endfor -%}
+{%- endset -%}
 
 with events as (
     select
@@ -65,13 +68,13 @@ select
     r.price_{{ h }}h,
     r.return_{{ h }}h_pct,
     {% endfor -%}
-    case num_nonnulls({% for h in later %}r.return_{{ h }}h_pct{{ ', ' if not loop.last }}{% endfor %})
+    case num_nonnulls({{ returns }})
         when {{ later | length }} then 'ok'
         when 0 then 'missing'
         else 'partial'
     end as status,
     case
-        when num_nulls({% for h in later %}r.return_{{ h }}h_pct{{ ', ' if not loop.last }}{% endfor %}) = 0 then null
+        when num_nulls({{ returns }}) = 0 then null
         when r.price is not null and r.price_ts + interval '24 hours' > r.newest_ts then 'not_yet'
         else 'price_not_observed'
     end as reason,

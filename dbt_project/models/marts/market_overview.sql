@@ -9,24 +9,31 @@
 {#- The newest state of every symbol. Every value belongs to the hour `ts`; a block that has no
     usable value there is null, says why, and says since when: eight days are looked back. -#}
 
-{%- set blocks = ['price', 'volatility', 'regime', 'funding', 'liquidations', 'open_interest', 'futures', 'correlation'] -%}
+{%- set blocks = [
+    'price', 'volatility', 'regime', 'funding', 'liquidations', 'open_interest', 'futures', 'correlation'
+] -%}
 {%- set of_symbol = ['symbol', 'ts', 'data_origin', 'known_at'] -%}
 {%- set of_event = ['last_event_type', 'last_event_severity', 'last_event_title', 'last_event_at'] -%}
+{%- set made_here = of_symbol + of_event -%}
+{%- for block in blocks -%}{%- set _ = made_here.append(block ~ '_age_h') -%}{%- endfor %}
 
 with newest as (
     select ts from {{ ref('stg_market__newest_hour') }}
 ),
 
 hours as (
-    {{ hourly_rows("(select ts - interval '8 days' from newest)", "(select ts + interval '1 hour' from newest)") }}
+    {{ hourly_rows(
+        "(select ts - interval '8 days' from newest)", "(select ts + interval '1 hour' from newest)"
+    ) }}
 ),
 
 ages as (
     select
         h.symbol,
         {% for block in blocks -%}
-        (extract(epoch from max(n.ts) - max(h.ts) filter (where {{ usable('h.' ~ block ~ '_status') }})) / 3600)::bigint
-            as {{ block }}_age_h{{ ',' if not loop.last }}
+        (
+            extract(epoch from max(n.ts) - max(h.ts) filter (where {{ usable('h.' ~ block ~ '_status') }})) / 3600
+        )::bigint as {{ block }}_age_h{{ ',' if not loop.last }}
         {% endfor %}
     from hours as h
     cross join newest as n
@@ -55,7 +62,7 @@ select
     {% for block in blocks -%}
     ages.{{ block }}_age_h,
     {% endfor -%}
-    {% for name in model.columns if name not in of_symbol + of_event and not (name.endswith('_age_h') and name[:-6] in blocks) -%}
+    {% for name in model.columns if name not in made_here -%}
     {% if name.endswith('_status') -%}
     coalesce(hours.{{ name }}, 'missing') as {{ name }},
     {% elif name.endswith('_reason') -%}

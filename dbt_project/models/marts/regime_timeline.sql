@@ -15,10 +15,12 @@
 {%- set start = window_start("(select max(through_ts) - interval '2 days' from " ~ this ~ ")") -%}
 
 with observed as (
-    select 'volatility' as kind, symbol, ts, vol_regime_confirmed as regime, source_tier, method_version, ingested_at
+    select
+        'volatility' as kind, symbol, ts, vol_regime_confirmed as regime, source_tier, method_version, ingested_at
     from {{ ref('stg_features__volatility_regimes') }}
     union all
-    select 'primary' as kind, symbol, ts, primary_regime as regime, source_tier, method_version, ingested_at
+    select
+        'primary' as kind, symbol, ts, primary_regime as regime, source_tier, method_version, ingested_at
     from {{ ref('stg_regimes__timeframe_regimes') }}
 ),
 

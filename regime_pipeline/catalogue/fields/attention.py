@@ -25,7 +25,11 @@ FIELDS = (
         Kind.TEXT,
         "`aggregate` for a reading over many posts, else the provider's id of the one post.",
     ),
-    _percent("sentiment_score", "Mood, 50 is neutral; null when the provider gives no verdict."),
+    _percent(
+        "sentiment_score",
+        "Mood, 50 is neutral; null when the provider gives no verdict. In signals.components our "
+        "component made of all kinds of mood.",
+    ),
     Field("mention_count", Kind.FLOAT, "Posts behind the reading.", "posts", 0),
     Field("interaction_count", Kind.FLOAT, "Reactions to those posts.", "interactions", 0),
     Field(

@@ -7,7 +7,49 @@ from regime_pipeline.catalogue.model import Field, Kind
 VOL_REGIMES = ("STABLE", "HIGH_VOL", "EXPLOSIVE", "EXTREME")
 _GK = "Garman & Klass 1980"
 
+STRUCTURE_EVENTS: dict[str, str] = {
+    "break_of_structure": "First close beyond the newest pivot after a break to the same side",
+    "change_of_character": "First close beyond the newest pivot after none or one to the other side",
+    "order_block": "Break with a displacement: the last opposite bar before it becomes a zone",
+    "order_block_touch": "First return to the newest order block",
+    "fair_value_gap": "Gap of a quarter of the mean range between this bar and the last but one",
+    "fair_value_gap_touch": "First return to the newest gap",
+    "liquidity_sweep": "A newest unbroken pivot is passed, the close comes back",
+    "engulfing": "Body over the opposite one before",
+    "hammer": "Long wick against the move of 8 bars",
+    "doji": "No body on a wide bar against the move of 8 bars",
+    "three_soldiers": "Three bodies of 0.4 mean ranges to one side",
+    "inside_break": "Close beyond a bar that held the next one",
+}
+"""What may happen on a bar, in the order of the kernels."""
+STRUCTURE_LEVELS = (
+    *(
+        (
+            pivot,
+            *(f"{side}_{kind}_{end}" for kind in ("block", "gap") for end in ("low", "high")),
+        )
+        for pivot, side in (("pivot_high", "bullish"), ("pivot_low", "bearish"))
+    ),
+)
+"""Prices that stand, rising side first."""
+
 FIELDS = (
+    *(
+        Field(name, Kind.INTEGER, f"{what}: 1 rising, -1 falling, 0 not.", None, -1, 1)
+        for name, what in STRUCTURE_EVENTS.items()
+    ),
+    *(
+        Field(
+            name,
+            Kind.FLOAT,
+            f"{name.replace('_', ' ').capitalize()}: newest one that stands.",
+            "quote",
+            0,
+            exclusive_minimum=True,
+        )
+        for names in STRUCTURE_LEVELS
+        for name in names
+    ),
     # liquidation cascades
     Field(
         "velocity_usd_per_hour", Kind.FLOAT, "Liquidated USD per hour of the bucket.", "USD/h", 0

@@ -4,7 +4,84 @@ from __future__ import annotations
 
 from regime_pipeline.catalogue.model import Field, Kind
 
+CHANGE_HOURS = {"1h": 1, "4h": 4, "12h": 12, "24h": 24, "7d": 168}
+"""Hours of each price change that the metrics give."""
+LIQUIDATION_HOURS = (1, 4, 12, 24)
+"""Hours of each sum of liquidations that they give."""
+DAY_OF_SNAPSHOTS = 24
+"""The sum that coin snapshots have too, and that is described with them."""
+
+_METRICS = (
+    *(
+        Field(f"price_change_{name}_frac", Kind.FLOAT, f"Price change over {name}.", "fraction", -1)
+        for name in CHANGE_HOURS
+        if name != "24h"  # described with the coin snapshots, which have it too
+    ),
+    *(
+        Field(
+            f"open_interest_24h_{what}_{unit}",
+            Kind.FLOAT,
+            f"{text} of the open interest from the close a day ago to this one.",
+            {"usd": "USD", "base": "base"}[unit],
+            0,
+        )
+        for unit in ("usd", "base")
+        for what, text in (("open", "First"), ("high", "Highest"), ("low", "Lowest"))
+    ),
+    *(
+        Field(
+            f"open_interest_change_24h_{unit}_frac",
+            Kind.FLOAT,
+            f"Change over 24 h of the open interest in {name}.",
+            "fraction",
+            -1,
+        )
+        for unit, name in (("usd", "US dollars"), ("base", "coins"))
+    ),
+    *(
+        Field(
+            f"{side}_liquidations_{hours}h_usd",
+            Kind.FLOAT,
+            f"{side.title()}s closed by force in {hours} h.",
+            "USD",
+            0,
+        )
+        for hours in LIQUIDATION_HOURS
+        if hours != DAY_OF_SNAPSHOTS
+        for side in ("long", "short")
+    ),
+    Field("liquidation_hours_24h", Kind.INTEGER, "Observed hours of the last 24.", "h", 0, 24),
+    Field(
+        "oi_to_market_cap_frac",
+        Kind.FLOAT,
+        "Open interest over market capitalisation.",
+        "fraction",
+        0,
+    ),
+    Field("oi_to_volume_frac", Kind.FLOAT, "Open interest over volume_24h_usd.", "fraction", 0),
+    *(
+        Field(
+            f"funding_{weight}_weighted_8h",
+            Kind.FLOAT,
+            f"Funding rates in force over venues, weighted by {text}.",
+            "fraction per 8 h",
+        )
+        for weight, text in (("oi", "open interest"), ("volume", "the value traded in 24 h"))
+    ),
+    Field("funding_venues", Kind.INTEGER, "Venues with a rate in force.", "venues", 0),
+    Field("long_short_ratio_accounts", Kind.FLOAT, "Accounts long over accounts short.", None, 0),
+    Field("top_trader_ratio_accounts", Kind.FLOAT, "The same of top traders.", None, 0),
+    Field(
+        "top_trader_ratio_positions",
+        Kind.FLOAT,
+        "Top traders' positions, long over short.",
+        None,
+        0,
+    ),
+)
+
 FIELDS = (
+    *_METRICS,
     Field("open", Kind.FLOAT, "First price of the bar.", "quote", 0, exclusive_minimum=True),
     Field("high", Kind.FLOAT, "Highest price of the bar.", "quote", 0, exclusive_minimum=True),
     Field("low", Kind.FLOAT, "Lowest price of the bar.", "quote", 0, exclusive_minimum=True),

@@ -5,6 +5,13 @@ from __future__ import annotations
 from regime_pipeline.catalogue.model import Field, Kind
 
 FIELDS = (
+    Field("params_id", Kind.TEXT, "Short digest of all weights and thresholds together."),
+    Field(
+        "parameters",
+        Kind.JSON,
+        "By section the values, and the digest that ends the method_version of what is made with them.",
+    ),
+    Field("first_used_at", Kind.TIMESTAMP, "When rows were first computed with them."),
     Field("fetch_id", Kind.TEXT, "Id of the fetch."),
     Field("dataset", Kind.TEXT, "Raw table the fetch is for."),
     Field("endpoint_path", Kind.TEXT, "Path of the provider's endpoint, no query, no secret."),

@@ -18,7 +18,7 @@ from regime_pipeline.catalogue.registry import TABLES
 def _gather() -> dict[str, Mart]:
     marts: dict[str, Mart] = {}
     described = (*state.MARTS, *series.MARTS, *events.MARTS, *health.MARTS)
-    for mart in (*described, health.versions(described), health.restatements()):
+    for mart in (*described, health.versions(described), *health.restated()):
         named = {*mart.key, *mart.required, *mart.present, *mart.present.values()}
         named |= {c for of in mart.indexes for c in of} | {mart.time_column or mart.key[0]}
         if mart.name in marts or len(set(mart.names)) != len(mart.names):

@@ -329,3 +329,46 @@ def restatements() -> Mart:
         query=" union all ".join(parts),
         time_column="restated_at",
     )
+
+
+def restated_announcements() -> Mart:
+    """The mart with what restatements changed about announcements of events."""
+    parts = []
+    for name, item in TABLES.items():
+        if not item.partitioned or "event_kind" not in item.fields:
+            continue
+        symbol = " || '|' || ".join(f"r.{c}" for c in item.symbol_columns)
+        same = " and ".join(f"t.{c} = r.{c}" for c in item.key)
+        parts.append(
+            f"select '{name}' as table_name, {symbol} as symbol, r.ts, r.revision, "
+            "r.event_kind as announced_then, t.event_kind as announced_now, "
+            "r.ingested_at as valid_from, r.superseded_at as restated_at "
+            f"from {{{name}_revisions}} as r left join {{{name}}} as t on {same} "
+            "where r.event_kind is distinct from t.event_kind"
+        )
+    return Mart(
+        "restated_announcements",
+        "Rows that announced another market event when they were stored than they do now, one row per "
+        "replaced version: alerts that would not be sent today, and those that would. Events that were "
+        "sent are never edited; market_events has them.",
+        ("table_name", "symbol", "ts", "revision"),
+        (
+            renamed("table_name", "table_name", "Table of the row, `schema.name`."),
+            Field("symbol", Kind.TEXT, "Its symbol, or A|B for a pair."),
+            renamed("ts", "ts"),
+            renamed("revision", "revision", "Number of the replaced version, from 0."),
+            renamed(
+                "announced_then", "event_kind", "What that version announced; null for nothing."
+            ),
+            renamed("announced_now", "event_kind", "What the row announces now; null for nothing."),
+            Field("valid_from", Kind.TIMESTAMP, "When the version was stored."),
+            Field("restated_at", Kind.TIMESTAMP, "When it stopped being the newest."),
+        ),
+        query=" union all ".join(parts),
+        time_column="restated_at",
+    )
+
+
+def restated() -> tuple[Mart, ...]:
+    """The marts about replaced versions of rows."""
+    return restatements(), restated_announcements()

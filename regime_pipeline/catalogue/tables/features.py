@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from regime_pipeline.catalogue.fields.features import STRUCTURE_EVENTS, STRUCTURE_LEVELS
 from regime_pipeline.catalogue.model import Cadence
 from regime_pipeline.catalogue.tables.market import derived
 
@@ -173,5 +174,15 @@ TABLES = (
         ),
         computed_in="features.volatility_regimes",
         main="vol_ratio",
+    ),
+    derived(
+        "features",
+        "price_structure",
+        "Breaks of swing points, zones they leave, and shapes of bars of the perpetual, one row per symbol "
+        "and hour. Nothing is scored by them.",
+        ("symbol", "ts"),
+        (*STRUCTURE_EVENTS, *(name for names in STRUCTURE_LEVELS for name in names)),
+        computed_in="features.price_structure",
+        main="break_of_structure",
     ),
 )

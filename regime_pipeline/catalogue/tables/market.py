@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from regime_pipeline.catalogue.fields.market import CHANGE_HOURS, LIQUIDATION_HOURS
 from regime_pipeline.catalogue.model import Cadence, Table
 
 DERIVED_BOOKKEEPING = ("ingested_at", "revision", "run_id")
@@ -265,6 +266,45 @@ TABLES = (
             "coverage",
         ),
         computed_in="market.whales",
+    ),
+    derived(
+        "market",
+        "metrics_1h",
+        "What market pages show of the primary perpetual, one row per symbol and hour: price changes, "
+        "open interest with its range of a day, sums of liquidations, ratios, funding over venues.",
+        ("symbol", "ts"),
+        (
+            "close",
+            *(f"price_change_{name}_frac" for name in CHANGE_HOURS),
+            "volume_24h_usd",
+            *(
+                column
+                for unit in ("usd", "base")
+                for column in (
+                    f"open_interest_{unit}",
+                    *(f"open_interest_24h_{what}_{unit}" for what in ("open", "high", "low")),
+                    f"open_interest_change_24h_{unit}_frac",
+                )
+            ),
+            "market_cap_usd",
+            "oi_to_market_cap_frac",
+            "oi_to_volume_frac",
+            *(
+                f"{side}_liquidations_{hours}h_usd"
+                for hours in LIQUIDATION_HOURS
+                for side in ("long", "short")
+            ),
+            "liquidation_hours_24h",
+            "is_lower_bound",
+            "funding_oi_weighted_8h",
+            "funding_volume_weighted_8h",
+            "funding_venues",
+            "long_short_ratio_accounts",
+            "top_trader_ratio_accounts",
+            "top_trader_ratio_positions",
+        ),
+        computed_in="market.metrics",
+        main="price_change_24h_frac",
     ),
     derived(
         "market",

@@ -295,6 +295,18 @@ TABLES = (
     ),
     Table(
         schema="ops",
+        name="parameter_versions",
+        description="Weights and thresholds that derived rows were computed with, one row per set. A "
+        "changed value is a new row and another method_version; rows that are stored stay as they are.",
+        fields=("params_id", "parameters", "first_used_at"),
+        key=("params_id",),
+        required=frozenset({"parameters", "first_used_at"}),
+        time_column="first_used_at",
+        symbol_columns=(),
+        partitioned=False,
+    ),
+    Table(
+        schema="ops",
         name="table_versions",
         description="A version of each table that reports are read from, raised in the transaction in which "
         "its rows changed, so that a reader knows without reading whether an answer is still the same. "

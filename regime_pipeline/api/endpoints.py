@@ -1,0 +1,278 @@
+"""Every endpoint as one row: its path, the mart behind it, what may be filtered, its old paths.
+
+Belongs here: what there is. Does not belong here: what a mart holds (``catalogue.marts``), how a request
+is read (``params``) and answered (``query``, ``app``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from regime_pipeline.catalogue.marts import MARTS, TRAVELLING
+from regime_pipeline.catalogue.model import Field, Mart
+
+VERSION = "/v1"
+SYMBOL = "{symbol}"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One GET endpoint.
+
+    Attributes:
+        path: below :data:`VERSION`; ``{symbol}`` or ``{event_id}`` is matched exactly.
+        mart: relation of ``reporting``; it may not be built yet.
+        summary: one sentence for people and agents.
+        filters: columns that a parameter of the same name compares for equality, with commas between.
+        old: paths of the replaced services that it answers as well.
+        fixed: filters that the path itself sets.
+    """
+
+    path: str
+    mart: str
+    summary: str
+    filters: tuple[str, ...] = ()
+    old: tuple[str, ...] = ()
+    fixed: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def described(self) -> Mart | None:
+        """The mart as the catalogue describes it; None while there is none."""
+        return MARTS.get(self.mart)
+
+    @property
+    def has_past(self) -> bool:
+        """Whether it answers as of an instant."""
+        return self.described in TRAVELLING
+
+    @property
+    def symbol_columns(self) -> tuple[str, ...]:
+        """The columns that ``symbols`` compares."""
+        mart = self.described
+        names = () if mart is None else mart.names
+        return tuple(c for c in ("symbol", "symbol_a", "symbol_b") if c in names)
+
+
+def _row(
+    path: str, mart: str, summary: str, filters: str = "", old: str = "", fixed: str = ""
+) -> Endpoint:
+    pairs = tuple((k, v) for k, _, v in (p.partition("=") for p in fixed.split()))
+    return Endpoint(path, mart, summary, tuple(filters.split()), tuple(old.split()), pairs)
+
+
+ENDPOINTS = (
+    _row(
+        "/overview",
+        "market_overview",
+        "The market at its newest hour: price, volatility, regimes, funding, liquidations, score.",
+        "vol_regime_confirmed primary_regime futures_signal",
+        "/api/features /api/live/market-data",
+    ),
+    _row(
+        "/overview/{symbol}",
+        "market_overview",
+        "One symbol at its newest hour.",
+        "",
+        "/api/live/market-data/{symbol} /market/{symbol} /coinglass/dashboard/{symbol}",
+    ),
+    _row("/hourly/{symbol}", "hourly", "Everything that was known about a symbol, hour by hour."),
+    _row(
+        "/cascades",
+        "cascades_1h",
+        "Liquidation cascades: sums by side, severity, dominance, excitation, levels.",
+        "severity is_cascade dominance cascade_state",
+        "/api/cascades",
+    ),
+    _row(
+        "/liquidations/{symbol}",
+        "liquidation_windows",
+        "Forced closures summed over 1, 4, 12 and 24 hours.",
+        "window_h",
+        "/coinglass/liquidations/{symbol}",
+    ),
+    _row(
+        "/liquidations/{symbol}/orders",
+        "liquidation_orders",
+        "Forced closures one by one, as far as venues publish them.",
+        "side venue",
+    ),
+    _row(
+        "/liquidations/{symbol}/levels",
+        "liquidation_levels",
+        "Price levels at which closures cluster.",
+        "kind",
+        "/coinglass/liquidations/{symbol}/heatmap",
+    ),
+    _row(
+        "/funding/{symbol}",
+        "funding_1h",
+        "The newest settled funding and how unusual it is, hour by hour.",
+        "extreme_level is_anomaly",
+    ),
+    _row(
+        "/funding/{symbol}/bars",
+        "funding_ohlc",
+        "Settled funding rates of every venue as bars.",
+        "interval venue",
+        "/coinglass/funding-rate/{symbol}",
+    ),
+    _row(
+        "/volatility",
+        "volatility_1h",
+        "Volatility and its confirmed regime, hour by hour.",
+        "vol_regime vol_regime_confirmed",
+        "/api/volatility",
+    ),
+    _row(
+        "/regimes",
+        "regimes_1h",
+        "Regime labels on four timeframes, their agreement, the primary regime.",
+        "primary_regime is_confirmed",
+    ),
+    _row(
+        "/regimes/spells",
+        "regime_timeline",
+        "Spells of one regime, from when to when.",
+        "kind regime",
+    ),
+    _row(
+        "/correlations",
+        "correlation_pairs_1h",
+        "Correlation of every pair against its own past.",
+        "is_break break_kind",
+        "/api/correlation/asset-correlations /api/correlation",
+    ),
+    _row(
+        "/correlations/matrix",
+        "correlation_matrix_1d",
+        "The correlation matrix of each day.",
+        "",
+        "/api/correlation/heatmap-data",
+    ),
+    _row("/correlations/breaks", "correlation_breaks", "Episodes of a broken correlation."),
+    _row("/correlations/lead-lag", "lead_lag_1d", "Who moves first within a pair."),
+    _row("/correlations/pair-signals", "pair_signals_1h", "Spreads of pairs that revert."),
+    _row("/correlations/structure", "market_structure_1d", "All symbols together, day by day."),
+    _row(
+        "/signals",
+        "futures_scores_1h",
+        "The futures score with its factors, hour by hour.",
+        "signal",
+        "/api/intelligent/signals/latest",
+    ),
+    _row(
+        "/signals/matrix",
+        "signal_components_1h",
+        "Scores of the signal components.",
+        "component",
+        "/api/correlation/matrix /api/correlation/live-matrix",
+    ),
+    _row(
+        "/signals/correlations",
+        "signal_correlations_1d",
+        "How the signal components move together.",
+        "component_a component_b",
+        "/api/correlation/signal-correlations",
+    ),
+    _row(
+        "/signals/{symbol}",
+        "futures_scores_1h",
+        "The futures score of one symbol.",
+        "signal",
+        "/signals/{symbol} /api/intelligent/signals/{symbol}",
+    ),
+    _row(
+        "/signals/{symbol}/factors",
+        "futures_factors_1h",
+        "The factors behind the futures score, one row each.",
+        "factor",
+    ),
+    _row(
+        "/coins",
+        "coin_markets_1h",
+        "Market size, open interest and price changes of every coin.",
+        "",
+        "/coinglass/markets",
+    ),
+    _row(
+        "/coins/{symbol}",
+        "coin_markets_1h",
+        "Market size, open interest and price changes of one coin.",
+        "",
+        "/coinglass/markets/{symbol} /coinglass/perpetual-market/{symbol}",
+    ),
+    _row(
+        "/positioning/{symbol}",
+        "positioning_ohlc",
+        "Long-short and taker ratios as bars.",
+        "interval venue metric",
+        "/coinglass/long-short-ratio/{symbol}",
+    ),
+    _row(
+        "/open-interest/{symbol}",
+        "open_interest_ohlc",
+        "Open interest of every venue as bars.",
+        "interval venue unit",
+        "/coinglass/open-interest/{symbol}",
+    ),
+    _row(
+        "/instruments",
+        "instruments",
+        "Instruments of every venue, listed from and to.",
+        "venue market",
+        "/coinglass/supported-coins /coinglass/exchanges",
+    ),
+    _row(
+        "/events",
+        "market_events",
+        "Market events, newest first, and how their delivery stands.",
+        "event_type alert_severity kind instrument",
+    ),
+    _row("/events/{event_id}", "market_events", "One event with the numbers behind it."),
+    _row("/events/{event_id}/after", "events", "What the price did after one event."),
+    _row(
+        "/deliveries",
+        "webhook_logs",
+        "Every attempt to deliver an event.",
+        "endpoint outcome event_id",
+    ),
+    _row(
+        "/performance",
+        "signal_performance",
+        "What signals were worth, with sample sizes and base rates.",
+        "signal horizon_h regime",
+        "/api/live/performance",
+    ),
+    _row(
+        "/health/sources",
+        "source_health",
+        "When each source last answered, and what it lacks.",
+        "source dataset status",
+    ),
+    _row(
+        "/health/data",
+        "data_health",
+        "How far each raw dataset reaches, and its quality.",
+        "dataset status",
+    ),
+    _row(
+        "/coverage",
+        "coverage_daily",
+        "What became of the hours of each raw series, day by day.",
+        "dataset source",
+    ),
+    _row("/quality", "quality_scores", "Data-quality scores of tables, day by day.", "table_name"),
+)
+"""In the order in which a router tries them."""
+
+BY_PATH = MappingProxyType({e.path: e for e in ENDPOINTS})
+
+
+def filter_fields(endpoint: Endpoint) -> tuple[Field, ...]:
+    """The columns behind the filters of an endpoint, those that its mart has."""
+    mart = endpoint.described
+    if mart is None:
+        return ()
+    by_name = {c.name: c for c in mart.columns}
+    return tuple(by_name[f] for f in endpoint.filters if f in by_name)

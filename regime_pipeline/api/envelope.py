@@ -1,0 +1,121 @@
+"""The form of every answer: what it is about, how old, how whole; then the rows.
+
+Belongs here: ``meta`` and rows as plain data. Does not belong here: reading them (``query``), bytes
+(``formats``).
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from typing import Any
+
+from regime_pipeline.api.endpoints import VERSION
+from regime_pipeline.api.params import Query, cursor_of, order_of
+from regime_pipeline.api.query import Page
+
+STALE_AFTER_S = 2 * 3600
+"""An hour is stored shortly after its end: known an hour ago is fresh, two hours ago is not."""
+NOT_BUILT = "mart_not_built"
+
+
+def meta(
+    query: Query, page: Page, *, origin: str, newest: datetime | None, now: datetime
+) -> dict[str, Any]:
+    """What an answer is about.
+
+    ``status`` is ``missing`` without rows or mart, ``partial`` when symbols asked for have no row,
+    ``stale`` when the newest hour of the database ended longer ago than :data:`STALE_AFTER_S` and no past
+    was asked for, else ``ok``. ``age_s`` counts from the newest row of the answer.
+    """
+    known = _known_at(page, newest)
+    age = None if known is None else max(0, int((now - known).total_seconds()))
+    is_past = query.as_of is not None or query.end is not None or query.after is not None
+    coverage = _coverage(query, page)
+    status, reason = "ok", None
+    if not page.is_built:
+        status, reason = "missing", NOT_BUILT
+    elif not page.rows:
+        status, reason = "missing", "no_rows"
+    elif coverage and coverage["missing"] and not page.is_more:
+        status, reason = "partial", "symbols_without_rows"
+    elif not is_past and is_stale(newest, origin, now):
+        status, reason = "stale", "no_newer_hour"
+    mart = query.endpoint.described
+    following = None
+    if page.is_more and page.rows:
+        at = {c: n for n, c in enumerate(page.names)}
+        following = cursor_of(query, [page.rows[-1][at[c]] for c in order_of(query.endpoint)])
+    return {
+        "data_origin": origin,
+        "mart": query.endpoint.mart,
+        "description": None if mart is None else mart.description,
+        "ts": newest,
+        "known_at": known,
+        "age_s": age,
+        "as_of": query.as_of,
+        "status": status,
+        "reason": reason,
+        "count": len(page.rows),
+        "coverage": coverage,
+        "next": following,
+        "warnings": _warnings(origin),
+    }
+
+
+def is_stale(newest: datetime | None, origin: str, now: datetime) -> bool:
+    """Whether the newest hour ended too long ago; recorded history is as old as it is."""
+    if newest is None or origin == "tape":
+        return False
+    return (now - newest).total_seconds() - 3600 > STALE_AFTER_S
+
+
+def records(query: Query, page: Page) -> list[dict[str, Any]]:
+    """The rows as objects, the columns asked for, each with a link to where its numbers come from."""
+    wanted = set(query.columns)
+    at = {c: n for n, c in enumerate(page.names)}
+    out = []
+    for row in page.rows:
+        record = {c: _plain(v) for c, v in zip(page.names, row, strict=True) if c in wanted}
+        link = _why(query, row, at)
+        out.append(record | ({"links": {"why": link}} if link else {}))
+    return out
+
+
+def _why(query: Query, row: tuple[Any, ...], at: dict[str, int]) -> str | None:
+    if "symbol" not in at or "ts" not in at or not query.endpoint.has_past:
+        return None
+    symbol = str(row[at["symbol"]]).replace("/", "-")
+    moment = row[at["ts"]]
+    return f"{VERSION}/why/{query.endpoint.mart}/{symbol}/{moment:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _plain(value: Any) -> Any:
+    """Null for what JSON has no word for."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _known_at(page: Page, newest: datetime | None) -> datetime | None:
+    if "known_at" in page.names:
+        at = page.names.index("known_at")
+        known = [row[at] for row in page.rows if row[at] is not None]
+        if known:
+            return max(known)
+    return newest if page.rows else None
+
+
+def _coverage(query: Query, page: Page) -> dict[str, Any] | None:
+    if query.symbols is None or "symbol" not in page.names:
+        return None
+    at = page.names.index("symbol")
+    present = {row[at] for row in page.rows}
+    missing = [s for s in query.symbols if s not in present]
+    return {"expected": len(query.symbols), "present": len(present), "missing": missing}
+
+
+def _warnings(origin: str) -> list[str]:
+    if origin == "live":
+        return []
+    if origin == "unknown":
+        return ["nothing has been built yet: run the pipeline"]
+    return [f"{origin} data: no statement about the market today"]

@@ -1,0 +1,277 @@
+"""The OpenAPI document, the schema for agents' actions, and the catalogue: made from the endpoints.
+
+Belongs here: describing. Nothing is described twice: names, units, bounds and texts are the catalogue's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from regime_pipeline.api.endpoints import ENDPOINTS, VERSION, Endpoint, filter_fields
+from regime_pipeline.api.params import FORMATS, MOST_ROWS, USUAL_ROWS, known_parameters
+from regime_pipeline.api.problems import MEDIA_TYPE, TITLES
+from regime_pipeline.catalogue.marts import MARTS
+from regime_pipeline.catalogue.model import Field, Kind, Mart
+
+_TYPES: dict[Kind, dict[str, Any]] = {
+    Kind.TIMESTAMP: {"type": ["string", "null"], "format": "date-time"},
+    Kind.FLOAT: {"type": ["number", "null"]},
+    Kind.INTEGER: {"type": ["integer", "null"]},
+    Kind.BOOLEAN: {"type": ["boolean", "null"]},
+    Kind.TEXT: {"type": ["string", "null"]},
+    Kind.JSON: {},
+    Kind.FLOATS: {"type": ["array", "null"], "items": {"type": "number"}},
+}
+_COMMON: dict[str, tuple[str, dict[str, Any]]] = {
+    "symbols": ("Symbols with commas between: BTC/USDT, BTC-USDT, BTCUSDT or BTC.", {}),
+    "from": ("First instant, ISO with zone.", {"format": "date-time"}),
+    "to": ("First instant after the span, ISO with zone.", {"format": "date-time"}),
+    "limit": (
+        "Rows of a page.",
+        {"type": "integer", "minimum": 1, "maximum": MOST_ROWS, "default": USUAL_ROWS},
+    ),
+    "cursor": ("`meta.next` of the page before, with its other parameters unchanged.", {}),
+    "fields": ("Fields wanted, with commas between; all by default.", {}),
+    "as_of": ("The answer as it was known at this instant.", {"format": "date-time"}),
+    "format": ("Form of the answer.", {"enum": list(FORMATS), "default": "json"}),
+}
+ACTIONS = {
+    "/overview": "marketState",
+    "/hourly/{symbol}": "history",
+    "/correlations": "correlations",
+    "/signals": "signals",
+    "/events": "events",
+    "/volatility": "volatility",
+    "/cascades": "cascades",
+    "/health/data": "dataHealth",
+}
+"""The endpoints that agents' actions may call, with their operation ids."""
+
+
+def document(symbols: Sequence[str], public_url: str | None) -> dict[str, Any]:
+    """The OpenAPI 3.1 document."""
+    paths: dict[str, Any] = {}
+    for endpoint in ENDPOINTS:
+        paths[VERSION + endpoint.path] = {"get": _operation(endpoint, symbols)}
+        for old in endpoint.old:
+            paths[old] = {"get": _operation(endpoint, symbols) | {"deprecated": True}}
+    for path, operation in paths.items():
+        operation["get"]["operationId"] = _id(path)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "regime_pipeline",
+            "version": "1",
+            "description": "Crypto market regimes, signals, events and data quality. Null is unknown, "
+            "never zero; look at meta.data_origin and meta.status first. Nothing here forecasts or "
+            "advises, and no orders are placed.",
+        },
+        "servers": [{"url": public_url or "/"}],
+        "paths": paths,
+        "components": {
+            "schemas": _schemas(),
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+        "security": [{}, {"token": []}],
+    }
+
+
+def action_schema(symbols: Sequence[str], public_url: str | None) -> dict[str, Any]:
+    """The part of the document that agents' actions take, with shorter texts."""
+    paths = {}
+    for path, name in ACTIONS.items():
+        endpoint = next(e for e in ENDPOINTS if e.path == path)
+        operation = _operation(endpoint, symbols)
+        operation["operationId"] = name
+        operation["x-openai-isConsequential"] = False
+        operation["responses"] = {"200": {"description": "meta and data"}}
+        paths[VERSION + path] = {"get": operation}
+    whole = document(symbols, public_url)
+    whole["paths"] = paths
+    whole["components"] = {"securitySchemes": whole["components"]["securitySchemes"]}
+    whole["security"] = [{"token": []}]
+    return whole
+
+
+def catalogue() -> dict[str, Any]:
+    """Every mart with its columns, and the endpoints that serve it."""
+    served: dict[str, list[str]] = {}
+    for endpoint in ENDPOINTS:
+        served.setdefault(endpoint.mart, []).append(VERSION + endpoint.path)
+    return {
+        "marts": [
+            {
+                "name": mart.name,
+                "description": mart.description,
+                "key": mart.key,
+                "time_column": mart.time_column,
+                "endpoints": served.get(mart.name, []),
+                "columns": [
+                    {
+                        "name": c.name,
+                        "kind": c.kind.value,
+                        "unit": c.unit,
+                        "description": c.description,
+                        "allowed": c.allowed,
+                    }
+                    for c in mart.columns
+                ],
+            }
+            for mart in MARTS.values()
+        ]
+    }
+
+
+def _id(path: str) -> str:
+    words = path.strip("/").replace("{", "").replace("}", "").replace("-", "/").split("/")
+    return "_".join(words)
+
+
+def _operation(endpoint: Endpoint, symbols: Sequence[str]) -> dict[str, Any]:
+    problems = {
+        str(status): {
+            "description": title,
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for kind, (status, title) in TITLES.items()
+        if kind not in ("no-orders", "internal")
+    }
+    answer = f"Answer_{endpoint.mart}" if endpoint.described else "Answer_not_built"
+    ok = {
+        "description": endpoint.summary,
+        "content": {
+            "application/json": {"schema": {"$ref": f"#/components/schemas/{answer}"}},
+            "text/csv": {"schema": {"type": "string"}},
+        },
+    }
+    return {
+        "summary": endpoint.summary,
+        "parameters": [*_path_parameters(endpoint, symbols), *_parameters(endpoint)],
+        "responses": {"200": ok, "304": {"description": "Unchanged"}, **problems},
+    }
+
+
+def _path_parameters(endpoint: Endpoint, symbols: Sequence[str]) -> list[dict[str, Any]]:
+    out = []
+    if "{symbol}" in endpoint.path:
+        named = [s.replace("/", "-") for s in symbols]
+        out.append(
+            {
+                "name": "symbol",
+                "in": "path",
+                "required": True,
+                "schema": {"type": "string", "examples": named[:3]},
+            }
+        )
+    if "{event_id}" in endpoint.path:
+        out.append(
+            {"name": "event_id", "in": "path", "required": True, "schema": {"type": "string"}}
+        )
+    return out
+
+
+def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
+    filters = {f.name: f for f in filter_fields(endpoint)}
+    out = []
+    for name in known_parameters(endpoint):
+        if name in filters:
+            field = filters[name]
+            schema: dict[str, Any] = {"type": "string"}
+            text = f"Values with commas between. {field.description}"
+            if field.allowed:
+                text += f" One of {', '.join(field.allowed)}."
+        else:
+            text, more = _COMMON[name]
+            schema = {"type": "string"} | more
+        out.append(
+            {
+                "name": name,
+                "in": "query",
+                "description": text[:700],
+                "schema": schema,
+            }
+        )
+    return out
+
+
+def _schemas() -> dict[str, Any]:
+    schemas: dict[str, Any] = {
+        "Problem": {
+            "type": "object",
+            "required": ["type", "title", "status", "detail", "instance", "request_id"],
+            "properties": {
+                "type": {"type": "string"},
+                "title": {"type": "string"},
+                "status": {"type": "integer"},
+                "detail": {"type": "string"},
+                "instance": {"type": "string"},
+                "request_id": {"type": "string"},
+                "errors": {"type": "array", "items": {"type": "object"}},
+            },
+        },
+        "Meta": _meta(),
+        "Answer_not_built": _answer({"type": "object"}),
+    }
+    used = {e.mart for e in ENDPOINTS}
+    for mart in MARTS.values():
+        if mart.name in used:
+            schemas[f"Row_{mart.name}"] = _row(mart)
+            schemas[f"Answer_{mart.name}"] = _answer(
+                {"$ref": f"#/components/schemas/Row_{mart.name}"}
+            )
+    return schemas
+
+
+def _answer(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "required": ["meta", "data"],
+        "properties": {
+            "meta": {"$ref": "#/components/schemas/Meta"},
+            "data": {"type": "array", "items": row},
+        },
+    }
+
+
+def _meta() -> dict[str, Any]:
+    text = {"type": ["string", "null"]}
+    instant = text | {"format": "date-time"}
+    return {
+        "type": "object",
+        "required": ["data_origin", "mart", "status", "count", "warnings"],
+        "properties": {
+            "data_origin": {"enum": ["live", "simulated", "tape", "unknown"]},
+            "mart": {"type": "string"},
+            "description": text,
+            "ts": instant,
+            "known_at": instant,
+            "age_s": {"type": ["integer", "null"], "minimum": 0, "x-unit": "s"},
+            "as_of": instant,
+            "status": {"enum": ["ok", "partial", "stale", "missing"]},
+            "reason": text,
+            "count": {"type": "integer", "minimum": 0},
+            "coverage": {"type": ["object", "null"]},
+            "next": text,
+            "warnings": {"type": "array", "items": {"type": "string"}},
+        },
+    }
+
+
+def _row(mart: Mart) -> dict[str, Any]:
+    properties = {c.name: _column(c) for c in mart.columns}
+    properties["links"] = {"type": "object"}
+    return {"type": "object", "description": mart.description, "properties": properties}
+
+
+def _column(column: Field) -> dict[str, Any]:
+    found = dict(_TYPES[column.kind]) | {"description": column.description}
+    if column.unit:
+        found["x-unit"] = column.unit
+    if column.allowed:
+        found["enum"] = [*column.allowed, None]
+    if column.minimum is not None:
+        found["exclusiveMinimum" if column.exclusive_minimum else "minimum"] = column.minimum
+    if column.maximum is not None:
+        found["maximum"] = column.maximum
+    return found

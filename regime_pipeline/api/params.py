@@ -1,0 +1,322 @@
+"""What a request asks for: its parameters, checked against its endpoint.
+
+Belongs here: reading and refusing. A parameter that is unknown, repeated or out of bounds is refused with
+its name; nothing is guessed or ignored. Does not belong here: SQL (``query``).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from regime_pipeline.api.endpoints import Endpoint, filter_fields
+from regime_pipeline.api.problems import Problem
+from regime_pipeline.catalogue.model import Field, Kind
+
+FORMATS = ("json", "csv")
+MOST_ROWS = 1000
+USUAL_ROWS = 100
+COMMON = ("symbols", "from", "to", "limit", "cursor", "fields", "as_of", "format")
+"""Parameters that every endpoint knows, as far as its mart has symbols, time and a past."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A request for rows of one mart.
+
+    Attributes:
+        endpoint: what is asked.
+        symbols: canonical symbols; None for all.
+        start: first instant of the time column; None for no bound.
+        end: first instant after it; None for no bound.
+        filters: column -> values it may have.
+        columns: what is answered, in order.
+        limit: rows of a page.
+        after: key of the last row of the page before.
+        as_of: the instant whose knowledge is asked for; None for now.
+        shape: one of :data:`FORMATS`.
+    """
+
+    endpoint: Endpoint
+    symbols: tuple[str, ...] | None
+    start: datetime | None
+    end: datetime | None
+    filters: tuple[tuple[str, tuple[Any, ...]], ...]
+    columns: tuple[str, ...]
+    limit: int
+    after: tuple[Any, ...] | None
+    as_of: datetime | None
+    shape: str
+
+    @property
+    def digest(self) -> str:
+        """What a cursor belongs to: everything but the page."""
+        said = [
+            self.endpoint.path, self.symbols, str(self.start), str(self.end),
+            [[k, [str(v) for v in vs]] for k, vs in self.filters], self.columns, str(self.as_of),
+        ]  # fmt: skip
+        return hashlib.sha256(orjson.dumps(said)).hexdigest()[:16]
+
+    @property
+    def canonical(self) -> bytes:
+        """Equal for requests that have equal answers."""
+        return orjson.dumps(
+            [self.digest, self.limit, [str(v) for v in self.after or ()], self.shape]
+        )
+
+
+class _Faults:
+    def __init__(self) -> None:
+        self.found: list[dict[str, str]] = []
+
+    def add(self, parameter: str, detail: str) -> None:
+        self.found.append({"parameter": parameter, "detail": detail})
+
+    def stop(self) -> None:
+        if self.found:
+            first = self.found[0]
+            raise Problem("parameters", f"{first['parameter']}: {first['detail']}", self.found)
+
+
+def known_parameters(endpoint: Endpoint) -> tuple[str, ...]:
+    """Names of the parameters that an endpoint takes in its query."""
+    mart = endpoint.described
+    out = []
+    for name in COMMON:
+        if name == "symbols" and (not endpoint.symbol_columns or "{symbol}" in endpoint.path):
+            continue
+        if name in ("from", "to") and (mart is None or mart.time_column is None):
+            continue
+        out.append(name)
+    return (*out, *(f.name for f in filter_fields(endpoint)))
+
+
+def symbol_named(text: str, known: Iterable[str]) -> str | None:
+    """The canonical symbol meant by ``BTC/USDT``, ``BTC-USDT``, ``BTCUSDT`` or ``BTC``; None for none."""
+    wanted = text.strip().upper()
+    for symbol in known:
+        base, _, quote = symbol.partition("/")
+        if wanted in (symbol, f"{base}-{quote}", f"{base}{quote}", base):
+            return symbol
+    return None
+
+
+def read(
+    endpoint: Endpoint,
+    given: Sequence[tuple[str, str]],
+    path: dict[str, str],
+    *,
+    known: Sequence[str],
+    now: datetime,
+) -> Query:
+    """The query that a request is.
+
+    Args:
+        endpoint: what was asked.
+        given: parameters in order, as they came.
+        path: parts of the path.
+        known: configured symbols.
+        now: no later instant can be asked for.
+
+    Raises:
+        Problem: a parameter is unknown, repeated, or has no meaning; all faults at once.
+    """
+    faults = _Faults()
+    takes = known_parameters(endpoint)
+    values: dict[str, str] = {}
+    for name, value in given:
+        if name not in takes:
+            faults.add(name, f"no parameter here; there are: {', '.join(takes)}")
+        elif name in values:
+            faults.add(name, "given twice; values are written once, with commas between")
+        else:
+            values[name] = value
+    mart = endpoint.described
+    names = () if mart is None else mart.names
+    symbols = _symbols(values.get("symbols"), path.get("symbol"), known, faults)
+    start = _instant(values, "from", faults)
+    end = _instant(values, "to", faults)
+    if start and end and start >= end:
+        faults.add("to", "is not after `from`; the span is half open: from <= t < to")
+    as_of = _instant(values, "as_of", faults)
+    if as_of and not endpoint.has_past:
+        faults.add("as_of", "this mart has no past versions; history and event marts have")
+    if as_of and as_of > now:
+        faults.add("as_of", "lies in the future")
+    columns = _columns(values.get("fields"), names, faults)
+    filters = _filters(endpoint, values, faults)
+    for part in ("event_id",):
+        if part in path:
+            filters.append((part, (path[part],)))
+    limit = _limit(values.get("limit"), faults)
+    shape = values.get("format", "json")
+    if shape not in FORMATS:
+        faults.add("format", f"one of {', '.join(FORMATS)}")
+    faults.stop()
+    query = Query(endpoint, symbols, start, end, tuple(filters), columns, limit, None, as_of, shape)
+    if "cursor" in values:
+        query = replace(query, after=_cursor(values["cursor"], query))
+    return query
+
+
+def cursor_of(query: Query, key: Sequence[Any]) -> str:
+    """The cursor of the page that begins after the row with this key."""
+    said = [query.digest, [v.isoformat() if isinstance(v, datetime) else v for v in key]]
+    return base64.urlsafe_b64encode(orjson.dumps(said)).decode().rstrip("=")
+
+
+def order_of(endpoint: Endpoint) -> tuple[str, ...]:
+    """The columns that rows are ordered by: the time first, the newest before, then the key."""
+    mart = endpoint.described
+    if mart is None:
+        return ()
+    time = mart.time_column
+    return (*([time] if time else []), *(k for k in mart.key if k != time))
+
+
+def _cursor(text: str, query: Query) -> tuple[Any, ...]:
+    try:
+        digest, key = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        kinds = {c.name: c for c in query.endpoint.described.columns}  # type: ignore[union-attr]
+        order = order_of(query.endpoint)
+        if digest != query.digest or len(key) != len(order):
+            raise Problem(
+                "parameters",
+                "cursor: belongs to another question; repeat the parameters of the first page",
+                [{"parameter": "cursor", "detail": "belongs to another question"}],
+            )
+        return tuple(_value(kinds[name], str(v)) for name, v in zip(order, key, strict=True))
+    except (binascii.Error, orjson.JSONDecodeError, ValueError, TypeError, AttributeError) as error:
+        raise Problem(
+            "parameters",
+            "cursor: is not one that this API gave",
+            [{"parameter": "cursor", "detail": "is not one that this API gave"}],
+        ) from error
+
+
+def _symbols(
+    given: str | None,
+    one: str | None,
+    known: Sequence[str],
+    faults: _Faults,
+) -> tuple[str, ...] | None:
+    if one is not None:
+        found = symbol_named(one, known)
+        if found is None:
+            raise Problem("not-found", f"no symbol {one[:40]!r}; there are: {', '.join(known)}")
+        return (found,)
+    if given is None:
+        return None
+    out = []
+    for text in given.split(","):
+        symbol = symbol_named(text, known)
+        if symbol is None:
+            faults.add("symbols", f"no symbol {text[:40]!r}; there are: {', '.join(known)}")
+        elif symbol not in out:
+            out.append(symbol)
+    return tuple(sorted(out))
+
+
+def _instant(values: dict[str, str], name: str, faults: _Faults) -> datetime | None:
+    text = values.get(name)
+    if text is None:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        faults.add(name, "an ISO instant with its zone, as 2026-03-01T00:00:00Z")
+        return None
+    if at.tzinfo is None:
+        faults.add(name, "has no zone; add Z for UTC")
+        return None
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        faults.add(name, "lies outside of the calendar")
+        return None
+
+
+def _columns(given: str | None, names: tuple[str, ...], faults: _Faults) -> tuple[str, ...]:
+    if given is None:
+        return names
+    out = []
+    for name in given.split(","):
+        if name not in names:
+            faults.add("fields", f"no field {name[:60]!r} here")
+        elif name not in out:
+            out.append(name)
+    return tuple(out)
+
+
+def _filters(
+    endpoint: Endpoint, values: dict[str, str], faults: _Faults
+) -> list[tuple[str, tuple[Any, ...]]]:
+    found: list[tuple[str, tuple[Any, ...]]] = [(k, (v,)) for k, v in endpoint.fixed]
+    for field in filter_fields(endpoint):
+        text = values.get(field.name)
+        if text is None:
+            continue
+        options = []
+        for part in text.split(","):
+            try:
+                options.append(_value(field, part))
+            except ValueError as error:
+                faults.add(field.name, str(error))
+        found.append((field.name, tuple(options)))
+    return found
+
+
+def _boolean(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ValueError("true or false")
+    return text.lower() == "true"
+
+
+def _integer(text: str) -> int:
+    if not text.lstrip("-").isascii() or not text.lstrip("-").isdigit() or len(text) > 18:
+        raise ValueError("a whole number")
+    return int(text)
+
+
+def _float(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError("a number") from None
+
+
+_READERS: dict[Kind, Callable[[str], Any]] = {
+    Kind.BOOLEAN: _boolean,
+    Kind.INTEGER: _integer,
+    Kind.FLOAT: _float,
+    Kind.TIMESTAMP: datetime.fromisoformat,
+}
+
+
+def _value(field: Field, text: str) -> Any:
+    """A value of a column from its text.
+
+    Raises:
+        ValueError: it is none, with what it should be.
+    """
+    if field.allowed and text not in field.allowed:
+        raise ValueError(f"one of {', '.join(field.allowed)}")
+    if "\0" in text:
+        raise ValueError("holds a character that no text has")
+    return _READERS.get(field.kind, str)(text)
+
+
+def _limit(text: str | None, faults: _Faults) -> int:
+    if text is None:
+        return USUAL_ROWS
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MOST_ROWS):
+        faults.add("limit", f"a whole number from 1 to {MOST_ROWS}")
+        return USUAL_ROWS
+    return int(text)

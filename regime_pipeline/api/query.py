@@ -1,0 +1,166 @@
+"""Rows of a mart for a query: the SQL made from the endpoint, values always parameters.
+
+Belongs here: SQL of the API. Does not belong here: parameters (``params``), the form of answers
+(``envelope``, ``formats``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg import AsyncConnection, sql
+from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
+
+from regime_pipeline.api.params import Query, order_of
+from regime_pipeline.api.problems import Problem
+
+POOL_WAIT_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows of one page.
+
+    Attributes:
+        names: columns of ``rows``: those asked for, then those of the order and ``known_at``, if they were
+            not.
+        rows: the page, newest first.
+        is_more: whether a page follows.
+        is_built: False when the mart is not in the database.
+    """
+
+    names: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+    is_more: bool
+    is_built: bool = True
+
+
+@asynccontextmanager
+async def connection_of(pool: AsyncConnectionPool) -> AsyncIterator[AsyncConnection]:
+    """A connection; database faults as problems.
+
+    Raises:
+        Problem: ``database`` when there is none, ``slow`` when a statement took too long.
+    """
+    try:
+        async with pool.connection(timeout=POOL_WAIT_S) as connection:
+            yield connection
+    except (PoolTimeout, TooManyRequests) as error:
+        raise Problem(
+            "database", "no connection became free; the server is busy or gone", retry_after_s=2
+        ) from error
+    except psycopg.errors.QueryCanceled as error:
+        raise Problem("slow", "ask for a shorter span or fewer symbols") from error
+    except psycopg.OperationalError as error:
+        raise Problem("database", "it went away; try again", retry_after_s=2) from error
+
+
+def statement(query: Query) -> tuple[sql.Composed, list[Any], tuple[str, ...]]:
+    """SQL, its values and the names of its columns.
+
+    One row more than the page is asked for, which tells whether a page follows.
+    """
+    mart = query.endpoint.described
+    assert mart is not None
+    order = order_of(query.endpoint)
+    needed = (*order, *(["known_at"] if "known_at" in mart.names else []))
+    names = (*query.columns, *(c for c in needed if c not in query.columns))
+    values: list[Any] = []
+    source: sql.Composable = sql.Identifier("reporting", mart.name)
+    if query.as_of is not None:
+        source = sql.SQL("{}(%s)").format(sql.Identifier("reporting", f"{mart.name}_as_of"))
+        values.append(query.as_of)
+    where: list[sql.Composable] = []
+
+    def compare(column: str, text: str, value: Any) -> None:
+        where.append(sql.SQL("{} " + text).format(sql.Identifier(column)))
+        values.append(value)
+
+    time = mart.time_column
+    if query.as_of is not None and "known_at" in mart.names:
+        compare("known_at", "<= %s", query.as_of)
+    if time and query.start is not None:
+        compare(time, ">= %s", query.start)
+    if time and query.end is not None:
+        compare(time, "< %s", query.end)
+    _symbols(query, where, values)
+    for column, options in query.filters:
+        compare(column, "= any(%s)", list(options))
+    if query.after is not None:
+        where.append(_beyond(order, bool(time)))
+        values += [query.after[0], query.after[0], *query.after[1:]] if time else [*query.after]
+    condition = sql.SQL(" where ") + sql.SQL(" and ").join(where) if where else sql.SQL("")
+    columns = [sql.Identifier(c) for c in order]
+    ordering = [c + sql.SQL(" desc") if time and n == 0 else c for n, c in enumerate(columns)]
+    built = sql.SQL("select {} from {} as m{} order by {} limit {}").format(
+        sql.SQL(", ").join(sql.Identifier(c) for c in names),
+        source,
+        condition,
+        sql.SQL(", ").join(ordering),
+        sql.Literal(query.limit + 1),
+    )
+    return built, values, names
+
+
+def _symbols(query: Query, where: list[sql.Composable], values: list[Any]) -> None:
+    if query.symbols is None:
+        return
+    columns = query.endpoint.symbol_columns
+    wanted = list(query.symbols)
+    parts = [sql.SQL("{} = any(%s)").format(sql.Identifier(c)) for c in columns]
+    # of a pair, two symbols name it; one names all its pairs
+    glue = " and " if len(wanted) > 1 else " or "
+    where.append(sql.SQL("({})").format(sql.SQL(glue).join(parts)))
+    values += [wanted] * len(columns)
+
+
+def _beyond(order: tuple[str, ...], has_time: bool) -> sql.Composable:
+    names = [sql.Identifier(c) for c in order]
+    marks = sql.SQL(", ").join([sql.SQL("%s")] * (len(names) - has_time))
+    if not has_time:
+        return sql.SQL("({}) > ({})").format(sql.SQL(", ").join(names), marks)
+    if len(names) == 1:
+        return sql.SQL("({0} < %s and {0} is distinct from %s)").format(names[0])
+    return sql.SQL("({0} < %s or ({0} = %s and ({1}) > ({2})))").format(
+        names[0], sql.SQL(", ").join(names[1:]), marks
+    )
+
+
+async def rows(pool: AsyncConnectionPool, query: Query) -> Page:
+    """The rows of a query.
+
+    Raises:
+        Problem: the database does not answer, or not in time.
+    """
+    if query.endpoint.described is None:
+        return Page(query.columns, [], is_more=False, is_built=False)
+    built, values, names = statement(query)
+    async with connection_of(pool) as connection, connection.cursor(binary=True) as cursor:
+        try:
+            await cursor.execute(built, values)
+        except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction):
+            return Page(names, [], is_more=False, is_built=False)
+        found = await cursor.fetchall()
+    return Page(names, found[: query.limit], is_more=len(found) > query.limit)
+
+
+async def newest(pool: AsyncConnectionPool) -> tuple[str, datetime | None]:
+    """What kind of data the database holds and its newest hour; ``unknown`` before anything is built.
+
+    Raises:
+        Problem: the database does not answer, or not in time.
+    """
+    async with connection_of(pool) as connection:
+        try:
+            cursor = await connection.execute(
+                "select max(data_origin), max(ts) from reporting.market_overview"
+            )
+        except psycopg.errors.UndefinedTable:
+            return "unknown", None
+        found = await cursor.fetchone()
+    return (found[0] or "unknown", found[1]) if found else ("unknown", None)

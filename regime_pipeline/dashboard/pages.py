@@ -1,0 +1,556 @@
+"""The pages: what each shows and where its rows come from.
+
+Belongs here: choosing rows and arranging them. Does not belong here: markup (``templates``), geometry
+(``charts``), words and colours (``wording``).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from regime_pipeline.api import query
+from regime_pipeline.api.app import Served
+from regime_pipeline.api.endpoints import ENDPOINTS, VERSION
+from regime_pipeline.api.envelope import is_stale
+from regime_pipeline.api.params import known_parameters, symbol_named
+from regime_pipeline.api.problems import Problem
+from regime_pipeline.api.why import explain
+from regime_pipeline.catalogue.marts import MARTS
+from regime_pipeline.dashboard import charts
+from regime_pipeline.dashboard.charts import Band, Chart, Line
+from regime_pipeline.dashboard.data import HOUR, MOST_POINTS, Row, by_hour, rows
+from regime_pipeline.wording import formats
+from regime_pipeline.wording.labels import LABELS, SEVERITIES, label_of
+
+FOLDER = Path(__file__).parent
+PIXELS = 1600
+"""Values a line has at most; longer spans are drawn by the least and the largest of each pixel."""
+SPANS = {"1 d": 1, "7 d": 7, "30 d": 30, "90 d": 90, "1 y": 365, "5 y": 1826}
+_FACTOR_DIGITS = 0
+
+_templates = Environment(
+    loader=PackageLoader("regime_pipeline.dashboard"),
+    autoescape=select_autoescape(),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def routes(served: Served) -> list[BaseRoute]:
+    """The dashboard's routes."""
+
+    def page(
+        make: Callable[[Served, Request], Awaitable[tuple[str, dict[str, Any]]]],
+    ) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            try:
+                template, content = await make(served, request)
+                status = 200
+            except Problem as problem:
+                template, content = "problem.html", {"title": "No answer", "problem": problem}
+                status = problem.status
+            return await _rendered(served, request, template, content, status)
+
+        return answer
+
+    async def index(request: Request) -> Response:
+        accepts = request.headers.get("accept", "")
+        if "application/json" in accepts and "text/html" not in accepts:
+            return JSONResponse(
+                {"dashboard": "/", "api": [VERSION + e.path for e in ENDPOINTS]}
+                | {"openapi": "/openapi.json", "docs": "/docs"}
+            )
+        return await page(now_page)(request)
+
+    return [
+        Route("/", index),
+        Route("/realtime", page(realtime_page)),
+        Route("/symbol/{symbol}", page(symbol_page)),
+        Route("/pair/{one}/{other}", page(pair_page)),
+        Route("/research", page(research_page)),
+        Route("/event/{event_id}", page(event_page)),
+        Route("/data-health", page(health_page)),
+        Route("/why/{mart}/{symbol}/{ts}", page(why_page)),
+        Route("/docs", page(docs_page)),
+        Route("/redoc", _redoc),
+        Route("/glossary", page(glossary_page)),
+        Route("/theme", _theme),
+        Mount("/static", StaticFiles(directory=FOLDER / "static")),
+    ]
+
+
+async def _redoc(_: Request) -> Response:
+    return RedirectResponse("/docs", 308)
+
+
+async def _theme(request: Request) -> Response:
+    """Dark or light, kept in a cookie, and back to the page."""
+    wanted = "light" if request.query_params.get("to") == "light" else "dark"
+    back = urlsplit(request.query_params.get("back", "/")).path
+    path = back if back.startswith("/") and not back.startswith("//") else "/"
+    answer = RedirectResponse(path, 303)
+    answer.set_cookie("theme", wanted, max_age=365 * 86400, httponly=True, samesite="strict")
+    return answer
+
+
+async def _rendered(
+    served: Served, request: Request, template: str, content: dict[str, Any], status: int
+) -> Response:
+    try:
+        origin, newest = await query.newest(served.pool)
+    except Problem:
+        origin, newest = "unknown", None
+    age = None if newest is None else (served.clock.now() - newest - HOUR).total_seconds() / 3600
+    theme = request.cookies.get("theme", "dark")
+    shared = {
+        "origin": origin,
+        "newest": newest,
+        "age": formats.age_text(age),
+        "is_stale": is_stale(newest, origin, served.clock.now()),
+        "theme": "light" if theme == "light" else "dark",
+        "path": request.url.path,
+        "symbols": served.symbols,
+    }
+    html = _templates.get_template(template).render(**shared | content)
+    return HTMLResponse(html, status, {"cache-control": "private, no-cache"})
+
+
+# ------------------------------------------------------------------------------------ pages
+
+
+async def now_page(served: Served, _: Request) -> tuple[str, dict[str, Any]]:
+    """The market at its newest hour."""
+    overview = await rows(served, "market_overview", symbols=served.symbols, limit=1000)
+    overview.sort(key=lambda r: _place(served.symbols, r["symbol"]))
+    newest = max((r["ts"] for r in overview), default=None)
+    history: dict[str, list[Row]] = {}
+    matrix: list[Row] = []
+    if newest is not None:
+        begin = newest - timedelta(days=30)
+        columns = ("symbol", "ts", "price", "vol_ratio_gk", "vol_regime_confirmed")
+        hours = await rows(
+            served, "hourly", symbols=served.symbols, start=begin, end=newest + HOUR,
+            limit=MOST_POINTS, columns=columns,
+        )  # fmt: skip
+        for row in hours:
+            history.setdefault(row["symbol"], []).append(row)
+        matrix = await rows(
+            served, "correlation_pairs_1h", start=newest, end=newest + HOUR, limit=1000
+        )
+    events = await rows(served, "market_events", limit=12)
+    sources = await rows(served, "source_health", limit=1000)
+    most = max(
+        (
+            (r["long_liquidations_24h_usd"] or 0) + (r["short_liquidations_24h_usd"] or 0)
+            for r in overview
+        ),
+        default=0.0,
+    )
+    for row in overview:
+        mine = history.get(row["symbol"], [])
+        if newest is not None:
+            times, filled = by_hour(mine, newest - timedelta(days=30), newest + HOUR)
+            prices = charts.thinned([r.get("price") for r in filled], 180)
+            row["spark"] = charts.spark(prices, f"{row['symbol']}, 30 days")
+            row["chart"] = charts.svg(_volatility_chart(times, filled, height=110, width=420))
+        row["sides"] = charts.sides(
+            row["long_liquidations_24h_usd"], row["short_liquidations_24h_usd"], most
+        )
+        row["frames"] = [row[f"regime_{f}"] for f in ("1h", "4h", "1d", "1w")]
+    return "now.html", {
+        "title": "Now",
+        "overview": overview,
+        "cards": _cards(overview, events, matrix, sources),
+        "matrix": _matrix(matrix, served.symbols),
+        "events": events,
+    }
+
+
+async def realtime_page(served: Served, _: Request) -> tuple[str, dict[str, Any]]:
+    """The newest values, events and deliveries."""
+    overview = await rows(served, "market_overview", symbols=served.symbols, limit=1000)
+    overview.sort(key=lambda r: _place(served.symbols, r["symbol"]))
+    return "realtime.html", {
+        "title": "Real time",
+        "overview": overview,
+        "events": await rows(served, "market_events", limit=25),
+        "deliveries": await rows(served, "webhook_logs", limit=25),
+        "now": served.clock.now(),
+    }
+
+
+async def symbol_page(served: Served, request: Request) -> tuple[str, dict[str, Any]]:
+    """One symbol over a span."""
+    symbol = _symbol(served, request.path_params["symbol"])
+    (state, *_), newest = await _state(served, symbol)
+    start, end = _span(request, newest)
+    hourly = await rows(served, "hourly", symbols=[symbol], start=start, end=end, limit=MOST_POINTS)
+    times, filled = by_hour(hourly, start, end)
+    factors = await rows(
+        served, "futures_factors_1h", symbols=[symbol], start=newest, end=newest + HOUR
+    )
+    spells = await rows(served, "regime_timeline", symbols=[symbol], limit=20)
+    cascades = await rows(
+        served, "cascades_1h", symbols=[symbol], start=newest, end=newest + HOUR, limit=1
+    )
+    drawn = [(c.title, charts.svg(c)) for c in _symbol_charts(times, filled)]
+    return "symbol.html", {
+        "title": symbol,
+        "symbol": symbol,
+        "state": state,
+        "charts": drawn,
+        "factors": factors,
+        "spells": spells,
+        "levels": _levels(cascades),
+        "start": start,
+        "end": end,
+        "spans": _span_links(request, newest),
+        "events": await rows(served, "market_events", instrument=symbol, limit=10),
+    }
+
+
+async def pair_page(served: Served, request: Request) -> tuple[str, dict[str, Any]]:
+    """One pair over a span."""
+    pair = sorted(
+        (_symbol(served, request.path_params[n]) for n in ("one", "other")),
+    )
+    if pair[0] == pair[1]:
+        raise Problem("not-found", "a pair is of two symbols")
+    latest = await rows(served, "correlation_pairs_1h", symbols=pair, limit=1)
+    if not latest:
+        raise Problem("not-found", "nothing is stored of this pair yet: regime run")
+    newest = latest[0]["ts"]
+    start, end = _span(request, newest)
+    found = await rows(
+        served, "correlation_pairs_1h", symbols=pair, start=start, end=end, limit=MOST_POINTS
+    )
+    times, filled = by_hour(found, start, end)
+    kept = _kept_times(times)
+    bands = _bands(times, ["BREAK" if r.get("is_break") else None for r in filled])
+    chart = Chart(
+        "Correlation of hourly returns",
+        kept,
+        (
+            Line("7 days", _kept([r.get("corr_7d") for r in filled])),
+            Line("30-day base", _kept([r.get("corr_30d_base") for r in filled]), "cooling"),
+        ),
+        bands,
+        height=200,
+    )
+    return "pair.html", {
+        "title": f"{pair[0]} and {pair[1]}",
+        "state": latest[0],
+        "charts": [(chart.title, charts.svg(chart))],
+        "breaks": await rows(served, "correlation_breaks", symbols=pair, limit=20),
+        "lead": await rows(served, "lead_lag_1d", symbols=pair, limit=1),
+        "signals": await rows(served, "pair_signals_1h", symbols=pair, limit=1),
+        "spans": _span_links(request, newest),
+    }
+
+
+async def research_page(served: Served, _: Request) -> tuple[str, dict[str, Any]]:
+    """What regimes and signals were worth, with sample sizes."""
+    spells = await rows(served, "regime_timeline", limit=20_000)
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in spells:
+        if row["to_ts"] is not None:
+            groups.setdefault((row["kind"], row["regime"]), []).append(row)
+    table = []
+    for (kind, regime), members in sorted(groups.items()):
+        hours = sorted(r["hours"] for r in members)
+        moves = sorted(r["return_pct"] for r in members if r["return_pct"] is not None)
+        table.append(
+            {
+                "kind": kind,
+                "regime": regime,
+                "n": len(members),
+                "hours": hours[len(hours) // 2],
+                "moves": len(moves),
+                "median": moves[len(moves) // 2] if moves else None,
+                "up": sum(m > 0 for m in moves) / len(moves) if moves else None,
+            }
+        )
+    components = await rows(served, "signal_components_1h", symbols=served.symbols, limit=1000)
+    newest = max((r["ts"] for r in components), default=None)
+    return "research.html", {
+        "title": "Research",
+        "spells": table,
+        "components": [r for r in components if r["ts"] == newest],
+        "performance": await rows(served, "signal_performance", limit=200),
+        "has_performance": "signal_performance" in MARTS,
+        "has_components": "signal_components_1h" in MARTS,
+    }
+
+
+async def event_page(served: Served, request: Request) -> tuple[str, dict[str, Any]]:
+    """One event, the numbers behind it, what followed."""
+    event_id = request.path_params["event_id"]
+    found = await rows(served, "market_events", event_id=event_id, limit=1)
+    if not found:
+        raise Problem("not-found", "no event has this id")
+    event = found[0]
+    details = event["details"]
+    if isinstance(details, str):
+        details = json.loads(details)
+    return "event.html", {
+        "title": event["title"],
+        "event": event,
+        "details": sorted((details or {}).items()),
+        "after": await rows(served, "events", event_id=event_id, limit=10),
+        "deliveries": await rows(served, "webhook_logs", event_id=event_id, limit=50),
+        "symbol": event["instrument"] if "/" in str(event["instrument"]) else None,
+    }
+
+
+async def health_page(served: Served, _: Request) -> tuple[str, dict[str, Any]]:
+    """Sources, coverage, quality."""
+    return "health.html", {
+        "title": "Data health",
+        "sources": await rows(served, "source_health", limit=1000),
+        "datasets": await rows(served, "data_health", limit=1000),
+        "scores": await rows(served, "quality_scores", limit=60),
+        "missing": sorted(m for m in {e.mart for e in ENDPOINTS} if m not in MARTS),
+    }
+
+
+async def why_page(served: Served, request: Request) -> tuple[str, dict[str, Any]]:
+    """Where a number comes from."""
+    found = await explain(served.pool, request.path_params, request.query_params, served.symbols)
+    mart = MARTS[found["mart"]]
+    return "why.html", {
+        "title": f"Why {found['column'] or found['mart']}",
+        "found": found,
+        "columns": mart.columns,
+        "heads": list(found["inputs"][0]) if found["inputs"] else [],
+    }
+
+
+async def docs_page(_: Served, __: Request) -> tuple[str, dict[str, Any]]:
+    """The API for people."""
+    listed = [
+        {
+            "path": VERSION + e.path,
+            "summary": e.summary,
+            "parameters": known_parameters(e),
+            "old": e.old,
+            "is_built": e.described is not None,
+        }
+        for e in ENDPOINTS
+    ]
+    return "docs.html", {"title": "API", "endpoints": listed}
+
+
+async def glossary_page(_: Served, __: Request) -> tuple[str, dict[str, Any]]:
+    """Every column of every mart."""
+    return "glossary.html", {"title": "Glossary", "marts": list(MARTS.values())}
+
+
+# ------------------------------------------------------------------------------------ parts
+
+
+def _place(symbols: Sequence[str], symbol: str) -> int:
+    return symbols.index(symbol) if symbol in symbols else len(symbols)
+
+
+def _symbol(served: Served, text: str) -> str:
+    found = symbol_named(text, served.symbols)
+    if found is None:
+        raise Problem(
+            "not-found", f"no symbol {text[:40]!r}; there are {', '.join(served.symbols)}"
+        )
+    return found
+
+
+async def _state(served: Served, symbol: str) -> tuple[list[Row], datetime]:
+    found = await rows(served, "market_overview", symbols=[symbol], limit=1)
+    if not found:
+        raise Problem("not-found", f"nothing is stored of {symbol} yet: regime run")
+    return found, found[0]["ts"]
+
+
+def _span(request: Request, newest: datetime) -> tuple[datetime, datetime]:
+    """The span of the address, by default the last 30 days.
+
+    Raises:
+        Problem: it is none.
+    """
+    given = request.query_params
+    try:
+        end = _hour(given["to"]) if "to" in given else newest + HOUR
+        start = _hour(given["from"]) if "from" in given else end - timedelta(days=30)
+    except ValueError as error:
+        raise Problem("parameters", "from and to are instants, as 2026-03-01T00:00:00Z") from error
+    start = max(start, end - timedelta(hours=MOST_POINTS))
+    if start >= end:
+        raise Problem("parameters", "the span is empty: from is not before to")
+    return start, end
+
+
+def _hour(text: str) -> datetime:
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        raise ValueError(text)
+    return at.replace(minute=0, second=0, microsecond=0)
+
+
+def _span_links(request: Request, newest: datetime) -> list[tuple[str, str]]:
+    end = newest + HOUR
+    out = []
+    for word, days in SPANS.items():
+        start = end - timedelta(days=days)
+        asked = urlencode({"from": f"{start:%Y-%m-%dT%H:%MZ}", "to": f"{end:%Y-%m-%dT%H:%MZ}"})
+        out.append((word, f"{request.url.path}?{asked}"))
+    return out
+
+
+def _kept(values: Sequence[float | None]) -> tuple[float | None, ...]:
+    return charts.thinned(values, PIXELS)
+
+
+def _kept_times(times: Sequence[datetime]) -> tuple[datetime, ...]:
+    if len(times) <= PIXELS:
+        return tuple(times)
+    size = -(-len(times) * 2 // PIXELS)
+    out: list[datetime] = []
+    for begin in range(0, len(times), size):
+        out += [times[begin], times[min(begin + size // 2, len(times) - 1)]]
+    return tuple(out)
+
+
+def _bands(times: Sequence[datetime], labels: Sequence[str | None]) -> tuple[Band, ...]:
+    out: list[Band] = []
+    begin = 0
+    for n in range(1, len(labels) + 1):
+        if n == len(labels) or labels[n] != labels[begin]:
+            label = labels[begin]
+            if label is not None:
+                known = label_of(label)
+                colour = "extreme" if label == "BREAK" else known.colour
+                out.append(Band(times[begin], times[n - 1] + HOUR, colour, known.word))
+            begin = n
+    return tuple(out)
+
+
+def _volatility_chart(
+    times: Sequence[datetime], filled: Sequence[Row], *, height: int, width: int = 1000
+) -> Chart:
+    return Chart(
+        "Volatility against its 30-day median",
+        _kept_times(times),
+        (Line("ratio", _kept([r.get("vol_ratio_gk") for r in filled])),),
+        _bands(times, [r.get("vol_regime_confirmed") for r in filled]),
+        marks=(1.0, 1.5, 2.5),
+        height=height,
+        width=width,
+    )
+
+
+def _symbol_charts(times: Sequence[datetime], filled: Sequence[Row]) -> list[Chart]:
+    kept = _kept_times(times)
+
+    def line(name: str, column: str, colour: str = "line", scale: float = 1.0) -> Line:
+        values = [None if (v := r.get(column)) is None else v * scale for r in filled]
+        return Line(name, _kept(values), colour)
+
+    regimes = _bands(times, [r.get("primary_regime") for r in filled])
+    return [
+        Chart("Price over the primary regime", kept, (line("price", "price"),), regimes, height=240),
+        _volatility_chart(times, filled, height=140),
+        Chart("Funding, % per 8 h", kept, (line("funding", "funding_rate_8h", scale=100),),
+              digits=4, marks=(0.0,), height=120),
+        Chart(
+            "Liquidations an hour, USD: longs up, shorts down",
+            kept,
+            (line("longs", "long_liquidations_1h_usd", "longs"),
+             line("shorts", "short_liquidations_1h_usd", "shorts")),
+            bars=True, digits=0, height=140,
+        ),
+        Chart("Open interest, USD", kept, (line("open interest", "open_interest_usd", "cooling"),),
+              digits=0, height=120),
+        Chart("Futures score", kept, (line("score", "futures_score", "ignition"),),
+              marks=(35.0, 50.0, 65.0), digits=1, height=120),
+    ]  # fmt: skip
+
+
+def _levels(cascades: Sequence[Row]) -> list[tuple[str, float, str]]:
+    out: list[tuple[str, float, str]] = []
+    for row in cascades:
+        for kind in ("resistance", "support"):
+            prices, origins = row[f"{kind}_levels"] or [], row[f"{kind}_level_sources"] or []
+            if isinstance(prices, str):
+                prices, origins = json.loads(prices), json.loads(origins)
+            out += [(kind, p, str(o)) for p, o in zip(prices, origins, strict=False)]
+    return out
+
+
+def _cards(
+    overview: Sequence[Row], events: Sequence[Row], pairs: Sequence[Row], sources: Sequence[Row]
+) -> list[dict[str, str]]:
+    usable = [r for r in overview if r["vol_regime_confirmed"] is not None]
+    stressed = [r for r in usable if r["vol_regime_confirmed"] in ("EXPLOSIVE", "EXTREME")]
+    cascades = [r for r in overview if r["is_cascade"]]
+    observed = [r for r in overview if r["cascade_severity"] is not None]
+    high = [r for r in overview if (r["funding_z"] or 0) > 2]
+    low = [r for r in overview if (r["funding_z"] or 0) < -2]
+    known = [r for r in overview if r["funding_z"] is not None]
+    breaks = [r for r in pairs if r["is_break"]]
+    judged = [r for r in pairs if r["is_break"] is not None]
+    newest = max((e["known_at"] for e in events), default=None)
+    fresh = [e for e in events if newest and newest - e["known_at"] <= timedelta(days=1)]
+    worst = next((s for s in SEVERITIES if any(e["alert_severity"] == s for e in fresh)), None)
+    failing = [s for s in sources if s["status"] in ("missing", "stale")]
+    return [
+        _card("Volatility", f"{len(stressed)} stressed", f"of {len(usable)} symbols with a regime"),
+        _card("Cascades", str(len(cascades)), f"in the hour, of {len(observed)} observed"),
+        _card("Funding", f"{len(high)} high, {len(low)} low", f"|z| > 2, of {len(known)} known"),
+        _card("Correlation", f"{len(breaks)} broken", f"of {len(judged)} pairs judged"),
+        _card("Events, last day", str(len(fresh)), f"worst {worst}" if worst else "none"),
+        _card(
+            "Sources",
+            f"{len(sources) - len(failing)} of {len(sources)}",
+            "series answered last" if sources else "nothing asked yet",
+        ),
+    ]
+
+
+def _card(name: str, value: str, note: str) -> dict[str, str]:
+    return {"name": name, "value": value, "note": note}
+
+
+def _matrix(pairs: Sequence[Row], symbols: Sequence[str]) -> list[dict[str, Any]]:
+    at = {frozenset((r["symbol_a"], r["symbol_b"])): r for r in pairs}
+    return [
+        {
+            "symbol": one,
+            "cells": [None if one == o else at.get(frozenset((one, o)), {}) for o in symbols],
+        }
+        for one in symbols
+    ]
+
+
+def _slug(symbol: str) -> str:
+    return symbol.replace("/", "-")
+
+
+def _heat(value: float | None) -> str:
+    return "none" if value is None else f"h{max(0, min(9, int(abs(value) * 10)))}"
+
+
+def _instant(at: datetime | None) -> str:
+    return formats.UNKNOWN if at is None else f"{at:%Y-%m-%dT%H:%M:%SZ}"
+
+
+_templates.globals.update(f=formats, label_of=label_of, slug=_slug, heat=_heat, LABELS=LABELS)
+_templates.filters["instant"] = _instant

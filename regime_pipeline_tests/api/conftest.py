@@ -1,0 +1,64 @@
+"""The server over a made-up market, listening on loopback, shared by the tests that only read."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+
+from regime_pipeline.api.app import create_app
+from regime_pipeline.dashboard.pages import routes
+from regime_pipeline.storage.database import Database
+from regime_pipeline_tests._server import TestServer
+from regime_pipeline_tests.reporting import world
+from regime_pipeline_tests.reporting.conftest import CLOCK, SYMBOLS, WINDOW, Builder, write
+
+
+def serve(app: object) -> Iterator[str]:
+    """An ASGI application on a free port of loopback until the generator is closed; its address."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        port = listening.getsockname()[1]
+        listening.listen(128)
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
+        thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
+        thread.start()
+        until = time.monotonic() + 30
+        while not server.started and time.monotonic() < until:
+            time.sleep(0.02)
+        assert server.started
+        yield f"http://127.0.0.1:{port}"
+        server.should_exit = True
+        thread.join(timeout=20)
+
+
+@pytest.fixture(scope="session")
+def served_market(
+    postgres: TestServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Database]:
+    """45 days of three symbols in every derived table, reports built. Only for reading."""
+    with postgres.database() as fresh:
+        frames = world.make(WINDOW.start, WINDOW.end, SYMBOLS)
+        frames["ops.fetch_log"] = world.fetch_log(WINDOW, CLOCK.now(), SYMBOLS)
+        write(fresh, frames)
+        Builder(Path(tmp_path_factory.mktemp("dbt")))(fresh)
+        yield fresh
+
+
+@pytest.fixture(scope="session")
+def address(served_market: Database) -> Iterator[str]:
+    """Where the API and the dashboard of the market answer."""
+    yield from serve(create_app(served_market.libpq, symbols=SYMBOLS, clock=CLOCK, more=routes))
+
+
+@pytest.fixture
+def client(address: str) -> Iterator[httpx.Client]:
+    """A client of it."""
+    with httpx.Client(base_url=address, trust_env=False, timeout=30) as ready:
+        yield ready

@@ -1,0 +1,284 @@
+"""Every endpoint answers what SQL says, in one form, and refuses what it does not understand."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import socket
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+
+from regime_pipeline.api.endpoints import ENDPOINTS, VERSION, Endpoint
+from regime_pipeline.api.openapi import document
+from regime_pipeline.catalogue.marts import MARTS
+from regime_pipeline.storage.database import Database
+from regime_pipeline_tests.reporting.conftest import CLOCK, SYMBOLS, WINDOW
+
+pytestmark = pytest.mark.xdist_group("api")  # one market, not one a worker
+
+BUILT = [e for e in ENDPOINTS if e.described is not None]
+
+
+def path_of(endpoint: Endpoint, event_id: str = "none") -> str:
+    return VERSION + endpoint.path.format(symbol="BTC-USDT", event_id=event_id)
+
+
+def same(value: object) -> object:
+    """A value of SQL as it stands in JSON."""
+    if isinstance(value, datetime):
+        at = value.astimezone(UTC)
+        return at.isoformat().replace("+00:00", "Z")
+    return value
+
+
+@pytest.mark.parametrize("endpoint", BUILT, ids=lambda e: e.path)
+def test_an_endpoint_gives_the_rows_of_its_mart_newest_first(
+    endpoint: Endpoint, client: httpx.Client, served_market: Database
+) -> None:
+    with served_market.connect() as connection:
+        event = connection.execute(
+            "select event_id from reporting.market_events order by known_at desc, event_id limit 1"
+        ).fetchone()
+        answer = client.get(path_of(endpoint, event[0]), params={"limit": 1000})
+        assert answer.status_code == 200, answer.text
+        body = answer.json()
+        mart = MARTS[endpoint.mart]
+        where = "true"
+        if "{symbol}" in endpoint.path:
+            where = "symbol = 'BTC/USDT'"
+        if "{event_id}" in endpoint.path:
+            where = f"event_id = '{event[0]}'"
+        key = ", ".join(f'"{k}"' for k in mart.key)
+        order = f'"{mart.time_column}" desc, {key}' if mart.time_column else key
+        rows = connection.execute(
+            f"select {key} from {mart.full_name} where {where} order by {order} limit 1000"
+        ).fetchall()
+    found = [tuple(r[k] for k in mart.key) for r in body["data"]]
+    assert found == [tuple(same(v) for v in row) for row in rows]
+    assert body["meta"]["mart"] == endpoint.mart
+    assert body["meta"]["data_origin"] in ("live", "simulated", "tape")
+    for row in body["data"]:
+        assert set(row) - {"links"} == set(mart.names)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "old"), [(e, o) for e in ENDPOINTS for o in e.old], ids=lambda v: str(v)[:40]
+)
+def test_every_old_path_answers_and_names_its_successor(
+    endpoint: Endpoint, old: str, client: httpx.Client
+) -> None:
+    answer = client.get(old.format(symbol="BTC"))
+    assert answer.status_code == 200, answer.text
+    assert (
+        f'<{VERSION}{endpoint.path.format(symbol="BTC")}>; rel="successor-version"'
+        in (answer.headers["link"])
+    )
+    assert answer.json()["meta"]["mart"] == endpoint.mart
+
+
+def test_generating_signals_leads_to_them_and_no_order_is_placed(client: httpx.Client) -> None:
+    assert client.post("/api/intelligent/signals/generate").headers["location"] == "/v1/signals"
+    refused = client.post("/api/live/execute-trade", json={})
+    assert refused.status_code == 501
+    assert "no orders" in refused.json()["title"]
+
+
+def test_a_mart_that_is_not_built_says_so_and_is_no_empty_market(client: httpx.Client) -> None:
+    missing = [e for e in ENDPOINTS if e.described is None]
+    for endpoint in missing:
+        meta = client.get(path_of(endpoint)).json()["meta"]
+        assert (meta["status"], meta["reason"]) == ("missing", "mart_not_built")
+
+
+@pytest.mark.parametrize("named", ["BTC/USDT", "BTC-USDT", "btcusdt", "BTC"])
+def test_a_symbol_may_be_written_in_four_ways(named: str, client: httpx.Client) -> None:
+    rows = client.get("/v1/overview", params={"symbols": named}).json()["data"]
+    assert [r["symbol"] for r in rows] == ["BTC/USDT"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "named"),
+    [
+        ("bogus=1", "bogus"),
+        ("limit=0", "limit"),
+        ("limit=1001", "limit"),
+        ("limit=5&limit=6", "limit"),
+        ("from=2024-06-05", "from"),
+        ("from=yesterday", "from"),
+        ("from=2024-06-05T00:00:00Z&to=2024-06-05T00:00:00Z", "to"),
+        ("symbols=NOPE", "symbols"),
+        ("fields=price,nope", "fields"),
+        ("as_of=2099-01-01T00:00:00Z", "as_of"),
+        ("cursor=abc", "cursor"),
+        ("format=xml", "format"),
+        ("vol_regime_confirmed=CALM", "vol_regime_confirmed"),
+    ],
+)
+def test_a_wrong_parameter_is_named_and_nothing_is_guessed(
+    asked: str, named: str, client: httpx.Client
+) -> None:
+    answer = client.get(f"/v1/volatility?{asked}")
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["errors"][0]["parameter"] == named
+
+
+def test_pages_of_any_size_join_to_the_whole(client: httpx.Client) -> None:
+    asked = {"symbols": "BTC,ETH", "from": "2024-07-10T00:00:00Z", "fields": "symbol,ts"}
+    whole = client.get("/v1/volatility", params=asked | {"limit": 1000}).json()["data"]
+    parts: list[dict] = []
+    more = dict(asked, limit="97")
+    while True:
+        body = client.get("/v1/volatility", params=more).json()
+        parts += body["data"]
+        if body["meta"]["next"] is None:
+            break
+        more["cursor"] = body["meta"]["next"]
+    assert parts == whole
+    assert len(whole) == 2 * 24 * 6
+    refused = client.get("/v1/volatility", params={"cursor": more["cursor"], "symbols": "SOL"})
+    assert "another question" in refused.json()["detail"]
+
+
+def test_the_past_is_answered_as_it_was_known_then(
+    client: httpx.Client, served_market: Database
+) -> None:
+    at = CLOCK.now() - timedelta(hours=1)
+    earlier = client.get("/v1/volatility", params={"as_of": at.isoformat()}).json()
+    assert earlier["data"] == []  # everything was stored at once, later
+    now = client.get("/v1/volatility", params={"as_of": CLOCK.now().isoformat(), "limit": 3})
+    assert len(now.json()["data"]) == 3
+    refused = client.get("/v1/overview", params={"as_of": at.isoformat()})
+    assert refused.status_code == 422
+
+
+def test_an_unchanged_answer_is_not_sent_again(client: httpx.Client) -> None:
+    first = client.get("/v1/cascades", params={"limit": 5})
+    again = client.get(
+        "/v1/cascades", params={"limit": 5}, headers={"if-none-match": first.headers["etag"]}
+    )
+    assert (again.status_code, again.content) == (304, b"")
+    other = client.get("/v1/cascades", params={"limit": 6})
+    assert other.headers["etag"] != first.headers["etag"]
+
+
+def test_csv_holds_the_same_rows(client: httpx.Client) -> None:
+    asked = {"symbols": "ETH", "limit": 20, "fields": "symbol,ts,price"}
+    told = client.get("/v1/overview", params={"format": "csv", "symbols": "ETH"})
+    assert told.headers["content-type"].startswith("text/csv")
+    plain = client.get("/v1/hourly/ETH", params={k: v for k, v in asked.items() if k != "symbols"})
+    text = client.get(
+        "/v1/hourly/ETH", params={"format": "csv", "limit": 20, "fields": asked["fields"]}
+    ).text
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [r["ts"] for r in rows] == [r["ts"] for r in plain.json()["data"]]
+    assert [r["price"] for r in rows] == [
+        "" if r["price"] is None else str(r["price"]) for r in plain.json()["data"]
+    ]
+
+
+def test_a_number_leads_to_where_it_comes_from(client: httpx.Client) -> None:
+    row = client.get("/v1/volatility", params={"symbols": "BTC", "limit": 1}).json()["data"][0]
+    found = client.get(row["links"]["why"], params={"column": "vol_ratio_gk"}).json()
+    assert found["value"] == row["vol_ratio_gk"]
+    assert found["meaning"]
+    assert found["inputs"] or found["reason"]
+    assert client.get("/v1/why/volatility_1h/BTC/1999-01-01T00:00:00Z").status_code == 404
+
+
+def test_the_document_describes_every_endpoint_and_every_column(client: httpx.Client) -> None:
+    told = client.get("/openapi.json").json()
+    assert told["openapi"] == "3.1.0"
+    assert told == json.loads(json.dumps(document(SYMBOLS, None)))
+    for endpoint in ENDPOINTS:
+        assert VERSION + endpoint.path in told["paths"]
+    for endpoint in BUILT:
+        columns = told["components"]["schemas"][f"Row_{endpoint.mart}"]["properties"]
+        assert set(columns) - {"links"} == set(MARTS[endpoint.mart].names)
+    ids = [p["get"]["operationId"] for p in told["paths"].values()]
+    assert len(set(ids)) == len(ids)
+    assert len(client.get("/gpt/action-schema").content) < 100_000
+
+
+def test_every_answer_carries_the_guards_and_a_name(client: httpx.Client) -> None:
+    for path in ("/v1/overview", "/nope", "/", "/livez"):
+        headers = client.get(path).headers
+        assert "default-src 'none'" in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+        assert len(headers["x-request-id"]) == 16
+    assert "access-control-allow-origin" not in client.get("/v1/overview").headers
+
+
+def test_a_foreign_host_name_is_not_served(client: httpx.Client) -> None:
+    answer = client.get("/v1/overview", headers={"host": "evil.example"})
+    assert answer.status_code == 421
+
+
+def test_too_many_requests_are_told_when_to_come_again(served_market: Database) -> None:
+    from regime_pipeline.api.limits import BURST, PER_SECOND, Buckets
+
+    at = [0.0]
+    buckets = Buckets(lambda: at[0])
+    assert [buckets.take("one") for _ in range(int(BURST))] == [0.0] * int(BURST)
+    assert buckets.take("one") == pytest.approx(1 / PER_SECOND)
+    assert buckets.take("other") == 0.0
+    at[0] = 1.0
+    assert [buckets.take("one") > 0 for _ in range(21)] == [False] * 20 + [True]
+
+
+def test_health_names_what_is_wrong(client: httpx.Client) -> None:
+    assert client.get("/livez").json() == {"status": "ok"}
+    ready = client.get("/readyz").json()
+    assert ready["checks"]["database"] == "ok"
+    assert "regime_api_requests_total" in client.get("/metrics").text
+
+
+def test_a_database_that_is_gone_is_a_problem_and_no_empty_answer() -> None:
+    from regime_pipeline.api.app import create_app
+    from regime_pipeline_tests.api.conftest import serve
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    app = create_app(f"postgresql://nobody@127.0.0.1:{port}/none", symbols=SYMBOLS, clock=CLOCK)
+    for address in serve(app):
+        answer = httpx.get(f"{address}/v1/overview", trust_env=False, timeout=20)
+        assert answer.status_code == 503
+        assert answer.headers["retry-after"]
+        assert httpx.get(f"{address}/livez", trust_env=False).status_code == 200
+        assert httpx.get(f"{address}/readyz", trust_env=False, timeout=20).status_code == 503
+        break
+
+
+def test_the_server_process_needs_none_of_the_heavy_libraries() -> None:
+    told = (
+        "import sys, regime_pipeline.dashboard.__main__; "
+        "print([m for m in ('pandas','numpy','pyarrow','dagster','dbt','pandera','sqlalchemy',"
+        "'regime_pipeline.reporting') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_stream_says_that_it_listens(address: str) -> None:
+    with (
+        httpx.Client(base_url=address, trust_env=False, timeout=20) as client,
+        client.stream("GET", "/v1/stream") as answer,
+    ):
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        first = next(line for line in answer.iter_lines() if line.startswith("event:"))
+    assert first == "event: resync"
+
+
+def test_the_window_of_a_history_is_half_open(client: httpx.Client) -> None:
+    begin, end = WINDOW.start, WINDOW.start + timedelta(hours=5)
+    asked = {"from": begin.isoformat(), "to": end.isoformat(), "fields": "ts"}
+    rows = client.get("/v1/hourly/BTC", params=asked).json()["data"]
+    assert [r["ts"] for r in rows] == [
+        (begin + timedelta(hours=n)).isoformat().replace("+00:00", "Z") for n in (4, 3, 2, 1, 0)
+    ]
