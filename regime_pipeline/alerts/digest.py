@@ -15,7 +15,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from regime_pipeline.alerts.channels import Endpoint
-from regime_pipeline.alerts.message import Message, text_of
+from regime_pipeline.alerts.message import Message, marked, text_of
 
 DIGEST = "DIGEST"
 """Event type of a message that tells others."""
@@ -94,14 +94,13 @@ def digest_of(rows: list[dict[str, Any]], endpoint: str, origin: str) -> Message
     worst = "WARNING" if counts["WARNING"] else "INFO"
     named = list(dict.fromkeys(row["instrument"] for row in rows if row["instrument"]))
     about = ", ".join(named[:4]) + (" and others" if len(named) > 4 else "")
-    mark = {"simulated": "SIMULATED ", "tape": "REPLAY "}.get(origin, "")
     tiers = [row["source_tier"] for row in rows if row["source_tier"] is not None]
     worst_first = sorted(rows, key=lambda r: r["alert_severity"] != "WARNING")
     return Message(
         event_id=hashlib.sha256(f"{DIGEST}|{endpoint}|{ids}".encode()).hexdigest(),
         event_type=DIGEST,
         severity=worst,
-        title=f"{mark}{len(rows)} alerts at once" + (f": {about}" if about else ""),
+        title=marked(f"{len(rows)} alerts at once" + (f": {about}" if about else ""), origin),
         known_at=max(row["known_at"] for row in rows),
         details={
             "count": len(rows),

@@ -57,12 +57,12 @@ def alert_schema() -> Schema:
 def _body(name: str, details: Schema, *, is_market: bool) -> Schema:
     """The schema of one type's body."""
     given: Schema = {"type": "string"} if is_market else {"type": "null"}
-    instant = _INSTANT if is_market else {"type": "null"}
-    kinds = list(FIELDS["kind"].allowed or ())
+    instant: Schema = _INSTANT if is_market else {"type": "null"}
+    kind: Schema = {"enum": list(FIELDS["kind"].allowed or ())} if is_market else {"type": "null"}
     data: Schema = {
         "event_id": _ID | {"description": "The same over every attempt: drop repeats by it."},
         "event_type": {"const": name},
-        "kind": {"enum": kinds} if is_market else {"type": "null"},
+        "kind": kind,
         "severity": {"enum": list(SEVERITIES)},
         "instrument": given | _described("instrument"),
         "level": given | _described("level"),
@@ -100,7 +100,7 @@ def _details(kind: MarketEvent) -> Schema:
 
 def _column(field: Field) -> Schema:
     text = field.description + (f" Unit: {field.unit}." if field.unit else "")
-    shape = dict(_JSON[field.kind])
+    shape: Schema = dict(_JSON[field.kind])
     if field.allowed is not None:
         shape = {"enum": [*field.allowed, None]}
     if field.minimum is not None and field.kind in (Kind.FLOAT, Kind.INTEGER):

@@ -26,7 +26,7 @@ from regime_pipeline.alerts import signing
 from regime_pipeline.alerts.attempt import Claimed, Sender, Stamps
 from regime_pipeline.alerts.endpoints import Endpoint, endpoints, secrets_in
 from regime_pipeline.alerts.kinds import STOPPED
-from regime_pipeline.alerts.message import Message
+from regime_pipeline.alerts.message import Message, marked
 from regime_pipeline.net.client import FAILED, async_client
 from regime_pipeline.net.redact import Redactor
 from regime_pipeline.settings import Settings
@@ -173,14 +173,14 @@ def _ask(settings: Settings, now: datetime) -> Asked | str:
             ).fetchone()
             has_daemon = there is not None and bool(there[0])
             beats = conn.execute(_ASKED).fetchone() if has_daemon else None
-            one, two, three = (
+            sensor, scheduler, tick = (
                 None if at is None else at.replace(tzinfo=UTC) for at in beats or (None,) * 3
             )
             waiting = conn.execute(_WAITING, {"now": now, "late": now - ALERTS_WAIT}).fetchone()
     except psycopg.Error as error:
         return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
     count, since = waiting or (0, None)
-    return Asked(one, two, three, count, since, has_daemon)
+    return Asked(sensor, scheduler, tick, count, since, has_daemon)
 
 
 async def _web_fault(address: str) -> str | None:
@@ -240,12 +240,11 @@ def _state(home: Path) -> dict[str, Any]:
 def _message(beat: Beat, settings: Settings, state: dict[str, Any]) -> Message:
     named = f"{STOPPED.name}|heartbeat|{state['since']}|{','.join(state['parts'])}"
     title = f"stopped: {beat.line}" if beat.faults else "all runs again"
-    mark = {"simulated": "SIMULATED ", "tape": "REPLAY "}.get(settings.origin, "")
     return Message(
         event_id=hashlib.sha256(named.encode()).hexdigest(),
         event_type=STOPPED.name,
         severity="CRITICAL" if beat.faults else "INFO",
-        title=mark + title,
+        title=marked(title, settings.origin),
         known_at=beat.at,
         details={"faults": "; ".join(beat.faults), "since": state["since"]},
         data_origin=settings.origin,

@@ -234,6 +234,15 @@ def _percent(share: float | None) -> str:
     return "move unknown" if share is None else f"{100 * share:+.1f} %"
 
 
+MARKS = {"simulated": "SIMULATED", "tape": "REPLAY"}
+"""First word of the title of what is not live, by the kind of data."""
+
+
+def marked(title: str, origin: str) -> str:
+    """A title that says what kind of data it is about, where that is not live."""
+    return f"{MARKS[origin]} {title}" if origin in MARKS else title
+
+
 def cut(text: str, limit: int) -> str:
     """The text in at most ``limit`` UTF-16 units, which is how chats count; no character is halved."""
     units = text.encode("utf-16-le", "replace")

@@ -20,15 +20,13 @@ from regime_pipeline.alerts import health
 from regime_pipeline.alerts.context import surround
 from regime_pipeline.alerts.endpoints import Endpoint, endpoints
 from regime_pipeline.alerts.kinds import BACKFILL, SYSTEM, TYPES, EventType
-from regime_pipeline.alerts.message import Message
+from regime_pipeline.alerts.message import Message, marked
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
 from regime_pipeline.windows import Clock
 
 STAND_IN_TIER = 4
 """From this ``source_tier`` on a row is a cache's or a generator's: nothing of it is ever sent."""
-MARKS = {"simulated": "SIMULATED", "tape": "REPLAY"}
-"""First word of the title of what is not live, by the kind of data."""
 
 _INSERT = """
 INSERT INTO alerts.outbox (event_id, endpoint, ts, event_type, alert_severity, body, state, reason,
@@ -99,7 +97,7 @@ def message_of(
         event_id=event["event_id"],
         event_type=event["event_type"],
         severity=event["alert_severity"],
-        title=_marked(event["title"], origin),
+        title=marked(event["title"], origin),
         known_at=event["known_at"].to_pydatetime(),
         details=json.loads(event["details"]),
         data_origin=origin,
@@ -112,10 +110,6 @@ def message_of(
         method_version=event["method_version"],
         context=context or {},
     )
-
-
-def _marked(title: str, origin: str) -> str:
-    return f"{MARKS[origin]} {title}" if origin in MARKS else title
 
 
 def enqueue(
@@ -373,7 +367,7 @@ def enqueue_system(
         event_id=hashlib.sha256(named).hexdigest(),
         event_type=kind.name,
         severity=severity,
-        title=_marked(title, settings.origin),
+        title=marked(title, settings.origin),
         known_at=clock.now(),
         details=kept,
         data_origin=settings.origin,

@@ -233,6 +233,7 @@ def test_fault_68_and_76_no_channel_refuses_what_is_made_of_any_event():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1_800)
 def test_fault_68_no_channel_refuses_any_of_ten_thousand_events():
     _all(10_000, 2)
 
