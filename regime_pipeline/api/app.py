@@ -12,7 +12,7 @@ import json
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -25,7 +25,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from regime_pipeline.api import envelope, formats, params, query
-from regime_pipeline.api.auth import Doorkeeper
+from regime_pipeline.api.auth import check_host
 from regime_pipeline.api.cache import Answer, AnswerCache
 from regime_pipeline.api.endpoints import ENDPOINTS, VERSION, Endpoint
 from regime_pipeline.api.limits import Buckets
@@ -81,7 +81,6 @@ def create_app(
     *,
     symbols: Sequence[str],
     clock: Clock,
-    needs_token: bool = False,
     hosts: tuple[str, ...] = (),
     public_url: str | None = None,
     more: Callable[[Served], list[BaseRoute]] | None = None,
@@ -92,7 +91,6 @@ def create_app(
         conninfo: libpq connection string of the role ``regime_api``.
         symbols: configured symbols, canonical.
         clock: the present.
-        needs_token: whether requests need a bearer token.
         hosts: further host names to be served.
         public_url: address under which agents reach it.
         more: makes further routes, the dashboard's.
@@ -129,8 +127,8 @@ def create_app(
         lifespan=lifespan,
         exception_handlers={Problem: _problem, HTTPException: _http_problem, Exception: _fault},
     )
-    keeper = Doorkeeper(pool, needs_token=needs_token, hosts=hosts, now=time.monotonic)
-    return _Guard(app, keeper, Buckets(time.monotonic), served)
+    named = frozenset(h.lower() for h in hosts)
+    return _Guard(app, named, Buckets(time.monotonic), served)
 
 
 def _routes(served: Served) -> list[BaseRoute]:
@@ -284,8 +282,6 @@ def _answer_of_problem(request: Request, problem: Problem) -> Response:
     headers = {"cache-control": "no-store"}
     if problem.retry_after_s is not None:
         headers["retry-after"] = str(problem.retry_after_s)
-    if problem.status == 401:
-        headers["www-authenticate"] = "Bearer"
     body = problem.body(request.url.path, request.scope.get("request_id", ""))
     return JSONResponse(body, problem.status, headers, MEDIA_TYPE)
 
@@ -315,11 +311,13 @@ async def _fault(request: Request, error: Exception) -> Response:
 
 
 class _Guard:
-    """What happens to every request: host, length, rate and token are checked, a line is logged."""
+    """What happens to every request: host, length and rate are checked, a line is logged."""
 
-    def __init__(self, app: ASGIApp, keeper: Doorkeeper, buckets: Buckets, served: Served) -> None:
+    def __init__(
+        self, app: ASGIApp, hosts: frozenset[str], buckets: Buckets, served: Served
+    ) -> None:
         self._app = app
-        self._keeper = keeper
+        self._hosts = hosts
         self._buckets = buckets
         self._served = served
 
@@ -345,7 +343,7 @@ class _Guard:
 
         try:
             try:
-                await self._check(request)
+                self._check(request)
             except Problem as problem:
                 await _answer_of_problem(request, problem)(scope, receive, noted)
                 return
@@ -353,20 +351,14 @@ class _Guard:
         finally:
             self._note(scope, seen, time.perf_counter() - began)
 
-    async def _check(self, request: Request) -> None:
-        self._keeper.check_host(request.headers.get("host"))
+    def _check(self, request: Request) -> None:
+        check_host(request.headers.get("host"), self._hosts)
         if len(request.url.path) + len(request.url.query) > MOST_URL_BYTES:
             raise Problem("too-long", f"at most {MOST_URL_BYTES} bytes")
         path = request.url.path
         if path == "/livez":
             return
-        scope = "metrics" if path == "/metrics" else "mcp" if path == "/mcp" else "read"
-        token = None
-        if not path.startswith("/static/") and path not in ("/login", "/readyz"):
-            header = request.headers.get("authorization") or _cookie(request)
-            token = await self._keeper.check_token(header, scope)
-        address = request.client.host if request.client else "?"
-        wait = self._buckets.take(token or address)
+        wait = self._buckets.take(request.client.host if request.client else "?")
         if wait:
             raise Problem("too-many", "20 a second, 60 at once", retry_after_s=max(1, round(wait)))
 
@@ -384,12 +376,3 @@ class _Guard:
             "ms": round(seconds * 1000, 1),
         }
         _LOG.info(json.dumps(line))
-
-
-def _cookie(request: Request) -> str | None:
-    return request.cookies.get("regime_token")
-
-
-def known_headers() -> Mapping[str, str]:
-    """The headers that every answer has, for tests and the documentation."""
-    return {name.decode(): value.decode() for name, value in _SECURITY}

@@ -1,6 +1,6 @@
-"""How often one address or token may ask.
+"""How often one address may ask.
 
-Belongs here: counting. Does not belong here: who asks (``auth``), the answer (``problems``).
+Belongs here: counting. Does not belong here: the answer (``problems``).
 """
 
 from __future__ import annotations

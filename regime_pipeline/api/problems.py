@@ -16,8 +16,6 @@ TITLES = MappingProxyType(
         "parameters": (422, "A parameter is wrong"),
         "not-found": (404, "There is nothing at this address"),
         "method": (405, "Only GET is answered here"),
-        "unauthorised": (401, "A token is needed"),
-        "forbidden": (403, "The token does not allow this"),
         "host": (421, "This host name is not served"),
         "too-long": (414, "The address is too long"),
         "too-many": (429, "Too many requests"),
