@@ -264,7 +264,7 @@ async def research_page(served: Served, _: Request) -> tuple[str, dict[str, Any]
     spells = await rows(served, "regime_timeline", limit=20_000)
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in spells:
-        if row["to_ts"] is not None:
+        if row["to_ts"] is not None and row["regime"] is not None:
             groups.setdefault((row["kind"], row["regime"]), []).append(row)
     table = []
     for (kind, regime), members in sorted(groups.items()):

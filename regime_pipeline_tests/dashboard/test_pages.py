@@ -1,0 +1,122 @@
+"""Every page can be read without a script, says what it does not know, and leads on."""
+
+from __future__ import annotations
+
+import re
+import shutil
+
+import httpx
+import pytest
+
+from regime_pipeline.storage.database import Database
+
+pytestmark = pytest.mark.xdist_group("api")  # one market with the tests of the API
+
+PAGES = ("/", "/realtime", "/symbol/BTC-USDT", "/pair/BTC-USDT/ETH-USDT", "/research",
+         "/data-health", "/docs", "/glossary")  # fmt: skip
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_is_whole_without_a_script(path: str, client: httpx.Client) -> None:
+    answer = client.get(path, headers={"accept": "text/html"})
+    assert answer.status_code == 200
+    assert "<h1" in answer.text
+    assert not re.search(r"<script(?![^>]*(src=|application/json))", answer.text)
+    assert 'style="' not in answer.text  # the page's own policy would refuse it
+
+
+def test_numbers_of_the_overview_are_those_of_sql(
+    client: httpx.Client, served_market: Database
+) -> None:
+    from regime_pipeline.wording.formats import price_text
+
+    page = client.get("/").text
+    with served_market.connect() as connection:
+        rows = connection.execute(
+            "select symbol, price from reporting.market_overview where price is not null"
+        ).fetchall()
+    assert rows
+    for symbol, price in rows:
+        assert symbol in page
+        assert price_text(price) in page
+
+
+def test_every_internal_link_of_a_page_leads_somewhere(client: httpx.Client) -> None:
+    seen = set()
+    for path in ("/", "/symbol/BTC-USDT", "/data-health"):
+        page = client.get(path).text
+        seen |= {m.replace("&amp;", "&") for m in re.findall(r'href="(/[^"]*)"', page)}
+    broken = {}
+    for link in sorted(seen):
+        answer = client.get(link, follow_redirects=True)
+        while answer.status_code == 429:
+            answer = client.get(link, follow_redirects=True)
+        if answer.status_code != 200:
+            broken[link] = answer.status_code
+    assert len(seen) > 20
+    assert broken == {}
+
+
+def test_an_event_shows_what_is_behind_it(client: httpx.Client) -> None:
+    event = client.get("/v1/events", params={"limit": 1}).json()["data"][0]
+    page = client.get(f"/event/{event['event_id']}").text
+    assert event["title"] in page
+    assert "What followed" in page
+
+
+def test_what_does_not_exist_is_a_page_too(client: httpx.Client) -> None:
+    for path in ("/symbol/NOPE", "/event/none", "/pair/BTC/BTC", "/symbol/BTC?from=x"):
+        answer = client.get(path)
+        assert answer.status_code in (404, 422)
+        assert "Back to Now" in answer.text
+
+
+def test_the_theme_is_kept_and_leads_back_to_this_host_only(client: httpx.Client) -> None:
+    answer = client.get("/theme", params={"to": "light", "back": "//evil.example/x"})
+    assert answer.headers["location"] == "/x"
+    page = client.get("/", headers={"cookie": answer.headers["set-cookie"].split(";")[0]})
+    assert 'data-theme="light"' in page.text
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="no Chromium here")
+def test_pages_have_no_barrier_and_no_error_in_a_real_browser(address: str) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+    from playwright.sync_api import sync_playwright
+
+    faults: list[str] = []
+    with sync_playwright() as started:
+        browser = started.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+        )
+        for theme in ("dark", "light"):
+            for width in (1280, 390):
+                context = browser.new_context(viewport={"width": width, "height": 900})
+                context.add_cookies([{"name": "theme", "value": theme, "url": address}])
+                page = context.new_page()
+                where = ["", ""]
+                page.on(
+                    "console",
+                    lambda m, w=where: (
+                        faults.append(f"{w}: {m.text}") if m.type == "error" else None
+                    ),
+                )
+                page.on(
+                    "request",
+                    lambda r, w=where: (
+                        None
+                        if r.url.startswith((address, "data:"))
+                        else faults.append(f"{w} {r.url}")
+                    ),
+                )
+                for path in PAGES:
+                    where[:] = [path, f"{theme} {width}"]
+                    page.goto(address + path, wait_until="load")
+                    if page.evaluate("document.documentElement.scrollWidth") > width:
+                        faults.append(f"{where}: scrolls sideways")
+                    for found in Axe().run(page).response["violations"]:
+                        nodes = [n["target"] for n in found["nodes"]][:3]
+                        faults.append(f"{where}: {found['id']} {nodes}")
+                context.close()
+        browser.close()
+    assert faults == []
