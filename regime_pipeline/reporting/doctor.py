@@ -19,8 +19,9 @@ from psycopg import sql
 from regime_pipeline.catalogue.datasets import DATASETS
 from regime_pipeline.catalogue.registry import TABLES
 from regime_pipeline.coverage.answers import ONCE
-from regime_pipeline.coverage.words import MISSED, troubled_hours
+from regime_pipeline.coverage.words import MISSED, HoursLine, troubled_hours
 from regime_pipeline.net.headers import CLOCKS_APART
+from regime_pipeline.providers.fetch.tiers import is_made_of
 from regime_pipeline.providers.landing import LandingError, LandingStore
 from regime_pipeline.providers.limits.breaker import State
 from regime_pipeline.providers.limits.budgets import SHARE
@@ -180,7 +181,7 @@ def examine(
         for name in absent
     ]
     if database is not None:
-        mine.append(_missed_hours(database, now, needed))
+        mine.append(_missed_hours(database, settings, now))
     if not isinstance(clock, FixedClock):  # one that stands still has nothing to be compared with
         mine.append(_clock(answers))
     chosen = _chosen(settings, database)
@@ -239,8 +240,8 @@ MISSED_WITHIN = timedelta(days=3)
 MISSED_SHOWN = 3
 
 
-def _missed_hours(database: Database, now: datetime, needed: frozenset[str]) -> Check:
-    """Raw hours of the last days that we missed; it is bad when a primary source's are among them.
+def _missed_hours(database: Database, settings: Settings, now: datetime) -> Check:
+    """Raw hours of the last days that we missed; bad when derived series are made of some of them.
 
     An hour without a row that was answered once is not missed yet: it waits for the second answer.
     """
@@ -253,13 +254,21 @@ def _missed_hours(database: Database, now: datetime, needed: frozenset[str]) -> 
     hours = sum(line.hours for line in found)
     short = "; ".join(f"{line.dataset}, {line.text}" for line in found[:MISSED_SHOWN])
     more = f"; and {len(found) - MISSED_SHOWN} more" if len(found) > MISSED_SHOWN else ""
-    bad = any(line.source in needed for line in found)
+    bad = any(_feeds_derived_series(settings, line) for line in found)
     return Check(
         "raw hours",
         False if bad else None,
         f"{hours} h missed in the last 3 days: {short}{more}",
         "the gap sensor asks for them while `regime ui` runs; `regime backfill --select raw` does at once",
     )
+
+
+def _feeds_derived_series(settings: Settings, line: HoursLine) -> bool:
+    """Whether derived series are made of the hours; a source may be primary for one dataset alone."""
+    item = DATASETS[line.dataset]
+    source = SOURCES[line.source]
+    feeds = [f for f in source.feeds if (f.dataset, f.market) == (line.dataset, line.market)]
+    return any(is_made_of(item, settings, source, f, s) for f in feeds for s in line.symbols)
 
 
 def _clock(answers: Sequence[SourceAnswer]) -> Check:

@@ -161,8 +161,23 @@ def test_complete_days_ask_for_nothing_and_a_failed_source_for_itself(platform: 
     earlier = log_of(platform, window, failed="okx", minutes=40)
     platform.warehouse.record("ops.fetch_log", earlier, run_id="b")
     platform.clock = Stopped("2024-05-04 10:25")
-    (request,) = gap_tick(platform)
-    assert request.run_config["resources"]["scope"]["config"]["sources"] == ["okx"]
+    requests = gap_tick(platform)
+    assert all(r.run_config["resources"]["scope"]["config"]["sources"] == ["okx"] for r in requests)
+    days = {
+        key.path[-1]: [
+            r.tags[f"dagster/asset_partition_range_{at}"][-2:] for at in ("start", "end")
+        ]
+        for r in requests
+        for key in r.asset_selection
+    }
+    assert days == {
+        "candles": ["01", "04"],
+        # asked twice a day: the newest hours are not late yet
+        "funding_rates": ["01", "03"],
+        "open_interest": ["01", "03"],
+        "positioning": ["01", "03"],
+        "liquidations": ["03", "04"],  # what the venue keeps
+    }
 
 
 def test_requests_of_gaps_name_assets_that_the_job_has(platform: Platform) -> None:

@@ -413,6 +413,8 @@ def test_fault_29_pages_in_any_disorder_give_the_rows_of_clean_ones(
         spot_venue=venue,
         perp_venue=venue,
         single_trades=True,
+        factor_interval="1d",
+        liquidation_source="okx",  # whose single closures are summed for nobody else
     )
 
     def asked(client: Any) -> FetchResult:

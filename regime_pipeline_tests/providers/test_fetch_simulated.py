@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -153,7 +154,11 @@ def test_positioning_has_every_metric_of_both_venues(desk: Desk) -> None:
 
 
 def test_liquidations_leave_quiet_hours_out(desk: Desk) -> None:
-    frame = sound(desk.fetch("liquidations"), "liquidations")
+    result = desk.fetch("liquidations")
+    left_alone = result.log["source"] == "okx"  # its single closures are summed for nobody here
+    assert result.log[left_alone]["error_message"].str.startswith("off: single closures").all()
+    assert (result.log[left_alone]["request_count"] == 0).all()
+    frame = sound(replace(result, log=result.log[~left_alone]), "liquidations")
     assert set(frame["venue"]) == {"binance", "aggregate"}
     both = frame.pivot_table(
         index=["symbol", "ts"], columns="venue", values="long_liquidations_usd"

@@ -151,6 +151,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "coinglass/futures_top-long-short-account-ratio_history": _PAIR,
     "coinglass/futures_top-long-short-position-ratio_history": _PAIR,
     "coinglass/futures_aggregated-taker-buy-sell-volume_history": _COINS,
+    "coinglass/futures_orderbook_aggregated-ask-bids-history": _COINS | {"interval": "1d"},
     "coinglass/futures_price_history": _PAIR,
     "coinglass/futures_coins-markets": {},
     "coinglass/futures_supported-coins": {},

@@ -13,7 +13,10 @@ from regime_pipeline.providers.registry import ENDPOINTS, PARSERS
 from regime_pipeline_tests.recordings import recorded
 from regime_pipeline_tests.simulator.asking import NOT_ASKED, NOW, PARAMETERS, ask
 
-NO_ROWS = {"binance_futures/fapi_v1_fundingInfo": "lists what was adjusted; nothing was"}
+NO_ROWS = {
+    "binance_futures/fapi_v1_fundingInfo": "lists what was adjusted; nothing was",
+    "coinglass/futures_orderbook_aggregated-ask-bids-history": "days that were recorded; none were",
+}
 ERROR_RECORDED = {"binance_futures/fapi_v1_ticker_24hr"}
 
 

@@ -30,7 +30,15 @@ def _named_sources(item: Dataset, settings: Settings, feed: Feed, symbol: str) -
 def is_read(item: Dataset, settings: Settings, source: Source, feed: Feed, symbol: str) -> bool:
     """Whether derived series are made of the rows that a feed has of a symbol, or hourly checks read them.
 
-    Checks hold the prices of all venues against each other.
+    Checks hold the prices of all venues against each other. Arguments as of :func:`is_made_of`.
+    """
+    if source.relays and item.is_relayed:
+        return False
+    return item.is_price or is_made_of(item, settings, source, feed, symbol)
+
+
+def is_made_of(item: Dataset, settings: Settings, source: Source, feed: Feed, symbol: str) -> bool:
+    """Whether derived series are made of the rows that a feed has of a symbol.
 
     Args:
         item: the feed's dataset.
@@ -41,8 +49,6 @@ def is_read(item: Dataset, settings: Settings, source: Source, feed: Feed, symbo
     """
     if source.relays and item.is_relayed:
         return False
-    if item.is_price:
-        return True
     named = _named_sources(item, settings, feed, symbol)
     if named and source.name not in named:
         return False
