@@ -14,7 +14,6 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from psycopg_pool import AsyncConnectionPool
 from starlette.applications import Starlette
@@ -368,7 +367,7 @@ class _Guard:
         key = (path, status)
         self._served.counts[key] = self._served.counts.get(key, 0) + 1
         line = {
-            "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "at": self._served.clock.now().isoformat(timespec="milliseconds"),
             "request_id": scope["request_id"],
             "method": scope["method"],
             "route": path,

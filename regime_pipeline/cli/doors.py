@@ -16,7 +16,6 @@ import typer
 from regime_pipeline.cli.options import DataOption, check_port, check_port_number
 from regime_pipeline.cli.origins import open_data
 from regime_pipeline.cli.terminal import err
-from regime_pipeline.dashboard.__main__ import VARIABLE
 
 if TYPE_CHECKING:
     from regime_pipeline.settings import Settings
@@ -65,6 +64,7 @@ def serve(
 
 def _variables(settings: Settings, database: Database, **told: object) -> dict[str, str]:
     """The one environment variable that the server process reads."""
+    from regime_pipeline.dashboard.__main__ import VARIABLE
     from regime_pipeline.storage.roles import url_of
 
     address = settings.database_url and settings.database_url.get_secret_value()

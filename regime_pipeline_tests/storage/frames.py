@@ -90,6 +90,8 @@ def fetch_log(note: str | None = None) -> pd.DataFrame:
             "error_class": "X",
             "error_message": note,
             "rows_stored": 0,
+            "first_row_at": pd.NaT,
+            "last_row_at": pd.NaT,
             "rows_quarantined": 0,
             "request_count": 1,
             "duration_s": 0.5,
