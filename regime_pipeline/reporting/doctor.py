@@ -181,7 +181,7 @@ def examine(
         for name in absent
     ]
     if database is not None:
-        mine.append(_missed_hours(database, settings, now))
+        mine.append(_missed_hours(database, settings, now, needed))
     if not isinstance(clock, FixedClock):  # one that stands still has nothing to be compared with
         mine.append(_clock(answers))
     chosen = _chosen(settings, database)
@@ -240,8 +240,10 @@ MISSED_WITHIN = timedelta(days=3)
 MISSED_SHOWN = 3
 
 
-def _missed_hours(database: Database, settings: Settings, now: datetime) -> Check:
-    """Raw hours of the last days that we missed; bad when derived series are made of some of them.
+def _missed_hours(
+    database: Database, settings: Settings, now: datetime, needed: frozenset[str]
+) -> Check:
+    """Raw hours of the last days that we missed; bad when those of a primary series are among them.
 
     An hour without a row that was answered once is not missed yet: it waits for the second answer.
     """
@@ -254,7 +256,7 @@ def _missed_hours(database: Database, settings: Settings, now: datetime) -> Chec
     hours = sum(line.hours for line in found)
     short = "; ".join(f"{line.dataset}, {line.text}" for line in found[:MISSED_SHOWN])
     more = f"; and {len(found) - MISSED_SHOWN} more" if len(found) > MISSED_SHOWN else ""
-    bad = any(_feeds_derived_series(settings, line) for line in found)
+    bad = any(line.source in needed and _feeds_derived_series(settings, line) for line in found)
     return Check(
         "raw hours",
         False if bad else None,

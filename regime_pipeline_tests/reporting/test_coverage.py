@@ -134,6 +134,7 @@ def test_doctor_tells_missed_hours_and_judges_by_the_primary_sources(
     told = hours()
     assert told.is_ok is None
     assert "9 h missed in the last 3 days: candles, okx spot: 9 h" in told.detail
+    assert "okx" in doctor.needed_sources(settings)  # for liquidations, not for candles
     primary = spans(("candles", "binance", "ETH/USDT", 1, 2, "missed", "nobody asked"))
     warehouse.record("ops.coverage_spans", primary)
     assert hours().is_ok is False
