@@ -117,10 +117,12 @@ def check_target(path: Path, option: str) -> None:
     """Refuse a file that cannot be written, before the work whose result it would hold.
 
     Raises:
-        UsageError: it is a folder, or its folder cannot be made or written.
+        UsageError: it is a folder, or its folder is a file or cannot be made or written.
     """
     if path.is_dir():
         raise UsageError(f"{option} {path} is a folder; name a file in it")
+    if path.parent.is_file():
+        raise UsageError(f"{option} {path.parent} is a file; name a folder")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path.parent):

@@ -49,11 +49,11 @@ def print_summary(summary: Summary, console: Console) -> None:
     for line in failure_lines(summary.sources):
         console.print(line)
     for line in hour_lines(summary.hours):
-        console.print(line, soft_wrap=True)
+        console.print(line)
     console.print(_coverage_line(summary))
     print_quality(summary.quality, console)
     for line in held_lines(summary.held):
-        console.print(line, soft_wrap=True)
+        console.print(line)
     _print_next(summary, console)
 
 

@@ -186,7 +186,8 @@ def price_action(bars: Bars) -> Component:
             for t, f in zip(tops, floors, strict=True)
         ]
         span = np.where(high > low, high - low, np.nan)
-        candle = 100.0 * (close - low) / span
+        # the product may round up: a close at the high would stand above 100
+        candle = np.clip(100.0 * (close - low) / span, 0.0, 100.0)
         body = np.abs(close - open_) / span
         upper = (high - np.maximum(open_, close)) / span
         lower = (np.minimum(open_, close) - low) / span

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from regime_pipeline.alerts.channels import GENERIC, Endpoint, generic
 from regime_pipeline.alerts.events import LOOKBACK, columns_read, event_id, market_events
 from regime_pipeline.alerts.false_alarms import ADVERTISED
-from regime_pipeline.alerts.kinds import ALL_VARIABLE, MARKET, SYSTEM, TYPES, VARIABLES
+from regime_pipeline.alerts.kinds import ALL_VARIABLE, MARKET, OPERATIONAL, TYPES, VARIABLES
 from regime_pipeline.alerts.outbox import message_of
 from regime_pipeline.catalogue.frames import conform, validate
 from regime_pipeline.catalogue.registry import table
@@ -292,14 +292,17 @@ def test_default_routing(event_type: str, severity: str, sent: bool) -> None:
 
 
 def test_the_rows_of_the_event_types_are_whole() -> None:
-    assert len(TYPES) == len(MARKET) + 1
+    assert set(TYPES) == {t.name for t in MARKET} | set(OPERATIONAL)
+    assert len(TYPES) == len(MARKET) + len(OPERATIONAL)  # no name is given twice
     rates = {a.detector for a in ADVERTISED}
     for kind in MARKET:
         assert timedelta(hours=1) < kind.deliver_before < timedelta(days=1)
         assert kind.false_alarms in rates
         assert {*kind.announcing, *kind.details, *kind.read} <= set(table(kind.table).fields)
         assert kind.name in VARIABLES[kind.variable]
-    assert SYSTEM.variable is None
+    for kind in OPERATIONAL.values():
+        assert kind.variable is None, kind.name  # they go to the receivers of everything
+        assert timedelta(hours=1) < kind.deliver_before <= timedelta(days=1)
     assert VARIABLES[ALL_VARIABLE] is None
 
 

@@ -15,6 +15,8 @@ from regime_pipeline.evaluation.scenes import SCENES, Result, Scene, generator, 
 from regime_pipeline.settings import Params
 
 SEED = 20
+SLOW = pytest.mark.slow
+"""Whoever reads a world that takes long to judge: bursts, volatility, decouplings."""
 pytestmark = pytest.mark.xdist_group("scorecard-scenes")  # judged worlds are kept by process
 
 
@@ -38,12 +40,12 @@ def judged(world: str) -> dict[str, Result]:
 @pytest.mark.parametrize(
     ("world", "detector", "recall", "precision", "delay"),
     [
-        ("planted_bursts", "LIQUIDATION_CASCADE", 0.97, 0.25, 1.0),
+        pytest.param("planted_bursts", "LIQUIDATION_CASCADE", 0.97, 0.25, 1.0, marks=SLOW),
         ("planted_excursions", "FUNDING_ANOMALY", 0.95, 0.65, 0.0),
         ("planted_swings", "FUNDING_REVERSAL", 0.60, 0.85, 8.0),
-        ("planted_volatility", "VOLATILITY_REGIME_CHANGE", 0.97, 0.05, 8.0),
-        ("planted_volatility", DELIVERED_VOLATILITY, 0.97, 0.90, 8.0),
-        ("planted_decouplings", "CORRELATION_BREAK", 0.50, 0.60, 200.0),
+        pytest.param("planted_volatility", "VOLATILITY_REGIME_CHANGE", 0.97, 0.05, 8.0, marks=SLOW),
+        pytest.param("planted_volatility", DELIVERED_VOLATILITY, 0.97, 0.90, 8.0, marks=SLOW),
+        pytest.param("planted_decouplings", "CORRELATION_BREAK", 0.50, 0.60, 200.0, marks=SLOW),
         ("planted_trends", "REGIME_CONFIRMED", 0.93, 0.40, 96.0),
     ],
 )
@@ -60,9 +62,10 @@ def test_planted_events_are_found(
 @pytest.mark.parametrize(
     ("world", "detector", "times"),
     [
-        ("planted_bursts", "LIQUIDATION_CASCADE", 10),  # a fixed amount fires in ordinary hours
+        # a fixed amount fires in ordinary hours
+        pytest.param("planted_bursts", "LIQUIDATION_CASCADE", 10, marks=SLOW),
         ("planted_swings", "FUNDING_REVERSAL", 50),  # rates change their sign all the time
-        ("planted_volatility", DELIVERED_VOLATILITY, 3),
+        pytest.param("planted_volatility", DELIVERED_VOLATILITY, 3, marks=SLOW),
         ("planted_trends", "REGIME_CONFIRMED", 20),  # agreement on NEUTRAL counts
     ],
 )
@@ -78,6 +81,7 @@ def test_the_naive_volatility_borders_flicker_on_a_calm_market() -> None:
     assert found.ours.false_per_day < 0.5
 
 
+@SLOW
 def test_a_fixed_amount_misses_the_cascades_of_small_coins() -> None:
     found = judged("planted_bursts")["LIQUIDATION_CASCADE"]
     assert found.naive.recall < found.ours.recall - 0.1

@@ -233,6 +233,15 @@ def test_price_action_of_a_worked_bar() -> None:
     assert found.verdicts.status[-1, 0] == OK
 
 
+def test_a_close_at_the_high_stands_at_100_and_no_further() -> None:
+    given = bars(2_000, 12)
+    given["close"] = given["high"].copy()
+    found = candle_scores.price_action(given).raw["candle_position"]
+    assert np.nanmax(found) == 100.0
+    span = given["high"] - given["low"]
+    assert (100.0 * span / span > 100.0).any()  # the product rounds up in some of these bars
+
+
 def test_price_action_of_the_mirrored_bars_is_the_mirrored_score() -> None:
     given = bars(300, 9)
     mirrored = {n: 1000.0 - given[n] for n in ("open", "close")}
