@@ -25,6 +25,10 @@ END = utc("2024-10-02 01:00")
 """Over the end of a week, past a midnight with a print and an hour before it that is withheld."""
 
 
+NOT_MADE = {"market.derivatives_1d"}
+"""Tables that the world's settings make nothing of: its factors are made of hours, not of days."""
+
+
 def ways(ticks: int) -> dict[str, list[tuple[Window, datetime]]]:
     """Ways to come to the same rows: each run as its days and its clock."""
     first = END - ticks * HOUR
@@ -67,7 +71,7 @@ def hashes(runs: Sequence[tuple[Window, datetime]]) -> dict[str, str]:
     for name in chain.derived_tables():
         rows = made[name]
         own = rows[rows[table(name).time_column] >= pd.Timestamp(START)]
-        assert len(own), f"{name} has no rows to compare"
+        assert len(own) or name in NOT_MADE, f"{name} has no rows to compare"
         out[name] = chain.content_hash(own, name)
     return out
 

@@ -152,7 +152,7 @@ def _another_coin_an_hour_later(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([frame[~moved], own]).sort_index()
 
 
-def _second_opinion_of_the_next_hour(original: Any, *args: Any) -> Any:
+def _others_of_the_next_hour(original: Any, *args: Any) -> Any:
     return tuple(earlier(panel) for panel in original(*args))
 
 
@@ -309,7 +309,7 @@ AHEAD = (
     Leak(
         "an hour withheld because of the next one",
         ("ops.quality_blocks",),
-        wrapped(prices, "_second_opinion", _second_opinion_of_the_next_hour),
+        wrapped(prices, "_others", _others_of_the_next_hour),
     ),
     Leak(
         "a row withheld once somebody knows better",
