@@ -18,7 +18,6 @@ from regime_pipeline.catalogue.fields.market import CHANGE_HOURS, LIQUIDATION_HO
 from regime_pipeline.catalogue.frames import conform
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.market.funding import funding
-from regime_pipeline.market.sentiment import usable_hour
 from regime_pipeline.numerics.panel import (
     HOUR_US,
     FloatPanel,
@@ -227,8 +226,12 @@ def _liquidated(forced: Mapping[str, FloatPanel], first_hour: int) -> dict[str, 
 
 
 def _in_hour(rows: pd.DataFrame) -> pd.DataFrame:
-    """The newest reading that was seen within each hour."""
-    seen = rows.assign(hour=usable_hour(rows["available_at"])).dropna(subset=["market_cap_usd"])
+    """The newest reading that was seen within each hour.
+
+    One seen on the very instant belongs to the hour that begins: a run over the hour before, which ends
+    there, does not read it.
+    """
+    seen = rows.assign(hour=rows["available_at"].dt.floor("h")).dropna(subset=["market_cap_usd"])
     seen = seen.sort_values(["symbol", "hour", "available_at", "ts"], kind="stable")
     newest = seen.drop_duplicates(["symbol", "hour"], keep="last")
     return newest.assign(ts=newest["hour"])

@@ -103,9 +103,7 @@ def test_rows_before_the_outage_and_tables_beside_it_keep_their_bytes(outage: Ou
     assert before, f"nothing is made of {outage.dataset}"
     for name in before:
         keys = differing(name, before[name], after[name])
-        # a page that is seen at the very instant an hour is decided belongs to that hour
-        first = FIRST - HOUR if outage.dataset == "raw.coin_markets" else FIRST
-        assert (keys["ts"] >= first).all(), f"{name}: {keys['ts'].min()} changed"
+        assert (keys["ts"] >= FIRST).all(), f"{name}: {keys['ts'].min()} changed"
 
 
 @outages
