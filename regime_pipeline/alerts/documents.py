@@ -16,6 +16,7 @@ from regime_pipeline.alerts.kinds import MARKET, OPERATIONAL, MarketEvent
 from regime_pipeline.alerts.message import HORIZONS_H
 from regime_pipeline.alerts.routing import SEVERITIES
 from regime_pipeline.catalogue import FIELDS, Kind
+from regime_pipeline.catalogue.json_types import JSON_TYPES
 from regime_pipeline.catalogue.model import Field
 
 SCHEMA_PATH = Path(__file__).resolve().parents[2] / "docs" / "alerts.schema.json"
@@ -23,15 +24,6 @@ SCHEMA_PATH = Path(__file__).resolve().parents[2] / "docs" / "alerts.schema.json
 
 Schema = dict[str, Any]
 
-_JSON: dict[Kind, Schema] = {
-    Kind.TIMESTAMP: {"type": ["string", "null"], "format": "date-time"},
-    Kind.FLOAT: {"type": ["number", "null"]},
-    Kind.INTEGER: {"type": ["integer", "null"]},
-    Kind.BOOLEAN: {"type": ["boolean", "null"]},
-    Kind.TEXT: {"type": ["string", "null"]},
-    Kind.JSON: {},
-    Kind.FLOATS: {},
-}
 _ID: Schema = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
 _NUMBER: Schema = {"type": ["number", "null"]}
 _TEXT: Schema = {"type": ["string", "null"]}
@@ -100,7 +92,7 @@ def _details(kind: MarketEvent) -> Schema:
 
 def _column(field: Field) -> Schema:
     text = field.description + (f" Unit: {field.unit}." if field.unit else "")
-    shape: Schema = dict(_JSON[field.kind])
+    shape: Schema = dict(JSON_TYPES[field.kind])
     if field.allowed is not None:
         shape = {"enum": [*field.allowed, None]}
     if field.minimum is not None and field.kind in (Kind.FLOAT, Kind.INTEGER):

@@ -14,6 +14,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 from psycopg_pool import AsyncConnectionPool
 from starlette.applications import Starlette
@@ -62,7 +63,6 @@ class Served:
         clock: the present.
         cache: finished answers.
         feed: what is told to those who listen.
-        public_url: address in the OpenAPI document; None for a relative one.
         counts: requests by path of the route and status, for ``/metrics``.
     """
 
@@ -71,7 +71,6 @@ class Served:
     clock: Clock
     cache: AnswerCache
     feed: Feed
-    public_url: str | None = None
     counts: dict[tuple[str, int], int] = field(default_factory=dict)
 
 
@@ -81,7 +80,6 @@ def create_app(
     symbols: Sequence[str],
     clock: Clock,
     hosts: tuple[str, ...] = (),
-    public_url: str | None = None,
     more: Callable[[Served], list[BaseRoute]] | None = None,
 ) -> ASGIApp:
     """The application.
@@ -91,7 +89,6 @@ def create_app(
         symbols: configured symbols, canonical.
         clock: the present.
         hosts: further host names to be served.
-        public_url: address under which agents reach it.
         more: makes further routes, the dashboard's.
     """
     pool = AsyncConnectionPool(
@@ -110,7 +107,6 @@ def create_app(
         clock,
         AnswerCache(CACHE_BYTES, CACHE_SECONDS, time.monotonic),
         Feed(pool),
-        public_url,
     )
 
     @contextlib.asynccontextmanager
@@ -131,14 +127,9 @@ def create_app(
 
 
 def _routes(served: Served) -> list[BaseRoute]:
-    async def openapi(_: Request) -> Response:
-        return JSONResponse(document(served.symbols, served.public_url))
-
-    async def actions(_: Request) -> Response:
-        return JSONResponse(action_schema(served.symbols, served.public_url))
-
-    async def described(_: Request) -> Response:
-        return Response(formats.json_bytes(catalogue()), media_type="application/json")
+    openapi = _made_once(lambda: document(served.symbols))
+    actions = _made_once(lambda: action_schema(served.symbols))
+    described = _made_once(catalogue)
 
     async def why(request: Request) -> Response:
         body = await explain(served.pool, request.path_params, request.query_params, served.symbols)
@@ -172,6 +163,16 @@ def _routes(served: Served) -> list[BaseRoute]:
         routes += [Route(old, _asked(served, endpoint, old)) for old in endpoint.old]
     # /signals/{symbol} would take /signals/matrix
     return sorted(routes, key=lambda r: "{" in getattr(r, "path", ""))
+
+
+def _made_once(make: Callable[[], object]) -> Callable[[Request], Awaitable[Response]]:
+    """Answers with a document that is the same as long as the server runs."""
+    body = cache(lambda: formats.json_bytes(make()))
+
+    async def answer(_: Request) -> Response:
+        return Response(body(), media_type="application/json")
+
+    return answer
 
 
 def _asked(

@@ -7,7 +7,6 @@ is read (``params``) and answered (``query``, ``app``).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from regime_pipeline.catalogue.marts import MARTS, TRAVELLING
 from regime_pipeline.catalogue.model import Field, Mart
@@ -26,7 +25,6 @@ class Endpoint:
         summary: one sentence for people and agents.
         filters: columns that a parameter of the same name compares for equality, with commas between.
         old: paths of the replaced services that it answers as well.
-        fixed: filters that the path itself sets.
     """
 
     path: str
@@ -34,7 +32,6 @@ class Endpoint:
     summary: str
     filters: tuple[str, ...] = ()
     old: tuple[str, ...] = ()
-    fixed: tuple[tuple[str, str], ...] = ()
 
     @property
     def described(self) -> Mart | None:
@@ -54,11 +51,8 @@ class Endpoint:
         return tuple(c for c in ("symbol", "symbol_a", "symbol_b") if c in names)
 
 
-def _row(
-    path: str, mart: str, summary: str, filters: str = "", old: str = "", fixed: str = ""
-) -> Endpoint:
-    pairs = tuple((k, v) for k, _, v in (p.partition("=") for p in fixed.split()))
-    return Endpoint(path, mart, summary, tuple(filters.split()), tuple(old.split()), pairs)
+def _row(path: str, mart: str, summary: str, filters: str = "", old: str = "") -> Endpoint:
+    return Endpoint(path, mart, summary, tuple(filters.split()), tuple(old.split()))
 
 
 ENDPOINTS = (
@@ -265,8 +259,6 @@ ENDPOINTS = (
     _row("/quality", "quality_scores", "Data-quality scores of tables, day by day.", "table_name"),
 )
 """In the order in which a router tries them."""
-
-BY_PATH = MappingProxyType({e.path: e for e in ENDPOINTS})
 
 
 def filter_fields(endpoint: Endpoint) -> tuple[Field, ...]:

@@ -31,9 +31,12 @@ _LOG = logging.getLogger("regime_pipeline.api")
 _HOUR = "select max(ts), max(ingested_at) from reporting.market_overview"
 _EVENT = (
     "select event_id, event_type, instrument, alert_severity, title, known_at "
-    "from reporting.market_events where ingested_at > %s order by ingested_at, event_id limit 50"
+    "from reporting.market_events where ingested_at > %s::timestamptz and ingested_at <= %s::timestamptz "
+    "order by ingested_at, event_id limit %s"
 )
-_LAST = "select max(ingested_at) from reporting.market_events"
+_LAST = "select coalesce(max(ingested_at), '-infinity')::text from reporting.market_events"
+MOST_EVENTS = 50
+"""More new ones than that are told as one notice, to ask for all of them."""
 
 
 @dataclass(eq=False)
@@ -63,7 +66,7 @@ class Feed:
         self._pool = pool
         self._listeners: set[_Listener] = set()
         self._hour: tuple[Any, ...] | None = None
-        self._last: Any = None
+        self._last: str | None = None
         self._is_silent = False
 
     def __len__(self) -> int:
@@ -113,20 +116,21 @@ class Feed:
         async with connection_of(self._pool) as connection:
             try:
                 hour = await (await connection.execute(_HOUR)).fetchone()
-                if self._last is None:
-                    first = await (await connection.execute(_LAST)).fetchone()
-                    self._last = first[0] if first else None
+                (newest,) = await (await connection.execute(_LAST)).fetchone() or (None,)
                 events = []
-                if self._last is not None:
-                    events = await (await connection.execute(_EVENT, (self._last,))).fetchall()
-                    newest = await (await connection.execute(_LAST)).fetchone()
-                    self._last = newest[0] if newest else self._last
+                if self._last is not None and newest != self._last:
+                    asked = (self._last, newest, MOST_EVENTS + 1)
+                    events = await (await connection.execute(_EVENT, asked)).fetchall()
+                self._last = newest
             except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
                 return
         if hour is not None and hour != self._hour:
             if self._hour is not None:
                 self._tell("version", {"mart": "market_overview", "ts": hour[0]})
             self._hour = hour
+        if len(events) > MOST_EVENTS:
+            self._tell("resync", {"reason": "more new events than are told one by one"})
+            return
         for row in events:
             names = ("event_id", "event_type", "instrument", "severity", "title", "known_at")
             self._tell("event", dict(zip(names, row, strict=True)))

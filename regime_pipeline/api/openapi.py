@@ -11,18 +11,10 @@ from typing import Any
 from regime_pipeline.api.endpoints import ENDPOINTS, VERSION, Endpoint, filter_fields
 from regime_pipeline.api.params import FORMATS, MOST_ROWS, USUAL_ROWS, known_parameters
 from regime_pipeline.api.problems import MEDIA_TYPE, TITLES
+from regime_pipeline.catalogue.json_types import JSON_TYPES
 from regime_pipeline.catalogue.marts import MARTS
-from regime_pipeline.catalogue.model import Field, Kind, Mart
+from regime_pipeline.catalogue.model import Field, Mart
 
-_TYPES: dict[Kind, dict[str, Any]] = {
-    Kind.TIMESTAMP: {"type": ["string", "null"], "format": "date-time"},
-    Kind.FLOAT: {"type": ["number", "null"]},
-    Kind.INTEGER: {"type": ["integer", "null"]},
-    Kind.BOOLEAN: {"type": ["boolean", "null"]},
-    Kind.TEXT: {"type": ["string", "null"]},
-    Kind.JSON: {},
-    Kind.FLOATS: {"type": ["array", "null"], "items": {"type": "number"}},
-}
 _COMMON: dict[str, tuple[str, dict[str, Any]]] = {
     "symbols": ("Symbols with commas between: BTC/USDT, BTC-USDT, BTCUSDT or BTC.", {}),
     "from": ("First instant, ISO with zone.", {"format": "date-time"}),
@@ -49,7 +41,7 @@ ACTIONS = {
 """The endpoints that agents' actions may call, with their operation ids."""
 
 
-def document(symbols: Sequence[str], public_url: str | None) -> dict[str, Any]:
+def document(symbols: Sequence[str]) -> dict[str, Any]:
     """The OpenAPI 3.1 document."""
     paths: dict[str, Any] = {}
     for endpoint in ENDPOINTS:
@@ -67,7 +59,7 @@ def document(symbols: Sequence[str], public_url: str | None) -> dict[str, Any]:
             "never zero; look at meta.data_origin and meta.status first. Nothing here forecasts or "
             "advises, and no orders are placed.",
         },
-        "servers": [{"url": public_url or "/"}],
+        "servers": [{"url": "/"}],
         "paths": paths,
         "components": {
             "schemas": _schemas(),
@@ -75,7 +67,7 @@ def document(symbols: Sequence[str], public_url: str | None) -> dict[str, Any]:
     }
 
 
-def action_schema(symbols: Sequence[str], public_url: str | None) -> dict[str, Any]:
+def action_schema(symbols: Sequence[str]) -> dict[str, Any]:
     """The part of the document that agents' actions take, with shorter texts."""
     paths = {}
     for path, name in ACTIONS.items():
@@ -85,7 +77,7 @@ def action_schema(symbols: Sequence[str], public_url: str | None) -> dict[str, A
         operation["x-openai-isConsequential"] = False
         operation["responses"] = {"200": {"description": "meta and data"}}
         paths[VERSION + path] = {"get": operation}
-    whole = document(symbols, public_url)
+    whole = document(symbols)
     whole["paths"] = paths
     del whole["components"]
     return whole
@@ -262,7 +254,7 @@ def _row(mart: Mart) -> dict[str, Any]:
 
 
 def _column(column: Field) -> dict[str, Any]:
-    found = dict(_TYPES[column.kind]) | {"description": column.description}
+    found = dict(JSON_TYPES[column.kind]) | {"description": column.description}
     if column.unit:
         found["x-unit"] = column.unit
     if column.allowed:

@@ -152,9 +152,8 @@ def read(
         faults.add("as_of", "lies in the future")
     columns = _columns(values.get("fields"), names, faults)
     filters = _filters(endpoint, values, faults)
-    for part in ("event_id",):
-        if part in path:
-            filters.append((part, (path[part],)))
+    if "event_id" in path:
+        filters.append(("event_id", (path["event_id"],)))
     limit = _limit(values.get("limit"), faults)
     shape = values.get("format", "json")
     if shape not in FORMATS:
@@ -258,7 +257,7 @@ def _columns(given: str | None, names: tuple[str, ...], faults: _Faults) -> tupl
 def _filters(
     endpoint: Endpoint, values: dict[str, str], faults: _Faults
 ) -> list[tuple[str, tuple[Any, ...]]]:
-    found: list[tuple[str, tuple[Any, ...]]] = [(k, (v,)) for k, v in endpoint.fixed]
+    found: list[tuple[str, tuple[Any, ...]]] = []
     for field in filter_fields(endpoint):
         text = values.get(field.name)
         if text is None:

@@ -73,6 +73,5 @@ def _variables(settings: Settings, database: Database, **told: object) -> dict[s
         "conninfo": url.replace("postgresql+psycopg://", "postgresql://", 1),
         "symbols": list(settings.symbols),
         "clock": settings.clock,
-        "public_url": None,
     }
     return {VARIABLE: json.dumps(shared | told)}

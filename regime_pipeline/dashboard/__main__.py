@@ -30,7 +30,6 @@ def main() -> None:
         symbols=told["symbols"],
         clock=clock_from_text(told["clock"]),
         hosts=tuple(told["hosts"]),
-        public_url=told["public_url"],
         more=routes,
     )
     uvicorn.run(

@@ -161,10 +161,9 @@ def thinned(values: Sequence[float | None], most: int) -> tuple[float | None, ..
     """At most ``most`` values: of each stretch the smallest and the largest, in their order."""
     if len(values) <= most:
         return tuple(values)
-    size = -(-len(values) * 2 // most)
     out: list[float | None] = []
-    for begin in range(0, len(values), size):
-        part = values[begin : begin + size]
+    for first, end in _stretches(len(values), most):
+        part = values[first:end]
         known = [(v, n) for n, v in enumerate(part) if v is not None]
         if not known:
             out += [None, None]
@@ -177,6 +176,22 @@ def thinned(values: Sequence[float | None], most: int) -> tuple[float | None, ..
 def _safe(markup: str) -> Markup:
     """Markup made here, in which every text from outside has been escaped."""
     return Markup(markup)  # noqa: S704
+
+
+def thinned_times(times: Sequence[datetime], most: int) -> tuple[datetime, ...]:
+    """The instants of :func:`thinned` values: begin and middle of each stretch."""
+    if len(times) <= most:
+        return tuple(times)
+    found = []
+    for first, end in _stretches(len(times), most):
+        found += [times[first], times[first + (end - first) // 2]]
+    return tuple(found)
+
+
+def _stretches(count: int, most: int) -> list[tuple[int, int]]:
+    """Begin and end of the stretches of which two values each are kept."""
+    size = -(-count * 2 // most)
+    return [(first, min(first + size, count)) for first in range(0, count, size)]
 
 
 def _bounds(chart: Chart, known: list[float]) -> tuple[float, float]:

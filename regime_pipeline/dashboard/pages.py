@@ -30,13 +30,12 @@ from regime_pipeline.dashboard import charts
 from regime_pipeline.dashboard.charts import Band, Chart, Line
 from regime_pipeline.dashboard.data import HOUR, MOST_POINTS, Row, by_hour, rows
 from regime_pipeline.wording import formats
-from regime_pipeline.wording.labels import LABELS, SEVERITIES, label_of
+from regime_pipeline.wording.labels import SEVERITIES, label_of
 
 FOLDER = Path(__file__).parent
 PIXELS = 1600
 """Values a line has at most; longer spans are drawn by the least and the largest of each pixel."""
 SPANS = {"1 d": 1, "7 d": 7, "30 d": 30, "90 d": 90, "1 y": 365, "5 y": 1826}
-_FACTOR_DIGITS = 0
 
 _templates = Environment(
     loader=PackageLoader("regime_pipeline.dashboard"),
@@ -417,13 +416,7 @@ def _kept(values: Sequence[float | None]) -> tuple[float | None, ...]:
 
 
 def _kept_times(times: Sequence[datetime]) -> tuple[datetime, ...]:
-    if len(times) <= PIXELS:
-        return tuple(times)
-    size = -(-len(times) * 2 // PIXELS)
-    out: list[datetime] = []
-    for begin in range(0, len(times), size):
-        out += [times[begin], times[min(begin + size // 2, len(times) - 1)]]
-    return tuple(out)
+    return charts.thinned_times(times, PIXELS)
 
 
 def _bands(times: Sequence[datetime], labels: Sequence[str | None]) -> tuple[Band, ...]:
@@ -547,5 +540,5 @@ def _instant(at: datetime | None) -> str:
     return formats.UNKNOWN if at is None else f"{at:%Y-%m-%dT%H:%M:%SZ}"
 
 
-_templates.globals.update(f=formats, label_of=label_of, slug=_slug, heat=_heat, LABELS=LABELS)
+_templates.globals.update(f=formats, label_of=label_of, slug=_slug, heat=_heat)
 _templates.filters["instant"] = _instant
