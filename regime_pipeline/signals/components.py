@@ -29,7 +29,7 @@ from regime_pipeline.numerics.panel import (
     to_panel,
 )
 from regime_pipeline.settings import method_version
-from regime_pipeline.signals.scores import direction_text, strength_of, text_of, worst_tier
+from regime_pipeline.signals.scores import direction_text, names_text, strength_of, worst_tier
 from regime_pipeline.windows import HOUR, Grid
 
 if TYPE_CHECKING:
@@ -250,12 +250,8 @@ def _left_out(found: dict[str, Component]) -> pd.Series:
     """Names of the components that no row should be expected to have."""
     from regime_pipeline.signals.verdicts import NOT_APPLICABLE
 
-    out = [one.verdicts.status == NOT_APPLICABLE for one in found.values()]
-    pattern = np.zeros(out[0].shape, dtype=np.int64)
-    for bit, (one, absent) in enumerate(zip(found.values(), out, strict=True)):
-        pattern |= np.where(absent | one.is_unwired, 1 << bit, 0)
-    patterns, which = np.unique(pattern.reshape(-1), return_inverse=True)
-    texts = [
-        ",".join(name for bit, name in enumerate(found) if p >> bit & 1) for p in patterns.tolist()
-    ]
-    return text_of(np.where(pattern == 0, -1, which.reshape(pattern.shape)), texts)
+    out = {
+        name: (one.verdicts.status == NOT_APPLICABLE) | one.is_unwired
+        for name, one in found.items()
+    }
+    return names_text(out, ",")

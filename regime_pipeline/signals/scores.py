@@ -5,7 +5,7 @@ Does not belong here: any single signal.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -63,3 +63,22 @@ def text_of(codes: npt.NDArray[np.integer], names: Sequence[str]) -> pd.Series:
     lookup = pd.array([*names, None], dtype="str")
     flat = np.ascontiguousarray(codes.T).reshape(-1).astype(np.intp)
     return pd.Series(lookup.take(np.where(flat < 0, len(names), flat)))
+
+
+def names_text(flags: Mapping[str, npt.NDArray[np.bool_]], separator: str) -> pd.Series:
+    """The names of the flags that are set in each cell, in their order; null where none is.
+
+    Args:
+        flags: by name, hours x symbols, at most 62.
+        separator: between two names.
+    """
+    pattern = np.bitwise_or.reduce(
+        [flag.astype(np.int64) << bit for bit, flag in enumerate(flags.values())]
+    )
+    # equal cells are worded once
+    patterns, which = np.unique(pattern.reshape(-1), return_inverse=True)
+    texts = [
+        separator.join(name for bit, name in enumerate(flags) if p >> bit & 1)
+        for p in patterns.tolist()
+    ]
+    return text_of(np.where(pattern == 0, -1, which.reshape(pattern.shape)), texts)

@@ -21,7 +21,7 @@ from regime_pipeline.catalogue.tables.signals import SNAPSHOT_BLOCKS
 from regime_pipeline.market.sentiment import usable_hour
 from regime_pipeline.numerics.panel import FloatPanel, from_panel, grid_length, to_panel
 from regime_pipeline.settings import method_version
-from regime_pipeline.signals.scores import text_of
+from regime_pipeline.signals.scores import names_text, text_of
 from regime_pipeline.windows import HOUR, Grid
 
 METHOD = "snapshots/1"
@@ -200,14 +200,8 @@ def _stamps(grid: Grid) -> npt.NDArray[np.datetime64]:
 
 
 def _of_row(codes: dict[str, FloatPanel]) -> tuple[pd.Series, pd.Series]:
-    bits = [(code > 0).astype(np.int64) << bit for bit, code in enumerate(codes.values())]
-    pattern: npt.NDArray[np.int64] = np.bitwise_or.reduce(bits)
+    lacking = {name: code > 0 for name, code in codes.items()}
     some = np.logical_or.reduce([code < len(USABLE) for code in codes.values()])
-    patterns, which = np.unique(pattern.reshape(-1), return_inverse=True)
-    texts = [
-        ", ".join(name for bit, name in enumerate(codes) if p >> bit & 1) for p in patterns.tolist()
-    ]
-    missing = STATUSES.index("missing")
-    code = np.where(pattern == 0, 0, np.where(some, 1, missing))
-    why = np.where(pattern == 0, -1, which.reshape(pattern.shape))
-    return text_of(code, STATUSES), text_of(why, texts)
+    whole = ~np.logical_or.reduce(list(lacking.values()))
+    code = np.where(whole, 0, np.where(some, 1, STATUSES.index("missing")))
+    return text_of(code, STATUSES), names_text(lacking, ", ")
