@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 
 from regime_pipeline.catalogue.datasets import Expected
-from regime_pipeline.coverage.asked import ANSWERED, REFUSED, SETTLE
+from regime_pipeline.coverage.asked import ANSWERED, REFUSED, SETTLE, was_made
 from regime_pipeline.coverage.rules import Series
 from regime_pipeline.windows import HOUR
 
@@ -139,7 +139,7 @@ def _good(log: pd.DataFrame) -> pd.DataFrame:
     """Rows that are answers: requests were made, and no other one of the same call failed."""
     if log.empty:
         return log
-    asked = log["request_count"].fillna(0).to_numpy(np.int64) > 0
+    asked = was_made(log).to_numpy(bool)
     good = log["fetch_status"].isin(ANSWERED).to_numpy() & (
         asked | (log["fetch_status"] != "partial").to_numpy()
     )

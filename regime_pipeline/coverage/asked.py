@@ -30,6 +30,11 @@ SETTLE = timedelta(minutes=30)
 """How long after an hour a provider may still be about to publish it."""
 
 
+def was_made(log: pd.DataFrame) -> pd.Series:
+    """Whether a request was made for each log row; rows of what was off or left alone count none."""
+    return log["request_count"].fillna(0) > 0
+
+
 @dataclass(frozen=True)
 class Demand:
     """One call to make: these sources, these symbols, this stretch.

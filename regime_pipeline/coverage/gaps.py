@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 import pandas as pd
 
 from regime_pipeline.catalogue.datasets import MARKET_SYMBOL
-from regime_pipeline.coverage.asked import ANSWERED, SETTLE, merged, pieces
+from regime_pipeline.coverage.asked import ANSWERED, SETTLE, merged, pieces, was_made
 from regime_pipeline.windows import DAY, HOUR, Window, floor_day
 
 FIRST_WAIT = timedelta(minutes=5)
@@ -104,7 +104,7 @@ def _attempts(
     # an answer that could have filled the gap and has not, whatever was wrong with it
     vain = over[
         over["fetch_status"].isin(ANSWERED)
-        & (over["request_count"].fillna(0) > 0)
+        & was_made(over)
         & (over["fetched_at"] >= start + HOUR + SETTLE)
     ]
     elsewhere = mine[mine["fetch_status"].isin(ANSWERED) & (mine["fetched_at"] >= end)]

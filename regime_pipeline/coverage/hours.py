@@ -21,7 +21,7 @@ from regime_pipeline.coverage.answers import (
     epoch_hours,
     read_answers,
 )
-from regime_pipeline.coverage.asked import ANSWERED, REFUSED
+from regime_pipeline.coverage.asked import ANSWERED, REFUSED, was_made
 from regime_pipeline.coverage.rules import Series
 from regime_pipeline.windows import HOUR
 
@@ -213,7 +213,7 @@ def _failures(
     if failed.empty:
         return out, []
     failed = failed.assign(
-        asked=failed["request_count"].fillna(0) > 0,
+        asked=was_made(failed),
         error_class=failed["error_class"].fillna("Failed"),
     ).sort_values(["asked", "fetched_at", "error_class"], kind="stable")
     classes = sorted(failed["error_class"].unique())

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 from psycopg import sql
 
-from regime_pipeline.coverage.asked import ANSWERED
+from regime_pipeline.coverage.asked import ANSWERED, was_made
 from regime_pipeline.storage.database import Database
 from regime_pipeline.windows import Window
 
@@ -50,7 +50,7 @@ def failed_datasets(log: pd.DataFrame) -> list[GotNothing]:
     """
     out = []
     for dataset, rows in log.groupby("dataset", sort=True):
-        asked = rows["request_count"].fillna(0) > 0
+        asked = was_made(rows)
         answered = rows["fetch_status"].isin(ANSWERED) & asked
         failed = rows[(rows["fetch_status"] == "failed") & (rows["error_class"] != "UnknownSymbol")]
         if failed.empty or answered.any() or rows["rows_stored"].fillna(0).sum() > 0:

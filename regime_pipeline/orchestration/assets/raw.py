@@ -18,7 +18,7 @@ import pandas as pd
 from regime_pipeline.catalogue import TABLES, Table
 from regime_pipeline.catalogue.datasets import BY_TABLE, DATASETS
 from regime_pipeline.coverage import store as coverage_store
-from regime_pipeline.coverage.asked import Demand
+from regime_pipeline.coverage.asked import Demand, was_made
 from regime_pipeline.coverage.asking import Ask, asked_window, to_ask, to_ask_instead
 from regime_pipeline.coverage.words import HoursSummary, hours_summary
 from regime_pipeline.market.plausibility import no_findings
@@ -241,7 +241,7 @@ def _tell_refusals(platform: Platform, log: pd.DataFrame) -> None:
     """One system alert a day per source that shut us out; a key is named by its fingerprint only."""
     if log.empty:
         return
-    asked = log["error_class"].isin(REFUSALS) & (log["request_count"].fillna(0) > 0)
+    asked = log["error_class"].isin(REFUSALS) & was_made(log)
     if not asked.any():
         return
     from regime_pipeline.alerts.kinds import SOURCE_REFUSES
