@@ -477,3 +477,9 @@ def environment_names(field: str) -> tuple[str, ...]:
 def environment_name(field: str) -> str:
     """The variable of the environment that sets a field of :class:`Settings`, as ``REGIME_HOME``."""
     return environment_names(field)[0]
+
+
+def changed(settings: Settings, overrides: Mapping[str, Any]) -> Settings:
+    """The same settings with some fields replaced, validated as if they came from the environment."""
+    given = {name: getattr(settings, name) for name in settings.model_fields_set}
+    return Settings(**(given | dict(overrides)))

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from regime_pipeline.cli.origins import changed
 from regime_pipeline.orchestration.freshness import fingerprint
-from regime_pipeline.settings import Settings
+from regime_pipeline.settings import Settings, changed
 from regime_pipeline.storage import resolved
 from regime_pipeline.storage.database import Database
 from regime_pipeline.windows import HOUR, utc

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from regime_pipeline.cli.options import SOURCE_HELP, UsageError, parse_day
 from regime_pipeline.connections import CONNECTIONS
-from regime_pipeline.settings import Settings, environment_name
+from regime_pipeline.settings import Settings, changed, environment_name
 from regime_pipeline.windows import DAY, Clock, FixedClock, clock_from_text, floor_day
 
 if TYPE_CHECKING:
@@ -59,12 +59,6 @@ class Market:
 
 class NoVenueError(Exception):
     """No exchange answers from here."""
-
-
-def changed(settings: Settings, overrides: Mapping[str, str]) -> Settings:
-    """The same settings with some fields replaced, validated as if they came from the environment."""
-    given = {name: getattr(settings, name) for name in settings.model_fields_set}
-    return Settings(**(given | dict(overrides)))
 
 
 def child_environment(overrides: Mapping[str, str]) -> dict[str, str]:

@@ -22,12 +22,11 @@ from regime_pipeline.cli.options import (
 from regime_pipeline.cli.origins import (
     SYNTHETIC_FUTURE,
     beside,
-    changed,
     child_environment,
     open_data,
 )
 from regime_pipeline.cli.terminal import err
-from regime_pipeline.settings import Settings
+from regime_pipeline.settings import Settings, changed
 from regime_pipeline.windows import DAY, clock_from_text, floor_day, utc
 
 if TYPE_CHECKING:

@@ -23,9 +23,9 @@ from regime_pipeline.cli.options import (
     parse_symbols,
     parse_window,
 )
-from regime_pipeline.cli.origins import ORIGINS, beside, changed, open_data, origin_settings
+from regime_pipeline.cli.origins import ORIGINS, beside, open_data, origin_settings
 from regime_pipeline.cli.terminal import err, out, quiet
-from regime_pipeline.settings import Settings
+from regime_pipeline.settings import Settings, changed
 from regime_pipeline.windows import DAY, Window, clock_from_text
 
 if TYPE_CHECKING:

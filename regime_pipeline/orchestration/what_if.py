@@ -28,6 +28,7 @@ from regime_pipeline.orchestration.derived import Run, computed, inputs_of
 from regime_pipeline.orchestration.partitions import owed
 from regime_pipeline.orchestration.resources import Platform
 from regime_pipeline.settings import Settings
+from regime_pipeline.settings import changed as changed_settings
 from regime_pipeline.storage.database import Database
 from regime_pipeline.storage.merge import WriteResult
 from regime_pipeline.storage.warehouse import Warehouse
@@ -268,8 +269,7 @@ def with_thresholds(settings: Settings, texts: Mapping[str, str]) -> Settings:
         if not isinstance(place, dict) or path[-1] not in place:
             raise KeyError(variable)
         place[path[-1]] = _value(text, place[path[-1]])
-    given = {name: getattr(settings, name) for name in settings.model_fields_set}
-    return Settings(**(given | {"params": type(settings.params).model_validate(plain)}))
+    return changed_settings(settings, {"params": type(settings.params).model_validate(plain)})
 
 
 def _value(text: str, like: Any) -> Any:

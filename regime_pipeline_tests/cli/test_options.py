@@ -17,8 +17,8 @@ from regime_pipeline.cli.options import (
     parse_symbols,
     parse_window,
 )
-from regime_pipeline.cli.origins import changed, child_environment
-from regime_pipeline.settings import Settings, environment_name
+from regime_pipeline.cli.origins import child_environment
+from regime_pipeline.settings import Settings, changed, environment_name
 from regime_pipeline.windows import DAY, Window, utc
 
 NOW = utc("2026-02-10T09:30")
