@@ -152,8 +152,11 @@ def _another_coin_an_hour_later(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([frame[~moved], own]).sort_index()
 
 
-def _others_of_the_next_hour(original: Any, *args: Any) -> Any:
-    return tuple(earlier(panel) for panel in original(*args))
+def _closes_of_the_next_hour(original: Any, *args: Any) -> Any:
+    found = original(*args)
+    if found is None:
+        return None
+    return replace(found, values={name: earlier(v) for name, v in found.values.items()})
 
 
 def _p_of_later_hours(original: Any, p_values: np.ndarray) -> np.ndarray:
@@ -309,7 +312,7 @@ AHEAD = (
     Leak(
         "an hour withheld because of the next one",
         ("ops.quality_blocks",),
-        wrapped(prices, "_others", _others_of_the_next_hour),
+        wrapped(prices, "panels", _closes_of_the_next_hour),
     ),
     Leak(
         "a row withheld once somebody knows better",
