@@ -19,6 +19,7 @@ NAMES = (
     "ingest",
     "cost",
     "dispatch",
+    "outcomes",
 )
 SIZED = ("features",)
 """Benchmarks with a smaller size of their own."""
