@@ -57,6 +57,7 @@ REFUSED = [
     "select * from raw.candles",
     "select * from raw.candles_y2024m03",
     "select * from ops.fetch_log",
+    "select * from ops.api_tokens",
     "select ops.ensure_partition('raw.candles', '2030-01-01')",
     "select pg_read_file('/etc/passwd')",
     "copy (select 1) to program 'true'",
