@@ -174,7 +174,7 @@ def _run(context: dg.AssetExecutionContext, item: Table) -> Run:
     scope: Scope = context.resources.scope
     window = owed(
         as_window(context.partition_time_window),
-        platform.clock.now(),
+        platform.until(context.run_id),
         full_table_name=item.full_name,
     )
     return Run(platform.settings, window, platform.symbols(scope.symbols))

@@ -165,19 +165,22 @@ MARTS = (
             FIELDS["ts"],
             Field("factor", Kind.TEXT, "Name of the factor.", allowed=FACTORS),
             Field("score", Kind.FLOAT, "Score of the factor, 50 neutral.", unit="0-100"),
+            renamed("weight_pct", f"{FACTORS[0]}_factor_weight_pct", "Configured weight."),
             renamed("status", "status", "Whether the factor was available."),
             renamed("reason", "reason", "Why the factor was not."),
             *columns("source_tier", "method_version"),
             KNOWN_AT,
             INGESTED_AT,
         ),
-        query="select s.symbol, s.ts, f.factor, f.score, f.status, f.reason, s.source_tier, "
+        query="select s.symbol, s.ts, f.factor, f.score, f.weight_pct, f.status, f.reason, s.source_tier, "
         "s.method_version, s.ts + interval '1 hour' as known_at, s.ingested_at "
         "from {signals.futures_scores} as s cross join lateral (values "
         + ", ".join(
-            f"('{f}', s.{f}_factor, s.{f}_factor_status, s.{f}_factor_reason)" for f in FACTORS
+            f"('{f}', s.{f}_factor, s.{f}_factor_weight_pct, s.{f}_factor_status, "
+            f"s.{f}_factor_reason)"
+            for f in FACTORS
         )
-        + ") as f (factor, score, status, reason)",
+        + ") as f (factor, score, weight_pct, status, reason)",
     ),
     Mart(
         "liquidation_windows",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from regime_pipeline.catalogue.fields.signals import FACTORS, SINGLE_COMPONENTS
+from regime_pipeline.catalogue.fields.signals import FACTOR_NUMBERS, FACTORS, SINGLE_COMPONENTS
 from regime_pipeline.catalogue.model import Cadence
 from regime_pipeline.catalogue.tables.market import derived
 
@@ -189,7 +189,8 @@ TABLES = (
     derived(
         "signals",
         "futures_scores",
-        "The 8-factor futures score, one row per symbol and hour.",
+        "The 8-factor futures score, one row per symbol and hour, with weight, sub-score and raw numbers "
+        "of every factor.",
         ("symbol", "ts"),
         (
             "futures_score",
@@ -205,7 +206,13 @@ TABLES = (
             *(
                 c
                 for f in FACTORS
-                for c in (f"{f}_factor", f"{f}_factor_status", f"{f}_factor_reason")
+                for c in (
+                    f"{f}_factor",
+                    f"{f}_factor_status",
+                    f"{f}_factor_reason",
+                    f"{f}_factor_weight_pct",
+                    *FACTOR_NUMBERS[f],
+                )
             ),
         ),
         computed_in="signals.futures_score",
