@@ -25,6 +25,7 @@ from regime_pipeline.cli import (
     heartbeat,
     pipeline,
     serving,
+    tokens,
     tools,
     views,
 )
@@ -53,12 +54,14 @@ for _command in (
     tools.parse,
     serving.ui,
     doors.serve,
+    doors.mcp,
     serving.simulate,
 ):
     app.command()(_command)
 app.add_typer(database.app, name="db")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(collect.app, name="collect")
+app.add_typer(tokens.app, name="tokens")
 
 
 _ANOTHER = "name a folder that this user may write (REGIME_HOME, or --out of a report)"

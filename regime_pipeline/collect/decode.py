@@ -220,14 +220,18 @@ def sums(
                     stream = _stream(line, feed, symbol, window)
                     if feed.summed:
                         nothing = feed.endpoint.parse(subscription.channel.nothing, feed.context)
-                        stream.pages.append(Page(nothing, _reply(Batch(line, line.name, ()), heard_at)))
+                        stream.pages.append(
+                            Page(nothing, _reply(Batch(line, line.name, ()), heard_at))
+                        )
                     streams[market, canonical] = stream
     for subscription, batch, frame, _ in found.pages:
         for feed in _feeds(subscription, dataset):
             for symbol, part in _by_symbol(subscription, frame):
                 known = streams.get((feed.market, symbol.canonical))
                 if known is not None:
-                    known.pages.append(Page(part, _reply(replace(batch, segment=batch.line.name), heard_at)))
+                    known.pages.append(
+                        Page(part, _reply(replace(batch, segment=batch.line.name), heard_at))
+                    )
     return assemble(
         dataset, [*streams.values(), *sizes], _stamping(dataset, settings, window, window.end)
     )

@@ -160,9 +160,7 @@ class Storer:
                 self._remember(cursor, records)
         return changed
 
-    def _next(
-        self, line: Line, cursor: Cursor
-    ) -> tuple[list[tuple[str, Record]], str, int] | None:
+    def _next(self, line: Line, cursor: Cursor) -> tuple[list[tuple[str, Record]], str, int] | None:
         """The records behind a cursor with the names of their segments, and where they end."""
         out: list[tuple[str, Record]] = []
         segment, end, left = cursor.segment, cursor.offset, MOST_AT_ONCE

@@ -17,6 +17,20 @@ from regime_pipeline.providers.registry import SOURCES
 from regime_pipeline.providers.symbols import VenueSymbol
 
 
+def rows_of(messages: Sequence[Message]) -> list[object]:
+    """The rows of messages, those of all in one list.
+
+    Raises:
+        TypeError: a message whose data is no list.
+    """
+    out: list[object] = []
+    for message in messages:
+        if not isinstance(message["data"], list):
+            raise TypeError("data is no list")
+        out += message["data"]
+    return out
+
+
 @dataclass(frozen=True)
 class BybitDialect:
     """``{"op": "subscribe", "args": [...]}``; data says its ``topic``; our ping every 20 s."""
@@ -51,7 +65,7 @@ class BybitDialect:
 
     def joined(self, messages: Sequence[Message]) -> bytes:
         """Data messages of one topic as one body."""
-        rows = [row for m in messages for row in m["data"]]
+        rows = rows_of(messages)
         return orjson.dumps({**messages[-1], "data": rows})
 
 

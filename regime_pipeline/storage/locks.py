@@ -98,9 +98,7 @@ def holders(connection: psycopg.Connection, keys: Sequence[int]) -> list[str]:
     return [f"process {pid} (role {role}, {name})" for pid, role, name in found]
 
 
-def take_service(
-    connection: psycopg.Connection, name: str, service: int = SERVICE
-) -> list[str]:
+def take_service(connection: psycopg.Connection, name: str, service: int = SERVICE) -> list[str]:
     """Become the one that serves this database for as long as the connection lives.
 
     Args:

@@ -32,7 +32,9 @@ def storer(warehouse: Warehouse, settings: Settings, some: Sequence[Line]) -> St
     return Storer(warehouse, settings, some, settings.home / "collect")
 
 
-def write(home: Path, line: Line, messages: Iterable[tuple[datetime, Mapping[str, object]]]) -> None:
+def write(
+    home: Path, line: Line, messages: Iterable[tuple[datetime, Mapping[str, object]]]
+) -> None:
     """One segment (or several, as time has it) with some messages."""
     writer = SegmentWriter(home / "collect", *line.name.split("/"))
     writer.append([(instant_ns(at), orjson.dumps(m)) for at, m in messages])

@@ -150,7 +150,7 @@ def test_sealed_bytes_give_the_hour_again(warehouse: Warehouse, tmp_path: Path) 
     assert keeper.seal([]) > 0
     rows = warehouse.read("raw.liquidation_events")
     assert rows["payload_id"].str.len().eq(64).all()
-    assert (rows["revision"] == 1).all()
+    assert (rows["revision"] == 0).all()
     for path in (tmp_path / "collect").rglob("*.seg"):
         path.unlink()
     again = {j.key: j for j in Hours(keeper).judge(HOUR_AT, [j.key for j in judged])}
