@@ -23,7 +23,8 @@ from starlette.types import ASGIApp
 from regime_pipeline.api import formats, params, query
 from regime_pipeline.api.answers import Served, answer_of, respond
 from regime_pipeline.api.cache import AnswerCache
-from regime_pipeline.api.endpoints import ENDPOINTS, VERSION, Endpoint
+from regime_pipeline.api.endpoints import ENDPOINTS, EXPORT_PATH, VERSION, Endpoint
+from regime_pipeline.api.export import Exports
 from regime_pipeline.api.guard import Access, Guard
 from regime_pipeline.api.live import Feed, stream
 from regime_pipeline.api.mcp import Door
@@ -71,6 +72,7 @@ def create_app(
     routes: list[BaseRoute] = [
         *(more(served) if more else []),
         Route("/mcp", agents),
+        Route(VERSION + EXPORT_PATH, Exports(served, conninfo).__call__),
         *_routes(served, public_url),
     ]
     app = Starlette(

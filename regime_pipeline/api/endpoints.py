@@ -25,6 +25,7 @@ class Endpoint:
         summary: one sentence for people and agents.
         filters: columns that a parameter of the same name compares for equality, with commas between.
         old: paths of the replaced services that it answers as well.
+        is_export: whether it gives all rows of a span as a file, instead of pages.
     """
 
     path: str
@@ -32,6 +33,7 @@ class Endpoint:
     summary: str
     filters: tuple[str, ...] = ()
     old: tuple[str, ...] = ()
+    is_export: bool = False
 
     @property
     def described(self) -> Mart | None:
@@ -259,6 +261,16 @@ ENDPOINTS = (
     _row("/quality", "quality_scores", "Data-quality scores of tables, day by day.", "table_name"),
 )
 """In the order in which a router tries them."""
+
+
+EXPORT_PATH = "/export/{mart}"
+
+
+def export_of(mart: str) -> Endpoint | None:
+    """The endpoint that gives a whole mart as a file; None where there is no such mart."""
+    if mart not in MARTS:
+        return None
+    return Endpoint(EXPORT_PATH.format(mart=mart), mart, "All rows as a file.", is_export=True)
 
 
 def filter_fields(endpoint: Endpoint) -> tuple[Field, ...]:
