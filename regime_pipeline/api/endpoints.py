@@ -143,8 +143,6 @@ ENDPOINTS = (
         "/correlations/matrix",
         "correlation_matrix_1d",
         "The correlation matrix of each day.",
-        "",
-        "/api/correlation/heatmap-data",
     ),
     _row("/correlations/breaks", "correlation_breaks", "Episodes of a broken correlation."),
     _row("/correlations/lead-lag", "lead_lag_1d", "Who moves first within a pair."),
@@ -169,7 +167,7 @@ ENDPOINTS = (
         "signal_correlations_1d",
         "How the signal components move together.",
         "component_a component_b",
-        "/api/correlation/signal-correlations",
+        "/api/correlation/signal-correlations /api/correlation/heatmap-data",
     ),
     _row(
         "/signals/{symbol}",
@@ -239,6 +237,13 @@ ENDPOINTS = (
         "What signals were worth, with sample sizes and base rates.",
         "signal horizon_h regime",
         "/api/live/performance",
+    ),
+    _row(
+        "/sources/{symbol}",
+        "source_health",
+        "What each source behind a symbol's rows last answered.",
+        "source dataset status",
+        "/debug/premium/{symbol}",
     ),
     _row(
         "/health/sources",
