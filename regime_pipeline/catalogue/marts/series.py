@@ -157,6 +157,30 @@ MARTS = (
         + f") as c (component, {', '.join(_COMPONENT)})",
     ),
     Mart(
+        "signal_correlations_1d",
+        "How the signal components move together over 30 days, one row per symbol, pair of components and "
+        "day, stamped 23:00; the symbol ALL is the mean of all of them.",
+        ("symbol", "component_a", "component_b", "ts"),
+        (
+            renamed("symbol", "symbol", "Canonical symbol, BASE/QUOTE, or ALL."),
+            *columns("component_a", "component_b", "ts"),
+            renamed("corr", "signal_corr"),
+            *columns("partial_corr"),
+            renamed("n", "n_obs"),
+            *TAIL,
+        ),
+        query=" union all ".join(
+            f"select {symbol} as symbol, t.component_a, t.component_b, t.ts, t.signal_corr as corr, "
+            "t.partial_corr, t.n_obs as n, t.status, t.reason, t.source_tier, t.method_version, "
+            f"t.ts + interval '1 hour' as known_at, t.ingested_at from {{correlation.{name}}} as t"
+            for symbol, name in (
+                ("t.symbol", "signal_correlations"),
+                ("'ALL'", "signal_correlations_pooled"),
+            )
+        ),
+        required=frozenset({"status"}),
+    ),
+    Mart(
         "futures_factors_1h",
         "The factors behind futures_scores_1h, one row per symbol, hour and factor.",
         ("symbol", "ts", "factor"),

@@ -176,6 +176,19 @@ TABLES = (
         main="signal_corr",
     ),
     derived(
+        "correlation",
+        "signal_correlations_pooled",
+        "How the eleven components move together in all symbols: the mean of their matrices, weighted by "
+        "their common hours, one row per pair and day at 23:00.",
+        ("component_a", "component_b", "ts"),
+        ("signal_corr", "partial_corr", "n_obs", "n_symbols"),
+        ("n_symbols",),
+        symbol_columns=(),
+        computed_in="signals.signal_correlations",
+        cadence=Cadence.SPARSE,
+        main="signal_corr",
+    ),
+    derived(
         "signals",
         "dashboard_comparison",
         "Ready-made scores of the dashboard service beside ours, one row per symbol, component and hour "
