@@ -346,6 +346,13 @@ REPLY_CHANGED = EventType("REPLY_CHANGED", deliver_before=_DAY)
 REPLY_SUSPECT = EventType("REPLY_SUSPECT", deliver_before=_DAY)
 RECEIVER_GONE = EventType("RECEIVER_GONE", deliver_before=_DAY)
 STOPPED = EventType("STOPPED", deliver_before=_DAY)
+SOURCE_STALE = EventType("SOURCE_STALE", deliver_before=_DAY)
+COVERAGE_LOW = EventType("COVERAGE_LOW", deliver_before=_DAY)
+DATA_BLOCKED = EventType("DATA_BLOCKED", deliver_before=_DAY)
+DATA_DRIFT = EventType("DATA_DRIFT", deliver_before=_DAY)
+SENSOR_SILENT = EventType("SENSOR_SILENT", deliver_before=_DAY)
+RESOURCES_LOW = EventType("RESOURCES_LOW", deliver_before=_DAY)
+COLLECTOR_DOWN = EventType("COLLECTOR_DOWN", deliver_before=_DAY)
 
 OPERATIONAL: Mapping[str, EventType] = {
     t.name: t
@@ -357,6 +364,13 @@ OPERATIONAL: Mapping[str, EventType] = {
         REPLY_SUSPECT,
         RECEIVER_GONE,
         STOPPED,
+        SOURCE_STALE,
+        COVERAGE_LOW,
+        DATA_BLOCKED,
+        DATA_DRIFT,
+        SENSOR_SILENT,
+        RESOURCES_LOW,
+        COLLECTOR_DOWN,
     )
 }
 """Types of operational events by name."""
