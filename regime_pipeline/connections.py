@@ -88,6 +88,12 @@ _ROWS = (
     Connection(name="okx", url="https://www.okx.com", url_env=("OKX_API_URL",)),
     Connection(name="bybit", url="https://api.bybit.com", url_env=("BYBIT_API_URL",)),
     Connection(
+        name="deribit",
+        url="https://www.deribit.com",
+        url_env=("DERIBIT_API_URL",),
+        by_default=False,
+    ),
+    Connection(
         name="coinglass",
         url="https://open-api-v4.coinglass.com",
         url_env=("COINGLASS_API_URL",),

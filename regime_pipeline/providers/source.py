@@ -19,7 +19,7 @@ from regime_pipeline.providers.errors import GENERIC, ErrorRules
 from regime_pipeline.providers.limits.budgets import UNKNOWN, Rates
 from regime_pipeline.providers.paging import Paging
 from regime_pipeline.providers.readings import Context, Parser
-from regime_pipeline.providers.symbols import VenueSymbol
+from regime_pipeline.providers.symbols import VenueSymbol, split
 from regime_pipeline.settings import Settings
 
 Params = Callable[[VenueSymbol], Mapping[str, str]]
@@ -68,6 +68,8 @@ class Feed:
         by_name: one reply lists every instrument of the venue by its name (``venue_symbol``); those of
             the wanted symbols are kept.
         shape: turns all parsed rows of the stream into rows of the dataset.
+        coins: base coins that the venue has such a series of, so that no other is asked for; empty:
+            only the venue knows.
         per_symbol: False for a series without symbols.
         names: venue whose symbol names the endpoint uses (``coin`` for the base coin).
         only_primary: asked only for symbols whose primary series of the market is on this venue.
@@ -108,11 +110,16 @@ class Feed:
     by_coin: bool = False
     by_name: bool = False
     shape: Callable[[pd.DataFrame], pd.DataFrame] | None = None
+    coins: tuple[str, ...] = ()
 
     @property
     def tells_all(self) -> bool:
         """Whether one reply tells all symbols, each row its own."""
         return self.by_coin or self.by_name
+
+    def is_about(self, symbol: str) -> bool:
+        """Whether the venue may have the series of a canonical symbol."""
+        return not self.coins or split(symbol)[0] in self.coins
 
 
 @dataclass(frozen=True, slots=True)

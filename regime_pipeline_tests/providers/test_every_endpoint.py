@@ -409,6 +409,7 @@ def test_fault_29_pages_in_any_disorder_give_the_rows_of_clean_ones(
     """
     configured = make_settings(
         **simulator.settings_overrides(),
+        sources=tuple(name for name in SOURCES if name != "binance_us"),
         http_deadline_s=30.0,
         spot_venue=venue,
         perp_venue=venue,
