@@ -88,6 +88,12 @@ _ROWS = (
     Connection(name="okx", url="https://www.okx.com", url_env=("OKX_API_URL",)),
     Connection(name="bybit", url="https://api.bybit.com", url_env=("BYBIT_API_URL",)),
     Connection(
+        name="hyperliquid",
+        url="https://api.hyperliquid.xyz",
+        url_env=("HYPERLIQUID_API_URL",),
+        by_default=False,
+    ),
+    Connection(
         name="deribit",
         url="https://www.deribit.com",
         url_env=("DERIBIT_API_URL",),

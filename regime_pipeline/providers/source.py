@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
+import orjson
 import pandas as pd
 from pydantic import SecretStr
 
@@ -23,6 +24,13 @@ from regime_pipeline.providers.symbols import VenueSymbol, split
 from regime_pipeline.settings import Settings
 
 Params = Callable[[VenueSymbol], Mapping[str, str]]
+Question = Callable[[Mapping[str, str]], object]
+"""Makes the JSON document of a request that is posted out of its parameters."""
+
+
+def posted(question: Question | None, params: Mapping[str, str]) -> bytes | None:
+    """The body of a request that is posted; None for one that is not."""
+    return None if question is None else orjson.dumps(question(params))
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +38,8 @@ class Endpoint:
     """One endpoint of a provider: where it is, how its replies are read, what a request costs.
 
     ``name`` is the path with its fixed prefix removed and slashes made underscores, as recorded
-    payloads are named.
+    payloads are named. ``question`` makes a JSON document of the parameters, for a path that reads
+    its question from the body of a POST; None: a GET with the parameters in the query.
     """
 
     provider: str
@@ -38,6 +47,12 @@ class Endpoint:
     path: str
     parse: Parser
     weight: int = 1
+    question: Question | None = None
+
+    @property
+    def told_path(self) -> str:
+        """The path as records name it: with what is asked where one path answers several questions."""
+        return self.path if self.question is None else f"/{self.name.replace('_', '/')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +164,13 @@ class Probe:
         path: what is asked for.
         params: query parameters.
         is_json: the answer is a JSON document; else any page is one, and so is "no such file".
+        question: as of an :class:`Endpoint`.
     """
 
     path: str = "/"
     params: Mapping[str, str] = field(default_factory=dict)
     is_json: bool = True
+    question: Question | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
