@@ -6,9 +6,10 @@ Source: the API documents and recorded replies. Every question is a JSON documen
 of which is read. Perpetuals are settled in USDC.
 
 A candle's ``T`` is its end less a millisecond and the last one may still run; there is no volume in
-dollars and no taker side. Funding is a fraction per interval, an hour since 2023, stamped up to some 100 ms late. Contexts are
-joined to the names by their place in the list, delisted ones included; open interest is one-sided, in coins,
-and only the present one is told. A request costs 20 of 1,200 a minute (a book 2), and rows cost extra.
+dollars and no taker side. Funding is a fraction per interval, which is not told (an hour now, eight in
+2023), stamped up to some 100 ms late. States are joined to the names by their place in the list, delisted
+ones included; open interest is one-sided, in coins, and only the present one is told. A request costs 20
+of 1,200 a minute (a book 2), and rows cost extra.
 """
 
 from __future__ import annotations
