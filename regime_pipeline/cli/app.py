@@ -17,7 +17,17 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from regime_pipeline.cli import alerts, database, doors, heartbeat, pipeline, serving, tools, views
+from regime_pipeline.cli import (
+    alerts,
+    database,
+    doors,
+    heartbeat,
+    pipeline,
+    provenance,
+    serving,
+    tools,
+    views,
+)
 from regime_pipeline.cli.interrupts import EXIT_CODE, SENTENCE
 from regime_pipeline.cli.options import UsageError
 from regime_pipeline.cli.terminal import fail, out
@@ -41,6 +51,8 @@ for _command in (
     views.settings,
     tools.scorecard,
     tools.parse,
+    provenance.why,
+    provenance.restatements,
     serving.ui,
     doors.serve,
     serving.simulate,
