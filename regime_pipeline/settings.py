@@ -350,6 +350,16 @@ class Settings(_Providers, ChosenSources):
     ui_url: OptionalAddress = Field(
         None, description="where others reach the web UI; alerts link to it; unset: no link"
     )
+    api_public_url: OptionalAddress = Field(
+        None,
+        description="where others reach `regime serve`: alerts link to their event there, and agents' "
+        "actions call it; unset: no such link",
+    )
+    api_cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="pages of other hosts that may read the API, as https://host.example with commas "
+        "between; none by default",
+    )
     heartbeat_url: Key = Field(
         None,
         description="`regime heartbeat` fetches it while all is well: who watches it misses us when "
@@ -390,7 +400,7 @@ class Settings(_Providers, ChosenSources):
                     raise ValueError(f"{variable}: URL {number} {fault}")
         return value
 
-    @field_validator("symbols", "sources", mode="before")
+    @field_validator("symbols", "sources", "api_cors_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):

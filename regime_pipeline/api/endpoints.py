@@ -152,7 +152,7 @@ ENDPOINTS = (
         "/signals",
         "futures_scores_1h",
         "The futures score with its factors, hour by hour.",
-        "signal",
+        "futures_signal",
         "/api/intelligent/signals/latest",
     ),
     _row(
@@ -173,7 +173,7 @@ ENDPOINTS = (
         "/signals/{symbol}",
         "futures_scores_1h",
         "The futures score of one symbol.",
-        "signal",
+        "futures_signal",
         "/signals/{symbol} /api/intelligent/signals/{symbol}",
     ),
     _row(

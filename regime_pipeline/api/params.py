@@ -227,19 +227,25 @@ def _instant(values: dict[str, str], name: str, faults: _Faults) -> datetime | N
     text = values.get(name)
     if text is None:
         return None
+    at = instant_in(text)
+    if isinstance(at, str):
+        faults.add(name, at)
+        return None
+    return at
+
+
+def instant_in(text: str) -> datetime | str:
+    """The instant that a text is, in UTC; else what is wrong with it."""
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
-        faults.add(name, "an ISO instant with its zone, as 2026-03-01T00:00:00Z")
-        return None
+        return "an ISO instant with its zone, as 2026-03-01T00:00:00Z"
     if at.tzinfo is None:
-        faults.add(name, "has no zone; add Z for UTC")
-        return None
+        return "has no zone; add Z for UTC"
     try:
         return at.astimezone(UTC)
     except OverflowError:
-        faults.add(name, "lies outside of the calendar")
-        return None
+        return "lies outside of the calendar"
 
 
 def _columns(given: str | None, names: tuple[str, ...], faults: _Faults) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ from regime_pipeline.cli import (
     pipeline,
     provenance,
     serving,
+    tokens,
     tools,
     views,
 )
@@ -55,11 +56,13 @@ for _command in (
     provenance.restatements,
     serving.ui,
     doors.serve,
+    doors.mcp,
     serving.simulate,
 ):
     app.command()(_command)
 app.add_typer(database.app, name="db")
 app.add_typer(alerts.app, name="alerts")
+app.add_typer(tokens.app, name="tokens")
 
 
 _ANOTHER = "name a folder that this user may write (REGIME_HOME, or --out of a report)"

@@ -53,7 +53,7 @@ def to_ask(
 
     Args:
         dataset: raw table without its schema.
-        window: what is wanted, clipped at ``now``.
+        window: what is wanted, clipped at the time at which the run began.
         warehouse: the fetch log.
         settings: configured sources.
         now: decides which files of the archive can be there.
@@ -88,12 +88,12 @@ def to_ask(
 
 
 def asked_window(dataset: str, window: Window, now: datetime) -> Window:
-    """What a run over whole days, clipped at ``now``, asks for.
+    """What a run over whole days, clipped at the time at which it began, asks for.
 
     An answer that comes right after a day's last hour settles nothing (``asked.SETTLE``), so of a day
-    that is still running the hour before it is asked for too.
+    that is still running the hour before it is asked for too. A run began within the last hour.
     """
-    if DATASETS[dataset].expected != Expected.ANSWERS or window.end < now:
+    if DATASETS[dataset].expected != Expected.ANSWERS or window.end < now - HOUR:
         return window
     return Window(window.start - HOUR, window.end)
 

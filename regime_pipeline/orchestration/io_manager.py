@@ -10,7 +10,7 @@ Does not belong here: data logic, SQL.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any
 
@@ -63,11 +63,13 @@ class WarehouseIOManager(dg.IOManager):
     Args:
         platform: warehouse, settings and clock.
         symbols: what the run is narrowed to; empty is everything configured.
+        run_id: the run; None outside of one.
     """
 
-    def __init__(self, platform: Platform, symbols: list[str]) -> None:
+    def __init__(self, platform: Platform, symbols: list[str], run_id: str | None = None) -> None:
         self._platform = platform
         self._symbols = platform.symbols(symbols)
+        self._run_id = run_id
 
     def load_input(self, context: dg.InputContext) -> pd.DataFrame:
         """The upstream table over the run's window and the declared history before it.
@@ -78,7 +80,8 @@ class WarehouseIOManager(dg.IOManager):
         upstream = _table_of(context.asset_key)
         window = as_window(context.asset_partitions_time_window)
         declared = context.definition_metadata or {}
-        return read_input(self._platform, self._symbols, upstream, declared, window)
+        until = self._platform.until(self._run_id)
+        return read_input(self._platform, self._symbols, upstream, declared, window, until)
 
     def handle_output(self, context: dg.OutputContext, obj: pd.DataFrame) -> None:
         """Trim to the window, validate, replace the window's rows of the symbols in scope.
@@ -89,7 +92,7 @@ class WarehouseIOManager(dg.IOManager):
         item = _table_of(context.asset_key)
         window = owed(
             as_window(context.asset_partitions_time_window),
-            self._platform.clock.now(),
+            self._platform.until(self._run_id),
             full_table_name=item.full_name,
         )
         frame = trimmed(obj, item, window)
@@ -115,6 +118,7 @@ def read_input(
     upstream: Table,
     declared: Mapping[str, Any],
     window: Window,
+    until: datetime,
 ) -> pd.DataFrame:
     """An upstream table over the days of a window and the declared history before it.
 
@@ -124,8 +128,9 @@ def read_input(
         upstream: the table that is read.
         declared: the input's metadata.
         window: the days of the run.
+        until: where the rows of the run end.
     """
-    owed_window = owed(window, platform.clock.now(), full_table_name=declared.get(FOR_TABLE))
+    owed_window = owed(window, until, full_table_name=declared.get(FOR_TABLE))
     lookback = parse_lookback(declared[LOOKBACK]) if LOOKBACK in declared else timedelta(0)
     reach = owed_window.widened(lookback)
     if declared.get(ALL_STORED, False):
@@ -170,4 +175,5 @@ def _table_of(key: dg.AssetKey) -> Table:
 )
 def warehouse_io_manager(context: dg.InitResourceContext) -> WarehouseIOManager:
     """The IO manager of a run."""
-    return WarehouseIOManager(context.resources.platform, list(context.resources.scope.symbols))
+    resources = context.resources
+    return WarehouseIOManager(resources.platform, list(resources.scope.symbols), context.run_id)

@@ -194,12 +194,15 @@ class _Launch:
         from regime_pipeline.alerts.endpoints import endpoints
 
         self._endpoints = endpoints(settings)  # what cannot be served is told before any work
-        self.platform = Platform(settings, clock, progress=progress, written=self._written)
+        now = clock.now()
+        self.until = min(now, window.end)  # an hour that closes from now on is a later launch's
+        self.platform = Platform(
+            settings, clock, progress=progress, written=self._written, ends_at=self.until
+        )
         self.window = window
         self.symbols = self.platform.symbols(symbols)
         self.report = RunReport(window, self.symbols)
-        now = clock.now()
-        is_past = self.platform.at_rest() is not None or window.end <= floor_day(now)
+        is_past = self.platform.at_rest() is not None or window.end <= floor_day(self.until)
         self._replay = is_past if replay is None else replay
         self._expected: list[str] = []
         self._announced: set[str] = set()
@@ -214,7 +217,7 @@ class _Launch:
             self._instance = opened.enter_context(instance_for(settings, self.platform.database))
             self._said = opened.enter_context(_log_file(settings))
             settle_dead_runs(self._instance)
-            assets = all_assets()
+            assets = all_assets(settings)
             self.inputs = history.declared_inputs(assets)
             self._definitions = build_definitions(
                 assets=assets,
@@ -288,7 +291,7 @@ class _Launch:
         self, title: str, window: Window, names: list[str], sources: list[str], *, refetch: bool
     ) -> None:
         scope = Scope(symbols=list(self.symbols), sources=sources, only_missing=not refetch)
-        reach = window.clipped(self.platform.clock.now())
+        reach = window.clipped(self.until)
         calls = {n: calls_of(self.platform, scope, _dataset(n), reach) for n in names}
         # datasets with the same open days go together: one that lacks a year costs the others nothing
         todo: dict[Window, list[str]] = {}
@@ -311,7 +314,7 @@ class _Launch:
 
     def derive(self, starts: dict[str, datetime], *, recompute: bool) -> None:
         """The derived chain over the days that are not right yet, with the history they need."""
-        settings, now = self.platform.settings, self.platform.clock.now()
+        settings = self.platform.settings
         by = freshness.fingerprint(settings, self.symbols)
         start = until = floor_day(self.window.start)
         if not recompute:
@@ -329,7 +332,7 @@ class _Launch:
                 self._announce("derive", stretch.start)
                 self.run("derive history", DERIVED, stretch, tables=names, tags=tags)
         tags[freshness.FROM_TAG] = todo.start.isoformat()
-        tags[freshness.TO_TAG] = owed(todo, now).end.isoformat()
+        tags[freshness.TO_TAG] = owed(todo, self.until).end.isoformat()
         self.run("derive", DERIVED, todo, tags=tags)
 
     def deliver(self) -> None:
@@ -343,7 +346,7 @@ class _Launch:
 
     def report_tables(self) -> None:
         """The reporting tables over the window, unless nothing that they read has changed."""
-        window = owed(self.window, self.platform.clock.now())
+        window = owed(self.window, self.until)
         of = f"{project_digest(PROJECT)}:{window.start.isoformat()}..{window.end.isoformat()}"
         if not freshness.reports_stand(self._instance, of, harmless=_NOT_DERIVING):
             self.run("report", REPORTING, self.window, tags={freshness.OF_TAG: of})

@@ -211,7 +211,7 @@ def _open_failures(platform: Platform, window: Window, recorded: Window) -> pd.D
 def _window(context: dg.AssetExecutionContext, name: str) -> tuple[Platform, Window]:
     platform: Platform = context.resources.platform
     window = as_window(context.partition_time_window)
-    return platform, owed(window, platform.clock.now(), full_table_name=name)
+    return platform, owed(window, platform.until(context.run_id), full_table_name=name)
 
 
 @dg.asset(

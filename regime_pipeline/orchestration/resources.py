@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import threading
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,10 @@ Written = Callable[[str, int, "WriteResult"], None]
 """Told ``(table, rows, counts)`` after each write."""
 
 
+REMEMBERED_RUNS = 16
+"""A process executes one run at a time, and samples books beside it."""
+
+
 class Platform:
     """What a run works with. Connections are made when first used.
 
@@ -42,6 +47,8 @@ class Platform:
         database: an open database; None opens the one of the settings.
         progress: told how far long work has come; None tells nobody.
         written: told ``(table, rows, counts)`` after each write; None tells nobody.
+        ends_at: the instant at which the rows of every run end; None: each run's own, see
+            :meth:`until`.
     """
 
     def __init__(
@@ -51,11 +58,14 @@ class Platform:
         database: Database | None = None,
         progress: Progress | None = None,
         written: Written | None = None,
+        ends_at: datetime | None = None,
     ) -> None:
         self.settings = settings
         self.clock = clock or clock_from_text(settings.clock)
         self.progress: Progress = progress or (lambda *_: None)
         self.written: Written = written or (lambda *_: None)
+        self._ends_at = ends_at
+        self._ends_of_runs: dict[str, datetime] = {}
         self._database = database
         self._lock = threading.RLock()
         self._kept_parameters: str | None = None
@@ -80,6 +90,27 @@ class Platform:
         from regime_pipeline.storage.warehouse import Warehouse
 
         return Warehouse(self.database, self.clock)
+
+    def until(self, run_id: str | None) -> datetime:
+        """The instant at which the rows of a run end, the same for all of its steps.
+
+        It is what the clock said when the run asked first. A run that goes on past a full hour thus
+        derives no hour that it has not fetched.
+
+        Args:
+            run_id: the run; None, outside of one, is now.
+        """
+        with self._lock:
+            if self._ends_at is not None:
+                return self._ends_at
+            now = self.clock.now()
+            if run_id is None:
+                return now
+            if run_id not in self._ends_of_runs:
+                self._ends_of_runs[run_id] = now
+                while len(self._ends_of_runs) > REMEMBERED_RUNS:
+                    self._ends_of_runs.pop(next(iter(self._ends_of_runs)))
+            return self._ends_of_runs[run_id]
 
     def keep_parameters(self) -> None:
         """Store the weights and thresholds that rows are about to be made with, once."""

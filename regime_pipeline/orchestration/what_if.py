@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from graphlib import TopologicalSorter
 from operator import attrgetter
@@ -152,8 +153,8 @@ def replay(
         clock: what now is.
         window: days of events.
     """
-    platform = _Beside(changed, clock, database)
-    end = owed(window, clock.now(), full_table_name=EVENTS).end
+    platform, until = _Beside(changed, clock, database), clock.now()
+    end = owed(window, until, full_table_name=EVENTS).end
     starts = {
         name: floor_day(window.start - parse_lookback(back))
         for name, back in events.LOOKBACK.items()
@@ -166,7 +167,7 @@ def replay(
             starts[one.table] = min(starts.get(one.table, earliest), earliest)
     for what in todo:
         start = min(starts[n] for n in what.tables if n in starts)
-        _compute(what, platform, Window(start, end))
+        _compute(what, platform, Window(start, end), until)
     columns = events.columns_read()
     found = events.market_events(
         **{
@@ -211,17 +212,17 @@ def touched(before: Settings, after: Settings) -> tuple[Derivation, ...]:
     return tuple(every[step] for step in found)
 
 
-def _compute(what: Derivation, platform: _Beside, window: Window) -> None:
-    """Compute the tables of a function in memory."""
+def _compute(what: Derivation, platform: _Beside, window: Window, until: datetime) -> None:
+    """Compute the tables of a function in memory, up to an instant."""
     read = inputs_of(what)
     frames = {}
     for name, given in read.items():
         assert given.key is not None
         upstream = table(".".join(given.key.path))
         frames[name] = io.read_input(
-            platform, platform.settings.universe, upstream, given.metadata or {}, window
+            platform, platform.settings.universe, upstream, given.metadata or {}, window, until
         )
-    span = owed(window, platform.clock.now(), full_table_name=what.tables[0])
+    span = owed(window, until, full_table_name=what.tables[0])
     run = Run(platform.settings, span, platform.settings.universe)
     for name, rows in zip(what.tables, computed(what, frames, run, platform), strict=True):
         platform.warehouse.made[name] = conform(io.trimmed(rows, table(name), span), table(name))

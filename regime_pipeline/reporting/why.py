@@ -22,7 +22,8 @@ _URL = (
 _RESTATED = (
     "select table_name, date_trunc('second', restated_at) as restated_at, count(*) as versions, "
     "count(distinct symbol) as symbols, min(ts) as first_ts, max(ts) as last_ts "
-    "from reporting.restatements where restated_at >= %(since)s group by 1, 2 order by 2 desc, 1 limit %(most)s"
+    "from reporting.restatements where restated_at >= %(since)s "
+    "group by 1, 2 order by 2 desc, 1 limit %(most)s"
 )
 _ANNOUNCED = (
     "select table_name, symbol, ts, announced_then, announced_now, restated_at "

@@ -80,7 +80,8 @@ def settle_why(connection: psycopg.Connection) -> None:
     connection.execute(sql.SQL("drop function if exists {}").format(sql.SQL(SIGNATURE)))
     connection.execute(
         sql.SQL(
-            'create function reporting.why(mart text, symbol text, ts timestamptz, "column" text default null) '
+            "create function reporting.why(mart text, symbol text, ts timestamptz, "
+            '"column" text default null) '
             "returns table ({}) language plpgsql stable security definer rows 50 "
             "set search_path = pg_catalog, pg_temp as {}"
         ).format(columns, sql.Literal(_body()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -38,8 +38,11 @@ TODAY = Window(floor_day(NOW), NOW)
 class At(Clock):
     """A clock that goes on, as far as the product can tell, and stands for the test."""
 
+    def __init__(self, *times: datetime) -> None:
+        self._times = list(times) or [NOW]
+
     def now(self):
-        return NOW
+        return self._times.pop(0) if len(self._times) > 1 else self._times[0]
 
 
 @pytest.fixture
@@ -63,7 +66,16 @@ def world(stage: Database, tmp_path: Path, receiver: Receiver) -> tuple[Settings
     settings = settings_for(stage, tmp_path, webhooks_all=receiver.url)
     platform = Platform(settings, At(), stage)
     with stage.connect() as connection:
-        connection.execute("truncate alerts.market_events, alerts.outbox, alerts.delivery_attempts")
+        connection.execute(
+            "truncate alerts.market_events, alerts.outbox, alerts.delivery_attempts, "
+            "features.liquidation_cascades"
+        )
+    store(platform, NEWS, NEWS - 5 * HOUR)
+    return settings, platform
+
+
+def store(platform: Platform, *hours: datetime) -> None:
+    """A cascade that begins in each of the hours."""
     item = table("features.liquidation_cascades")
     row = {
         "symbol": "BTC/USDT",
@@ -77,10 +89,9 @@ def world(stage: Database, tmp_path: Path, receiver: Receiver) -> tuple[Settings
         "severity": 5,
         "severity_pct": 5,
     }
-    rows = [{**row, "ts": pd.Timestamp(at), "episode_start": at} for at in (NEWS, NEWS - 5 * HOUR)]
+    rows = [{**row, "ts": pd.Timestamp(at), "episode_start": at} for at in hours]
     frame = pd.DataFrame([{c: r.get(c) for c in item.content} for r in rows])
     platform.warehouse.merge(item.full_name, conform(frame, item))
-    return settings, platform
 
 
 def tick(platform: Platform, **tags: str) -> None:
@@ -100,10 +111,11 @@ def ticked(settings: Settings, url: str) -> None:
     tick(Platform(settings, At(), Database(url)))
 
 
-def launched(settings: Settings, window: Window, **more: bool) -> None:
+def launched(
+    settings: Settings, window: Window, *, replay: bool | None = None, clock: Clock | None = None
+) -> None:
     """The part of ``regime run`` that writes and sends events."""
-    replay = more.get("replay")
-    with launch._Launch(settings, At(), window, SYMBOLS, None, replay=replay) as one:
+    with launch._Launch(settings, clock or At(), window, SYMBOLS, None, replay=replay) as one:
         one.run("derive", launch.DERIVED, window, tables=["alerts.market_events"])
         one.deliver()
 
@@ -162,11 +174,36 @@ def test_a_launch_over_the_past_sends_nothing(
 ) -> None:
     settings, platform = world
     past = Window(TODAY.start - DAY, TODAY.start)
-    with launch._Launch(settings, At(), past, SYMBOLS, None, replay=None) as one:
-        one.run("derive", launch.DERIVED, TODAY, tables=["alerts.market_events"])
-        one.deliver()
-    assert {state for state, _ in states(platform)} == {"suppressed"}
+    store(platform, past.end - HOUR)
+    launched(settings, past, clock=At(past.end + timedelta(minutes=30)))
+    assert states(platform) == [("suppressed", "backfill")]
     assert receiver.requests == []
+
+
+def test_what_happens_while_a_launch_runs_is_left_to_the_next_one(
+    world: tuple[Settings, Platform], receiver: Receiver
+) -> None:
+    settings, platform = world
+    before, after = NEWS - timedelta(seconds=1), NEWS + timedelta(seconds=1)
+    launched(settings, Window(TODAY.start, before), clock=At(before, after))
+    assert states(platform) == [OLD]
+    launched(settings, Window(TODAY.start, after), clock=At(after))
+    assert states(platform) == [("delivered", None), OLD]
+    assert len(receiver.requests) == 1
+
+
+def test_a_launch_that_begins_before_midnight_and_works_after_it_is_none_over_the_past(
+    world: tuple[Settings, Platform], receiver: Receiver
+) -> None:
+    settings, platform = world
+    midnight = TODAY.start + DAY
+    store(platform, midnight - 2 * HOUR)
+    launched(
+        settings,
+        Window(TODAY.start, midnight - timedelta(seconds=1)),
+        clock=At(midnight + timedelta(seconds=1)),
+    )
+    assert states(platform)[0] == ("delivered", None)
 
 
 def test_a_tick_of_a_backfill_sends_nothing(

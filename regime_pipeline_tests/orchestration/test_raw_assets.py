@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -16,6 +16,7 @@ from regime_pipeline.market.sentiment import fear_greed
 from regime_pipeline.net.redact import fingerprint
 from regime_pipeline.orchestration import freshness, suspicion
 from regime_pipeline.orchestration.assets import raw
+from regime_pipeline.orchestration.derived import asset_of
 from regime_pipeline.orchestration.metadata import RUN_COUNTS
 from regime_pipeline.orchestration.partitions import TICK_TAG, tick_window
 from regime_pipeline.orchestration.resources import Platform, Scope
@@ -66,6 +67,37 @@ def test_rows_of_all_sources_are_stored_with_log_and_payloads(platform: Platform
     assert check_of(result).passed
     (event,) = result.get_asset_materialization_events()[-1:]
     assert event.materialization.metadata[RUN_COUNTS].value["rows inserted"] == len(stored)
+
+
+class Moving(FixedClock):
+    """A clock that a test moves."""
+
+    def go_to(self, at: datetime) -> None:
+        object.__setattr__(self, "at", at)
+
+
+def test_a_run_that_goes_on_past_a_full_hour_ends_where_it_began(
+    database: Database, tmp_path: Path, simulator: SimulatorServer
+) -> None:
+    hour = utc("2024-03-04 06:00")
+    clock = Moving(hour - timedelta(seconds=1))
+    settings = settings_for(database, tmp_path / "home", **simulator.settings_overrides())
+    platform = Platform(
+        settings,
+        clock,
+        database,
+        written=lambda *_: clock.go_to(hour + timedelta(seconds=5)),
+    )
+    assets = [ASSETS["candles"], asset_of("market.candles_1h")]
+    run_assets(platform, assets, Window(utc("2024-03-04"), WINDOW.end))
+    assert clock.now() > hour
+    derived = platform.warehouse.read("market.candles_1h")
+    assert derived["ts"].max() == hour - 2 * HOUR  # the newest that had closed when it began
+    assert set(derived["status"]) == {"ok"}
+    run_assets(platform, assets, Window(utc("2024-03-04"), WINDOW.end))
+    derived = platform.warehouse.read("market.candles_1h")
+    assert derived["ts"].max() == hour - HOUR
+    assert set(derived["status"]) == {"ok"}
 
 
 def test_asking_again_changes_no_row(platform: Platform) -> None:

@@ -190,4 +190,14 @@ FIELDS = (
     Field("rows_changed", Kind.INTEGER, "Rows that the last change made different.", None, 0),
     Field("newest_ts", Kind.TIMESTAMP, "Newest time of a row that was written."),
     Field("changed_at", Kind.TIMESTAMP, "When rows of the table last changed."),
+    Field("token_id", Kind.TEXT, "Public part of a token of the API."),
+    Field("token_name", Kind.TEXT, "Whose it is or what it is for, as whoever made it wrote."),
+    Field(
+        "token_digest",
+        Kind.TEXT,
+        "SHA-256 of its secret part, in hexadecimal digits; the secret is stored nowhere.",
+    ),
+    Field("scopes", Kind.TEXT, "What it opens, with commas between: read, export, mcp, metrics."),
+    Field("expires_at", Kind.TIMESTAMP, "When it stops opening anything; null: never by itself."),
+    Field("revoked_at", Kind.TIMESTAMP, "When it was taken back; null: it was not."),
 )

@@ -318,4 +318,24 @@ TABLES = (
         symbol_columns=(),
         partitioned=False,
     ),
+    Table(
+        schema="ops",
+        name="api_tokens",
+        description="Tokens by which programs and people on other machines may ask the API. The server's "
+        "own account cannot read this table; it asks `reporting.token_scope` about one token at a time.",
+        fields=(
+            "token_id",
+            "token_name",
+            "token_digest",
+            "scopes",
+            "created_at",
+            "expires_at",
+            "revoked_at",
+        ),
+        key=("token_id",),
+        required=frozenset({"token_name", "token_digest", "scopes", "created_at"}),
+        time_column="created_at",
+        symbol_columns=(),
+        partitioned=False,
+    ),
 )

@@ -56,7 +56,7 @@ def market_events(context, **frames):  # type: ignore[no-untyped-def]
     platform: Platform = context.resources.platform
     window = owed(
         as_window(context.partition_time_window),
-        platform.clock.now(),
+        platform.until(context.run_id),
         full_table_name=TABLE.full_name,
     )
     found = trimmed(

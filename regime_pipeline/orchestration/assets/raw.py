@@ -77,7 +77,10 @@ def raw_asset(item: Table) -> dg.AssetsDefinition:
     )
     def fetch_raw(context):  # type: ignore[no-untyped-def]
         platform: Platform = context.resources.platform
-        window = as_window(context.partition_time_window).clipped(platform.clock.now())
+        until = platform.until(context.run_id)
+        if DATASETS[item.name].forward_only is not None:  # what is seen later is there never again
+            until = max(until, platform.clock.now())
+        window = as_window(context.partition_time_window).clipped(until)
         is_tick = TICK_TAG in context.run.tags
         scope = context.resources.scope
         result = fetched(context.run_id, platform, scope, item, window, is_tick=is_tick)

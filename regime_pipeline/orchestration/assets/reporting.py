@@ -138,7 +138,7 @@ def reporting_assets() -> dg.AssetsDefinition:
     )
     def reporting(context):  # type: ignore[no-untyped-def]
         platform: Platform = context.resources.platform
-        window = owed(as_window(context.partition_time_window), platform.clock.now())
+        window = owed(as_window(context.partition_time_window), platform.until(context.run_id))
         target = platform.settings.home.resolve() / "dbt" / f"target-{platform.settings.origin}"
         yield from dbt_build.build(
             context,
