@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from regime_pipeline.cli import (
     alerts,
+    collect,
     database,
     doors,
     heartbeat,
@@ -62,6 +63,7 @@ for _command in (
     app.command()(_command)
 app.add_typer(database.app, name="db")
 app.add_typer(alerts.app, name="alerts")
+app.add_typer(collect.app, name="collect")
 app.add_typer(tokens.app, name="tokens")
 
 
