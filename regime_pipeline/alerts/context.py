@@ -130,7 +130,9 @@ def _known_of(row: Row, details: Mapping[str, Any], settings: Settings) -> dict[
     if details.get("completeness") == "partial":
         bound = True
     link = None
-    if settings.ui_url is not None:
+    if settings.api_public_url is not None:
+        link = f"{settings.api_public_url.rstrip('/')}/event/{row['event_id']}"
+    elif settings.ui_url is not None:
         day = urlencode({"partition": f"{row['ts']:%Y-%m-%d}"})
         link = f"{settings.ui_url.rstrip('/')}/assets/alerts/market_events?{day}"
     return {"is_lower_bound": bound, "link": link}

@@ -7,13 +7,9 @@ which are handed in.
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import logging
-import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from functools import cache
 
 from psycopg_pool import AsyncConnectionPool
@@ -22,56 +18,26 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from regime_pipeline.api import envelope, formats, params, query
-from regime_pipeline.api.auth import check_host
+from regime_pipeline.api.answers import Served, answer_of, in_json, reported, respond
 from regime_pipeline.api.cache import Answer, AnswerCache
-from regime_pipeline.api.endpoints import ENDPOINTS, VERSION, Endpoint
-from regime_pipeline.api.limits import Buckets
+from regime_pipeline.api.endpoints import ENDPOINTS, EXPORT_PATH, VERSION, Endpoint
+from regime_pipeline.api.export import Exports
+from regime_pipeline.api.guard import Access, Guard
+from regime_pipeline.api.legacy import OLD, Old, translated, with_old_names
 from regime_pipeline.api.live import Feed, stream
+from regime_pipeline.api.mcp import Door
 from regime_pipeline.api.openapi import action_schema, catalogue, document
-from regime_pipeline.api.problems import MEDIA_TYPE, Problem
+from regime_pipeline.api.problems import Problem, response_to
 from regime_pipeline.api.why import WHY_PATH, explain
 from regime_pipeline.windows import Clock
 
-MOST_URL_BYTES = 4096
 CACHE_BYTES = 64 << 20
-CACHE_SECONDS = 2.0
-"""An answer is at most this old; ``age_s`` in it is of the moment it was made."""
 POOL = (2, 8)
 
 _LOG = logging.getLogger("regime_pipeline.api")
-_SECURITY = (
-    (
-        b"content-security-policy",
-        b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-        b"img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
-    ),
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-)
-
-
-@dataclass
-class Served:
-    """What a running server shares between requests.
-
-    Attributes:
-        pool: connections as ``regime_api``.
-        symbols: configured symbols.
-        clock: the present.
-        cache: finished answers.
-        feed: what is told to those who listen.
-        counts: requests by path of the route and status, for ``/metrics``.
-    """
-
-    pool: AsyncConnectionPool
-    symbols: tuple[str, ...]
-    clock: Clock
-    cache: AnswerCache
-    feed: Feed
-    counts: dict[tuple[str, int], int] = field(default_factory=dict)
 
 
 def create_app(
@@ -79,7 +45,8 @@ def create_app(
     *,
     symbols: Sequence[str],
     clock: Clock,
-    hosts: tuple[str, ...] = (),
+    access: Access | None = None,
+    public_url: str | None = None,
     more: Callable[[Served], list[BaseRoute]] | None = None,
 ) -> ASGIApp:
     """The application.
@@ -88,9 +55,37 @@ def create_app(
         conninfo: libpq connection string of the role ``regime_api``.
         symbols: configured symbols, canonical.
         clock: the present.
-        hosts: further host names to be served.
+        access: who may ask; None: whoever uses this machine.
+        public_url: address under which agents reach it, for the schema of their actions.
         more: makes further routes, the dashboard's.
     """
+    served = made_served(conninfo, symbols=symbols, clock=clock)
+
+    agents = Door(served)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        await served.pool.open(wait=False)
+        async with served.feed.running(), agents.open():
+            yield
+        await served.pool.close(timeout=2)
+
+    routes: list[BaseRoute] = [
+        *(more(served) if more else []),
+        Route("/mcp", agents),
+        Route(VERSION + EXPORT_PATH, Exports(served, conninfo).__call__),
+        *_routes(served, public_url),
+    ]
+    app = Starlette(
+        routes=routes,
+        lifespan=lifespan,
+        exception_handlers={Problem: _problem, HTTPException: _http_problem, Exception: _fault},
+    )
+    return Guard(app, access or Access(), served)
+
+
+def made_served(conninfo: str, *, symbols: Sequence[str], clock: Clock) -> Served:
+    """What requests share; its pool is not open yet."""
     pool = AsyncConnectionPool(
         conninfo,
         min_size=POOL[0],
@@ -101,34 +96,13 @@ def create_app(
         kwargs={"autocommit": True, "application_name": "regime_pipeline api"},
         check=AsyncConnectionPool.check_connection,
     )
-    served = Served(
-        pool,
-        tuple(symbols),
-        clock,
-        AnswerCache(CACHE_BYTES, CACHE_SECONDS, time.monotonic),
-        Feed(pool),
-    )
-
-    @contextlib.asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        await pool.open(wait=False)
-        async with served.feed.running():
-            yield
-        await pool.close(timeout=2)
-
-    routes: list[BaseRoute] = [*(more(served) if more else []), *_routes(served)]
-    app = Starlette(
-        routes=routes,
-        lifespan=lifespan,
-        exception_handlers={Problem: _problem, HTTPException: _http_problem, Exception: _fault},
-    )
-    named = frozenset(h.lower() for h in hosts)
-    return _Guard(app, named, Buckets(time.monotonic), served)
+    cache_of_answers = AnswerCache(CACHE_BYTES, time.monotonic)
+    return Served(pool, tuple(symbols), clock, cache_of_answers, Feed(pool, conninfo))
 
 
-def _routes(served: Served) -> list[BaseRoute]:
+def _routes(served: Served, public_url: str | None) -> list[BaseRoute]:
     openapi = _made_once(lambda: document(served.symbols))
-    actions = _made_once(lambda: action_schema(served.symbols))
+    actions = _made_once(lambda: action_schema(served.symbols, public_url))
     described = _made_once(catalogue)
 
     async def why(request: Request) -> Response:
@@ -179,56 +153,59 @@ def _asked(
     served: Served, endpoint: Endpoint, old: str | None
 ) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
-        asked = params.read(
-            endpoint,
-            request.query_params.multi_items(),
-            dict(request.path_params),
-            known=served.symbols,
-            now=served.clock.now(),
-        )
-        found = await served.cache.get(asked.canonical, lambda: answer_of(served, asked))
-        headers = dict(found.headers)
+        given = request.query_params.multi_items()
+        included: list[str] = []
         if old is not None:
-            path = VERSION + endpoint.path.format(**request.path_params)
-            headers["link"] = ", ".join(
-                filter(None, [f'<{path}>; rel="successor-version"', headers.get("link")])
+            given, included = translated(OLD.get(old, Old()), given)
+        asked = _read(served, endpoint, given, dict(request.path_params))
+        if old is None:
+            return respond(request, await answer_of(served, asked))
+        path = VERSION + endpoint.path.format(**request.path_params)
+        link = f'<{path}>; rel="successor-version"'
+        if asked.shape != "json" or old not in OLD:
+            found = await answer_of(served, asked)
+            return respond(
+                request, found, link=", ".join(filter(None, [link, found.headers.get("link")]))
             )
-        if found.etag in {t.strip() for t in request.headers.get("if-none-match", "").split(",")}:
-            return Response(status_code=304, headers=headers)
-        return Response(found.body, headers=headers)
+        found = await _old_answer(served, old, asked, included, dict(request.path_params))
+        return respond(request, found, link=link)
 
     return answer
 
 
-async def answer_of(served: Served, asked: params.Query) -> Answer:
-    """The finished answer of a query.
+def _read(
+    served: Served, endpoint: Endpoint, given: Sequence[tuple[str, str]], path: dict[str, str]
+) -> params.Query:
+    return params.read(endpoint, given, path, known=served.symbols, now=served.clock.now())
 
-    Raises:
-        Problem: the database does not answer, or not in time.
-    """
-    page = await query.rows(served.pool, asked)
-    origin, newest = await query.newest(served.pool)
-    said = envelope.meta(asked, page, origin=origin, newest=newest, now=served.clock.now())
-    if asked.shape == "csv":
-        width = len(asked.columns)
-        body = formats.csv_bytes(asked.columns, [row[:width] for row in page.rows])
-    else:
-        body = formats.json_bytes({"meta": said, "data": envelope.records(asked, page)})
-    ageless = {k: v for k, v in said.items() if k != "age_s"}
-    seen = hashlib.sha256(asked.canonical + formats.json_bytes([ageless, page.rows]))
-    etag = f'W/"{seen.hexdigest()[:24]}"'
-    is_past = asked.as_of is not None and (served.clock.now() - asked.as_of).total_seconds() > 3600
-    headers = {
-        "content-type": formats.MEDIA_TYPES[asked.shape],
-        "etag": etag,
-        "cache-control": "private, max-age=86400, immutable" if is_past else "private, no-cache",
-        "regime-data-origin": origin,
-        "regime-status": str(said["status"]),
-        "vary": "accept-encoding, authorization",
-    }
-    if said["next"]:
-        headers["link"] = f'<?cursor={said["next"]}>; rel="next"'
-    return Answer(body, headers, etag)
+
+async def _old_answer(
+    served: Served,
+    name_of_old: str,
+    asked: params.Query,
+    included: list[str],
+    path: dict[str, str],
+) -> Answer:
+    """An answer as a replaced service gave it."""
+    old = OLD[name_of_old]
+    by_path = {e.path: e for e in ENDPOINTS}
+
+    async def make() -> Answer:
+        meta, page = await reported(served, asked)
+        state = None
+        if old.state:
+            _, now = await reported(served, _read(served, by_path["/overview/{symbol}"], [], path))
+            state = dict(zip(now.names, now.rows[0], strict=True)) if now.rows else None
+        content = with_old_names(old, envelope.records(asked, page), state)
+        for name in included:
+            more, key = old.include[name]
+            question = _read(served, by_path[more], [], path)
+            _, rows = await reported(served, question)
+            content[key] = envelope.records(question, rows)
+        return in_json(served, asked, meta, content)
+
+    key = formats.json_bytes(["old", name_of_old, asked.canonical.decode(), included])
+    return await served.cache.get(key, served.feed.stamp((asked.endpoint.mart,), seconds=15), make)
 
 
 async def _alive(_: Request) -> Response:
@@ -278,101 +255,20 @@ def _metrics(served: Served) -> str:
 # ------------------------------------------------------------------------------------ errors
 
 
-def _answer_of_problem(request: Request, problem: Problem) -> Response:
-    headers = {"cache-control": "no-store"}
-    if problem.retry_after_s is not None:
-        headers["retry-after"] = str(problem.retry_after_s)
-    body = problem.body(request.url.path, request.scope.get("request_id", ""))
-    return JSONResponse(body, problem.status, headers, MEDIA_TYPE)
-
-
 async def _problem(request: Request, problem: Exception) -> Response:
     assert isinstance(problem, Problem)
-    return _answer_of_problem(request, problem)
+    return response_to(request, problem)
 
 
 async def _http_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
-        return _answer_of_problem(request, Problem("method", "nothing is changed from outside"))
-    return _answer_of_problem(
+        return response_to(request, Problem("method", "nothing is changed from outside"))
+    return response_to(
         request, Problem("not-found", "see /openapi.json for what there is, or / for people")
     )
 
 
 async def _fault(request: Request, error: Exception) -> Response:
     _LOG.error("request %s failed", request.scope.get("request_id"), exc_info=error)
-    return _answer_of_problem(
-        request, Problem("internal", "it has been logged under this request_id")
-    )
-
-
-# ------------------------------------------------------------------------------------ guard
-
-
-class _Guard:
-    """What happens to every request: host, length and rate are checked, a line is logged."""
-
-    def __init__(
-        self, app: ASGIApp, hosts: frozenset[str], buckets: Buckets, served: Served
-    ) -> None:
-        self._app = app
-        self._hosts = hosts
-        self._buckets = buckets
-        self._served = served
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        request = Request(scope, receive)
-        scope["request_id"] = secrets.token_hex(8)
-        began = time.perf_counter()
-        seen = 0
-
-        async def noted(message: Message) -> None:
-            nonlocal seen
-            if message["type"] == "http.response.start":
-                seen = message["status"]
-                given = {name.lower() for name, _ in message["headers"]}
-                own = [(b"x-request-id", scope["request_id"].encode()), *_SECURITY]
-                message["headers"] = [
-                    *message["headers"], *(h for h in own if h[0] not in given)
-                ]  # fmt: skip
-            await send(message)
-
-        try:
-            try:
-                self._check(request)
-            except Problem as problem:
-                await _answer_of_problem(request, problem)(scope, receive, noted)
-                return
-            await self._app(scope, receive, noted)
-        finally:
-            self._note(scope, seen, time.perf_counter() - began)
-
-    def _check(self, request: Request) -> None:
-        check_host(request.headers.get("host"), self._hosts)
-        if len(request.url.path) + len(request.url.query) > MOST_URL_BYTES:
-            raise Problem("too-long", f"at most {MOST_URL_BYTES} bytes")
-        path = request.url.path
-        if path == "/livez":
-            return
-        wait = self._buckets.take(request.client.host if request.client else "?")
-        if wait:
-            raise Problem("too-many", "20 a second, 60 at once", retry_after_s=max(1, round(wait)))
-
-    def _note(self, scope: Scope, status: int, seconds: float) -> None:
-        route = scope.get("route")
-        path = getattr(route, "path", "other")
-        key = (path, status)
-        self._served.counts[key] = self._served.counts.get(key, 0) + 1
-        line = {
-            "at": self._served.clock.now().isoformat(timespec="milliseconds"),
-            "request_id": scope["request_id"],
-            "method": scope["method"],
-            "route": path,
-            "status": status,
-            "ms": round(seconds * 1000, 1),
-        }
-        _LOG.info(json.dumps(line))
+    return response_to(request, Problem("internal", "it has been logged under this request_id"))

@@ -1,6 +1,6 @@
-"""Finished answers kept for a moment, and one computation for all who ask at once.
+"""Finished answers kept while what they tell stays the same, and one computation for all who ask at once.
 
-Belongs here: keeping bytes. Does not belong here: making them.
+Belongs here: keeping bytes. Does not belong here: making them, knowing what changed (``live``).
 """
 
 from __future__ import annotations
@@ -19,52 +19,89 @@ class Answer:
         body: its bytes.
         headers: its headers, the media type among them.
         etag: digest of what it says, its age left out.
-        status: HTTP status.
+        packed: the bytes as gzip; None where that saves nothing.
     """
 
     body: bytes
     headers: Mapping[str, str]
     etag: str
-    status: int = 200
+    packed: bytes | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes that keeping it takes."""
+        return len(self.body) + len(self.packed or b"")
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What an answer was made of.
+
+    Attributes:
+        versions: a number for each table that it tells of, which goes up when the table changes.
+        seconds: how long it may be given again while they stay the same.
+    """
+
+    versions: tuple[int, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    at: float
+    stamp: Stamp
+    answer: Answer
 
 
 class AnswerCache:
-    """The newest answers, by key, each for ``seconds`` at most.
+    """The newest answers, by key.
 
     Args:
         most_bytes: bodies that are kept in all; the longest unused go first.
-        seconds: how long an answer is given again without asking.
         now: seconds that only go up.
     """
 
-    def __init__(self, most_bytes: int, seconds: float, now: Callable[[], float]) -> None:
+    def __init__(self, most_bytes: int, now: Callable[[], float]) -> None:
         self._most = most_bytes
-        self._seconds = seconds
         self._now = now
-        self._kept: OrderedDict[bytes, tuple[float, Answer]] = OrderedDict()
+        self._kept: OrderedDict[bytes, _Kept] = OrderedDict()
         self._bytes = 0
-        self._flights: dict[bytes, asyncio.Future[Answer]] = {}
+        self._flights: dict[tuple[bytes, Stamp], asyncio.Future[Answer]] = {}
+        self.hits = 0
+        self.misses = 0
 
-    async def get(self, key: bytes, make: Callable[[], Awaitable[Answer]]) -> Answer:
-        """The answer of a key: kept, under way for somebody else, or made now."""
+    async def get(self, key: bytes, stamp: Stamp, make: Callable[[], Awaitable[Answer]]) -> Answer:
+        """The answer of a key: kept, under way for somebody else, or made now.
+
+        Args:
+            key: equal for requests that have equal answers.
+            stamp: of what an answer would be made now; a kept one of another is made again.
+            make: makes it.
+        """
         kept = self._kept.get(key)
-        if kept is not None and self._now() - kept[0] < self._seconds:
+        if (
+            kept is not None
+            and kept.stamp.versions == stamp.versions
+            and self._now() - kept.at < stamp.seconds
+        ):
             self._kept.move_to_end(key)
-            return kept[1]
-        flight = self._flights.get(key)
+            self.hits += 1
+            return kept.answer
+        self.misses += 1
+        flight = self._flights.get((key, stamp))
         if flight is None:
-            flight = self._flights[key] = asyncio.ensure_future(make())
-            flight.add_done_callback(lambda done: self._landed(key, done))
+            flight = self._flights[key, stamp] = asyncio.ensure_future(make())
+            flight.add_done_callback(lambda done: self._landed(key, stamp, done))
         return await asyncio.shield(flight)
 
-    def _landed(self, key: bytes, done: asyncio.Future[Answer]) -> None:
-        self._flights.pop(key, None)
+    def _landed(self, key: bytes, stamp: Stamp, done: asyncio.Future[Answer]) -> None:
+        self._flights.pop((key, stamp), None)
         if done.cancelled() or done.exception() is not None:
             return
         answer = done.result()
         old = self._kept.pop(key, None)
-        self._bytes += len(answer.body) - (len(old[1].body) if old else 0)
-        self._kept[key] = (self._now(), answer)
+        self._bytes += answer.size - (old.answer.size if old else 0)
+        self._kept[key] = _Kept(self._now(), stamp, answer)
         while self._bytes > self._most:
-            _, (_, gone) = self._kept.popitem(last=False)
-            self._bytes -= len(gone.body)
+            _, gone = self._kept.popitem(last=False)
+            self._bytes -= gone.answer.size

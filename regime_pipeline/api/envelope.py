@@ -20,7 +20,13 @@ NOT_BUILT = "mart_not_built"
 
 
 def meta(
-    query: Query, page: Page, *, origin: str, newest: datetime | None, now: datetime
+    query: Query,
+    page: Page,
+    *,
+    origin: str,
+    newest: datetime | None,
+    now: datetime,
+    version: int | None = None,
 ) -> dict[str, Any]:
     """What an answer is about.
 
@@ -42,15 +48,10 @@ def meta(
     elif not is_past and is_stale(newest, origin, now):
         status, reason = "stale", "no_newer_hour"
     mart = query.endpoint.described
-    following = None
-    if page.is_more and page.rows:
-        at = {c: n for n, c in enumerate(page.names)}
-        following = cursor_of(query, [page.rows[-1][at[c]] for c in order_of(query.endpoint)])
-    return {
-        "data_origin": origin,
-        "mart": query.endpoint.mart,
-        "description": None if mart is None else mart.description,
-        "ts": newest,
+    description = None if mart is None else mart.description
+    about = bare_meta(query.endpoint.mart, description, origin=origin, newest=newest, now=now)
+    return about | {
+        "mart_version": version,
         "known_at": known,
         "age_s": age,
         "as_of": query.as_of,
@@ -58,9 +59,39 @@ def meta(
         "reason": reason,
         "count": len(page.rows),
         "coverage": coverage,
-        "next": following,
+        "next": following(query, page),
+    }
+
+
+def bare_meta(
+    mart: str, description: str | None, *, origin: str, newest: datetime | None, now: datetime
+) -> dict[str, Any]:
+    """What an answer about the database as a whole is about."""
+    is_old = is_stale(newest, origin, now)
+    return {
+        "data_origin": origin,
+        "mart": mart,
+        "mart_version": None,
+        "description": description,
+        "ts": newest,
+        "known_at": newest,
+        "age_s": None if newest is None else max(0, int((now - newest).total_seconds())),
+        "as_of": None,
+        "status": "stale" if is_old else "ok",
+        "reason": "no_newer_hour" if is_old else None,
+        "count": 0,
+        "coverage": None,
+        "next": None,
         "warnings": _warnings(origin),
     }
+
+
+def following(query: Query, page: Page) -> str | None:
+    """The cursor of the next page; None where there is none."""
+    if not page.is_more or not page.rows:
+        return None
+    at = {c: n for n, c in enumerate(page.names)}
+    return cursor_of(query, [page.rows[-1][at[c]] for c in order_of(query.endpoint)])
 
 
 def is_stale(newest: datetime | None, origin: str, now: datetime) -> bool:

@@ -1,7 +1,10 @@
-"""What is told to those who listen: a newer hour, a new event, silence.
+"""What changed, heard from the database as it is committed, and told to those who listen.
 
-Belongs here: one look at the database every few seconds for all listeners, and the stream of each. Does
-not belong here: rows (a notice names what to ask for again).
+Belongs here: one connection a process that listens for changed tables, the versions of the marts, the
+stream of each listener. Does not belong here: rows (a notice names what to ask for again).
+
+A notice is a hint, since any role may send one: after it the versions are read, and only those that went
+up count. While no connection can listen they are read every :data:`DEAF_LOOK_S` instead.
 """
 
 from __future__ import annotations
@@ -9,7 +12,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,24 +23,37 @@ from sse_starlette.sse import EventSourceResponse
 from starlette.requests import Request
 from starlette.responses import Response
 
+from regime_pipeline.api.cache import Stamp
 from regime_pipeline.api.formats import json_bytes
 from regime_pipeline.api.problems import Problem
 from regime_pipeline.api.query import connection_of
+from regime_pipeline.catalogue.marts import MARTS
 
-LOOK_SECONDS = 5.0
+CHANNEL = "regime_tables"
+SETTLE_S = 0.25
+"""A run commits many tables one after the other; what comes within this time is told as one notice."""
+LOOK_S = 30.0
+"""How often versions are read although no notice came: one may have been lost."""
+DEAF_LOOK_S = 5.0
+KEPT_S = 60.0
+"""An answer is given again for so long while its mart stays as it is; ``age_s`` in it goes on."""
+UNVERSIONED_S = 2.0
+"""The same where no version is kept, or none is known."""
 QUEUE = 16
 MOST_STREAMS = 500
+MOST_OF_A_TOKEN = 10
+MOST_EVENTS = 50
+"""More new ones than that are told as one notice, to ask for all of them."""
 
 _LOG = logging.getLogger("regime_pipeline.api")
-_HOUR = "select max(ts), max(ingested_at) from reporting.market_overview"
+_VERSIONS = "select mart, version from reporting.versions"
+_HOUR = "select max(ts) from reporting.market_overview"
 _EVENT = (
     "select event_id, event_type, instrument, alert_severity, title, known_at "
     "from reporting.market_events where ingested_at > %s::timestamptz and ingested_at <= %s::timestamptz "
     "order by ingested_at, event_id limit %s"
 )
 _LAST = "select coalesce(max(ingested_at), '-infinity')::text from reporting.market_events"
-MOST_EVENTS = 50
-"""More new ones than that are told as one notice, to ask for all of them."""
 
 
 @dataclass(eq=False)
@@ -56,78 +73,141 @@ class _Listener:
 
 
 class Feed:
-    """Notices for all listeners of one process.
+    """Versions of the marts and notices for all listeners of one process.
 
     Args:
-        pool: connections as ``regime_api``.
+        pool: connections as ``regime_api``, for reading.
+        conninfo: of the connection that listens.
     """
 
-    def __init__(self, pool: AsyncConnectionPool) -> None:
+    def __init__(self, pool: AsyncConnectionPool, conninfo: str) -> None:
         self._pool = pool
+        self._conninfo = conninfo
         self._listeners: set[_Listener] = set()
-        self._hour: tuple[Any, ...] | None = None
+        self._of_tokens: Counter[str] = Counter()
+        self._versions: dict[str, int | None] = {}
         self._last: str | None = None
         self._is_silent = False
+        self._hint = asyncio.Event()
+        self.is_listening = False
 
     def __len__(self) -> int:
         return len(self._listeners)
 
+    def version(self, mart: str) -> int | None:
+        """The version of a mart as it was last read; None where none is kept or known."""
+        return self._versions.get(mart)
+
+    def stamp(self, marts: Iterable[str] | None = None, *, seconds: float | None = None) -> Stamp:
+        """What an answer about these marts, or about all of them, would be made of now.
+
+        Args:
+            marts: names; None for all that have a version.
+            seconds: the longest that it may be kept; None as long as versions allow.
+        """
+        names = [m for m, v in self._versions.items() if v is not None] if marts is None else marts
+        found = [self._versions.get(m) for m in names]
+        known = tuple(v for v in found if v is not None)
+        is_sure = bool(known) and len(known) == len(found) and self.is_listening
+        longest = KEPT_S if seconds is None else seconds
+        return Stamp(known, longest if is_sure else UNVERSIONED_S)
+
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Look while the block runs."""
-        task = asyncio.create_task(self._watch())
+        """Listen and look while the block runs."""
+        tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._watch())]
         try:
             yield
         finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
-    @contextlib.contextmanager
-    def joined(self) -> Any:
-        """A listener for the block.
+    def check_room(self, token: str | None) -> None:
+        """Refuse one stream too many.
+
+        Args:
+            token: id of the token by which it was let in.
 
         Raises:
-            Problem: there are too many.
+            Problem: there are too many, in all or of this token.
         """
         if len(self._listeners) >= MOST_STREAMS:
             raise Problem("too-many", "every stream is taken; ask /v1/overview instead")
+        if token is not None and self._of_tokens[token] >= MOST_OF_A_TOKEN:
+            raise Problem("too-many", f"a token has at most {MOST_OF_A_TOKEN} streams")
+
+    @contextlib.contextmanager
+    def joined(self, token: str | None = None) -> Iterator[_Listener]:
+        """A listener for the block."""
         listener = _Listener()
         self._listeners.add(listener)
+        if token is not None:
+            self._of_tokens[token] += 1
         try:
             yield listener
         finally:
             self._listeners.discard(listener)
+            if token is not None:
+                self._of_tokens[token] -= 1
+                self._of_tokens += Counter()  # those without a stream are forgotten
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                connection = await psycopg.AsyncConnection.connect(
+                    self._conninfo, autocommit=True, application_name="regime_pipeline live"
+                )
+                async with connection:
+                    await connection.execute(f"listen {CHANNEL}")
+                    self.is_listening = True
+                    self._hint.set()  # what was committed before is not told again
+                    async for _ in connection.notifies():
+                        self._hint.set()
+            except psycopg.Error as error:
+                _LOG.info("live: no connection to listen with: %s", type(error).__name__)
+            finally:
+                self.is_listening = False
+            await asyncio.sleep(DEAF_LOOK_S)
 
     async def _watch(self) -> None:
         while True:
-            if self._listeners:
-                try:
-                    await self._look()
-                    self._is_silent = False
-                except Problem as problem:
-                    if not self._is_silent:
-                        _LOG.warning("live: %s", problem.detail)
-                        self._tell("stale", {"reason": problem.detail})
-                    self._is_silent = True
-            await asyncio.sleep(LOOK_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(
+                    self._hint.wait(), LOOK_S if self.is_listening else DEAF_LOOK_S
+                )
+                await asyncio.sleep(SETTLE_S)
+            self._hint.clear()
+            try:
+                await self._look()
+                self._is_silent = False
+            except Problem as problem:
+                if not self._is_silent:
+                    _LOG.warning("live: %s", problem.detail)
+                    self._tell("stale", {"reason": problem.detail})
+                self._is_silent = True
 
     async def _look(self) -> None:
+        """Read versions and new events, and tell what went up."""
         async with connection_of(self._pool) as connection:
             try:
-                hour = await (await connection.execute(_HOUR)).fetchone()
-                (newest,) = await (await connection.execute(_LAST)).fetchone() or (None,)
+                cursor = await connection.execute(_VERSIONS)
+                versions: dict[str, int | None] = dict(await cursor.fetchall())
+                (last,) = await (await connection.execute(_LAST)).fetchone() or (None,)
                 events = []
-                if self._last is not None and newest != self._last:
-                    asked = (self._last, newest, MOST_EVENTS + 1)
+                if self._last is not None and last != self._last:
+                    asked = (self._last, last, MOST_EVENTS + 1)
                     events = await (await connection.execute(_EVENT, asked)).fetchall()
-                self._last = newest
+                (hour,) = await (await connection.execute(_HOUR)).fetchone() or (None,)
             except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
-                return
-        if hour is not None and hour != self._hour:
-            if self._hour is not None:
-                self._tell("version", {"mart": "market_overview", "ts": hour[0]})
-            self._hour = hour
+                return  # nothing is built yet
+        changed = sorted(
+            m for m, v in versions.items() if m in MARTS and v != self._versions.get(m, v)
+        )
+        self._versions, self._last = versions, last
+        if changed:
+            told = {"marts": {m: versions[m] for m in changed}, "ts": hour}
+            self._tell("version", told)
         if len(events) > MOST_EVENTS:
             self._tell("resync", {"reason": "more new events than are told one by one"})
             return
@@ -141,10 +221,18 @@ class Feed:
 
 
 def stream(feed: Feed, request: Request) -> Response:
-    """The notices as server-sent events, until the client goes; a comment every 15 s."""
+    """The notices as server-sent events, until the client goes; a comment every 15 s.
+
+    It begins with ``resync``, whatever was heard before: a client that comes back asks anew.
+
+    Raises:
+        Problem: there are too many streams.
+    """
+    token: str | None = request.scope.get("token_id")
+    feed.check_room(token)
 
     async def told() -> AsyncIterator[dict[str, str]]:
-        with feed.joined() as listener:
+        with feed.joined(token) as listener:
             yield {"event": "resync", "data": "{}"}
             while not await request.is_disconnected():
                 with contextlib.suppress(TimeoutError):

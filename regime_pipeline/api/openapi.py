@@ -67,8 +67,13 @@ def document(symbols: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def action_schema(symbols: Sequence[str]) -> dict[str, Any]:
-    """The part of the document that agents' actions take, with shorter texts."""
+def action_schema(symbols: Sequence[str], public_url: str | None = None) -> dict[str, Any]:
+    """The part of the document that agents' actions take, with shorter texts.
+
+    Args:
+        symbols: configured symbols.
+        public_url: address under which agents reach the server.
+    """
     paths = {}
     for path, name in ACTIONS.items():
         endpoint = next(e for e in ENDPOINTS if e.path == path)
@@ -79,7 +84,10 @@ def action_schema(symbols: Sequence[str]) -> dict[str, Any]:
         paths[VERSION + path] = {"get": operation}
     whole = document(symbols)
     whole["paths"] = paths
-    del whole["components"]
+    whole["servers"] = [{"url": public_url or "/"}]
+    bearer = {"type": "http", "scheme": "bearer"}
+    whole["components"] = {"schemas": {}, "securitySchemes": {"token": bearer}}
+    whole["security"] = [{"token": []}]
     return whole
 
 
@@ -199,7 +207,7 @@ def _schemas() -> dict[str, Any]:
                 "errors": {"type": "array", "items": {"type": "object"}},
             },
         },
-        "Meta": _meta(),
+        "Meta": meta_schema(),
         "Answer_not_built": _answer({"type": "object"}),
     }
     used = {e.mart for e in ENDPOINTS}
@@ -223,7 +231,8 @@ def _answer(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _meta() -> dict[str, Any]:
+def meta_schema() -> dict[str, Any]:
+    """JSON Schema of what every answer is about."""
     text = {"type": ["string", "null"]}
     instant = text | {"format": "date-time"}
     return {
@@ -232,6 +241,7 @@ def _meta() -> dict[str, Any]:
         "properties": {
             "data_origin": {"enum": ["live", "simulated", "tape", "unknown"]},
             "mart": {"type": "string"},
+            "mart_version": {"type": ["integer", "null"]},
             "description": text,
             "ts": instant,
             "known_at": instant,

@@ -17,7 +17,18 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from regime_pipeline.cli import alerts, database, doors, heartbeat, pipeline, serving, tools, views
+from regime_pipeline.cli import (
+    alerts,
+    collect,
+    database,
+    doors,
+    heartbeat,
+    pipeline,
+    serving,
+    tokens,
+    tools,
+    views,
+)
 from regime_pipeline.cli.interrupts import EXIT_CODE, SENTENCE
 from regime_pipeline.cli.options import UsageError
 from regime_pipeline.cli.terminal import fail, out
@@ -43,11 +54,14 @@ for _command in (
     tools.parse,
     serving.ui,
     doors.serve,
+    doors.mcp,
     serving.simulate,
 ):
     app.command()(_command)
 app.add_typer(database.app, name="db")
 app.add_typer(alerts.app, name="alerts")
+app.add_typer(collect.app, name="collect")
+app.add_typer(tokens.app, name="tokens")
 
 
 _ANOTHER = "name a folder that this user may write (REGIME_HOME, or --out of a report)"

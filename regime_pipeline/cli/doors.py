@@ -1,7 +1,7 @@
-"""Commands that open what was computed to others: ``serve``.
+"""Commands that open what was computed to others: ``serve``, ``mcp``.
 
 Belongs here: finding the database and starting the light server process. Does not belong here: the
-server (``api``, ``dashboard``), Dagster's UI (``serving``).
+server (``api``, ``dashboard``), tokens (``tokens``), Dagster's UI (``serving``).
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from regime_pipeline.cli.options import DataOption, check_port, check_port_number
+from regime_pipeline.cli.options import DataOption, UsageError, check_port, check_port_number
 from regime_pipeline.cli.origins import open_data
 from regime_pipeline.cli.terminal import err
 
@@ -21,49 +22,94 @@ if TYPE_CHECKING:
     from regime_pipeline.settings import Settings
     from regime_pipeline.storage.database import Database
 
+PORT = 8000
+COMMAND = (sys.executable, "-m", "regime_pipeline.dashboard")
+"""The server process: another one than the command, which has imported what finds a database."""
+
 
 def serve(
-    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 8000,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; another than loopback needs a token and TLS.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port.")] = PORT,
+    workers: Annotated[int, typer.Option(help="Server processes.", min=1, max=16)] = 1,
     data: DataOption = None,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option(help="A name that a proxy of yours passes on, as host.example; repeatable."),
+        typer.Option(help="A name under which it is asked, as host.example; repeatable."),
     ] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="Certificate chain, PEM.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its private key, PEM.")] = None,
     behind_proxy: Annotated[
         bool, typer.Option("--behind-proxy", help="Believe a proxy on this machine who asks.")
     ] = False,
+    need_token: Annotated[
+        bool, typer.Option("--need-token", help="Ask for a token on loopback too.")
+    ] = False,
     log: Annotated[bool, typer.Option("--log", help="One JSON line per request.")] = False,
 ) -> None:
-    """Dashboard and read API over the reporting tables, until Ctrl-C.
+    """Dashboard, read API and tools for agents over the reporting tables, until Ctrl-C.
 
-    It is open to whoever uses this machine, and only reads, as the database role regime_api. For other
-    machines put a proxy with its own sign-in before it.
+    On loopback it is open to whoever uses this machine. It only reads, as the database role regime_api.
 
         regime serve
         curl '127.0.0.1:8000/v1/overview?symbols=BTC'
     """
+    from regime_pipeline.api.auth import LOOPBACK
+
     check_port_number(port)
+    is_elsewhere = host not in LOOPBACK
+    if (tls_cert is None) != (tls_key is None):
+        raise UsageError("--tls-cert and --tls-key belong together")
+    if is_elsewhere and tls_cert is None and not behind_proxy:
+        raise UsageError(
+            f"--host {host} would send tokens in the clear: give --tls-cert and --tls-key, or put a proxy "
+            "with TLS before it and say --behind-proxy"
+        )
+    for path in filter(None, (tls_cert, tls_key)):
+        if not path.is_file():
+            raise UsageError(f"{path} is no file")
     settings, database = open_data(data)
-    check_port(port)
-    environment = _variables(
+    if is_elsewhere or need_token:
+        _check_tokens(database, settings)
+    check_port(port, host)
+    environment = server_variables(
         settings,
         database,
+        host=host,
         port=port,
-        hosts=allow_host or [],
+        workers=workers,
+        hosts=[*(allow_host or []), *([host] if is_elsewhere else [])],
+        needs_token=is_elsewhere or need_token,
+        tls=[str(tls_cert), str(tls_key)] if tls_cert else None,
         behind_proxy=behind_proxy,
         log_level="INFO" if log else "WARNING",
     )
     database.close()
-    err.print(
-        f"Dashboard and API: http://127.0.0.1:{port}  ({settings.origin} data; Ctrl-C ends it)"
-    )
-    # the process that serves is another one: this one has imported what it needs to find a database
-    command = [sys.executable, "-m", "regime_pipeline.dashboard"]
-    os.execve(command[0], command, {**os.environ, **environment})  # noqa: S606
+    address = f"{'https' if tls_cert else 'http'}://{host}:{port}"
+    err.print(f"Dashboard, API and /mcp: {address}  ({settings.origin} data; Ctrl-C ends it)")
+    os.execve(COMMAND[0], COMMAND, {**os.environ, **environment})  # noqa: S606
 
 
-def _variables(settings: Settings, database: Database, **told: object) -> dict[str, str]:
-    """The one environment variable that the server process reads."""
+def mcp(data: DataOption = None) -> None:
+    """Tools for an agent, on standard input and output (Model Context Protocol).
+
+    The agent's program starts it: command `regime`, argument `mcp`.
+    """
+    settings, database = open_data(data)
+    environment = server_variables(settings, database, stdio=True, log_level="WARNING")
+    database.close()
+    os.execve(COMMAND[0], COMMAND, {**os.environ, **environment})  # noqa: S606
+
+
+def server_variables(settings: Settings, database: Database, **chosen: object) -> dict[str, str]:
+    """The one environment variable that the server process reads.
+
+    Args:
+        settings: of the data that is served.
+        database: that holds it.
+        chosen: replaces what :data:`~regime_pipeline.dashboard.__main__.USUAL` says.
+    """
     from regime_pipeline.dashboard.__main__ import VARIABLE
     from regime_pipeline.storage.roles import url_of
 
@@ -73,5 +119,21 @@ def _variables(settings: Settings, database: Database, **told: object) -> dict[s
         "conninfo": url.replace("postgresql+psycopg://", "postgresql://", 1),
         "symbols": list(settings.symbols),
         "clock": settings.clock,
+        "public_url": settings.api_public_url,
+        "origins": list(settings.api_cors_origins),
     }
-    return {VARIABLE: json.dumps(shared | told)}
+    return {VARIABLE: json.dumps(shared | chosen)}
+
+
+def _check_tokens(database: Database, settings: Settings) -> None:
+    """Refuse to open a door that nobody has a key to.
+
+    Raises:
+        UsageError: no token is valid.
+    """
+    from regime_pipeline.storage.tokens import listed
+    from regime_pipeline.windows import clock_from_text
+
+    now = clock_from_text(settings.clock).now()
+    if not any(t.is_valid(now) for t in listed(database)):
+        raise UsageError("there is no valid token: `regime tokens create --name NAME` makes one")

@@ -144,18 +144,23 @@ def check_port_number(port: int) -> None:
         raise UsageError(f"--port {port} is none; a port is a number from 1 to 65535")
 
 
-def check_port(port: int) -> None:
+def check_port(port: int, host: str = "127.0.0.1", *, option: str = "--port") -> None:
     """Refuse a port before anything is started that needs it.
+
+    Args:
+        port: its number.
+        host: the address on which it is to be listened.
+        option: how another one is chosen.
 
     Raises:
         UsageError: nobody can listen there.
     """
     check_port_number(port)
-    with socket.socket() as probe:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind((host, port))
         except OSError as error:
             raise UsageError(
-                f"port {port} on 127.0.0.1 cannot be used ({error.strerror}); choose another with --port"
+                f"port {port} on {host} cannot be used ({error.strerror}); choose another with {option}"
             ) from error

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from regime_pipeline.api import query
-from regime_pipeline.api.app import Served
+from regime_pipeline.api.answers import Served
 from regime_pipeline.api.endpoints import Endpoint
 from regime_pipeline.api.params import Query
 from regime_pipeline.catalogue.marts import MARTS

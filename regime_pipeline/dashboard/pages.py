@@ -6,22 +6,15 @@ Belongs here: choosing rows and arranging them. Does not belong here: markup (``
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
-from starlette.staticfiles import StaticFiles
 
-from regime_pipeline.api import query
-from regime_pipeline.api.app import Served
+from regime_pipeline.api.answers import Served
 from regime_pipeline.api.endpoints import ENDPOINTS, VERSION
-from regime_pipeline.api.envelope import is_stale
 from regime_pipeline.api.params import known_parameters, symbol_named
 from regime_pipeline.api.problems import Problem
 from regime_pipeline.api.why import explain
@@ -29,100 +22,11 @@ from regime_pipeline.catalogue.marts import MARTS
 from regime_pipeline.dashboard import charts
 from regime_pipeline.dashboard.charts import Band, Chart, Line
 from regime_pipeline.dashboard.data import HOUR, MOST_POINTS, Row, by_hour, rows
-from regime_pipeline.wording import formats
 from regime_pipeline.wording.labels import SEVERITIES, label_of
 
-FOLDER = Path(__file__).parent
 PIXELS = 1600
 """Values a line has at most; longer spans are drawn by the least and the largest of each pixel."""
 SPANS = {"1 d": 1, "7 d": 7, "30 d": 30, "90 d": 90, "1 y": 365, "5 y": 1826}
-
-_templates = Environment(
-    loader=PackageLoader("regime_pipeline.dashboard"),
-    autoescape=select_autoescape(),
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-
-
-def routes(served: Served) -> list[BaseRoute]:
-    """The dashboard's routes."""
-
-    def page(
-        make: Callable[[Served, Request], Awaitable[tuple[str, dict[str, Any]]]],
-    ) -> Callable[[Request], Awaitable[Response]]:
-        async def answer(request: Request) -> Response:
-            try:
-                template, content = await make(served, request)
-                status = 200
-            except Problem as problem:
-                template, content = "problem.html", {"title": "No answer", "problem": problem}
-                status = problem.status
-            return await _rendered(served, request, template, content, status)
-
-        return answer
-
-    async def index(request: Request) -> Response:
-        accepts = request.headers.get("accept", "")
-        if "application/json" in accepts and "text/html" not in accepts:
-            return JSONResponse(
-                {"dashboard": "/", "api": [VERSION + e.path for e in ENDPOINTS]}
-                | {"openapi": "/openapi.json", "docs": "/docs"}
-            )
-        return await page(now_page)(request)
-
-    return [
-        Route("/", index),
-        Route("/realtime", page(realtime_page)),
-        Route("/symbol/{symbol}", page(symbol_page)),
-        Route("/pair/{one}/{other}", page(pair_page)),
-        Route("/research", page(research_page)),
-        Route("/event/{event_id}", page(event_page)),
-        Route("/data-health", page(health_page)),
-        Route("/why/{mart}/{symbol}/{ts}", page(why_page)),
-        Route("/docs", page(docs_page)),
-        Route("/redoc", _redoc),
-        Route("/glossary", page(glossary_page)),
-        Route("/theme", _theme),
-        Mount("/static", StaticFiles(directory=FOLDER / "static")),
-    ]
-
-
-async def _redoc(_: Request) -> Response:
-    return RedirectResponse("/docs", 308)
-
-
-async def _theme(request: Request) -> Response:
-    """Dark or light, kept in a cookie, and back to the page."""
-    wanted = "light" if request.query_params.get("to") == "light" else "dark"
-    back = urlsplit(request.query_params.get("back", "/")).path
-    path = back if back.startswith("/") and not back.startswith("//") else "/"
-    answer = RedirectResponse(path, 303)
-    answer.set_cookie("theme", wanted, max_age=365 * 86400, httponly=True, samesite="strict")
-    return answer
-
-
-async def _rendered(
-    served: Served, request: Request, template: str, content: dict[str, Any], status: int
-) -> Response:
-    try:
-        origin, newest = await query.newest(served.pool)
-    except Problem:
-        origin, newest = "unknown", None
-    age = None if newest is None else (served.clock.now() - newest - HOUR).total_seconds() / 3600
-    theme = request.cookies.get("theme", "dark")
-    shared = {
-        "origin": origin,
-        "newest": newest,
-        "age": formats.age_text(age),
-        "is_stale": is_stale(newest, origin, served.clock.now()),
-        "theme": "light" if theme == "light" else "dark",
-        "path": request.url.path,
-        "symbols": served.symbols,
-    }
-    html = _templates.get_template(template).render(**shared | content)
-    return HTMLResponse(html, status, {"cache-control": "private, no-cache"})
 
 
 # ------------------------------------------------------------------------------------ pages
@@ -526,19 +430,3 @@ def _matrix(pairs: Sequence[Row], symbols: Sequence[str]) -> list[dict[str, Any]
         }
         for one in symbols
     ]
-
-
-def _slug(symbol: str) -> str:
-    return symbol.replace("/", "-")
-
-
-def _heat(value: float | None) -> str:
-    return "none" if value is None else f"h{max(0, min(9, int(abs(value) * 10)))}"
-
-
-def _instant(at: datetime | None) -> str:
-    return formats.UNKNOWN if at is None else f"{at:%Y-%m-%dT%H:%M:%SZ}"
-
-
-_templates.globals.update(f=formats, label_of=label_of, slug=_slug, heat=_heat)
-_templates.filters["instant"] = _instant

@@ -12,13 +12,14 @@ from typing import Any
 import dagster as dg
 
 from regime_pipeline.orchestration.checks import CHECKS
-from regime_pipeline.orchestration.derived import IO_MANAGER, derived_assets
+from regime_pipeline.orchestration.derived import IO_MANAGER, derived_assets, versioned
 from regime_pipeline.orchestration.io_manager import warehouse_io_manager
 from regime_pipeline.orchestration.jobs import JOBS
 from regime_pipeline.orchestration.quality import data_quality
 from regime_pipeline.orchestration.resources import Scope, environment_platform
 from regime_pipeline.orchestration.schedules import SCHEDULES
 from regime_pipeline.orchestration.sensors import SENSORS
+from regime_pipeline.settings import Settings
 
 
 def default_resources() -> dict[str, Any]:
@@ -39,11 +40,16 @@ def pipeline_assets() -> tuple[dg.AssetsDefinition, ...]:
     return (*fetched, *quality.ASSETS, *derived_assets(), *events)
 
 
-def all_assets() -> tuple[dg.AssetsDefinition, ...]:
-    """Every asset; parses the dbt project when it has changed."""
+def all_assets(settings: Settings | None = None) -> tuple[dg.AssetsDefinition, ...]:
+    """Every asset; parses the dbt project when it has changed.
+
+    Args:
+        settings: whose thresholds are the code versions of the assets that have any; None: those of the
+            environment.
+    """
     from regime_pipeline.orchestration.assets.reporting import reporting_assets
 
-    return (*pipeline_assets(), reporting_assets())
+    return (*versioned(pipeline_assets(), settings or Settings()), reporting_assets())
 
 
 def build_definitions(

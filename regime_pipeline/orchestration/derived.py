@@ -33,10 +33,11 @@ from regime_pipeline.quality.withholding import (
     explained,
     withhold,
 )
-from regime_pipeline.settings import Settings
+from regime_pipeline.settings import Settings, method_version
 from regime_pipeline.windows import Grid, Window, parse_lookback
 
 IO_MANAGER = "warehouse_io"
+_THRESHOLDS = "params."
 
 
 def asset_key(full_name: str) -> dg.AssetKey:
@@ -248,6 +249,40 @@ def derived(what: Derivation) -> dg.AssetsDefinition:
         return found if len(found) > 1 else found[0]
 
     return compute
+
+
+def code_version(what: Derivation, settings: Settings) -> str | None:
+    """The thresholds that a declared function is given, as ``futures+3f0c9a1e,funding+9b1d22c0``.
+
+    Dagster marks a day as stale that was made with another version. The digests are those that end a
+    row's ``method_version`` and by which ``ops.parameter_versions`` keeps the values; None: it is given
+    no thresholds.
+    """
+    sections = [path for path in what.settings.values() if path.startswith(_THRESHOLDS)]
+    versions = [
+        method_version(path.removeprefix(_THRESHOLDS), attrgetter(path)(settings))
+        for path in sections
+    ]
+    return ",".join(versions) or None
+
+
+def versioned(assets: Sequence[Any], settings: Settings) -> tuple[Any, ...]:
+    """The assets, those of functions with thresholds with these thresholds as their code version."""
+    version_of = {
+        asset_key(name): code_version(what, settings)
+        for what in derivations()
+        for name in what.tables
+    }
+
+    def spec(one: dg.AssetSpec) -> dg.AssetSpec:
+        return one.replace_attributes(code_version=version_of[one.key])
+
+    return tuple(
+        asset.map_asset_specs(spec)
+        if any(version_of.get(spec.key) for spec in asset.specs)
+        else asset
+        for asset in assets
+    )
 
 
 @cache

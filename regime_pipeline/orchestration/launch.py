@@ -218,7 +218,7 @@ class _Launch:
             self._instance = opened.enter_context(instance_for(settings, self.platform.database))
             self._said = opened.enter_context(_log_file(settings))
             settle_dead_runs(self._instance)
-            assets = all_assets()
+            assets = all_assets(settings)
             self.inputs = history.declared_inputs(assets)
             self._on_all_stored = history.on_all_stored(assets, self.inputs)
             self._definitions = build_definitions(

@@ -31,6 +31,7 @@ import dagster
 import dagster_postgres
 import psycopg2
 from dagster import DagsterEventType
+from dagster._core.definitions.data_version import CODE_VERSION_TAG
 from dagster._core.events import AssetCheckEvaluationPlanned, StepMaterializationData
 from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log import SqlEventLogStorageTable
@@ -72,7 +73,7 @@ PLANNED_DAYS = 2
 """Days of an asset that are planned one by one, the last ones of a batch; an hourly tick covers as many."""
 _PROVENANCE = ("dagster/input_", "dagster/code_version")
 """Beginnings of tags; without all of them Dagster compares times, with some of them it would see inputs that
-are new."""
+are new. They stay where the code has a version of its own: without them another version marks nothing."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -138,7 +139,9 @@ def lean(entry: EventLogEntry) -> EventLogEntry:
     data = event.event_specific_data
     if isinstance(data, StepMaterializationData):
         made = data.materialization
-        tags = {k: v for k, v in (made.tags or {}).items() if not k.startswith(_PROVENANCE)}
+        tags = made.tags or {}
+        if tags.get(CODE_VERSION_TAG, entry.run_id) == entry.run_id:  # the run stands for a version
+            tags = {k: v for k, v in tags.items() if not k.startswith(_PROVENANCE)}
         data = data._replace(materialization=made._replace(tags=tags))
     elif isinstance(data, AssetCheckEvaluationPlanned):
         # without its days, which the run's own tags name

@@ -9,6 +9,7 @@ reading holds from when its day could be known, for 36 hours at most.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -81,7 +82,9 @@ def factors(frame: pd.DataFrame, grid: Grid) -> tuple[dict[str, Factor], FloatPa
         ("smart_money", "top_trader_position_long_frac", 1.0),
     ):
         z, codes = judged(f.logit(day[column]))
-        found[name] = hold.factor(score_of(sign * z), codes)
+        found[name] = hold.factor(
+            score_of(sign * z), codes, raw={column: day[column], f"{name}_z": z}
+        )
 
     longs, shorts = day["long_liquidations_usd"], day["short_liquidations_usd"]
     total = longs + shorts
@@ -91,12 +94,32 @@ def factors(frame: pd.DataFrame, grid: Grid) -> tuple[dict[str, Factor], FloatPa
     codes = f.Codes(total.shape)
     codes.set(~np.isfinite(usual), f.SHORT, "fewer_than_28_days")
     codes.set(~np.isfinite(total), f.MISSING, "no_observation")
-    found["liquidations"] = hold.factor(50.0 + 50.0 * np.clip(imbalance - usual, -1.0, 1.0), codes)
+    found["liquidations"] = hold.factor(
+        50.0 + 50.0 * np.clip(imbalance - usual, -1.0, 1.0),
+        codes,
+        raw={
+            "long_liquidations_24h_usd": longs,
+            "short_liquidations_24h_usd": shorts,
+            "liquidations_usual_24h_usd": kappa,
+            "liquidations_balance": imbalance,
+            "liquidations_balance_usual": usual,
+        },
+    )
 
     change, price = (_log_change(day[n]) for n in ("open_interest_base", "close"))
     z, codes = judged(change)
     codes.set(np.isfinite(z) & ~np.isfinite(price), f.MISSING, "close_missing")
-    found["oi_trend"] = hold.factor(f.trend_score(z, change, price), codes, weak=change < 0.0)
+    found["oi_trend"] = hold.factor(
+        f.trend_score(z, change, price),
+        codes,
+        weak=change < 0.0,
+        raw={
+            "open_interest_base": day["open_interest_base"],
+            "oi_trend_change_24h": change,
+            "oi_trend_z": z,
+            "oi_trend_return_24h": price,
+        },
+    )
     tier = worst_tier(day["source_tier"], len(day["source_tier"]))
     return found, hold.taken(tier, hold.newest(np.isfinite(day["known_at"])))
 
@@ -125,9 +148,17 @@ class _Held:
         return np.where(at >= 0, np.take_along_axis(panel, np.maximum(at, 0), axis=0), np.nan)
 
     def factor(
-        self, score: FloatPanel, codes: Codes, *, weak: npt.NDArray[np.bool_] | None = None
+        self,
+        score: FloatPanel,
+        codes: Codes,
+        *,
+        raw: Mapping[str, FloatPanel],
+        weak: npt.NDArray[np.bool_] | None = None,
     ) -> Factor:
-        """The factor of the hours; a day without an observation is passed over for the one before."""
+        """The factor of the hours; a day without an observation is passed over for the one before.
+
+        A day's raw numbers are shown for as long as its reading holds.
+        """
         from regime_pipeline.signals import factors as f
 
         observed = codes.reason != f.REASONS.index("no_observation")
@@ -140,12 +171,14 @@ class _Held:
         hourly.set(age > HELD_H, f.STALE, "older_than_36h")
         hourly.set(at < 0, f.MISSING, "no_day_in_36h")
         held = self.taken(codes.only_usable(score), at)
+        over = (at < 0) | (age > HELD_H)
         return f.Factor(
             hourly.only_usable(held),
             hourly.status,
             hourly.reason,
             f.freshness_of(age, INTERVAL_H),
             None if weak is None else np.take_along_axis(weak, rows, axis=0),
+            {name: np.where(over, np.nan, self.taken(day, at)) for name, day in raw.items()},
         )
 
 

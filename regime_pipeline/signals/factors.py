@@ -10,7 +10,8 @@ hour since 1970 of a panel's first row: it anchors sums in time, so that none de
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -70,7 +71,8 @@ class Factor:
     """One factor on the grid: sub-score, status and reason codes, freshness of its input.
 
     ``reason`` is -1 where there is nothing to explain; ``weak`` marks rows whose reading has a
-    second wording (open interest that fell).
+    second wording (open interest that fell); ``raw`` holds the numbers behind the sub-score by column
+    name, those of the hour itself, null where they are not known.
     """
 
     score: FloatPanel
@@ -78,6 +80,7 @@ class Factor:
     reason: CodePanel
     freshness: FloatPanel
     weak: Flags | None = None
+    raw: Mapping[str, FloatPanel] = field(default_factory=dict)
 
     def last(self, rows: int) -> Factor:
         """The last rows of the panels."""
@@ -88,6 +91,7 @@ class Factor:
             self.reason[tail],
             self.freshness[tail],
             None if self.weak is None else self.weak[tail],
+            {name: panel[tail] for name, panel in self.raw.items()},
         )
 
 
@@ -146,7 +150,31 @@ def liquidations(
     if two_sources is not None:
         codes.set(two_sources, MISSING, SOURCE_CHANGED)
     age = _slots_since(observed)
-    return Factor(codes.only_usable(score), codes.status, codes.reason, freshness_of(age, 1.0))
+    judged_by = {
+        "liquidations_usual_24h_usd": kappa,
+        "liquidations_balance": imbalance,
+        "liquidations_balance_usual": usual,
+    }
+    return Factor(
+        codes.only_usable(score),
+        codes.status,
+        codes.reason,
+        freshness_of(age, 1.0),
+        raw={
+            "long_liquidations_24h_usd": long24,
+            "short_liquidations_24h_usd": short24,
+            **of_one_source(judged_by, two_sources),
+        },
+    )
+
+
+def of_one_source(
+    raw: Mapping[str, FloatPanel], two_sources: Flags | None
+) -> Mapping[str, FloatPanel]:
+    """Statistics, null in the cells whose history would come from two sources."""
+    if two_sources is None:
+        return raw
+    return {name: np.where(two_sources, np.nan, panel) for name, panel in raw.items()}
 
 
 def balance(difference: FloatPanel, size: FloatPanel) -> FloatPanel:
@@ -179,30 +207,47 @@ def funding(
     codes.set(young, SHORT, "window_covers_less_than_480h")
     codes.set(stale, STALE, "print_overdue")
     codes.set(~np.isfinite(age), MISSING, "no_observation")
-    return Factor(codes.only_usable(score), codes.status, codes.reason, freshness_of(age, interval))
+    return Factor(
+        codes.only_usable(score),
+        codes.status,
+        codes.reason,
+        freshness_of(age, interval),
+        raw={"funding_z": z, "funding_age_h": age},
+    )
 
 
 def momentum(close: FloatPanel) -> Factor:
     """Volatility-scaled momentum over 1, 4 and 24 h; see :mod:`regime_pipeline.signals.momentum`."""
-    found = maths.momentum(close, maths.ewma_sigma(close), MOMENTUM_HORIZONS_H)
+    sigma = maths.ewma_sigma(close)
+    found = maths.momentum(close, sigma, MOMENTUM_HORIZONS_H)
     codes = Codes(close.shape)
     for code, reason in enumerate(maths.REASONS):
         if reason:
             codes.set(found.code == code, _MOMENTUM_STATUS[code], reason)
     score = score_of(found.value, clip=maths.CLIP)
-    return Factor(codes.only_usable(score), codes.status, codes.reason, np.ones_like(score))
+    returns = {
+        f"momentum_return_{hours}h": maths.log_change(close, hours) for hours in MOMENTUM_HORIZONS_H
+    }
+    return Factor(
+        codes.only_usable(score),
+        codes.status,
+        codes.reason,
+        np.ones_like(score),
+        raw={**returns, "momentum_sigma_1h": sigma, "momentum_factor_raw": found.value},
+    )
 
 
 _MOMENTUM_STATUS = (OK_ROW, PARTIAL, MISSING, SHORT, MISSING, MISSING, MISSING)
 
 
-def share(values: FloatPanel, *, sign: float, first_hour: int) -> Factor:
+def share(values: FloatPanel, *, sign: float, first_hour: int, names: tuple[str, str]) -> Factor:
     """Lagged z of the logit of a share in (0, 1): ``100 Phi(sign z)``; a gap of 1 h is carried.
 
-    ``sign`` -1 reads it contrarian (the crowd's accounts), +1 with the flow (top traders).
+    ``sign`` -1 reads it contrarian (the crowd's accounts), +1 with the flow (top traders); ``names`` are
+    the columns of the share and of its z.
     """
     z, _, _, code = lagged_z(logit(values), WINDOW_H, MIN_OBS, anchor=first_hour)
-    return _carried(score_of(sign * z), judged(code))
+    return _carried(score_of(sign * z), judged(code), dict(zip(names, (values, z), strict=True)))
 
 
 def logit(share: FloatPanel) -> FloatPanel:
@@ -230,7 +275,8 @@ def open_interest(
     """
     own = maths.log_change(base, DAY_H)
     with np.errstate(divide="ignore", invalid="ignore"):
-        implied = maths.log_change(usd / close, DAY_H)
+        implied_base = usd / close
+    implied = maths.log_change(implied_base, DAY_H)
     change = np.where(np.isfinite(own), own, implied)
     change[~np.isfinite(change)] = np.nan
     z, _, _, code = lagged_z(change, WINDOW_H, MIN_OBS, anchor=first_hour)
@@ -240,10 +286,13 @@ def open_interest(
     codes.set(np.isfinite(z) & ~np.isfinite(price), MISSING, "close_missing")
     if two_sources is not None:
         codes.set(two_sources, MISSING, SOURCE_CHANGED)
-    factor = _carried(score, codes)
+    judged_by = of_one_source({"oi_trend_change_24h": change, "oi_trend_z": z}, two_sources)
+    coins = np.where(np.isfinite(base), base, implied_base)
+    raw = {"open_interest_base": coins, "oi_trend_return_24h": price, **judged_by}
+    factor = _carried(score, codes, raw)
     fell = change < 0.0
     fell[1:] |= (factor.reason[1:] == _REASON["carried_1h"]) & (change[:-1] < 0.0)
-    return Factor(factor.score, factor.status, factor.reason, factor.freshness, fell)
+    return replace(factor, weak=fell)
 
 
 def trend_score(z: FloatPanel, change: FloatPanel, price: FloatPanel) -> FloatPanel:
@@ -264,6 +313,7 @@ def fear_greed(value: FloatPanel, age: FloatPanel) -> Factor:
         codes.status,
         codes.reason,
         freshness_of(age, FEAR_GREED_INTERVAL_H),
+        raw={"fear_greed": value, "fear_greed_age_h": age},
     )
 
 
@@ -279,7 +329,16 @@ def social(mood: FloatPanel, mentions: FloatPanel, *, first_hour: int) -> Factor
     codes.set((code == OK) & (heard == INSUFFICIENT), SHORT, "fewer_than_14_days")
     codes.set((code == OK) & (heard == ZERO_DISPERSION), MISSING, "zero_dispersion")
     codes.set((code == OK) & (heard > ZERO_DISPERSION), MISSING, "no_mentions")
-    return _carried(score_of(z * np.clip(attention, 0.0, MOST_ATTENTION)), codes)
+    return _carried(
+        score_of(z * np.clip(attention, 0.0, MOST_ATTENTION)),
+        codes,
+        {
+            "social_score": mood,
+            "social_mentions": mentions,
+            "social_z": z,
+            "social_mentions_z": attention,
+        },
+    )
 
 
 def unwired(shape: tuple[int, ...]) -> Factor:
@@ -299,7 +358,7 @@ def judged(code: CodePanel) -> Codes:
     return codes
 
 
-def _carried(score: FloatPanel, codes: Codes) -> Factor:
+def _carried(score: FloatPanel, codes: Codes, raw: Mapping[str, FloatPanel]) -> Factor:
     """The factor with a level that is missing for one hour carried from the hour before.
 
     The score is carried, not the input: a carried input would be judged by a window it is in.
@@ -312,7 +371,7 @@ def _carried(score: FloatPanel, codes: Codes) -> Factor:
     out[1:][take[1:]] = own[:-1][take[1:]]
     codes.set(take, PARTIAL, "carried_1h")
     age = np.where(take, 1.0, 0.0)
-    return Factor(out, codes.status, codes.reason, freshness_of(age, 1.0))
+    return Factor(out, codes.status, codes.reason, freshness_of(age, 1.0), raw=raw)
 
 
 def _slots_since(observed: Flags) -> FloatPanel:

@@ -8,6 +8,7 @@ The definition in words: docs/methods.md, section 7.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from regime_pipeline.catalogue.derivation import derives, reach_of, reads
-from regime_pipeline.catalogue.fields.signals import FACTORS
+from regime_pipeline.catalogue.fields.signals import FACTOR_NUMBERS, FACTORS
 from regime_pipeline.catalogue.frames import conform
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.market.candles import CLOSES, close_halted, halted
@@ -174,8 +175,12 @@ def futures_scores(
         ).last(rows),
         "funding": funding_factor,
         "momentum": f.momentum(close).last(rows),
-        "long_short": f.share(crowd, sign=-1.0, first_hour=positioned).last(rows),
-        "smart_money": f.share(top_traders, sign=1.0, first_hour=positioned).last(rows),
+        "long_short": f.share(
+            crowd, sign=-1.0, first_hour=positioned, names=FACTOR_NUMBERS["long_short"]
+        ).last(rows),
+        "smart_money": f.share(
+            top_traders, sign=1.0, first_hour=positioned, names=FACTOR_NUMBERS["smart_money"]
+        ).last(rows),
         "oi_trend": f.open_interest(
             base,
             usd,
@@ -211,8 +216,7 @@ def futures_scores(
     wired = tuple(n for n in FACTORS if n != "social" or social_source is not None)
     panels = composite(found, weights, wired=wired, params=params)
     panels["source_tier"] = np.fmax.reduce([tier[len(tier) - rows :] for tier in tiers])
-    for name in FACTORS:
-        panels[f"{name}_factor"] = found[name].score
+    panels |= _behind(found, weights, (rows, len(grid.symbols)))
     target = table("signals.futures_scores")
     version = method_version(f"{METHOD}+{method_version(METHOD, funding_params)[-8:]}", params)
     texts: dict[str, pd.Series] = {}
@@ -223,6 +227,18 @@ def futures_scores(
     columns = list(target.content)
     halt = halted(to_panel(perp, grid, ("close", "source_tier")))
     return close_halted(conform(frame[columns], target)[columns], halt, target)
+
+
+def _behind(
+    found: dict[str, Factor], weights: dict[str, int], shape: tuple[int, int]
+) -> dict[str, FloatPanel]:
+    """Sub-score, weight and raw numbers of every factor, null where nothing gives them."""
+    panels = {f"{name}_factor": found[name].score for name in FACTORS}
+    for name in FACTORS:
+        panels[f"{name}_factor_weight_pct"] = np.full(shape, float(weights[name]))
+        for column in FACTOR_NUMBERS[name]:
+            panels[column] = found[name].raw.get(column, np.full(shape, np.nan))
+    return panels
 
 
 def composite(
@@ -374,7 +390,8 @@ def _funding(funding: pd.DataFrame, grid: Grid, params: FundingParams) -> tuple[
     stale = ages > STALE_INTERVALS * np.where(np.isfinite(interval), interval, 8.0)
     young = np.isfinite(column("rate_8h")) & ~np.isfinite(column("z_score"))
     factor = f.funding(column("z_score"), ages, interval, stale, young)
-    return factor, column("source_tier")
+    raw = {"rate_8h": column("rate_8h"), **factor.raw}
+    return replace(factor, raw=raw), column("source_tier")
 
 
 def _fear_greed(fear_greed: pd.DataFrame, grid: Grid) -> tuple[Factor, FloatPanel]:

@@ -1,4 +1,4 @@
-"""How the components move together: one matrix a symbol and day.
+"""How the components move together: one matrix a symbol and day, and one of all symbols together.
 
 Belongs here: Spearman correlations of published scores, and partial ones. Does not belong here: the
 matrix behind the confluence, which ends before the day (``confluence``); correlations of assets
@@ -26,6 +26,7 @@ from regime_pipeline.signals.scores import worst_tier
 from regime_pipeline.windows import HOUR, Grid
 
 METHOD = "signal_correlations/1"
+POOLED_METHOD = "signal_correlations_pooled/1"
 
 NAMES = tuple(sorted(COMPONENTS))
 WINDOW_H, MIN_HOURS = 720, 200
@@ -86,6 +87,70 @@ def signal_correlations(
     if not parts:
         return conform(pd.DataFrame(columns=columns), target)[columns]
     return conform(pd.concat(parts, ignore_index=True)[columns], target)[columns]
+
+
+@derives(
+    "correlation.signal_correlations_pooled",
+    of_universe=True,
+    signal_correlations_1d=reads("correlation.signal_correlations"),
+)
+def signal_correlations_pooled(signal_correlations_1d: pd.DataFrame, *, grid: Grid) -> pd.DataFrame:
+    """The matrix of all symbols together: the mean of theirs, weighted by their common hours.
+
+    A pair is the mean over the symbols that have its correlation; ``n_symbols`` says how many,
+    ``n_obs`` how many hours they have together. Levels of symbols are never mixed: what differs between
+    two coins and not within either makes no correlation here. ``partial_corr`` is worked out from this
+    matrix as that of a symbol is from its own.
+
+    Args:
+        signal_correlations_1d: ``correlation.signal_correlations`` of every configured symbol.
+        grid: hours owed; its 23:00 rows are put out.
+
+    Returns:
+        Content columns of ``correlation.signal_correlations_pooled``, 55 pairs a day, sorted by key. A pair
+        that no symbol has is ``missing``, ``no_symbol_has_one``.
+    """
+    target = table("correlation.signal_correlations_pooled")
+    columns = list(target.content)
+    days = grid.hours[grid.hours.hour == HOUR_OF_DAY]
+    pairs = [(a, b) for a in NAMES for b in NAMES if a < b]
+    shape = (len(pairs), len(days))
+    total, weight, symbols = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    tier = np.full(shape, np.nan)
+    known = signal_correlations_1d[signal_correlations_1d["signal_corr"].notna()]
+    row = {pair: at for at, pair in enumerate(pairs)}
+    # one symbol after another, in their order: the sums are the same in any company
+    for _, own in known.sort_values("symbol", kind="stable").groupby("symbol", sort=True):
+        day = days.get_indexer(pd.DatetimeIndex(own["ts"]))
+        own, day = own[day >= 0], day[day >= 0]
+        at = [row[pair] for pair in zip(own["component_a"], own["component_b"], strict=True)], day
+        hours = own["n_obs"].to_numpy("float64")
+        total[at] += hours * own["signal_corr"].to_numpy("float64")
+        weight[at] += hours
+        symbols[at] += 1
+        tier[at] = np.fmax(tier[at], own["source_tier"].to_numpy("float64", na_value=np.nan))
+    there = symbols > 0
+    rho = np.divide(total, weight, out=np.full(shape, np.nan), where=there)
+    rho = np.clip(rho, -1.0, 1.0)
+    names = np.array(pairs, dtype=object)
+    numbers = np.array([(NAMES.index(a), NAMES.index(b)) for a, b in pairs])
+    partial = [_partial(rho[:, day], numbers) for day in range(len(days))]
+    frame = pd.DataFrame(
+        {
+            "component_a": names[:, 0].repeat(len(days)),
+            "component_b": names[:, 1].repeat(len(days)),
+            "ts": days.take(np.tile(np.arange(len(days)), len(pairs))),
+            "signal_corr": rho.reshape(-1),
+            "partial_corr": np.stack(partial, axis=1).reshape(-1) if partial else np.empty(0),
+            "n_obs": weight.reshape(-1),
+            "n_symbols": symbols.reshape(-1),
+            "status": np.where(there, "ok", "missing").reshape(-1),
+            "reason": np.where(there, None, "no_symbol_has_one").reshape(-1),
+            "source_tier": tier.reshape(-1),
+            "method_version": method_version(POOLED_METHOD),
+        }
+    )
+    return conform(frame[columns], target)[columns]
 
 
 def _of_symbol(

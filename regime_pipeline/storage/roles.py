@@ -8,7 +8,7 @@ pipeline       the product itself: reads and writes data, adds partitions, build
                Dagster's tables; cannot edit what is append-only (``*_revisions``, delivery attempts)
 dispatcher     reads ``alerts``, claims outbox rows, appends delivery attempts; sees nothing else
 bi             reads ``reporting``; no temporary tables, large objects or advisory locks, limited time
-api            as ``bi``, with less time
+api            as ``bi``, with less time; may ask what a token opens
 health         reads ``ops`` and ``alerts`` and the server's statistics, for monitoring
 =============  ====================================================================================
 
@@ -114,8 +114,12 @@ ROLES: Mapping[str, Role] = MappingProxyType(
                 "default_transaction_read_only": "on",
                 _IDLE: "10s",
                 "statement_timeout": "5s",
+                "lock_timeout": "1s",
             },
-            grants=_READS_REPORTS,
+            grants=(
+                *_READS_REPORTS,
+                "EXECUTE ON FUNCTION reporting.token_scope(text, text)",
+            ),
         ),
         "health": Role(
             5,
@@ -206,7 +210,7 @@ def grant(connection: psycopg.Connection, *, prefix: str = "regime") -> None:
                 sql.SQL("GRANT {} TO {}").format(sql.SQL(right).format(data=data), names[name])
             )
     readers = sql.SQL(", ").join(
-        names[n] for n, role in ROLES.items() if role.grants == _READS_REPORTS
+        names[n] for n, role in ROLES.items() if set(_READS_REPORTS) <= set(role.grants)
     )
     # whoever builds a report, readers can read it
     for statement in (

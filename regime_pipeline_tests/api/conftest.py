@@ -13,7 +13,7 @@ import pytest
 import uvicorn
 
 from regime_pipeline.api.app import create_app
-from regime_pipeline.dashboard.pages import routes
+from regime_pipeline.dashboard.routes import routes
 from regime_pipeline.storage.database import Database
 from regime_pipeline_tests._server import TestServer
 from regime_pipeline_tests.reporting import world

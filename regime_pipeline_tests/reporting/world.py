@@ -214,6 +214,11 @@ def _scores(add, rng, symbol, hours, momentum) -> None:
 
 def _correlations(add, rng, hours, symbols) -> None:
     n = len(hours)
+    days = hours[hours.hour == 23]
+    pair = {"component_a": "momentum", "component_b": "technical", "ts": days, "n_obs": 720}
+    for symbol in symbols:
+        add("correlation.signal_correlations", symbol=symbol, signal_corr=0.7, **pair)
+    add("correlation.signal_correlations_pooled", signal_corr=0.7, n_symbols=len(symbols), **pair)
     for i, a in enumerate(symbols):
         for b in symbols[i + 1 :]:
             base = np.clip(0.72 - 0.03 * i + 0.05 * np.sin(np.arange(n) / 900), -1, 1)
@@ -222,6 +227,8 @@ def _correlations(add, rng, hours, symbols) -> None:
                 corr[-30:] = base[-30:] * 0.35
             drop = (base - corr) / base
             broken = (drop > 0.5) & (base >= 0.3)
+            add("correlation.correlation_matrices", symbol_a=a, symbol_b=b, ts=days,
+                corr_7d=corr[hours.hour == 23], n_7d=168)  # fmt: skip
             add("correlation.asset_correlations", symbol_a=a, symbol_b=b, ts=hours, corr_7d=corr,
                 corr_30d_base=base, spearman_7d=corr, rel_drop=drop, abs_change=corr - base,
                 p_break=np.where(broken, 0.01, 0.4), is_break=broken, is_rise=False,

@@ -12,7 +12,10 @@ from regime_pipeline.catalogue.frames import validate
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.settings import SignalParams
 from regime_pipeline.signals.confluence import confluence
-from regime_pipeline.signals.signal_correlations import signal_correlations
+from regime_pipeline.signals.signal_correlations import (
+    signal_correlations,
+    signal_correlations_pooled,
+)
 from regime_pipeline.windows import Grid, hours_between, utc
 from regime_pipeline_tests.signals.worlds import SYMBOLS
 from regime_pipeline_tests.synthetic import long, same_bytes
@@ -251,3 +254,41 @@ def test_an_outage_of_one_component_leaves_the_pairs_of_others_as_they_are() -> 
         for f in (matrix(scores), matrix(struck))
     )
     same_bytes(before.drop(columns="partial_corr"), after.drop(columns="partial_corr"))
+
+
+# ------------------------------------------------------------------ all symbols together
+
+
+def pooled(matrices: pd.DataFrame) -> pd.DataFrame:
+    grid = Grid(END - timedelta(days=1), END, ("BTC/USDT", "ETH/USDT"))
+    out = signal_correlations_pooled(matrices, grid=grid)
+    validate(out, table("correlation.signal_correlations_pooled"))
+    assert len(out) == 55
+    return out
+
+
+def test_the_pooled_matrix_is_the_mean_of_the_symbols_weighted_by_their_hours() -> None:
+    first = matrix(noise(800, seed=11))
+    struck = noise(800, seed=12)
+    struck[-700:-300, :, SINGLE_COMPONENTS.index("momentum")] = np.nan
+    second = matrix(struck).assign(symbol="ETH/USDT")
+    both = pd.concat([second, first], ignore_index=True)
+    row = pair(pooled(both), "momentum", "technical")
+    own = [pair(m, "momentum", "technical") for m in (first, second)]
+    hours = [int(o["n_obs"]) for o in own]
+    assert hours == [720, 320]
+    mean = sum(n * o["signal_corr"] for n, o in zip(hours, own, strict=True)) / sum(hours)
+    assert row["signal_corr"] == pytest.approx(mean, rel=1e-12)
+    assert (row["n_obs"], row["n_symbols"]) == (1040, 2)
+    same_bytes(pooled(both), pooled(both.sort_values("component_b", ascending=False)))
+    alone = pooled(first)["partial_corr"].astype(float)
+    np.testing.assert_allclose(alone, first["partial_corr"].astype(float), rtol=1e-9)
+
+
+def test_a_pair_that_no_symbol_has_is_missing_from_the_pooled_matrix() -> None:
+    scores = noise(800, seed=13)
+    scores[..., SINGLE_COMPONENTS.index("whale_act")] = np.nan
+    row = pair(pooled(matrix(scores)), "technical", "whale_act")
+    assert pd.isna(row["signal_corr"])
+    assert (row["n_obs"], row["n_symbols"]) == (0, 0)
+    assert (row["status"], row["reason"]) == ("missing", "no_symbol_has_one")

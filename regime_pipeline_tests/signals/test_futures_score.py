@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from regime_pipeline.catalogue.derivation import lookbacks
-from regime_pipeline.catalogue.fields.signals import FACTORS
+from regime_pipeline.catalogue.fields.signals import FACTOR_NUMBERS, FACTORS
 from regime_pipeline.catalogue.frames import validate
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.settings import FundingParams, FuturesParams
@@ -30,6 +30,7 @@ from regime_pipeline_tests.synthetic import same_bytes
 
 PARAMS = FuturesParams()
 WEIGHTS = PARAMS.weights_pct
+CROWD = FACTOR_NUMBERS["long_short"]
 PHI = NormalDist().cdf
 BEGIN, START, END = utc("2024-01-01"), utc("2024-03-10"), utc("2024-03-16")
 GRID = Grid(START, END, SYMBOLS)
@@ -177,7 +178,7 @@ def test_a_share_missing_for_an_hour_is_carried_and_longer_is_null() -> None:
     rng = np.random.default_rng(4)
     shares = rng.beta(20, 10, 900)
     shares[[800, 810, 811]] = np.nan
-    factor = f.share(column(shares), sign=-1.0, first_hour=0)
+    factor = f.share(column(shares), sign=-1.0, first_hour=0, names=CROWD)
     score = factor.score[:, 0]
     assert score[800] == score[799]
     assert score[810] == score[809]
@@ -193,7 +194,7 @@ def test_a_share_missing_for_an_hour_is_carried_and_longer_is_null() -> None:
 
 
 def test_a_constant_share_is_null() -> None:
-    factor = f.share(column([0.716] * 900), sign=-1.0, first_hour=0)
+    factor = f.share(column([0.716] * 900), sign=-1.0, first_hour=0, names=CROWD)
     assert math.isnan(factor.score[-1, 0])
     assert f.REASONS[factor.reason[-1, 0]] == "zero_dispersion"
 
@@ -227,6 +228,26 @@ def test_the_borders_of_the_signal(score: float, signal: str) -> None:
     assert row["futures_score"] == pytest.approx(score, abs=1e-12)
     assert row["futures_signal"] == signal
     assert signal_of(column([score]), params=PARAMS)[0, 0] == signal
+
+
+def test_in_noise_one_hour_in_twelve_is_long_and_as_many_are_short() -> None:
+    """Even scores, independent of each other: what the methods page advertises."""
+    rng = np.random.default_rng(20241130)
+    count = 40_000
+    found = {
+        name: f.Factor(
+            rng.uniform(0, 100, (count, 1)),
+            np.zeros((count, 1), np.int8),
+            np.full((count, 1), -1, np.int8),
+            np.ones((count, 1)),
+        )
+        for name in FACTORS
+    }
+    rows = composite(found, WEIGHTS, params=PARAMS)
+    assert rows["futures_score"].std() == pytest.approx(10.8, abs=0.1)
+    assert rows["futures_score"].mean() == pytest.approx(50.0, abs=0.2)
+    for label in ("LONG", "SHORT"):
+        assert (rows["futures_signal"] == label).mean() == pytest.approx(0.085, abs=0.004), label
 
 
 def test_under_70_percent_there_is_no_signal_but_the_number_stays() -> None:
@@ -284,6 +305,46 @@ def test_top_factors_take_ties_in_table_order_and_leave_zeros_out() -> None:
 def test_weights_must_be_known_and_whole(weights: dict[str, int], data: World) -> None:
     with pytest.raises(ValueError, match="add up to 100"):
         scores(data, grid_of(START, 1), FuturesParams(weights_pct=weights))
+
+
+def test_a_score_can_be_worked_out_again_from_the_numbers_in_its_row(data: World) -> None:
+    rows = scores(data, GRID, social="lunarcrush")
+    phi = np.vectorize(PHI)
+
+    def at(name: str) -> np.ndarray:
+        return rows[name].to_numpy("float64", na_value=np.nan)
+
+    def z(name: str) -> np.ndarray:
+        return np.clip(at(name), -4.0, 4.0)
+
+    longs, shorts = at("long_liquidations_24h_usd"), at("short_liquidations_24h_usd")
+    total = longs + shorts + at("liquidations_usual_24h_usd")
+    np.testing.assert_allclose(at("liquidations_balance"), (shorts - longs) / total)
+    change = at("oi_trend_change_24h")
+    size = np.tanh(np.abs(z("oi_trend_z")) / 2) * np.where(change > 0, 1.0, 0.5)
+    mood = at("fear_greed")
+    beyond = np.maximum(np.abs(z("funding_z")) - 1.0, 0.0)
+    returns = sum(at(f"momentum_return_{h}h") / math.sqrt(h) for h in (1, 4, 24))
+    mean = np.clip(returns / 3 / at("momentum_sigma_1h"), -3, 3)
+    np.testing.assert_allclose(at("momentum_factor_raw"), mean)
+    again = {
+        "liquidations": 50
+        + 50 * np.clip(at("liquidations_balance") - at("liquidations_balance_usual"), -1, 1),
+        "funding": 100 * phi(-np.sign(z("funding_z")) * beyond),
+        "momentum": 100 * phi(mean),
+        "long_short": 100 * phi(-z("long_short_z")),
+        "smart_money": 100 * phi(z("smart_money_z")),
+        "oi_trend": 50 + 50 * size * np.sign(at("oi_trend_return_24h")),
+        "social": 100
+        * phi(np.clip(z("social_z") * np.clip(z("social_mentions_z"), 0, 1.5), -4, 4)),
+        "fear_greed": np.where(mood <= 25, 75 - mood, np.where(mood >= 75, 125 - mood, 50.0)),
+    }
+    weight = {name: at(f"{name}_factor_weight_pct") for name in FACTORS}
+    for name in FACTORS:
+        np.testing.assert_allclose(again[name], at(f"{name}_factor"), atol=1e-9, err_msg=name)
+        assert (weight[name] == WEIGHTS[name]).all()
+    total_score = sum(weight[n] * again[n] for n in FACTORS) / sum(weight.values())
+    np.testing.assert_allclose(total_score, at("futures_score"), atol=1e-9)
 
 
 # --- the whole row against a slow reference ----------------------------------------------------

@@ -114,8 +114,12 @@ def test_connection_limits_leave_room_for_the_administrator() -> None:
 def test_api_reads_reports_and_health_reads_what_monitoring_needs(urls: dict[str, str]) -> None:
     with _as(urls["api"]) as connection:
         assert connection.execute("select n from reporting.mart").fetchone() == (1,)
+        asked = "select reporting.token_scope('00000000', 'digest')"
+        assert connection.execute(asked).fetchone() == (None,)
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute("select * from ops.fetch_log")
+    with _as(urls["bi"]) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute(asked)
     with _as(urls["health"]) as connection:
         connection.execute("select * from ops.fetch_log, alerts.outbox")
         shown = connection.execute(

@@ -17,6 +17,35 @@ FACTORS = (
 )
 """The eight futures factors in table order, which also breaks ties."""
 
+FACTOR_NUMBERS: dict[str, tuple[str, ...]] = {
+    "liquidations": (
+        "long_liquidations_24h_usd",
+        "short_liquidations_24h_usd",
+        "liquidations_usual_24h_usd",
+        "liquidations_balance",
+        "liquidations_balance_usual",
+    ),
+    "funding": ("rate_8h", "funding_z", "funding_age_h"),
+    "momentum": (
+        "momentum_return_1h",
+        "momentum_return_4h",
+        "momentum_return_24h",
+        "momentum_sigma_1h",
+        "momentum_factor_raw",
+    ),
+    "long_short": ("global_account_long_frac", "long_short_z"),
+    "smart_money": ("top_trader_position_long_frac", "smart_money_z"),
+    "oi_trend": (
+        "open_interest_base",
+        "oi_trend_change_24h",
+        "oi_trend_z",
+        "oi_trend_return_24h",
+    ),
+    "social": ("social_score", "social_mentions", "social_z", "social_mentions_z"),
+    "fear_greed": ("fear_greed", "fear_greed_age_h"),
+}
+"""The raw numbers behind each factor, in the order in which they are worked out."""
+
 DIRECTIONS = ("BULLISH", "NEUTRAL", "BEARISH")
 
 SINGLE_COMPONENTS = tuple(name for name in COMPONENTS if name != "confluence")
@@ -86,7 +115,62 @@ def _factor(name: str) -> list[Field]:
             allowed=STATUSES,
         ),
         Field(f"{name}_factor_reason", Kind.TEXT, f"Why the {name} factor is not ok."),
+        Field(
+            f"{name}_factor_weight_pct",
+            Kind.INTEGER,
+            f"Configured weight of the {name} factor.",
+            "%",
+            0,
+            100,
+        ),
     ]
+
+
+_FACTOR_NUMBERS = (
+    Field(
+        "liquidations_usual_24h_usd", Kind.FLOAT,
+        "Median of the 24 h totals of the 30 d before.", "USD", 0,
+    ),
+    Field(
+        "liquidations_balance", Kind.FLOAT,
+        "(shorts - longs) / (total + usual total) of 24 h.", "fraction", -1, 1,
+    ),
+    Field(
+        "liquidations_balance_usual", Kind.FLOAT,
+        "Median of liquidations_balance over the 30 d before.", "fraction", -1, 1,
+    ),
+    Field("funding_z", Kind.FLOAT, "Lagged z of the newest settled print.", "sd"),
+    Field("funding_age_h", Kind.FLOAT, "Age of that print when the row decides.", "h", 0),
+    *(
+        Field(
+            f"momentum_return_{hours}h", Kind.FLOAT, f"Log return of the perpetual over {hours} h.",
+            "log return",
+        )
+        for hours in (1, 4, 24)
+    ),
+    Field(
+        "momentum_sigma_1h", Kind.FLOAT,
+        "Exponentially weighted volatility of the 447 returns before the row.", "fraction per 1 h", 0,
+    ),
+    Field(
+        "momentum_factor_raw", Kind.FLOAT,
+        "Volatility-scaled mean of the 1, 4 and 24 h returns.", "sd", -3, 3,
+    ),
+    Field("long_short_z", Kind.FLOAT, "Lagged z of the log odds of the accounts' share.", "sd"),
+    Field("smart_money_z", Kind.FLOAT, "Lagged z of the log odds of the top traders' share.", "sd"),
+    Field(
+        "oi_trend_change_24h", Kind.FLOAT, "Log change over 24 h of the open interest in coins.",
+        "log change",
+    ),
+    Field("oi_trend_z", Kind.FLOAT, "Lagged z of oi_trend_change_24h.", "sd"),
+    Field(
+        "oi_trend_return_24h", Kind.FLOAT,
+        "Log return of the price over the time of that change; its sign is the factor's.",
+        "log return",
+    ),
+    Field("social_mentions_z", Kind.FLOAT, "Lagged z of ln(1 + mentions) over 30 d.", "sd"),
+    Field("fear_greed_age_h", Kind.FLOAT, "Age of the index when the row decides.", "h", 0),
+)  # fmt: skip
 
 
 _BEHIND = (
@@ -250,6 +334,7 @@ FIELDS = (
     *_CONFLUENCE,
     *(field for name in BLOCKS for field in _block(name)),
     *(field for name in FACTORS for field in _factor(name)),
+    *_FACTOR_NUMBERS,
     Field("futures_score", Kind.FLOAT, "Weighted mean of the available factors.", "0-100", 0, 100),
     Field(
         "futures_signal",

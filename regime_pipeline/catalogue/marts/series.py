@@ -157,6 +157,30 @@ MARTS = (
         + f") as c (component, {', '.join(_COMPONENT)})",
     ),
     Mart(
+        "signal_correlations_1d",
+        "How the signal components move together over 30 days, one row per symbol, pair of components and "
+        "day, stamped 23:00; the symbol ALL is the mean of all of them.",
+        ("symbol", "component_a", "component_b", "ts"),
+        (
+            renamed("symbol", "symbol", "Canonical symbol, BASE/QUOTE, or ALL."),
+            *columns("component_a", "component_b", "ts"),
+            renamed("corr", "signal_corr"),
+            *columns("partial_corr"),
+            renamed("n", "n_obs"),
+            *TAIL,
+        ),
+        query=" union all ".join(
+            f"select {symbol} as symbol, t.component_a, t.component_b, t.ts, t.signal_corr as corr, "
+            "t.partial_corr, t.n_obs as n, t.status, t.reason, t.source_tier, t.method_version, "
+            f"t.ts + interval '1 hour' as known_at, t.ingested_at from {{correlation.{name}}} as t"
+            for symbol, name in (
+                ("t.symbol", "signal_correlations"),
+                ("'ALL'", "signal_correlations_pooled"),
+            )
+        ),
+        required=frozenset({"status"}),
+    ),
+    Mart(
         "futures_factors_1h",
         "The factors behind futures_scores_1h, one row per symbol, hour and factor.",
         ("symbol", "ts", "factor"),
@@ -165,19 +189,22 @@ MARTS = (
             FIELDS["ts"],
             Field("factor", Kind.TEXT, "Name of the factor.", allowed=FACTORS),
             Field("score", Kind.FLOAT, "Score of the factor, 50 neutral.", unit="0-100"),
+            renamed("weight_pct", f"{FACTORS[0]}_factor_weight_pct", "Configured weight."),
             renamed("status", "status", "Whether the factor was available."),
             renamed("reason", "reason", "Why the factor was not."),
             *columns("source_tier", "method_version"),
             KNOWN_AT,
             INGESTED_AT,
         ),
-        query="select s.symbol, s.ts, f.factor, f.score, f.status, f.reason, s.source_tier, "
+        query="select s.symbol, s.ts, f.factor, f.score, f.weight_pct, f.status, f.reason, s.source_tier, "
         "s.method_version, s.ts + interval '1 hour' as known_at, s.ingested_at "
         "from {signals.futures_scores} as s cross join lateral (values "
         + ", ".join(
-            f"('{f}', s.{f}_factor, s.{f}_factor_status, s.{f}_factor_reason)" for f in FACTORS
+            f"('{f}', s.{f}_factor, s.{f}_factor_weight_pct, s.{f}_factor_status, "
+            f"s.{f}_factor_reason)"
+            for f in FACTORS
         )
-        + ") as f (factor, score, status, reason)",
+        + ") as f (factor, score, weight_pct, status, reason)",
     ),
     Mart(
         "liquidation_windows",

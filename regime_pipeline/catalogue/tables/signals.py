@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from regime_pipeline.catalogue.fields.signals import FACTORS, SINGLE_COMPONENTS
+from regime_pipeline.catalogue.fields.signals import FACTOR_NUMBERS, FACTORS, SINGLE_COMPONENTS
 from regime_pipeline.catalogue.model import Cadence
 from regime_pipeline.catalogue.tables.market import derived
 
@@ -176,6 +176,19 @@ TABLES = (
         main="signal_corr",
     ),
     derived(
+        "correlation",
+        "signal_correlations_pooled",
+        "How the eleven components move together in all symbols: the mean of their matrices, weighted by "
+        "their common hours, one row per pair and day at 23:00.",
+        ("component_a", "component_b", "ts"),
+        ("signal_corr", "partial_corr", "n_obs", "n_symbols"),
+        ("n_symbols",),
+        symbol_columns=(),
+        computed_in="signals.signal_correlations",
+        cadence=Cadence.SPARSE,
+        main="signal_corr",
+    ),
+    derived(
         "signals",
         "dashboard_comparison",
         "Ready-made scores of the dashboard service beside ours, one row per symbol, component and hour "
@@ -189,7 +202,8 @@ TABLES = (
     derived(
         "signals",
         "futures_scores",
-        "The 8-factor futures score, one row per symbol and hour.",
+        "The 8-factor futures score, one row per symbol and hour, with weight, sub-score and raw numbers "
+        "of every factor.",
         ("symbol", "ts"),
         (
             "futures_score",
@@ -205,7 +219,13 @@ TABLES = (
             *(
                 c
                 for f in FACTORS
-                for c in (f"{f}_factor", f"{f}_factor_status", f"{f}_factor_reason")
+                for c in (
+                    f"{f}_factor",
+                    f"{f}_factor_status",
+                    f"{f}_factor_reason",
+                    f"{f}_factor_weight_pct",
+                    *FACTOR_NUMBERS[f],
+                )
             ),
         ),
         computed_in="signals.futures_score",

@@ -1,0 +1,144 @@
+"""Finished answers: a query read, put into the envelope, and kept while its mart stays the same.
+
+Belongs here: from a query to an answer, for every door. Does not belong here: HTTP (``app``), tools of
+agents (``tools``), pages (``dashboard``).
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from psycopg_pool import AsyncConnectionPool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from regime_pipeline.api import envelope, formats, query
+from regime_pipeline.api.cache import Answer, AnswerCache
+from regime_pipeline.api.live import Feed
+from regime_pipeline.api.params import Query
+from regime_pipeline.api.query import Page
+from regime_pipeline.windows import Clock
+
+_LEVEL = 5
+_WORTH_PACKING = 1000
+PAST_S = 3600
+"""An answer as of an instant that lies further back does not change any more."""
+
+
+@dataclass
+class Served:
+    """What a running server shares between requests.
+
+    Attributes:
+        pool: connections as ``regime_api``.
+        symbols: configured symbols.
+        clock: the present.
+        cache: finished answers and pages.
+        feed: what is told to those who listen, and which tables changed.
+        counts: requests by path of the route and status, for ``/metrics``.
+    """
+
+    pool: AsyncConnectionPool
+    symbols: tuple[str, ...]
+    clock: Clock
+    cache: AnswerCache
+    feed: Feed
+    counts: dict[tuple[str, int], int] = field(default_factory=dict)
+
+
+async def reported(served: Served, asked: Query) -> tuple[dict[str, Any], Page]:
+    """What an answer is about, and its rows.
+
+    Raises:
+        Problem: the database does not answer, or not in time.
+    """
+    page = await query.rows(served.pool, asked)
+    origin, newest = await query.newest(served.pool)
+    meta = envelope.meta(
+        asked,
+        page,
+        origin=origin,
+        newest=newest,
+        now=served.clock.now(),
+        version=served.feed.version(asked.endpoint.mart),
+    )
+    return meta, page
+
+
+async def answer_of(served: Served, asked: Query) -> Answer:
+    """The finished answer of a query, kept while no table behind its mart changed.
+
+    Raises:
+        Problem: the database does not answer, or not in time.
+    """
+    stamp = served.feed.stamp((asked.endpoint.mart,))
+    return await served.cache.get(asked.canonical, stamp, lambda: _made(served, asked))
+
+
+async def _made(served: Served, asked: Query) -> Answer:
+    meta, page = await reported(served, asked)
+    if asked.shape != "csv":
+        return in_json(served, asked, meta, {"data": envelope.records(asked, page)})
+    body = formats.csv_bytes(asked.columns, [row[: len(asked.columns)] for row in page.rows])
+    return _headed(served, asked, meta, body, body)
+
+
+def in_json(served: Served, asked: Query, meta: dict[str, Any], content: dict[str, Any]) -> Answer:
+    """An answer whose ``meta`` comes first.
+
+    Args:
+        served: what requests share.
+        asked: what was asked.
+        meta: what it is about.
+        content: ``data`` and whatever stands beside it.
+    """
+    rest = formats.json_bytes(content)
+    body = b'{"meta":' + formats.json_bytes(meta) + b"," + rest[1:]
+    return _headed(served, asked, meta, body, rest)
+
+
+def _headed(
+    served: Served, asked: Query, meta: dict[str, Any], body: bytes, lasting: bytes
+) -> Answer:
+    """The bytes with their headers; the tag leaves out what only time changes."""
+    about = {k: v for k, v in meta.items() if k not in ("age_s", "mart_version")}
+    seen = hashlib.sha256(asked.canonical + formats.json_bytes(about) + lasting)
+    age_s = 0.0 if asked.as_of is None else (served.clock.now() - asked.as_of).total_seconds()
+    lasts = "private, max-age=86400, immutable" if age_s > PAST_S else "private, no-cache"
+    headers = {
+        "content-type": formats.MEDIA_TYPES[asked.shape],
+        "cache-control": lasts,
+        "regime-data-origin": meta["data_origin"],
+        "regime-status": meta["status"],
+        "vary": "accept-encoding, authorization",
+    }
+    if meta["next"]:
+        headers["link"] = f'<?cursor={meta["next"]}>; rel="next"'
+    return finished(body, headers, f'W/"{seen.hexdigest()[:24]}"')
+
+
+def finished(body: bytes, headers: Mapping[str, str], etag: str) -> Answer:
+    """An answer with its bytes packed too, once for all who take them so."""
+    packed = gzip.compress(body, _LEVEL, mtime=0) if len(body) >= _WORTH_PACKING else None
+    return Answer(body, {**headers, "etag": etag}, etag, packed)
+
+
+def respond(request: Request, found: Answer, **more: str) -> Response:
+    """A finished answer to one request: unchanged, packed or plain.
+
+    Args:
+        request: says what the asker has and takes.
+        found: the answer.
+        more: headers of this request.
+    """
+    headers = {**found.headers, **more}
+    held = {t.strip() for t in request.headers.get("if-none-match", "").split(",")}
+    if found.etag in held:
+        return Response(status_code=304, headers=headers)
+    if found.packed is not None and "gzip" in request.headers.get("accept-encoding", ""):
+        return Response(found.packed, headers=headers | {"content-encoding": "gzip"})
+    return Response(found.body, headers=headers)
