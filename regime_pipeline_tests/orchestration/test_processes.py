@@ -44,7 +44,7 @@ def test_fault_55_a_run_that_was_given_up_writes_nothing_when_it_wakes(
     written = warehouse.read(name, DAYS)
     assert len(written) == len(frame)
     getattr(instance, f"report_run_{given_up}")(run)
-    restated = frame.assign(funding_rate=frame["funding_rate"] + 1.0)
+    restated = frame.assign(funding_rate=frame["funding_rate"] + 0.001)
     for late in (restated, frame.iloc[1:], frame):
         with pytest.raises(RunEndedError, match="nothing was stored"):
             warehouse.merge(name, late, mode="replace", window=DAYS, run_id=run.run_id)
