@@ -19,8 +19,9 @@ NAMES = (
     "ingest",
     "cost",
     "dispatch",
+    "surface",
 )
-SIZED = ("features",)
+SIZED = ("features", "surface")
 """Benchmarks with a smaller size of their own."""
 
 

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from regime_pipeline.api.answers import Served
 from regime_pipeline.api.auth import COOKIE, Tokens, check_host, scope_of, token_of
-from regime_pipeline.api.limits import BURST, PER_SECOND, Buckets
+from regime_pipeline.api.limits import PER_SECOND, Buckets
 from regime_pipeline.api.problems import Problem, response_to
 
 MOST_URL_BYTES = 4096
@@ -47,11 +47,13 @@ class Access:
         hosts: further host names than those of loopback.
         needs_token: whether everything but ``/livez`` and ``/login`` needs a token.
         origins: pages of other hosts that may read answers, as ``https://host.example``.
+        per_second: requests of one token, or of one address without any.
     """
 
     hosts: frozenset[str] = frozenset()
     needs_token: bool = False
     origins: frozenset[str] = frozenset()
+    per_second: float = PER_SECOND
 
 
 class Guard:
@@ -67,7 +69,7 @@ class Guard:
         self._app = app
         self._access = access
         self._served = served
-        self._buckets = Buckets(time.monotonic)
+        self._buckets = Buckets(time.monotonic, access.per_second)
         self._tokens = Tokens(served.pool, time.monotonic)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -149,7 +151,7 @@ class Guard:
         if wait:
             raise Problem(
                 "too-many",
-                f"{PER_SECOND:.0f} a second, {BURST:.0f} at once",
+                f"{self._buckets.per_second:g} a second, {self._buckets.burst:g} at once",
                 retry_after_s=max(1, round(wait)),
             )
 
