@@ -20,6 +20,7 @@ NAMES = (
     "cost",
     "dispatch",
     "surface",
+    "signal_history",
 )
 SIZED = ("features", "surface")
 """Benchmarks with a smaller size of their own."""

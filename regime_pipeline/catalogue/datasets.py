@@ -99,7 +99,7 @@ class Dataset:
             that DQ03 counts hours without a row. Where an hour without any trade, closure or sample is
             possible, coverage tells what became of it and DQ03 says nothing.
         is_judged: quality checks look at it. Not where rows are another service's estimates, which
-            nothing of ours is computed from, nor days, of which the checks have no rule.
+            nothing of ours is computed from, nor days and option chains, of which the checks have no rule.
         forward_only: why the past cannot be asked for, as coverage says it; None: it can.
         is_optional: nobody configured to serve it is no failure.
         wanted_where: field of the settings and the value that it must have for anything to be made of
@@ -321,6 +321,21 @@ _ALL = (
         is_continuous=True,
         is_optional=True,
     ),
+    _bucket(
+        name="volatility_index",
+        slo=3 * HOUR,
+        is_continuous=True,
+        is_optional=True,
+        primary="deribit",
+    ),
+    Dataset(
+        name="option_chain",
+        kind=RowKind.SNAPSHOT,
+        is_judged=False,
+        is_optional=True,
+        forward_only="forward only: a venue shows no option chain of the past",
+        primary="deribit",
+    ),
     Dataset(
         name="coin_markets",
         kind=RowKind.SNAPSHOT,
@@ -352,3 +367,20 @@ def dataset(name: str) -> Dataset:
         return DATASETS[name]
     except KeyError:
         raise ValueError(f"unknown dataset {name!r}; there are {', '.join(DATASETS)}") from None
+
+
+STREAM_CLASSES = ("complete", "sampled", "partial")
+"""What a venue may send of the events of a stream: each one, at most one a second, or a part of them."""
+_NOT_COMPLETE = MappingProxyType(
+    {
+        ("liquidations", "binance"): "sampled",
+        ("liquidation_events", "binance"): "sampled",
+        ("liquidations", "okx"): "partial",
+        ("liquidation_events", "okx"): "partial",
+    }
+)
+
+
+def stream_class(name: str, venue: str) -> str:
+    """What a venue sends of a dataset's events over its streams; one of :data:`STREAM_CLASSES`."""
+    return _NOT_COMPLETE.get((name, venue), "complete")

@@ -139,9 +139,12 @@ def concat(pages: Sequence[pd.DataFrame | Reading]) -> pd.DataFrame:
 
 def _one_coin_each(frame: pd.DataFrame, batch: Batch) -> None:
     """Prices and amounts of multiplied contracts (1000PEPE) per coin, in place."""
-    if all(s.symbol is None or s.symbol.multiplier == 1 for s in batch.streams.values()):
+    if batch.one.feed.by_name:
+        multiplier = frame["multiplier"]
+    else:
+        multiplier = batch.per_row(frame, lambda s: s.symbol.multiplier if s.symbol else 1)
+    if (multiplier == 1).all():
         return
-    multiplier = batch.per_row(frame, lambda s: s.symbol.multiplier if s.symbol else 1)
     for column in PRICES:
         if column in frame:
             frame[column] /= multiplier
@@ -165,7 +168,7 @@ def _in_form(frame: pd.DataFrame, batch: Batch, common: Stamping) -> pd.DataFram
         ((number, stream),) = batch.streams.items()
         frame = _summed(frame, stream, common).assign(stream=number)
     frame = _in_scope(frame, batch.one.feed, common)
-    return _identified(frame) if form is Form.DIGESTED else frame
+    return _identified(frame, live=batch.one.is_live) if form is Form.DIGESTED else frame
 
 
 def _to_coins(frame: pd.DataFrame, sizes: pd.Series) -> None:
@@ -239,16 +242,17 @@ def _closures_summed(frame: pd.DataFrame, stream: Stream, common: Stamping) -> p
     return hours.assign(payload_id=reply.landed.payload_id, **stamps)
 
 
-def _identified(frame: pd.DataFrame) -> pd.DataFrame:
+def _identified(frame: pd.DataFrame, *, live: bool = False) -> pd.DataFrame:
     """Events with a digest of what tells them apart.
 
     Equal ones of one millisecond are told apart by their number within a page. A page that follows
     begins at the time at which the one before ended, so that one of them holds all, and the same ones
-    have the same digests whatever the pages were.
+    have the same digests whatever the pages were. Pages of a live stream repeat nothing: there the number
+    is within the stream.
     """
     parts = (frame["ts"], frame["position_side"], frame["price"], frame["quantity_base"])
     texts = pd.Series(["|".join(map(str, row)) for row in zip(*parts, strict=True)], dtype="str")
-    page = [frame[name].to_numpy() for name in ("stream", "payload_id")]
+    page = [frame[name].to_numpy() for name in ("stream", "payload_id")][: 1 if live else 2]
     number = texts.groupby([texts.to_numpy(), *page]).cumcount()
     texts = texts.where(number == 0, texts + "|" + number.astype("str"))
     frame["closure_id"] = pd.array(
@@ -261,11 +265,15 @@ def _observed_now(frame: pd.DataFrame, common: Stamping) -> pd.DataFrame:
     """Rows of a reply about the present: under the hour in which it came.
 
     A reply that says its own time must be of that hour or the one before: a cache that stands still
-    is no observation.
+    is no observation. A level of which the dataset has the close of each hour is read right after it,
+    within the time that publishing one takes; later there is no row.
     """
     wrong = frame["seen_at"] != frame["fetched_at"]  # our clock is: the server's tells the hour
     now = frame["seen_at"].where(wrong, pd.Timestamp(common.now).as_unit("us"))
     hour = now.dt.ceil("h") - HOUR
+    if common.item.is_bucketed:
+        frame["ts"] = hour - HOUR
+        return frame.loc[now - hour <= common.item.delay].reset_index(drop=True)
     if "ts" in frame or "told_at" in frame:
         told = frame["ts" if "ts" in frame else "told_at"]
         old = told.notna() & (told < hour - HOUR)
@@ -279,11 +287,13 @@ def _observed_now(frame: pd.DataFrame, common: Stamping) -> pd.DataFrame:
 def _of_wanted_instruments(frame: pd.DataFrame, stream: Stream, common: Stamping) -> pd.DataFrame:
     """The rows of the wanted symbols out of a list of all; a symbol that it lacks is told in the log."""
     feed = stream.feed
-    symbols = {
-        names_over(s, feed.names or feed.venue, feed.market, stream.window)[-1][0].name: s
+    present = [
+        names_over(s, feed.names or feed.venue, feed.market, stream.window)[-1][0]
         for s in common.symbols
-    }
-    frame["symbol"] = frame["venue_symbol"].map(symbols).astype("str")
+    ]
+    names = frame["venue_symbol"]
+    frame["symbol"] = names.map({p.name: p.canonical for p in present}).astype("str")
+    frame["multiplier"] = names.map({p.name: p.multiplier for p in present})
     absent = sorted(set(common.symbols) - set(frame["symbol"].dropna()))
     if absent:
         stream.note = f"not among the listed instruments: {', '.join(absent)}"

@@ -73,6 +73,8 @@ class Stream:
     note: str | None = None
     is_part: bool = False
     """One of the names that the venue gave the symbol in the window."""
+    is_live: bool = False
+    """Its pages follow each other as they were received: none repeats what another one has."""
 
     @property
     def gave_rows(self) -> bool:
@@ -131,7 +133,7 @@ def streams_of(
         if not feed.per_symbol:
             yield Stream(source, feed, None, reach, feed.venue, idle=idle, note=note)
             continue
-        for symbol in symbols:
+        for symbol in filter(feed.is_about, symbols):
             if feed.only_primary and home_venue(settings, feed.market, symbol) != feed.venue:
                 continue
             names = names_over(symbol, feed.names or feed.venue, feed.market, reach)
