@@ -21,7 +21,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from regime_pipeline.api import envelope, formats, params, query
-from regime_pipeline.api.answers import Served, answer_of, in_json, reported, respond
+from regime_pipeline.api.answers import Served, answer_of, in_json, remember, reported, respond
 from regime_pipeline.api.cache import Answer, AnswerCache
 from regime_pipeline.api.endpoints import ENDPOINTS, EXPORT_PATH, VERSION, Endpoint
 from regime_pipeline.api.export import Exports
@@ -160,7 +160,9 @@ def _asked(
             given, included = translated(OLD.get(old, Old()), given)
         asked = _read(served, endpoint, given, dict(request.path_params))
         if old is None:
-            return respond(request, await answer_of(served, asked))
+            found = await answer_of(served, asked)
+            remember(served, request, asked, VERSION + endpoint.path)
+            return respond(request, found)
         path = VERSION + endpoint.path.format(**request.path_params)
         link = f'<{path}>; rel="successor-version"'
         if asked.shape != "json" or old not in OLD:
