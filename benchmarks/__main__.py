@@ -20,8 +20,9 @@ NAMES = (
     "cost",
     "dispatch",
     "signal_history",
+    "signals",
 )
-SIZED = ("features",)
+SIZED = ("features", "signals")
 """Benchmarks with a smaller size of their own."""
 
 
