@@ -328,6 +328,16 @@ _ALL = (
         primary="coinglass",
     ),
     Dataset(
+        name="liquidation_levels",
+        kind=RowKind.SNAPSHOT,
+        is_judged=False,
+        is_optional=True,
+        forward_only="forward only: an estimate of the moment at which it is asked for",
+        wanted_where=("liquidation_levels", "map"),
+        markets=_PERP,
+        primary="coinglass",
+    ),
+    Dataset(
         name="dashboard_signals",
         kind=RowKind.SNAPSHOT,
         delay=_FIVE_MINUTES,
