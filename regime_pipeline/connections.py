@@ -27,6 +27,8 @@ class Connection:
         simulator: module in ``simulator/`` that answers for it; empty: as ``module``.
         prefix: path below which the simulator answers for it; empty: as the name.
         about: what stands beside the field in a list of settings.
+        stream_url: default address of its WebSocket streams; None: nothing is collected from it.
+        stream_env: variable that sets it.
     """
 
     name: str
@@ -39,6 +41,8 @@ class Connection:
     simulator: str = ""
     prefix: str = ""
     about: str | None = None
+    stream_url: str | None = None
+    stream_env: str = ""
 
     @property
     def folder(self) -> str:
@@ -49,6 +53,11 @@ class Connection:
     def url_setting(self) -> str:
         """The field of the settings that holds the base URL."""
         return self.url_field or self.url_env[0].lower()
+
+    @property
+    def stream_setting(self) -> str | None:
+        """The field of the settings with the address of its streams; None where it has none."""
+        return self.stream_env.lower() or None
 
     @property
     def key_setting(self) -> str | None:
@@ -71,6 +80,8 @@ _ROWS = (
         name="binance",
         url="https://api.binance.com",
         url_env=("BINANCE_API_URL", "REGIME_BINANCE_API_URL"),
+        stream_url="wss://stream.binance.com:9443",
+        stream_env="BINANCE_WS_URL",
     ),
     Connection(
         name="binance_us",
@@ -84,9 +95,23 @@ _ROWS = (
         module="binance",
         url="https://fapi.binance.com",
         url_env=("BINANCE_FUTURES_API_URL",),
+        stream_url="wss://fstream.binance.com",
+        stream_env="BINANCE_FUTURES_WS_URL",
     ),
-    Connection(name="okx", url="https://www.okx.com", url_env=("OKX_API_URL",)),
-    Connection(name="bybit", url="https://api.bybit.com", url_env=("BYBIT_API_URL",)),
+    Connection(
+        name="okx",
+        url="https://www.okx.com",
+        url_env=("OKX_API_URL",),
+        stream_url="wss://ws.okx.com:8443",
+        stream_env="OKX_WS_URL",
+    ),
+    Connection(
+        name="bybit",
+        url="https://api.bybit.com",
+        url_env=("BYBIT_API_URL",),
+        stream_url="wss://stream.bybit.com",
+        stream_env="BYBIT_WS_URL",
+    ),
     Connection(
         name="coinglass",
         url="https://open-api-v4.coinglass.com",

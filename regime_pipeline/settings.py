@@ -209,6 +209,15 @@ def _provider_fields() -> dict[str, Any]:
                 description=row.about or f"address of {row.name}",
             ),
         )
+        if row.stream_setting:
+            fields[row.stream_setting] = (
+                Address,
+                Field(
+                    row.stream_url,
+                    validation_alias=_env(row.stream_env),
+                    description=f"address of the streams of {row.name}",
+                ),
+            )
         if row.key_setting:
             about = f"key of {row.name}"
             fields[row.key_setting] = (
@@ -297,6 +306,24 @@ class Settings(_Providers, ChosenSources):
         False,
         description="page single trades of venues whose candles tell the taker's volumes too: for the "
         "large trades of market.trade_flow_1h, at some 12 requests an hour and symbol",
+    )
+    collect: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="the live collector. `regime ui` starts it unless `off`; `on`: forced closures come "
+        "from its complete stream where no Coinglass key is set",
+    )
+    collect_venues: Annotated[tuple[str, ...], NoDecode] = Field(
+        tuple(row.name for row in CONNECTIONS.values() if row.stream_url),
+        description="providers whose streams are collected",
+    )
+    collect_keep_days: int = Field(
+        7, ge=1, description="days that bytes of trades and bars are kept; forced closures always"
+    )
+    collect_spool_gb: float = Field(
+        10.0,
+        gt=0,
+        description="most that segments which are not stored yet may take on the disk",
+        json_schema_extra={"unit": "GB"},
     )
     whale_source: str = Field("whale_alert", description="provider behind market.whale_flow_1h")
     sentiment_source_by_kind: dict[str, str] = Field(
@@ -405,7 +432,7 @@ class Settings(_Providers, ChosenSources):
                     raise ValueError(f"{variable}: URL {number} {fault}")
         return value
 
-    @field_validator("symbols", "sources", "api_cors_origins", mode="before")
+    @field_validator("symbols", "sources", "api_cors_origins", "collect_venues", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -451,6 +478,11 @@ class Settings(_Providers, ChosenSources):
     def perp_venue_of(self, symbol: str) -> str:
         """The one perpetual venue whose series stand behind ``symbol``."""
         return self.perp_venue_by_symbol.get(symbol, self.perp_venue)
+
+    @property
+    def collected(self) -> tuple[str, ...]:
+        """The providers whose streams are collected, as far as anything depends on it."""
+        return self.collect_venues if self.collect == "on" else ()
 
     @property
     def wired_series(self) -> tuple[str, ...]:

@@ -34,6 +34,14 @@ _KEYED = MappingProxyType(
         "open_interest_source": _AGGREGATOR,
     }
 )
+_COLLECTED = MappingProxyType(
+    {
+        "liquidation_source": "bybit",
+        "liquidation_order_source": "bybit",
+        "open_interest_source": VENUE,
+    }
+)
+"""Without a key where the live collector runs: Bybit's stream tells every forced closure."""
 _KEYLESS = MappingProxyType(
     {
         "liquidation_source": "okx",
@@ -83,6 +91,8 @@ class ChosenSources:
         def model_fields_set(self) -> set[str]: ...  # noqa: D102
         @property
         def perp_venues(self) -> dict[str, str]: ...  # noqa: D102
+        @property
+        def collected(self) -> tuple[str, ...]: ...  # noqa: D102
 
     def can_ask(self, provider: str) -> bool:
         """Whether a provider is configured, with its address and its key."""
@@ -120,6 +130,8 @@ class ChosenSources:
         """What stands behind the series that several providers could tell, and why."""
         key = CONNECTIONS[_AGGREGATOR].key_env[0]
         left = f"{key} is set" if self.can_ask(_AGGREGATOR) else f"{key} is not set, or unused"
+        if self.liquidation_source == "bybit":
+            left += "; the live collector is on"
 
         def why(*fields: str) -> str:
             named = [f"REGIME_{f.upper()}" for f in fields if f in self.model_fields_set]
@@ -153,8 +165,8 @@ def source_of_perp(venue: str) -> str:
 
 def chosen(settings: ChosenSources) -> dict[str, str]:
     """The fields that were left to this table, with its choice."""
-    # a running collector is a third column: it tells all that Bybit closes by force
-    column = _KEYED if settings.can_ask(_AGGREGATOR) else _KEYLESS
+    unkeyed = _COLLECTED if "bybit" in settings.collected else _KEYLESS
+    column = _KEYED if settings.can_ask(_AGGREGATOR) else unkeyed
     named = {field: getattr(settings, field) for field in column}
     found = {field: column[field] for field, value in named.items() if value == AUTO}
     source = found.get("liquidation_source", settings.liquidation_source)

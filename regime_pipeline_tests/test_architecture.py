@@ -38,10 +38,11 @@ ALLOWED: dict[str, set[str]] = {
     "simulator": GROUND,
     "alerts": GROUND | PURE - {"quality"} | {"net", "storage"},
     "coverage": GROUND | {"storage", "providers"},
+    "collect": GROUND | {"storage", "providers", "coverage"},
     "legacy": GROUND | {"net", "storage", "providers"},
     "orchestration": GROUND
     | PURE
-    | {"sparkline", "net", "storage", "providers", "coverage", "legacy", "alerts"},
+    | {"sparkline", "net", "storage", "providers", "coverage", "collect", "legacy", "alerts"},
     "reporting": GROUND
     | PURE
     | {"sparkline", "wording", "net", "storage", "providers", "coverage", "alerts"},
@@ -51,7 +52,7 @@ ALLOWED: dict[str, set[str]] = {
     "definitions": {"orchestration"},
     "cli": GROUND
     | PURE
-    | {"net", "wording", "storage", "providers", "coverage", "legacy", "alerts"}
+    | {"net", "wording", "storage", "providers", "coverage", "collect", "legacy", "alerts"}
     | {"reporting", "evaluation", "api", "dashboard"}
     | {"configuration", "orchestration", "simulator", "definitions"},
 }

@@ -362,3 +362,20 @@ def dataset(name: str) -> Dataset:
         return DATASETS[name]
     except KeyError:
         raise ValueError(f"unknown dataset {name!r}; there are {', '.join(DATASETS)}") from None
+
+
+STREAM_CLASSES = ("complete", "sampled", "partial")
+"""What a venue may send of the events of a stream: each one, at most one a second, or a part of them."""
+_NOT_COMPLETE = MappingProxyType(
+    {
+        ("liquidations", "binance"): "sampled",
+        ("liquidation_events", "binance"): "sampled",
+        ("liquidations", "okx"): "partial",
+        ("liquidation_events", "okx"): "partial",
+    }
+)
+
+
+def stream_class(name: str, venue: str) -> str:
+    """What a venue sends of a dataset's events over its streams; one of :data:`STREAM_CLASSES`."""
+    return _NOT_COMPLETE.get((name, venue), "complete")

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from regime_pipeline.cli import (
     alerts,
+    collect,
     database,
     doors,
     heartbeat,
@@ -59,6 +60,7 @@ for _command in (
     app.command()(_command)
 app.add_typer(database.app, name="db")
 app.add_typer(alerts.app, name="alerts")
+app.add_typer(collect.app, name="collect")
 app.add_typer(tokens.app, name="tokens")
 
 

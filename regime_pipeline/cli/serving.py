@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from regime_pipeline.cli.children import run_until_ended
+from regime_pipeline.cli import doors
+from regime_pipeline.cli.children import run_until_ended, running
 from regime_pipeline.cli.options import (
     DataOption,
     PortOption,
@@ -36,8 +38,15 @@ if TYPE_CHECKING:
 def ui(
     port: PortOption = 3000,
     data: DataOption = None,
+    serve: Annotated[
+        bool, typer.Option("--serve/--no-serve", help="Whether `regime serve` runs beside.")
+    ] = True,
+    serve_port: Annotated[
+        int | None,
+        typer.Option(help=f"Port of dashboard and API; {doors.PORT} where it is free."),
+    ] = None,
 ) -> None:
-    """Dagster UI and daemon on the embedded database, until Ctrl-C.
+    """Dagster UI and daemon on the embedded database, dashboard and API beside, until Ctrl-C.
 
     For simulated data a simulator runs beside, so that runs and backfills started in the UI work.
     A database has one daemon at a time: a second `regime ui` on it says who serves it, and ends.
@@ -58,8 +67,30 @@ def ui(
                 f"this database has its daemon already: {'; '.join(others)}; use that one, or end it"
             )
         check_port(port)
-        with beside(settings) as overrides:
+        with beside(settings) as overrides, ExitStack() as others_beside:
+            if serve:
+                _serve_beside(others_beside, settings, database, serve_port)
             raise typer.Exit(_serve(changed(settings, overrides), database, overrides, port))
+
+
+def _serve_beside(
+    others: ExitStack, settings: Settings, database: Database, port: int | None
+) -> None:
+    """Dashboard and API in a process of their own, until the stack is closed.
+
+    Raises:
+        UsageError: the port that was asked for cannot be used. Without the usual one it goes on.
+    """
+    try:
+        check_port(port or doors.PORT, option="--serve-port")
+    except UsageError as error:
+        if port is not None:
+            raise
+        err.print(f"no dashboard beside: {error}", markup=False, soft_wrap=True)
+        return
+    variables = doors.server_variables(settings, database, port=port or doors.PORT)
+    others.enter_context(running(doors.COMMAND, {**os.environ, **variables}, Path.cwd()))
+    err.print(f"Dashboard, API and /mcp: http://127.0.0.1:{port or doors.PORT}")
 
 
 def _serve(settings: Settings, database: Database, overrides: Mapping[str, str], port: int) -> int:

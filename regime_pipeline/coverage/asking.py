@@ -120,7 +120,9 @@ def to_ask_instead(
     if DATASETS[dataset].others_every is None:
         return []
     series = [
-        s for s in series_of(settings, dataset, symbols) if not sources or s.asked_as in sources
+        s
+        for s in series_of(settings, dataset, symbols)
+        if (not sources or s.asked_as in sources) and not s.is_streamed
     ]
     calls = stand_ins(dataset, window, series=series, spans=spans)
     return [_of_run(call, symbols) for call in calls]
@@ -151,7 +153,11 @@ class _Want:
     def new_hours(self) -> list[Demand]:
         """Calls for the hours of the window that coverage does not have."""
         series = series_of(self.settings, self.dataset, self.symbols)
-        wanted = [s for s in series if not self.sources or s.asked_as in self.sources]
+        wanted = [
+            s
+            for s in series
+            if (not self.sources or s.asked_as in self.sources) and not s.is_streamed
+        ]
         if not wanted:
             return self.everything()
         lately = Window(min(self.window.start, self.now - 2 * RESTATED), self.now)

@@ -33,7 +33,7 @@ Does not belong here: arithmetic over hours (``hours``), tables (``store``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -66,6 +66,7 @@ class Series:
         by_coin: one request tells all symbols.
         every: how often an hourly tick asks it, see ``Dataset.others_every``.
         is_regular: its events follow each other within a day.
+        is_streamed: only the live collector brings it, no request does.
         answers_once: a recording answers, which says the same however often it is asked.
     """
 
@@ -84,6 +85,7 @@ class Series:
     every: timedelta = HOUR
     answers_once: bool = False
     is_regular: bool = False
+    is_streamed: bool = False
 
     @property
     def key(self) -> tuple[str, str, str, str]:
@@ -130,7 +132,24 @@ def series_of(settings: Settings, dataset: str, symbols: Sequence[str]) -> list[
                     every=_asked_every(settings, dataset, real, feeds, symbol), **made,
                 )  # fmt: skip
                 found.setdefault(series.key, series)
+    for series in _streamed(settings, dataset, symbols):
+        found.setdefault(series.key, series)
     return _with_stand_ins([found[key] for key in sorted(found)])
+
+
+def _streamed(settings: Settings, dataset: str, symbols: Sequence[str]) -> Iterator[Series]:
+    """The series that only the live collector brings, where it is asked to."""
+    from regime_pipeline.providers.registry import SOURCES
+
+    for name in settings.collected:
+        source = SOURCES[name]
+        for feed in source.streamed:
+            if feed.dataset == dataset and feed.is_only_streamed:
+                for symbol in symbols:
+                    yield Series(
+                        name, feed.venue, feed.market, symbol, asked_as=name,
+                        rule=DATASETS[dataset].expected, is_forward_only=True, is_streamed=True,
+                    )  # fmt: skip
 
 
 def _asked_every(

@@ -418,3 +418,16 @@ class Newest(Paging):
         if span.first is not None and span.rows >= rows and span.first > segment.start:
             span = yield {"limit": "0"}  # the provider's newest row is newer than we thought
         return span.rows == 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pushed(Paging):
+    """No request at all: the provider sends its rows over a stream as they happen."""
+
+    def pages(self, segment: Window, now: datetime) -> Walk:
+        """Nothing can be asked for.
+
+        Raises:
+            NotImplementedError: always.
+        """
+        raise NotImplementedError("rows of a stream cannot be asked for")

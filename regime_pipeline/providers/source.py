@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from regime_pipeline.connections import Connection
 from regime_pipeline.providers.errors import GENERIC, ErrorRules
 from regime_pipeline.providers.limits.budgets import UNKNOWN, Rates
-from regime_pipeline.providers.paging import Paging
+from regime_pipeline.providers.paging import Paging, Pushed
 from regime_pipeline.providers.readings import Context, Parser
 from regime_pipeline.providers.symbols import VenueSymbol
 from regime_pipeline.settings import Settings
@@ -110,6 +110,11 @@ class Feed:
     shape: Callable[[pd.DataFrame], pd.DataFrame] | None = None
 
     @property
+    def is_only_streamed(self) -> bool:
+        """Whether no request serves the rows that the live collector brings."""
+        return isinstance(self.paging, Pushed)
+
+    @property
     def tells_all(self) -> bool:
         """Whether one reply tells all symbols, each row its own."""
         return self.by_coin or self.by_name
@@ -157,6 +162,7 @@ class Source:
         connection: its address and key as settings; see :mod:`regime_pipeline.connections`.
         feeds: what it serves.
         endpoints: every endpoint that has a parser.
+        streamed: feeds of the live collector, that no request serves.
         messages: parsers of what is read without being asked for at a path: stream messages, and
             recordings of endpoints under other names.
         key: how a request carries the key, for a provider that is asked with one.
@@ -174,6 +180,7 @@ class Source:
     connection: Connection
     feeds: tuple[Feed, ...]
     endpoints: tuple[Endpoint, ...]
+    streamed: tuple[Feed, ...] = ()
     messages: Mapping[str, Parser] = field(default_factory=dict)
     key: KeyCarrier | None = None
     rates: Rates = UNKNOWN

@@ -22,11 +22,13 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import Mount, Route, WebSocketRoute
 
 from regime_pipeline.connections import CONNECTIONS, Connection
+from regime_pipeline.simulator import streams
 from regime_pipeline.simulator.context import World, reply
 from regime_pipeline.simulator.faults import Fault, FaultLayer
+from regime_pipeline.simulator.stream_desks import STREAMS
 from regime_pipeline.simulator.tape import Tape
 from regime_pipeline.windows import Clock, clock_from_text
 
@@ -51,6 +53,12 @@ def build_app(tape: Tape, clock: Clock, *, walls: bool = False) -> Starlette:
             Route("/_control/faults", _faults, methods=["GET", "POST", "DELETE"]),
             Route("/_control/clock", _clock, methods=["GET", "POST"]),
             Route("/_control/requests", _requests, methods=["GET"]),
+            Route("/_control/ws_faults", streams.faults, methods=["GET", "POST", "DELETE"]),
+            Route("/_control/ws_sent", streams.sent, methods=["GET"]),
+            *(
+                WebSocketRoute(f"/ws/{path}", streams.endpoint(world, make(world)))
+                for path, make in STREAMS.items()
+            ),
             *(_mount(row, world) for row in CONNECTIONS.values()),
         ],
         middleware=[Middleware(FaultLayer)],
@@ -58,6 +66,7 @@ def build_app(tape: Tape, clock: Clock, *, walls: bool = False) -> Starlette:
     app.state.world = world
     app.state.faults = {}
     app.state.requests = {}
+    app.state.streams = streams.StreamState()
     return app
 
 

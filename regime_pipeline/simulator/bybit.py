@@ -72,6 +72,11 @@ class Refused(Exception):
         self.code = code
 
 
+def trade_id(market: str, symbol: str, number: object) -> str:
+    """The venue's name of a trade, over HTTP and in its stream."""
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{symbol}/{market}/{number}"))
+
+
 def routes(world: World) -> list[Route]:
     """The routes below the provider's prefix."""
     desk = Desk(world)
@@ -351,7 +356,7 @@ class Desk:
             assert part is not None
             rows.append(
                 {
-                    "execId": str(uuid.uuid5(uuid.NAMESPACE_OID, f"{symbol}/{market}/{part.number[i]}")),
+                    "execId": trade_id(market, symbol, part.number[i]),
                     "symbol": query["symbol"],
                     "price": f"{part.price[i]:.{part.digits}f}", "size": f"{part.size[i]:.8f}",
                     "side": "Buy" if part.buy[i] else "Sell", "time": str(part.ts[i]),

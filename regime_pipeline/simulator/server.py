@@ -31,6 +31,10 @@ _STOP_LIMIT_S = 10.0
 def overrides_for(base_url: str) -> dict[str, str]:
     """Settings fields that point every provider to a simulator, with its key."""
     fields = {row.url_setting: f"{base_url}/{row.simulated_at}" for row in CONNECTIONS.values()}
+    streams = base_url.replace("http://", "ws://", 1)
+    for row in CONNECTIONS.values():
+        if row.stream_setting:
+            fields[row.stream_setting] = f"{streams}/ws/{row.name}"
     keys = [row.key_setting for row in CONNECTIONS.values() if row.key_setting]
     return fields | dict.fromkeys(keys, _KEY)
 
@@ -172,7 +176,7 @@ def _uvicorn(app: Any) -> Any:
         log_level="critical",
         access_log=False,
         lifespan="off",
-        ws="none",
+        ws="websockets-sansio",
         timeout_keep_alive=30,
         timeout_graceful_shutdown=1,
         backlog=128,

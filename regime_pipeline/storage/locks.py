@@ -26,6 +26,8 @@ ROLES = 0x726F6C6573
 """For everything about roles; they belong to the server, so it is taken in database ``postgres``."""
 SERVICE = 0x73657276696365
 """For the one process that serves schedules and sensors of a database."""
+COLLECTOR = 0x636F6C6C656374
+"""For the one live collector of a database."""
 WAIT_SECONDS = 300
 MAX_DAY_LOCKS = 400  # beyond, the whole table is locked: lock slots of a server are finite
 _HOLDERS = (
@@ -96,19 +98,20 @@ def holders(connection: psycopg.Connection, keys: Sequence[int]) -> list[str]:
     return [f"process {pid} (role {role}, {name})" for pid, role, name in found]
 
 
-def take_service(connection: psycopg.Connection, name: str) -> list[str]:
+def take_service(connection: psycopg.Connection, name: str, service: int = SERVICE) -> list[str]:
     """Become the one that serves this database for as long as the connection lives.
 
     Args:
         connection: in autocommit mode, kept for nothing else.
         name: what others are told of the holder; the server keeps its first 63 bytes.
+        service: which of the services that a database has one of.
 
     Returns:
         Who serves it already; empty when the caller does now.
     """
     connection.execute("SELECT set_config('application_name', %s, false)", (name,))
-    row = connection.execute("SELECT pg_try_advisory_lock(%s)", (SERVICE,)).fetchone()
+    row = connection.execute("SELECT pg_try_advisory_lock(%s)", (service,)).fetchone()
     if row == (True,):
         return []
-    held = connection.execute(_HOLDERS, ([SERVICE],)).fetchall()
+    held = connection.execute(_HOLDERS, ([service],)).fetchall()
     return [name for _, _, name in held] or ["a process that is ending just now"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from regime_pipeline.catalogue.datasets import STREAM_CLASSES
 from regime_pipeline.catalogue.model import Field, Kind
 
 FIELDS = (
@@ -40,8 +41,53 @@ FIELDS = (
     Field("request_count", Kind.INTEGER, "HTTP requests made.", None, 0),
     Field("duration_s", Kind.FLOAT, "How long it took.", "s", 0),
     Field("fetched_at", Kind.TIMESTAMP, "When the request was sent."),
-    Field("span_start", Kind.TIMESTAMP, "First hour of the span."),
-    Field("span_end", Kind.TIMESTAMP, "End of the span, exclusive; a full hour."),
+    Field("span_start", Kind.TIMESTAMP, "Start of the span; of hours a full hour."),
+    Field("span_end", Kind.TIMESTAMP, "End of the span, exclusive; of hours a full hour."),
+    Field(
+        "connection",
+        Kind.TEXT,
+        "Connection of the live collector, source/name; empty: all that hear the same together.",
+    ),
+    Field("segment", Kind.TEXT, "Name of the file that messages of the connection are kept in."),
+    Field("byte_offset", Kind.INTEGER, "Bytes of the segment whose rows are stored.", "B", 0),
+    Field(
+        "stream_state",
+        Kind.TEXT,
+        "live: received as it happened; backfilled: asked for afterwards; lost: nobody has it; dropped: "
+        "received and left out because the disk or the database could not follow; resync: a book without "
+        "a sound beginning.",
+        allowed=("live", "backfilled", "lost", "dropped", "resync"),
+    ),
+    Field(
+        "stream_class",
+        Kind.TEXT,
+        "What the venue sends of such events. complete: each one; sampled: at most one a second; "
+        "partial: not all, by its own word. Sums over the latter two are lower bounds.",
+        allowed=STREAM_CLASSES,
+    ),
+    Field("received_count", Kind.INTEGER, "Messages received.", None, 0),
+    Field("dropped_count", Kind.INTEGER, "Messages received and left out.", None, 0),
+    Field("live_s", Kind.FLOAT, "Seconds of the hour that some connection heard.", "s", 0, 3600),
+    Field("lost_s", Kind.FLOAT, "Seconds of the hour that none heard.", "s", 0, 3600),
+    Field("row_count", Kind.INTEGER, "Single messages' rows behind the hour.", None, 0),
+    Field(
+        "proof",
+        Kind.TEXT,
+        "What shows that the hour is whole. ids: the venue's numbers have no hole; bars: trades sum to "
+        "the venue's own bar; seconds: every second was heard, and the venue sends every event; null: "
+        "nothing does.",
+        allowed=("ids", "bars", "seconds"),
+    ),
+    Field("is_proven", Kind.BOOLEAN, "Whether the hour needs no request to the venue any more."),
+    Field("content_hash", Kind.TEXT, "Digest of the hour's rows as the segments give them."),
+    Field("judged_at", Kind.TIMESTAMP, "When the hour was judged last."),
+    Field("beat_at", Kind.TIMESTAMP, "When the collector last showed that it works."),
+    Field("began_at", Kind.TIMESTAMP, "When the process began."),
+    Field("process_id", Kind.INTEGER, "Number of the process.", None, 0),
+    Field("memory_mb", Kind.FLOAT, "Memory of the process.", "MB", 0),
+    Field("lag_s", Kind.FLOAT, "Age of the oldest message that is not stored yet.", "s", 0),
+    Field("open_connections", Kind.INTEGER, "Connections that are open.", None, 0),
+    Field("wanted_connections", Kind.INTEGER, "Connections that should be.", None, 0),
     Field(
         "coverage_state",
         Kind.TEXT,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from regime_pipeline.catalogue.model import Cadence, Table
 
+_SERIES = ("dataset", "source", "venue", "market", "symbol")
+
 TABLES = (
     Table(
         schema="ops",
@@ -315,6 +317,97 @@ TABLES = (
         key=("table_name",),
         required=frozenset({"version", "rows_changed", "changed_at"}),
         time_column="changed_at",
+        symbol_columns=(),
+        partitioned=False,
+    ),
+    Table(
+        schema="ops",
+        name="stream_offsets",
+        description="How far the segments of each connection are stored, dataset by dataset; written in "
+        "the transaction that stores the rows.",
+        fields=("connection", "dataset", "segment", "byte_offset", "updated_at"),
+        key=("connection", "dataset"),
+        required=frozenset({"segment", "byte_offset", "updated_at"}),
+        time_column="updated_at",
+        symbol_columns=(),
+        partitioned=False,
+    ),
+    Table(
+        schema="ops",
+        name="stream_spans",
+        description="What the live collector heard, to the second: one row a connection and stretch. A "
+        "stretch that goes on is advanced only after its messages are safe and stored, so that a crash "
+        "overstates nothing. `lost` rows of a closed hour are about all connections together.",
+        fields=(
+            *_SERIES,
+            "connection",
+            "span_start",
+            "span_end",
+            "stream_state",
+            "reason",
+            "received_count",
+            "dropped_count",
+        ),
+        key=(*_SERIES, "connection", "span_start"),
+        required=frozenset({"span_end", "stream_state", "received_count", "dropped_count"}),
+        time_column="span_start",
+        partitioned=False,
+        rules=("span_end >= span_start",),
+        indexes=(("span_end",),),
+    ),
+    Table(
+        schema="ops",
+        name="stream_hours",
+        description="What is known of each closed hour that the live collector heard: how much of it, of "
+        "what completeness, and what proves it. The hourly tick asks no venue for a proven hour.",
+        fields=(
+            *_SERIES,
+            "ts",
+            "stream_class",
+            "live_s",
+            "lost_s",
+            "row_count",
+            "proof",
+            "is_proven",
+            "reason",
+            "content_hash",
+            "judged_at",
+        ),
+        key=(*_SERIES, "ts"),
+        required=frozenset(
+            {"stream_class", "live_s", "lost_s", "row_count", "is_proven", "judged_at"}
+        ),
+        partitioned=False,
+    ),
+    Table(
+        schema="ops",
+        name="collector_heartbeat",
+        description="The live collector of this database: one row, beaten every few seconds.",
+        fields=(
+            "identity",
+            "beat_at",
+            "began_at",
+            "process_id",
+            "memory_mb",
+            "lag_s",
+            "open_connections",
+            "wanted_connections",
+            "received_count",
+            "dropped_count",
+        ),
+        key=("identity",),
+        required=frozenset(
+            {
+                "beat_at",
+                "began_at",
+                "process_id",
+                "open_connections",
+                "wanted_connections",
+                "received_count",
+                "dropped_count",
+            }
+        ),
+        time_column="beat_at",
         symbol_columns=(),
         partitioned=False,
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from regime_pipeline.connections import CONNECTIONS
 from regime_pipeline.providers.bybit.errors import ERRORS
 from regime_pipeline.providers.bybit.series import ENDPOINTS, FEEDS, PROVIDER, parse_retired
-from regime_pipeline.providers.bybit.streams import MESSAGES
+from regime_pipeline.providers.bybit.streams import MESSAGES, STREAMED
 from regime_pipeline.providers.limits.budgets import Budget, Rates
 from regime_pipeline.providers.source import Probe, Source
 
@@ -14,6 +14,7 @@ SOURCES = (
         connection=CONNECTIONS[PROVIDER],
         feeds=FEEDS,
         endpoints=ENDPOINTS,
+        streamed=STREAMED,
         messages={**MESSAGES, "RETIRED_v2_public_symbols": parse_retired},
         rates=Rates(
             (

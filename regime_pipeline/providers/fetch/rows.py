@@ -165,7 +165,7 @@ def _in_form(frame: pd.DataFrame, batch: Batch, common: Stamping) -> pd.DataFram
         ((number, stream),) = batch.streams.items()
         frame = _summed(frame, stream, common).assign(stream=number)
     frame = _in_scope(frame, batch.one.feed, common)
-    return _identified(frame) if form is Form.DIGESTED else frame
+    return _identified(frame, live=batch.one.is_live) if form is Form.DIGESTED else frame
 
 
 def _to_coins(frame: pd.DataFrame, sizes: pd.Series) -> None:
@@ -239,16 +239,17 @@ def _closures_summed(frame: pd.DataFrame, stream: Stream, common: Stamping) -> p
     return hours.assign(payload_id=reply.landed.payload_id, **stamps)
 
 
-def _identified(frame: pd.DataFrame) -> pd.DataFrame:
+def _identified(frame: pd.DataFrame, *, live: bool = False) -> pd.DataFrame:
     """Events with a digest of what tells them apart.
 
     Equal ones of one millisecond are told apart by their number within a page. A page that follows
     begins at the time at which the one before ended, so that one of them holds all, and the same ones
-    have the same digests whatever the pages were.
+    have the same digests whatever the pages were. Pages of a live stream repeat nothing: there the number
+    is within the stream.
     """
     parts = (frame["ts"], frame["position_side"], frame["price"], frame["quantity_base"])
     texts = pd.Series(["|".join(map(str, row)) for row in zip(*parts, strict=True)], dtype="str")
-    page = [frame[name].to_numpy() for name in ("stream", "payload_id")]
+    page = [frame[name].to_numpy() for name in ("stream", "payload_id")][: 1 if live else 2]
     number = texts.groupby([texts.to_numpy(), *page]).cumcount()
     texts = texts.where(number == 0, texts + "|" + number.astype("str"))
     frame["closure_id"] = pd.array(

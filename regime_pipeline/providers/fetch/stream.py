@@ -73,6 +73,8 @@ class Stream:
     note: str | None = None
     is_part: bool = False
     """One of the names that the venue gave the symbol in the window."""
+    is_live: bool = False
+    """Its pages follow each other as they were received: none repeats what another one has."""
 
     @property
     def gave_rows(self) -> bool:

@@ -1,0 +1,158 @@
+"""``regime collect``: the live collector, and what can be asked of what it has.
+
+Belongs here: reading options, the one lock, signals, printing. Does not belong here: collecting
+(``collect``).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from regime_pipeline.cli.options import DataOption, UsageError
+from regime_pipeline.cli.origins import open_data
+from regime_pipeline.cli.terminal import err, out
+from regime_pipeline.windows import clock_from_text
+
+if TYPE_CHECKING:
+    from regime_pipeline.settings import Settings
+    from regime_pipeline.storage.warehouse import Warehouse
+
+app = typer.Typer(
+    invoke_without_command=True,
+    help="Collect the venues' live streams, until Ctrl-C; `status`, `replay`, `prove`, `unit` below.",
+)
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
+_UNIT = """[Unit]
+Description=regime: live collector
+After=network-online.target
+
+[Service]
+ExecStart={program} collect
+WorkingDirectory={folder}
+Restart=always
+RestartSec=2
+TimeoutStopSec=10
+
+[Install]
+WantedBy=default.target
+"""
+
+VenuesOption = Annotated[
+    str, typer.Option("--venues", help="Sources with commas between. Default: as set.")
+]
+SymbolsOption = Annotated[
+    str, typer.Option("--symbols", help="Pairs with commas between. Default: as set.")
+]
+
+
+@app.callback()
+def collect(
+    context: typer.Context,
+    venues: VenuesOption = "",
+    symbols: SymbolsOption = "",
+    length: Annotated[str, typer.Option("--for", help="How long, as 30s, 10m, 2h.")] = "",
+    data: DataOption = None,
+) -> None:
+    """Collect the venues' live streams into segments and tables, until Ctrl-C or SIGTERM.
+
+    A database has one collector at a time. What is received is on the disk within a second; what was not
+    received is told in ops.stream_spans, and nothing is called covered that was not.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    seconds = _seconds(length)
+    settings, warehouse = _opened(data)
+    from regime_pipeline.collect.collector import Collector
+    from regime_pipeline.storage import locks
+
+    wanted = _listed(venues) or list(settings.collect_venues)
+    unknown = sorted(set(wanted) - set(settings.collect_venues))
+    if unknown:
+        raise UsageError(f"--venues: nothing is collected from {', '.join(unknown)}")
+    mine = f"regime collect, process {os.getpid()} on {socket.gethostname()}"
+    with warehouse.database.connect(autocommit=True) as connection:
+        others = locks.take_service(connection, mine, locks.COLLECTOR)
+        if others:
+            raise UsageError(f"this database has its collector already: {'; '.join(others)}")
+        collector = Collector(
+            warehouse, settings, symbols=_listed(symbols) or settings.symbols, venues=wanted
+        )
+
+        def end(_number: int, _frame: FrameType | None) -> None:
+            collector.stop()
+
+        signal.signal(signal.SIGTERM, end)
+        signal.signal(signal.SIGINT, end)
+        topics = sum(len(line.subscriptions) for line in collector.lines)
+        err.print(f"collecting {topics} topics over {len(collector.lines)} connections")
+        totals = collector.run(seconds)
+    err.print(
+        f"ended: {totals.received} messages, {totals.dropped} left out, {totals.stored} rows stored"
+    )
+
+
+@app.command()
+def status(data: DataOption = None) -> None:
+    """How the collector does: its beat, and the newest hours of each series."""
+    from rich.table import Table
+
+    from regime_pipeline.collect.collector import last_beat
+
+    _, warehouse = _opened(data)
+    beat = last_beat(warehouse)
+    if beat is None:
+        out.print("no collector has run on this database; start one: `regime collect`")
+        return
+    age = (warehouse.clock.now() - beat[0]).total_seconds()
+    out.print(f"last beat {age:.0f} s ago, {beat[1]} of {beat[2]} connections open")
+    rows = warehouse.transact(
+        lambda c: c.execute(
+            "select distinct on (dataset, source, market, symbol) dataset, source, market, symbol, "
+            "ts, stream_class, live_s, proof, reason from ops.stream_hours "
+            "order by dataset, source, market, symbol, ts desc"
+        ).fetchall()
+    )
+    shown = Table("dataset", "source", "market", "symbol", "hour", "class", "s", "proof", box=None)
+    for dataset, source, market, symbol, ts, kind, live_s, proof, reason in rows:
+        told = proof or f"none: {reason}"
+        shown.add_row(
+            dataset, source, market, symbol, f"{ts:%m-%d %H:%M}", kind, f"{live_s:.0f}", told
+        )
+    out.print(shown)
+
+
+@app.command()
+def unit() -> None:
+    """Print a systemd unit that keeps the collector running."""
+    program = shutil.which("regime") or f"{sys.executable} -m regime_pipeline.cli"
+    sys.stdout.write(_UNIT.format(program=program, folder=Path.cwd()))
+
+
+def _opened(data: str | None) -> tuple[Settings, Warehouse]:
+    from regime_pipeline.storage.warehouse import Warehouse
+
+    settings, database = open_data(data)
+    return settings, Warehouse(database, clock_from_text(settings.clock))
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _seconds(text: str) -> float | None:
+    if not text:
+        return None
+    match = re.fullmatch(r"(\d+)([smh])", text.strip())
+    if match is None:
+        raise UsageError(f"--for {text!r} is not understood: as 30s, 10m, 2h")
+    return float(match[1]) * _SECONDS[match[2]]

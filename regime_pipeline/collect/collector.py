@@ -1,0 +1,226 @@
+"""The collector's process: sockets in a loop, a thread that writes segments, one that stores them.
+
+Belongs here: starting and ending in order, the beat, what is done how often. Does not belong here: any of
+the work itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import resource
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import psycopg
+
+from regime_pipeline.collect.hours import Hours
+from regime_pipeline.collect.plan import Line, lines_of
+from regime_pipeline.collect.session import Session
+from regime_pipeline.collect.spool import Spool
+from regime_pipeline.collect.store import Storer, instant_ns
+from regime_pipeline.collect.venues import CONNECTIONS
+from regime_pipeline.collect.watch import Watch, contradicted
+from regime_pipeline.settings import Settings
+from regime_pipeline.storage.errors import StorageError
+from regime_pipeline.storage.warehouse import Warehouse
+from regime_pipeline.windows import SystemClock
+
+STORE_EVERY_S = 1.0
+SPANS_EVERY = 5
+SEAL_EVERY = 30
+STAGGER_S = 0.4
+"""Between two openings: venues count them."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Totals:
+    """What a run of the collector did."""
+
+    received: int = 0
+    dropped: int = 0
+    stored: int = 0
+
+
+class Collector:
+    """Collects until it is told to end.
+
+    Args:
+        warehouse: the tables.
+        settings: addresses, folder, primary series.
+        symbols: canonical symbols.
+        venues: sources whose streams are collected.
+    """
+
+    def __init__(
+        self,
+        warehouse: Warehouse,
+        settings: Settings,
+        *,
+        symbols: Sequence[str],
+        venues: Sequence[str],
+        lines: Sequence[Line] | None = None,
+    ) -> None:
+        self.lines = list(
+            lines if lines is not None else lines_of(CONNECTIONS, settings, symbols, venues)
+        )
+        self.folder = Path(settings.home) / "collect"
+        self.watches = {line.name: Watch(line) for line in self.lines}
+        self.storer = Storer(warehouse, settings, self.lines, self.folder)
+        self.hours = Hours(self.storer)
+        self.totals = Totals()
+        self.sessions: dict[str, Session] = {}
+        self._began = warehouse.clock.now()
+        self._stop = threading.Event()
+        self._clock = warehouse.clock
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def stop(self) -> None:
+        """Ends a run, from any thread."""
+        self._stop.set()
+
+    def run(self, seconds: float | None = None) -> Totals:
+        """Collects; returns when told to stop, or after so many seconds, with everything stored.
+
+        Raises:
+            OSError: the disk refused the first write.
+        """
+        names = [line.name for line in self.lines]
+        with Spool(self.folder, names) as spool:
+            storing = threading.Thread(
+                target=self._store, args=(spool,), name="storer", daemon=True
+            )
+            storing.start()
+            try:
+                asyncio.run(self._collect(spool, seconds))
+            finally:
+                self._stop.set()
+                storing.join()
+            self._once(spool, 0)
+        return self.totals
+
+    async def _collect(self, spool: Spool, seconds: float | None) -> None:
+        self._loop = asyncio.get_running_loop()
+        tasks: list[asyncio.Task[None]] = []
+        began = self._loop.time()
+        waiting = list(self.lines)
+        try:
+            while not self._stop.is_set():
+                if seconds is not None and self._loop.time() - began >= seconds:
+                    break
+                if waiting:
+                    line = waiting.pop(0)
+                    session = Session(line, self.watches[line.name], spool, self._now_ns)
+                    self.sessions[line.name] = session
+                    tasks.append(asyncio.create_task(session.run(), name=line.name))
+                    await asyncio.sleep(STAGGER_S)
+                else:
+                    await asyncio.sleep(0.2)
+                    self._compare()
+                for task in tasks:
+                    if task.done():
+                        task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            for watch in self.watches.values():
+                watch.closed("the collector ended")
+
+    def _now_ns(self) -> int:
+        if isinstance(self._clock, SystemClock):
+            return time.time_ns()
+        return instant_ns(self._clock.now())
+
+    def _compare(self) -> None:
+        """Ends connections that their twin contradicts."""
+        groups: dict[str, list[Line]] = {}
+        for line in self.lines:
+            if line.connection.group:
+                groups.setdefault(f"{line.source.name}/{line.connection.group}", []).append(line)
+        now = self._now_ns()
+        for twins in groups.values():
+            for one, other in (twins, twins[::-1]) if len(twins) == 2 else ():
+                watch = self.watches[one.name]
+                gone = contradicted(watch, self.watches[other.name], now)
+                for topic in gone:
+                    watch.deaths += 1
+                    watch.lost(topic, "silent while its twin heard")
+                if gone:
+                    self.sessions[one.name].end(f"{len(gone)} subscriptions died alone")
+
+    # ------------------------------------------------------------------ the storer's thread
+
+    def _store(self, spool: Spool) -> None:
+        turn = 0
+        while not self._stop.wait(STORE_EVERY_S):
+            turn += 1
+            self._once(spool, turn)
+
+    def _once(self, spool: Spool, turn: int) -> None:
+        """One turn: what was heard by now is made safe, then stored, then called covered."""
+        watches = list(self.watches.values())
+        self.totals.received = sum(w.received for w in watches)
+        self.totals.dropped = sum(w.dropped for w in watches)
+        try:
+            # an hour is judged by what was known to be heard then, and not a moment later
+            noted_at = self._clock.now()
+            if turn % SPANS_EVERY == 0:
+                self.storer.note_spans(watches)
+            spool.flush()
+            self.totals.stored += self.storer.store()
+            if turn % SPANS_EVERY == 0:
+                self.storer.save_spans()
+                self.hours.close(noted_at)
+                self._beat()
+            if turn % SEAL_EVERY == 0:
+                writing = [p for line in self.lines if (p := spool.written(line.name)) is not None]
+                self.storer.seal(writing)
+        except StorageError as error:
+            log.warning("the database is away, segments grow: %s", error)
+        except OSError as error:
+            log.warning("the disk refuses, messages wait in memory: %s", error)
+
+    def _beat(self) -> None:
+        open_, wanted = (
+            sum(w.is_open for w in self.watches.values()),
+            len(self.watches),
+        )
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        values = (
+            self._clock.now(), self._began, os.getpid(), memory, self.storer.lag_ns / 1e9, open_,
+            wanted, self.totals.received, self.totals.dropped,
+        )  # fmt: skip
+
+        def work(connection: psycopg.Connection) -> None:
+            connection.execute(
+                "insert into ops.collector_heartbeat (identity, beat_at, began_at, process_id, "
+                "memory_mb, lag_s, open_connections, wanted_connections, received_count, "
+                "dropped_count) values (1, %s, %s, %s, %s, %s, %s, %s, %s, %s) "
+                "on conflict (identity) do update set beat_at = excluded.beat_at, "
+                "began_at = excluded.began_at, process_id = excluded.process_id, "
+                "memory_mb = excluded.memory_mb, lag_s = excluded.lag_s, "
+                "open_connections = excluded.open_connections, "
+                "wanted_connections = excluded.wanted_connections, "
+                "received_count = excluded.received_count, dropped_count = excluded.dropped_count",
+                values,
+            )
+
+        self.storer.warehouse.transact(work)
+
+
+def last_beat(warehouse: Warehouse) -> tuple[datetime, int, int] | None:
+    """When the collector of a database beat last, its open connections and those that should be."""
+    row = warehouse.transact(
+        lambda c: c.execute(
+            "select beat_at, open_connections, wanted_connections from ops.collector_heartbeat"
+        ).fetchone()
+    )
+    return None if row is None else (row[0], int(row[1]), int(row[2]))

@@ -1,0 +1,198 @@
+"""Connections as data: what is subscribed where, how a venue talks, when silence means something.
+
+Belongs here: the words in which a venue's streams are described, and what follows from the settings:
+which connections are opened for which symbols. Does not belong here: any one venue (``venues``), sockets
+(``session``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any, Protocol
+
+from regime_pipeline.providers.source import Feed, Source
+from regime_pipeline.providers.symbols import VenueSymbol, to_venue
+from regime_pipeline.settings import Settings
+
+Message = Mapping[str, Any]
+"""A decoded message."""
+
+
+class Kind(StrEnum):
+    """What a message of a venue is."""
+
+    DATA = "data"
+    ACCEPTED = "accepted"  # a subscription was taken; that data comes is shown by data only
+    REFUSED = "refused"
+    PONG = "pong"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What one message is, and of which topic."""
+
+    kind: Kind
+    topic: str = ""
+    detail: str = ""
+
+
+class Dialect(Protocol):
+    """How a venue's streams are spoken: pure functions between texts and meanings.
+
+    Attributes:
+        ping_every_s: a ping is sent after this long; None: the venue pings us.
+        topics_per_request: most topics in one subscription.
+        renew_after_s: the venue ends a connection at this age, so that it is renewed before; None: never.
+    """
+
+    ping_every_s: float | None
+    topics_per_request: int
+    renew_after_s: float | None
+
+    def ping(self) -> str:
+        """The text of a ping."""
+        ...
+
+    def subscribe(self, topics: Sequence[str], number: int) -> str:
+        """The request for some topics."""
+        ...
+
+    def heard(self, message: object) -> Heard:
+        """What a decoded message is."""
+        ...
+
+    def joined(self, messages: Sequence[Message]) -> bytes:
+        """Data messages of one topic as one body that the topic's parser reads."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Channel:
+    """One kind of data on a connection.
+
+    Attributes:
+        name: the venue's word, as the first part of a topic.
+        feeds: what its rows become; the first one's endpoint has the parser.
+        topic: the topic of an instrument.
+        for_all: one topic brings all instruments.
+        is_sparse: it may rightly be silent for hours, so that silence shows nothing.
+        quiet_after_s: silence that is looked into.
+        wanted: which messages become rows; None: all.
+        nothing: a message without any row.
+    """
+
+    name: str
+    feeds: tuple[Feed, ...]
+    topic: Callable[[VenueSymbol], str]
+    for_all: bool = False
+    is_sparse: bool = False
+    quiet_after_s: float = 60.0
+    wanted: Callable[[Message], bool] | None = None
+    nothing: bytes = b""
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """The raw tables that its rows belong to."""
+        return tuple(f.dataset for f in self.feeds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """One WebSocket connection.
+
+    Attributes:
+        source: whose.
+        name: unique for its source; segments lie in a folder of this name.
+        path: behind the address of the source's streams.
+        dialect: how it is spoken.
+        channels: what is subscribed.
+        group: connections with the same channels, of which each hears all; empty: it is alone.
+    """
+
+    source: Source
+    name: str
+    path: str
+    dialect: Dialect
+    channels: tuple[Channel, ...]
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """One topic of a connection, and the symbols that it tells of."""
+
+    topic: str
+    channel: Channel
+    symbols: tuple[VenueSymbol, ...]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A connection with its address and topics, as it is opened.
+
+    Attributes:
+        connection: what it is made from.
+        url: its whole address.
+        subscriptions: by topic.
+    """
+
+    connection: Connection
+    url: str
+    subscriptions: Mapping[str, Subscription] = field(default_factory=dict)
+
+    @property
+    def source(self) -> Source:
+        """Whose it is."""
+        return self.connection.source
+
+    @property
+    def name(self) -> str:
+        """``source/connection``."""
+        return f"{self.source.name}/{self.connection.name}"
+
+
+def twins(connection: Connection) -> tuple[Connection, Connection]:
+    """Two connections that hear the same, so that nothing is lost while one of them is down."""
+    name = connection.name
+    return (
+        replace(connection, name=f"{name}-a", group=name),
+        replace(connection, name=f"{name}-b", group=name),
+    )
+
+
+def lines_of(
+    connections: Sequence[Connection],
+    settings: Settings,
+    symbols: Sequence[str],
+    venues: Sequence[str],
+) -> list[Line]:
+    """The connections of some venues, with their addresses and topics.
+
+    Args:
+        connections: all that are known.
+        settings: addresses.
+        symbols: canonical symbols.
+        venues: names of sources.
+    """
+    found = []
+    for one in connections:
+        setting = one.source.connection.stream_setting
+        if one.source.name not in venues or setting is None:
+            continue
+        base = str(getattr(settings, setting)).rstrip("/")
+        topics = {s.topic: s for c in one.channels for s in _subscriptions(c, symbols)}
+        found.append(Line(one, base + one.path, topics))
+    return found
+
+
+def _subscriptions(channel: Channel, symbols: Sequence[str]) -> Iterator[Subscription]:
+    feed = channel.feeds[0]
+    named = tuple(to_venue(s, feed.names or feed.venue, feed.market) for s in symbols)
+    if channel.for_all and named:
+        yield Subscription(channel.topic(named[0]), channel, named)
+        return
+    for name in named:
+        yield Subscription(channel.topic(name), channel, (name,))

@@ -1,0 +1,221 @@
+"""Segment files: every message of one connection as it was received, in order, with its time.
+
+Belongs here: the format on disk, appending, cutting a torn tail, reading from an offset. Does not
+belong here: what messages mean (``decode``), where their rows go (``store``).
+
+A segment begins with one header line (JSON); records follow: ``u32`` length, ``u64`` time of receipt in
+ns, ``u32`` CRC-32 over time and bytes, then the bytes; little endian. A record that is cut short, or
+whose sum is wrong, ends the segment: what follows was never acknowledged by the disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+
+import orjson
+
+_HEAD = struct.Struct("<IQI")
+_TIME = struct.Struct("<Q")
+SUFFIX = ".seg"
+CUT_S = 300.0
+CUT_BYTES = 64 * 2**20
+QUIET_NS = 1_000_000_000
+"""A segment is cut when its connection was silent this long: what a venue sends of one millisecond stays
+in one file. A busy one is cut by its size."""
+LONGEST = 16 * 2**20
+
+
+class SegmentError(RuntimeError):
+    """A file is no segment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One message: when it was received, and its bytes."""
+
+    received_ns: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Records of one segment behind an offset, and the offset behind them."""
+
+    records: tuple[Record, ...]
+    end: int
+
+
+def packed(received_ns: int, body: bytes) -> bytes:
+    """A record as it is written."""
+    stamp = _TIME.pack(received_ns)
+    return _HEAD.pack(len(body), received_ns, zlib.crc32(body, zlib.crc32(stamp))) + body
+
+
+def header(venue: str, connection: str, started_ns: int) -> bytes:
+    """The first line of a segment."""
+    told = {"format": 1, "venue": venue, "connection": connection, "started_ns": started_ns}
+    return orjson.dumps(told) + b"\n"
+
+
+def read(path: Path, offset: int = 0, most: int | None = None) -> Part:
+    """The whole records of a segment from an offset on.
+
+    Args:
+        path: the file; it may still be written to.
+        offset: end of an earlier part; 0 for the first record.
+        most: ends the part once it has this many bytes; None: never.
+
+    Raises:
+        SegmentError: the file does not begin as a segment does.
+    """
+    with path.open("rb") as file:
+        if offset == 0:
+            offset = len(_header_of(file, path))
+        file.seek(offset)
+        data = file.read() if most is None else file.read(most + LONGEST)
+    records: list[Record] = []
+    at = 0
+    for record, end in _records(data):
+        records.append(record)
+        at = end
+        if most is not None and at >= most:
+            break
+    return Part(tuple(records), offset + at)
+
+
+def _header_of(file: BinaryIO, path: Path) -> bytes:
+    line = file.readline(4096)
+    if not line.endswith(b"\n"):
+        raise SegmentError(f"{path.name} does not begin as a segment does")
+    try:
+        told = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise SegmentError(f"{path.name} does not begin as a segment does") from error
+    if not isinstance(told, dict) or told.get("format") != 1:
+        raise SegmentError(f"{path.name} is of another format")
+    return line
+
+
+def _records(data: bytes) -> Iterator[tuple[Record, int]]:
+    at = 0
+    while at + _HEAD.size <= len(data):
+        length, received, told = _HEAD.unpack_from(data, at)
+        end = at + _HEAD.size + length
+        if length > LONGEST or end > len(data):
+            return
+        body = data[at + _HEAD.size : end]
+        if zlib.crc32(body, zlib.crc32(_TIME.pack(received))) != told:
+            return
+        yield Record(received, body), end
+        at = end
+
+
+def cut_torn_tail(path: Path) -> int:
+    """Removes what is behind the last whole record of a file that nobody writes; bytes that went.
+
+    A file whose header never became whole is removed.
+    """
+    try:
+        whole = read(path).end
+    except SegmentError:
+        size = path.stat().st_size
+        path.unlink()
+        return size
+    size = path.stat().st_size
+    if size > whole:
+        with path.open("r+b") as file:
+            file.truncate(whole)
+            os.fdatasync(file.fileno())
+    return size - whole
+
+
+class SegmentWriter:
+    """Appends the records of one connection to its newest segment.
+
+    Args:
+        folder: ``<home>/collect``.
+        venue: whose connection.
+        connection: its name.
+    """
+
+    def __init__(self, folder: Path, venue: str, connection: str) -> None:
+        self._venue, self._connection = venue, connection
+        self._folder = folder / venue / connection
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._file: BinaryIO | None = None
+        self._started_ns = self._last_ns = self._size = 0
+        self._whole = 0
+        self._is_dirty = False
+
+    @property
+    def path(self) -> Path | None:
+        """The segment that is written; None before the first record."""
+        return None if self._file is None else Path(self._file.name)
+
+    def append(self, records: list[tuple[int, bytes]]) -> None:
+        """Writes records, perhaps in a new segment; they are safe after :meth:`sync` only."""
+        self._whole = self._size
+        for received_ns, body in records:
+            if self._file is None or self._is_full(received_ns):
+                self._begin(received_ns)
+            assert self._file is not None
+            self._size += self._file.write(packed(received_ns, body))
+            self._last_ns = received_ns
+            self._is_dirty = True
+        if self._file is not None:
+            self._file.flush()
+
+    def sync(self) -> None:
+        """Returns once everything that was appended is on the disk."""
+        if self._file is not None and self._is_dirty:
+            self._file.flush()
+            os.fdatasync(self._file.fileno())
+            self._is_dirty = False
+
+    def abandon(self) -> None:
+        """After a failed write: the records of this call are cut off again, and will come once more."""
+        if self._file is None:
+            return
+        path, whole = Path(self._file.name), self._whole
+        with contextlib.suppress(OSError):
+            self._file.close()
+        self._file = None
+        with contextlib.suppress(OSError):
+            os.truncate(path, whole)
+
+    def close(self) -> None:
+        """Syncs and closes the segment; the next record begins another one."""
+        self.sync()
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _is_full(self, now_ns: int) -> bool:
+        old = now_ns - self._started_ns >= CUT_S * 1e9
+        return self._size >= CUT_BYTES or (old and now_ns - self._last_ns >= QUIET_NS)
+
+    def _begin(self, now_ns: int) -> None:
+        self.close()
+        name = f"{datetime.fromtimestamp(now_ns / 1e9, UTC):%Y%m%dT%H%M%S}-{now_ns}{SUFFIX}"
+        file = (self._folder / name).open("xb")
+        self._size = self._whole = file.write(header(self._venue, self._connection, now_ns))
+        self._file, self._started_ns, self._last_ns = file, now_ns, now_ns
+        self._is_dirty = True
+
+
+def segments_of(folder: Path, venue: str, connection: str) -> list[Path]:
+    """The segments of a connection, oldest first."""
+    return sorted((folder / venue / connection).glob(f"*{SUFFIX}"))
+
+
+def started_ns(path: Path) -> int:
+    """When the first record of a segment was received, from its name."""
+    return int(path.stem.rpartition("-")[2])

@@ -1,0 +1,252 @@
+"""One WebSocket connection: opened, subscribed, read, pinged, renewed, opened again.
+
+Belongs here: everything that knows the WebSocket library. Does not belong here: what messages mean
+(``plan.Dialect``), the disk (``spool``), what silence means (``watch``).
+
+The reader only receives, stamps and hands over: while it waits for anything else the library answers no
+ping, and the venue ends the connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import orjson
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, WebSocketException
+
+from regime_pipeline.collect.plan import Kind, Line
+from regime_pipeline.collect.watch import Watch, dead, silent
+
+if TYPE_CHECKING:
+    from websockets.asyncio.client import ClientConnection
+
+    from regime_pipeline.collect.spool import Spool
+
+LONGEST_MESSAGE = 16 * 2**20
+REQUEST_EVERY_S = 0.25
+FIRST_WAIT_S = 0.5
+LONGEST_WAIT_S = 60.0
+STEADY_AFTER_S = 60.0
+OVERLAP_S = 30.0
+LOOK_EVERY_S = 1.0
+FRAME_PING_EVERY_S = 20.0
+PONG_WITHIN_S = 30.0
+
+log = logging.getLogger(__name__)
+
+
+class Session:
+    """Keeps one connection open until it is cancelled.
+
+    Args:
+        line: the connection.
+        watch: is told what is heard.
+        spool: is given every data message.
+        clock_ns: stamps messages.
+    """
+
+    def __init__(
+        self, line: Line, watch: Watch, spool: Spool, clock_ns: Callable[[], int] = time.time_ns
+    ) -> None:
+        self._line, self._watch, self._spool, self._now = line, watch, spool, clock_ns
+        self._dialect = line.connection.dialect
+        self._requests: dict[str, tuple[str, ...]] = {}
+        self._number = 0
+        self._heard_at = 0.0
+        self._probed: set[str] = set()
+        self._why = self._doomed = ""
+        self.refused: dict[str, str] = {}
+
+    async def run(self) -> None:
+        """Opens the connection again whenever it ends, ever more slowly while it does not hold."""
+        failures = 0
+        while True:
+            began = asyncio.get_running_loop().time()
+            try:
+                await self._once()
+                reason = self._why or "the venue closed the connection"
+            except (OSError, WebSocketException, TimeoutError) as error:
+                reason = self._why or f"{type(error).__name__}: {error}"[:120]
+            self._watch.closed(reason)
+            log.warning("%s: %s", self._line.name, reason)
+            held = asyncio.get_running_loop().time() - began > STEADY_AFTER_S
+            failures = 0 if held else failures + 1
+            wait = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** min(failures, 8))
+            await asyncio.sleep(wait * (0.5 + random.random() / 2))  # noqa: S311 - no secret
+
+    async def _once(self) -> None:
+        self._why = self._doomed = ""
+        current = await self._open()
+        reading = asyncio.create_task(self._read(current))
+        try:
+            while True:
+                done, _ = await asyncio.wait({reading}, timeout=self._life_s())
+                if done:
+                    reading.result()
+                    return
+                current, reading = await self._renewed(current, reading)
+        finally:
+            reading.cancel()
+            with contextlib.suppress(asyncio.CancelledError, OSError, WebSocketException):
+                await reading
+            await current.close()
+
+    def _life_s(self) -> float | None:
+        """How long a connection is kept; the twins of a group are renewed at other times."""
+        life = self._dialect.renew_after_s
+        if life is None:
+            return None
+        first = self._line.connection.name.endswith("-a")
+        return (
+            life
+            * (0.5 if first and self._watch.line.connection.group else 1.0)
+            * (
+                0.98 + 0.02 * random.random()  # noqa: S311 - no secret
+            )
+        )
+
+    async def _renewed(
+        self, old: ClientConnection, reading: asyncio.Task[None]
+    ) -> tuple[ClientConnection, asyncio.Task[None]]:
+        """The connection's successor, which hears before the old one ends.
+
+        One whose events are told apart by their number is not doubled: its twin hears meanwhile.
+        """
+        if self._line.connection.group:
+            self._why = "renewed"
+            await old.close()
+            await asyncio.wait({reading})
+            return old, reading
+        new = await self._open()
+        successor = asyncio.create_task(self._read(new))
+        await asyncio.wait({successor}, timeout=OVERLAP_S)
+        reading.cancel()
+        await old.close()
+        return new, successor
+
+    async def _open(self) -> ClientConnection:
+        return await connect(
+            self._line.url,
+            compression=None,
+            max_size=LONGEST_MESSAGE,
+            max_queue=1024,
+            ping_interval=None,
+            open_timeout=15,
+            close_timeout=2,
+        )
+
+    async def _read(self, socket: ClientConnection) -> None:
+        self._watch.opened(self._now())
+        self._heard_at = asyncio.get_running_loop().time()
+        asking = asyncio.create_task(self._ask(socket, list(self._line.subscriptions)))
+        keeping = asyncio.create_task(self._keep(socket))
+        heard, spool, watch = self._heard, self._spool, self._watch
+        name = self._line.name
+        try:
+            while True:
+                body = await socket.recv(decode=False)
+                now = self._now()
+                topic = heard(body, now)
+                if topic is None:
+                    continue
+                if spool.put(name, now, body):
+                    watch.data(topic, now)
+                else:
+                    watch.left_out(topic)
+        except ConnectionClosed:
+            return
+        finally:
+            asking.cancel()
+            keeping.cancel()
+
+    def _heard(self, body: bytes, now: int) -> str | None:
+        """The topic of a data message; everything else is dealt with here."""
+        self._heard_at = asyncio.get_running_loop().time()
+        try:
+            message = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            if body not in (b"pong", b"ping"):
+                return ""  # kept with the others: decoding will refuse it, with its bytes
+            self._watch.alive(now)
+            return None
+        said = self._dialect.heard(message)
+        self._watch.alive(now)
+        if said.kind is Kind.DATA:
+            return said.topic
+        if said.kind is Kind.ACCEPTED:
+            topics = self._requests.pop(said.detail, None)
+            named = topics if topics is not None else (said.topic,)
+            self._watch.accepted([t for t in named if t in self._watch.topics], now)
+        elif said.kind is Kind.REFUSED:
+            self.refused[said.topic or said.detail] = said.detail
+            log.error("%s: a subscription was refused: %s", self._line.name, said.detail)
+        return None
+
+    async def _ask(self, socket: ClientConnection, topics: list[str]) -> None:
+        most = self._dialect.topics_per_request
+        for part in (tuple(topics[i : i + most]) for i in range(0, len(topics), most)):
+            self._number += 1
+            self._requests[str(self._number)] = part
+            with contextlib.suppress(ConnectionClosed):
+                await socket.send(self._dialect.subscribe(part, self._number))
+            await asyncio.sleep(REQUEST_EVERY_S)
+
+    async def _keep(self, socket: ClientConnection) -> None:
+        """Pings, and looks for topics that died alone."""
+        every = self._dialect.ping_every_s
+        next_ping = 0.0
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                if loop.time() >= next_ping:
+                    next_ping = loop.time() + (every or FRAME_PING_EVERY_S)
+                    await self._ping(socket)
+                await asyncio.sleep(min(LOOK_EVERY_S, every or LOOK_EVERY_S))
+                if loop.time() - self._heard_at > PONG_WITHIN_S + (every or FRAME_PING_EVERY_S):
+                    self._why = "no answer to a ping"
+                    await socket.close()
+                    return
+                await self._look(socket)
+
+    async def _ping(self, socket: ClientConnection) -> None:
+        if self._dialect.ping_every_s is not None:
+            await socket.send(self._dialect.ping())
+            return
+        pong = asyncio.ensure_future(await socket.ping())
+        pong.add_done_callback(self._ponged)
+
+    def _ponged(self, pong: asyncio.Future[float]) -> None:
+        if not pong.cancelled() and pong.exception() is None:
+            self._heard_at = asyncio.get_running_loop().time()
+            self._watch.alive(self._now())
+
+    async def _look(self, socket: ClientConnection) -> None:
+        if self._doomed:
+            self._why = self._doomed
+            await socket.close()
+            return
+        now = self._now()
+        gone = dead(self._watch, now)
+        if gone:
+            for topic in gone:
+                self._watch.deaths += 1
+                self._watch.lost(topic, "silent for too long")
+            self._why = f"{len(gone)} subscriptions died, {gone[0]} first"
+            await socket.close()
+            return
+        quiet = set(silent(self._watch, now))
+        self._probed &= quiet
+        if asked := sorted(quiet - self._probed):
+            self._probed |= quiet
+            await self._ask(socket, asked)
+
+    def end(self, reason: str) -> None:
+        """Nothing is expected of the connection any more: the next look closes it."""
+        self._doomed = reason

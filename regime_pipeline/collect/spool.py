@@ -1,0 +1,114 @@
+"""Messages on their way from the sockets to the disk: a bounded buffer, and the thread that writes it.
+
+Belongs here: handing over between the loop and the writer, the limit of the buffer. Does not belong here:
+the format on disk (``segments``).
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from regime_pipeline.collect.segments import SegmentWriter, cut_torn_tail, segments_of
+
+MOST_BYTES = 32 * 2**20
+WRITE_EVERY_S = 0.1
+SYNC_EVERY = 10
+
+
+class Spool:
+    """Segments of some connections, written by a thread of its own; a context manager.
+
+    Args:
+        folder: ``<home>/collect``.
+        lines: names of the connections, ``source/connection``.
+    """
+
+    def __init__(self, folder: Path, lines: list[str]) -> None:
+        self.folder = folder
+        self._waiting: dict[str, list[tuple[int, bytes]]] = {name: [] for name in lines}
+        self._bytes = 0
+        self._handover = threading.Lock()
+        self._files = threading.Lock()
+        self._end = threading.Event()
+        for name in lines:
+            venue, connection = name.split("/")
+            for path in segments_of(folder, venue, connection):
+                cut_torn_tail(path)
+        self._writers = {n: SegmentWriter(folder, *n.split("/")) for n in lines}
+        self.failure: OSError | None = None
+        self._thread = threading.Thread(target=self._run, name="segments", daemon=True)
+
+    def __enter__(self) -> Spool:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._thread.join()
+        with self._files:
+            self._write()
+            for writer in self._writers.values():
+                writer.close()
+
+    def put(self, line: str, received_ns: int, body: bytes) -> bool:
+        """Takes a message; False when the buffer is full and it is left out."""
+        with self._handover:
+            if self._bytes + len(body) > MOST_BYTES:
+                return False
+            self._bytes += len(body)
+            self._waiting[line].append((received_ns, body))
+        return True
+
+    def flush(self) -> None:
+        """Returns once everything that was taken before is on the disk.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        with self._files:
+            self._write()
+            for writer in self._writers.values():
+                writer.sync()
+
+    def written(self, line: str) -> Path | None:
+        """The segment that is written just now; None: none is."""
+        return self._writers[line].path
+
+    def cut(self, line: str) -> None:
+        """Ends the newest segment of a connection."""
+        with self._files:
+            self._writers[line].close()
+
+    def _run(self) -> None:
+        turn = 0
+        while not self._end.wait(WRITE_EVERY_S):
+            turn += 1
+            try:
+                with self._files:
+                    self._write()
+                    if turn % SYNC_EVERY == 0:
+                        for writer in self._writers.values():
+                            writer.sync()
+                self.failure = None
+            except (
+                OSError
+            ) as error:  # a full disk: what waits stays in the buffer, and is bounded there
+                self.failure = error
+
+    def _write(self) -> None:
+        for name, writer in self._writers.items():
+            with self._handover:
+                taken = self._waiting[name]
+                if not taken:
+                    continue
+                self._waiting[name] = []
+            try:
+                writer.append(taken)
+            except OSError:
+                writer.abandon()
+                with self._handover:
+                    self._waiting[name] = taken + self._waiting[name]
+                raise
+            with self._handover:
+                self._bytes -= sum(len(body) for _, body in taken)

@@ -1,0 +1,252 @@
+"""What was heard when, by connection and topic: spans to the second, silence, counts. Pure.
+
+Belongs here: arithmetic over times of receipt. Does not belong here: sockets (``session``), tables
+(``store``). Times are ns since the epoch, as the messages are stamped.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+
+from regime_pipeline.collect.plan import Line, Subscription
+
+S = 1_000_000_000
+GAPS_KEPT = 256
+TWIN_WITNESSES = 3
+TWIN_WITHIN_S = 60.0
+DEAD_AFTER_S = 60.0
+DEAD_MEDIANS = 25.0
+QUIET_MEDIANS = 5.0
+
+
+@dataclass(slots=True)
+class Span:
+    """A stretch in which a connection heard a topic.
+
+    Attributes:
+        start_ns: first.
+        end_ns: last instant at which the connection is known to have heard.
+        received: messages.
+        dropped: messages that were left out.
+        reason: why it ended; empty while it goes on.
+    """
+
+    start_ns: int
+    end_ns: int
+    received: int = 0
+    dropped: int = 0
+    reason: str = ""
+
+
+@dataclass
+class Topic:
+    """What is known of one subscription."""
+
+    subscription: Subscription
+    is_accepted: bool = False
+    span: Span | None = None
+    last_ns: int | None = None
+    gaps: deque[int] = field(default_factory=lambda: deque(maxlen=GAPS_KEPT))
+
+    def heard(self, now_ns: int) -> None:
+        """A message came."""
+        if self.last_ns is not None:
+            self.gaps.append(now_ns - self.last_ns)
+        self.last_ns = now_ns
+        if self.span is None:
+            self.span = Span(now_ns, now_ns)
+        self.span.end_ns = now_ns
+        self.span.received += 1
+
+    @property
+    def median_s(self) -> float | None:
+        """Usual time between two messages; None before there are enough to say."""
+        return median(self.gaps) / S if len(self.gaps) >= 8 else None
+
+    def silent_s(self, now_ns: int) -> float:
+        """Seconds since its last message."""
+        return 0.0 if self.last_ns is None else (now_ns - self.last_ns) / S
+
+    @property
+    def quiet_after_s(self) -> float:
+        """Silence that is looked into."""
+        usual = self.median_s
+        floor = self.subscription.channel.quiet_after_s
+        return floor if usual is None else max(floor, QUIET_MEDIANS * usual)
+
+    @property
+    def dead_after_s(self) -> float:
+        """Silence that ends a subscription where nothing can be asked about it."""
+        usual = self.median_s
+        floor = max(DEAD_AFTER_S, self.subscription.channel.quiet_after_s)
+        return floor if usual is None else max(floor, DEAD_MEDIANS * usual)
+
+
+class Watch:
+    """What one connection heard, since it was opened and before.
+
+    Args:
+        line: the connection.
+    """
+
+    def __init__(self, line: Line) -> None:
+        self.line = line
+        self.topics = {t: Topic(s) for t, s in line.subscriptions.items()}
+        self.is_open = False
+        self.last_ns: int | None = None
+        self.received = self.dropped = 0
+        self.deaths = 0
+        self._ended: list[tuple[Topic, Span]] = []
+
+    def opened(self, now_ns: int) -> None:
+        """The connection stands."""
+        self.is_open, self.last_ns = True, now_ns
+
+    def alive(self, now_ns: int) -> None:
+        """Anything came, be it a pong: of sparse topics that is all that shows that they are heard."""
+        self.last_ns = now_ns
+        for topic in self.topics.values():
+            if topic.span is not None and topic.subscription.channel.is_sparse:
+                topic.span.end_ns = now_ns
+
+    def accepted(self, topics: Iterable[str], now_ns: int) -> None:
+        """The venue took subscriptions. Only sparse topics count as heard before their first data."""
+        for name in topics:
+            topic = self.topics[name]
+            topic.is_accepted = True
+            if topic.subscription.channel.is_sparse and topic.span is None:
+                topic.span = Span(now_ns, now_ns)
+
+    def data(self, name: str, now_ns: int) -> None:
+        """A message of a topic came; one that nobody subscribed is only counted."""
+        self.received += 1
+        topic = self.topics.get(name)
+        if topic is not None:
+            topic.heard(now_ns)
+
+    def lost(self, name: str, reason: str) -> None:
+        """A topic is heard no more; its span ends with its last message."""
+        topic = self.topics[name]
+        if topic.span is not None:
+            topic.span.reason = reason
+            self._ended.append((topic, topic.span))
+        topic.span, topic.is_accepted, topic.last_ns = None, False, None
+
+    def closed(self, reason: str) -> None:
+        """The connection is gone."""
+        self.is_open = False
+        for name in self.topics:
+            self.lost(name, reason)
+
+    def left_out(self, name: str) -> None:
+        """A message of a topic was received and not kept; what follows is a span of its own."""
+        self.dropped += 1
+        topic = self.topics.get(name)
+        if topic is not None and topic.span is not None:
+            topic.span.dropped += 1
+
+    def spans(self) -> list[tuple[Topic, Span]]:
+        """Copies of all spans that ended since the last call, and of those that go on."""
+        ended, self._ended = self._ended, []
+        going = [
+            (t, Span(s.start_ns, s.end_ns, s.received, s.dropped))
+            for t in self.topics.values()
+            if (s := t.span) is not None
+        ]
+        return ended + going
+
+
+def silent(watch: Watch, now_ns: int) -> list[str]:
+    """Topics of an open connection whose silence has to be looked into; sparse ones never."""
+    return [
+        name
+        for name, topic in watch.topics.items()
+        if topic.is_accepted
+        and not topic.subscription.channel.is_sparse
+        and topic.last_ns is not None
+        and topic.silent_s(now_ns) > topic.quiet_after_s
+    ]
+
+
+def dead(watch: Watch, now_ns: int) -> list[str]:
+    """Topics whose silence can have no other reason than that the venue forgot them."""
+    return [
+        name
+        for name in silent(watch, now_ns)
+        if watch.topics[name].silent_s(now_ns) > watch.topics[name].dead_after_s
+    ]
+
+
+def contradicted(watch: Watch, twin: Watch, now_ns: int) -> list[str]:
+    """Topics of which the twin got several messages within a minute and this connection none."""
+    found = []
+    for name, topic in watch.topics.items():
+        other = twin.topics.get(name)
+        if other is None or not topic.is_accepted or topic.span is None:
+            continue
+        since = now_ns - int(TWIN_WITHIN_S * S)
+        if topic.span.start_ns > since or (topic.last_ns or 0) >= since:
+            continue
+        if _messages_since(other, since) >= TWIN_WITNESSES:
+            found.append(name)
+    return found
+
+
+def _messages_since(topic: Topic, since_ns: int) -> int:
+    """At least so many messages came after an instant, as far as the kept gaps tell."""
+    if topic.last_ns is None or topic.last_ns < since_ns:
+        return 0
+    count, at = 1, topic.last_ns
+    for gap in reversed(topic.gaps):
+        at -= gap
+        if at < since_ns:
+            break
+        count += 1
+    return count
+
+
+# --- intervals -----------------------------------------------------------------------------------
+
+Interval = tuple[int, int]
+
+
+def union(intervals: Iterable[Interval]) -> list[Interval]:
+    """Intervals that touch or overlap made one, in order."""
+    out: list[Interval] = []
+    for start, end in sorted(intervals):
+        if out and start <= out[-1][1]:
+            out[-1] = (out[-1][0], max(out[-1][1], end))
+        else:
+            out.append((start, end))
+    return out
+
+
+def clipped(intervals: Iterable[Interval], inside: Interval) -> list[Interval]:
+    """The parts of intervals inside another one."""
+    cut = ((max(a, inside[0]), min(b, inside[1])) for a, b in intervals)
+    return [(a, b) for a, b in cut if a < b]
+
+
+def holes(heard: Sequence[Interval], inside: Interval) -> list[Interval]:
+    """The parts of an interval that a union of intervals leaves out."""
+    out, at = [], inside[0]
+    for start, end in clipped(union(heard), inside):
+        if start > at:
+            out.append((at, start))
+        at = max(at, end)
+    if at < inside[1]:
+        out.append((at, inside[1]))
+    return out
+
+
+def seconds(intervals: Iterable[Interval]) -> float:
+    """Their length together."""
+    return sum(b - a for a, b in intervals) / S
+
+
+def lengths(watches: Mapping[str, Watch]) -> tuple[int, int]:
+    """How many connections are open, of how many."""
+    return sum(w.is_open for w in watches.values()), len(watches)

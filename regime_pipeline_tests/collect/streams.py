@@ -1,0 +1,61 @@
+"""Segments and spans as a collector would have left them, without sockets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import orjson
+
+from regime_pipeline.collect.plan import Line, lines_of
+from regime_pipeline.collect.segments import SegmentWriter
+from regime_pipeline.collect.store import Storer, instant_ns
+from regime_pipeline.collect.venues import CONNECTIONS
+from regime_pipeline.collect.watch import Watch
+from regime_pipeline.settings import Settings
+from regime_pipeline.storage.warehouse import Warehouse
+
+SYMBOLS = ("BTC/USDT", "ETH/USDT")
+
+
+def settings_in(home: Path, **given: object) -> Settings:
+    return Settings(home=home, symbols=SYMBOLS, _env_file=None, **given)  # type: ignore[arg-type]
+
+
+def lines(settings: Settings, source: str, named: str = "") -> list[Line]:
+    found = lines_of(CONNECTIONS, settings, SYMBOLS, [source])
+    return [line for line in found if named in line.connection.name]
+
+
+def storer(warehouse: Warehouse, settings: Settings, some: Sequence[Line]) -> Storer:
+    return Storer(warehouse, settings, some, settings.home / "collect")
+
+
+def write(
+    home: Path, line: Line, messages: Iterable[tuple[datetime, Mapping[str, object]]]
+) -> None:
+    """One segment (or several, as time has it) with some messages."""
+    writer = SegmentWriter(home / "collect", *line.name.split("/"))
+    writer.append([(instant_ns(at), orjson.dumps(m)) for at, m in messages])
+    writer.close()
+
+
+def heard(line: Line, start: datetime, end: datetime) -> Watch:
+    """A connection all of whose topics were heard from an instant to another one."""
+    watch = Watch(line)
+    watch.opened(instant_ns(start))
+    watch.accepted(list(line.subscriptions), instant_ns(start))
+    for topic in line.subscriptions:
+        watch.data(topic, instant_ns(start))
+        watch.data(topic, instant_ns(end))
+    watch.alive(instant_ns(end))
+    watch.closed("ended")
+    return watch
+
+
+def closure(at: datetime, symbol: str, side: str, size: float, price: float) -> dict[str, object]:
+    """A message of Bybit's stream of forced closures."""
+    ms = round(at.timestamp() * 1000)
+    row = {"T": ms, "s": symbol, "S": side, "v": str(size), "p": str(price)}
+    return {"topic": f"allLiquidation.{symbol}", "type": "snapshot", "ts": ms, "data": [row]}

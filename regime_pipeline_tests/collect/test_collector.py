@@ -1,0 +1,85 @@
+"""From a venue's socket to tables: what was sent is stored once, what was heard is told to the second."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+
+from regime_pipeline.collect.collector import Collector
+from regime_pipeline.collect.plan import Line, lines_of
+from regime_pipeline.collect.venues import CONNECTIONS
+from regime_pipeline.settings import Settings
+from regime_pipeline.simulator.server import SimulatorServer
+from regime_pipeline.simulator.tape import SyntheticTape
+from regime_pipeline.storage.database import Database
+from regime_pipeline.storage.warehouse import Warehouse
+from regime_pipeline.windows import HOUR, FastClock, Window, utc
+
+START = utc("2024-06-20T09:30:00")
+SYMBOLS = ("BTC/USDT", "ETH/USDT")
+
+
+def _pinged_often(line: Line) -> Line:
+    """A connection whose clock runs fast needs to show as often that it is alive."""
+    dialect = replace(line.connection.dialect, ping_every_s=0.1)
+    return replace(line, connection=replace(line.connection, dialect=dialect))
+
+
+def _collect_an_hour(collector: Collector, warehouse: Warehouse) -> None:
+    """Runs until an hour is proven."""
+
+    def watch() -> None:
+        until = time.monotonic() + 90
+        while time.monotonic() < until:
+            hours = warehouse.read("ops.stream_hours")
+            if hours["is_proven"].fillna(False).any():
+                break
+            time.sleep(0.5)
+        collector.stop()
+
+    waiting = threading.Thread(target=watch)
+    waiting.start()
+    collector.run(90)
+    waiting.join()
+
+
+@pytest.mark.timeout(170)
+def test_closures_of_a_stream_are_stored_once_and_summed_by_the_hour(
+    database: Database, tmp_path: Path
+) -> None:
+    clock = FastClock(START, 200)
+    warehouse = Warehouse(database, clock)
+    tape = SyntheticTape(seed=7, symbols=SYMBOLS, end=START + timedelta(days=2))
+    with SimulatorServer(tape, clock) as server:
+        settings = Settings(
+            **server.settings_overrides(), home=tmp_path, symbols=SYMBOLS, _env_file=None
+        )
+        lines = [
+            _pinged_often(line) for line in lines_of(CONNECTIONS, settings, SYMBOLS, ["bybit"])
+        ]
+        collector = Collector(warehouse, settings, symbols=SYMBOLS, venues=["bybit"], lines=lines)
+        _collect_an_hour(collector, warehouse)
+        sent = httpx.get(f"{server.base_url}/_control/ws_sent").json()
+    events = warehouse.read("raw.liquidation_events")
+    keys = {(e["topic"], e["key"]) for e in sent if "Liquidation" in e["topic"]}
+    assert len(keys) > 5
+    assert len(events) == len(keys)
+    spans = warehouse.read("ops.stream_spans")
+    hours = warehouse.read("ops.stream_hours")
+    proven = hours[hours["is_proven"] & (hours["dataset"] == "liquidations")]
+    assert not proven.empty, (spans.to_string(), hours.to_string())
+    assert set(proven["proof"]) == {"seconds"}
+    for hour, symbol in proven[["ts", "symbol"]].itertuples(index=False):
+        inside = events[(events["ts"] >= hour) & (events["ts"] < hour + HOUR)]
+        mine = inside[inside["symbol"] == symbol].groupby("position_side")["liquidation_usd"].sum()
+        (row,) = warehouse.read("raw.liquidations", Window(hour, hour + HOUR), symbols=[symbol])[
+            ["long_liquidations_usd", "short_liquidations_usd"]
+        ].itertuples(index=False)
+        assert row[0] == pytest.approx(mine.get("long", 0.0), rel=1e-12)
+        assert row[1] == pytest.approx(mine.get("short", 0.0), rel=1e-12)

@@ -1,0 +1,73 @@
+"""What was heard is told in spans that overstate nothing; silence is judged by what is usual."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from regime_pipeline.collect.plan import lines_of
+from regime_pipeline.collect.venues import CONNECTIONS
+from regime_pipeline.collect.watch import S, Watch, contradicted, dead, holes, silent, union
+from regime_pipeline.settings import Settings
+
+SYMBOLS = ("BTC/USDT", "ETH/USDT")
+
+
+def _watch(source: str, channel: str) -> tuple[Watch, str]:
+    for line in lines_of(CONNECTIONS, Settings(_env_file=None), SYMBOLS, [source]):
+        for topic, subscription in line.subscriptions.items():
+            if subscription.channel.name == channel:
+                return Watch(line), topic
+    raise AssertionError(channel)
+
+
+def test_an_acknowledgement_alone_makes_only_sparse_topics_heard() -> None:
+    watch, topic = _watch("bybit", "allLiquidation")
+    watch.opened(0)
+    watch.accepted([topic], 5 * S)
+    watch.alive(9 * S)
+    watch.closed("gone")
+    ((_, span),) = watch.spans()
+    assert (span.start_ns, span.end_ns, span.reason) == (5 * S, 9 * S, "gone")
+    assert watch.spans() == []
+
+
+def test_a_sparse_topic_is_never_called_silent() -> None:
+    watch, topic = _watch("bybit", "allLiquidation")
+    watch.opened(0)
+    watch.accepted([topic], 0)
+    watch.data(topic, 1)
+    assert silent(watch, 10**15) == dead(watch, 10**15) == []
+
+
+def test_a_twin_that_hears_shows_that_a_topic_died_alone() -> None:
+    watch, topic = _watch("bybit", "allLiquidation")
+    twin, _ = _watch("bybit", "allLiquidation")
+    for one in (watch, twin):
+        one.opened(0)
+        one.accepted([topic], 0)
+    for second in (70, 90, 100):
+        assert contradicted(watch, twin, second * S) == []
+        twin.data(topic, second * S)
+    assert contradicted(watch, twin, 101 * S) == [topic]
+    watch.data(topic, 101 * S)
+    assert contradicted(watch, twin, 102 * S) == []
+
+
+def test_holes_are_what_no_connection_heard() -> None:
+    heard = [(0, 10), (8, 20), (25, 30), (30, 31)]
+    assert union(heard) == [(0, 20), (25, 31)]
+    assert holes(heard, (5, 40)) == [(20, 25), (31, 40)]
+    assert holes([], (5, 40)) == [(5, 40)]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_holes_and_union_part_an_interval(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    starts = rng.integers(0, 1000, 30)
+    heard = [(int(a), int(a + n)) for a, n in zip(starts, rng.integers(1, 40, 30), strict=True)]
+    inside = (100, 900)
+    seconds = set(range(*inside))
+    for a, b in heard:
+        seconds -= set(range(a, b))
+    assert {n for a, b in holes(heard, inside) for n in range(a, b)} == seconds
