@@ -223,6 +223,7 @@ def _symbols(
         return symbols
     if not any(f.per_symbol for f in feeds):
         return (MARKET_SYMBOL,)
+    symbols = [s for s in symbols if any(f.is_about(s) for f in feeds)]
     if not all(f.only_primary for f in feeds):
         return symbols
     home = settings.spot_venue_of if feeds[0].market == "spot" else settings.perp_venue_of

@@ -71,6 +71,12 @@ MARTS = (
         "features.volatility_regimes",
         "Volatility and its regime, one row per symbol and hour.",
     ),
+    as_table(
+        "implied_volatility_1h",
+        "features.implied_volatility",
+        "Implied volatility beside the variance that is expected, its term structure and skew, one row "
+        "per hour and coin that has listed options.",
+    ),
     Mart(
         "regimes_1h",
         "Regime labels on 1h, 4h, 1d and 1w bars and their agreement, one row per symbol and hour; "

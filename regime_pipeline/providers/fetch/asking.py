@@ -32,7 +32,7 @@ from regime_pipeline.providers.fetch.stream import Page, Stream, ceil_hour, exte
 from regime_pipeline.providers.http import MAX_WAIT_S, HttpClient, Reply
 from regime_pipeline.providers.paging import PageSpan
 from regime_pipeline.providers.readings import CURSOR, ROWS, ByColumns, Context, Reading
-from regime_pipeline.providers.source import Source
+from regime_pipeline.providers.source import Source, posted
 from regime_pipeline.providers.symbols import VenueSymbol
 from regime_pipeline.settings import Settings
 from regime_pipeline.windows import Clock, Window
@@ -174,6 +174,7 @@ class SourceRun:
             weight=feed.endpoint.weight,
             stop=self.halted.is_set,
             deadline_s=self._deadline,
+            posted=posted(feed.endpoint.question, params),
         )
 
 

@@ -139,9 +139,12 @@ def concat(pages: Sequence[pd.DataFrame | Reading]) -> pd.DataFrame:
 
 def _one_coin_each(frame: pd.DataFrame, batch: Batch) -> None:
     """Prices and amounts of multiplied contracts (1000PEPE) per coin, in place."""
-    if all(s.symbol is None or s.symbol.multiplier == 1 for s in batch.streams.values()):
+    if batch.one.feed.by_name:
+        multiplier = frame["multiplier"]
+    else:
+        multiplier = batch.per_row(frame, lambda s: s.symbol.multiplier if s.symbol else 1)
+    if (multiplier == 1).all():
         return
-    multiplier = batch.per_row(frame, lambda s: s.symbol.multiplier if s.symbol else 1)
     for column in PRICES:
         if column in frame:
             frame[column] /= multiplier
@@ -262,11 +265,15 @@ def _observed_now(frame: pd.DataFrame, common: Stamping) -> pd.DataFrame:
     """Rows of a reply about the present: under the hour in which it came.
 
     A reply that says its own time must be of that hour or the one before: a cache that stands still
-    is no observation.
+    is no observation. A level of which the dataset has the close of each hour is read right after it,
+    within the time that publishing one takes; later there is no row.
     """
     wrong = frame["seen_at"] != frame["fetched_at"]  # our clock is: the server's tells the hour
     now = frame["seen_at"].where(wrong, pd.Timestamp(common.now).as_unit("us"))
     hour = now.dt.ceil("h") - HOUR
+    if common.item.is_bucketed:
+        frame["ts"] = hour - HOUR
+        return frame.loc[now - hour <= common.item.delay].reset_index(drop=True)
     if "ts" in frame or "told_at" in frame:
         told = frame["ts" if "ts" in frame else "told_at"]
         old = told.notna() & (told < hour - HOUR)
@@ -280,11 +287,13 @@ def _observed_now(frame: pd.DataFrame, common: Stamping) -> pd.DataFrame:
 def _of_wanted_instruments(frame: pd.DataFrame, stream: Stream, common: Stamping) -> pd.DataFrame:
     """The rows of the wanted symbols out of a list of all; a symbol that it lacks is told in the log."""
     feed = stream.feed
-    symbols = {
-        names_over(s, feed.names or feed.venue, feed.market, stream.window)[-1][0].name: s
+    present = [
+        names_over(s, feed.names or feed.venue, feed.market, stream.window)[-1][0]
         for s in common.symbols
-    }
-    frame["symbol"] = frame["venue_symbol"].map(symbols).astype("str")
+    ]
+    names = frame["venue_symbol"]
+    frame["symbol"] = names.map({p.name: p.canonical for p in present}).astype("str")
+    frame["multiplier"] = names.map({p.name: p.multiplier for p in present})
     absent = sorted(set(common.symbols) - set(frame["symbol"].dropna()))
     if absent:
         stream.note = f"not among the listed instruments: {', '.join(absent)}"

@@ -133,7 +133,7 @@ def streams_of(
         if not feed.per_symbol:
             yield Stream(source, feed, None, reach, feed.venue, idle=idle, note=note)
             continue
-        for symbol in symbols:
+        for symbol in filter(feed.is_about, symbols):
             if feed.only_primary and home_venue(settings, feed.market, symbol) != feed.venue:
                 continue
             names = names_over(symbol, feed.names or feed.venue, feed.market, reach)
