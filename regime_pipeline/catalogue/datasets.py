@@ -347,7 +347,6 @@ _ALL = (
         kind=RowKind.SNAPSHOT,
         is_judged=False,
         is_optional=True,
-        forward_only="forward only: an estimate of the moment at which it is asked for",
         wanted_where=("liquidation_levels", "map"),
         markets=_PERP,
         primary="coinglass",

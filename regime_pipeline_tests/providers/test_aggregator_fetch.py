@@ -111,8 +111,11 @@ def test_estimated_liquidations_are_asked_for_only_on_request_and_stand_in_a_tab
     left = got("liquidation_levels", hour)
     assert left.frame.empty and (left.log["request_count"] == 0).all()
     assert left.log["error_message"].str.contains("REGIME_LIQUIDATION_LEVELS is map").all()
-    found = got("liquidation_levels", hour, liquidation_levels="map")
-    assert found.log["fetch_status"].eq("ok").all(), found.log[["source", "error_message"]]
+    small = got("liquidation_levels", hour, liquidation_levels="map")
+    assert small.log["error_message"].str.contains("Upgrade plan").all()
+    key = SecretStr("simulated-key-professional")
+    found = got("liquidation_levels", hour, liquidation_levels="map", coinglass_api_key=key)
+    assert found.log["fetch_status"].eq("ok").all(), found.log["error_message"].tolist()
     assert found.quarantined.empty
     validate(found.frame, table("raw.liquidation_levels"))
     key = list(table("raw.liquidation_levels").key)
