@@ -20,9 +20,11 @@ NAMES = (
     "cost",
     "dispatch",
     "outcomes",
+    "surface",
     "signal_history",
+    "signals",
 )
-SIZED = ("features",)
+SIZED = ("features", "signals", "surface")
 """Benchmarks with a smaller size of their own."""
 
 
