@@ -19,10 +19,11 @@ NAMES = (
     "ingest",
     "cost",
     "dispatch",
+    "surface",
     "signal_history",
     "signals",
 )
-SIZED = ("features", "signals")
+SIZED = ("features", "signals", "surface")
 """Benchmarks with a smaller size of their own."""
 
 

@@ -52,6 +52,7 @@ _BAR = (
     INGESTED_AT,
 )
 _BAR_RULES = {"low_to_high": "low <= open and low <= close and high >= open and high >= close"}
+_BAR_EXTENT = ("r.ts", 'r.ts + r."interval"::interval')
 _OI = ("usd", "base")
 
 MARTS = (
@@ -243,6 +244,7 @@ MARTS = (
         ),
         present={"long_usd": "status"},
         indexes=(("ts",),),
+        extent=("r.ts - (r.window_h - 1) * interval '1 hour'", "r.ts + interval '1 hour'"),
     ),
     as_table(
         "liquidation_orders",
@@ -271,6 +273,7 @@ MARTS = (
         (SYMBOL, FIELDS["venue"], _INTERVAL, *_BAR),
         rules=_BAR_RULES,
         indexes=(("ts",),),
+        extent=_BAR_EXTENT,
     ),
     Mart(
         "open_interest_ohlc",
@@ -286,6 +289,7 @@ MARTS = (
         ),
         rules=_BAR_RULES,
         indexes=(("ts",),),
+        extent=_BAR_EXTENT,
     ),
     Mart(
         "positioning_ohlc",
@@ -295,5 +299,6 @@ MARTS = (
         (SYMBOL, *columns("venue", "metric"), _INTERVAL, *_BAR),
         rules=_BAR_RULES,
         indexes=(("ts",),),
+        extent=_BAR_EXTENT,
     ),
 )
