@@ -298,9 +298,9 @@ def _smiles(chain: pd.DataFrame) -> Iterator[tuple[tuple[str, pd.Timestamp], Sur
         ends = np.flatnonzero(np.diff(expiry[own])) + 1
         found = [smile(*(c[part] for c in columns)) for part in np.split(own, ends)]
         known = [s for s in found if s is not None]
-        by_column = np.array(known, "float64").reshape(len(known), 4).T
-        symbol, hour = cast("tuple[str, pd.Timestamp]", key)
-        yield (symbol, hour), Surface(*by_column, tier=float(np.max(tier[places])))
+        years, atm, put, call = np.array(known, "float64").reshape(len(known), 4).T
+        worst = float(np.max(tier[places]))
+        yield cast(tuple[str, pd.Timestamp], key), Surface(years, atm, put, call, tier=worst)
 
 
 def smile(
