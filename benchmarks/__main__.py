@@ -21,8 +21,9 @@ NAMES = (
     "dispatch",
     "surface",
     "signal_history",
+    "signals",
 )
-SIZED = ("features", "surface")
+SIZED = ("features", "signals", "surface")
 """Benchmarks with a smaller size of their own."""
 
 

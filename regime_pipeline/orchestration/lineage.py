@@ -94,9 +94,10 @@ def trace(queries: Mapping[str, str]) -> dict[str, dict[str, dict[str, tuple[str
     from sqlglot.optimizer.qualify import qualify
     from sqlglot.optimizer.scope import build_scope
 
-    known: dict[str, dict[str, dict[str, str]]] = {}
+    by_schema: dict[str, dict[str, dict[str, str]]] = {}
     for item in TABLES.values():
-        known.setdefault(item.schema, {})[item.name] = dict.fromkeys(item.fields, "text")
+        by_schema.setdefault(item.schema, {})[item.name] = dict.fromkeys(item.fields, "text")
+    known: dict[str, object] = dict(by_schema)
 
     def uncatalogued(node: exp.Expression) -> exp.Expression:
         if isinstance(node, exp.Table):
@@ -146,7 +147,7 @@ def _laterals_unfolded(node: Any) -> Any:
         inner = lateral.this.this if isinstance(lateral, exp.Lateral) else None
         if isinstance(inner, exp.Values):
             rows = [row.expressions for row in inner.expressions]
-            of = {
+            of: dict[str, Any] = {
                 name: exp.func("coalesce", *values)
                 for name, values in zip(
                     lateral.alias_column_names, zip(*rows, strict=True), strict=True

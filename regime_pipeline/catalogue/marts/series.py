@@ -254,6 +254,12 @@ MARTS = (
         names="position_side>side liquidation_usd>usd",
     ),
     as_table(
+        "liquidation_levels",
+        "raw.liquidation_levels",
+        "Prices at which an aggregator's model expects forced closures, one row per source, symbol, hour and "
+        "level. Estimates: they are no part of any sum of closures.",
+    ),
+    as_table(
         "coin_markets_1h",
         "raw.coin_markets",
         "What aggregators show about a coin as a whole (market capitalisation, open interest, volumes), "
