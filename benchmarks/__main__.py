@@ -19,9 +19,10 @@ NAMES = (
     "ingest",
     "cost",
     "dispatch",
+    "surface",
     "signal_history",
 )
-SIZED = ("features",)
+SIZED = ("features", "surface")
 """Benchmarks with a smaller size of their own."""
 
 

@@ -43,11 +43,17 @@ def test_numbers_of_the_overview_are_those_of_sql(
 
 def test_every_internal_link_of_a_page_leads_somewhere(client: httpx.Client) -> None:
     seen = set()
-    for path in ("/", "/symbol/BTC-USDT", "/data-health"):
+    for path in ("/", "/symbol/BTC-USDT", "/pair/BTC-USDT/ETH-USDT", "/data-health"):
         page = client.get(path).text
         seen |= {m.replace("&amp;", "&") for m in re.findall(r'href="(/[^"]*)"', page)}
     broken = {}
+    of_a_kind: dict[str, list[str]] = {}
     for link in sorted(seen):
+        # numbers lead to explanations by the hundred: one of each mart and column
+        kind = re.sub(r"[A-Z]+-USDT|\d{4}-[^?]*|[0-9a-f]{20,}", "", link)
+        of_a_kind.setdefault(kind, []).append(link)
+    for links in of_a_kind.values():
+        link = links[0]
         answer = client.get(link, follow_redirects=True)
         while answer.status_code == 429:
             answer = client.get(link, follow_redirects=True)
@@ -55,6 +61,19 @@ def test_every_internal_link_of_a_page_leads_somewhere(client: httpx.Client) -> 
             broken[link] = answer.status_code
     assert len(seen) > 20
     assert broken == {}
+
+
+def test_a_number_leads_to_what_is_behind_it_in_one_click(client: httpx.Client) -> None:
+    page = client.get("/").text
+    link = re.search(r'href="(/why/market_overview/[^"]*column=price)"', page)
+    assert link is not None
+    why = client.get(link[1]).text
+    assert "select * from reporting.why(" in why
+    assert "regime why market_overview" in why
+    pairs = client.get("/pair/BTC-USDT/ETH-USDT").text
+    link = re.search(r'href="(/why/correlation_pairs_1h/[^"]*)"', pairs)
+    assert link is not None
+    assert client.get(link[1]).status_code == 200
 
 
 def test_an_event_shows_what_is_behind_it(client: httpx.Client) -> None:

@@ -150,10 +150,10 @@ TABLES = (
     ),
     _raw(
         "liquidation_events",
-        "Forced closures one by one. ts is the time of the closing order; venues publish part of "
-        "them only.",
+        "Forced closures one by one. ts is the time of the closing order; most venues "
+        "publish part of them only.",
         ("source", "venue", "market", "symbol", "ts", "closure_id"),
-        ("position_side", "price", "quantity_base", "liquidation_usd"),
+        ("position_side", "price", "quantity_base", "liquidation_usd", "closure_method"),
         ("position_side", "price", "quantity_base", "liquidation_usd"),
     ),
     _raw(
