@@ -168,7 +168,7 @@ class Guard:
             )
 
     def _note(self, scope: Scope, status: int, seconds: float) -> None:
-        path = scope.get("route_path") or getattr(scope.get("route"), "path", "other")
+        path = str(scope.get("route_path") or getattr(scope.get("route"), "path", "other"))
         key = (path, status)
         self._served.counts[key] = self._served.counts.get(key, 0) + 1
         if not _LOG.isEnabledFor(logging.INFO):

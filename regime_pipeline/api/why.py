@@ -138,7 +138,9 @@ async def _rows(
     connection: psycopg.AsyncConnection, mart: Mart, symbols: Sequence[str], at: datetime
 ) -> list[dict[str, Any]]:
     columns = _symbol_columns(mart)
-    where = [sql.SQL("{} = %s").format(sql.Identifier(str(_time_column(mart))))]
+    where: list[sql.Composable] = [
+        sql.SQL("{} = %s").format(sql.Identifier(str(_time_column(mart))))
+    ]
     values: list[Any] = [at]
     if columns == ("instrument",):
         where.append(sql.SQL("instrument = %s"))

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -295,8 +296,9 @@ def _smiles(chain: pd.DataFrame) -> Iterator[tuple[tuple[str, pd.Timestamp], Sur
         ends = np.flatnonzero(np.diff(expiry[own])) + 1
         found = [smile(*(c[part] for c in columns)) for part in np.split(own, ends)]
         known = [s for s in found if s is not None]
-        table_of = np.array(known, "float64").reshape(len(known), 4).T
-        yield key, Surface(*table_of, tier=float(np.max(tier[places])))
+        years, atm, put, call = np.array(known, "float64").reshape(len(known), 4).T
+        worst = float(np.max(tier[places]))
+        yield cast(tuple[str, pd.Timestamp], key), Surface(years, atm, put, call, tier=worst)
 
 
 def smile(

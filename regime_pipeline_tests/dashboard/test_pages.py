@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from regime_pipeline.storage.database import Database
+from regime_pipeline_tests.api.test_live import changed
 
 pytestmark = pytest.mark.xdist_group("api")  # one market with the tests of the API
 
@@ -97,6 +98,45 @@ def test_the_theme_is_kept_and_leads_back_to_this_host_only(client: httpx.Client
     assert 'data-theme="light"' in page.text
 
 
+def further(address: str) -> list[str]:
+    """An event's page and a number's."""
+    with httpx.Client(base_url=address, trust_env=False, timeout=60) as client:
+        event = client.get("/v1/events", params={"limit": 1}).json()["data"][0]
+        row = client.get("/v1/volatility", params={"limit": 1}).json()["data"][0]
+    why = row["links"]["why"].removeprefix("/v1")
+    return [f"/event/{event['event_id']}", f"{why}?column=vol_ratio_gk"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="no Chromium here")
+def test_ten_tabs_of_one_browser_follow_a_commit_by_one_stream(
+    address: str, served_market: Database
+) -> None:
+    from playwright.sync_api import sync_playwright
+
+    count = (
+        "() => { window.renewed = 0; const asked = window.fetch; "
+        "window.fetch = (...given) => { window.renewed += 1; return asked(...given); }; }"
+    )
+    with sync_playwright() as started:
+        browser = started.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+        )
+        context = browser.new_context()
+        tabs = [context.new_page() for _ in range(10)]
+        for tab in tabs:
+            tab.goto(f"{address}/realtime", wait_until="load")
+            tab.evaluate(count)
+        for tab in tabs:
+            tab.wait_for_selector("#dot.on", timeout=60_000)
+        figures = httpx.get(f"{address}/metrics", trust_env=False).text
+        assert re.search(r"regime_api_streams (\d+)", figures)[1] == "1"  # type: ignore[index]
+        changed(served_market)
+        for tab in tabs:
+            tab.wait_for_function("window.renewed > 0", timeout=60_000)
+        browser.close()
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="no Chromium here")
 def test_pages_have_no_barrier_and_no_error_in_a_real_browser(address: str) -> None:
@@ -128,7 +168,7 @@ def test_pages_have_no_barrier_and_no_error_in_a_real_browser(address: str) -> N
                         else faults.append(f"{w} {r.url}")
                     ),
                 )
-                for path in PAGES:
+                for path in (*PAGES, "/login", *further(address)):
                     where[:] = [path, f"{theme} {width}"]
                     page.goto(address + path, wait_until="load")
                     if page.evaluate("document.documentElement.scrollWidth") > width:
