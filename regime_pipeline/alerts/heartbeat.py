@@ -175,9 +175,10 @@ def _ask(settings: Settings, now: datetime) -> Asked | str:
                 "to_regclass('ops.collector_heartbeat') IS NOT NULL"
             ).fetchone()
             has_daemon = there is not None and bool(there[0])
-            collected = None
+            collected: datetime | None = None
             if there is not None and there[1]:
-                collected = conn.execute("SELECT beat_at FROM ops.collector_heartbeat").fetchone()
+                beat = conn.execute("SELECT beat_at FROM ops.collector_heartbeat").fetchone()
+                collected = None if beat is None else beat[0]
             beats = conn.execute(_ASKED).fetchone() if has_daemon else None
             sensor, scheduler, tick = (
                 None if at is None else at.replace(tzinfo=UTC) for at in beats or (None,) * 3
@@ -186,7 +187,7 @@ def _ask(settings: Settings, now: datetime) -> Asked | str:
     except psycopg.Error as error:
         return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
     count, since = waiting or (0, None)
-    return Asked(sensor, scheduler, tick, count, since, has_daemon, collected and collected[0])
+    return Asked(sensor, scheduler, tick, count, since, has_daemon, collected)
 
 
 async def _web_fault(address: str) -> str | None:
