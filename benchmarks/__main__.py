@@ -19,6 +19,7 @@ NAMES = (
     "ingest",
     "cost",
     "dispatch",
+    "outcomes",
     "surface",
     "signal_history",
     "signals",
