@@ -23,7 +23,7 @@ from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
 
 GAPS_ALONE = "regime_pipeline_tests.orchestration._gaps_alone"
-STEPS = ("TICK_CREATED", "TICK_HELD", "RUN_CREATED", "RUN_LAUNCHED")
+STEPS = ("TICK_CREATED", "RUN_CREATED", "RUN_LAUNCHED")
 """Where Dagster's own tests kill the daemon."""
 
 
