@@ -19,9 +19,12 @@ NAMES = (
     "ingest",
     "cost",
     "dispatch",
+    "outcomes",
+    "surface",
     "signal_history",
+    "signals",
 )
-SIZED = ("features",)
+SIZED = ("features", "signals", "surface")
 """Benchmarks with a smaller size of their own."""
 
 

@@ -297,6 +297,11 @@ class Settings(_Providers, ChosenSources):
         "1h",
         description="futures factors are made of hours, or Coinglass's days; of a tape's days if any",
     )
+    liquidation_levels: Literal["off", "map"] = Field(
+        "off",
+        description="estimated prices of liquidations: Coinglass's map (its Professional plan), a request an "
+        "hour and coin",
+    )
     single_trades: bool = Field(
         False,
         description="page single trades of venues whose candles tell the taker's volumes too: for the "
@@ -342,6 +347,11 @@ class Settings(_Providers, ChosenSources):
     )
 
     # providers: their addresses and keys are fields too, one row each in ``connections``
+    hyperliquid_archive_url: OptionalAddress = Field(
+        None,
+        description="folder with files of Hyperliquid's nodes (node_fills_by_block/hourly/DAY/HOUR.lz4): all "
+        "of its forced closures; unset: not read",
+    )
     dashboard_timeout: float = Field(
         30.0,
         gt=0,

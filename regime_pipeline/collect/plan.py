@@ -40,17 +40,22 @@ class Heard:
 
 
 class Dialect(Protocol):
-    """How a venue's streams are spoken: pure functions between texts and meanings.
+    """How a venue's streams are spoken: pure functions between texts and meanings."""
 
-    Attributes:
-        ping_every_s: a ping is sent after this long; None: the venue pings us.
-        topics_per_request: most topics in one subscription.
-        renew_after_s: the venue ends a connection at this age, so that it is renewed before; None: never.
-    """
+    @property
+    def ping_every_s(self) -> float | None:
+        """A ping is sent after this long; None: the venue pings us."""
+        ...
 
-    ping_every_s: float | None
-    topics_per_request: int
-    renew_after_s: float | None
+    @property
+    def topics_per_request(self) -> int:
+        """Most topics in one subscription."""
+        ...
+
+    @property
+    def renew_after_s(self) -> float | None:
+        """The venue ends a connection at this age, so that it is renewed before; None: never."""
+        ...
 
     def ping(self) -> str:
         """The text of a ping."""

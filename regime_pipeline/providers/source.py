@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import orjson
 import pandas as pd
@@ -24,6 +24,8 @@ from regime_pipeline.providers.symbols import VenueSymbol, split
 from regime_pipeline.settings import Settings
 
 Params = Callable[[VenueSymbol], Mapping[str, str]]
+Files = Callable[[Settings, datetime], bytes]
+"""The bytes of one hour out of a configured folder, or the :class:`ProviderError` that says why not."""
 Question = Callable[[Mapping[str, str]], object]
 """Makes the JSON document of a request that is posted out of its parameters."""
 
@@ -83,6 +85,10 @@ class Feed:
         by_name: one reply lists every instrument of the venue by its name (``venue_symbol``); those of
             the wanted symbols are kept.
         shape: turns all parsed rows of the stream into rows of the dataset.
+        files: reads one closed hour of the folder that the field ``folder`` of the settings names, instead of
+            asking anybody: every hour is a reply of its own, there whole or not at all, and the past can be
+            had whatever the dataset's other feeds keep.
+        folder: see ``files``; nothing is read as long as it is unset.
         coins: base coins that the venue has such a series of, so that no other is asked for; empty:
             only the venue knows.
         per_symbol: False for a series without symbols.
@@ -126,6 +132,8 @@ class Feed:
     by_name: bool = False
     shape: Callable[[pd.DataFrame], pd.DataFrame] | None = None
     coins: tuple[str, ...] = ()
+    files: Files | None = None
+    folder: str = ""
 
     @property
     def is_only_streamed(self) -> bool:

@@ -166,7 +166,12 @@ class Desk:
     def contexts(self, _: dict[str, Any]) -> bytes:
         """``metaAndAssetCtxs``: the names and, in their order, the states."""
         states: list[dict[str, object]] = []
-        nobody = {"openInterest": "0.0", "oraclePx": "0.5", "markPx": "0.5", "midPx": None}
+        nobody: dict[str, object] = {
+            "openInterest": "0.0",
+            "oraclePx": "0.5",
+            "markPx": "0.5",
+            "midPx": None,
+        }
         for coin in sorted(self._symbols):
             symbol = self._symbols[coin]
             times = multiple_of(symbol)

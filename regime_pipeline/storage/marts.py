@@ -7,11 +7,15 @@ For every table that keeps replaced versions and that a mart reads there is a vi
 each with the span ``[valid_from, valid_to)`` in which it was the newest. ``<mart>_as_of(at)`` is the
 mart's own query over the versions of that instant. It is a plain SQL function with the caller's rights,
 so that PostgreSQL opens it up and a condition on symbol or time reaches the indexes below.
+
+``outcomes.sql`` holds ``reporting.outcomes``, which says what followed after a condition on the marts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
+from importlib.resources import files
 
 import psycopg
 from psycopg import sql
@@ -19,6 +23,7 @@ from psycopg import sql
 from regime_pipeline.catalogue.marts import TRAVELLING, VIEWS
 from regime_pipeline.catalogue.model import PLACEHOLDER, Field, Mart, meaning
 from regime_pipeline.catalogue.registry import FIELDS, TABLES
+from regime_pipeline.storage import provenance
 from regime_pipeline.storage.errors import SchemaVersionError
 
 _VALIDITY = ("valid_from", "valid_to")
@@ -32,6 +37,8 @@ def definition() -> str:
             *(f"{m.name}: {m.description}: {_query(m)}" for m in VIEWS),
             *(f"{m.name}.{c.name}: {meaning(c)}" for m in VIEWS for c in m.columns),
             *(f"{m.name} as of: {_query_as_of(m)}" for m in TRAVELLING),
+            provenance.definition(),
+            _outcomes(),
         ]
     )
 
@@ -65,6 +72,14 @@ def settle_marts(connection: psycopg.Connection) -> None:
         if mart in TRAVELLING:
             _settle_as_of(connection, mart, order)
         _comment(connection, mart.name, mart.description, mart.columns)
+    provenance.settle_why(connection)
+    connection.execute(_outcomes().encode())  # bytes: a percent sign in it is no parameter
+
+
+@cache
+def _outcomes() -> str:
+    """The functions that say what followed after a condition."""
+    return files("regime_pipeline.storage").joinpath("outcomes.sql").read_text(encoding="utf-8")
 
 
 # -------------------------------------------------------------------------------- queries

@@ -14,6 +14,7 @@ NOW = utc("2024-08-06T00:30")
 NOW_S = int(NOW.timestamp())
 
 NOT_ASKED = {
+    "hyperliquid/node_fills_by_block": "a file of an hour, in somebody's folder",
     "coinglass/ws_liquidationOrders": "a push channel: the venue speaks first",
     **dict.fromkeys(
         (

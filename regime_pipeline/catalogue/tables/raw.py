@@ -150,10 +150,10 @@ TABLES = (
     ),
     _raw(
         "liquidation_events",
-        "Forced closures one by one. ts is the time of the closing order; venues publish part of "
-        "them only.",
+        "Forced closures one by one. ts is the time of the closing order; most venues "
+        "publish part of them only.",
         ("source", "venue", "market", "symbol", "ts", "closure_id"),
-        ("position_side", "price", "quantity_base", "liquidation_usd"),
+        ("position_side", "price", "quantity_base", "liquidation_usd", "closure_method"),
         ("position_side", "price", "quantity_base", "liquidation_usd"),
     ),
     _raw(
@@ -257,6 +257,14 @@ TABLES = (
             "social_volume_24h",
             "interaction_count",
         ),
+    ),
+    _raw(
+        "liquidation_levels",
+        "Prices at which an aggregator's model expects positions to be closed by force, and how much. "
+        "Estimates, never added to closures that happened. ts is the hour of asking. Forward only.",
+        ("source", "venue", "market", "symbol", "level_model", "level_id", "ts"),
+        ("price_level", "leverage", "level_usd"),
+        ("price_level", "level_usd"),
     ),
     _raw(
         "dashboard_signals",

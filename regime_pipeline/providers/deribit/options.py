@@ -95,7 +95,7 @@ def parse_book_summaries(body: bytes, ctx: Context) -> pd.DataFrame:
 
 def _of_names(names: pd.Series) -> dict[str, object]:
     told: Sequence[OptionName | None] = [option_of(n) for n in names]
-    expiries = [o.expiry_at if o else pd.NaT for o in told]
+    expiries = pd.Series([o.expiry_at if o else None for o in told], dtype="object")
     return {
         "option_name": names,
         "is_coin_settled_option": np.array([bool(o and o.settled_in is None) for o in told], bool),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from regime_pipeline.connections import CONNECTIONS
+from regime_pipeline.providers.hyperliquid import nodes
 from regime_pipeline.providers.hyperliquid.errors import ERRORS
 from regime_pipeline.providers.hyperliquid.series import (
     ENDPOINTS,
@@ -17,8 +18,8 @@ from regime_pipeline.providers.source import Probe, Source
 SOURCES = (
     Source(
         connection=CONNECTIONS[PROVIDER],
-        feeds=FEEDS,
-        endpoints=ENDPOINTS,
+        feeds=(*FEEDS, *nodes.FEEDS),
+        endpoints=(*ENDPOINTS, *nodes.ENDPOINTS),
         rates=Rates((Budget("address", 1200, 60.0, weighted=True),)),
         errors=ERRORS,
         probe=Probe(PATH, {"type": "l2Book", "coin": "BTC"}, question=asked),
