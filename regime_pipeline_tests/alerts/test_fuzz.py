@@ -22,6 +22,7 @@ from regime_pipeline.alerts.channels import (
     GENERIC,
     MAIL,
     MAIL_GATEWAY,
+    SERVICE,
     Channel,
     Endpoint,
 )
@@ -158,6 +159,7 @@ def takes(channel: Channel, body: str) -> None:
         "mail-gateway": lambda text: _mail_parts(
             json.loads(text)["subject"], json.loads(text)["text"]
         ),
+        "apprise": _service,
     }[channel.name](body)
 
 
@@ -235,11 +237,21 @@ def _mail_parts(subject: str, text: str) -> None:
     assert "\0" not in text
 
 
+def _service(body: str) -> None:
+    said = json.loads(body)
+    assert said["severity"] in SEVERITIES
+    assert units(said["title"]) <= 250
+    _mail_parts(said["title"] or "x", said["text"])
+
+
+EVERY = (*CHANNELS, GENERIC, MAIL, MAIL_GATEWAY, SERVICE)
+
+
 def _all(count: int, seed: int) -> None:
     rng = random.Random(seed)
     for _ in range(count):
         message = fuzzed(rng)
-        for channel in (*CHANNELS, GENERIC, MAIL, MAIL_GATEWAY):
+        for channel in EVERY:
             takes(channel, channel.body(message, ENDPOINT))
 
 
@@ -268,7 +280,7 @@ def test_fault_68_a_digest_of_a_thousand_is_taken_by_every_channel():
     ]
     message = digest_of(rows, "x", "live")
     assert message.details["count"] == 1_000
-    for channel in (*CHANNELS, GENERIC, MAIL, MAIL_GATEWAY):
+    for channel in EVERY:
         takes(channel, channel.body(message, ENDPOINT))
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +17,7 @@ import pytest
 from pydantic import SecretStr
 
 from regime_pipeline.alerts import watch
-from regime_pipeline.alerts.heartbeat import Asked, Beat, judged, look, tell
+from regime_pipeline.alerts.heartbeat import Asked, Beat, _web_fault, judged, look, tell
 from regime_pipeline.settings import Settings
 from regime_pipeline.windows import FixedClock, SystemClock
 from regime_pipeline_tests.alerts.receivers import NOW, event, put, settings_for
@@ -83,6 +86,32 @@ def test_a_web_server_that_is_stopped_is_told(receiver, tmp_path, database):
         address = f"http://127.0.0.1:{mute.getsockname()[1]}/"
         found = look(settings, FixedClock(NOW), needs_daemon=False, web=address)
     assert found.faults[0].startswith("web server: no answer (")
+
+
+SERVER = """
+import http.server
+server = http.server.HTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler)
+print(server.server_port, flush=True)
+server.serve_forever()
+"""
+
+
+def test_a_web_server_whose_process_is_stopped_or_killed_is_named(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVER],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        cwd=tmp_path,
+    )
+    with process:
+        address = f"http://127.0.0.1:{int(process.stdout.readline())}/"
+        try:
+            assert asyncio.run(_web_fault(address)) is None
+            process.send_signal(signal.SIGSTOP)
+            assert "no answer" in asyncio.run(_web_fault(address))
+        finally:
+            process.kill()
+    assert "no answer" in asyncio.run(_web_fault(address))
 
 
 def test_a_full_disk_is_told(monkeypatch, tmp_path):
