@@ -51,7 +51,7 @@ def run_until_ended(command: list[str], environment: Mapping[str, str], folder: 
     Returns:
         Its exit code; None when SIGINT ended it.
     """
-    with _group(command, environment, folder) as child:
+    with beside_another(command, environment, folder) as child:
 
         def end(_number: int, _frame: FrameType | None) -> None:
             child.send_signal(signal.SIGTERM)
@@ -68,7 +68,7 @@ def run_until_ended(command: list[str], environment: Mapping[str, str], folder: 
 
 
 @contextmanager
-def _group(
+def beside_another(
     command: list[str], environment: Mapping[str, str], folder: Path
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A program in a group of its own, of which nothing is left when the block ends."""

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from regime_pipeline.cli.children import run_until_ended
+from regime_pipeline.cli.children import beside_another, run_until_ended
 from regime_pipeline.cli.options import (
     DataOption,
     PortOption,
@@ -78,11 +80,23 @@ def _serve(settings: Settings, database: Database, overrides: Mapping[str, str],
     err.print(f"Dagster UI: http://127.0.0.1:{port}  ({settings.origin} data; Ctrl-C ends it)")
     command = [venv_program("dagster"), "dev", "-w", str(folder / "workspace.yaml")]
     command += ["--log-level", "warning"]  # each sensor tells every 15 or 30 s that nothing was due
-    code = run_until_ended([*command, "-h", "127.0.0.1", "-p", str(port)], environment, folder)
+    with _collecting(settings, environment):
+        code = run_until_ended([*command, "-h", "127.0.0.1", "-p", str(port)], environment, folder)
     if code is None:
         err.print("ended")
         return 0
     return code
+
+
+@contextmanager
+def _collecting(settings: Settings, environment: Mapping[str, str]) -> Iterator[None]:
+    """The live collector beside, where it is wanted: of live data, or when it is `on`."""
+    if settings.collect == "off" or (settings.collect == "auto" and settings.origin != "live"):
+        yield
+        return
+    command = [sys.executable, "-m", "regime_pipeline.cli", "collect", "--data", settings.origin]
+    with beside_another(command, environment, Path.cwd()):
+        yield
 
 
 def _first_day(settings: Settings, database: Database) -> datetime:

@@ -43,17 +43,17 @@ class Dialect(Protocol):
     """How a venue's streams are spoken: pure functions between texts and meanings.
 
     Attributes:
-        ping_every_s: a ping is sent after this long; None: the venue pings us.
+        ping_every_s: a ping is sent after this long.
         topics_per_request: most topics in one subscription.
         renew_after_s: the venue ends a connection at this age, so that it is renewed before; None: never.
     """
 
-    ping_every_s: float | None
+    ping_every_s: float
     topics_per_request: int
     renew_after_s: float | None
 
     def ping(self) -> str:
-        """The text of a ping."""
+        """The text of a ping; empty: it is a frame of the protocol."""
         ...
 
     def subscribe(self, topics: Sequence[str], number: int) -> str:

@@ -36,7 +36,6 @@ LONGEST_WAIT_S = 60.0
 STEADY_AFTER_S = 60.0
 OVERLAP_S = 30.0
 LOOK_EVERY_S = 1.0
-FRAME_PING_EVERY_S = 20.0
 PONG_WITHIN_S = 30.0
 
 log = logging.getLogger(__name__)
@@ -206,18 +205,19 @@ class Session:
         with contextlib.suppress(ConnectionClosed):
             while True:
                 if loop.time() >= next_ping:
-                    next_ping = loop.time() + (every or FRAME_PING_EVERY_S)
+                    next_ping = loop.time() + every
                     await self._ping(socket)
-                await asyncio.sleep(min(LOOK_EVERY_S, every or LOOK_EVERY_S))
-                if loop.time() - self._heard_at > PONG_WITHIN_S + (every or FRAME_PING_EVERY_S):
+                await asyncio.sleep(min(LOOK_EVERY_S, every))
+                if loop.time() - self._heard_at > PONG_WITHIN_S + every:
                     self._why = "no answer to a ping"
                     await socket.close()
                     return
                 await self._look(socket)
 
     async def _ping(self, socket: ClientConnection) -> None:
-        if self._dialect.ping_every_s is not None:
-            await socket.send(self._dialect.ping())
+        text = self._dialect.ping()
+        if text:
+            await socket.send(text)
             return
         pong = asyncio.ensure_future(await socket.ping())
         pong.add_done_callback(self._ponged)

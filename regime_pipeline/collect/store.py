@@ -74,6 +74,16 @@ class Storer:
         }
         return sorted(n for n in names - summed if DATASETS[n].form is not Form.SUMMED)
 
+    def knows_sizes(self, line: Line) -> bool:
+        """Whether a connection's amounts can be told in coins."""
+        feeds = [f for s in line.subscriptions.values() for f in s.channel.feeds]
+        known = {stream.source.name for stream in self.sizes}
+        return line.source.name in known or not any(f.in_contracts for f in feeds)
+
+    def waits_for_sizes(self) -> bool:
+        """Whether some connection's rows wait because nobody said what its contracts are worth."""
+        return not all(self.knows_sizes(line) for line in self.lines)
+
     def _load(self) -> None:
         rows = self.warehouse.transact(
             lambda c: c.execute(
@@ -131,7 +141,7 @@ class Storer:
         batches: list[decode.Batch] = []
         news: list[tuple[Cursor, list[tuple[str, Record]], tuple[str, str, str, int]]] = []
         for line in self.lines:
-            if dataset not in self.datasets_of(line):
+            if dataset not in self.datasets_of(line) or not self.knows_sizes(line):
                 continue
             cursor = self._cursors[line.name, dataset]
             found = self._next(line, cursor)

@@ -18,6 +18,8 @@ GAPS_KEPT = 256
 TWIN_WITNESSES = 3
 TWIN_WITHIN_S = 60.0
 DEAD_AFTER_S = 60.0
+DEAD_AFTER_UNKNOWN_S = 600.0
+"""Before there are enough gaps to say what is usual."""
 DEAD_MEDIANS = 25.0
 QUIET_MEDIANS = 5.0
 
@@ -81,8 +83,9 @@ class Topic:
     def dead_after_s(self) -> float:
         """Silence that ends a subscription where nothing can be asked about it."""
         usual = self.median_s
-        floor = max(DEAD_AFTER_S, self.subscription.channel.quiet_after_s)
-        return floor if usual is None else max(floor, DEAD_MEDIANS * usual)
+        if usual is None:
+            return DEAD_AFTER_UNKNOWN_S
+        return max(DEAD_AFTER_S, self.subscription.channel.quiet_after_s, DEAD_MEDIANS * usual)
 
 
 class Watch:
