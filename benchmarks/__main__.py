@@ -19,6 +19,7 @@ NAMES = (
     "ingest",
     "cost",
     "dispatch",
+    "signal_history",
 )
 SIZED = ("features",)
 """Benchmarks with a smaller size of their own."""

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from regime_pipeline.settings import Settings
 from regime_pipeline.windows import DAY, FixedClock, Window, utc
 
@@ -27,6 +29,12 @@ def line(name: str, case: str, **figures: Any) -> None:
     }
     sys.stdout.write(json.dumps(record) + "\n")
     sys.stdout.flush()
+
+
+def markdown(frame: pd.DataFrame) -> str:
+    """A frame as a Markdown table, index left out."""
+    rows = [list(frame.columns), ["---"] * len(frame.columns), *frame.astype(str).to_numpy()]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
 def seconds(work: Callable[[], Any]) -> float:

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from benchmarks import signal_history
+from benchmarks.common import markdown
 from benchmarks.worlds import RECORDED, History, null_candles, recorded
 from regime_pipeline.alerts.events import market_events
 from regime_pipeline.alerts.false_alarms import ADVERTISED, CALIBRATION_SEED
@@ -48,12 +50,6 @@ SCORECARD_SEED = 1
 QUIET = ("vol_regime_confirmed",)
 """Judged by the scorecard, but said elsewhere in the page."""
 BEFORE, AFTER = timedelta(hours=3), timedelta(hours=24)
-
-
-def markdown(frame: pd.DataFrame) -> str:
-    """A frame as a Markdown table, index left out."""
-    rows = [list(frame.columns), ["---"] * len(frame.columns), *frame.astype(str).to_numpy()]
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
 # ---------------------------------------------------------------------- null worlds
@@ -359,6 +355,7 @@ def tables(folder: Path | None) -> dict[str, str]:
             "known-events": known_events(events, volatility),
             "history-flips": history_flips(volatility),
             "reversal-check": reversal_check(hourly, history),
+            **signal_history.tables(signal_history.said(history, folder)),
         }
     return out
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from regime_pipeline.evaluation.worlds import symbols_of, walk_candles
 from regime_pipeline.market.candles import candles_1h
-from regime_pipeline.market.derivatives import liquidations_1h, open_interest
+from regime_pipeline.market.derivatives import AGGREGATE, liquidations_1h, open_interest
 from regime_pipeline.market.funding import funding
 from regime_pipeline.windows import Grid, Window, utc
 
@@ -70,6 +70,52 @@ def recorded(folder: Path) -> History:
         ),
         symbols,
     )
+
+
+def recorded_days(folder: Path) -> pd.DataFrame:
+    """Days of positions from a folder of recorded history, as rows of ``raw.derivatives_1d``.
+
+    Shares are Binance's, sums those over several exchanges. A day is known five minutes after its end.
+    """
+    parts = []
+    ratios = _named_coin(pd.read_parquet(folder / "long_short_ratio_1d.parquet"))
+    for column, metric in (
+        ("lsr_global", "global_account_long_frac"),
+        ("lsr_top_accounts", "top_trader_account_long_frac"),
+        ("lsr_top_positions", "top_trader_position_long_frac"),
+    ):
+        value = ratios[column] / (1.0 + ratios[column])
+        parts.append(ratios.assign(metric=metric, value=value, venue="binance"))
+    for file, names in (
+        ("open_interest_1d", {"oi_total_close": "open_interest_usd"}),
+        (
+            "liquidations_1d",
+            {"liq_long_usd": "long_liquidations_usd", "liq_short_usd": "short_liquidations_usd"},
+        ),
+    ):
+        sums = _named_coin(pd.read_parquet(folder / f"{file}.parquet"))
+        parts += [
+            sums.assign(metric=metric, value=sums[column], venue=AGGREGATE)
+            for column, metric in names.items()
+        ]
+    columns = ["symbol", "ts", "metric", "value", "venue"]
+    rows = pd.concat([part[columns] for part in parts], ignore_index=True)
+    return rows.assign(
+        source="recorded",
+        market="perp",
+        source_tier=3,
+        available_at=rows["ts"] + timedelta(days=1, minutes=5),
+    )
+
+
+def recorded_fear_greed(folder: Path) -> pd.DataFrame:
+    """The index from a folder of recorded history, known an hour after the day begins."""
+    days = pd.read_parquet(folder / "fear_greed_1d.parquet").rename(columns={"fng": "fear_greed"})
+    return days.assign(available_at=days["ts"] + timedelta(hours=1), source_tier=3)
+
+
+def _named_coin(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.assign(symbol=frame["symbol"] + "/USDT")
 
 
 def _named(frame: pd.DataFrame) -> pd.DataFrame:

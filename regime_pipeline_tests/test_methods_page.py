@@ -11,6 +11,7 @@ import pytest
 
 import regime_pipeline
 from benchmarks import methods_tables as measured
+from benchmarks import signal_history
 from regime_pipeline.alerts.false_alarms import ADVERTISED
 from regime_pipeline.evaluation.page import rate_text
 
@@ -21,7 +22,7 @@ def test_every_table_has_its_place_in_the_page(tmp_path: Path) -> None:
     page.write_text(text, encoding="utf-8")
     names = (
         "base-rates", "null-flips", "known-events", "history-flips", "reversal-check",
-        "null-rates", "planted-events",
+        "null-rates", "planted-events", "signal-labels", "signal-matrix",
     )  # fmt: skip
     measured.write({name: f"| {name} |" for name in names}, page)
     written = page.read_text(encoding="utf-8")
@@ -48,6 +49,8 @@ def test_the_page_says_what_the_recorded_history_gives(market_history: Path) -> 
     assert measured.known_events(events, volatility) in page
     assert measured.history_flips(volatility) in page
     assert measured.reversal_check(hourly, history) in page
+    for body in signal_history.tables(signal_history.said(history, market_history)).values():
+        assert body in page
     assert os.fspath(market_history) not in page
 
 

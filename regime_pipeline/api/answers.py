@@ -81,27 +81,44 @@ async def answer_of(served: Served, asked: Query) -> Answer:
 
 async def _made(served: Served, asked: Query) -> Answer:
     meta, page = await reported(served, asked)
-    if asked.shape == "csv":
-        width = len(asked.columns)
-        body = formats.csv_bytes(asked.columns, [row[:width] for row in page.rows])
-    else:
-        body = formats.json_bytes({"meta": meta, "data": envelope.records(asked, page)})
-    ageless = {k: v for k, v in meta.items() if k not in ("age_s", "mart_version")}
-    seen = hashlib.sha256(asked.canonical + formats.json_bytes([ageless, page.rows]))
-    etag = f'W/"{seen.hexdigest()[:24]}"'
+    if asked.shape != "csv":
+        return in_json(served, asked, meta, {"data": envelope.records(asked, page)})
+    body = formats.csv_bytes(asked.columns, [row[: len(asked.columns)] for row in page.rows])
+    return _headed(served, asked, meta, body, body)
+
+
+def in_json(served: Served, asked: Query, meta: dict[str, Any], content: dict[str, Any]) -> Answer:
+    """An answer whose ``meta`` comes first.
+
+    Args:
+        served: what requests share.
+        asked: what was asked.
+        meta: what it is about.
+        content: ``data`` and whatever stands beside it.
+    """
+    rest = formats.json_bytes(content)
+    body = b'{"meta":' + formats.json_bytes(meta) + b"," + rest[1:]
+    return _headed(served, asked, meta, body, rest)
+
+
+def _headed(
+    served: Served, asked: Query, meta: dict[str, Any], body: bytes, lasting: bytes
+) -> Answer:
+    """The bytes with their headers; the tag leaves out what only time changes."""
+    about = {k: v for k, v in meta.items() if k not in ("age_s", "mart_version")}
+    seen = hashlib.sha256(asked.canonical + formats.json_bytes(about) + lasting)
     age_s = 0.0 if asked.as_of is None else (served.clock.now() - asked.as_of).total_seconds()
+    lasts = "private, max-age=86400, immutable" if age_s > PAST_S else "private, no-cache"
     headers = {
         "content-type": formats.MEDIA_TYPES[asked.shape],
-        "cache-control": "private, max-age=86400, immutable"
-        if age_s > PAST_S
-        else "private, no-cache",
+        "cache-control": lasts,
         "regime-data-origin": meta["data_origin"],
         "regime-status": meta["status"],
         "vary": "accept-encoding, authorization",
     }
     if meta["next"]:
         headers["link"] = f'<?cursor={meta["next"]}>; rel="next"'
-    return finished(body, headers, etag)
+    return finished(body, headers, f'W/"{seen.hexdigest()[:24]}"')
 
 
 def finished(body: bytes, headers: Mapping[str, str], etag: str) -> Answer:

@@ -20,11 +20,13 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
-from regime_pipeline.api import formats, params, query
-from regime_pipeline.api.answers import Served, answer_of, respond
-from regime_pipeline.api.cache import AnswerCache
-from regime_pipeline.api.endpoints import ENDPOINTS, VERSION, Endpoint
+from regime_pipeline.api import envelope, formats, params, query
+from regime_pipeline.api.answers import Served, answer_of, in_json, reported, respond
+from regime_pipeline.api.cache import Answer, AnswerCache
+from regime_pipeline.api.endpoints import ENDPOINTS, EXPORT_PATH, VERSION, Endpoint
+from regime_pipeline.api.export import Exports
 from regime_pipeline.api.guard import Access, Guard
+from regime_pipeline.api.legacy import OLD, Old, translated, with_old_names
 from regime_pipeline.api.live import Feed, stream
 from regime_pipeline.api.mcp import Door
 from regime_pipeline.api.openapi import action_schema, catalogue, document
@@ -71,6 +73,7 @@ def create_app(
     routes: list[BaseRoute] = [
         *(more(served) if more else []),
         Route("/mcp", agents),
+        Route(VERSION + EXPORT_PATH, Exports(served, conninfo).__call__),
         *_routes(served, public_url),
     ]
     app = Starlette(
@@ -150,21 +153,59 @@ def _asked(
     served: Served, endpoint: Endpoint, old: str | None
 ) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
-        asked = params.read(
-            endpoint,
-            request.query_params.multi_items(),
-            dict(request.path_params),
-            known=served.symbols,
-            now=served.clock.now(),
-        )
-        found = await answer_of(served, asked)
+        given = request.query_params.multi_items()
+        included: list[str] = []
+        if old is not None:
+            given, included = translated(OLD.get(old, Old()), given)
+        asked = _read(served, endpoint, given, dict(request.path_params))
         if old is None:
-            return respond(request, found)
+            return respond(request, await answer_of(served, asked))
         path = VERSION + endpoint.path.format(**request.path_params)
-        links = [f'<{path}>; rel="successor-version"', found.headers.get("link")]
-        return respond(request, found, link=", ".join(filter(None, links)))
+        link = f'<{path}>; rel="successor-version"'
+        if asked.shape != "json" or old not in OLD:
+            found = await answer_of(served, asked)
+            return respond(
+                request, found, link=", ".join(filter(None, [link, found.headers.get("link")]))
+            )
+        found = await _old_answer(served, old, asked, included, dict(request.path_params))
+        return respond(request, found, link=link)
 
     return answer
+
+
+def _read(
+    served: Served, endpoint: Endpoint, given: Sequence[tuple[str, str]], path: dict[str, str]
+) -> params.Query:
+    return params.read(endpoint, given, path, known=served.symbols, now=served.clock.now())
+
+
+async def _old_answer(
+    served: Served,
+    name_of_old: str,
+    asked: params.Query,
+    included: list[str],
+    path: dict[str, str],
+) -> Answer:
+    """An answer as a replaced service gave it."""
+    old = OLD[name_of_old]
+    by_path = {e.path: e for e in ENDPOINTS}
+
+    async def make() -> Answer:
+        meta, page = await reported(served, asked)
+        state = None
+        if old.state:
+            _, now = await reported(served, _read(served, by_path["/overview/{symbol}"], [], path))
+            state = dict(zip(now.names, now.rows[0], strict=True)) if now.rows else None
+        content = with_old_names(old, envelope.records(asked, page), state)
+        for name in included:
+            more, key = old.include[name]
+            question = _read(served, by_path[more], [], path)
+            _, rows = await reported(served, question)
+            content[key] = envelope.records(question, rows)
+        return in_json(served, asked, meta, content)
+
+    key = formats.json_bytes(["old", name_of_old, asked.canonical.decode(), included])
+    return await served.cache.get(key, served.feed.stamp((asked.endpoint.mart,), seconds=15), make)
 
 
 async def _alive(_: Request) -> Response:

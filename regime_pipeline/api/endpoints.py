@@ -25,6 +25,7 @@ class Endpoint:
         summary: one sentence for people and agents.
         filters: columns that a parameter of the same name compares for equality, with commas between.
         old: paths of the replaced services that it answers as well.
+        is_export: whether it gives all rows of a span as a file, instead of pages.
     """
 
     path: str
@@ -32,6 +33,7 @@ class Endpoint:
     summary: str
     filters: tuple[str, ...] = ()
     old: tuple[str, ...] = ()
+    is_export: bool = False
 
     @property
     def described(self) -> Mart | None:
@@ -141,8 +143,6 @@ ENDPOINTS = (
         "/correlations/matrix",
         "correlation_matrix_1d",
         "The correlation matrix of each day.",
-        "",
-        "/api/correlation/heatmap-data",
     ),
     _row("/correlations/breaks", "correlation_breaks", "Episodes of a broken correlation."),
     _row("/correlations/lead-lag", "lead_lag_1d", "Who moves first within a pair."),
@@ -167,7 +167,7 @@ ENDPOINTS = (
         "signal_correlations_1d",
         "How the signal components move together.",
         "component_a component_b",
-        "/api/correlation/signal-correlations",
+        "/api/correlation/signal-correlations /api/correlation/heatmap-data",
     ),
     _row(
         "/signals/{symbol}",
@@ -239,6 +239,13 @@ ENDPOINTS = (
         "/api/live/performance",
     ),
     _row(
+        "/sources/{symbol}",
+        "source_health",
+        "What each source behind a symbol's rows last answered.",
+        "source dataset status",
+        "/debug/premium/{symbol}",
+    ),
+    _row(
         "/health/sources",
         "source_health",
         "When each source last answered, and what it lacks.",
@@ -259,6 +266,16 @@ ENDPOINTS = (
     _row("/quality", "quality_scores", "Data-quality scores of tables, day by day.", "table_name"),
 )
 """In the order in which a router tries them."""
+
+
+EXPORT_PATH = "/export/{mart}"
+
+
+def export_of(mart: str) -> Endpoint | None:
+    """The endpoint that gives a whole mart as a file; None where there is no such mart."""
+    if mart not in MARTS:
+        return None
+    return Endpoint(EXPORT_PATH.format(mart=mart), mart, "All rows as a file.", is_export=True)
 
 
 def filter_fields(endpoint: Endpoint) -> tuple[Field, ...]:

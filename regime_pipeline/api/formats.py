@@ -1,6 +1,7 @@
 """Answers as bytes: JSON and CSV.
 
-Belongs here: writing. Does not belong here: what is written (``envelope``).
+Belongs here: writing pages, media types. Does not belong here: what is written (``envelope``), files of
+whole marts (``exporter``).
 """
 
 from __future__ import annotations
@@ -13,7 +14,12 @@ from typing import Any
 
 import orjson
 
-MEDIA_TYPES = {"json": "application/json", "csv": "text/csv; charset=utf-8"}
+MEDIA_TYPES = {
+    "json": "application/json",
+    "csv": "text/csv; charset=utf-8",
+    "arrow": "application/vnd.apache.arrow.stream",
+    "parquet": "application/vnd.apache.parquet",
+}
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 

@@ -21,6 +21,9 @@ from regime_pipeline.api.problems import Problem
 from regime_pipeline.catalogue.model import Field, Kind
 
 FORMATS = ("json", "csv")
+FILE_FORMATS = ("parquet", "arrow", "csv")
+"""Forms of a whole mart; the first is the usual one."""
+MOST_FILE_ROWS = 1_000_000
 MOST_ROWS = 1000
 USUAL_ROWS = 100
 COMMON = ("symbols", "from", "to", "limit", "cursor", "fields", "as_of", "format")
@@ -41,7 +44,7 @@ class Query:
         limit: rows of a page.
         after: key of the last row of the page before.
         as_of: the instant whose knowledge is asked for; None for now.
-        shape: one of :data:`FORMATS`.
+        shape: one of :data:`FORMATS`, of an export of :data:`FILE_FORMATS`.
     """
 
     endpoint: Endpoint
@@ -93,6 +96,8 @@ def known_parameters(endpoint: Endpoint) -> tuple[str, ...]:
         if name == "symbols" and (not endpoint.symbol_columns or "{symbol}" in endpoint.path):
             continue
         if name in ("from", "to") and (mart is None or mart.time_column is None):
+            continue
+        if name in ("limit", "cursor") and endpoint.is_export:
             continue
         out.append(name)
     return (*out, *(f.name for f in filter_fields(endpoint)))
@@ -154,10 +159,11 @@ def read(
     filters = _filters(endpoint, values, faults)
     if "event_id" in path:
         filters.append(("event_id", (path["event_id"],)))
-    limit = _limit(values.get("limit"), faults)
-    shape = values.get("format", "json")
-    if shape not in FORMATS:
-        faults.add("format", f"one of {', '.join(FORMATS)}")
+    limit = MOST_FILE_ROWS if endpoint.is_export else _limit(values.get("limit"), faults)
+    shapes = FILE_FORMATS if endpoint.is_export else FORMATS
+    shape = values.get("format", shapes[0])
+    if shape not in shapes:
+        faults.add("format", f"one of {', '.join(shapes)}")
     faults.stop()
     query = Query(endpoint, symbols, start, end, tuple(filters), columns, limit, None, as_of, shape)
     if "cursor" in values:

@@ -111,6 +111,8 @@ def _symbols(query: Query, where: list[sql.Composable], values: list[Any]) -> No
     if query.symbols is None:
         return
     columns = query.endpoint.symbol_columns
+    if not columns:  # a mart that tells of all symbols at once
+        return
     wanted = list(query.symbols)
     parts = [sql.SQL("{} = any(%s)").format(sql.Identifier(c)) for c in columns]
     # of a pair, two symbols name it; one names all its pairs

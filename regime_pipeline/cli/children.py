@@ -16,7 +16,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -51,7 +51,7 @@ def run_until_ended(command: list[str], environment: Mapping[str, str], folder: 
     Returns:
         Its exit code; None when SIGINT ended it.
     """
-    with beside_another(command, environment, folder) as child:
+    with running(command, environment, folder) as child:
 
         def end(_number: int, _frame: FrameType | None) -> None:
             child.send_signal(signal.SIGTERM)
@@ -68,12 +68,18 @@ def run_until_ended(command: list[str], environment: Mapping[str, str], folder: 
 
 
 @contextmanager
-def beside_another(
-    command: list[str], environment: Mapping[str, str], folder: Path
+def running(
+    command: Sequence[str], environment: Mapping[str, str], folder: Path
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A program in a group of its own, of which nothing is left when the block ends."""
+    """A program in a group of its own, of which nothing is left when the block ends.
+
+    Args:
+        command: program and arguments.
+        environment: its variables.
+        folder: where it runs.
+    """
     child = subprocess.Popen(
-        command,
+        list(command),
         env=dict(environment),
         cwd=folder,
         stdin=subprocess.DEVNULL,

@@ -31,6 +31,8 @@ app = typer.Typer(
     invoke_without_command=True,
     help="Collect the venues' live streams, until Ctrl-C; `status`, `replay`, `prove`, `unit` below.",
 )
+COMMAND = (sys.executable, "-m", "regime_pipeline.cli", "collect")
+"""The collector as a program of its own; it finds the database by its environment."""
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 _UNIT = """[Unit]
 Description=regime: live collector

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import socket
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from regime_pipeline.cli.children import beside_another, run_until_ended
+from regime_pipeline.cli import collect, doors
+from regime_pipeline.cli.children import run_until_ended, running
 from regime_pipeline.cli.options import (
     DataOption,
     PortOption,
@@ -38,9 +38,17 @@ if TYPE_CHECKING:
 def ui(
     port: PortOption = 3000,
     data: DataOption = None,
+    serve: Annotated[
+        bool, typer.Option("--serve/--no-serve", help="Whether `regime serve` runs beside.")
+    ] = True,
+    serve_port: Annotated[
+        int | None,
+        typer.Option(help=f"Port of dashboard and API; {doors.PORT} where it is free."),
+    ] = None,
 ) -> None:
-    """Dagster UI and daemon on the embedded database, until Ctrl-C.
+    """Dagster UI and daemon on the embedded database, dashboard and API beside, until Ctrl-C.
 
+    The live collector runs beside where it is wanted (REGIME_COLLECT).
     For simulated data a simulator runs beside, so that runs and backfills started in the UI work.
     A database has one daemon at a time: a second `regime ui` on it says who serves it, and ends.
     """
@@ -60,8 +68,35 @@ def ui(
                 f"this database has its daemon already: {'; '.join(others)}; use that one, or end it"
             )
         check_port(port)
-        with beside(settings) as overrides:
+        with beside(settings) as overrides, ExitStack() as others_beside:
+            if serve:
+                _serve_beside(others_beside, settings, database, serve_port)
+            if settings.collect == "on" or (
+                settings.collect == "auto" and settings.origin == "live"
+            ):
+                variables = child_environment({"origin": settings.origin, **overrides})
+                others_beside.enter_context(running(collect.COMMAND, variables, Path.cwd()))
             raise typer.Exit(_serve(changed(settings, overrides), database, overrides, port))
+
+
+def _serve_beside(
+    others: ExitStack, settings: Settings, database: Database, port: int | None
+) -> None:
+    """Dashboard and API in a process of their own, until the stack is closed.
+
+    Raises:
+        UsageError: the port that was asked for cannot be used. Without the usual one it goes on.
+    """
+    try:
+        check_port(port or doors.PORT, option="--serve-port")
+    except UsageError as error:
+        if port is not None:
+            raise
+        err.print(f"no dashboard beside: {error}", markup=False, soft_wrap=True)
+        return
+    variables = doors.server_variables(settings, database, port=port or doors.PORT)
+    others.enter_context(running(doors.COMMAND, {**os.environ, **variables}, Path.cwd()))
+    err.print(f"Dashboard, API and /mcp: http://127.0.0.1:{port or doors.PORT}")
 
 
 def _serve(settings: Settings, database: Database, overrides: Mapping[str, str], port: int) -> int:
@@ -80,23 +115,11 @@ def _serve(settings: Settings, database: Database, overrides: Mapping[str, str],
     err.print(f"Dagster UI: http://127.0.0.1:{port}  ({settings.origin} data; Ctrl-C ends it)")
     command = [venv_program("dagster"), "dev", "-w", str(folder / "workspace.yaml")]
     command += ["--log-level", "warning"]  # each sensor tells every 15 or 30 s that nothing was due
-    with _collecting(settings, environment):
-        code = run_until_ended([*command, "-h", "127.0.0.1", "-p", str(port)], environment, folder)
+    code = run_until_ended([*command, "-h", "127.0.0.1", "-p", str(port)], environment, folder)
     if code is None:
         err.print("ended")
         return 0
     return code
-
-
-@contextmanager
-def _collecting(settings: Settings, environment: Mapping[str, str]) -> Iterator[None]:
-    """The live collector beside, where it is wanted: of live data, or when it is `on`."""
-    if settings.collect == "off" or (settings.collect == "auto" and settings.origin != "live"):
-        yield
-        return
-    command = [sys.executable, "-m", "regime_pipeline.cli", "collect", "--data", settings.origin]
-    with beside_another(command, environment, Path.cwd()):
-        yield
 
 
 def _first_day(settings: Settings, database: Database) -> datetime:

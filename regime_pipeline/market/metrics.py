@@ -14,7 +14,7 @@ import pandas as pd
 from regime_pipeline.catalogue.datasets import DATASETS
 from regime_pipeline.catalogue.derivation import derives, reach_of, reads
 from regime_pipeline.catalogue.fields.common import STATUS_CODES
-from regime_pipeline.catalogue.fields.market import CHANGE_HOURS, LIQUIDATION_HOURS
+from regime_pipeline.catalogue.fields.market import CHANGE_HOURS, CHANGE_MINUTES, LIQUIDATION_HOURS
 from regime_pipeline.catalogue.frames import conform
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.market.funding import funding
@@ -37,6 +37,7 @@ WEEK_H = 168
 STALE_INTERVALS = 1.5
 """Intervals after which a venue's newest print is no rate in force."""
 PRINT_REACH_H = 24
+_SHORT_CHANGES = tuple(f"price_change_{name}_frac" for name in CHANGE_MINUTES)
 _LACKING = ("close", "open_interest", "liquidations", "funding")
 
 
@@ -66,6 +67,11 @@ _LACKING = ("close", "open_interest", "liquidations", "funding")
         ),
     ),
     positioning_1h=reads("market.positioning_1h"),
+    order_book_1h=reads(
+        "market.order_book_1h",
+        where={"market": "perp"},
+        columns=("market", "symbol", "ts", *_SHORT_CHANGES, "price_changes_reason"),
+    ),
     raw_coin_markets=reads(
         "raw.coin_markets", "2h", where={"source": DATASETS["coin_markets"].primary or ""}
     ),
@@ -78,6 +84,7 @@ def metrics_1h(
     open_interest: pd.DataFrame,
     liquidations_1h: pd.DataFrame,
     positioning_1h: pd.DataFrame,
+    order_book_1h: pd.DataFrame,
     raw_coin_markets: pd.DataFrame,
     raw_funding: pd.DataFrame,
     raw_open_interest: pd.DataFrame,
@@ -87,11 +94,12 @@ def metrics_1h(
 ) -> pd.DataFrame:
     """The metrics of every symbol and hour of the grid.
 
-    Price changes are of the perpetual's closes, both ends observed; nothing shorter than an hour is
-    stored. The range of the open interest is of the 25 closes from a day ago to now, 21 needed and both
-    ends. Sums of liquidations over 4, 12 and 24 h need 4, 10 and 20 observed hours and are scaled up
-    for the others; ``liquidation_hours_24h`` says how many there were. The market capitalisation is the
-    one seen in the hour itself.
+    Price changes from an hour on are of the perpetual's closes, both ends observed; shorter ones are of
+    the mid of its book where it was sampled, else null with ``price_changes_reason``. The range of the
+    open interest is of the 25 closes from a day ago to now, 21 needed and both ends. Sums of
+    liquidations over 4, 12 and 24 h need 4, 10 and 20 observed hours and are scaled up for the others;
+    ``liquidation_hours_24h`` says how many there were. The market capitalisation is the one seen in the
+    hour itself.
 
     Weighted funding is over the venues whose newest settled print (per 8 h, by its own interval) is no
     older than 1.5 intervals and that have the weight: open interest at the hour's close, or the
@@ -103,6 +111,7 @@ def metrics_1h(
         open_interest: ``market.open_interest``.
         liquidations_1h: ``market.liquidations_1h``.
         positioning_1h: ``market.positioning_1h`` of the grid.
+        order_book_1h: ``market.order_book_1h`` of the grid; the perpetual's rows.
         raw_coin_markets: ``raw.coin_markets`` of the primary source.
         raw_funding: ``raw.funding_rates`` of every venue.
         raw_open_interest: ``raw.open_interest`` of every venue, of the grid.
@@ -150,10 +159,12 @@ def metrics_1h(
     panels["market_cap_usd"] = to_panel(caps, grid, ["market_cap_usd"])["market_cap_usd"]
     panels |= _weighted_funding(raw_funding, raw_open_interest, raw_candles, grid)
     panels = {name: panel[len(panel) - keep :] for name, panel in panels.items()}
+    books = order_book_1h[order_book_1h["market"] == "perp"]
+    panels |= to_panel(books, grid, _SHORT_CHANGES)
     usd = panels["open_interest_usd"]
     panels["oi_to_market_cap_frac"] = _quotient(usd, panels["market_cap_usd"])
     panels["oi_to_volume_frac"] = _quotient(usd, panels["volume_24h_usd"])
-    return _frame(panels, np.fmax.reduce([t[len(t) - keep :] for t in tiers]), grid)
+    return _frame(panels, np.fmax.reduce([t[len(t) - keep :] for t in tiers]), books, grid)
 
 
 _RATIOS = {
@@ -296,7 +307,9 @@ def _rate_in_force(rows: pd.DataFrame, venue: str, grid: Grid) -> FloatPanel:
     return rate[PRINT_REACH_H:]
 
 
-def _frame(panels: dict[str, FloatPanel], tier: FloatPanel, grid: Grid) -> pd.DataFrame:
+def _frame(
+    panels: dict[str, FloatPanel], tier: FloatPanel, books: pd.DataFrame, grid: Grid
+) -> pd.DataFrame:
     there = [
         np.isfinite(panels[name])
         for name in (
@@ -323,5 +336,9 @@ def _frame(panels: dict[str, FloatPanel], tier: FloatPanel, grid: Grid) -> pd.Da
             "source_tier": tier,
         },
     )
+    cells = pd.MultiIndex.from_frame(frame[["symbol", "ts"]])
+    why = books.set_index(["symbol", "ts"])["price_changes_reason"]
+    told = why.reindex(cells).reset_index(drop=True)
+    frame["price_changes_reason"] = told.where(cells.isin(why.index), "no_row")
     frame["method_version"] = method_version(METHOD)
     return conform(frame[list(target.content)], target)[list(target.content)]

@@ -14,12 +14,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from regime_pipeline.catalogue.derivation import derives, reads
+from regime_pipeline.catalogue.fields.market import CHANGE_MINUTES
 from regime_pipeline.catalogue.frames import conform
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.numerics.groups import means
 from regime_pipeline.numerics.panel import from_panel, take_codes, to_panel
 from regime_pipeline.settings import method_version
-from regime_pipeline.windows import Grid
+from regime_pipeline.windows import HOUR, Grid
 
 METHOD = "order_book/1"
 
@@ -29,6 +30,11 @@ MAX_AGE_S = 60.0
 """A book older than this at the instant of sampling says nothing about it."""
 FULL_HOUR = 12
 """Snapshots below which an hour is partial: one in an hour is noise."""
+
+LAST_WITHIN = pd.Timedelta(minutes=6)
+"""How near to the end of its hour the newest snapshot must be for a change up to that end."""
+APART_BY = pd.Timedelta(seconds=150)
+"""How far a snapshot may be from the instant that it stands for: half of the time between two."""
 
 MEANS = (
     "mid",
@@ -55,6 +61,10 @@ def order_book_1h(
     ``few_snapshots``. ``is_lower_bound``: some snapshot did not reach the widest band, so the
     depths are minima. An hour's row depends on that hour's snapshots only.
 
+    ``price_change_5m_frac`` and its like compare the mid of the newest snapshot, six minutes before the
+    hour's end at the earliest, with that of the snapshot nearest to so many minutes before it, two and a
+    half off at most; ``price_changes_reason`` says which are null and why.
+
     Args:
         raw_order_book: ``raw.order_book`` of the grid's hours.
         grid: hours and symbols owed.
@@ -73,9 +83,11 @@ def _one_market(
     own = raw[raw["symbol"].map(dict(venue_of)).eq(raw["venue"]) & raw["market"].eq(market)]
     own = own.assign(hour=own["ts"].dt.floor("1h"))
     valid = own[is_valid(own)]
-    hours = hourly_means(_one_source(valid), MEANS)
+    counted = _one_source(valid)
+    hours = hourly_means(counted, MEANS)
     wanted = [*MEANS, "n_snapshots", "is_lower_bound", "source_tier"]
     panels: dict[str, npt.NDArray[Any]] = dict(to_panel(hours, grid, wanted, time="hour"))
+    panels |= _changes(counted, grid)
     sampled = own.drop_duplicates(["symbol", "hour"]).assign(one=1.0)
     tried = ~np.isnan(to_panel(sampled, grid, ["one"], time="hour")["one"])
     count = np.nan_to_num(panels["n_snapshots"])
@@ -109,6 +121,40 @@ def _one_source(valid: pd.DataFrame) -> pd.DataFrame:
     order = valid.sort_values(["symbol", "hour", "source_tier", "source", "ts"], kind="stable")
     best = order.drop_duplicates(["symbol", "hour"])[["symbol", "hour", "source"]]
     return order.merge(best, on=["symbol", "hour", "source"], how="inner")
+
+
+def _changes(snapshots: pd.DataFrame, grid: Grid) -> dict[str, npt.NDArray[Any]]:
+    """Changes of the mid up to the end of each hour, and why one is null."""
+    mids = snapshots[["symbol", "hour", "ts", "mid"]].sort_values(["ts", "symbol"], kind="stable")
+    last = mids.drop_duplicates(["symbol", "hour"], keep="last")
+    last = last[last["ts"] >= last["hour"] + HOUR - LAST_WITHIN]
+    out = {}
+    lacking = np.zeros((len(grid.hours), len(grid.symbols)), dtype=np.int64)
+    for bit, (name, minutes) in enumerate(CHANGE_MINUTES.items()):
+        near = pd.merge_asof(
+            last.assign(before=last["ts"] - pd.Timedelta(minutes=minutes)),
+            mids[["symbol", "ts", "mid"]],
+            left_on="before",
+            right_on="ts",
+            by="symbol",
+            direction="nearest",
+            tolerance=APART_BY,
+            suffixes=("", "_before"),
+        )
+        rows = near.assign(change=near["mid"] / near["mid_before"] - 1.0)
+        change = to_panel(rows, grid, ["change"], time="hour")["change"]
+        out[f"price_change_{name}_frac"] = change
+        lacking |= np.isnan(change).astype(np.int64) << bit
+    ended = ~np.isnan(to_panel(last.assign(one=1.0), grid, ["one"], time="hour")["one"])
+    texts = [
+        ",".join(
+            f"no_snapshot_{n}_before" for bit, n in enumerate(CHANGE_MINUTES) if code >> bit & 1
+        )
+        for code in range(1 << len(CHANGE_MINUTES))
+    ]
+    code = np.where(ended, np.where(lacking == 0, -1, lacking), len(texts))
+    out["price_changes_reason"] = take_codes(code, (*texts, "no_snapshot_at_the_end"))
+    return out
 
 
 def hourly_means(rows: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame:

@@ -195,12 +195,11 @@ class Lists:
             bars = self._tail("candles", "binance", symbol, 25, "perp")
             if bars is None:
                 continue
-            change = 100.0 * (float(bars.close[-1]) / float(bars.close[0]) - 1.0)
-            row: dict[str, object] = {
-                "symbol": coin,
-                "current_price": float(bars.close[-1]),
-                "price_change_percent_24h": round(change, 2),
-            }
+            close = [float(x) for x in bars.close]
+            row: dict[str, object] = {"symbol": coin, "current_price": close[-1]}
+            for hours in (1, 4, 12, 24):
+                before = close[max(-1 - hours, -len(close))]
+                row[f"price_change_percent_{hours}h"] = round(100.0 * (close[-1] / before - 1.0), 2)
             interest = self._tail("open_interest", "binance+okx", symbol, 1)
             if interest is not None:
                 row["open_interest_usd"] = round(float(interest.close_usd[-1]), 4)

@@ -19,6 +19,7 @@ READ = {
     "open_interest": "market.open_interest",
     "liquidations_1h": "market.liquidations_1h",
     "positioning_1h": "market.positioning_1h",
+    "order_book_1h": "market.order_book_1h",
     "raw_coin_markets": "raw.coin_markets",
     "raw_funding": "raw.funding_rates",
     "raw_open_interest": "raw.open_interest",
@@ -105,6 +106,18 @@ def test_changes_ranges_sums_and_ratios_of_an_hour() -> None:
     volume = own["candles_1h"]["volume_quote"].iloc[-24:].sum()
     assert row["oi_to_volume_frac"] == pytest.approx(row["open_interest_usd"] / volume)
     assert (row["status"], row["reason"]) == ("partial", "no_funding")
+
+
+def test_changes_under_an_hour_are_those_of_the_book_and_say_why_they_are_not_there() -> None:
+    given = world()
+    books = rows("market.order_book_1h", 2, market="perp", price_change_5m_frac=0.002)
+    books["price_changes_reason"] = "no_snapshot_15m_before,no_snapshot_30m_before"
+    row = made(given | {"order_book_1h": books}).iloc[0]
+    assert row["price_change_5m_frac"] == 0.002
+    assert row["price_changes_reason"] == "no_snapshot_15m_before,no_snapshot_30m_before"
+    bare = made(given).iloc[0]
+    assert bare[["price_change_5m_frac", "price_change_30m_frac"]].isna().all()
+    assert bare["price_changes_reason"] == "no_row"
 
 
 def test_funding_over_venues_is_weighed_per_eight_hours() -> None:

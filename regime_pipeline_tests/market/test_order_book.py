@@ -134,3 +134,25 @@ def test_symbol_without_a_venue_is_not_applicable() -> None:
     grid = Grid.of(Window(START, START + HOUR), SYMBOLS)
     out = order_book_1h(snapshots(2), grid=grid, venues={"perp": {"BTC/USDT": "binance"}})
     assert out.set_index("symbol").loc["ETH/USDT", "reason"] == "no_venue"
+
+
+def test_changes_under_an_hour_go_up_to_its_newest_snapshot() -> None:
+    raw = snapshots(12)
+    raw["ts"] = [START + timedelta(minutes=5 * i, seconds=20) for i in range(12)]  # :00 to :55
+    raw["mid"] = 100.0 + np.arange(12)
+    row = computed(raw).loc[("BTC/USDT", START)]
+    assert row["price_change_5m_frac"] == pytest.approx(111 / 110 - 1)
+    assert row["price_change_15m_frac"] == pytest.approx(111 / 108 - 1)
+    assert row["price_change_30m_frac"] == pytest.approx(111 / 105 - 1)
+    assert pd.isna(row["price_changes_reason"])
+
+
+def test_a_book_that_was_not_sampled_at_an_end_makes_no_change_and_says_so() -> None:
+    raw = snapshots(12)
+    raw["ts"] = [START + timedelta(minutes=5 * i) for i in range(12)]
+    holed = computed(raw[~raw["ts"].dt.minute.isin([40])]).loc[("BTC/USDT", START)]
+    assert pd.isna(holed["price_change_15m_frac"]) and pd.notna(holed["price_change_5m_frac"])
+    assert holed["price_changes_reason"] == "no_snapshot_15m_before"
+    early = computed(raw.iloc[:-2]).loc[("BTC/USDT", START)]  # the last one at :45
+    assert pd.isna(early["price_change_5m_frac"])
+    assert early["price_changes_reason"] == "no_snapshot_at_the_end"

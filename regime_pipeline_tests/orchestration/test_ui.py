@@ -44,6 +44,7 @@ def test_the_ui_answers_is_the_only_one_and_ends_with_all_its_processes(
     database: Database, tmp_path: Path, number: signal.Signals
 ) -> None:
     base = f"http://127.0.0.1:{(port := free_port())}"
+    beside = f"http://127.0.0.1:{(serve_port := free_port())}"
     environment = {
         **os.environ,
         "REGIME_DATABASE_URL": database.url,
@@ -51,7 +52,7 @@ def test_the_ui_answers_is_the_only_one_and_ends_with_all_its_processes(
         "REGIME_CLOCK": "2024-03-20",  # nothing is due
     }
     ui = subprocess.Popen(
-        [venv_program("regime"), "ui", "--port", str(port)],
+        [venv_program("regime"), "ui", "--port", str(port), "--serve-port", str(serve_port)],
         env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -69,6 +70,7 @@ def test_the_ui_answers_is_the_only_one_and_ends_with_all_its_processes(
                 time.sleep(0.5)
         mine = family(ui.pid)
         assert len(mine) > 4
+        assert httpx.get(f"{beside}/livez").json() == {"status": "ok"}
         second = subprocess.run(
             [venv_program("regime"), "ui", "--port", str(free_port())],
             env=environment,
@@ -85,8 +87,9 @@ def test_the_ui_answers_is_the_only_one_and_ends_with_all_its_processes(
         while any(is_there(pid) for pid in mine):
             assert time.monotonic() < limit
             time.sleep(0.2)
-        with pytest.raises(httpx.ConnectError):
-            httpx.get(base)
+        for address in (base, beside):
+            with pytest.raises(httpx.ConnectError):
+                httpx.get(address)
     finally:
         for pid in mine:
             if is_there(pid):

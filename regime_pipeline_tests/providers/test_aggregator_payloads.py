@@ -153,6 +153,8 @@ def test_values_land_in_the_right_columns_and_units(payloads_dir: Path) -> None:
     market = first("coinglass/futures_coins-markets")
     assert market["funding_rate_oi_weighted"] == pytest.approx(1.96e-5)
     assert (market["coin"], market["price_change_24h_frac"]) == ("BTC", 0.0106)
+    assert (market["price_change_5m_frac"], market["price_change_15m_frac"]) == (-0.0002, 0.0006)
+    assert (market["oi_to_market_cap_frac"], market["oi_to_volume_frac"]) == (0.0327, 0.7936)
     level = first("coinglass/futures_liquidation_map")
     assert list(level[["price_level", "value_usd", "leverage"]]) == [48935, 1579370.77, 25]
     order = first("coinglass/futures_liquidation_order")

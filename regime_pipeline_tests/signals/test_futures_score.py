@@ -230,6 +230,26 @@ def test_the_borders_of_the_signal(score: float, signal: str) -> None:
     assert signal_of(column([score]), params=PARAMS)[0, 0] == signal
 
 
+def test_in_noise_one_hour_in_twelve_is_long_and_as_many_are_short() -> None:
+    """Even scores, independent of each other: what the methods page advertises."""
+    rng = np.random.default_rng(20241130)
+    count = 40_000
+    found = {
+        name: f.Factor(
+            rng.uniform(0, 100, (count, 1)),
+            np.zeros((count, 1), np.int8),
+            np.full((count, 1), -1, np.int8),
+            np.ones((count, 1)),
+        )
+        for name in FACTORS
+    }
+    rows = composite(found, WEIGHTS, params=PARAMS)
+    assert rows["futures_score"].std() == pytest.approx(10.8, abs=0.1)
+    assert rows["futures_score"].mean() == pytest.approx(50.0, abs=0.2)
+    for label in ("LONG", "SHORT"):
+        assert (rows["futures_signal"] == label).mean() == pytest.approx(0.085, abs=0.004), label
+
+
 def test_under_70_percent_there_is_no_signal_but_the_number_stays() -> None:
     names = ["liquidations", "funding", "momentum", "long_short"]  # 65 %
     row = row_of(dict.fromkeys(names, 80.0))

@@ -120,6 +120,14 @@ FIELDS = (
     Field("volume_24h_usd", Kind.FLOAT, "Volume of the last 24 h.", "USD", 0),
     Field("price_change_24h_frac", Kind.FLOAT, "Price change over 24 h.", "fraction", -1),
     Field(
+        "funding_rate_volume_weighted",
+        Kind.FLOAT,
+        "Running funding rate over exchanges, weighted by volume.",
+        "fraction per interval",
+        -1,
+        1,
+    ),
+    Field(
         "funding_rate_oi_weighted",
         Kind.FLOAT,
         "Running funding rate over exchanges, weighted by open interest.",

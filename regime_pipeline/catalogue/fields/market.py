@@ -6,6 +6,8 @@ from regime_pipeline.catalogue.model import Field, Kind
 
 CHANGE_HOURS = {"1h": 1, "4h": 4, "12h": 12, "24h": 24, "7d": 168}
 """Hours of each price change that the metrics give."""
+CHANGE_MINUTES = {"5m": 5, "15m": 15, "30m": 30}
+"""Minutes of each price change under an hour, from snapshots of the book."""
 LIQUIDATION_HOURS = (1, 4, 12, 24)
 """Hours of each sum of liquidations that they give."""
 DAY_OF_SNAPSHOTS = 24
@@ -14,8 +16,13 @@ DAY_OF_SNAPSHOTS = 24
 _METRICS = (
     *(
         Field(f"price_change_{name}_frac", Kind.FLOAT, f"Price change over {name}.", "fraction", -1)
-        for name in CHANGE_HOURS
+        for name in (*CHANGE_MINUTES, *CHANGE_HOURS)
         if name != "24h"  # described with the coin snapshots, which have it too
+    ),
+    Field(
+        "price_changes_reason",
+        Kind.TEXT,
+        "Why price changes under an hour are null: books that were not sampled at their ends.",
     ),
     *(
         Field(

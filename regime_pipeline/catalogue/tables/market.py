@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from regime_pipeline.catalogue.fields.market import CHANGE_HOURS, LIQUIDATION_HOURS
+from regime_pipeline.catalogue.fields.market import CHANGE_HOURS, CHANGE_MINUTES, LIQUIDATION_HOURS
 from regime_pipeline.catalogue.model import Cadence, Table
 
 DERIVED_BOOKKEEPING = ("ingested_at", "revision", "run_id")
@@ -203,6 +203,8 @@ TABLES = (
             "imbalance",
             "book_reach_bps",
             "is_lower_bound",
+            *(f"price_change_{name}_frac" for name in CHANGE_MINUTES),
+            "price_changes_reason",
         ),
         ("n_snapshots",),
         computed_in="market.order_book",
@@ -275,7 +277,8 @@ TABLES = (
         ("symbol", "ts"),
         (
             "close",
-            *(f"price_change_{name}_frac" for name in CHANGE_HOURS),
+            *(f"price_change_{name}_frac" for name in (*CHANGE_MINUTES, *CHANGE_HOURS)),
+            "price_changes_reason",
             "volume_24h_usd",
             *(
                 column

@@ -208,10 +208,16 @@ TABLES = (
             "market_cap_usd",
             "market_cap_rank",
             "volume_24h_usd",
-            "price_change_24h_frac",
+            *(
+                f"price_change_{span}_frac"
+                for span in ("5m", "15m", "30m", "1h", "4h", "12h", "24h")
+            ),
             "open_interest_usd",
             "open_interest_base",
+            "oi_to_market_cap_frac",
+            "oi_to_volume_frac",
             "funding_rate_oi_weighted",
+            "funding_rate_volume_weighted",
             "long_short_ratio_24h",
             "long_liquidations_24h_usd",
             "short_liquidations_24h_usd",

@@ -213,6 +213,7 @@ def _parallel(block: dict[str, object]) -> list[object]:
 # --- lists of coins and exchanges ----------------------------------------------------------------
 
 _FRAMES = ("1h", "4h", "12h", "24h")
+_CHANGES = ("5m", "15m", "30m", *_FRAMES)
 
 
 def parse_coins_markets(body: bytes, ctx: Context) -> pd.DataFrame:  # noqa: ARG001
@@ -228,9 +229,11 @@ def parse_coins_markets(body: bytes, ctx: Context) -> pd.DataFrame:  # noqa: ARG
         "long_short_ratio_24h": "long_short_ratio_24h",
         "long_liquidation_usd_24h": "long_liquidations_24h_usd",
         "short_liquidation_usd_24h": "short_liquidations_24h_usd",
+        "open_interest_market_cap_ratio": "oi_to_market_cap_frac",
+        "open_interest_volume_ratio": "oi_to_volume_frac",
     }
     percents = {
-        "price_change_percent_24h": "price_change_24h_frac",
+        **{f"price_change_percent_{span}": f"price_change_{span}_frac" for span in _CHANGES},
         "avg_funding_rate_by_oi": "funding_rate_oi_weighted",
         "avg_funding_rate_by_vol": "funding_rate_volume_weighted",
     }
