@@ -20,6 +20,7 @@ NAMES = (
     "cost",
     "dispatch",
     "signal_history",
+    "collect",
 )
 SIZED = ("features",)
 """Benchmarks with a smaller size of their own."""

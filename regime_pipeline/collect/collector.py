@@ -7,6 +7,7 @@ the work itself.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import resource
@@ -99,6 +100,8 @@ class Collector:
         """
         names = [line.name for line in self.lines]
         self._learn_sizes()
+        gc.collect()
+        gc.freeze()  # what lives as long as the process is not looked through for every few messages
         with Spool(self.folder, names) as spool:
             storing = threading.Thread(
                 target=self._store, args=(spool,), name="storer", daemon=True
