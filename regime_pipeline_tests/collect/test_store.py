@@ -65,6 +65,7 @@ def test_twins_give_each_closure_once_and_a_replay_changes_nothing(
     assert (warehouse.read("raw.liquidation_events")["revision"] == rows["revision"]).all()
 
 
+@pytest.mark.slow
 def test_equal_closures_are_told_apart_alike_when_a_restart_lies_between(
     warehouse: Warehouse, tmp_path: Path
 ) -> None:
@@ -138,6 +139,7 @@ def test_forty_seconds_that_nobody_heard_leave_the_hour_without_sums(
     assert set(inside["reason"]) == {"ended"}
 
 
+@pytest.mark.slow
 def test_sealed_bytes_give_the_hour_again(warehouse: Warehouse, tmp_path: Path) -> None:
     settings = settings_in(tmp_path)
     a, _ = _twins(tmp_path)
