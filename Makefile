@@ -50,6 +50,7 @@ fmt: setup ## put the code into shape
 docs: setup ## write the generated pages, dbt sources and .env.example
 	@$(BIN)/python -m regime_pipeline.catalogue.documents
 	@$(BIN)/python -m regime_pipeline.catalogue.faults
+	@$(BIN)/python -m regime_pipeline.orchestration.lineage
 	@$(BIN)/python -m regime_pipeline.alerts.documents
 	@$(BIN)/python -m regime_pipeline.configuration
 

@@ -19,10 +19,11 @@ NAMES = (
     "ingest",
     "cost",
     "dispatch",
+    "surface",
     "signal_history",
     "collect",
 )
-SIZED = ("features",)
+SIZED = ("features", "surface")
 """Benchmarks with a smaller size of their own."""
 
 

@@ -113,6 +113,18 @@ _ROWS = (
         stream_env="BYBIT_WS_URL",
     ),
     Connection(
+        name="hyperliquid",
+        url="https://api.hyperliquid.xyz",
+        url_env=("HYPERLIQUID_API_URL",),
+        by_default=False,
+    ),
+    Connection(
+        name="deribit",
+        url="https://www.deribit.com",
+        url_env=("DERIBIT_API_URL",),
+        by_default=False,
+    ),
+    Connection(
         name="coinglass",
         url="https://open-api-v4.coinglass.com",
         url_env=("COINGLASS_API_URL",),

@@ -342,6 +342,11 @@ class Settings(_Providers, ChosenSources):
     )
 
     # providers: their addresses and keys are fields too, one row each in ``connections``
+    hyperliquid_archive_url: OptionalAddress = Field(
+        None,
+        description="folder with files of Hyperliquid's nodes (node_fills_by_block/hourly/DAY/HOUR.lz4): all "
+        "of its forced closures; unset: not read",
+    )
     dashboard_timeout: float = Field(
         30.0,
         gt=0,

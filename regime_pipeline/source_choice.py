@@ -25,7 +25,7 @@ SOURCE_OF_PERP = MappingProxyType({"binance": "binance_futures"})
 _AGGREGATOR = "coinglass"
 _AGGREGATORS_VENUE = "binance"
 """The venue whose liquidations are asked of a provider that tells those of several."""
-_TELLS_ITSELF = frozenset({"okx", "bybit"})
+_TELLS_ITSELF = frozenset({"okx", "bybit", "hyperliquid"})
 """Providers of liquidations that are the venue themselves: a quiet hour of theirs is a row with zeros."""
 _KEYED = MappingProxyType(
     {

@@ -21,6 +21,8 @@ VARIABLES = {
     "binance_futures_api_url": ("BINANCE_FUTURES_API_URL",),
     "okx_api_url": ("OKX_API_URL",),
     "bybit_api_url": ("BYBIT_API_URL",),
+    "hyperliquid_api_url": ("HYPERLIQUID_API_URL",),
+    "deribit_api_url": ("DERIBIT_API_URL",),
     "coinglass_api_url": ("COINGLASS_API_URL",),
     "coinglass_api_key": ("COINGLASS_API_KEY",),
     "alternative_me_api_url": ("ALTERNATIVE_ME_API_URL",),

@@ -25,8 +25,18 @@ from regime_pipeline.windows import Clock
 
 _LEVEL = 5
 _WORTH_PACKING = 1000
+MOST_QUESTIONS = 10_000
 PAST_S = 3600
 """An answer as of an instant that lies further back does not change any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What an address asks for: the key of its answer, its mart, the path of its route."""
+
+    key: bytes
+    mart: str
+    route: str
 
 
 @dataclass
@@ -40,6 +50,7 @@ class Served:
         cache: finished answers and pages.
         feed: what is told to those who listen, and which tables changed.
         counts: requests by path of the route and status, for ``/metrics``.
+        questions: what an address that was answered asks for, so that it is not read again.
     """
 
     pool: AsyncConnectionPool
@@ -48,6 +59,24 @@ class Served:
     cache: AnswerCache
     feed: Feed
     counts: dict[tuple[str, int], int] = field(default_factory=dict)
+    questions: dict[tuple[str, bytes], Question] = field(default_factory=dict)
+
+
+def known_answer(served: Served, path: str, query_string: bytes) -> tuple[Answer, str] | None:
+    """The kept answer of an address that was answered before, and its route; None where there is none."""
+    question = served.questions.get((path, query_string))
+    if question is None:
+        return None
+    found = served.cache.kept(question.key, served.feed.stamp((question.mart,)))
+    return None if found is None else (found, question.route)
+
+
+def remember(served: Served, request: Request, asked: Query, route: str) -> None:
+    """Keep what an address asks for; it means the same as long as the server runs."""
+    if len(served.questions) >= MOST_QUESTIONS:
+        served.questions.clear()
+    address = (request.scope["path"], request.scope["query_string"])
+    served.questions[address] = Question(asked.canonical, asked.endpoint.mart, route)
 
 
 async def reported(served: Served, asked: Query) -> tuple[dict[str, Any], Page]:

@@ -21,7 +21,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from regime_pipeline.api import envelope, formats, params, query
-from regime_pipeline.api.answers import Served, answer_of, in_json, reported, respond
+from regime_pipeline.api.answers import Served, answer_of, in_json, remember, reported, respond
 from regime_pipeline.api.cache import Answer, AnswerCache
 from regime_pipeline.api.endpoints import ENDPOINTS, EXPORT_PATH, VERSION, Endpoint
 from regime_pipeline.api.export import Exports
@@ -32,6 +32,7 @@ from regime_pipeline.api.mcp import Door
 from regime_pipeline.api.openapi import action_schema, catalogue, document
 from regime_pipeline.api.problems import Problem, response_to
 from regime_pipeline.api.why import WHY_PATH, explain
+from regime_pipeline.catalogue.marts import MARTS
 from regime_pipeline.windows import Clock
 
 CACHE_BYTES = 64 << 20
@@ -159,7 +160,9 @@ def _asked(
             given, included = translated(OLD.get(old, Old()), given)
         asked = _read(served, endpoint, given, dict(request.path_params))
         if old is None:
-            return respond(request, await answer_of(served, asked))
+            found = await answer_of(served, asked)
+            remember(served, request, asked, VERSION + endpoint.path)
+            return respond(request, found)
         path = VERSION + endpoint.path.format(**request.path_params)
         link = f'<{path}>; rel="successor-version"'
         if asked.shape != "json" or old not in OLD:
@@ -223,6 +226,10 @@ async def _ready(served: Served) -> Response:
             hours = (served.clock.now() - newest).total_seconds() / 3600 - 1
             fresh = hours <= 2 or origin != "live"
             checks["newest_hour"] = "ok" if fresh else f"stale: {hours:.0f} h old"
+        lacking = await query.missing(served.pool)
+        checks["schema"] = (
+            f"lacks {', '.join(lacking[:3])}: regime run brings it up" if lacking else "ok"
+        )
     except Problem as problem:
         checks["database"] = problem.detail
     good = all(c == "ok" for c in checks.values())
@@ -249,6 +256,16 @@ def _metrics(served: Served) -> str:
     for name in ("pool_size", "pool_available", "requests_waiting", "requests_errors"):
         lines.append(f"regime_api_{name} {stats.get(name, 0)}")
     lines.append(f"regime_api_streams {len(served.feed)}")
+    lines.append(f"regime_api_is_listening {int(served.feed.is_listening)}")
+    for name, count in (("hits", served.cache.hits), ("misses", served.cache.misses)):
+        lines.append(f"# TYPE regime_api_cache_{name}_total counter")
+        lines.append(f"regime_api_cache_{name}_total {count}")
+    lines.append("# TYPE regime_mart_version counter")
+    lines += [
+        f'regime_mart_version{{mart="{mart}"}} {version}'
+        for mart in sorted(MARTS)
+        if (version := served.feed.version(mart)) is not None
+    ]
     return "\n".join(lines) + "\n"
 
 

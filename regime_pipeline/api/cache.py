@@ -78,21 +78,28 @@ class AnswerCache:
             stamp: of what an answer would be made now; a kept one of another is made again.
             make: makes it.
         """
-        kept = self._kept.get(key)
-        if (
-            kept is not None
-            and kept.stamp.versions == stamp.versions
-            and self._now() - kept.at < stamp.seconds
-        ):
-            self._kept.move_to_end(key)
-            self.hits += 1
-            return kept.answer
+        kept = self.kept(key, stamp)
+        if kept is not None:
+            return kept
         self.misses += 1
         flight = self._flights.get((key, stamp))
         if flight is None:
             flight = self._flights[key, stamp] = asyncio.ensure_future(make())
             flight.add_done_callback(lambda done: self._landed(key, stamp, done))
         return await asyncio.shield(flight)
+
+    def kept(self, key: bytes, stamp: Stamp) -> Answer | None:
+        """The answer of a key that may be given again; None where it has to be made."""
+        kept = self._kept.get(key)
+        if (
+            kept is None
+            or kept.stamp.versions != stamp.versions
+            or self._now() - kept.at >= stamp.seconds
+        ):
+            return None
+        self._kept.move_to_end(key)
+        self.hits += 1
+        return kept.answer
 
     def _landed(self, key: bytes, stamp: Stamp, done: asyncio.Future[Answer]) -> None:
         self._flights.pop((key, stamp), None)

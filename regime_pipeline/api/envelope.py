@@ -13,6 +13,7 @@ from typing import Any
 from regime_pipeline.api.endpoints import VERSION
 from regime_pipeline.api.params import Query, cursor_of, order_of
 from regime_pipeline.api.query import Page
+from regime_pipeline.api.why import address_of
 
 STALE_AFTER_S = 2 * 3600
 """An hour is stored shortly after its end: known an hour ago is fresh, two hours ago is not."""
@@ -104,21 +105,14 @@ def is_stale(newest: datetime | None, origin: str, now: datetime) -> bool:
 def records(query: Query, page: Page) -> list[dict[str, Any]]:
     """The rows as objects, the columns asked for, each with a link to where its numbers come from."""
     wanted = set(query.columns)
-    at = {c: n for n, c in enumerate(page.names)}
+    mart = query.endpoint.described
     out = []
     for row in page.rows:
-        record = {c: _plain(v) for c, v in zip(page.names, row, strict=True) if c in wanted}
-        link = _why(query, row, at)
-        out.append(record | ({"links": {"why": link}} if link else {}))
+        whole = dict(zip(page.names, row, strict=True))
+        record = {c: _plain(v) for c, v in whole.items() if c in wanted}
+        link = None if mart is None else address_of(mart, whole)
+        out.append(record | ({"links": {"why": f"{VERSION}{link}"}} if link else {}))
     return out
-
-
-def _why(query: Query, row: tuple[Any, ...], at: dict[str, int]) -> str | None:
-    if "symbol" not in at or "ts" not in at or not query.endpoint.has_past:
-        return None
-    symbol = str(row[at["symbol"]]).replace("/", "-")
-    moment = row[at["ts"]]
-    return f"{VERSION}/why/{query.endpoint.mart}/{symbol}/{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _plain(value: Any) -> Any:

@@ -17,9 +17,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from regime_pipeline.api.answers import Served
+from regime_pipeline.api.answers import Served, known_answer, respond
 from regime_pipeline.api.auth import COOKIE, Tokens, check_host, scope_of, token_of
-from regime_pipeline.api.limits import BURST, PER_SECOND, Buckets
+from regime_pipeline.api.limits import PER_SECOND, Buckets
 from regime_pipeline.api.problems import Problem, response_to
 
 MOST_URL_BYTES = 4096
@@ -47,11 +47,13 @@ class Access:
         hosts: further host names than those of loopback.
         needs_token: whether everything but ``/livez`` and ``/login`` needs a token.
         origins: pages of other hosts that may read answers, as ``https://host.example``.
+        per_second: requests of one token, or of one address without any.
     """
 
     hosts: frozenset[str] = frozenset()
     needs_token: bool = False
     origins: frozenset[str] = frozenset()
+    per_second: float = PER_SECOND
 
 
 class Guard:
@@ -67,7 +69,7 @@ class Guard:
         self._app = app
         self._access = access
         self._served = served
-        self._buckets = Buckets(time.monotonic)
+        self._buckets = Buckets(time.monotonic, access.per_second)
         self._tokens = Tokens(served.pool, time.monotonic)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -103,6 +105,11 @@ class Guard:
                     answer = RedirectResponse(LOGIN, 303)
                 await answer(scope, receive, noted)
                 return
+            known = known_answer(self._served, scope["path"], scope["query_string"])
+            if known is not None and scope["method"] == "GET":
+                scope["route_path"] = known[1]
+                await respond(request, known[0])(scope, receive, noted)
+                return
             await self._app(scope, receive, noted)
         finally:
             self._note(scope, seen, time.perf_counter() - began)
@@ -115,8 +122,8 @@ class Guard:
 
     async def _check(self, request: Request) -> None:
         check_host(request.headers.get("host"), self._access.hosts)
-        path = request.url.path
-        if len(path) + len(request.url.query) > MOST_URL_BYTES:
+        path = request.scope["path"]
+        if len(path) + len(request.scope["query_string"]) > MOST_URL_BYTES:
             raise Problem("too-long", f"at most {MOST_URL_BYTES} bytes")
         length = request.headers.get("content-length", "0")
         if not length.isdigit() or int(length[:12]) > MOST_BODY_BYTES:
@@ -127,37 +134,45 @@ class Guard:
         if path == "/livez":
             return
         caller = request.client.host if request.client else "?"
+        if self._access.needs_token and path not in _OPEN and not path.startswith("/static/"):
+            caller = await self._identity(request, path, caller)
+        self._take(caller)
+
+    async def _identity(self, request: Request, path: str, caller: str) -> str:
+        """The id of the token of a request.
+
+        Raises:
+            Problem: there is none, it is not valid, or it is for something else.
+        """
         token = token_of(request.headers.get("authorization"), request.cookies.get(COOKIE))
-        is_open = path in _OPEN or path.startswith("/static/")
-        if token is not None and self._access.needs_token and not is_open:
-            if not self._tokens.is_known(token):
-                self._take(f"? {caller}")  # guessing is counted by address
-            identity, scopes = await self._tokens.scopes(token)
-            needed = scope_of(path)
-            if needed not in scopes:
-                raise Problem("forbidden", f"it lacks the scope {needed!r}")
-            request.scope["token_id"] = caller = identity
-        elif self._access.needs_token and not is_open:
-            self._take(caller)
+        if token is None or not self._tokens.is_known(token):
+            self._take(f"? {caller}")  # guessing is counted by address
+        if token is None:
             raise Problem(
                 "unauthorized", "send `Authorization: Bearer rgm_...`; regime tokens create"
             )
-        self._take(caller)
+        identity, scopes = await self._tokens.scopes(token)
+        needed = scope_of(path)
+        if needed not in scopes:
+            raise Problem("forbidden", f"it lacks the scope {needed!r}")
+        request.scope["token_id"] = identity
+        return identity
 
     def _take(self, caller: str) -> None:
         wait = self._buckets.take(caller)
         if wait:
             raise Problem(
                 "too-many",
-                f"{PER_SECOND:.0f} a second, {BURST:.0f} at once",
+                f"{self._buckets.per_second:g} a second, {self._buckets.burst:g} at once",
                 retry_after_s=max(1, round(wait)),
             )
 
     def _note(self, scope: Scope, status: int, seconds: float) -> None:
-        route = scope.get("route")
-        path = getattr(route, "path", "other")
+        path = str(scope.get("route_path") or getattr(scope.get("route"), "path", "other"))
         key = (path, status)
         self._served.counts[key] = self._served.counts.get(key, 0) + 1
+        if not _LOG.isEnabledFor(logging.INFO):
+            return
         line = {
             "at": self._served.clock.now().isoformat(timespec="milliseconds"),
             "request_id": scope["request_id"],

@@ -18,6 +18,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 
 from regime_pipeline.api.params import Query, order_of
 from regime_pipeline.api.problems import Problem
+from regime_pipeline.catalogue.marts import MARTS
 
 POOL_WAIT_S = 2.0
 
@@ -166,3 +167,18 @@ async def newest(pool: AsyncConnectionPool) -> tuple[str, datetime | None]:
             return "unknown", None
         found = await cursor.fetchone()
     return (found[0] or "unknown", found[1]) if found else ("unknown", None)
+
+
+async def missing(pool: AsyncConnectionPool) -> list[str]:
+    """The marts of the catalogue that are not in the database.
+
+    Raises:
+        Problem: the database does not answer, or not in time.
+    """
+    async with connection_of(pool) as connection:
+        cursor = await connection.execute(
+            "select name from unnest(%s::text[]) as name "
+            "where to_regclass('reporting.' || name) is null order by name",
+            (list(MARTS),),
+        )
+        return [name for (name,) in await cursor.fetchall()]

@@ -1,15 +1,22 @@
 """Where a published number comes from: the answer of ``reporting.why`` as an API answer.
 
-Belongs here: reading the address and asking. Does not belong here: the function itself (storage).
+Belongs here: the address of a number, reading it, asking. Does not belong here: the function itself
+(storage), the bytes of providers' replies (``regime why``).
+
+An address is ``/why/{mart}/{symbol}/{ts}?column=...``; the symbol of a pair is ``A|B``, of the whole market
+``-``.
 """
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 import psycopg
+from psycopg import sql
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
@@ -20,6 +27,18 @@ from regime_pipeline.catalogue.marts import MARTS
 from regime_pipeline.catalogue.model import Mart
 
 WHY_PATH = "/why/{mart}/{symbol}/{ts}"
+WHOLE_MARKET = "-"
+
+
+def address_of(mart: Mart, row: Mapping[str, Any]) -> str | None:
+    """Where the numbers of a row are explained, below a door's prefix; None where no row has an address."""
+    columns, time = _symbol_columns(mart), _time_column(mart)
+    if time is None or row.get(time) is None or not (columns or mart.key == (time,)):
+        return None
+    symbol = "|".join(str(row[c]) for c in columns) or WHOLE_MARKET
+    at = row[time].astimezone(UTC)
+    moment = at.isoformat(timespec="seconds" if at.microsecond == 0 else "microseconds")
+    return f"/why/{mart.name}/{quote(symbol.replace('/', '-'))}/{moment.replace('+00:00', 'Z')}"
 
 
 async def explain(
@@ -36,26 +55,27 @@ async def explain(
         given: ``column``, or nothing for the row as a whole.
         known: configured symbols.
 
+    Returns:
+        ``value`` where the address names one row; ``rows`` where it names several; ``inputs``, one item a
+        step of ``reporting.why``; ``reason`` where there are none.
+
     Raises:
         Problem: no such mart, symbol, column or row; the database does not answer.
     """
-    mart, symbol, at, column = located(path, given, known)
+    mart, symbols, at, column = located(path, given, known)
+    symbol = "|".join(symbols) or WHOLE_MARKET
     async with connection_of(pool) as connection:
-        cursor = connection.cursor(row_factory=dict_row)
-        # mart comes from the catalogue
-        await cursor.execute(
-            f"select * from reporting.{mart.name} where symbol = %s and ts = %s",  # noqa: S608
-            (symbol, at),
-        )
-        row = await cursor.fetchone()
-        if row is None:
+        rows = await _rows(connection, mart, symbols, at)
+        if not rows:
             raise Problem(
                 "not-found", f"{mart.name} has no row of {symbol} at {at:%Y-%m-%dT%H:%MZ}"
             )
-        inputs, reason = await _inputs(connection, mart, symbol, at, column)
+        inputs, reason = await _inputs(connection, mart, "|".join(symbols) or None, at, column)
     described = {c.name: c for c in mart.columns}.get(column or "")
-    told = f"'{mart.name}', '{symbol}', '{at:%Y-%m-%dT%H:%M:%SZ}', "
-    told += f"'{column}'" if column else "null"
+    instant = f"{at:%Y-%m-%dT%H:%M:%SZ}"
+    asked = [f"'{mart.name}'", f"'{symbol}'" if symbols else "null", f"'{instant}'"]
+    asked.append(f"'{column}'" if column else "null")
+    words = ["regime", "why", mart.name, symbol, instant, *([column] if column else [])]
     return {
         "mart": mart.name,
         "symbol": symbol,
@@ -63,43 +83,88 @@ async def explain(
         "column": column,
         "meaning": None if described is None else described.description,
         "unit": None if described is None else described.unit,
-        "value": row.get(column) if column else None,
-        "row": row,
+        "value": rows[0].get(column) if column and len(rows) == 1 else None,
+        "row": rows[0],
+        "rows": rows,
         "inputs": inputs,
         "reason": reason,
-        "sql": f"select * from reporting.why({told})",  # noqa: S608 - shown, never run
+        "sql": f"select * from reporting.why({', '.join(asked)})",  # noqa: S608 - shown, never run
+        "command": shlex.join(words),
     }
 
 
 def located(
     path: Mapping[str, str], given: Mapping[str, str], known: Sequence[str]
-) -> tuple[Mart, str, datetime, str | None]:
-    """Mart, symbol, instant and column of an address.
+) -> tuple[Mart, tuple[str, ...], datetime, str | None]:
+    """Mart, symbols, instant and column of an address.
 
     Raises:
         Problem: one of them does not exist.
     """
     mart = MARTS.get(path["mart"])
-    if mart is None or not {"symbol", "ts"} <= set(mart.names):
-        raise Problem("not-found", f"no mart {path['mart'][:40]!r} with symbols and hours")
-    symbol = symbol_named(path["symbol"], known)
-    if symbol is None:
-        raise Problem("not-found", f"no symbol {path['symbol'][:40]!r}")
+    if mart is None or _time_column(mart) is None:
+        raise Problem("not-found", f"no mart {path['mart'][:40]!r} whose rows have an instant")
+    columns = _symbol_columns(mart)
+    parts = [] if path["symbol"] == WHOLE_MARKET else path["symbol"].split("|")
+    symbols = tuple(symbol_named(p, known) or p for p in parts)
+    is_named = all(s in known for s in symbols)
+    if "instrument" not in columns and (len(symbols) != len(columns) or not is_named):
+        wanted = {0: WHOLE_MARKET, 1: "a symbol", 2: "A|B"}[len(columns)]
+        raise Problem("not-found", f"no symbol {path['symbol'][:40]!r}; {mart.name} takes {wanted}")
     try:
         at = datetime.fromisoformat(path["ts"])
-    except ValueError as error:
+        at = at.replace(tzinfo=at.tzinfo or UTC).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         raise Problem(
             "not-found", "the last part is an instant, as 2026-03-01T00:00:00Z"
         ) from error
-    at = at.replace(tzinfo=at.tzinfo or UTC).astimezone(UTC)
     column = given.get("column")
     if column is not None and column not in mart.names:
         raise Problem("parameters", f"column: {mart.name} has no column {column[:40]!r}")
-    return mart, symbol, at, column
+    return mart, symbols, at, column
+
+
+def _symbol_columns(mart: Mart) -> tuple[str, ...]:
+    if "symbol_a" in mart.names:
+        return ("symbol_a", "symbol_b")
+    return tuple(c for c in ("symbol", "instrument") if c in mart.names)[:1]
+
+
+def _time_column(mart: Mart) -> str | None:
+    return mart.time_column or ("ts" if "ts" in mart.names else None)
+
+
+async def _rows(
+    connection: psycopg.AsyncConnection, mart: Mart, symbols: Sequence[str], at: datetime
+) -> list[dict[str, Any]]:
+    columns = _symbol_columns(mart)
+    where: list[sql.Composable] = [
+        sql.SQL("{} = %s").format(sql.Identifier(str(_time_column(mart))))
+    ]
+    values: list[Any] = [at]
+    if columns == ("instrument",):
+        where.append(sql.SQL("instrument = %s"))
+        values.append("|".join(symbols))
+    else:
+        where += [sql.SQL("{} = %s").format(sql.Identifier(c)) for c in columns]
+        values += symbols
+    query = sql.SQL("select * from {} where {} limit 50").format(
+        sql.Identifier("reporting", mart.name), sql.SQL(" and ").join(where)
+    )
+    cursor = connection.cursor(row_factory=dict_row)
+    try:
+        await cursor.execute(query, values)
+    except psycopg.errors.UndefinedTable:
+        return []
+    return await cursor.fetchall()
 
 
 async def _inputs(
-    connection: psycopg.AsyncConnection, mart: Mart, symbol: str, at: datetime, column: str | None
+    connection: psycopg.AsyncConnection,
+    mart: Mart,
+    symbol: str | None,
+    at: datetime,
+    column: str | None,
 ) -> tuple[list[dict[str, Any]], str | None]:
     cursor = connection.cursor(row_factory=dict_row)
     try:
@@ -108,5 +173,7 @@ async def _inputs(
         )
         found = await cursor.fetchall()
     except psycopg.errors.UndefinedFunction:
-        return [], "this database cannot tell inputs yet; `regime db migrate` or a run brings it up"
+        return [], "this database cannot tell inputs yet; `regime run` brings it up"
+    except psycopg.errors.InvalidParameterValue:
+        return [], "the lineage of this mart is not known"
     return found, None if found else "no stored input is named for this row"

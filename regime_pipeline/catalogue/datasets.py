@@ -99,7 +99,7 @@ class Dataset:
             that DQ03 counts hours without a row. Where an hour without any trade, closure or sample is
             possible, coverage tells what became of it and DQ03 says nothing.
         is_judged: quality checks look at it. Not where rows are another service's estimates, which
-            nothing of ours is computed from, nor days, of which the checks have no rule.
+            nothing of ours is computed from, nor days and option chains, of which the checks have no rule.
         forward_only: why the past cannot be asked for, as coverage says it; None: it can.
         is_optional: nobody configured to serve it is no failure.
         wanted_where: field of the settings and the value that it must have for anything to be made of
@@ -320,6 +320,21 @@ _ALL = (
         slo=3 * HOUR,
         is_continuous=True,
         is_optional=True,
+    ),
+    _bucket(
+        name="volatility_index",
+        slo=3 * HOUR,
+        is_continuous=True,
+        is_optional=True,
+        primary="deribit",
+    ),
+    Dataset(
+        name="option_chain",
+        kind=RowKind.SNAPSHOT,
+        is_judged=False,
+        is_optional=True,
+        forward_only="forward only: a venue shows no option chain of the past",
+        primary="deribit",
     ),
     Dataset(
         name="coin_markets",

@@ -123,6 +123,8 @@ class Mart:
         rules: further conditions that hold in every row; unknown counts as held.
         required: columns beside the key that are never null.
         indexes: columns of indexes beside the key's; only of tables.
+        extent: where a row ``r`` is made of stored rows of several times: the first instant and the end
+            of those, as SQL; None: of those with the same key.
     """
 
     name: str
@@ -135,6 +137,7 @@ class Mart:
     rules: Mapping[str, str] = field(default_factory=dict)
     required: frozenset[str] = frozenset()
     indexes: tuple[tuple[str, ...], ...] = ()
+    extent: tuple[str, str] | None = None
 
     @property
     def full_name(self) -> str:

@@ -46,6 +46,9 @@ def serve(
     need_token: Annotated[
         bool, typer.Option("--need-token", help="Ask for a token on loopback too.")
     ] = False,
+    rate: Annotated[
+        float, typer.Option(help="Requests a second of one token or address.", min=1)
+    ] = 20.0,
     log: Annotated[bool, typer.Option("--log", help="One JSON line per request.")] = False,
 ) -> None:
     """Dashboard, read API and tools for agents over the reporting tables, until Ctrl-C.
@@ -83,6 +86,7 @@ def serve(
         needs_token=is_elsewhere or need_token,
         tls=[str(tls_cert), str(tls_key)] if tls_cert else None,
         behind_proxy=behind_proxy,
+        per_second=rate,
         log_level="INFO" if log else "WARNING",
     )
     database.close()

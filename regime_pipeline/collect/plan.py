@@ -39,17 +39,22 @@ class Heard(NamedTuple):
 
 
 class Dialect(Protocol):
-    """How a venue's streams are spoken: pure functions between texts and meanings.
+    """How a venue's streams are spoken: pure functions between texts and meanings."""
 
-    Attributes:
-        ping_every_s: a ping is sent after this long.
-        topics_per_request: most topics in one subscription.
-        renew_after_s: the venue ends a connection at this age, so that it is renewed before; None: never.
-    """
+    @property
+    def ping_every_s(self) -> float:
+        """A ping is sent after this long."""
+        ...
 
-    ping_every_s: float
-    topics_per_request: int
-    renew_after_s: float | None
+    @property
+    def topics_per_request(self) -> int:
+        """Most topics in one subscription."""
+        ...
+
+    @property
+    def renew_after_s(self) -> float | None:
+        """The venue ends a connection at this age, so that it is renewed before; None: never."""
+        ...
 
     def ping(self) -> str:
         """The text of a ping; empty: it is a frame of the protocol."""

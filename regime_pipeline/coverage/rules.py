@@ -95,9 +95,10 @@ class Series:
 
 def is_forward_only(dataset: str, feeds: Iterable[Feed]) -> bool:
     """Whether a series made of these feeds can only be collected as time goes."""
-    return DATASETS[dataset].forward_only is not None or all(
-        f.snapshot or f.live_only for f in feeds
-    )
+    found = list(feeds)
+    if DATASETS[dataset].forward_only is not None:
+        return not all(f.files for f in found)
+    return all(f.snapshot or f.live_only for f in found)
 
 
 def series_of(settings: Settings, dataset: str, symbols: Sequence[str]) -> list[Series]:
@@ -194,7 +195,7 @@ def _horizon(
     forward = DATASETS[dataset].forward_only is not None
     reaches: list[tuple[timedelta, str]] = []
     for feed in feeds:
-        near = feed.reach or (feed.newest or timedelta(0) if forward else None)
+        near = feed.reach or (feed.newest or timedelta(0) if forward and not feed.files else None)
         if near is not None and settings.origin == "tape":
             reaches.append(
                 (timedelta(0), "serves the newest hours only, and a replay asks for none")
@@ -223,6 +224,7 @@ def _symbols(
         return symbols
     if not any(f.per_symbol for f in feeds):
         return (MARKET_SYMBOL,)
+    symbols = [s for s in symbols if any(f.is_about(s) for f in feeds)]
     if not all(f.only_primary for f in feeds):
         return symbols
     home = settings.spot_venue_of if feeds[0].market == "spot" else settings.perp_venue_of

@@ -116,6 +116,7 @@ async def symbol_page(served: Served, request: Request) -> tuple[str, dict[str, 
         "factors": factors,
         "spells": spells,
         "levels": _levels(cascades),
+        "cascade": cascades[0] if cascades else None,
         "start": start,
         "end": end,
         "spans": _span_links(request, newest),
@@ -233,7 +234,6 @@ async def why_page(served: Served, request: Request) -> tuple[str, dict[str, Any
         "title": f"Why {found['column'] or found['mart']}",
         "found": found,
         "columns": mart.columns,
-        "heads": list(found["inputs"][0]) if found["inputs"] else [],
     }
 
 

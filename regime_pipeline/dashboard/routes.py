@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,8 @@ from regime_pipeline.api.cache import Answer
 from regime_pipeline.api.endpoints import ENDPOINTS, VERSION
 from regime_pipeline.api.envelope import is_stale
 from regime_pipeline.api.problems import Problem
+from regime_pipeline.api.why import address_of
+from regime_pipeline.catalogue.marts import MARTS
 from regime_pipeline.dashboard import pages
 from regime_pipeline.dashboard.data import HOUR
 from regime_pipeline.wording import formats
@@ -173,6 +175,11 @@ def _sign_in(served: Served) -> Callable[[Request], Awaitable[Response]]:
     return answer
 
 
+def _why_address(mart: str, row: Mapping[str, Any]) -> str:
+    """Where a row is explained; the row of a mart without an address leads to the glossary."""
+    return address_of(MARTS[mart], row) or "/glossary"
+
+
 def _slug(symbol: str) -> str:
     return symbol.replace("/", "-")
 
@@ -185,5 +192,7 @@ def _instant(at: datetime | None) -> str:
     return formats.UNKNOWN if at is None else f"{at:%Y-%m-%dT%H:%M:%SZ}"
 
 
-_templates.globals.update(f=formats, label_of=label_of, slug=_slug, heat=_heat)
+_templates.globals.update(
+    f=formats, label_of=label_of, slug=_slug, heat=_heat, why_address=_why_address
+)
 _templates.filters["instant"] = _instant

@@ -128,7 +128,7 @@ def _changes(snapshots: pd.DataFrame, grid: Grid) -> dict[str, npt.NDArray[Any]]
     mids = snapshots[["symbol", "hour", "ts", "mid"]].sort_values(["ts", "symbol"], kind="stable")
     last = mids.drop_duplicates(["symbol", "hour"], keep="last")
     last = last[last["ts"] >= last["hour"] + HOUR - LAST_WITHIN]
-    out = {}
+    out: dict[str, npt.NDArray[Any]] = {}
     lacking = np.zeros((len(grid.hours), len(grid.symbols)), dtype=np.int64)
     for bit, (name, minutes) in enumerate(CHANGE_MINUTES.items()):
         near = pd.merge_asof(
@@ -153,8 +153,8 @@ def _changes(snapshots: pd.DataFrame, grid: Grid) -> dict[str, npt.NDArray[Any]]
         for code in range(1 << len(CHANGE_MINUTES))
     ]
     code = np.where(ended, np.where(lacking == 0, -1, lacking), len(texts))
-    out["price_changes_reason"] = take_codes(code, (*texts, "no_snapshot_at_the_end"))
-    return out
+    reason = take_codes(code, (*texts, "no_snapshot_at_the_end"))
+    return out | {"price_changes_reason": reason}
 
 
 def hourly_means(rows: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame:

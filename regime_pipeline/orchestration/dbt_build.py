@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,6 +95,29 @@ def _manifest(project: Path, digest: str, target: Path, variables: Mapping[str, 
         _parsed.clear()  # an older project or database of this process is not asked for again
         _parsed[key] = done.result
     return _parsed[key].deepcopy()
+
+
+def compiled(
+    *, project: Path, target: Path, variables: Mapping[str, str], names: Collection[str]
+) -> dict[str, str]:
+    """The SQL that dbt makes of models for a build of everything, by model.
+
+    Args:
+        project: folder of the dbt project.
+        target: folder for dbt's artefacts and log.
+        variables: as for :func:`build`.
+        names: the models.
+
+    Raises:
+        DbtBuildError: dbt failed.
+    """
+    listener = _Events()
+    with _turn, environment({**_QUIET, **variables}):
+        done = _invoke(["compile", "--full-refresh"], project, target, listener=listener)
+    if not done.success:
+        raise DbtBuildError("\n".join(listener.errors[:_SHOWN_ERRORS]) or str(done.exception))
+    nodes = (result.node for result in done.result)
+    return {n.name: str(n.compiled_code) for n in nodes if n.name in names}
 
 
 class _Events:

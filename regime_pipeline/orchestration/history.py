@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 import dagster as dg
 
 from regime_pipeline.catalogue.datasets import DATASETS
-from regime_pipeline.orchestration.io_manager import LOOKBACK
+from regime_pipeline.orchestration.io_manager import ALL_STORED, LOOKBACK
 from regime_pipeline.settings import Settings
 from regime_pipeline.source_choice import source_of_perp
 from regime_pipeline.windows import Window, floor_day, parse_lookback
@@ -34,6 +34,19 @@ def declared_inputs(assets: Iterable[dg.AssetsDefinition]) -> dict[str, dict[str
         for key in asset.keys:
             out[".".join(key.path)] = lookbacks
     return out
+
+
+def on_all_stored(assets: Iterable[dg.AssetsDefinition], inputs: Inputs) -> frozenset[str]:
+    """Tables that depend on rows of any age: they read all that is stored, or a table that does."""
+    found = {
+        ".".join(key.path)
+        for asset in assets
+        if any((i.metadata or {}).get(ALL_STORED, False) for i in asset.node_def.input_defs)
+        for key in asset.keys
+    }
+    while more := {name for name, read in inputs.items() if found & set(read)} - found:
+        found |= more
+    return frozenset(found)
 
 
 def required_starts(
@@ -65,18 +78,28 @@ def required_starts(
 
 
 def grouped(
-    starts: Mapping[str, datetime], before: datetime, only: Iterable[str]
+    starts: Mapping[str, datetime],
+    before: datetime,
+    only: Iterable[str],
+    ends: Mapping[str, datetime] | None = None,
 ) -> list[tuple[Window, list[str]]]:
-    """Tables that need history before a day, by the stretch they need, widest first.
+    """Tables that need history before a day, by the stretch they need, the earliest first.
 
-    A table never reaches further back than what it is computed from, so in this order inputs are
-    there before their readers.
+    A table never reaches further back than what it is computed from, nor does what is there of it,
+    so in this order inputs are there before their readers.
+
+    Args:
+        starts: table -> first day it needs.
+        before: where its history ends.
+        only: these tables.
+        ends: where it ends earlier, because the rest is there.
     """
-    by_start: dict[datetime, list[str]] = {}
+    by_days: dict[tuple[datetime, datetime], list[str]] = {}
     for name in only:
-        if name in starts and starts[name] < before:
-            by_start.setdefault(starts[name], []).append(name)
-    return [(Window(start, before), sorted(names)) for start, names in sorted(by_start.items())]
+        end = (ends or {}).get(name, before)
+        if name in starts and starts[name] < end:
+            by_days.setdefault((starts[name], end), []).append(name)
+    return [(Window(*days), sorted(names)) for days, names in sorted(by_days.items())]
 
 
 def primary_sources(dataset: str, settings: Settings) -> tuple[str, ...]:

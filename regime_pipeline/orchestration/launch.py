@@ -17,6 +17,7 @@ import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any, TextIO
 
 import dagster as dg
@@ -219,6 +220,7 @@ class _Launch:
             settle_dead_runs(self._instance)
             assets = all_assets(settings)
             self.inputs = history.declared_inputs(assets)
+            self._on_all_stored = history.on_all_stored(assets, self.inputs)
             self._definitions = build_definitions(
                 assets=assets,
                 resources={"platform": platform_resource(self.platform)},
@@ -314,26 +316,31 @@ class _Launch:
 
     def derive(self, starts: dict[str, datetime], *, recompute: bool) -> None:
         """The derived chain over the days that are not right yet, with the history they need."""
-        settings = self.platform.settings
+        settings, tables = self.platform.settings, [n for n in starts if not n.startswith("raw.")]
         by = freshness.fingerprint(settings, self.symbols)
-        start = until = floor_day(self.window.start)
+
+        @cache
+        def needs(day: datetime) -> dict[str, datetime]:
+            return history.required_starts(self.inputs, tables, day, first=_first(settings))
+
+        standing = []
         if not recompute:
             told = freshness.story(
                 self._instance, self.platform.database, by, harmless=_NOT_DERIVING
             )
-            until = freshness.right_until(told, start)
-        todo = Window(min(floor_day(until), self.window.end), self.window.end)
-        if todo.is_empty:
+            standing = freshness.known(told, needs)
+        todo = freshness.todo(
+            standing, self.window, needs, tables=tables, on_all_stored=self._on_all_stored
+        )
+        if todo.window.is_empty:
             return
         tags = {freshness.BY_TAG: by}
-        if todo.start == start:  # later days find their history where earlier launches left it
-            derived = [n for n in starts if not n.startswith("raw.")]
-            for stretch, names in history.grouped(starts, start, derived):
-                self._announce("derive", stretch.start)
-                self.run("derive history", DERIVED, stretch, tables=names, tags=tags)
-        tags[freshness.FROM_TAG] = todo.start.isoformat()
-        tags[freshness.TO_TAG] = owed(todo, self.until).end.isoformat()
-        self.run("derive", DERIVED, todo, tags=tags)
+        for stretch, names in todo.history:
+            self._announce("derive", stretch.start)
+            self.run("derive history", DERIVED, stretch, tables=names, tags=tags)
+        tags[freshness.FROM_TAG] = todo.since.isoformat()
+        tags[freshness.TO_TAG] = owed(todo.window, self.until).end.isoformat()
+        self.run("derive", DERIVED, todo.window, tags=tags)
 
     def deliver(self) -> None:
         """Send what waits; who runs launches from cron has no sensor that would."""

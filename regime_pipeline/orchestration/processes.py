@@ -1,7 +1,7 @@
-"""Which process executes a run, and the runs whose process is gone.
+"""Which process executes a run, and the runs that were given up.
 
-Belongs here: the tag that names a process over reboots, and settling what a killed one left behind. Does
-not belong here: starting runs (``launch``).
+Belongs here: the tag that names a process over reboots, settling what a killed one left behind, keeping
+out what wakes up too late. Does not belong here: starting runs (``launch``).
 """
 
 from __future__ import annotations
@@ -10,6 +10,11 @@ import os
 from pathlib import Path
 
 import dagster as dg
+import psycopg
+from psycopg import sql
+
+from regime_pipeline.storage.errors import RunEndedError
+from regime_pipeline.storage.roles import RUNS_SCHEMA
 
 PROCESS_TAG = "regime/process"
 """Run tag: the process that executes the run, so that a killed one is told from a live one."""
@@ -42,6 +47,34 @@ def settle_dead_runs(instance: dg.DagsterInstance) -> list[str]:
         instance.report_run_failed(run, message="its process is gone; run the same command again")
         out.append(run.run_id)
     return out
+
+
+_GIVEN_UP = (dg.DagsterRunStatus.FAILURE.value, dg.DagsterRunStatus.CANCELED.value)
+
+
+def keep_out_ended_runs(connection: psycopg.Connection, run_id: str) -> None:
+    """End the transaction of a run that was marked as failed or canceled while its process lived on.
+
+    What it read may be old by now, and another run may have written the same days. The run's row is
+    locked until the end of the transaction, so that it cannot be given up in between.
+
+    Args:
+        connection: in a transaction, on a database that may lack Dagster's tables.
+        run_id: of a run, or of something that writes without one.
+
+    Raises:
+        RunEndedError: the run was given up.
+    """
+    known = connection.execute("SELECT to_regclass(%s)", (f"{RUNS_SCHEMA}.runs",)).fetchone()
+    if known == (None,):
+        return
+    query = sql.SQL("SELECT status FROM {} WHERE run_id = %s FOR SHARE")
+    runs = sql.Identifier(RUNS_SCHEMA, "runs")
+    found = connection.execute(query.format(runs), (run_id,)).fetchone()
+    if found is not None and found[0] in _GIVEN_UP:
+        raise RunEndedError(
+            f"run {run_id} has ended as {found[0].lower()} before this write; nothing was stored"
+        )
 
 
 def _alive(process: str) -> bool:

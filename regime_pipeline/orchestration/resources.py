@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from pydantic import Field
 
+from regime_pipeline.orchestration.processes import keep_out_ended_runs
 from regime_pipeline.settings import Settings
 from regime_pipeline.windows import Clock, FixedClock, clock_from_text
 
@@ -89,7 +90,7 @@ class Platform:
         """Tables of the database."""
         from regime_pipeline.storage.warehouse import Warehouse
 
-        return Warehouse(self.database, self.clock)
+        return Warehouse(self.database, self.clock, fence=keep_out_ended_runs)
 
     def until(self, run_id: str | None) -> datetime:
         """The instant at which the rows of a run end, the same for all of its steps.

@@ -236,6 +236,7 @@ class HttpClient:
         weight: int = 1,
         stop: Callable[[], bool] | None = None,
         deadline_s: float | None = None,
+        posted: bytes | None = None,
     ) -> Reply[T]:
         """One reply, parsed and landed; passing faults are tried again within bounds.
 
@@ -254,6 +255,8 @@ class HttpClient:
             weight: what the request costs, for the gate.
             stop: no further attempt is made once this is true.
             deadline_s: total time of one attempt, instead of the configured one.
+            posted: JSON that asks the question, for an endpoint that reads it from the body of a POST
+                and changes nothing by it; the parameters are then told in ``Reply.url`` only.
 
         Raises:
             ProviderError: the last failure, secrets removed, ``attempts`` set.
@@ -282,7 +285,9 @@ class HttpClient:
             ):
                 with attempt:
                     made += 1
-                    return self._once(call, url, headers or {}, parse, made, errors, deadline_s)
+                    return self._once(
+                        call, url, headers or {}, parse, made, errors, deadline_s, posted
+                    )
         except ProviderError as error:
             error.attempts = made if error.was_sent else made - 1
             raise
@@ -301,6 +306,7 @@ class HttpClient:
         made: int,
         errors: ErrorRules,
         deadline_s: float | None,
+        posted: bytes | None,
     ) -> Reply[T]:
         status: int | None = None
         got: Mapping[str, str] = {}
@@ -309,7 +315,7 @@ class HttpClient:
             sent_at = self._clock.now()
             try:
                 status, got, body, stream = self._exchange(
-                    url, headers, deadline_s or self._deadline
+                    url, headers, deadline_s or self._deadline, posted
                 )
                 # first of all: texts quote and cut, and half a key is no longer found by anybody
                 body = self._redactor.body(body)
@@ -353,15 +359,19 @@ class HttpClient:
         return classify(status, headers, body, errors, now=self._clock.now())
 
     def _exchange(
-        self, url: str, headers: Mapping[str, str], deadline_s: float
+        self, url: str, headers: Mapping[str, str], deadline_s: float, posted: bytes | None
     ) -> tuple[int, Mapping[str, str], bytes, Connection]:
         """Sends one request and reads the whole decoded body, within deadline and cap."""
+        sent = {"Accept-Encoding": "gzip", **headers}
+        if posted is not None:
+            url, sent = url.partition("?")[0], {"Content-Type": "application/json", **sent}
         with deadline(deadline_s) as until:
             try:
                 with self._client.stream(
-                    "GET",
+                    "GET" if posted is None else "POST",
                     url,
-                    headers={"Accept-Encoding": "gzip", **headers},
+                    content=posted,
+                    headers=sent,
                     timeout=deadline_s,
                 ) as response:
                     stream = response.extensions["network_stream"]

@@ -35,7 +35,7 @@ from regime_pipeline.providers.landing import LandingStore
 from regime_pipeline.providers.limits.breaker import Breaker
 from regime_pipeline.providers.limits.gate import HostGate
 from regime_pipeline.providers.registry import SOURCES
-from regime_pipeline.providers.source import Source
+from regime_pipeline.providers.source import Source, posted
 from regime_pipeline.settings import Settings
 from regime_pipeline.windows import Clock
 
@@ -214,6 +214,7 @@ def _request(source: Source, address: str, settings: Settings, client: HttpClien
         parse=parse,
         headers=headers,
         errors=source.errors,
+        posted=posted(source.probe.question, params),
     )
     if reply.http_date is None:
         return None

@@ -22,6 +22,9 @@ CURSOR: Final = "cursor"
 ROWS: Final = "rows"
 """``frame.attrs``: rows that the provider counted in the page, where the frame has other ones."""
 
+NAMES: Final = "names"
+"""``frame.attrs``: instruments of which the reply tells everything, those without a row among them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Context:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+import orjson
 import pandas as pd
 from pydantic import SecretStr
 
@@ -19,10 +20,19 @@ from regime_pipeline.providers.errors import GENERIC, ErrorRules
 from regime_pipeline.providers.limits.budgets import UNKNOWN, Rates
 from regime_pipeline.providers.paging import Paging, Pushed
 from regime_pipeline.providers.readings import Context, Parser
-from regime_pipeline.providers.symbols import VenueSymbol
+from regime_pipeline.providers.symbols import VenueSymbol, split
 from regime_pipeline.settings import Settings
 
 Params = Callable[[VenueSymbol], Mapping[str, str]]
+Files = Callable[[Settings, datetime], bytes]
+"""The bytes of one hour out of a configured folder, or the :class:`ProviderError` that says why not."""
+Question = Callable[[Mapping[str, str]], object]
+"""Makes the JSON document of a request that is posted out of its parameters."""
+
+
+def posted(question: Question | None, params: Mapping[str, str]) -> bytes | None:
+    """The body of a request that is posted; None for one that is not."""
+    return None if question is None else orjson.dumps(question(params))
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +40,8 @@ class Endpoint:
     """One endpoint of a provider: where it is, how its replies are read, what a request costs.
 
     ``name`` is the path with its fixed prefix removed and slashes made underscores, as recorded
-    payloads are named.
+    payloads are named. ``question`` makes a JSON document of the parameters, for a path that reads
+    its question from the body of a POST; None: a GET with the parameters in the query.
     """
 
     provider: str
@@ -38,6 +49,12 @@ class Endpoint:
     path: str
     parse: Parser
     weight: int = 1
+    question: Question | None = None
+
+    @property
+    def told_path(self) -> str:
+        """The path as records name it: with what is asked where one path answers several questions."""
+        return self.path if self.question is None else f"/{self.name.replace('_', '/')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +85,12 @@ class Feed:
         by_name: one reply lists every instrument of the venue by its name (``venue_symbol``); those of
             the wanted symbols are kept.
         shape: turns all parsed rows of the stream into rows of the dataset.
+        files: reads one closed hour of the folder that the field ``folder`` of the settings names, instead of
+            asking anybody: every hour is a reply of its own, there whole or not at all, and the past can be
+            had whatever the dataset's other feeds keep.
+        folder: see ``files``; nothing is read as long as it is unset.
+        coins: base coins that the venue has such a series of, so that no other is asked for; empty:
+            only the venue knows.
         per_symbol: False for a series without symbols.
         names: venue whose symbol names the endpoint uses (``coin`` for the base coin).
         only_primary: asked only for symbols whose primary series of the market is on this venue.
@@ -108,6 +131,9 @@ class Feed:
     by_coin: bool = False
     by_name: bool = False
     shape: Callable[[pd.DataFrame], pd.DataFrame] | None = None
+    coins: tuple[str, ...] = ()
+    files: Files | None = None
+    folder: str = ""
 
     @property
     def is_only_streamed(self) -> bool:
@@ -118,6 +144,10 @@ class Feed:
     def tells_all(self) -> bool:
         """Whether one reply tells all symbols, each row its own."""
         return self.by_coin or self.by_name
+
+    def is_about(self, symbol: str) -> bool:
+        """Whether the venue may have the series of a canonical symbol."""
+        return not self.coins or split(symbol)[0] in self.coins
 
 
 def streamed(
@@ -183,11 +213,13 @@ class Probe:
         path: what is asked for.
         params: query parameters.
         is_json: the answer is a JSON document; else any page is one, and so is "no such file".
+        question: as of an :class:`Endpoint`.
     """
 
     path: str = "/"
     params: Mapping[str, str] = field(default_factory=dict)
     is_json: bool = True
+    question: Question | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,8 +24,9 @@ _BYBIT = {
     "1000BONK", "1000CAT", "1000000CHEEMS", "1000FLOKI", "1000LUNC", "1000PEPE", "1000RATS",
     "10000SATS", "SHIB1000", "1000XEC", "1000000MOG", "1000000BABYDOGE",
 }  # fmt: skip
-_TIMES = {"1000": 1_000, "10000": 10_000, "1000000": 1_000_000, "1M": 1_000_000}
-_NAME = re.compile(r"(1000000|10000|1000|1M)?([A-Z][A-Z0-9]*?)(1000000|10000|1000)?")
+_HYPERLIQUID = {"kBONK", "kDOGS", "kFLOKI", "kLUNC", "kNEIRO", "kPEPE", "kSHIB"}
+_TIMES = {"1000": 1_000, "10000": 10_000, "1000000": 1_000_000, "1M": 1_000_000, "k": 1_000}
+_NAME = re.compile(r"(1000000|10000|1000|1M|k)?([A-Z][A-Z0-9]*?)(1000000|10000|1000)?")
 
 
 def _by_coin(names: set[str]) -> MappingProxyType[str, tuple[str, int]]:
@@ -44,6 +45,7 @@ MULTIPLIED = MappingProxyType(
         ("binance", "spot"): _by_coin(_BINANCE_SPOT),
         ("binance", "perp"): _by_coin(_BINANCE),
         ("bybit", "perp"): _by_coin(_BYBIT),
+        ("hyperliquid", "perp"): _by_coin(_HYPERLIQUID),
     }
 )
 """(venue, market) -> coin -> (name of the instrument's base, coins behind one unit of it).
@@ -137,6 +139,17 @@ def _coin(symbol: str) -> VenueSymbol:
     return VenueSymbol(symbol, split(symbol)[0])
 
 
+def _hyperliquid_perp(symbol: str) -> VenueSymbol:
+    """The coin's name; perpetuals are settled in USDC whatever dollar the symbol is quoted in."""
+    base, _ = split(symbol)
+    name, times = MULTIPLIED["hyperliquid", "perp"].get(base, (base, 1))
+    return VenueSymbol(symbol, name, times)
+
+
+def _deribit_perp(symbol: str) -> VenueSymbol:
+    return VenueSymbol(symbol, f"{split(symbol)[0]}-PERPETUAL")
+
+
 _NAMING: dict[tuple[str, str], Callable[[str], VenueSymbol]] = {
     ("binance", "spot"): _binance_spot,
     ("binance", "index"): _plain,
@@ -146,6 +159,10 @@ _NAMING: dict[tuple[str, str], Callable[[str], VenueSymbol]] = {
     ("bybit", "perp"): _bybit_perp,
     ("okx", "spot"): _okx_spot,
     ("okx", "perp"): _okx_perp,
+    ("hyperliquid", "perp"): _hyperliquid_perp,
+    ("deribit", "perp"): _deribit_perp,
+    ("deribit", "index"): _coin,
+    ("deribit", "option"): _coin,
     ("coin", "perp"): _coin,
     ("coin", "index"): _coin,
 }

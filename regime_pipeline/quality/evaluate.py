@@ -60,6 +60,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "raw.sentiment": ("source", "symbol", *_STAMPS),
     "raw.whale_transfers": ("source", *_STAMPS),
     "raw.reference_prices": ("source", "symbol", *_STAMPS),
+    "raw.volatility_index": ("source", "symbol", *_STAMPS),
     "raw.coin_markets": ("source", "symbol", *_STAMPS, "payload_id"),
     "market.liquidations_1h": (
         "venue", "source", "symbol", "ts", "long_liquidations_usd", "short_liquidations_usd",

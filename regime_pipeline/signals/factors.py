@@ -240,7 +240,7 @@ def momentum(close: FloatPanel) -> Factor:
 _MOMENTUM_STATUS = (OK_ROW, PARTIAL, MISSING, SHORT, MISSING, MISSING, MISSING)
 
 
-def share(values: FloatPanel, *, sign: float, first_hour: int, names: tuple[str, str]) -> Factor:
+def share(values: FloatPanel, *, sign: float, first_hour: int, names: tuple[str, ...]) -> Factor:
     """Lagged z of the logit of a share in (0, 1): ``100 Phi(sign z)``; a gap of 1 h is carried.
 
     ``sign`` -1 reads it contrarian (the crowd's accounts), +1 with the flow (top traders); ``names`` are

@@ -145,7 +145,7 @@ def signal_correlations_pooled(signal_correlations_1d: pd.DataFrame, *, grid: Gr
             "n_obs": weight.reshape(-1),
             "n_symbols": symbols.reshape(-1),
             "status": np.where(there, "ok", "missing").reshape(-1),
-            "reason": np.where(there, None, "no_symbol_has_one").reshape(-1),
+            "reason": np.where(there, np.array(None), "no_symbol_has_one").reshape(-1),
             "source_tier": tier.reshape(-1),
             "method_version": method_version(POOLED_METHOD),
         }

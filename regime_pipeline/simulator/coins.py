@@ -47,8 +47,14 @@ VENUES = {
     ("okx", "perp"): (0.45, 1.0e-4, 0.12),
     ("bybit", "spot"): (0.10, 2.5e-4, 0.2),
     ("bybit", "perp"): (0.40, 1.0e-4, 0.12),
+    ("hyperliquid", "perp"): (0.20, 1.5e-4, 0.15),
+    ("deribit", "perp"): (0.08, 1.5e-4, 0.2),
 }
-OI_SHARE = {"binance": 1.0, "okx": 0.4, "bybit": 0.5}
+OI_SHARE = {"binance": 1.0, "okx": 0.4, "bybit": 0.5, "hyperliquid": 0.3, "deribit": 0.1}
+FUNDING_HOURS = {"hyperliquid": 1, "deribit": 1}
+"""Hours between funding prints where they are not eight."""
+OPTION_COINS = ("BTC", "ETH")
+"""Coins with listed options."""
 
 
 def coin_of(symbol: str) -> Coin:

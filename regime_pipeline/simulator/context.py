@@ -142,6 +142,8 @@ class World:
             if contract is None or index is None:
                 return None
             return Premium.between(contract, index)
+        if kind == "volatility_index":
+            return self.tape.volatility_index(symbol)
         if kind == "fear_greed":
             return self.tape.fear_greed()
         if kind == "mood":

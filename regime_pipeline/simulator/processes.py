@@ -17,7 +17,14 @@ from functools import lru_cache
 
 import numpy as np
 
-from regime_pipeline.simulator.coins import COINS, OI_SHARE, VENUES, coin_of, decimals_of
+from regime_pipeline.simulator.coins import (
+    COINS,
+    FUNDING_HOURS,
+    OI_SHARE,
+    VENUES,
+    coin_of,
+    decimals_of,
+)
 from regime_pipeline.simulator.draws import EPOCH_MS, WEEK_HOURS, ar1, decayed, hours_ms, rng_of
 from regime_pipeline.simulator.plan import Planned, planned, spared, within
 from regime_pipeline.simulator.series import (
@@ -204,7 +211,10 @@ def candles_of(seed: int, venue: str, market: str, symbol: str, hours: int) -> C
 
 @lru_cache(maxsize=64)
 def funding_of(seed: int, venue: str, symbol: str, hours: int) -> Funding:
-    """Prints at 00, 08 and 16 h by the exchanges' rule, with the rate that was predicted for each."""
+    """Prints by the exchanges' rule, with the rate that was predicted for each.
+
+    They come at 00, 08 and 16 h; a venue with shorter intervals pays its share of the eight hours in each.
+    """
     prints = (hours + 7) // 8
     shared = ar1(rng_of(seed, symbol, "premium").standard_normal(prints), 5, 0.00030)
     rng = rng_of(seed, symbol, venue, "premium")
@@ -215,9 +225,46 @@ def funding_of(seed: int, venue: str, symbol: str, hours: int) -> Funding:
             premium[event.hour // 8 : event.end // 8] += event.size
     rate = np.round(_funding_rule(premium), 8)
     guess = np.round(_funding_rule(premium + 0.00002 * normals[:, 1]), 10)
-    late = rng_of(seed, symbol, venue, "late").integers(0, 46, prints)
-    mark = np.exp(_path(seed, symbol, hours).log_open[::8])
-    return Funding(hours_ms(prints * 8)[::8] + late, rate, guess, np.round(mark, 8))
+    step = FUNDING_HOURS.get(venue, 8)
+    if step != 8:
+        of = np.arange((hours + step - 1) // step) * step // 8
+        rate, guess = (np.round(values[of] * step / 8, 10) for values in (rate, guess))
+    late = rng_of(seed, symbol, venue, "late").integers(0, 46, len(rate))
+    mark = np.exp(_path(seed, symbol, hours).log_open[::step])
+    return Funding(hours_ms(len(rate) * step)[::step] + late, rate, guess, np.round(mark, 8))
+
+
+_INDEX_HALF_LIFE_H = 24 * 8
+
+
+@lru_cache(maxsize=8)
+def volatility_index_of(seed: int, symbol: str, hours: int) -> Candles:
+    """Bars of the volatility that options imply, percent a year: that of the past weeks and a premium."""
+    path = _path(seed, symbol, hours)
+    rng = rng_of(seed, symbol, "volatility index")
+    usual = float(np.mean(path.sigma[: 24 * 30] ** 2))
+    away = decayed(path.sigma**2 - usual, _INDEX_HALF_LIFE_H) * (
+        1 - 0.5 ** (1 / _INDEX_HALF_LIFE_H)
+    )
+    normals = rng.standard_normal((hours, 3))
+    premium = 1.12 + ar1(normals[:, 0], 24 * 4, 0.05)
+    close = 100.0 * np.sqrt(8760.0 * np.maximum(usual + away, 0.2 * usual)) * premium
+    close = np.round(np.clip(close, 8.0, 350.0), 2)
+    opened = np.concatenate((close[:1], close[:-1]))
+    reach = 1.0 + 0.004 * np.abs(normals[:, 1:])
+    nulls = np.full(hours, np.nan)
+    return Candles(
+        ts=hours_ms(hours),
+        open=opened,
+        high=np.round(np.maximum(opened, close) * reach[:, 0], 2),
+        low=np.round(np.minimum(opened, close) / reach[:, 1], 2),
+        close=close,
+        volume_base=nulls,
+        volume_quote=nulls,
+        taker_buy_base=nulls,
+        taker_buy_quote=nulls,
+        trade_count=nulls,
+    )
 
 
 def _funding_rule(premium: np.ndarray) -> np.ndarray:

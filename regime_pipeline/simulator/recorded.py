@@ -257,6 +257,9 @@ class ParquetTape:
         keep = ~(np.isnan(long) | np.isnan(short))
         return Liquidations(columns["ts"][keep], long[keep], short[keep])
 
+    def volatility_index(self, symbol: str) -> None:
+        """None: no option was recorded."""
+
     @property
     def has_days(self) -> bool:
         """Whether any of the daily files is there."""

@@ -14,7 +14,13 @@ from typing import TypeVar
 import numpy as np
 
 from regime_pipeline.settings import DEFAULT_SYMBOLS, SYMBOL_PATTERN
-from regime_pipeline.simulator.coins import OI_SHARE, VENUES, coin_of, decimals_of
+from regime_pipeline.simulator.coins import (
+    OI_SHARE,
+    OPTION_COINS,
+    VENUES,
+    coin_of,
+    decimals_of,
+)
 from regime_pipeline.simulator.draws import EPOCH, EPOCH_MS, hours_since_epoch
 from regime_pipeline.simulator.microstructure import (
     Book,
@@ -36,6 +42,7 @@ from regime_pipeline.simulator.processes import (
     open_interest_of,
     shares_of,
     transfers_of,
+    volatility_index_of,
 )
 from regime_pipeline.simulator.series import (
     HOUR_MS,
@@ -163,6 +170,12 @@ class SyntheticTape:
         if venue not in OI_SHARE or symbol not in self._symbols:
             return None
         return self._cut(liquidations_of(self._seed, venue, symbol, self._to))
+
+    def volatility_index(self, symbol: str) -> Candles | None:
+        """The index of a coin with options."""
+        if symbol not in self._symbols or symbol.split("/")[0] not in OPTION_COINS:
+            return None
+        return self._cut(volatility_index_of(self._seed, symbol, self._to))
 
     @property
     def has_days(self) -> bool:

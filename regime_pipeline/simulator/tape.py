@@ -93,6 +93,10 @@ class Tape(Protocol):
         """Hourly liquidations; quiet hours are absent."""
         ...
 
+    def volatility_index(self, symbol: str) -> Candles | None:
+        """Hourly bars of implied volatility 30 days ahead, percent a year, volumes unknown."""
+        ...
+
     @property
     def has_days(self) -> bool:
         """Whether days of derivatives were recorded as days, beside the hours or without them."""

@@ -42,5 +42,9 @@ class SchemaVersionError(StorageError):
     """The database's schema is newer than this code, or half migrated by something else."""
 
 
+class RunEndedError(StorageError):
+    """A run wants to write that was given up before."""
+
+
 class TransientStorageError(StorageError):
     """A transaction failed again and again for a passing reason; running it later may succeed."""

@@ -19,6 +19,7 @@ from psycopg import sql
 from regime_pipeline.catalogue.marts import TRAVELLING, VIEWS
 from regime_pipeline.catalogue.model import PLACEHOLDER, Field, Mart, meaning
 from regime_pipeline.catalogue.registry import FIELDS, TABLES
+from regime_pipeline.storage import provenance
 from regime_pipeline.storage.errors import SchemaVersionError
 
 _VALIDITY = ("valid_from", "valid_to")
@@ -32,6 +33,7 @@ def definition() -> str:
             *(f"{m.name}: {m.description}: {_query(m)}" for m in VIEWS),
             *(f"{m.name}.{c.name}: {meaning(c)}" for m in VIEWS for c in m.columns),
             *(f"{m.name} as of: {_query_as_of(m)}" for m in TRAVELLING),
+            provenance.definition(),
         ]
     )
 
@@ -65,6 +67,7 @@ def settle_marts(connection: psycopg.Connection) -> None:
         if mart in TRAVELLING:
             _settle_as_of(connection, mart, order)
         _comment(connection, mart.name, mart.description, mart.columns)
+    provenance.settle_why(connection)
 
 
 # -------------------------------------------------------------------------------- queries

@@ -37,6 +37,9 @@ from regime_pipeline.windows import Clock, Window
 Also = Callable[[psycopg.Connection, pd.DataFrame], None]
 """Called inside the transaction with the rows that were new."""
 
+Fence = Callable[[psycopg.Connection, str], None]
+"""Called with the run's id inside the transaction, last; raises when the run may write no more."""
+
 _MANY_ROWS = 5000
 
 

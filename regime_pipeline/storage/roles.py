@@ -35,7 +35,7 @@ from psycopg.conninfo import make_conninfo
 from sqlalchemy import make_url
 
 from regime_pipeline.catalogue.schemas import SCHEMAS
-from regime_pipeline.storage import locks
+from regime_pipeline.storage import locks, provenance
 from regime_pipeline.storage.errors import first_line
 from regime_pipeline.storage.folders import write_private
 from regime_pipeline.storage.marts import view_names
@@ -70,10 +70,19 @@ class Role:
     member: str | None = None
 
 
-_READS_REPORTS = ("USAGE ON SCHEMA reporting", "SELECT ON ALL TABLES IN SCHEMA reporting")
+_READS_REPORTS = (
+    "USAGE ON SCHEMA reporting",
+    "SELECT ON ALL TABLES IN SCHEMA reporting",
+    f"EXECUTE ON FUNCTION {provenance.SIGNATURE}",
+)
 ROLES: Mapping[str, Role] = MappingProxyType(
     {
-        "owner": Role(5, database=("CREATE", "TEMPORARY"), locks=True),
+        "owner": Role(
+            5,
+            database=("CREATE", "TEMPORARY"),
+            locks=True,
+            grants=("SELECT ON ALL TABLES IN SCHEMA reporting",),
+        ),
         "pipeline": Role(
             140,
             settings={_IDLE: "15min", "lock_timeout": "5min"},
@@ -85,6 +94,7 @@ ROLES: Mapping[str, Role] = MappingProxyType(
                 "USAGE, CREATE ON SCHEMA reporting",
                 "SELECT ON ALL TABLES IN SCHEMA reporting",
                 "EXECUTE ON FUNCTION ops.ensure_partition(regclass, date)",
+                f"EXECUTE ON FUNCTION {provenance.SIGNATURE}",
             ),
         ),
         "dispatcher": Role(
@@ -212,11 +222,11 @@ def grant(connection: psycopg.Connection, *, prefix: str = "regime") -> None:
     readers = sql.SQL(", ").join(
         names[n] for n, role in ROLES.items() if set(_READS_REPORTS) <= set(role.grants)
     )
-    # whoever builds a report, readers can read it
+    # whoever builds a report, readers can read it, and the owner, whose rights `why` has
     for statement in (
         "ALTER DEFAULT PRIVILEGES IN SCHEMA reporting GRANT SELECT ON TABLES TO {readers}, {pipeline}",
         "ALTER DEFAULT PRIVILEGES FOR ROLE {owner}, {pipeline} IN SCHEMA reporting "
-        "GRANT SELECT ON TABLES TO {readers}",
+        "GRANT SELECT ON TABLES TO {readers}, {owner}",
     ):
         connection.execute(sql.SQL(statement).format(readers=readers, **names))
     final = connection.execute(

@@ -41,7 +41,7 @@ from regime_pipeline.storage.arrow import (
 from regime_pipeline.storage.crash import crash_point
 from regime_pipeline.storage.database import Database
 from regime_pipeline.storage.errors import TransientStorageError
-from regime_pipeline.storage.merge import Also, Batch, WriteResult
+from regime_pipeline.storage.merge import Also, Batch, Fence, WriteResult
 from regime_pipeline.storage.retrying import retrying
 from regime_pipeline.storage.statements import among, in_window, names, table_of
 from regime_pipeline.windows import Clock, SystemClock, Window
@@ -56,11 +56,15 @@ class Warehouse:
     Args:
         database: where.
         clock: stamps ``ingested_at``, ``superseded_at`` and ``created_at``.
+        fence: keeps runs from writing that were given up; None keeps nobody.
     """
 
-    def __init__(self, database: Database, clock: Clock | None = None) -> None:
+    def __init__(
+        self, database: Database, clock: Clock | None = None, *, fence: Fence | None = None
+    ) -> None:
         self.database = database
         self.clock = clock or SystemClock()
+        self._fence = fence
         self._months: set[tuple[str, int, int]] = set()
 
     # ---------------------------------------------------------------- reading
@@ -203,7 +207,7 @@ class Warehouse:
             ContractError: the frame breaks its contract, or has rows outside window or symbols.
             DatabaseUnreachableError, TransientStorageError: it failed for a passing reason again and
                 again; nothing is stored.
-            StorageError: the server refused; nothing is stored.
+            StorageError: the server refused, or the fence did; nothing is stored.
         """
         item = find_table(table)
         if mode not in ("upsert", "replace", "insert"):
@@ -222,6 +226,8 @@ class Warehouse:
             try:
                 with self.database.connect() as connection:
                     result = batch.write(connection, self.clock, also)
+                    if run_id is not None and self._fence is not None:
+                        self._fence(connection, run_id)
             except psycopg.errors.LockNotAvailable as error:
                 raise self._held(batch) from error
             crash_point("committed")
@@ -251,7 +257,7 @@ class Warehouse:
         item = find_table(table)
         if "run_id" in item.fields and (run_id is not None or "run_id" not in frame):
             frame = frame.assign(run_id=run_id)
-        return self.merge(table, frame, mode="insert").inserted
+        return self.merge(table, frame, mode="insert", run_id=run_id).inserted
 
     def quarantine(
         self, table: str, bad: pd.DataFrame, *, source: str | None, run_id: str | None

@@ -263,11 +263,11 @@ def test_a_foreign_host_name_is_not_served(client: httpx.Client) -> None:
 
 
 def test_too_many_requests_are_told_when_to_come_again(served_market: Database) -> None:
-    from regime_pipeline.api.limits import BURST, PER_SECOND, Buckets
+    from regime_pipeline.api.limits import PER_SECOND, Buckets
 
     at = [0.0]
     buckets = Buckets(lambda: at[0])
-    assert [buckets.take("one") for _ in range(int(BURST))] == [0.0] * int(BURST)
+    assert [buckets.take("one") for _ in range(60)] == [0.0] * 60
     assert buckets.take("one") == pytest.approx(1 / PER_SECOND)
     assert buckets.take("other") == 0.0
     at[0] = 1.0
@@ -278,7 +278,11 @@ def test_health_names_what_is_wrong(client: httpx.Client) -> None:
     assert client.get("/livez").json() == {"status": "ok"}
     ready = client.get("/readyz").json()
     assert ready["checks"]["database"] == "ok"
-    assert "regime_api_requests_total" in client.get("/metrics").text
+    assert ready["checks"]["schema"] == "ok"
+    figures = client.get("/metrics").text
+    for name in ("requests_total", "streams", "is_listening", "cache_hits_total"):
+        assert f"regime_api_{name}" in figures
+    assert 'regime_mart_version{mart="volatility_1h"}' in figures
 
 
 def test_a_database_that_is_gone_is_a_problem_and_no_empty_answer() -> None:

@@ -86,7 +86,9 @@ def test_hourly_expectation_and_completeness_are_two_questions() -> None:
     """An hour without a trade or a closure has no row, and no one is to blame."""
     hourly = {n for n, d in DATASETS.items() if d.expected is Expected.HOURLY}
     continuous = {n for n, d in DATASETS.items() if d.is_continuous}
-    assert continuous == {"candles", "open_interest", "positioning", "reference_prices"}
+    assert continuous == {
+        "candles", "open_interest", "positioning", "reference_prices", "volatility_index",
+    }  # fmt: skip
     assert continuous < hourly
     assert all(DATASETS[n].forward_only is None for n in continuous)
     assert set(BY_ID["DQ03"].tables) == {f"raw.{n}" for n in continuous}
@@ -103,9 +105,11 @@ def test_funding_is_stale_at_one_age_for_checks_and_for_the_doctor() -> None:
     assert funding.slo == funding.reported_within == 9 * HOUR
 
 
-def test_what_is_estimated_or_scored_elsewhere_or_a_day_is_not_judged() -> None:
+def test_what_is_estimated_or_scored_elsewhere_or_a_day_or_a_chain_is_not_judged() -> None:
     unjudged = {n for n, d in DATASETS.items() if not d.is_judged}
-    assert unjudged == {"funding_predictions", "dashboard_signals", "derivatives_1d"}
+    assert unjudged == {
+        "funding_predictions", "dashboard_signals", "derivatives_1d", "option_chain",
+    }  # fmt: skip
     assert all(DATASETS[n].kind is RowKind.SNAPSHOT for n in unjudged - {"derivatives_1d"})
     assert DATASETS["derivatives_1d"].length == DAY
     assert set(BY_ID["DQ01"].tables) == set(BY_TABLE) - {f"raw.{n}" for n in unjudged}

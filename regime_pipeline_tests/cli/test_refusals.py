@@ -38,6 +38,9 @@ def regime(*arguments: str, folder: Path, **values: str) -> subprocess.Completed
         (["db", "url", "--for", "excel"], "sqlalchemy, psql, jdbc"),
         (["db", "url", "--role", "root"], "pipeline"),
         (["run", "--source", "simulated", "--from", "01-02-2026"], "YYYY-MM-DD"),
+        (["serve", "--host", "0.0.0.0"], "would send tokens in the clear"),
+        (["serve", "--tls-cert", "chain.pem"], "belong together"),
+        (["tokens", "create", "--name", "x", "--scopes", "all"], "read, export, mcp, metrics"),
     ],
 )
 def test_one_line_and_code_2(arguments: list[str], says: str, tmp_path: Path) -> None:

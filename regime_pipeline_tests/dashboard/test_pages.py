@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from regime_pipeline.storage.database import Database
+from regime_pipeline_tests.api.test_live import changed
 
 pytestmark = pytest.mark.xdist_group("api")  # one market with the tests of the API
 
@@ -43,11 +44,17 @@ def test_numbers_of_the_overview_are_those_of_sql(
 
 def test_every_internal_link_of_a_page_leads_somewhere(client: httpx.Client) -> None:
     seen = set()
-    for path in ("/", "/symbol/BTC-USDT", "/data-health"):
+    for path in ("/", "/symbol/BTC-USDT", "/pair/BTC-USDT/ETH-USDT", "/data-health"):
         page = client.get(path).text
         seen |= {m.replace("&amp;", "&") for m in re.findall(r'href="(/[^"]*)"', page)}
     broken = {}
+    of_a_kind: dict[str, list[str]] = {}
     for link in sorted(seen):
+        # numbers lead to explanations by the hundred: one of each mart and column
+        kind = re.sub(r"[A-Z]+-USDT|\d{4}-[^?]*|[0-9a-f]{20,}", "", link)
+        of_a_kind.setdefault(kind, []).append(link)
+    for links in of_a_kind.values():
+        link = links[0]
         answer = client.get(link, follow_redirects=True)
         while answer.status_code == 429:
             answer = client.get(link, follow_redirects=True)
@@ -55,6 +62,19 @@ def test_every_internal_link_of_a_page_leads_somewhere(client: httpx.Client) -> 
             broken[link] = answer.status_code
     assert len(seen) > 20
     assert broken == {}
+
+
+def test_a_number_leads_to_what_is_behind_it_in_one_click(client: httpx.Client) -> None:
+    page = client.get("/").text
+    link = re.search(r'href="(/why/market_overview/[^"]*column=price)"', page)
+    assert link is not None
+    why = client.get(link[1]).text
+    assert "select * from reporting.why(" in why
+    assert "regime why market_overview" in why
+    pairs = client.get("/pair/BTC-USDT/ETH-USDT").text
+    link = re.search(r'href="(/why/correlation_pairs_1h/[^"]*)"', pairs)
+    assert link is not None
+    assert client.get(link[1]).status_code == 200
 
 
 def test_an_event_shows_what_is_behind_it(client: httpx.Client) -> None:
@@ -76,6 +96,45 @@ def test_the_theme_is_kept_and_leads_back_to_this_host_only(client: httpx.Client
     assert answer.headers["location"] == "/x"
     page = client.get("/", headers={"cookie": answer.headers["set-cookie"].split(";")[0]})
     assert 'data-theme="light"' in page.text
+
+
+def further(address: str) -> list[str]:
+    """An event's page and a number's."""
+    with httpx.Client(base_url=address, trust_env=False, timeout=60) as client:
+        event = client.get("/v1/events", params={"limit": 1}).json()["data"][0]
+        row = client.get("/v1/volatility", params={"limit": 1}).json()["data"][0]
+    why = row["links"]["why"].removeprefix("/v1")
+    return [f"/event/{event['event_id']}", f"{why}?column=vol_ratio_gk"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="no Chromium here")
+def test_ten_tabs_of_one_browser_follow_a_commit_by_one_stream(
+    address: str, served_market: Database
+) -> None:
+    from playwright.sync_api import sync_playwright
+
+    count = (
+        "() => { window.renewed = 0; const asked = window.fetch; "
+        "window.fetch = (...given) => { window.renewed += 1; return asked(...given); }; }"
+    )
+    with sync_playwright() as started:
+        browser = started.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+        )
+        context = browser.new_context()
+        tabs = [context.new_page() for _ in range(10)]
+        for tab in tabs:
+            tab.goto(f"{address}/realtime", wait_until="load")
+            tab.evaluate(count)
+        for tab in tabs:
+            tab.wait_for_selector("#dot.on", timeout=60_000)
+        figures = httpx.get(f"{address}/metrics", trust_env=False).text
+        assert re.search(r"regime_api_streams (\d+)", figures)[1] == "1"  # type: ignore[index]
+        changed(served_market)
+        for tab in tabs:
+            tab.wait_for_function("window.renewed > 0", timeout=60_000)
+        browser.close()
 
 
 @pytest.mark.slow
@@ -109,7 +168,7 @@ def test_pages_have_no_barrier_and_no_error_in_a_real_browser(address: str) -> N
                         else faults.append(f"{w} {r.url}")
                     ),
                 )
-                for path in PAGES:
+                for path in (*PAGES, "/login", *further(address)):
                     where[:] = [path, f"{theme} {width}"]
                     page.goto(address + path, wait_until="load")
                     if page.evaluate("document.documentElement.scrollWidth") > width:

@@ -2,60 +2,120 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from regime_pipeline.orchestration import freshness
-from regime_pipeline.orchestration.freshness import Happening, right_until
+from regime_pipeline.orchestration.freshness import Happening, Known, Todo, known, todo
+from regime_pipeline.orchestration.partitions import range_tags
 from regime_pipeline.orchestration.resources import Platform
 from regime_pipeline.settings import Settings
 from regime_pipeline.windows import DAY, HOUR, Window, utc
 from regime_pipeline_tests.orchestration.conftest import raw_funding
 
 START = utc("2024-05-01")
-FOREIGN = Happening(foreign=True)
+TABLES = ("market.x", "features.y", "features.z")
+BACK = {"raw.x": 30, "market.x": 20, "features.y": 10, "features.z": 3}
+"""Days of history that a first day needs: raw rows, a series of them, two statistics of the series."""
 
 
-def derived(first: int, last: float) -> Happening:
-    return Happening(derived=Window(START + first * DAY, START + last * DAY))
+def at(day: float) -> datetime:
+    return START + day * DAY
+
+
+def needs(day: datetime) -> dict[str, datetime]:
+    return {name: day - back * DAY for name, back in BACK.items()}
+
+
+def derived(first: float, last: float) -> Happening:
+    return Happening(derived=Window(at(first), at(last)))
 
 
 def raw(day: float) -> Happening:
-    return Happening(raw_from=START + day * DAY)
+    return Happening(raw_days=(("raw.x", at(day)),))
 
 
-def days(*story: Happening) -> float:
-    return (right_until(story, START) - START) / DAY
+def foreign(day: float) -> Happening:
+    return Happening(foreign_from=at(day))
+
+
+def plan(*story: Happening, first: float = 0, last: float = 10, **more: tuple[str, ...]) -> Todo:
+    window = Window(at(first), at(last))
+    return todo(known(story, needs), window, needs, tables=TABLES, **more)
+
+
+def days(*story: Happening, **more: float) -> tuple[dict[str, tuple[float, float]], float]:
+    """Days of each table that are derived before the window, and the first day of all tables."""
+    found = plan(*story, **more)
+    history = {
+        name: tuple((edge - START) / DAY for edge in (span.start, span.end))
+        for span, names in found.history
+        for name in names
+    }
+    return history, (found.window.start - START) / DAY
+
+
+ALL = {"market.x": (-20, 0), "features.y": (-10, 0), "features.z": (-3, 0)}
 
 
 def test_a_day_is_right_once_derived_and_until_older_raw_rows_change() -> None:
-    assert days() == 0
-    assert days(raw(-300), derived(0, 10)) == 10
-    assert days(raw(-300), derived(0, 10), raw(9.5)) == 9
-    assert days(raw(-300), derived(0, 10), raw(-3)) == 0
-    assert days(raw(-300), derived(0, 10), raw(20)) == 10
+    assert days() == (ALL, 0)
+    assert days(raw(-30), derived(0, 10)) == ({}, 10)
+    assert days(raw(-30), derived(0, 10), raw(9.5)) == ({}, 9)
+    assert days(raw(-30), derived(0, 10), raw(20)) == ({}, 10)
+    assert days(raw(-30), derived(0, 10), raw(-31)) == ({}, 10)  # nothing derived needs it
+
+
+def test_changed_history_is_derived_again_from_the_change_on() -> None:
+    changed = {"market.x": (-5, 0), "features.y": (-5, 0), "features.z": (-3, 0)}
+    assert days(derived(0, 10), raw(-5)) == (changed, 0)
+    assert days(derived(0, 10), raw(-30)) == (ALL, 0)
 
 
 def test_later_runs_go_on_where_earlier_ones_ended() -> None:
-    assert days(derived(0, 4.5), raw(4.5), derived(4, 6)) == 6
-    assert days(derived(0, 4), derived(5, 6)) == 4  # a hole
-    assert days(derived(0, 10), raw(2), derived(2, 3)) == 3
-    assert days(derived(0, 10), raw(2), derived(4, 12)) == 2
+    assert plan(derived(0, 4.5), raw(4.5)).since == START
+    assert days(derived(0, 4.5), raw(4.5), derived(0, 6)) == ({}, 6)
+    # days that nobody wanted: the history of those that are
+    between = {"market.x": (4, 20), "features.y": (10, 20), "features.z": (17, 20)}
+    assert days(derived(0, 4), first=20, last=30) == (between, 20)
 
 
-def test_only_runs_that_had_the_history_of_the_start_count() -> None:
-    assert days(derived(1, 10)) == 0
-    assert days(derived(-5, 10)) == 10
-    assert days(derived(-5, -1)) == 0
-    assert days(derived(-5, 10), raw(-2)) == 0
-    assert days(derived(-5, 10), raw(-2), derived(-2, 3)) == 3
+def test_a_later_first_day_finds_its_history() -> None:
+    assert days(derived(-5, 10)) == ({}, 10)
+    assert plan(derived(-5, 10)).since == at(-5)
+    assert days(derived(-5, 10), raw(-2)) == (
+        {"market.x": (-2, 0), "features.y": (-2, 0), "features.z": (-2, 0)},
+        0,
+    )
 
 
-def test_rows_by_other_code_make_all_doubtful() -> None:
-    assert days(derived(0, 10), FOREIGN) == 0
-    assert days(derived(0, 10), FOREIGN, derived(0, 3)) == 3
+def test_an_earlier_first_day_derives_only_what_lies_before() -> None:
+    before = {"market.x": (-20, -19), "features.y": (-10, -9), "features.z": (-3, -2)}
+    assert days(derived(1, 10)) == (before, 0)
+    assert days(derived(1, 10), raw(-30), raw(0)) == (before, 0)  # what it asked for itself
+    assert days(derived(1, 10), raw(-5)) == (ALL, 0)
+    assert days(derived(40, 50)) == (ALL, 0)
+    # rows that depend on rows of any age are others with more history
+    assert days(derived(1, 10), on_all_stored=("features.z",)) == (
+        before | {"features.z": (-3, 0)},
+        0,
+    )
+
+
+def test_inputs_are_derived_before_their_readers() -> None:
+    for story in ((), (derived(1, 10),), (derived(0, 10), raw(-5)), (derived(-30, -4),)):
+        runs = [names for _, names in plan(*story).history]  # within a run Dagster orders them
+        when = {name: number for number, names in enumerate(runs) for name in names}
+        assert when["market.x"] <= when["features.y"] <= when["features.z"]
+
+
+def test_rows_by_other_code_are_derived_again() -> None:
+    assert days(derived(0, 10), foreign(-40)) == (ALL, 0)
+    assert days(derived(0, 10), foreign(-40), derived(0, 3)) == ({}, 3)
+    assert days(derived(0, 10), foreign(9)) == ({}, 9)  # a tick wrote its days and no others
 
 
 def test_the_fingerprint_follows_thresholds_symbols_and_venues() -> None:
@@ -116,10 +176,13 @@ def test_the_story_is_read_from_runs_and_rows(
         "raw.funding_rates", changed[changed["ts"] >= START + 8 * HOUR], run_id=fetching
     )
     add("derived_chain", complete)
-    assert tell()[-1] == Happening(raw_from=START + 8 * HOUR)
-    assert right_until(tell(), START) == START
-    add("derived_chain", {freshness.BY_TAG: "somebody else"})
-    assert Happening(foreign=True) in tell()
+    assert tell()[-1] == Happening(raw_days=(("raw.funding_rates", START),))
+    assert known(tell(), needs) == [Known(START, START)]
+    other = {freshness.BY_TAG: "somebody else"}
+    add("derived_chain", other | range_tags(window))
+    assert Happening(foreign_from=START) in tell()
+    add("derived_chain", other)
+    assert Happening(foreign_from=datetime.min.replace(tzinfo=UTC)) in tell()
 
 
 def test_reports_stand_until_a_run_that_may_change_their_inputs(

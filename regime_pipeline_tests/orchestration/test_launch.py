@@ -178,6 +178,31 @@ def test_only_days_that_may_have_changed_are_derived_again(
     assert {n for n in changed if not n.startswith("ops.")} == set()
 
 
+@pytest.mark.slow
+def test_a_launch_over_earlier_days_derives_only_the_history_before_what_is_there(
+    world: tuple[Settings, Database], first: launch.RunReport
+) -> None:
+    settings, _ = world
+    earlier = Window(WINDOW.start - DAY, END)
+    report = launch.run_pipeline(
+        settings=settings, clock=CLOCK, window=earlier, symbols=SYMBOLS, reports=False
+    )
+    assert report.succeeded
+    days = {r.window for r in report.runs if r.title == "derive history"}
+    # but for what depends on rows of any age, which end where the window begins
+    assert {w.end - w.start for w in days if w.end != earlier.start} == {DAY}
+    whole = launch.run_pipeline(
+        settings=settings,
+        clock=CLOCK,
+        window=earlier,
+        symbols=SYMBOLS,
+        recompute=True,
+        reports=False,
+    )
+    changed = {n for n, c in whole.tables.items() if c["inserted"] + c["updated"] + c["deleted"]}
+    assert {n for n in changed if not n.startswith("ops.")} == set()
+
+
 def test_events_found_in_a_replay_are_never_sent(
     world: tuple[Settings, Database], first: launch.RunReport
 ) -> None:

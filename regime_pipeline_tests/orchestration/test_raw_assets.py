@@ -432,12 +432,12 @@ def test_fault_31_a_restated_candle_keeps_its_old_version_and_asks_for_a_new_der
         ).fetchone()
     assert kept == (len(before), first.run_id, True)
     # what was derived before the restatement is right only up to its first day
-    oldest = freshness._oldest_raw_rows(database, [first.run_id, again.run_id])
-    assert oldest == {again.run_id: START}
+    days = freshness._raw_days(database, [first.run_id, again.run_id])
+    assert days == {again.run_id: {("raw.candles", START + n * DAY) for n in range(4)}}
     derived = freshness.Happening(derived=WINDOW)
-    restated = freshness.Happening(raw_from=oldest[again.run_id])
-    assert freshness.right_until([derived], START) == WINDOW.end
-    assert freshness.right_until([derived, restated], START) == START
+    restated = freshness.Happening(raw_days=tuple(days[again.run_id]))
+    (left,) = freshness.known([derived, restated], lambda day: {})
+    assert left == freshness.Known(since=START, until=START)
 
 
 def test_fault_38_an_extra_field_is_kept_ignored_and_told_once_a_day(

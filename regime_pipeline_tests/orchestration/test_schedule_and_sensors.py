@@ -230,7 +230,7 @@ def test_a_filled_gap_is_derived_again_up_to_today(process: Platform, gap: bool)
     assert answer.run_key == f"after:{result.run_id}"
 
 
-def test_a_failed_run_becomes_a_system_alert(
+def test_fault_78_a_failed_run_becomes_one_system_alert_however_often_it_is_seen(
     process: Platform, database: Database, tmp_path: Path
 ) -> None:
     process.settings = settings_for(database, tmp_path, webhooks_all="http://127.0.0.1:9/hook")
@@ -252,6 +252,7 @@ def test_a_failed_run_becomes_a_system_alert(
             dagster_run=result.dagster_run,
         ).for_run_failure()
         sensors.run_failures(context)
+        sensors.run_failures(context)  # a daemon that was killed looks again
     with database.connect() as connection:
         rows = connection.execute("select event_type, body from alerts.outbox").fetchall()
     assert len(rows) == 1

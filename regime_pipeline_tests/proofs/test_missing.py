@@ -37,6 +37,7 @@ HELD_UP: dict[str, tuple[str, str, int, int]] = {
     # 20 bars of 24: the fifth lost hour is one too many, the 20th bar after it enough
     "features.volatility_regimes": ("raw.candles<-binance", "vol_regime_confirmed", 4, 19),
     "features.liquidation_cascades": ("raw.liquidations", "severity", 0, 0),
+    "features.implied_volatility": ("raw.volatility_index", "dvol", 0, 0),
     # more than 20 of 449 closes are wanting: to the end of these days, and 13 more
     "signals.components": ("raw.candles<-binance_futures", "momentum_score", 0, 120),
     "correlation.pair_signals": ("raw.candles<-binance", "spread_z", 0, 0),

@@ -25,6 +25,7 @@ from regime_pipeline.settings import Settings
 from regime_pipeline.simulator.series import Series
 from regime_pipeline.simulator.synthetic import SyntheticTape
 from regime_pipeline.windows import DAY, HOUR, Window, utc
+from regime_pipeline_tests.proofs import options
 
 SYMBOLS = ("BTC/USDT", "ETH/USDT", "SOL/USDT")
 END = utc("2024-10-04")  # a Friday: the running week is open
@@ -84,6 +85,8 @@ def clean(seed: int = 8, start: datetime = START, end: datetime = END) -> Frames
         "raw.coin_markets": _coin_markets(tape, recent),
         "raw.dashboard_signals": _ready_made(recent, rng_thin),
         "raw.derivatives_1d": _days(recent, rng_thin),
+        "raw.volatility_index": options.index_rows(tape),
+        "raw.option_chain": options.chain_rows(tape, recent),
     }
     if start < THIN.start and end == END:
         for name, rows in (
@@ -501,6 +504,8 @@ AFTER: dict[str, Mask] = {
     "raw.coin_markets": _told,
     "raw.dashboard_signals": _told,
     "raw.derivatives_1d": _told,
+    "raw.volatility_index": _bucket,
+    "raw.option_chain": _told,
 }
 """Per raw table, which rows nobody can know at t."""
 

@@ -39,7 +39,12 @@ def reader(market: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     found = Database(roles.urls["bi"])
     yield found
     found.close()
-    with market.connect() as connection:
+    dropped(market, prefix)
+
+
+def dropped(database: Database, prefix: str) -> None:
+    """Take the roles away again that a test made."""
+    with database.connect() as connection:
         for role in ROLES:
             name = sql.Identifier(f"{prefix}_{role}")
             connection.execute(sql.SQL("reassign owned by {} to current_user").format(name))

@@ -14,6 +14,7 @@ NOW = utc("2024-08-06T00:30")
 NOW_S = int(NOW.timestamp())
 
 NOT_ASKED = {
+    "hyperliquid/node_fills_by_block": "a file of an hour, in somebody's folder",
     "coinglass/ws_liquidationOrders": "a push channel: the venue speaks first",
     **dict.fromkeys(
         (
@@ -139,6 +140,35 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "bybit/v5_market_recent-trade": _LINEAR,
     "bybit/v5_market_tickers": _LINEAR,
     "bybit/v5_market_time": {},
+    "hyperliquid/info_candleSnapshot": {
+        "type": "candleSnapshot",
+        "coin": "BTC",
+        "interval": "1h",
+        "startTime": (NOW_S - 86400) * 1000,
+        "endTime": NOW_S * 1000,
+    },
+    "hyperliquid/info_fundingHistory": {
+        "type": "fundingHistory",
+        "coin": "BTC",
+        "startTime": (NOW_S - 86400) * 1000,
+    },
+    "hyperliquid/info_predictedFundings": {"type": "predictedFundings"},
+    "hyperliquid/info_metaAndAssetCtxs": {"type": "metaAndAssetCtxs"},
+    "hyperliquid/info_l2Book": {"type": "l2Book", "coin": "BTC"},
+    "hyperliquid/info_meta": {"type": "meta"},
+    "deribit/public_get_volatility_index_data": {
+        "currency": "BTC",
+        "resolution": 3600,
+        "start_timestamp": (NOW_S - 86400) * 1000,
+        "end_timestamp": NOW_S * 1000,
+    },
+    "deribit/public_get_funding_rate_history": {
+        "instrument_name": "BTC-PERPETUAL",
+        "start_timestamp": (NOW_S - 86400) * 1000,
+        "end_timestamp": NOW_S * 1000,
+    },
+    "deribit/public_get_book_summary_by_currency": {"currency": "BTC", "kind": "option"},
+    "deribit/public_ticker": {"instrument_name": "BTC-PERPETUAL"},
     "coinglass/futures_liquidation_history": _PAIR,
     "coinglass/futures_liquidation_aggregated-history": _COINS,
     "coinglass/futures_open-interest_history": _PAIR,
@@ -226,4 +256,7 @@ def ask(
         places |= {"blockchain": moved["blockchain"], "hash": moved["hash"]}
     path = re.sub(r"\{(\w+)\}", lambda place: places[place[1]], path)
     keyed = KEYS.get(provider, {}) if headers is None else headers
+    if (question := ENDPOINTS[key].question) is not None:
+        document = question({name: str(value) for name, value in params.items()})
+        return web.post(f"/{provider}{path}", json=document, headers=keyed)
     return web.get(f"/{provider}{path}", params=params, headers=keyed)

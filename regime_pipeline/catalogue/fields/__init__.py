@@ -12,6 +12,7 @@ from regime_pipeline.catalogue.fields import (
     market,
     microstructure,
     ops,
+    options,
     regimes,
     signals,
 )
@@ -20,6 +21,7 @@ GROUPS = (
     common.FIELDS,
     market.FIELDS,
     microstructure.FIELDS,
+    options.FIELDS,
     attention.FIELDS,
     features.FIELDS,
     regimes.FIELDS,

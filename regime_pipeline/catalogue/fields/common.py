@@ -39,7 +39,7 @@ FIELDS = (
     Field("ts", Kind.TIMESTAMP, "UTC open of the bar, or the event time; see the table."),
     Field("symbol", Kind.TEXT, "Canonical symbol, BASE/QUOTE."),
     Field("venue", Kind.TEXT, "Exchange the observation is about; `aggregate` over several."),
-    Field("market", Kind.TEXT, "Market type.", allowed=("spot", "perp", "index")),
+    Field("market", Kind.TEXT, "Market type.", allowed=("spot", "perp", "index", "option")),
     Field("source", Kind.TEXT, "Provider of the row."),
     Field(
         "timeframe",

@@ -93,13 +93,19 @@ FIELDS = (
     Field(
         "closure_id",
         Kind.TEXT,
-        "Digest of what identifies an event that its venue does not number.",
+        "The venue's number of the event, else a digest of what identifies it.",
     ),
     Field(
         "position_side",
         Kind.TEXT,
         "Side of the position that was closed by force.",
         allowed=("long", "short"),
+    ),
+    Field(
+        "closure_method",
+        Kind.TEXT,
+        "How it was closed, where a venue tells: through the book, or taken over by a vault.",
+        allowed=("market", "backstop"),
     ),
     Field("price", Kind.FLOAT, "Price of the event.", "quote", 0, exclusive_minimum=True),
     Field("quantity_base", Kind.FLOAT, "Amount of the event, base coin.", "base", 0),

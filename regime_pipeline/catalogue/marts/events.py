@@ -104,6 +104,7 @@ MARTS = (
         time_column="known_at",
         required=frozenset({"event_type", "known_at", "status"}),
         indexes=(("symbol", "known_at"), ("known_at",)),
+        extent=("r.known_at - interval '2 hours'", "r.known_at + interval '24 hours'"),
     ),
     Mart(
         "correlation_breaks",
@@ -164,6 +165,7 @@ MARTS = (
             where b.episode_start is not null
             group by b.symbol_a, b.symbol_b, b.episode_start""",
         time_column="from_ts",
+        extent=("r.from_ts", "r.through_ts + interval '1 hour'"),
     ),
     Mart(
         "webhook_logs",

@@ -218,6 +218,7 @@ MARTS = (
         ),
         time_column="day",
         rules={"stored_is_expected": "expected = stored + missed + venue_had_none"},
+        extent=("'-infinity'::timestamptz", "r.day + interval '1 day'"),
         indexes=(("day",),),
     ),
     Mart(

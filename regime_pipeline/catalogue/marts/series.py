@@ -52,6 +52,7 @@ _BAR = (
     INGESTED_AT,
 )
 _BAR_RULES = {"low_to_high": "low <= open and low <= close and high >= open and high >= close"}
+_BAR_EXTENT = ("r.ts", 'r.ts + r."interval"::interval')
 _OI = ("usd", "base")
 
 MARTS = (
@@ -70,6 +71,12 @@ MARTS = (
         "volatility_1h",
         "features.volatility_regimes",
         "Volatility and its regime, one row per symbol and hour.",
+    ),
+    as_table(
+        "implied_volatility_1h",
+        "features.implied_volatility",
+        "Implied volatility beside the variance that is expected, its term structure and skew, one row "
+        "per hour and coin that has listed options.",
     ),
     Mart(
         "regimes_1h",
@@ -237,6 +244,7 @@ MARTS = (
         ),
         present={"long_usd": "status"},
         indexes=(("ts",),),
+        extent=("r.ts - (r.window_h - 1) * interval '1 hour'", "r.ts + interval '1 hour'"),
     ),
     as_table(
         "liquidation_orders",
@@ -259,6 +267,7 @@ MARTS = (
         (SYMBOL, FIELDS["venue"], _INTERVAL, *_BAR),
         rules=_BAR_RULES,
         indexes=(("ts",),),
+        extent=_BAR_EXTENT,
     ),
     Mart(
         "open_interest_ohlc",
@@ -274,6 +283,7 @@ MARTS = (
         ),
         rules=_BAR_RULES,
         indexes=(("ts",),),
+        extent=_BAR_EXTENT,
     ),
     Mart(
         "positioning_ohlc",
@@ -283,5 +293,6 @@ MARTS = (
         (SYMBOL, *columns("venue", "metric"), _INTERVAL, *_BAR),
         rules=_BAR_RULES,
         indexes=(("ts",),),
+        extent=_BAR_EXTENT,
     ),
 )

@@ -341,6 +341,7 @@ MARTS = (
         required=frozenset({"ts"}),
         present=_PRESENT,
         rules=_RULES,
+        extent=("r.ts - interval '9 days'", "r.ts + interval '1 hour'"),
     ),
     Mart(
         "hourly",
@@ -351,6 +352,7 @@ MARTS = (
         present=_PRESENT,
         rules=_RULES,
         indexes=(("ts",),),
+        extent=("r.ts - interval '9 days'", "r.ts + interval '1 hour'"),
     ),
     Mart(
         "regime_timeline",
@@ -419,5 +421,6 @@ MARTS = (
             "hours_match_the_ends": "through_ts - from_ts = (hours - 1) * interval '1 hour' "
             "and coalesce(to_ts = through_ts + interval '1 hour', true)",
         },
+        extent=("r.from_ts", "coalesce(r.to_ts, r.through_ts) + interval '1 hour'"),
     ),
 )

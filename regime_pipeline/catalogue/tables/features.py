@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from regime_pipeline.catalogue.fields.features import STRUCTURE_EVENTS, STRUCTURE_LEVELS
+from regime_pipeline.catalogue.fields.options import TENORS_D
 from regime_pipeline.catalogue.model import Cadence
 from regime_pipeline.catalogue.tables.market import derived
 
@@ -184,5 +185,24 @@ TABLES = (
         (*STRUCTURE_EVENTS, *(name for names in STRUCTURE_LEVELS for name in names)),
         computed_in="features.price_structure",
         main="break_of_structure",
+    ),
+    derived(
+        "features",
+        "implied_volatility",
+        "What options say of the volatility to come, one row per hour and coin that has listed options.",
+        ("symbol", "ts"),
+        (
+            "dvol",
+            "variance_30d_realized",
+            "variance_30d_har",
+            "variance_premium",
+            "variance_premium_realized",
+            *(f"atm_iv_{days}d" for days in TENORS_D),
+            "skew_25d_30d",
+            "n_expiries",
+        ),
+        computed_in="features.implied_volatility",
+        cadence=Cadence.SPARSE,
+        main="dvol",
     ),
 )

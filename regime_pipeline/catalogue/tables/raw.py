@@ -150,10 +150,10 @@ TABLES = (
     ),
     _raw(
         "liquidation_events",
-        "Forced closures one by one. ts is the time of the closing order; venues publish part of "
-        "them only.",
+        "Forced closures one by one. ts is the time of the closing order; most venues "
+        "publish part of them only.",
         ("source", "venue", "market", "symbol", "ts", "closure_id"),
-        ("position_side", "price", "quantity_base", "liquidation_usd"),
+        ("position_side", "price", "quantity_base", "liquidation_usd", "closure_method"),
         ("position_side", "price", "quantity_base", "liquidation_usd"),
     ),
     _raw(
@@ -197,6 +197,35 @@ TABLES = (
         ("source", "symbol", "ts"),
         ("reference_price",),
         ("reference_price",),
+    ),
+    _raw(
+        "volatility_index",
+        "Hourly bars of a venue's index of implied volatility, percent a year. ts is the bar's start.",
+        ("source", "venue", "symbol", "ts"),
+        tuple(f"volatility_{side}_pct" for side in ("open", "high", "low", "close")),
+        ("volatility_close_pct",),
+        main="volatility_close_pct",
+    ),
+    _raw(
+        "option_chain",
+        "Every listed option as its venue shows it, once an hour and stamped with the hour it was "
+        "asked in; quoted_at is the venue's own time. Prices are in the coin. Forward only.",
+        ("source", "venue", "symbol", "option_name", "ts"),
+        (
+            "quoted_at",
+            "expiry_at",
+            "strike",
+            "option_type",
+            "underlying_price",
+            "mark_iv_pct",
+            "option_mark_base",
+            "option_bid_base",
+            "option_ask_base",
+            "open_interest_base",
+            "volume_24h_base",
+        ),
+        ("expiry_at", "strike", "option_type"),
+        main="mark_iv_pct",
     ),
     _raw(
         "coin_markets",

@@ -21,6 +21,7 @@ function tick() {
 async function renew() {
   const answer = await fetch(location.href, { headers: { accept: "text/html" } });
   if (!answer.ok) return;
+  heard = Date.now();
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   for (const section of document.querySelectorAll("[data-live]")) {
     const other = section.id ? fresh.getElementById(section.id) : fresh.querySelector("[data-live].cards");
@@ -48,8 +49,16 @@ function listen() {
     setInterval(() => { if (source.readyState === 1) pass("open"); }, 15000);
   });
 }
-if (navigator.locks && channel) navigator.locks.request("regime-stream", listen);
-else setInterval(() => { heard = Date.now(); renew(); }, 60000);
+// how a page follows: told by the server, or by asking every so many seconds
+const update = document.getElementById("update");
+const chosen = localStorage.getItem("regime-update") ?? "push";
+if (update) {
+  update.value = chosen;
+  update.closest("label").hidden = false;
+  update.onchange = () => { localStorage.setItem("regime-update", update.value); location.reload(); };
+}
+if (chosen === "push" && navigator.locks && channel) navigator.locks.request("regime-stream", listen);
+else if (chosen !== "off") setInterval(renew, 1000 * (+chosen || 60));
 
 // charts: a crosshair shared by all charts of the page, drag to zoom, double click to go back
 const readout = document.createElement("output");

@@ -32,7 +32,7 @@ from regime_pipeline.providers.fetch.stream import Page, Stream, ceil_hour, exte
 from regime_pipeline.providers.http import MAX_WAIT_S, HttpClient, Reply
 from regime_pipeline.providers.paging import PageSpan
 from regime_pipeline.providers.readings import CURSOR, ROWS, ByColumns, Context, Reading
-from regime_pipeline.providers.source import Source
+from regime_pipeline.providers.source import Source, posted
 from regime_pipeline.providers.symbols import VenueSymbol
 from regime_pipeline.settings import Settings
 from regime_pipeline.windows import Clock, Window
@@ -51,6 +51,7 @@ class SourceRun:
         self, source: Source, settings: Settings, client: HttpClient, clock: Clock, now: datetime
     ) -> None:
         self.source = source
+        self._settings = settings
         self._client = client
         self._clock = clock
         self._now = now
@@ -160,8 +161,19 @@ class SourceRun:
     def get(
         self, stream: Stream, params: Mapping[str, str], parse: Callable[[bytes], T]
     ) -> Reply[T]:
-        """One reply of the source."""
+        """One reply of the source, or an hour of its files."""
         feed = stream.feed
+        if feed.files is not None:
+            body = feed.files(self._settings, stream.window.start)
+            return Reply(
+                parsed=parse(body),
+                landed=self._client.landing.put(body),
+                url=f"file:{feed.endpoint.path}/{stream.window.start:%Y%m%d/%H}",
+                status=200,
+                fetched_at=self._clock.now(),
+                http_date=None,
+                attempts=1,
+            )
         path = feed.path(stream.symbol) if feed.path and stream.symbol else feed.endpoint.path
         return self._client.get(
             self.source.name,
@@ -174,6 +186,7 @@ class SourceRun:
             weight=feed.endpoint.weight,
             stop=self.halted.is_set,
             deadline_s=self._deadline,
+            posted=posted(feed.endpoint.question, params),
         )
 
 

@@ -56,7 +56,7 @@ def log_row(stream: Stream, common: Stamping, redact: Callable[[object], str]) -
         "venue": stream.venue,
         "market": stream.feed.market,
         "symbol": stream.canonical,
-        "endpoint_path": stream.feed.endpoint.path,
+        "endpoint_path": stream.feed.endpoint.told_path,
         "window_start": answered.start,
         "window_end": answered.end,
         "fetch_status": status,
@@ -85,7 +85,7 @@ def payload_rows(streams: Iterable[Stream]) -> list[dict[str, object]]:
             out[reply.landed.payload_id, reply.url] = {
                 "payload_id": reply.landed.payload_id,
                 "source": ARCHIVE if stream.from_archive else stream.source.name,
-                "endpoint_path": stream.feed.endpoint.path,
+                "endpoint_path": stream.feed.endpoint.told_path,
                 "url": reply.url,
                 "http_status": reply.status,
                 "http_date": reply.http_date,

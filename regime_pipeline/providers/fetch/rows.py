@@ -20,9 +20,9 @@ from regime_pipeline.catalogue.datasets import DATASETS, HOURLY_GRID, MARKET_SYM
 from regime_pipeline.providers.fetch.stream import INTERVAL, NO_SERIES, Stamping, Stream
 from regime_pipeline.providers.fetch.tiers import tier
 from regime_pipeline.providers.paging import Newest
-from regime_pipeline.providers.readings import Reading, joined
+from regime_pipeline.providers.readings import NAMES, Reading, joined
 from regime_pipeline.providers.source import Feed
-from regime_pipeline.providers.symbols import names_over
+from regime_pipeline.providers.symbols import VenueSymbol, names_over
 from regime_pipeline.providers.symbols import split as split_symbol
 from regime_pipeline.providers.trades import hourly, hourly_closures, whole_hours
 from regime_pipeline.windows import HOUR, Window
@@ -50,7 +50,7 @@ def alike(streams: Sequence[Stream]) -> list[tuple[int, ...]]:
         if feed.part in NO_SERIES or not gave:
             continue
         summed = feed.summed or DATASETS[feed.dataset].form is Form.SUMMED
-        alone = number if feed.shape is not None or summed else None
+        alone = number if feed.shape is not None or summed or feed.files is not None else None
         key = (stream.source.name, id(feed), stream.venue, stream.from_archive, alone)
         groups[(*key, stream.symbol is None)].append(number)
     return [tuple(numbers) for numbers in groups.values()]
@@ -139,9 +139,14 @@ def concat(pages: Sequence[pd.DataFrame | Reading]) -> pd.DataFrame:
 
 def _one_coin_each(frame: pd.DataFrame, batch: Batch) -> None:
     """Prices and amounts of multiplied contracts (1000PEPE) per coin, in place."""
-    if all(s.symbol is None or s.symbol.multiplier == 1 for s in batch.streams.values()):
+    if batch.one.feed.summed:
+        return  # dollars
+    if batch.one.feed.by_name:
+        multiplier = frame["multiplier"]
+    else:
+        multiplier = batch.per_row(frame, lambda s: s.symbol.multiplier if s.symbol else 1)
+    if (multiplier == 1).all():
         return
-    multiplier = batch.per_row(frame, lambda s: s.symbol.multiplier if s.symbol else 1)
     for column in PRICES:
         if column in frame:
             frame[column] /= multiplier
@@ -225,7 +230,21 @@ def _summed(frame: pd.DataFrame, stream: Stream, common: Stamping) -> pd.DataFra
 
 def _closures_summed(frame: pd.DataFrame, stream: Stream, common: Stamping) -> pd.DataFrame:
     """Single closures as hours that were asked for from end to end, the quiet ones too."""
+    if stream.feed.by_name:
+        told = _told_names(stream)
+        parts = [
+            _summed_closures(frame[frame["symbol"] == s.canonical], stream, common).assign(
+                symbol=s.canonical
+            )
+            for s in _present_names(stream, common)
+            if s.name in told
+        ]
+        return pd.concat(parts, ignore_index=True) if parts else frame.head(0)
     _flag_other_symbols(frame, Batch({0: stream}))
+    return _summed_closures(frame, stream, common)
+
+
+def _summed_closures(frame: pd.DataFrame, stream: Stream, common: Stamping) -> pd.DataFrame:
     hours = hourly_closures(_identified(frame), whole_hours(stream.window, common.now))
     unplaced = int(frame["ts"].isna().sum())
     if unplaced:
@@ -245,8 +264,10 @@ def _identified(frame: pd.DataFrame, *, live: bool = False) -> pd.DataFrame:
     Equal ones of one millisecond are told apart by their number within a page. A page that follows
     begins at the time at which the one before ended, so that one of them holds all, and the same ones
     have the same digests whatever the pages were. Pages of a live stream repeat nothing: there the number
-    is within the stream.
+    is within the stream. A venue's own number is kept.
     """
+    if "closure_id" in frame:
+        return frame
     parts = (frame["ts"], frame["position_side"], frame["price"], frame["quantity_base"])
     texts = pd.Series(["|".join(map(str, row)) for row in zip(*parts, strict=True)], dtype="str")
     page = [frame[name].to_numpy() for name in ("stream", "payload_id")][: 1 if live else 2]
@@ -262,11 +283,15 @@ def _observed_now(frame: pd.DataFrame, common: Stamping) -> pd.DataFrame:
     """Rows of a reply about the present: under the hour in which it came.
 
     A reply that says its own time must be of that hour or the one before: a cache that stands still
-    is no observation.
+    is no observation. A level of which the dataset has the close of each hour is read right after it,
+    within the time that publishing one takes; later there is no row.
     """
     wrong = frame["seen_at"] != frame["fetched_at"]  # our clock is: the server's tells the hour
     now = frame["seen_at"].where(wrong, pd.Timestamp(common.now).as_unit("us"))
     hour = now.dt.ceil("h") - HOUR
+    if common.item.is_bucketed:
+        frame["ts"] = hour - HOUR
+        return frame.loc[now - hour <= common.item.delay].reset_index(drop=True)
     if "ts" in frame or "told_at" in frame:
         told = frame["ts" if "ts" in frame else "told_at"]
         old = told.notna() & (told < hour - HOUR)
@@ -279,16 +304,29 @@ def _observed_now(frame: pd.DataFrame, common: Stamping) -> pd.DataFrame:
 
 def _of_wanted_instruments(frame: pd.DataFrame, stream: Stream, common: Stamping) -> pd.DataFrame:
     """The rows of the wanted symbols out of a list of all; a symbol that it lacks is told in the log."""
-    feed = stream.feed
-    symbols = {
-        names_over(s, feed.names or feed.venue, feed.market, stream.window)[-1][0].name: s
-        for s in common.symbols
-    }
-    frame["symbol"] = frame["venue_symbol"].map(symbols).astype("str")
-    absent = sorted(set(common.symbols) - set(frame["symbol"].dropna()))
+    present = _present_names(stream, common)
+    names = frame["venue_symbol"]
+    frame["symbol"] = names.map({p.name: p.canonical for p in present}).astype("str")
+    frame["multiplier"] = names.map({p.name: p.multiplier for p in present})
+    listed = {*names, *_told_names(stream)}
+    absent = sorted(p.canonical for p in present if p.name not in listed)
     if absent:
         stream.note = f"not among the listed instruments: {', '.join(absent)}"
     return frame.loc[frame["symbol"].notna()].reset_index(drop=True)
+
+
+def _present_names(stream: Stream, common: Stamping) -> list[VenueSymbol]:
+    """What the venue called the wanted symbols at the end of the window."""
+    feed = stream.feed
+    return [
+        names_over(s, feed.names or feed.venue, feed.market, stream.window)[-1][0]
+        for s in common.symbols
+    ]
+
+
+def _told_names(stream: Stream) -> set[str]:
+    """Instruments of which the pages tell everything, the quiet ones too."""
+    return {n for p in stream.pages for n in p.frame.attrs.get(NAMES, ())}
 
 
 def _of_wanted_coins(frame: pd.DataFrame, common: Stamping) -> pd.DataFrame:

@@ -43,6 +43,8 @@ def not_asked(settings: Settings, feed: Feed) -> str | None:
         return (
             "off: single trades are not paged (REGIME_SINGLE_TRADES); the candles tell the volumes"
         )
+    if feed.files is not None and not getattr(settings, feed.folder):
+        return f"off: no {environment_name(feed.folder)} is set"
     wanted = DATASETS[feed.dataset].wanted_where
     if wanted is not None and getattr(settings, wanted[0]) != wanted[1]:
         return f"off: read only where {environment_name(wanted[0])} is {wanted[1]}"

@@ -20,6 +20,7 @@ from regime_pipeline.providers.http import Reply
 from regime_pipeline.providers.readings import Reading
 from regime_pipeline.providers.source import Feed, Source
 from regime_pipeline.providers.symbols import VenueSymbol, names_over
+from regime_pipeline.providers.trades import whole_hours
 from regime_pipeline.settings import Settings
 from regime_pipeline.windows import HOUR, Window, floor_hour
 
@@ -72,7 +73,7 @@ class Stream:
     idle: bool = False
     note: str | None = None
     is_part: bool = False
-    """One of the names that the venue gave the symbol in the window."""
+    """One of the names that the venue gave the symbol in the window, or one of its hours."""
     is_live: bool = False
     """Its pages follow each other as they were received: none repeats what another one has."""
 
@@ -115,6 +116,9 @@ def streams_of(
     for feed in source.feeds:
         if feed.dataset != dataset:
             continue
+        if feed.files is not None:
+            yield from _hours_of_files(source, feed, settings, window, now)
+            continue
         reach, idle = _asked_part(feed, window, now)
         if reach.is_empty:
             continue
@@ -133,17 +137,36 @@ def streams_of(
         if not feed.per_symbol:
             yield Stream(source, feed, None, reach, feed.venue, idle=idle, note=note)
             continue
-        for symbol in symbols:
-            if feed.only_primary and home_venue(settings, feed.market, symbol) != feed.venue:
-                continue
-            names = names_over(symbol, feed.names or feed.venue, feed.market, reach)
-            if feed.live_only or feed.snapshot:
-                names = [(names[-1][0], reach)]
-            for name, part in names:
-                yield Stream(
-                    source, feed, name, part, feed.venue, idle=idle, note=note,
-                    is_part=len(names) > 1,
-                )  # fmt: skip
+        for name, part, is_part in _names(feed, settings, symbols, reach):
+            yield Stream(
+                source, feed, name, part, feed.venue, idle=idle, note=note, is_part=is_part
+            )
+
+
+def _names(
+    feed: Feed, settings: Settings, symbols: Iterable[str], reach: Window
+) -> Iterator[tuple[VenueSymbol, Window, bool]]:
+    """The symbols that a feed is asked for, under each of their names, and whether it is one of several."""
+    for symbol in filter(feed.is_about, symbols):
+        if feed.only_primary and home_venue(settings, feed.market, symbol) != feed.venue:
+            continue
+        names = names_over(symbol, feed.names or feed.venue, feed.market, reach)
+        if feed.live_only or feed.snapshot:
+            names = [(names[-1][0], reach)]
+        for name, part in names:
+            yield name, part, len(names) > 1
+
+
+def _hours_of_files(
+    source: Source, feed: Feed, settings: Settings, window: Window, now: datetime
+) -> Iterator[Stream]:
+    """A stream for each closed hour: the file of one may be absent or torn while its neighbours are there."""
+    left = not_asked(settings, feed)
+    for hour in whole_hours(window, now):
+        span = Window(hour, hour + HOUR)
+        yield Stream(
+            source, feed, None, span, feed.venue, idle=left is not None, note=left, is_part=True
+        )
 
 
 def _asked_part(feed: Feed, window: Window, now: datetime) -> tuple[Window, bool]:

@@ -1,0 +1,1 @@
+"""Deribit: options, their volatility index, and the funding of its perpetuals."""

@@ -1,0 +1,1 @@
+"""Hyperliquid: its info interface, and the files of its nodes."""

@@ -1,0 +1,154 @@
+"""What is committed is heard, told to all who listen, and makes kept answers old."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+
+import httpx
+import pytest
+
+from regime_pipeline.api.app import create_app
+from regime_pipeline.api.live import MOST_OF_A_TOKEN, Feed
+from regime_pipeline.api.problems import Problem
+from regime_pipeline.storage.database import Database
+from regime_pipeline_tests.api.conftest import serve
+from regime_pipeline_tests.reporting.conftest import CLOCK, SYMBOLS
+
+pytestmark = pytest.mark.xdist_group("api")
+
+CHANGE = (
+    "insert into ops.table_versions as v (table_name, version, rows_changed, changed_at) "
+    "values ('features.volatility_regimes', 1, 1, now()) on conflict (table_name) do update "
+    "set version = v.version + 1"
+)
+
+
+@pytest.fixture
+def alone(served_market: Database) -> Iterator[str]:
+    """A server of its own on the market."""
+    yield from serve(create_app(served_market.libpq, symbols=SYMBOLS, clock=CLOCK))
+
+
+def changed(database: Database) -> None:
+    """A commit as a run makes it: the version goes up, the table is named."""
+    with database.connect() as connection:
+        connection.execute(CHANGE)
+        connection.execute("select pg_notify('regime_tables', 'features.volatility_regimes')")
+
+
+def until(said: list[str], wanted: str, seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not any(wanted in line for line in said):
+        assert time.monotonic() < end, said
+        time.sleep(0.02)
+
+
+def version(address: str, name: str) -> int | None:
+    meta = httpx.get(f"{address}/v1/{name}?limit=1", trust_env=False, timeout=30).json()["meta"]
+    found: int | None = meta["mart_version"]
+    return found
+
+
+def test_a_commit_is_told_within_a_second_and_makes_its_answers_new(
+    alone: str, served_market: Database
+) -> None:
+    said: list[str] = []
+
+    def listen() -> None:
+        with httpx.stream("GET", f"{alone}/v1/stream", trust_env=False, timeout=60) as answer:
+            for line in answer.iter_lines():
+                said.append(line)
+                if line.startswith("data:") and "volatility_1h" in line:
+                    return
+
+    changed(served_market)
+    end = time.monotonic() + 20
+    while (before := version(alone, "volatility")) is None and time.monotonic() < end:
+        time.sleep(0.1)
+    other = version(alone, "funding/BTC")
+    thread = threading.Thread(target=listen, daemon=True)
+    thread.start()
+    until(said, "resync")
+    began = time.monotonic()
+    changed(served_market)
+    until(said, "volatility_1h")
+    assert time.monotonic() - began < 5  # 0.3 s where the machine is free
+    thread.join(20)
+    assert before is not None
+    assert version(alone, "volatility") == before + 1
+    assert version(alone, "funding/BTC") == other
+
+
+def test_a_notice_without_a_change_tells_nothing_and_keeps_what_is_kept(
+    alone: str, served_market: Database
+) -> None:
+    changed(served_market)
+    end = time.monotonic() + 20
+    while version(alone, "volatility") is None and time.monotonic() < end:
+        time.sleep(0.1)
+    figures = f"{alone}/metrics"
+    with served_market.connect() as connection:
+        connection.execute("select pg_notify('regime_tables', 'anything')")
+    time.sleep(0.6)
+    before = httpx.get(figures, trust_env=False).text
+    for _ in range(5):
+        version(alone, "volatility")
+    after = httpx.get(figures, trust_env=False).text
+
+    def count(text: str, name: str) -> int:
+        return next(int(x.split()[1]) for x in text.splitlines() if x.startswith(f"{name} "))
+
+    name = "regime_api_cache_misses_total"
+    assert count(after, name) - count(before, name) <= 1
+
+
+def test_a_server_that_lost_its_listener_goes_on_and_hears_again(
+    alone: str, served_market: Database
+) -> None:
+    end = time.monotonic() + 20
+    with served_market.connect(autocommit=True) as connection:
+        while True:
+            found = connection.execute(
+                "select count(pg_terminate_backend(pid)) from pg_stat_activity "
+                "where application_name = 'regime_pipeline live' and datname = current_database()"
+            ).fetchone()
+            if found[0]:
+                break
+            assert time.monotonic() < end
+            time.sleep(0.1)
+    changed(served_market)
+    first = version(alone, "volatility")
+    end = time.monotonic() + 30
+    while "regime_api_is_listening 1" not in httpx.get(f"{alone}/metrics", trust_env=False).text:
+        assert time.monotonic() < end
+        time.sleep(0.2)
+    changed(served_market)
+    end = time.monotonic() + 20
+    while (now := version(alone, "volatility")) is None or (first is not None and now <= first):
+        assert time.monotonic() < end
+        time.sleep(0.2)
+
+
+def test_a_token_has_a_few_streams_and_others_are_not_kept_out() -> None:
+    feed = Feed(None, "")  # type: ignore[arg-type]
+    joined = [feed.joined("one") for _ in range(MOST_OF_A_TOKEN)]
+    for block in joined:
+        block.__enter__()
+    with pytest.raises(Problem, match="at most"):
+        feed.check_room("one")
+    feed.check_room("other")
+    joined[0].__exit__(None, None, None)
+    feed.check_room("one")
+
+
+def test_an_answer_is_kept_for_long_only_while_its_versions_are_known() -> None:
+    feed = Feed(None, "")  # type: ignore[arg-type]
+    assert feed.stamp(("volatility_1h",)).seconds < 5
+    feed._versions = {"volatility_1h": 4, "market_events": None}
+    feed.is_listening = True
+    assert feed.stamp(("volatility_1h",)).seconds > timedelta(seconds=30).total_seconds()
+    assert feed.stamp(("market_events",)).seconds < 5
+    assert feed.stamp().versions == (4,)

@@ -1,0 +1,64 @@
+"""The daemon is killed between any two steps of a sensor: what it asked for is asked for once."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections import Counter
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+from dagster._core.remote_origin import InProcessCodeLocationOrigin
+from dagster._core.test_utils import (
+    InProcessTestWorkspaceLoadTarget,
+    create_test_daemon_workspace_context,
+)
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from dagster._daemon.sensor import execute_sensor_iteration
+
+from regime_pipeline.orchestration.instance import instance_for
+from regime_pipeline.orchestration.sensors import REQUESTS_PER_TICK, gaps
+from regime_pipeline.settings import Settings
+from regime_pipeline.storage.database import Database
+
+STEPS = ("TICK_CREATED", "TICK_HELD", "RUN_CREATED", "RUN_LAUNCHED")
+"""Where Dagster's own tests kill the daemon."""
+
+
+def look(crash_at: str | None) -> None:
+    """One round of all sensors, as the daemon makes it; the process may end in the middle."""
+    settings = Settings()
+    place = InProcessCodeLocationOrigin(
+        LoadableTargetOrigin(module_name="regime_pipeline.definitions")
+    )
+    flags = {gaps.name: {crash_at: signal.SIGKILL}} if crash_at else None
+    with (
+        instance_for(settings, Database(settings.database_url)) as instance,
+        create_test_daemon_workspace_context(
+            InProcessTestWorkspaceLoadTarget(place), instance
+        ) as workspace,
+    ):
+        logger = logging.getLogger("daemon")
+        list(execute_sensor_iteration(workspace, logger, None, None, debug_crash_flags=flags))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("step", STEPS)
+def test_fault_78_a_killed_daemon_asks_for_each_gap_once(
+    step: str, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REGIME_DATABASE_URL", database.url)
+    monkeypatch.setenv("REGIME_HOME", str(tmp_path))
+    ends = []
+    for crash_at in (step, None):
+        process = get_context("spawn").Process(target=look, args=(crash_at,))
+        process.start()
+        process.join()
+        ends.append(process.exitcode)
+    assert ends == [-signal.SIGKILL, 0]
+    with instance_for(Settings(), database) as instance:
+        keys = Counter(run.tags["dagster/run_key"] for run in instance.get_runs())
+    assert 1 <= len(keys) <= REQUESTS_PER_TICK
+    assert set(keys.values()) == {1}

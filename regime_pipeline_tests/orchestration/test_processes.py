@@ -1,0 +1,86 @@
+"""Runs that were given up while their process lives on, and runs of older code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import dagster as dg
+import pytest
+
+from regime_pipeline.orchestration import freshness, processes
+from regime_pipeline.orchestration.instance import instance_for
+from regime_pipeline.orchestration.partitions import range_tags
+from regime_pipeline.orchestration.resources import Platform
+from regime_pipeline.storage.errors import RunEndedError
+from regime_pipeline.windows import DAY, FixedClock, Window, utc
+from regime_pipeline_tests._server import TestServer
+from regime_pipeline_tests.orchestration.conftest import NOW, raw_funding, settings_for
+
+pytestmark = pytest.mark.xdist_group("processes")  # one module fixture, not one a worker
+
+DAYS = Window(utc("2024-03-08"), utc("2024-03-10"))
+
+
+@pytest.fixture(scope="module")
+def stage(
+    postgres: TestServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Platform, dg.DagsterInstance]]:
+    """One database for all: Dagster's own tables take longer to make than anything here."""
+    with postgres.database() as made:
+        settings = settings_for(made, tmp_path_factory.mktemp("home"))
+        with instance_for(settings, made) as instance:
+            yield Platform(settings, FixedClock(NOW), made), instance
+
+
+@pytest.mark.parametrize("given_up", ["failed", "canceled"])
+def test_fault_55_a_run_that_was_given_up_writes_nothing_when_it_wakes(
+    stage: tuple[Platform, dg.DagsterInstance], given_up: str
+) -> None:
+    (platform, instance), name = stage, "raw.funding_rates"
+    warehouse, run = platform.warehouse, dg.DagsterRun(job_name="raw_fetch")
+    instance.add_run(run)
+    frame = raw_funding(*(DAYS.start, DAYS.end))
+    warehouse.merge(name, frame, mode="replace", window=DAYS, run_id=run.run_id)
+    written = warehouse.read(name, DAYS)
+    assert len(written) == len(frame)
+    getattr(instance, f"report_run_{given_up}")(run)
+    restated = frame.assign(funding_rate=frame["funding_rate"] + 0.001)
+    for late in (restated, frame.iloc[1:], frame):
+        with pytest.raises(RunEndedError, match="nothing was stored"):
+            warehouse.merge(name, late, mode="replace", window=DAYS, run_id=run.run_id)
+    assert warehouse.read(name, DAYS).equals(written)
+    # what writes without a run is nobody's to give up
+    assert warehouse.merge(name, restated, run_id="not a run").updated == len(frame)
+
+
+def test_fault_81_while_a_run_of_older_code_goes_on_its_days_are_in_doubt(
+    stage: tuple[Platform, dg.DagsterInstance],
+) -> None:
+    platform, instance = stage
+    doubted = Window(DAYS.end - DAY, DAYS.end)
+    old = dg.DagsterRun(
+        job_name="a_job_that_has_another_name_now",
+        status=dg.DagsterRunStatus.STARTED,
+        tags={**range_tags(doubted), freshness.BY_TAG: "older code"},
+    )
+    new = dg.DagsterRun(
+        job_name="derived_chain",
+        status=dg.DagsterRunStatus.SUCCESS,
+        tags={
+            freshness.BY_TAG: "this code",
+            freshness.FROM_TAG: DAYS.start.isoformat(),
+            freshness.TO_TAG: DAYS.end.isoformat(),
+        },
+    )
+    instance.add_run(old)
+    instance.add_run(new)
+    processes.settle_dead_runs(instance)
+    kept = instance.get_run_by_id(old.run_id)
+    assert kept is not None
+    assert kept.status is dg.DagsterRunStatus.STARTED  # whoever executes it goes on to its end
+    told = freshness.story(
+        instance, platform.database, "this code", harmless=(old.job_name, "raw_fetch")
+    )
+    assert freshness.known(told, lambda day: {}) == [freshness.Known(DAYS.start, DAYS.end)]
+    told = freshness.story(instance, platform.database, "this code", harmless=("raw_fetch",))
+    assert freshness.known(told, lambda day: {}) == [freshness.Known(DAYS.start, doubted.start)]
