@@ -83,7 +83,8 @@ def test_equal_closures_are_told_apart_alike_when_a_restart_lies_between(
 def test_an_hour_that_twins_heard_together_has_sums_and_a_proof(
     warehouse: Warehouse, tmp_path: Path
 ) -> None:
-    settings = settings_in(tmp_path)
+    settings = settings_in(tmp_path, collect="on")
+    assert settings.liquidation_source == settings.liquidation_order_source == "bybit"
     a, b = _twins(tmp_path)
     write(tmp_path, a, _closures()[:25])
     write(tmp_path, b, _closures()[20:])
@@ -111,6 +112,12 @@ def test_an_hour_that_twins_heard_together_has_sums_and_a_proof(
         pd.testing.assert_series_equal(got, expected, check_names=False, rtol=1e-12)
     lost = warehouse.read("ops.stream_spans", where={"stream_state": "lost"})
     assert set(lost["span_end"]) == {pd.Timestamp(HOUR_AT - timedelta(minutes=20))}
+    assert set(sums["source_tier"]) == {1}
+    Hours(keeper).close(HOUR_AT + timedelta(minutes=95))
+    found = warehouse.read("ops.coverage_spans", where={"source": "bybit"})
+    stored = found[found["coverage_state"] == "stored"]
+    assert set(stored["dataset"]) == {"liquidations", "liquidation_events"}
+    assert set(stored["span_start"]) == {pd.Timestamp(HOUR_AT)}
 
 
 def test_forty_seconds_that_nobody_heard_leave_the_hour_without_sums(

@@ -167,7 +167,13 @@ def mark_price(body: bytes, ctx: Context) -> pd.DataFrame:
 FUTURES = "binance_futures"
 CLOSURES = tuple(
     streamed(
-        FUTURES, "ws_forceOrder", dataset, force_order, market="perp", venue="binance", summed=summed
+        FUTURES,
+        "ws_forceOrder",
+        dataset,
+        force_order,
+        market="perp",
+        venue="binance",
+        summed=summed,
     )
     for dataset, summed in (("liquidation_events", False), ("liquidations", True))
 )
@@ -181,7 +187,9 @@ def bars_of(provider: str, market: str) -> Feed:
 
 def trades_of(provider: str, market: str) -> Feed:
     """Aggregate trades of a market."""
-    return streamed(provider, "ws_aggTrade", "trade_flow", agg_trade, market=market, venue="binance")
+    return streamed(
+        provider, "ws_aggTrade", "trade_flow", agg_trade, market=market, venue="binance"
+    )
 
 
 MESSAGES: dict[str, Parser] = {
