@@ -19,11 +19,13 @@ NAMES = (
     "ingest",
     "cost",
     "dispatch",
+    "outcomes",
     "surface",
     "signal_history",
     "collect",
+    "signals",
 )
-SIZED = ("features", "surface")
+SIZED = ("features", "signals", "surface")
 """Benchmarks with a smaller size of their own."""
 
 

@@ -23,7 +23,7 @@ import pandas as pd
 from regime_pipeline.catalogue.datasets import DATASETS
 from regime_pipeline.catalogue.derivation import derives, reach_of, reads
 from regime_pipeline.catalogue.fields.options import TENORS_D
-from regime_pipeline.catalogue.frames import conform
+from regime_pipeline.catalogue.frames import conform, empty
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.numerics.panel import HOUR_US, grid_start_us, to_panel
 from regime_pipeline.settings import method_version
@@ -104,8 +104,10 @@ def implied_volatility(
         ``no_skew_30d``.
     """
     symbols = tuple(s for s in grid.symbols if s.split("/")[0] in COINS)
-    own = Grid(grid.start, grid.end, symbols)
     target = table("features.implied_volatility")
+    if not symbols:
+        return empty(target)[list(target.content)]
+    own = Grid(grid.start, grid.end, symbols)
     index = raw_index[(raw_index["source"] == _SOURCE) & raw_index["symbol"].isin(symbols)]
     spot = candles_1h[(candles_1h["market"] == "spot") & candles_1h["symbol"].isin(symbols)]
     dvol = to_panel(index, own, ["volatility_close_pct", "source_tier"])

@@ -343,12 +343,17 @@ class _Launch:
         self.run("derive", DERIVED, todo.window, tags=tags)
 
     def deliver(self) -> None:
-        """Send what waits; who runs launches from cron has no sensor that would."""
-        if self._replay or not self._endpoints:
+        """Note what is wrong and send what waits; who runs launches from cron has no sensors that would."""
+        if self._replay:
             return
+        from regime_pipeline.alerts import watch
         from regime_pipeline.alerts.dispatch import dispatch_due
 
         platform = self.platform
+        if platform.at_rest() is None:
+            watch.tell(platform.database, platform.settings, platform.clock)
+        if not self._endpoints:
+            return
         self.report.deliveries = dispatch_due(platform.database, platform.settings, platform.clock)
 
     def report_tables(self) -> None:

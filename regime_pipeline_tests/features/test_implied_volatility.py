@@ -130,6 +130,14 @@ def test_nothing_is_missing_and_says_what() -> None:
     assert out[["dvol", "variance_premium", "atm_iv_30d", "n_expiries"]].isna().all()
 
 
+def test_a_coin_without_options_has_no_row() -> None:
+    grid = Grid.of(Window(AT, AT + HOUR), ("SOL/USDT",))
+    assert implied_volatility(index(), chain(*FULL), closes(days=2), grid=grid).empty
+    both = Grid.of(Window(AT, AT + HOUR), ("BTC/USDT", "SOL/USDT"))
+    out = implied_volatility(index(), chain(*FULL), closes(days=2), grid=both)
+    assert out["symbol"].tolist() == ["BTC/USDT"]
+
+
 def test_the_premium_is_the_index_squared_less_the_forecast() -> None:
     bars = closes()
     out = row(index(60.0), chain(*FULL), bars)
