@@ -10,6 +10,7 @@ ones of a millisecond are told apart by their number.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -33,6 +34,8 @@ from regime_pipeline.storage.warehouse import Warehouse
 AGAIN_NS = 60 * S
 """How far before an offset events are read once more."""
 MOST_AT_ONCE = 8 * 2**20
+KEPT_BESIDE_S = 3 * 3600.0
+"""A segment that the landing store has is read from its file this long; hours are judged within it."""
 RUN_ID = "collector"
 
 
@@ -255,6 +258,9 @@ class Storer:
     def _seal(self, line: Line, path: Path) -> bool:
         mark = path.with_suffix(".sealed")
         if mark.exists():
+            if time.time() - mark.stat().st_mtime > KEPT_BESIDE_S:
+                path.unlink()
+                mark.unlink()
             return False
         body = path.read_bytes()
         landed = self.landing.put(body)

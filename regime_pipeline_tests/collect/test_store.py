@@ -182,3 +182,19 @@ def test_a_message_that_cannot_be_read_is_quoted_and_takes_no_other_with_it(
     reasons = warehouse.read("ops.quarantine")["reason"].tolist()
     assert len(reasons) == 2
     assert any("side" in r for r in reasons)
+
+
+@pytest.mark.slow
+def test_a_segment_that_is_kept_for_good_leaves_the_collectors_folder(
+    warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, _ = _twins(tmp_path)
+    write(tmp_path, a, _closures()[:3])
+    keeper = storer(warehouse, settings_in(tmp_path), [a])
+    keeper.store()
+    keeper.seal([])
+    assert list((tmp_path / "collect").rglob("*.seg"))
+    monkeypatch.setattr("regime_pipeline.collect.store.KEPT_BESIDE_S", -1.0)
+    assert keeper.seal([]) == 0
+    assert not [p for p in (tmp_path / "collect").rglob("*") if p.is_file()]
+    assert keeper.store() == 0
