@@ -18,6 +18,7 @@ from regime_pipeline.orchestration.jobs import JOBS
 from regime_pipeline.orchestration.live import collector, live_assets
 from regime_pipeline.orchestration.quality import data_quality
 from regime_pipeline.orchestration.resources import Scope, environment_platform
+from regime_pipeline.orchestration.restated import restated_rows
 from regime_pipeline.orchestration.schedules import SCHEDULES
 from regime_pipeline.orchestration.sensors import SENSORS
 from regime_pipeline.settings import Settings
@@ -79,7 +80,7 @@ def build_definitions(
         resources={**default_resources(), **(resources or {})},
         jobs=JOBS if jobs is None else jobs,
         schedules=SCHEDULES if schedules is None else schedules,
-        sensors=(*SENSORS, collector) if sensors is None else sensors,
+        sensors=(*SENSORS, restated_rows, collector) if sensors is None else sensors,
         executor=dg.in_process_executor,
     )
 
