@@ -22,6 +22,7 @@ NAMES = (
     "outcomes",
     "surface",
     "signal_history",
+    "collect",
     "signals",
 )
 SIZED = ("features", "signals", "surface")

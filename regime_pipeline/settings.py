@@ -316,15 +316,6 @@ class Settings(_Providers, ChosenSources):
         tuple(row.name for row in CONNECTIONS.values() if row.stream_url),
         description="providers whose streams are collected",
     )
-    collect_keep_days: int = Field(
-        7, ge=1, description="days that bytes of trades and bars are kept; forced closures always"
-    )
-    collect_spool_gb: float = Field(
-        10.0,
-        gt=0,
-        description="most that segments which are not stored yet may take on the disk",
-        json_schema_extra={"unit": "GB"},
-    )
     whale_source: str = Field("whale_alert", description="provider behind market.whale_flow_1h")
     sentiment_source_by_kind: dict[str, str] = Field(
         default_factory=lambda: {

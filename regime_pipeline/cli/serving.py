@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from regime_pipeline.cli import doors
+from regime_pipeline.cli import collect, doors
 from regime_pipeline.cli.children import run_until_ended, running
 from regime_pipeline.cli.options import (
     DataOption,
@@ -48,6 +48,7 @@ def ui(
 ) -> None:
     """Dagster UI and daemon on the embedded database, dashboard and API beside, until Ctrl-C.
 
+    The live collector runs beside where it is wanted (REGIME_COLLECT).
     For simulated data a simulator runs beside, so that runs and backfills started in the UI work.
     A database has one daemon at a time: a second `regime ui` on it says who serves it, and ends.
     """
@@ -70,6 +71,11 @@ def ui(
         with beside(settings) as overrides, ExitStack() as others_beside:
             if serve:
                 _serve_beside(others_beside, settings, database, serve_port)
+            if settings.collect == "on" or (
+                settings.collect == "auto" and settings.origin == "live"
+            ):
+                variables = child_environment({"origin": settings.origin, **overrides})
+                others_beside.enter_context(running(collect.COMMAND, variables, Path.cwd()))
             raise typer.Exit(_serve(changed(settings, overrides), database, overrides, port))
 
 

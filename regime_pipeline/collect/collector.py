@@ -7,6 +7,7 @@ the work itself.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import resource
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import psycopg
 
+from regime_pipeline.collect.contracts import sizes_of
 from regime_pipeline.collect.hours import Hours
 from regime_pipeline.collect.plan import Line, lines_of
 from regime_pipeline.collect.session import Session
@@ -26,6 +28,10 @@ from regime_pipeline.collect.spool import Spool
 from regime_pipeline.collect.store import Storer, instant_ns
 from regime_pipeline.collect.venues import CONNECTIONS
 from regime_pipeline.collect.watch import Watch, contradicted
+from regime_pipeline.providers.errors import ProviderError
+from regime_pipeline.providers.http import HttpClient
+from regime_pipeline.providers.limits.gate import gate_for
+from regime_pipeline.providers.limits.store import PostgresStore
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.errors import StorageError
 from regime_pipeline.storage.warehouse import Warehouse
@@ -93,6 +99,9 @@ class Collector:
             OSError: the disk refused the first write.
         """
         names = [line.name for line in self.lines]
+        self._learn_sizes()
+        gc.collect()
+        gc.freeze()  # what lives as long as the process is not looked through for every few messages
         with Spool(self.folder, names) as spool:
             storing = threading.Thread(
                 target=self._store, args=(spool,), name="storer", daemon=True
@@ -105,6 +114,16 @@ class Collector:
                 storing.join()
             self._once(spool, 0)
         return self.totals
+
+    def _learn_sizes(self) -> None:
+        """Asks what contracts are worth; until there is an answer what counts in them waits on the disk."""
+        settings, clock = self.storer.settings, self._clock
+        gate = gate_for(settings, PostgresStore(self.storer.warehouse.database.connect))
+        with HttpClient(settings, self.storer.landing, clock, gate=gate) as client:
+            try:
+                self.storer.sizes = sizes_of(self.lines, settings, client, clock)
+            except ProviderError as error:
+                log.warning("sizes of contracts are not known: %s", error)
 
     async def _collect(self, spool: Spool, seconds: float | None) -> None:
         self._loop = asyncio.get_running_loop()
@@ -181,6 +200,8 @@ class Collector:
                 self.hours.close(noted_at)
                 self._beat()
             if turn % SEAL_EVERY == 0:
+                if self.storer.waits_for_sizes():
+                    self._learn_sizes()
                 writing = [p for line in self.lines if (p := spool.written(line.name)) is not None]
                 self.storer.seal(writing)
         except StorageError as error:

@@ -10,7 +10,6 @@ cannot be read is a refused row that quotes it.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -90,18 +89,23 @@ def parsed(batches: Sequence[Batch], datasets: Sequence[str]) -> Parsed:
         datasets: raw tables without their schema.
     """
     out = Parsed()
+    wanted = set(datasets)
     for batch in batches:
-        by_topic: dict[str, list[tuple[Record, Message]]] = defaultdict(list)
+        by_topic: dict[str, list[tuple[Record, Message]]] = {
+            topic: []
+            for topic, s in batch.line.subscriptions.items()
+            if not wanted.isdisjoint(s.channel.datasets)
+        }
         for record, topic, message in _messages(batch, out):
-            subscription = batch.line.subscriptions.get(topic)
-            if subscription is None or not set(subscription.channel.datasets) & set(datasets):
-                continue
-            out.messages += 1
-            wanted = subscription.channel.wanted
-            if wanted is None or _tells(wanted, message):
+            if topic in by_topic:
                 by_topic[topic].append((record, message))
         for topic, found in by_topic.items():
-            _read(batch, batch.line.subscriptions[topic], found, out)
+            out.messages += len(found)
+            subscription = batch.line.subscriptions[topic]
+            if (tells := subscription.channel.wanted) is not None:
+                found = [pair for pair in found if _tells(tells, pair[1])]
+            if found:
+                _read(batch, subscription, found, out)
     return out
 
 

@@ -210,7 +210,7 @@ class Hours:
 
     def _proven(self, dataset: str, hour: datetime, ones: Sequence[Judged]) -> list[Judged]:
         """The hours with their rows, digests and proofs."""
-        whole = {j.key for j in ones if j.live_s >= WHOLE_S}
+        whole = {j.key for j in ones if j.live_s >= WHOLE_S and self._is_ready(j.key)}
         if not whole:
             return [_unproven(j, "not heard from end to end") for j in ones]
         frame, refused, _ = self.recomputed(dataset, hour, whole)
@@ -237,6 +237,9 @@ class Hours:
                 )
             )
         return out
+
+    def _is_ready(self, key: Key) -> bool:
+        return all(self._storer.knows_sizes(line) for line in self._lines[key])
 
     def _proof(
         self, dataset: str, key: Key, hour: datetime, mine: pd.DataFrame

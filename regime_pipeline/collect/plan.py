@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from regime_pipeline.providers.source import Feed, Source
 from regime_pipeline.providers.symbols import VenueSymbol, to_venue
@@ -30,8 +30,7 @@ class Kind(StrEnum):
     OTHER = "other"
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
+class Heard(NamedTuple):
     """What one message is, and of which topic."""
 
     kind: Kind
@@ -43,8 +42,8 @@ class Dialect(Protocol):
     """How a venue's streams are spoken: pure functions between texts and meanings."""
 
     @property
-    def ping_every_s(self) -> float | None:
-        """A ping is sent after this long; None: the venue pings us."""
+    def ping_every_s(self) -> float:
+        """A ping is sent after this long."""
         ...
 
     @property
@@ -58,7 +57,7 @@ class Dialect(Protocol):
         ...
 
     def ping(self) -> str:
-        """The text of a ping."""
+        """The text of a ping; empty: it is a frame of the protocol."""
         ...
 
     def subscribe(self, topics: Sequence[str], number: int) -> str:

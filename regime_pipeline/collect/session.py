@@ -36,7 +36,6 @@ LONGEST_WAIT_S = 60.0
 STEADY_AFTER_S = 60.0
 OVERLAP_S = 30.0
 LOOK_EVERY_S = 1.0
-FRAME_PING_EVERY_S = 20.0
 PONG_WITHIN_S = 30.0
 
 log = logging.getLogger(__name__)
@@ -59,7 +58,7 @@ class Session:
         self._dialect = line.connection.dialect
         self._requests: dict[str, tuple[str, ...]] = {}
         self._number = 0
-        self._heard_at = 0.0
+        self._is_heard = False
         self._probed: set[str] = set()
         self._why = self._doomed = ""
         self.refused: dict[str, str] = {}
@@ -144,7 +143,7 @@ class Session:
 
     async def _read(self, socket: ClientConnection) -> None:
         self._watch.opened(self._now())
-        self._heard_at = asyncio.get_running_loop().time()
+        self._is_heard = True
         asking = asyncio.create_task(self._ask(socket, list(self._line.subscriptions)))
         keeping = asyncio.create_task(self._keep(socket))
         heard, spool, watch = self._heard, self._spool, self._watch
@@ -168,7 +167,7 @@ class Session:
 
     def _heard(self, body: bytes, now: int) -> str | None:
         """The topic of a data message; everything else is dealt with here."""
-        self._heard_at = asyncio.get_running_loop().time()
+        self._is_heard = True
         try:
             message = orjson.loads(body)
         except orjson.JSONDecodeError:
@@ -177,9 +176,9 @@ class Session:
             self._watch.alive(now)
             return None
         said = self._dialect.heard(message)
-        self._watch.alive(now)
         if said.kind is Kind.DATA:
             return said.topic
+        self._watch.alive(now)
         if said.kind is Kind.ACCEPTED:
             topics = self._requests.pop(said.detail, None)
             named = topics if topics is not None else (said.topic,)
@@ -201,30 +200,33 @@ class Session:
     async def _keep(self, socket: ClientConnection) -> None:
         """Pings, and looks for topics that died alone."""
         every = self._dialect.ping_every_s
-        next_ping = 0.0
         loop = asyncio.get_running_loop()
+        next_ping, heard_at = 0.0, loop.time()
         with contextlib.suppress(ConnectionClosed):
             while True:
                 if loop.time() >= next_ping:
-                    next_ping = loop.time() + (every or FRAME_PING_EVERY_S)
+                    next_ping = loop.time() + every
                     await self._ping(socket)
-                await asyncio.sleep(min(LOOK_EVERY_S, every or LOOK_EVERY_S))
-                if loop.time() - self._heard_at > PONG_WITHIN_S + (every or FRAME_PING_EVERY_S):
+                await asyncio.sleep(min(LOOK_EVERY_S, every))
+                if self._is_heard:
+                    self._is_heard, heard_at = False, loop.time()
+                if loop.time() - heard_at > PONG_WITHIN_S + every:
                     self._why = "no answer to a ping"
                     await socket.close()
                     return
                 await self._look(socket)
 
     async def _ping(self, socket: ClientConnection) -> None:
-        if self._dialect.ping_every_s is not None:
-            await socket.send(self._dialect.ping())
+        text = self._dialect.ping()
+        if text:
+            await socket.send(text)
             return
         pong = asyncio.ensure_future(await socket.ping())
         pong.add_done_callback(self._ponged)
 
     def _ponged(self, pong: asyncio.Future[float]) -> None:
         if not pong.cancelled() and pong.exception() is None:
-            self._heard_at = asyncio.get_running_loop().time()
+            self._is_heard = True
             self._watch.alive(self._now())
 
     async def _look(self, socket: ClientConnection) -> None:

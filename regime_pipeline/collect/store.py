@@ -10,6 +10,7 @@ ones of a millisecond are told apart by their number.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -33,6 +34,8 @@ from regime_pipeline.storage.warehouse import Warehouse
 AGAIN_NS = 60 * S
 """How far before an offset events are read once more."""
 MOST_AT_ONCE = 8 * 2**20
+KEPT_BESIDE_S = 3 * 3600.0
+"""A segment that the landing store has is read from its file this long; hours are judged within it."""
 RUN_ID = "collector"
 
 
@@ -73,6 +76,16 @@ class Storer:
             f.dataset for s in line.subscriptions.values() for f in s.channel.feeds if f.summed
         }
         return sorted(n for n in names - summed if DATASETS[n].form is not Form.SUMMED)
+
+    def knows_sizes(self, line: Line) -> bool:
+        """Whether a connection's amounts can be told in coins."""
+        feeds = [f for s in line.subscriptions.values() for f in s.channel.feeds]
+        known = {stream.source.name for stream in self.sizes}
+        return line.source.name in known or not any(f.in_contracts for f in feeds)
+
+    def waits_for_sizes(self) -> bool:
+        """Whether some connection's rows wait because nobody said what its contracts are worth."""
+        return not all(self.knows_sizes(line) for line in self.lines)
 
     def _load(self) -> None:
         rows = self.warehouse.transact(
@@ -131,7 +144,7 @@ class Storer:
         batches: list[decode.Batch] = []
         news: list[tuple[Cursor, list[tuple[str, Record]], tuple[str, str, str, int]]] = []
         for line in self.lines:
-            if dataset not in self.datasets_of(line):
+            if dataset not in self.datasets_of(line) or not self.knows_sizes(line):
                 continue
             cursor = self._cursors[line.name, dataset]
             found = self._next(line, cursor)
@@ -245,6 +258,9 @@ class Storer:
     def _seal(self, line: Line, path: Path) -> bool:
         mark = path.with_suffix(".sealed")
         if mark.exists():
+            if time.time() - mark.stat().st_mtime > KEPT_BESIDE_S:
+                path.unlink()
+                mark.unlink()
             return False
         body = path.read_bytes()
         landed = self.landing.put(body)

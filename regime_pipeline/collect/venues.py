@@ -12,7 +12,9 @@ from dataclasses import dataclass
 import orjson
 
 from regime_pipeline.collect.plan import Channel, Connection, Heard, Kind, Message, twins
+from regime_pipeline.providers.binance import streams as binance
 from regime_pipeline.providers.bybit import streams as bybit
+from regime_pipeline.providers.okx import streams as okx
 from regime_pipeline.providers.registry import SOURCES
 from regime_pipeline.providers.symbols import VenueSymbol
 
@@ -35,7 +37,7 @@ def rows_of(messages: Sequence[Message]) -> list[object]:
 class BybitDialect:
     """``{"op": "subscribe", "args": [...]}``; data says its ``topic``; our ping every 20 s."""
 
-    ping_every_s: float | None = 20.0
+    ping_every_s: float = 20.0
     topics_per_request: int = 10
     renew_after_s: float | None = None
 
@@ -69,15 +71,175 @@ class BybitDialect:
         return orjson.dumps({**messages[-1], "data": rows})
 
 
+@dataclass(frozen=True)
+class OkxDialect:
+    """``{"op": "subscribe", "args": [{channel, instId}]}``; topics here are ``channel:instId``."""
+
+    ping_every_s: float = 20.0
+    topics_per_request: int = 20
+    renew_after_s: float | None = None
+
+    def ping(self) -> str:
+        """The text of a ping; its pong is a text as well."""
+        return "ping"
+
+    def subscribe(self, topics: Sequence[str], number: int) -> str:
+        """The request for some topics; answers name the topic, never the request."""
+        del number
+        args = []
+        for topic in topics:
+            channel, _, name = topic.partition(":")
+            what = "instType" if channel == "liquidation-orders" else "instId"
+            args.append({"channel": channel, what: name})
+        return orjson.dumps({"op": "subscribe", "args": args}).decode()
+
+    def heard(self, message: object) -> Heard:
+        """What a decoded message is."""
+        if not isinstance(message, dict):
+            return Heard(Kind.OTHER)
+        arg = message.get("arg")
+        topic = ""
+        if isinstance(arg, dict):
+            topic = f"{arg.get('channel')}:{arg.get('instId') or arg.get('instType')}"
+        event = message.get("event")
+        if event is None:
+            return Heard(Kind.DATA, topic) if "data" in message else Heard(Kind.OTHER)
+        if event == "error":
+            return Heard(Kind.REFUSED, topic, str(message.get("msg", ""))[:200])
+        return Heard(Kind.ACCEPTED if event == "subscribe" else Kind.OTHER, topic)
+
+    def joined(self, messages: Sequence[Message]) -> bytes:
+        """Data messages of one topic as one body."""
+        return orjson.dumps({**messages[-1], "data": rows_of(messages)})
+
+
+@dataclass(frozen=True)
+class BinanceDialect:
+    """``{"method": "SUBSCRIBE", "params": [...], "id"}``; data comes as ``{"stream", "data"}``.
+
+    The venue ends each connection after 24 h; pings are frames of the protocol.
+    """
+
+    ping_every_s: float = 20.0
+    topics_per_request: int = 100
+    renew_after_s: float | None = 23.5 * 3600
+
+    def ping(self) -> str:
+        """There is no text of a ping."""
+        return ""
+
+    def subscribe(self, topics: Sequence[str], number: int) -> str:
+        """The request for some topics."""
+        told = {"method": "SUBSCRIBE", "params": list(topics), "id": number}
+        return orjson.dumps(told).decode()
+
+    def heard(self, message: object) -> Heard:
+        """What a decoded message is."""
+        if not isinstance(message, dict):
+            return Heard(Kind.OTHER)
+        topic = message.get("stream")
+        if isinstance(topic, str):
+            return Heard(Kind.DATA, topic)
+        if isinstance(message.get("error"), dict):
+            return Heard(Kind.REFUSED, detail=str(message["error"].get("msg", ""))[:200])
+        if "result" in message and "id" in message:
+            return Heard(Kind.ACCEPTED, detail=str(message["id"]))
+        return Heard(Kind.OTHER)
+
+    def joined(self, messages: Sequence[Message]) -> bytes:
+        """Data messages of one topic as one list of events."""
+        return orjson.dumps([m["data"] for m in messages])
+
+
 def _dotted(name: str) -> Callable[[VenueSymbol], str]:
     return lambda symbol: f"{name}.{symbol.name}"
 
 
-def _has_closed_bar(message: Message) -> bool:
-    return any(isinstance(bar, dict) and bar.get("confirm") is True for bar in message["data"])
+def _of_instrument(channel: str) -> Callable[[VenueSymbol], str]:
+    return lambda symbol: f"{channel}:{symbol.name}"
 
 
-_BYBIT = BybitDialect()
+def _at(name: str) -> Callable[[VenueSymbol], str]:
+    return lambda symbol: f"{symbol.name.lower()}@{name}"
+
+
+def _bybit_has_closed(message: Message) -> bool:
+    return any(bar["confirm"] is not False for bar in message["data"])
+
+
+def _okx_has_closed(message: Message) -> bool:
+    return any(bar[-1] != "0" for bar in message["data"])
+
+
+def _binance_has_closed(message: Message) -> bool:
+    return message["data"]["k"]["x"] is not False
+
+
+_BYBIT, _OKX, _BINANCE = BybitDialect(), OkxDialect(), BinanceDialect()
+BARS_QUIET_S = 90.0
+
+
+def _bybit_market(market: str) -> Connection:
+    path = {"perp": "/v5/public/linear", "spot": "/v5/public/spot"}[market]
+    channels = (
+        Channel(
+            name="kline",
+            feeds=(bybit.bars_of(market),),
+            topic=_dotted("kline.60"),
+            quiet_after_s=BARS_QUIET_S,
+            wanted=_bybit_has_closed,
+        ),
+        Channel(
+            name="publicTrade",
+            feeds=(bybit.trades_of(market),),
+            topic=_dotted("publicTrade"),
+        ),
+    )
+    return Connection(
+        source=SOURCES["bybit"], name=market, path=path, dialect=_BYBIT, channels=channels
+    )
+
+
+def _okx_market(market: str) -> Connection:
+    channels = (
+        Channel(
+            name="candle1H",
+            feeds=(okx.bars_of(market),),
+            topic=_of_instrument("candle1H"),
+            quiet_after_s=BARS_QUIET_S,
+            wanted=_okx_has_closed,
+        ),
+        Channel(
+            name="trades-all",
+            feeds=(okx.trades_of(market),),
+            topic=_of_instrument("trades-all"),
+        ),
+    )
+    return Connection(
+        source=SOURCES["okx"], name=market, path="/ws/v5/business", dialect=_OKX, channels=channels
+    )
+
+
+def _binance_market(provider: str, market: str, path: str) -> Connection:
+    channels = (
+        Channel(
+            name="kline",
+            feeds=(binance.bars_of(provider, market),),
+            topic=_at("kline_1h"),
+            quiet_after_s=BARS_QUIET_S,
+            wanted=_binance_has_closed,
+        ),
+        Channel(
+            name="aggTrade",
+            feeds=(binance.trades_of(provider, market),),
+            topic=_at("aggTrade"),
+        ),
+    )
+    return Connection(
+        source=SOURCES[provider], name=market, path=path, dialect=_BINANCE, channels=channels
+    )
+
+
 _BYBIT_CLOSURES = Connection(
     source=SOURCES["bybit"],
     name="liquidations",
@@ -93,5 +255,46 @@ _BYBIT_CLOSURES = Connection(
         ),
     ),
 )
-CONNECTIONS: tuple[Connection, ...] = (*twins(_BYBIT_CLOSURES),)
+_OKX_CLOSURES = Connection(
+    source=SOURCES["okx"],
+    name="liquidations",
+    path="/ws/v5/public",
+    dialect=_OKX,
+    channels=(
+        Channel(
+            name="liquidation-orders",
+            feeds=okx.CLOSURES,
+            topic=lambda _: "liquidation-orders:SWAP",
+            for_all=True,
+            is_sparse=True,
+        ),
+    ),
+)
+_BINANCE_CLOSURES = Connection(
+    source=SOURCES[binance.FUTURES],
+    name="liquidations",
+    path="/market/stream",
+    dialect=_BINANCE,
+    channels=(
+        Channel(
+            name="forceOrder",
+            feeds=binance.CLOSURES,
+            topic=lambda _: "!forceOrder@arr",
+            for_all=True,
+            is_sparse=True,
+            nothing=b"[]",
+        ),
+    ),
+)
+CONNECTIONS: tuple[Connection, ...] = (
+    *twins(_BYBIT_CLOSURES),
+    *twins(_BINANCE_CLOSURES),
+    *twins(_OKX_CLOSURES),
+    _bybit_market("perp"),
+    _bybit_market("spot"),
+    _binance_market(binance.FUTURES, "perp", "/market/stream"),
+    _binance_market("binance", "spot", "/stream"),
+    _okx_market("perp"),
+    _okx_market("spot"),
+)
 """Every connection, in the order in which they are opened."""

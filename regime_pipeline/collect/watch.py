@@ -17,8 +17,9 @@ S = 1_000_000_000
 GAPS_KEPT = 256
 TWIN_WITNESSES = 3
 TWIN_WITHIN_S = 60.0
-DEAD_AFTER_S = 60.0
+DEAD_AFTER_S = 600.0
 DEAD_MEDIANS = 25.0
+LONGEST_GAPS = 3.0
 QUIET_MEDIANS = 5.0
 
 
@@ -41,7 +42,7 @@ class Span:
     reason: str = ""
 
 
-@dataclass
+@dataclass(slots=True)
 class Topic:
     """What is known of one subscription."""
 
@@ -53,13 +54,14 @@ class Topic:
 
     def heard(self, now_ns: int) -> None:
         """A message came."""
-        if self.last_ns is not None:
-            self.gaps.append(now_ns - self.last_ns)
+        last, span = self.last_ns, self.span
+        if last is not None:
+            self.gaps.append(now_ns - last)
         self.last_ns = now_ns
-        if self.span is None:
-            self.span = Span(now_ns, now_ns)
-        self.span.end_ns = now_ns
-        self.span.received += 1
+        if span is None:
+            self.span = span = Span(now_ns, now_ns)
+        span.end_ns = now_ns
+        span.received += 1
 
     @property
     def median_s(self) -> float | None:
@@ -81,8 +83,10 @@ class Topic:
     def dead_after_s(self) -> float:
         """Silence that ends a subscription where nothing can be asked about it."""
         usual = self.median_s
-        floor = max(DEAD_AFTER_S, self.subscription.channel.quiet_after_s)
-        return floor if usual is None else max(floor, DEAD_MEDIANS * usual)
+        if usual is None:
+            return DEAD_AFTER_S
+        longest = max(self.gaps) / S  # trades come in bursts: their median is short
+        return max(DEAD_AFTER_S, DEAD_MEDIANS * usual, LONGEST_GAPS * longest)
 
 
 class Watch:
@@ -95,6 +99,7 @@ class Watch:
     def __init__(self, line: Line) -> None:
         self.line = line
         self.topics = {t: Topic(s) for t, s in line.subscriptions.items()}
+        self._sparse = [t for t in self.topics.values() if t.subscription.channel.is_sparse]
         self.is_open = False
         self.last_ns: int | None = None
         self.received = self.dropped = 0
@@ -108,8 +113,8 @@ class Watch:
     def alive(self, now_ns: int) -> None:
         """Anything came, be it a pong: of sparse topics that is all that shows that they are heard."""
         self.last_ns = now_ns
-        for topic in self.topics.values():
-            if topic.span is not None and topic.subscription.channel.is_sparse:
+        for topic in self._sparse:
+            if topic.span is not None:
                 topic.span.end_ns = now_ns
 
     def accepted(self, topics: Iterable[str], now_ns: int) -> None:
@@ -123,6 +128,8 @@ class Watch:
     def data(self, name: str, now_ns: int) -> None:
         """A message of a topic came; one that nobody subscribed is only counted."""
         self.received += 1
+        if self._sparse:
+            self.alive(now_ns)
         topic = self.topics.get(name)
         if topic is not None:
             topic.heard(now_ns)

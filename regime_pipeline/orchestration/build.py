@@ -15,6 +15,7 @@ from regime_pipeline.orchestration.checks import CHECKS
 from regime_pipeline.orchestration.derived import IO_MANAGER, derived_assets, versioned
 from regime_pipeline.orchestration.io_manager import warehouse_io_manager
 from regime_pipeline.orchestration.jobs import JOBS
+from regime_pipeline.orchestration.live import collector, live_assets
 from regime_pipeline.orchestration.quality import data_quality
 from regime_pipeline.orchestration.resources import Scope, environment_platform
 from regime_pipeline.orchestration.restated import restated_rows
@@ -66,7 +67,7 @@ def build_definitions(
 
     Args:
         resources: put over the default ones, by key.
-        assets: instead of all assets.
+        assets: instead of all assets, those of the live collector too.
         checks: instead of the stored-table checks; those that assets make themselves stay.
         jobs: instead of all jobs.
         schedules: instead of all schedules.
@@ -74,12 +75,12 @@ def build_definitions(
     """
     found = all_assets() if assets is None else assets
     return dg.Definitions(
-        assets=found,
+        assets=[*found, *(live_assets() if assets is None else ())],
         asset_checks=_checks_of(found) if checks is None else checks,
         resources={**default_resources(), **(resources or {})},
         jobs=JOBS if jobs is None else jobs,
         schedules=SCHEDULES if schedules is None else schedules,
-        sensors=(*SENSORS, restated_rows) if sensors is None else sensors,
+        sensors=(*SENSORS, restated_rows, collector) if sensors is None else sensors,
         executor=dg.in_process_executor,
     )
 

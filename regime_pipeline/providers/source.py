@@ -150,6 +150,42 @@ class Feed:
         return not self.coins or split(symbol)[0] in self.coins
 
 
+def streamed(
+    provider: str,
+    message: str,
+    dataset: str,
+    parse: Parser,
+    *,
+    market: str,
+    venue: str,
+    summed: bool = False,
+    in_contracts: bool = False,
+) -> Feed:
+    """A feed of the live collector: messages of one kind that become rows of a dataset.
+
+    Args:
+        provider: whose stream.
+        message: name of its recorded messages, as ``ws_aggTrade``.
+        dataset: raw table without its schema.
+        parse: parser of the messages.
+        market: market type of the rows.
+        venue: exchange that the rows are about.
+        summed: hourly sums are made of single closures.
+        in_contracts: amounts are contracts.
+    """
+    return Feed(
+        dataset=dataset,
+        endpoint=Endpoint(provider, message, f"/ws/{message.removeprefix('ws_')}", parse),
+        market=market,
+        venue=venue,
+        paging=Pushed(),
+        params=lambda _: {},
+        context=Context(market=market),
+        summed=summed,
+        in_contracts=in_contracts,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class KeyCarrier:
     """Where a request carries the key.

@@ -156,7 +156,7 @@ class Market:
         market, symbol = self._desk.instrument_of(query)
         limit = max(1, min(query.whole("limit", 100), 500))
         part = self._world.newest_trades("okx", market, symbol, NEVER_MS, limit)
-        return self._trade_rows(part, query["instId"], market, symbol)
+        return self.trade_rows(part, query["instId"], market, symbol)
 
     def history_trades(self, query: Query) -> bytes:
         """``history-trades``: older than an id (type 1, the default) or a time (type 2)."""
@@ -170,9 +170,10 @@ class Market:
             part = self._world.newest_trades("okx", market, symbol, before, limit + IDS_PER_HOUR)
             if part is not None:
                 part = part.rows(part.number < after).rows(slice(-limit, None))
-        return self._trade_rows(part, query["instId"], market, symbol)
+        return self.trade_rows(part, query["instId"], market, symbol)
 
-    def _trade_rows(self, part: Trades | None, text: str, market: str, symbol: str) -> bytes:
+    def trade_rows(self, part: Trades | None, text: str, market: str, symbol: str) -> bytes:
+        """Trades as JSON objects with commas between, newest first."""
         if part is None:
             return b""
         size = contract_size(symbol) if market == "perp" else 1.0

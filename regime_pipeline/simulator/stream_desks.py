@@ -8,18 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
+from typing import TypeVar, cast
 
 import orjson
 
+from regime_pipeline.simulator.binance import FUTURES, SPOT
+from regime_pipeline.simulator.binance import Market as BinanceRest
+from regime_pipeline.simulator.binance_desk import Desk as BinanceDesk
+from regime_pipeline.simulator.binance_desk import House
 from regime_pipeline.simulator.bybit import Desk as BybitRest
 from regime_pipeline.simulator.bybit import trade_id
 from regime_pipeline.simulator.context import Query, World
 from regime_pipeline.simulator.microstructure import Closures
-from regime_pipeline.simulator.series import HOUR_MS, joined
+from regime_pipeline.simulator.okx import Market as OkxRest
+from regime_pipeline.simulator.okx_desk import Desk as OkxDesk
+from regime_pipeline.simulator.series import HOUR_MS, contract_size, joined
 from regime_pipeline.simulator.streams import Sent, StreamDesk
 
 CLOSURE_BATCH_MS = 500
 BAR_EVERY_MS = 1_000
+
+Row = TypeVar("Row")
 
 
 def closures_between(
@@ -128,12 +137,9 @@ class Bybit:
             return
         asked = {"category": self._category, "symbol": name, "interval": interval, "limit": "2"}
         rows = orjson.loads(b"[" + bytes(self._rest.klines(Query(asked))["list"]) + b"]")  # type: ignore[call-overload]
-        has_closed = low_ms // HOUR_MS < high_ms // HOUR_MS
-        for row in reversed(rows):
+        for row in _running_and_just_closed(rows, lambda r: int(r[0]), low_ms, high_ms):
             start = int(row[0])
             confirm = start + HOUR_MS <= high_ms
-            if confirm and not (has_closed and start + HOUR_MS > low_ms):
-                continue
             bar = {
                 "start": start, "end": start + HOUR_MS - 1, "interval": interval, "open": row[1],
                 "close": row[4], "high": row[2], "low": row[3], "volume": row[5],
@@ -143,10 +149,178 @@ class Bybit:
             yield Sent(topic, self._message(topic, [bar], high_ms), keys)
 
 
+class Okx:
+    """``liquidation-orders``, ``trades-all``, ``candle1H``; topics are ``channel:name`` here."""
+
+    def __init__(self, world: World, *, business: bool) -> None:
+        self._world = world
+        self._channels = ("trades-all", "candle1H") if business else ("liquidation-orders",)
+        self._desk = OkxDesk(world)
+        self._rest = OkxRest(world, self._desk)
+        self._names = {**self._desk.spot, **self._desk.swap}
+
+    def answer(self, text: str, topics: dict[str, int]) -> list[str]:
+        """Replies to ``subscribe``, topic by topic, and to the text ``ping``."""
+        if text == "ping":
+            return ["pong"]
+        try:
+            asked = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            return ['{"event":"error","code":"60012","msg":"Invalid request"}']
+        out = []
+        for arg in asked.get("args", []):
+            channel, name = arg.get("channel"), arg.get("instId") or arg.get("instType")
+            if channel not in self._channels or (name not in self._names and name != "SWAP"):
+                told = {
+                    "event": "error",
+                    "code": "60018",
+                    "msg": f"Wrong channel: {channel} {name}",
+                }
+            else:
+                topics.setdefault(f"{channel}:{name}", self._world.now_ms())
+                told = {"event": "subscribe", "arg": arg, "connId": "simulated"}
+            out.append(orjson.dumps(told).decode())
+        return out
+
+    def since(self, topic: str, low_ms: int, high_ms: int) -> Iterable[Sent]:
+        """What happened in ``(low, high]``."""
+        channel, _, name = topic.partition(":")
+        if channel == "liquidation-orders":
+            return self._closures(topic, low_ms, high_ms)
+        if channel == "candle1H":
+            return self._bars(topic, name, low_ms, high_ms)
+        return self._trades(topic, name, low_ms, high_ms)
+
+    def _closures(self, topic: str, low_ms: int, high_ms: int) -> Iterator[Sent]:
+        arg = {"channel": "liquidation-orders", "instType": "SWAP"}
+        for name, symbol in self._desk.swap.items():
+            details = [
+                {
+                    "bkLoss": "0", "bkPx": f"{found.price[i]:.{found.digits}f}", "ccy": "",
+                    "posSide": "long" if found.long[i] else "short",
+                    "side": "sell" if found.long[i] else "buy",
+                    "sz": f"{found.size[i] / contract_size(symbol):.8f}", "ts": str(found.ts[i]),
+                }
+                for found, i in closures_between(self._world, "okx", symbol, low_ms, high_ms)
+            ]  # fmt: skip
+            if details:
+                row = {
+                    "details": details, "instId": name, "instType": "SWAP",
+                    "instFamily": name.removesuffix("-SWAP"), "uly": name.removesuffix("-SWAP"),
+                }  # fmt: skip
+                keys = tuple(
+                    f"{name}|{d['ts']}|{d['posSide']}|{d['sz']}|{d['bkPx']}" for d in details
+                )
+                yield Sent(topic, orjson.dumps({"arg": arg, "data": [row]}), keys)
+
+    def _trades(self, topic: str, name: str, low_ms: int, high_ms: int) -> Iterator[Sent]:
+        market, symbol = self._desk.instrument_of(Query({"instId": name}))
+        part = self._world.trades("okx", market, symbol, low_ms + 1, high_ms, 1_000)
+        rows = orjson.loads(b"[" + self._rest.trade_rows(part, name, market, symbol) + b"]")
+        arg = {"channel": "trades-all", "instId": name}
+        for row in reversed(rows):  # one message a trade
+            yield Sent(topic, orjson.dumps({"arg": arg, "data": [row]}), (row["tradeId"],))
+
+    def _bars(self, topic: str, name: str, low_ms: int, high_ms: int) -> Iterator[Sent]:
+        if low_ms // BAR_EVERY_MS == high_ms // BAR_EVERY_MS:
+            return
+        asked = Query({"instId": name, "bar": "1H", "limit": "2"})
+        rows = orjson.loads(b"[" + self._rest.candles(asked) + b"]")
+        for row in _running_and_just_closed(rows, lambda r: int(r[0]), low_ms, high_ms):
+            message = {"arg": {"channel": "candle1H", "instId": name}, "data": [row]}
+            keys = (f"{topic}|{row[0]}",) if row[-1] == "1" else ()
+            yield Sent(topic, orjson.dumps(message), keys)
+
+
+class Binance:
+    """``aggTrade``, ``kline_1h`` and, of futures, ``!forceOrder@arr``."""
+
+    def __init__(self, world: World, house: House) -> None:
+        self._world, self._house = world, house
+        self._desk = BinanceDesk(world, house)
+        self._rest = BinanceRest(world, self._desk)
+        self._names = {text.lower(): text for text in self._desk.listed}
+
+    def answer(self, text: str, topics: dict[str, int]) -> list[str]:
+        """Replies to ``SUBSCRIBE``; unknown streams are acknowledged and stay mute, as they do there."""
+        try:
+            asked = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            return ['{"error":{"code":3,"msg":"Invalid JSON"},"id":null}']
+        if asked.get("method") == "LIST_SUBSCRIPTIONS":
+            return [orjson.dumps({"result": sorted(topics), "id": asked.get("id")}).decode()]
+        for topic in asked.get("params", []):
+            topics.setdefault(topic, self._world.now_ms())
+        return [orjson.dumps({"result": None, "id": asked.get("id")}).decode()]
+
+    def since(self, topic: str, low_ms: int, high_ms: int) -> Iterable[Sent]:
+        """What happened in ``(low, high]``."""
+        name, _, channel = topic.partition("@")
+        if name == "!forceOrder" and self._house is FUTURES:
+            return self._closures(topic, low_ms, high_ms)
+        text = self._names.get(name)
+        if text is None or channel not in ("aggTrade", "kline_1h"):
+            return ()
+        make = self._trades if channel == "aggTrade" else self._bars
+        return make(topic, text, low_ms, high_ms)
+
+    def _sent(self, topic: str, event: dict[str, object], *keys: str) -> Sent:
+        return Sent(topic, orjson.dumps({"stream": topic, "data": event}), keys)
+
+    def _closures(self, topic: str, low_ms: int, high_ms: int) -> Iterator[Sent]:
+        """The newest order of each symbol and second."""
+        for text, symbol in self._desk.listed.items():
+            newest: dict[int, tuple[Closures, int]] = {}
+            for found, i in closures_between(self._world, "binance", symbol, low_ms, high_ms):
+                newest[int(found.ts[i]) // 1000] = (found, i)
+            for found, i in newest.values():
+                size, price = f"{found.size[i]:.8f}", f"{found.price[i]:.{found.digits}f}"
+                order = {
+                    "s": text, "S": "SELL" if found.long[i] else "BUY", "o": "LIMIT", "f": "IOC",
+                    "q": size, "p": price, "ap": price, "X": "FILLED", "l": size, "z": size,
+                    "T": int(found.ts[i]),
+                }  # fmt: skip
+                event = {"e": "forceOrder", "E": high_ms, "o": order}
+                yield self._sent(topic, event, f"{text}|{order['T']}|{order['S']}|{size}|{price}")
+
+    def _trades(self, topic: str, text: str, low_ms: int, high_ms: int) -> Iterator[Sent]:
+        asked = {"symbol": text, "startTime": str(low_ms + 1), "endTime": str(high_ms)}
+        rows, _ = self._rest.agg_trades(Query({**asked, "limit": "1000"}))
+        for row in cast("list[dict[str, object]]", rows):
+            event = {"e": "aggTrade", "E": high_ms, "s": text, **row}
+            yield self._sent(topic, event, str(row["a"]))
+
+    def _bars(self, topic: str, text: str, low_ms: int, high_ms: int) -> Iterator[Sent]:
+        if low_ms // BAR_EVERY_MS == high_ms // BAR_EVERY_MS:
+            return
+        body, _ = self._rest.klines(Query({"symbol": text, "interval": "1h", "limit": "2"}))
+        rows = orjson.loads(body)[::-1]
+        for row in _running_and_just_closed(rows, lambda r: int(r[0]), low_ms, high_ms):
+            bar = dict(zip("tohlcvTqnVQB", row, strict=True))
+            has_closed = int(row[0]) + HOUR_MS <= high_ms
+            bar |= {"s": text, "i": "1h", "f": 0, "L": 0, "x": has_closed}
+            keys = (f"{topic}|{row[0]}",) if has_closed else ()
+            yield self._sent(topic, {"e": "kline", "E": high_ms, "s": text, "k": bar}, *keys)
+
+
+def _running_and_just_closed(
+    rows: list[Row], opened: Callable[[Row], int], low_ms: int, high_ms: int
+) -> Iterator[Row]:
+    """Of the newest two bars, newest first: one that closed in ``(low, high]``, and the running one."""
+    for row in reversed(rows):
+        end = opened(row) + HOUR_MS
+        if end > high_ms or end > low_ms:
+            yield row
+
+
 STREAMS: Mapping[str, Callable[[World], StreamDesk]] = MappingProxyType(
     {
         "bybit/v5/public/linear": lambda world: Bybit(world, "perp"),
         "bybit/v5/public/spot": lambda world: Bybit(world, "spot"),
+        "okx/ws/v5/public": lambda world: Okx(world, business=False),
+        "okx/ws/v5/business": lambda world: Okx(world, business=True),
+        "binance/stream": lambda world: Binance(world, SPOT),
+        "binance_futures/market/stream": lambda world: Binance(world, FUTURES),
     }
 )
 """Paths below ``/ws/`` and who answers there."""

@@ -59,3 +59,26 @@ def closure(at: datetime, symbol: str, side: str, size: float, price: float) -> 
     ms = round(at.timestamp() * 1000)
     row = {"T": ms, "s": symbol, "S": side, "v": str(size), "p": str(price)}
     return {"topic": f"allLiquidation.{symbol}", "type": "snapshot", "ts": ms, "data": [row]}
+
+
+def trade(at: datetime, symbol: str, size: float, price: float, number: int) -> dict[str, object]:
+    """A message of Bybit's stream of trades."""
+    ms = round(at.timestamp() * 1000)
+    row = {
+        "T": ms, "s": symbol, "S": "Buy" if number % 2 else "Sell", "v": str(size), "p": str(price),
+        "i": f"id-{number}", "BT": False,
+    }  # fmt: skip
+    return {"topic": f"publicTrade.{symbol}", "type": "snapshot", "ts": ms, "data": [row]}
+
+
+def bar(hour: datetime, symbol: str, volume: float, *, confirm: bool = True) -> dict[str, object]:
+    """A message of Bybit's stream of hourly bars."""
+    start = round(hour.timestamp() * 1000)
+    row = {
+        "start": start, "end": start + 3_599_999, "interval": "60", "open": "100", "close": "101",
+        "high": "102", "low": "99", "volume": str(volume), "turnover": str(volume * 100),
+        "confirm": confirm, "timestamp": start + 3_600_000,
+    }  # fmt: skip
+    return {
+        "topic": f"kline.60.{symbol}", "type": "snapshot", "ts": start + 3_600_000, "data": [row]
+    }  # fmt: skip

@@ -21,7 +21,7 @@ from regime_pipeline.storage.database import Database
 from regime_pipeline.storage.warehouse import Warehouse
 from regime_pipeline.windows import HOUR, FastClock, Window, utc
 
-START = utc("2024-06-20T09:30:00")
+START = utc("2024-06-20T09:58:00")
 SYMBOLS = ("BTC/USDT", "ETH/USDT")
 
 
@@ -35,7 +35,7 @@ def _collect_an_hour(collector: Collector, warehouse: Warehouse) -> None:
     """Runs until an hour is proven."""
 
     def watch() -> None:
-        until = time.monotonic() + 90
+        until = time.monotonic() + 240
         while time.monotonic() < until:
             hours = warehouse.read("ops.stream_hours")
             if hours["is_proven"].fillna(False).any():
@@ -45,15 +45,16 @@ def _collect_an_hour(collector: Collector, warehouse: Warehouse) -> None:
 
     waiting = threading.Thread(target=watch)
     waiting.start()
-    collector.run(90)
+    collector.run(240)
     waiting.join()
 
 
-@pytest.mark.timeout(170)
+@pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_closures_of_a_stream_are_stored_once_and_summed_by_the_hour(
     database: Database, tmp_path: Path
 ) -> None:
-    clock = FastClock(START, 200)
+    clock = FastClock(START, 60)
     warehouse = Warehouse(database, clock)
     tape = SyntheticTape(seed=7, symbols=SYMBOLS, end=START + timedelta(days=2))
     with SimulatorServer(tape, clock) as server:

@@ -65,6 +65,7 @@ def test_twins_give_each_closure_once_and_a_replay_changes_nothing(
     assert (warehouse.read("raw.liquidation_events")["revision"] == rows["revision"]).all()
 
 
+@pytest.mark.slow
 def test_equal_closures_are_told_apart_alike_when_a_restart_lies_between(
     warehouse: Warehouse, tmp_path: Path
 ) -> None:
@@ -82,7 +83,8 @@ def test_equal_closures_are_told_apart_alike_when_a_restart_lies_between(
 def test_an_hour_that_twins_heard_together_has_sums_and_a_proof(
     warehouse: Warehouse, tmp_path: Path
 ) -> None:
-    settings = settings_in(tmp_path)
+    settings = settings_in(tmp_path, collect="on")
+    assert settings.liquidation_source == settings.liquidation_order_source == "bybit"
     a, b = _twins(tmp_path)
     write(tmp_path, a, _closures()[:25])
     write(tmp_path, b, _closures()[20:])
@@ -110,6 +112,12 @@ def test_an_hour_that_twins_heard_together_has_sums_and_a_proof(
         pd.testing.assert_series_equal(got, expected, check_names=False, rtol=1e-12)
     lost = warehouse.read("ops.stream_spans", where={"stream_state": "lost"})
     assert set(lost["span_end"]) == {pd.Timestamp(HOUR_AT - timedelta(minutes=20))}
+    assert set(sums["source_tier"]) == {1}
+    Hours(keeper).close(HOUR_AT + timedelta(minutes=95))
+    found = warehouse.read("ops.coverage_spans", where={"source": "bybit"})
+    stored = found[found["coverage_state"] == "stored"]
+    assert set(stored["dataset"]) == {"liquidations", "liquidation_events"}
+    assert set(stored["span_start"]) == {pd.Timestamp(HOUR_AT)}
 
 
 def test_forty_seconds_that_nobody_heard_leave_the_hour_without_sums(
@@ -138,6 +146,7 @@ def test_forty_seconds_that_nobody_heard_leave_the_hour_without_sums(
     assert set(inside["reason"]) == {"ended"}
 
 
+@pytest.mark.slow
 def test_sealed_bytes_give_the_hour_again(warehouse: Warehouse, tmp_path: Path) -> None:
     settings = settings_in(tmp_path)
     a, _ = _twins(tmp_path)
@@ -173,3 +182,19 @@ def test_a_message_that_cannot_be_read_is_quoted_and_takes_no_other_with_it(
     reasons = warehouse.read("ops.quarantine")["reason"].tolist()
     assert len(reasons) == 2
     assert any("side" in r for r in reasons)
+
+
+@pytest.mark.slow
+def test_a_segment_that_is_kept_for_good_leaves_the_collectors_folder(
+    warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, _ = _twins(tmp_path)
+    write(tmp_path, a, _closures()[:3])
+    keeper = storer(warehouse, settings_in(tmp_path), [a])
+    keeper.store()
+    keeper.seal([])
+    assert list((tmp_path / "collect").rglob("*.seg"))
+    monkeypatch.setattr("regime_pipeline.collect.store.KEPT_BESIDE_S", -1.0)
+    assert keeper.seal([]) == 0
+    assert not [p for p in (tmp_path / "collect").rglob("*") if p.is_file()]
+    assert keeper.store() == 0

@@ -71,3 +71,22 @@ def test_holes_and_union_part_an_interval(seed: int) -> None:
     for a, b in heard:
         seconds -= set(range(a, b))
     assert {n for a, b in holes(heard, inside) for n in range(a, b)} == seconds
+
+
+def test_bursts_are_no_deaths_and_a_mute_topic_is_one() -> None:
+    watch, topic = _watch("bybit", "publicTrade")
+    rng = np.random.default_rng(7)
+    watch.opened(0)
+    watch.accepted([topic], 0)
+    now = 0
+    for _ in range(2_000):  # bursts of trades milliseconds apart, half a minute between them
+        now += int(rng.exponential(30.0) * S)
+        for _ in range(int(rng.integers(1, 30))):
+            if watch.topics[topic].last_ns is not None:
+                assert dead(watch, now) == []
+            watch.data(topic, now)
+            now += 2_000_000
+    assert dead(watch, now + 3_000 * S) == [topic]
+    watch.lost(topic, "silent for too long")
+    ((_, span),) = watch.spans()
+    assert span.end_ns == now - 2_000_000

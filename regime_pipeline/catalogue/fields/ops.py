@@ -69,7 +69,7 @@ FIELDS = (
     Field("dropped_count", Kind.INTEGER, "Messages received and left out.", None, 0),
     Field("live_s", Kind.FLOAT, "Seconds of the hour that some connection heard.", "s", 0, 3600),
     Field("lost_s", Kind.FLOAT, "Seconds of the hour that none heard.", "s", 0, 3600),
-    Field("row_count", Kind.INTEGER, "Single messages' rows behind the hour.", None, 0),
+    Field("row_count", Kind.INTEGER, "Rows of the hour.", None, 0),
     Field(
         "proof",
         Kind.TEXT,

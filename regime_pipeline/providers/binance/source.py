@@ -40,6 +40,7 @@ SOURCES = (
         connection=CONNECTIONS[futures.PROVIDER],
         feeds=futures.FEEDS,
         endpoints=futures.ENDPOINTS,
+        streamed=streams.CLOSURES,
         messages=streams.FUTURES_MESSAGES,
         rates=Rates(
             (

@@ -20,6 +20,7 @@ from regime_pipeline.providers.decode import MISSING, Columns
 from regime_pipeline.providers.documents import document, objects_of
 from regime_pipeline.providers.errors import BadRequest, ContractViolation
 from regime_pipeline.providers.readings import Context, Parser
+from regime_pipeline.providers.source import Feed, streamed
 from regime_pipeline.providers.trades import forced_rows
 
 _CLOSED_BY = {"SELL": "long", "BUY": "short"}
@@ -49,7 +50,7 @@ def _events(body: bytes, kind: str | None) -> list[object]:
 def _within(events: list[object], name: str) -> list[object]:
     """The member object of each event that carries the values."""
     inner = [e.get(name) if isinstance(e, dict) else None for e in events]
-    if all(not isinstance(i, dict) for i in inner):
+    if inner and all(not isinstance(i, dict) for i in inner):
         raise ContractViolation(f"no event has the object {name!r}")
     return inner
 
@@ -160,6 +161,34 @@ def mark_price(body: bytes, ctx: Context) -> pd.DataFrame:
             "next_funding_at": columns.time("T", Context(), optional=True),
             "venue_symbol": columns.text("s"),
         }
+    )
+
+
+FUTURES = "binance_futures"
+CLOSURES = tuple(
+    streamed(
+        FUTURES,
+        "ws_forceOrder",
+        dataset,
+        force_order,
+        market="perp",
+        venue="binance",
+        summed=summed,
+    )
+    for dataset, summed in (("liquidation_events", False), ("liquidations", True))
+)
+"""What the stream of forced closures becomes: single ones, and sums of hours. One a second at most."""
+
+
+def bars_of(provider: str, market: str) -> Feed:
+    """Closed bars of a market."""
+    return streamed(provider, "ws_kline", "candles", klines, market=market, venue="binance")
+
+
+def trades_of(provider: str, market: str) -> Feed:
+    """Aggregate trades of a market."""
+    return streamed(
+        provider, "ws_aggTrade", "trade_flow", agg_trade, market=market, venue="binance"
     )
 
 

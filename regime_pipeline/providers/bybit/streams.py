@@ -19,9 +19,8 @@ from regime_pipeline.providers.bybit.series import PROVIDER, ticker_rows
 from regime_pipeline.providers.decode import MISSING, Columns
 from regime_pipeline.providers.documents import document, member, objects_of, rows_of
 from regime_pipeline.providers.errors import BadRequest, ContractViolation
-from regime_pipeline.providers.paging import Pushed
 from regime_pipeline.providers.readings import Context, Parser
-from regime_pipeline.providers.source import Endpoint, Feed
+from regime_pipeline.providers.source import Feed, streamed
 from regime_pipeline.providers.trades import forced_rows, side_words, trade_rows
 
 _LIQUIDATED = {"Buy": "long", "Sell": "short"}
@@ -171,26 +170,32 @@ def parse_control(body: bytes, ctx: Context) -> pd.DataFrame:  # noqa: ARG001 - 
     return columns.frame({name: columns.text(name) for name in ("op", "req_id", "conn_id")})
 
 
-def _streamed(dataset: str, name: str, market: str, parse: Parser, *, summed: bool = False) -> Feed:
-    return Feed(
-        dataset=dataset,
-        endpoint=Endpoint(PROVIDER, name, f"/ws/{name.removeprefix('ws_')}", parse),
-        market=market,
-        venue="bybit",
-        paging=Pushed(),
-        params=lambda _: {},
-        context=Context(market=market),
-        summed=summed,
-    )
-
-
 CLOSURES = (
-    _streamed("liquidation_events", "ws_allLiquidation", "perp", parse_liquidations),
-    _streamed("liquidations", "ws_allLiquidation", "perp", parse_liquidations, summed=True),
-)
+    streamed(
+        PROVIDER, "ws_allLiquidation", "liquidation_events", parse_liquidations,
+        market="perp", venue="bybit",
+    ),
+    streamed(
+        PROVIDER, "ws_allLiquidation", "liquidations", parse_liquidations,
+        market="perp", venue="bybit", summed=True,
+    ),
+)  # fmt: skip
 """What the stream of all forced closures becomes: single ones, and sums of hours."""
 STREAMED = CLOSURES
 """Feeds that only the live collector serves."""
+
+
+def bars_of(market: str) -> Feed:
+    """Closed bars of a market."""
+    return streamed(PROVIDER, "ws_kline", "candles", parse_kline, market=market, venue="bybit")
+
+
+def trades_of(market: str) -> Feed:
+    """Single trades of a market."""
+    return streamed(
+        PROVIDER, "ws_publicTrade", "trade_flow", parse_trades, market=market, venue="bybit"
+    )
+
 
 MESSAGES: dict[str, Parser] = {
     "ws_kline": parse_kline,

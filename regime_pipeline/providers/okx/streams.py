@@ -26,8 +26,9 @@ from regime_pipeline.providers.okx.market import (
     ticker_rows,
     trade_objects,
 )
-from regime_pipeline.providers.okx.series import candle_rows
+from regime_pipeline.providers.okx.series import PROVIDER, candle_rows
 from regime_pipeline.providers.readings import Context, Parser, joined
+from regime_pipeline.providers.source import Feed, streamed
 
 
 def _message(body: bytes, channel: str) -> tuple[dict[str, object], str | None, list[object]]:
@@ -117,6 +118,29 @@ def parse_event(body: bytes, ctx: Context) -> pd.DataFrame:  # noqa: ARG001 - no
             "venue_symbol": columns.text("instId"),
         }
     )
+
+
+CLOSURES = (
+    streamed(
+        PROVIDER, "ws_liquidation-orders", "liquidation_events", parse_liquidations,
+        market="perp", venue="okx", in_contracts=True,
+    ),
+)  # fmt: skip
+"""Single forced closures. Hourly sums stay with the list that can be asked for: neither has all of them,
+and two incomplete sums of one hour would replace each other."""
+
+
+def bars_of(market: str) -> Feed:
+    """Closed bars of a market."""
+    return streamed(PROVIDER, "ws_candle", "candles", parse_candle, market=market, venue="okx")
+
+
+def trades_of(market: str) -> Feed:
+    """Single trades of a market, those of swaps in contracts."""
+    return streamed(
+        PROVIDER, "ws_trades", "trade_flow", parse_trades,
+        market=market, venue="okx", in_contracts=market == "perp",
+    )  # fmt: skip
 
 
 MESSAGES: dict[str, Parser] = {
