@@ -323,7 +323,7 @@ class _Launch:
         def needs(day: datetime) -> dict[str, datetime]:
             return history.required_starts(self.inputs, tables, day, first=_first(settings))
 
-        standing = []
+        standing: list[freshness.Known] = []
         if not recompute:
             told = freshness.story(
                 self._instance, self.platform.database, by, harmless=_NOT_DERIVING

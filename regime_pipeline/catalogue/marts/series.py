@@ -148,6 +148,11 @@ MARTS = (
         "What the matrix says of all symbols together, one row per day, stamped 23:00.",
     ),
     as_table(
+        "snapshots_1h",
+        "signals.snapshots",
+        TABLES["signals.snapshots"].description,
+    ),
+    as_table(
         "futures_scores_1h",
         "signals.futures_scores",
         "The 8-factor futures score, one row per symbol and hour.",
