@@ -276,7 +276,11 @@ class _Launch:
     ) -> None:
         """Raw history from primary sources, then the raw window from all asked."""
         raws = [n for n in starts if n.startswith("raw.")]
-        for stretch, names in history.grouped(starts, floor_day(self.window.start), raws):
+        served = set(
+            _served(self.platform.settings, sources)
+        )  # others have no history to be asked for
+        older = [n for n in raws if n in served]
+        for stretch, names in history.grouped(starts, floor_day(self.window.start), older):
             primary = sorted(
                 {
                     s

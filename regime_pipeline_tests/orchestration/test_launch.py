@@ -279,6 +279,15 @@ def test_fault_79_a_run_whose_process_is_gone_is_marked_failed(
         instance.report_run_canceled(alive)
 
 
+def test_no_history_is_asked_for_that_no_configured_source_serves() -> None:
+    served = launch._served(Settings(), None)
+    assert "raw.candles" in served
+    assert "raw.option_chain" not in served  # its only source is on where it is named
+    assert (
+        launch._served(Settings(sources=("deribit",)), ("deribit",)).count("raw.option_chain") == 1
+    )
+
+
 def test_environment_is_restored() -> None:
     import os
 
