@@ -9,7 +9,7 @@ JOBS ?= 4
 unexport PYTHONDONTWRITEBYTECODE # without bytecode each process compiles two hundred modules first
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow ui lint types bench fmt docs lock clean
+.PHONY: help setup run test test-slow ui dashboards-check lint types bench fmt docs lock clean
 
 help: ## what can be done here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -37,6 +37,9 @@ test-slow: setup ## the tests that take long
 
 ui: setup ## Dagster UI and daemon
 	@$(BIN)/regime ui $(ARGS)
+
+dashboards-check: setup ## name every chart that shows a column which its mart does not have
+	@$(BIN)/python -m dashboards.check
 
 lint: setup ## style of Python and SQL
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/sqlfluff lint --disable-progress-bar dbt_project/models dbt_project/tests

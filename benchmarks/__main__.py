@@ -19,10 +19,12 @@ NAMES = (
     "ingest",
     "cost",
     "dispatch",
+    "outcomes",
     "surface",
     "signal_history",
+    "signals",
 )
-SIZED = ("features", "surface")
+SIZED = ("features", "signals", "surface")
 """Benchmarks with a smaller size of their own."""
 
 

@@ -297,6 +297,11 @@ class Settings(_Providers, ChosenSources):
         "1h",
         description="futures factors are made of hours, or Coinglass's days; of a tape's days if any",
     )
+    liquidation_levels: Literal["off", "map"] = Field(
+        "off",
+        description="estimated prices of liquidations: Coinglass's map (its Professional plan), a request an "
+        "hour and coin",
+    )
     single_trades: bool = Field(
         False,
         description="page single trades of venues whose candles tell the taker's volumes too: for the "

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks import features as bench
+from benchmarks import signals
 
 pytestmark = pytest.mark.slow
 CASES = [(f, other) for f in bench.FEATURES for other in bench.LIBRARIES if bench.named(f, other)]
@@ -51,3 +52,20 @@ def test_every_whole_feature_runs_on_the_benchmark_world(feature: str) -> None:
     assert (
         len(bench.whole(feature, bench.world(2, 48, 9_000))) == 2 * 48 or feature == "correlations"
     )
+
+
+@pytest.mark.parametrize(
+    ("score", "other"),
+    [(name, other) for name, (_, known) in signals.SCORES.items() for other in known],
+)
+def test_the_libraries_give_the_same_scores(score: str, other: str) -> None:
+    pytest.importorskip(other)
+    given = signals.world(2, 2_400)
+    theirs = np.asarray(signals.SCORES[score][0](signals.SIDES[other](given)))
+    mine = signals.ours(score, given)
+    assert signals.gap(mine[signals.WARM_UP :], theirs[signals.WARM_UP :]) <= signals.TOLERANCE
+
+
+def test_the_whole_signal_tables_run_on_the_benchmark_world() -> None:
+    signals.whole(*signals.frames(2, 24, 3_000))
+    assert len(signals.snapshot(3)()) == 3

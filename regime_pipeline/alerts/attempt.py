@@ -20,7 +20,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from pydantic import SecretStr
 
-from regime_pipeline.alerts import signing, smtp
+from regime_pipeline.alerts import services, signing, smtp
 from regime_pipeline.alerts.endpoints import (
     Endpoint,
     EndpointRefused,
@@ -146,6 +146,8 @@ class Sender:
             async with asyncio.timeout(self.settings.webhook_deadline_s):
                 if endpoint.channel.way == "smtp":
                     return await self._mail(endpoint, claimed, progress, began)
+                if endpoint.channel.way == "apprise":
+                    return await self._service(endpoint, claimed, progress, began)
                 response, body = await self._post(endpoint, claimed, stamps, progress)
                 if response.status_code in _UNSIGNED and stamps.learn(response, endpoint.name):
                     progress.is_sent = False
@@ -206,6 +208,18 @@ class Sender:
             is_final=verdict.is_final,
             is_gone=verdict.is_gone,
         )
+
+    async def _service(
+        self, endpoint: Endpoint, claimed: Claimed, progress: _Progress, began: float
+    ) -> Answer:
+        """One message handed to Apprise, which says no more than whether it worked."""
+        url, timeout_s = endpoint.url.get_secret_value(), self.settings.webhook_deadline_s
+        progress.is_sent = True
+        taken = await _aside(lambda: services.hand_over(url, claimed.body, timeout_s=timeout_s))
+        spent = (time.monotonic() - began) * 1e3
+        if taken:
+            return Answer("delivered", spent)
+        return Answer("failed", spent, error="the service did not take it")
 
     async def _target(self, endpoint: Endpoint) -> tuple[str, str]:
         """The URL with the checked address in place of the host, and the host to speak of."""

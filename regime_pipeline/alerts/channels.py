@@ -63,7 +63,7 @@ class Channel:
     content_type: str = "application/json"
     is_signed: bool = False
     judge: Judge = answers.plain
-    way: Literal["http", "smtp"] = "http"
+    way: Literal["http", "smtp", "apprise"] = "http"
     per_minute: int | None = None
     digest_over: int | None = None
     query: tuple[str, ...] = ()
@@ -256,6 +256,17 @@ def mail_gateway(message: Message, endpoint: Endpoint) -> str:
     )
 
 
+def service(message: Message, _endpoint: Endpoint) -> str:
+    """Title and text for a service that cuts and marks them by itself."""
+    return canonical(
+        {
+            "title": cut(title_line(message.title), 250),
+            "text": cut(_letter(message), 8_000),
+            "severity": message.severity,
+        }
+    )
+
+
 def _link(message: Message) -> list[tuple[str, str]]:
     return [("look", message.context["link"])] if message.context.get("link") else []
 
@@ -281,6 +292,7 @@ GENERIC = Channel("http", generic, is_signed=True)
 MAIL = Channel(
     "mail", mail, content_type="message/rfc822", way="smtp", per_minute=10, digest_over=5
 )
+SERVICE = Channel("apprise", service, way="apprise", per_minute=20, digest_over=10)
 MAIL_GATEWAY = Channel("mail-gateway", mail_gateway, per_minute=10, digest_over=5)
 
 CHANNELS: tuple[Channel, ...] = (

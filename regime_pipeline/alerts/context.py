@@ -255,19 +255,22 @@ def _rates_and_past(
 ) -> None:
     """Rates of false alarms per type; the past per type and level. Each is asked once."""
     rates: dict[str, dict[str, Any]] = {}
-    past: dict[tuple[str, str], dict[str, Any]] = {}
+    past: dict[tuple[str, str], dict[str, Any] | None] = {}
     for row in sorted(events, key=lambda r: r["known_at"]):
         kind = TYPES[row["event_type"]]
         assert isinstance(kind, MarketEvent)
         if kind.name not in rates:
             rates[kind.name] = _rates(conn, kind, row)
         found[row["event_id"]]["false_alarms"] = rates[kind.name]
-        if "|" in row["instrument"] or row["kind"] == "end":
-            continue  # a pair has no one price, an end is no news to act on
+        if row["kind"] == "end":
+            continue  # no news to act on
         asked = kind.name, row["level"]
         if asked not in past:
-            past[asked] = outcomes.followed(conn, *asked, settings.universe, row["known_at"])
-        found[row["event_id"]]["followed"] = past[asked]
+            past[asked] = outcomes.followed(
+                conn, kind, row["level"], settings.universe, row["known_at"]
+            )
+        if past[asked] is not None:
+            found[row["event_id"]]["followed"] = past[asked]
 
 
 def _rates(conn: psycopg.Connection, kind: MarketEvent, row: Row) -> dict[str, Any]:

@@ -123,7 +123,7 @@ _DIGEST_DETAILS = _object(
 
 _ANSWER = _object(
     {
-        "rows": {"type": "integer", "description": "Past events that are counted."},
+        "rows": {"type": "integer", "description": "Past hours that are counted."},
         "n_eff": {"type": "number", "description": "Independent rows that they amount to."},
         "blocks_eff": {"type": "number", "description": "Months that they amount to."},
         "is_silent": {"type": "boolean", "description": "History says nothing: all below is null."},
@@ -186,7 +186,8 @@ _CONTEXT: Schema = {
         ),
         "followed": _object(
             {
-                "condition": {"type": "object"},
+                "condition": {"type": "object", "description": "As reporting.outcomes takes it."},
+                "symbols": {"type": "array", "items": {"type": "string"}},
                 "as_of": _INSTANT,
                 "price": {"enum": ["spot", "perp"]},
                 **{str(hours): {"$ref": "#/$defs/answer"} for hours in HORIZONS_H},

@@ -13,10 +13,12 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from regime_pipeline.alerts import services
 from regime_pipeline.alerts.channels import (
     CHANNELS,
     MAIL,
     MAIL_GATEWAY,
+    SERVICE,
     Channel,
     Endpoint,
     channel_of,
@@ -133,14 +135,24 @@ def _of_receiver(name: str, receiver: Receiver) -> Endpoint:
         ValueError: its parts do not fit together.
     """
     url = receiver.url.get_secret_value()
-    if fault := url_fault(url, schemes=("https", "http", "smtps", "smtp")):
+    known = ("https", "http", "smtps", "smtp")
+    scheme = url.partition("://")[0].lower()
+    is_service = "://" in url and scheme not in known
+    if is_service:
+        is_here = is_loopback_host(urlsplit(url).hostname or "")
+        fault = services.fault(url, is_here=is_here)
+    else:
+        fault = url_fault(url, schemes=known)
+    if fault:
         raise ValueError(f"url {fault}")
-    is_smtp = urlsplit(url).scheme in ("smtp", "smtps")
+    is_smtp = scheme in ("smtp", "smtps")
     if is_smtp and receiver.mail is None:
         raise ValueError("needs mail = {sender = ..., to = [...]}")
     if unknown := sorted(set(receiver.types or ()) - TYPES.keys()):
         raise ValueError(f"types: {unknown[0]} is none of {', '.join(TYPES)}")
-    if is_smtp:
+    if is_service:
+        channel = SERVICE
+    elif is_smtp:
         channel = MAIL
     else:
         channel = _channel(url)

@@ -1,8 +1,8 @@
 """The dead man's switch: what has stopped, found and told by a path that needs none of it.
 
-Belongs here: looking at database, daemon, hourly tick, waiting alerts, web server and disk from a
-process of its own within seconds; telling receivers of a change directly; the note of what was told.
-Does not belong here: printing and exit codes (``cli``).
+Belongs here: looking at database, daemon, hourly tick, collector, waiting alerts, web server, disk and
+memory from a process of its own within seconds; telling receivers of a change directly; the note of what
+was told. Does not belong here: printing and exit codes (``cli``).
 
 It starts nothing. A part that hangs is one that does not answer in time.
 """
@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import shutil
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from regime_pipeline.alerts.attempt import Claimed, Sender, Stamps
 from regime_pipeline.alerts.endpoints import Endpoint, endpoints, secrets_in
 from regime_pipeline.alerts.kinds import STOPPED
 from regime_pipeline.alerts.message import Message, marked
+from regime_pipeline.alerts.watch import COLLECTOR_LATE, disk_faults, memory_faults
 from regime_pipeline.net.client import FAILED, async_client
 from regime_pipeline.net.redact import Redactor
 from regime_pipeline.settings import Settings
@@ -41,7 +41,6 @@ DAEMON_SILENT = timedelta(seconds=90)
 TICK_LATE = timedelta(minutes=125)
 """Two hourly ticks and their start."""
 ALERTS_WAIT = timedelta(minutes=5)
-DISK_LOW, DISK_FULL = 0.10, 0.03
 
 _ASKED = """
 SELECT (SELECT max("timestamp") FROM dagster.daemon_heartbeats WHERE daemon_type = 'SENSOR'),
@@ -91,6 +90,7 @@ class Asked:
     waiting: int
     waiting_since: datetime | None
     has_daemon: bool = True
+    collector_at: datetime | None = None
 
 
 def judged(asked: Asked | str, now: datetime, *, needs_daemon: bool) -> list[str]:
@@ -112,6 +112,8 @@ def judged(asked: Asked | str, now: datetime, *, needs_daemon: bool) -> list[str
                 faults.append(f"daemon: {name} silent for {_long(now - seen)}")
         if asked.tick_at is not None and now - asked.tick_at > TICK_LATE:
             faults.append(f"tick: none for {_long(now - asked.tick_at)}")
+    if asked.collector_at is not None and now - asked.collector_at > COLLECTOR_LATE:
+        faults.append(f"collector: silent for {_long(now - asked.collector_at)}")
     if asked.waiting and asked.waiting_since is not None:
         faults.append(
             f"alerts: {asked.waiting} wait, the oldest for {_long(now - asked.waiting_since)}"
@@ -141,7 +143,7 @@ def look(
     faults = judged(asked, now, needs_daemon=needs_daemon)
     if web is not None and (fault := asyncio.run(_web_fault(web))) is not None:
         faults.append(f"web server: {fault}")
-    faults += _disk(settings.home)
+    faults += [*disk_faults(settings.home), *memory_faults()]
     return Beat(tuple(faults), now)
 
 
@@ -169,9 +171,14 @@ def _ask(settings: Settings, now: datetime) -> Asked | str:
             conn.execute(f"SET statement_timeout = {1000 * DATABASE_S}")
             there = conn.execute(
                 "SELECT to_regclass('dagster.job_ticks') IS NOT NULL "
-                "AND to_regclass('dagster.daemon_heartbeats') IS NOT NULL"
+                "AND to_regclass('dagster.daemon_heartbeats') IS NOT NULL, "
+                "to_regclass('ops.collector_heartbeat') IS NOT NULL"
             ).fetchone()
             has_daemon = there is not None and bool(there[0])
+            collected: datetime | None = None
+            if there is not None and there[1]:
+                beat = conn.execute("SELECT beat_at FROM ops.collector_heartbeat").fetchone()
+                collected = None if beat is None else beat[0]
             beats = conn.execute(_ASKED).fetchone() if has_daemon else None
             sensor, scheduler, tick = (
                 None if at is None else at.replace(tzinfo=UTC) for at in beats or (None,) * 3
@@ -180,7 +187,7 @@ def _ask(settings: Settings, now: datetime) -> Asked | str:
     except psycopg.Error as error:
         return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
     count, since = waiting or (0, None)
-    return Asked(sensor, scheduler, tick, count, since, has_daemon)
+    return Asked(sensor, scheduler, tick, count, since, has_daemon, collected)
 
 
 async def _web_fault(address: str) -> str | None:
@@ -191,16 +198,6 @@ async def _web_fault(address: str) -> str | None:
     except FAILED as error:
         return f"no answer ({type(error).__name__})"
     return None if response.status_code < 500 else f"HTTP {response.status_code}"
-
-
-def _disk(home: Path) -> list[str]:
-    place = next(p for p in (home, *home.resolve().parents) if p.exists())
-    usage = shutil.disk_usage(place)
-    share = usage.free / usage.total
-    if share >= DISK_LOW:
-        return []
-    kind = "full" if share < DISK_FULL else "low"
-    return [f"disk: {kind}, {100 * share:.1f} % free at {place}"]
 
 
 def tell(beat: Beat, settings: Settings, clock: Clock) -> list[str]:

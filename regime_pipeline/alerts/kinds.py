@@ -69,6 +69,8 @@ class MarketEvent(EventType):
             is sent of this type.
         state: column that names the state of a row; what it was before is told.
         size: column that is compared with its median of the month before; None: nothing is.
+        mart: mart that shows the announcing rows by symbol and hour, so that what followed on them can
+            be asked; None: none does.
     """
 
     table: str
@@ -82,6 +84,7 @@ class MarketEvent(EventType):
     false_alarms: str
     state: str
     size: str | None = None
+    mart: str | None = None
 
     @property
     def announcing(self) -> tuple[str, ...]:
@@ -235,6 +238,7 @@ MARKET: tuple[MarketEvent, ...] = (
         false_alarms="LIQUIDATION_CASCADE",
         state="severity_pct",
         size="total_liquidation_usd",
+        mart="cascades_1h",
     ),
     MarketEvent(
         name="FUNDING_ANOMALY",
@@ -247,6 +251,7 @@ MARKET: tuple[MarketEvent, ...] = (
         false_alarms="FUNDING_ANOMALY",
         state="extreme_level",
         size="rate_8h",
+        mart="funding_prints_1h",
     ),
     MarketEvent(
         name="FUNDING_REVERSAL",
@@ -261,6 +266,7 @@ MARKET: tuple[MarketEvent, ...] = (
         false_alarms="FUNDING_REVERSAL",
         state="extreme_level",
         size="rate_8h",
+        mart="funding_prints_1h",
     ),
     MarketEvent(
         name="VOLATILITY_REGIME_CHANGE",
@@ -284,6 +290,7 @@ MARKET: tuple[MarketEvent, ...] = (
         false_alarms="VOLATILITY_REGIME_CHANGE/delivered",
         state="vol_regime_confirmed",
         size="volatility_24h",
+        mart="volatility_1h",
     ),
     MarketEvent(
         name="CORRELATION_BREAK",
@@ -325,6 +332,7 @@ MARKET: tuple[MarketEvent, ...] = (
         variable="WEBHOOKS_REGIME",
         false_alarms="REGIME_CONFIRMED",
         state="primary_regime",
+        mart="regimes_1h",
     ),
 )
 """Types of market events, in the order in which a row that announces several is told."""
@@ -338,6 +346,13 @@ REPLY_CHANGED = EventType("REPLY_CHANGED", deliver_before=_DAY)
 REPLY_SUSPECT = EventType("REPLY_SUSPECT", deliver_before=_DAY)
 RECEIVER_GONE = EventType("RECEIVER_GONE", deliver_before=_DAY)
 STOPPED = EventType("STOPPED", deliver_before=_DAY)
+SOURCE_STALE = EventType("SOURCE_STALE", deliver_before=_DAY)
+COVERAGE_LOW = EventType("COVERAGE_LOW", deliver_before=_DAY)
+DATA_BLOCKED = EventType("DATA_BLOCKED", deliver_before=_DAY)
+DATA_DRIFT = EventType("DATA_DRIFT", deliver_before=_DAY)
+SENSOR_SILENT = EventType("SENSOR_SILENT", deliver_before=_DAY)
+RESOURCES_LOW = EventType("RESOURCES_LOW", deliver_before=_DAY)
+COLLECTOR_DOWN = EventType("COLLECTOR_DOWN", deliver_before=_DAY)
 
 OPERATIONAL: Mapping[str, EventType] = {
     t.name: t
@@ -349,6 +364,13 @@ OPERATIONAL: Mapping[str, EventType] = {
         REPLY_SUSPECT,
         RECEIVER_GONE,
         STOPPED,
+        SOURCE_STALE,
+        COVERAGE_LOW,
+        DATA_BLOCKED,
+        DATA_DRIFT,
+        SENSOR_SILENT,
+        RESOURCES_LOW,
+        COLLECTOR_DOWN,
     )
 }
 """Types of operational events by name."""

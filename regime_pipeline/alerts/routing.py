@@ -145,7 +145,8 @@ class Receiver(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     url: SecretStr = Field(
-        description="where it is, or ${VARIABLE}; smtps://host:465 or smtp://host:587 for mail"
+        description="where it is, or ${VARIABLE}; smtps://host:465 or smtp://host:587 for mail; "
+        "any other scheme is a service of Apprise"
     )
     types: tuple[str, ...] | None = Field(None, description="event types; unset: all")
     severity: Literal["INFO", "WARNING", "CRITICAL"] | None = Field(

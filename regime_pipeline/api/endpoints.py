@@ -97,7 +97,7 @@ ENDPOINTS = (
         "/liquidations/{symbol}/levels",
         "liquidation_levels",
         "Price levels at which closures cluster.",
-        "kind",
+        "level_model venue",
         "/coinglass/liquidations/{symbol}/heatmap",
     ),
     _row(
@@ -119,6 +119,11 @@ ENDPOINTS = (
         "Volatility and its confirmed regime, hour by hour.",
         "vol_regime vol_regime_confirmed",
         "/api/volatility",
+    ),
+    _row(
+        "/implied-volatility",
+        "implied_volatility_1h",
+        "What options say of the volatility to come, hour by hour.",
     ),
     _row(
         "/regimes",
@@ -264,6 +269,21 @@ ENDPOINTS = (
         "dataset source",
     ),
     _row("/quality", "quality_scores", "Data-quality scores of tables, day by day.", "table_name"),
+    _row(
+        "/restatements",
+        "restatements",
+        "Every version of a stored row that was replaced, and what it said.",
+        "table_name",
+    ),
+    _row(
+        "/restatements/announcements",
+        "restated_announcements",
+        "Rows that announce another event now than when they were stored.",
+        "table_name announced_then announced_now",
+    ),
+    _row(
+        "/versions", "versions", "A number for each mart that goes up when its rows change.", "mart"
+    ),
 )
 """In the order in which a router tries them."""
 

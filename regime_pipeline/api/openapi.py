@@ -8,9 +8,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from regime_pipeline.api.endpoints import ENDPOINTS, VERSION, Endpoint, filter_fields
-from regime_pipeline.api.params import FORMATS, MOST_ROWS, USUAL_ROWS, known_parameters
+from regime_pipeline.api.endpoints import (
+    ENDPOINTS,
+    EXPORT_PATH,
+    VERSION,
+    Endpoint,
+    filter_fields,
+)
+from regime_pipeline.api.formats import MEDIA_TYPES
+from regime_pipeline.api.params import (
+    FILE_FORMATS,
+    FORMATS,
+    MOST_ROWS,
+    USUAL_ROWS,
+    known_parameters,
+)
 from regime_pipeline.api.problems import MEDIA_TYPE, TITLES
+from regime_pipeline.api.why import WHY_PATH
 from regime_pipeline.catalogue.json_types import JSON_TYPES
 from regime_pipeline.catalogue.marts import MARTS
 from regime_pipeline.catalogue.model import Field, Mart
@@ -48,6 +62,7 @@ def document(symbols: Sequence[str]) -> dict[str, Any]:
         paths[VERSION + endpoint.path] = {"get": _operation(endpoint, symbols)}
         for old in endpoint.old:
             paths[old] = {"get": _operation(endpoint, symbols) | {"deprecated": True}}
+    paths |= _further(symbols)
     for path, operation in paths.items():
         operation["get"]["operationId"] = _id(path)
     return {
@@ -125,8 +140,9 @@ def _id(path: str) -> str:
     return "_".join(words)
 
 
-def _operation(endpoint: Endpoint, symbols: Sequence[str]) -> dict[str, Any]:
-    problems = {
+def _problems() -> dict[str, Any]:
+    """What is answered instead, by HTTP status."""
+    return {
         str(status): {
             "description": title,
             "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
@@ -134,6 +150,58 @@ def _operation(endpoint: Endpoint, symbols: Sequence[str]) -> dict[str, Any]:
         for kind, (status, title) in TITLES.items()
         if kind not in ("no-orders", "internal")
     }
+
+
+def _further(symbols: Sequence[str]) -> dict[str, Any]:
+    """Addresses that are no pages of a mart: what a number is made of, files, the catalogue."""
+    marts = list(MARTS)
+    named = {"name": "mart", "in": "path", "required": True, "schema": {"enum": marts}}
+    any_object = {"application/json": {"schema": {"type": "object"}}}
+    files = {MEDIA_TYPES[shape]: {"schema": {"type": "string"}} for shape in FILE_FORMATS}
+    why = [
+        named,
+        {
+            "name": "symbol",
+            "in": "path",
+            "required": True,
+            "description": "Of a pair A|B, of the whole market -.",
+            "schema": {"type": "string", "examples": [s.replace("/", "-") for s in symbols[:3]]},
+        },
+        {"name": "ts", "in": "path", "required": True, "schema": {"type": "string"}},
+        {"name": "column", "in": "query", "schema": {"type": "string"}},
+    ]
+    export = [
+        named,
+        *(
+            {"name": name, "in": "query", "description": text, "schema": {"type": "string"} | more}
+            for name, (text, more) in _COMMON.items()
+            if name not in ("limit", "cursor", "format")
+        ),
+        {"name": "format", "in": "query", "schema": {"enum": list(FILE_FORMATS)}},
+    ]
+    described: tuple[tuple[str, str, list[dict[str, Any]], dict[str, Any]], ...] = (
+        (
+            WHY_PATH,
+            "What a published number is made of, down to providers' replies.",
+            why,
+            any_object,
+        ),
+        (EXPORT_PATH, "All rows of a span as a file.", export, files),
+        ("/catalogue", "Every mart with its columns.", [], any_object),
+    )
+    return {
+        VERSION + path: {
+            "get": {
+                "summary": summary,
+                "parameters": parameters,
+                "responses": {"200": {"description": summary, "content": content}, **_problems()},
+            }
+        }
+        for path, summary, parameters, content in described
+    }
+
+
+def _operation(endpoint: Endpoint, symbols: Sequence[str]) -> dict[str, Any]:
     answer = f"Answer_{endpoint.mart}" if endpoint.described else "Answer_not_built"
     ok = {
         "description": endpoint.summary,
@@ -145,7 +213,7 @@ def _operation(endpoint: Endpoint, symbols: Sequence[str]) -> dict[str, Any]:
     return {
         "summary": endpoint.summary,
         "parameters": [*_path_parameters(endpoint, symbols), *_parameters(endpoint)],
-        "responses": {"200": ok, "304": {"description": "Unchanged"}, **problems},
+        "responses": {"200": ok, "304": {"description": "Unchanged"}, **_problems()},
     }
 
 

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
+from psycopg.types.json import Jsonb
 
 from regime_pipeline.api.endpoints import Endpoint, filter_fields
 from regime_pipeline.api.problems import Problem
@@ -197,7 +198,7 @@ def _cursor(text: str, query: Query) -> tuple[Any, ...]:
                 "cursor: belongs to another question; repeat the parameters of the first page",
                 [{"parameter": "cursor", "detail": "belongs to another question"}],
             )
-        return tuple(_value(kinds[name], str(v)) for name, v in zip(order, key, strict=True))
+        return tuple(_of_key(kinds[name], v) for name, v in zip(order, key, strict=True))
     except (binascii.Error, orjson.JSONDecodeError, ValueError, TypeError, AttributeError) as error:
         raise Problem(
             "parameters",
@@ -322,6 +323,15 @@ def _value(field: Field, text: str) -> Any:
     if "\0" in text:
         raise ValueError("holds a character that no text has")
     return _READERS.get(field.kind, str)(text)
+
+
+def _of_key(field: Field, value: Any) -> Any:
+    """A value of a cursor as the database compares it.
+
+    Raises:
+        ValueError: it is none of that column.
+    """
+    return Jsonb(value) if field.kind is Kind.JSON else _value(field, str(value))
 
 
 def _limit(text: str | None, faults: _Faults) -> int:

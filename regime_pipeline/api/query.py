@@ -146,7 +146,11 @@ async def rows(pool: AsyncConnectionPool, query: Query) -> Page:
     async with connection_of(pool) as connection, connection.cursor(binary=True) as cursor:
         try:
             await cursor.execute(built, values)
-        except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction):
+        except (
+            psycopg.errors.UndefinedTable,
+            psycopg.errors.UndefinedFunction,
+            psycopg.errors.UndefinedColumn,  # built by an earlier version, until the next run
+        ):
             return Page(names, [], is_more=False, is_built=False)
         found = await cursor.fetchall()
     return Page(names, found[: query.limit], is_more=len(found) > query.limit)

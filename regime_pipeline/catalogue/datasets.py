@@ -343,6 +343,15 @@ _ALL = (
         primary="coinglass",
     ),
     Dataset(
+        name="liquidation_levels",
+        kind=RowKind.SNAPSHOT,
+        is_judged=False,
+        is_optional=True,
+        wanted_where=("liquidation_levels", "map"),
+        markets=_PERP,
+        primary="coinglass",
+    ),
+    Dataset(
         name="dashboard_signals",
         kind=RowKind.SNAPSHOT,
         delay=_FIVE_MINUTES,

@@ -188,7 +188,7 @@ def marts_page() -> str:
             f"[`{mart.name}`](#{mart.name})",
             ", ".join(mart.key),
             "yes" if mart in TRAVELLING else "",
-            f"view of {reads}" if mart.query else f"dbt model `{mart.name}`",
+            f"view of {reads or 'the catalogue'}" if mart.query else f"dbt model `{mart.name}`",
         )
         lines.append("| " + " | ".join(_cell(c) for c in cells) + " |")
     for mart in MARTS.values():

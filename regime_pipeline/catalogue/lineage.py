@@ -14,6 +14,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+Columns = dict[str, dict[str, dict[str, tuple[str, ...]]]]
+"""Mart -> column -> table -> columns of that table."""
+
 PATH = Path(__file__).with_name("lineage.json")
 
 

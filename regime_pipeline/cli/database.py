@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import Annotated
 
@@ -23,7 +24,11 @@ def db_url(
         str, typer.Option(help="pipeline, bi, api, dispatcher, health or owner; who connects.")
     ] = "pipeline",
     program: Annotated[
-        str, typer.Option("--for", help="sqlalchemy, psql or jdbc; how the URL is written.")
+        str,
+        typer.Option(
+            "--for",
+            help="sqlalchemy, psql, jdbc, superset, metabase or grafana: how it is written.",
+        ),
     ] = "sqlalchemy",
 ) -> None:
     """The URL of the database, started if need be, for SQL and BI tools. It holds the password.
@@ -34,6 +39,8 @@ def db_url(
         psql "$(regime db url --for psql)"
 
         regime db url --role bi --for jdbc
+
+        regime db url --role bi --for grafana > datasource.yaml
     """
     from regime_pipeline.storage.roles import ROLES, url_of
 
@@ -73,7 +80,56 @@ def _as_jdbc(url: str) -> str:
     return f"jdbc:postgresql://{parts.host}:{parts.port or 5432}/{parts.database}?{query}"
 
 
-_FORMS = {"sqlalchemy": _as_sqlalchemy, "psql": _as_psql, "jdbc": _as_jdbc}
+def _as_superset(url: str) -> str:
+    """What its field "SQLAlchemy URI" takes: its image has psycopg2."""
+    from sqlalchemy import make_url
+
+    parts = make_url(url).set(drivername="postgresql+psycopg2")
+    return parts.render_as_string(hide_password=False)
+
+
+def _as_metabase(url: str) -> str:
+    """The body of its ``POST /api/database``."""
+    from sqlalchemy import make_url
+
+    parts = make_url(url)
+    details = {
+        "host": parts.host,
+        "port": parts.port or 5432,
+        "dbname": parts.database,
+        "user": parts.username,
+        "password": parts.password,
+        "schema-filters-type": "inclusion",
+        "schema-filters-patterns": "reporting",
+    }
+    return json.dumps({"name": "regime", "engine": "postgres", "details": details})
+
+
+def _as_grafana(url: str) -> str:
+    """A file of its ``provisioning/datasources``: JSON is YAML too."""
+    from sqlalchemy import make_url
+
+    parts = make_url(url)
+    source = {
+        "name": "regime",
+        "type": "postgres",
+        "access": "proxy",
+        "url": f"{parts.host}:{parts.port or 5432}",
+        "user": parts.username,
+        "jsonData": {"database": parts.database, "sslmode": parts.query.get("sslmode", "disable")},
+        "secureJsonData": {"password": parts.password},
+    }
+    return json.dumps({"apiVersion": 1, "datasources": [source]})
+
+
+_FORMS = {
+    "sqlalchemy": _as_sqlalchemy,
+    "psql": _as_psql,
+    "jdbc": _as_jdbc,
+    "superset": _as_superset,
+    "metabase": _as_metabase,
+    "grafana": _as_grafana,
+}
 
 
 @app.command("start")

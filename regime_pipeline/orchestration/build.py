@@ -17,6 +17,7 @@ from regime_pipeline.orchestration.io_manager import warehouse_io_manager
 from regime_pipeline.orchestration.jobs import JOBS
 from regime_pipeline.orchestration.quality import data_quality
 from regime_pipeline.orchestration.resources import Scope, environment_platform
+from regime_pipeline.orchestration.restated import restated_rows
 from regime_pipeline.orchestration.schedules import SCHEDULES
 from regime_pipeline.orchestration.sensors import SENSORS
 from regime_pipeline.settings import Settings
@@ -78,7 +79,7 @@ def build_definitions(
         resources={**default_resources(), **(resources or {})},
         jobs=JOBS if jobs is None else jobs,
         schedules=SCHEDULES if schedules is None else schedules,
-        sensors=SENSORS if sensors is None else sensors,
+        sensors=(*SENSORS, restated_rows) if sensors is None else sensors,
         executor=dg.in_process_executor,
     )
 

@@ -68,6 +68,12 @@ reporting = dg.define_asset_job(
     description="The reporting tables (dbt) and their tests.",
     executor_def=dg.in_process_executor,
 )
+recompute = dg.define_asset_job(
+    "recompute",
+    selection=DERIVED | REPORTING,
+    description="What depends on restated raw rows: the sensor restated_rows names tables and days.",
+    executor_def=dg.in_process_executor,
+)
 
 quality = dg.define_asset_job(
     "quality",
@@ -77,7 +83,16 @@ quality = dg.define_asset_job(
     executor_def=dg.in_process_executor,
 )
 
-JOBS = (quality, hourly_tick, raw_fetch, book_samples, derived_chain, reporting, retention)
+JOBS = (
+    quality,
+    hourly_tick,
+    raw_fetch,
+    book_samples,
+    derived_chain,
+    reporting,
+    recompute,
+    retention,
+)
 
 
 def part_of(job: dg.JobDefinition, assets: Iterable[dg.AssetKey]) -> dg.JobDefinition:

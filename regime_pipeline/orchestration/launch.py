@@ -323,7 +323,7 @@ class _Launch:
         def needs(day: datetime) -> dict[str, datetime]:
             return history.required_starts(self.inputs, tables, day, first=_first(settings))
 
-        standing = []
+        standing: list[freshness.Known] = []
         if not recompute:
             told = freshness.story(
                 self._instance, self.platform.database, by, harmless=_NOT_DERIVING
@@ -343,12 +343,17 @@ class _Launch:
         self.run("derive", DERIVED, todo.window, tags=tags)
 
     def deliver(self) -> None:
-        """Send what waits; who runs launches from cron has no sensor that would."""
-        if self._replay or not self._endpoints:
+        """Note what is wrong and send what waits; who runs launches from cron has no sensors that would."""
+        if self._replay:
             return
+        from regime_pipeline.alerts import watch
         from regime_pipeline.alerts.dispatch import dispatch_due
 
         platform = self.platform
+        if platform.at_rest() is None:
+            watch.tell(platform.database, platform.settings, platform.clock)
+        if not self._endpoints:
+            return
         self.report.deliveries = dispatch_due(platform.database, platform.settings, platform.clock)
 
     def report_tables(self) -> None:

@@ -14,13 +14,12 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from regime_pipeline.alerts.kinds import MARKET
 from regime_pipeline.catalogue.derivation import Derivation, Given, derivations
-from regime_pipeline.catalogue.lineage import PATH, Edge, Lineage, from_json, to_json
+from regime_pipeline.catalogue.lineage import PATH, Columns, Edge, Lineage, stored, to_json
 from regime_pipeline.catalogue.marts import BUILT, VIEWS
 from regime_pipeline.catalogue.model import PLACEHOLDER, Mart
 from regime_pipeline.catalogue.registry import TABLES
@@ -30,6 +29,8 @@ from regime_pipeline.storage.database import Database
 
 _DIALECT = "postgres"
 EVENTS = "alerts.market_events"
+READING = b"1"
+"""Another number when :func:`trace` reads the same query otherwise."""
 
 
 def traced_views() -> tuple[Mart, ...]:
@@ -38,13 +39,13 @@ def traced_views() -> tuple[Mart, ...]:
 
 
 def made_of() -> str:
-    """Digest of every query that the columns of marts are read from, and of the way of reading them."""
-    digest = hashlib.sha256(Path(__file__).read_bytes())
+    """Digests of the queries that the columns of marts are read from: those of views, and dbt's."""
+    views, models = hashlib.sha256(READING), hashlib.sha256(READING)
     for mart in traced_views():
-        digest.update(f"{mart.name}\0{mart.query}\0".encode())
+        views.update(f"{mart.name}\0{mart.query}\0".encode())
     for path in sorted(PROJECT.glob("m*/**/*.sql")):  # models and macros
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
+        models.update(path.read_bytes())
+    return f"{views.hexdigest()[:16]}.{models.hexdigest()[:16]}"
 
 
 def table_edges() -> dict[str, tuple[Edge, ...]]:
@@ -83,7 +84,7 @@ def compiled_models(database: Database) -> dict[str, str]:
         )
 
 
-def trace(queries: Mapping[str, str]) -> dict[str, dict[str, dict[str, tuple[str, ...]]]]:
+def trace(queries: Mapping[str, str]) -> Columns:
     """Mart -> column -> table -> columns, from the query of each mart.
 
     A column counts when its value reaches the result or decides which value does, as in a ``filter``
@@ -104,7 +105,7 @@ def trace(queries: Mapping[str, str]) -> dict[str, dict[str, dict[str, tuple[str
             node.set("catalog", None)
         return node
 
-    out: dict[str, dict[str, dict[str, tuple[str, ...]]]] = {}
+    out: Columns = {}
     for mart, query in queries.items():
         tree = (
             parse_one(query, dialect=_DIALECT).transform(uncatalogued).transform(_laterals_unfolded)
@@ -176,32 +177,33 @@ def _laterals_unfolded(node: Any) -> Any:
     return node
 
 
-def found(database: Database) -> Lineage:
-    """The lineage as the code has it now.
+def _views_traced() -> Columns:
+    return trace({m.name: PLACEHOLDER.sub(lambda p: p[1], m.query or "") for m in traced_views()})
 
-    Args:
-        database: any migrated database of the project; dbt looks whether its tables are there.
-    """
-    queries = {m.name: PLACEHOLDER.sub(lambda p: p[1], m.query or "") for m in traced_views()}
-    return Lineage(trace(queries | compiled_models(database)), table_edges(), made_of())
+
+def _models_traced() -> Columns:
+    """From dbt's SQL; it looks into a database whether its tables are there, so one is started aside."""
+    from regime_pipeline.storage.embedded import EmbeddedServer
+
+    with tempfile.TemporaryDirectory() as home:
+        server = EmbeddedServer(Path(home))
+        server.start()
+        try:
+            return trace(compiled_models(Database(server.url("postgres"))))
+        finally:
+            server.destroy()
 
 
 def write(path: Path = PATH) -> None:
-    """Write the file. For columns whose queries are new a database server is started aside, for dbt."""
-    from regime_pipeline.storage.embedded import EmbeddedServer
-
-    known = from_json(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
-    if known is not None and known.made_of == made_of():
-        fresh = replace(known, tables=table_edges())
-    else:
-        with tempfile.TemporaryDirectory() as home:
-            server = EmbeddedServer(Path(home))
-            server.start()
-            try:
-                fresh = found(Database(server.url("postgres")))
-            finally:
-                server.destroy()
-    path.write_text(json.dumps(to_json(fresh), indent=1) + "\n", encoding="utf-8")
+    """Write the file; queries that are as they were are not read again."""
+    before = stored()
+    views, models = made_of().split(".")
+    known_views, _, known_models = before.made_of.partition(".")
+    built = {m.name: before.marts.get(m.name, {}) for m in BUILT}
+    marts = dict(before.marts) if views == known_views else _views_traced()
+    marts |= built if models == known_models else _models_traced()
+    text = json.dumps(to_json(Lineage(marts, table_edges(), f"{views}.{models}")), indent=1)
+    path.write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

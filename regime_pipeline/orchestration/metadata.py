@@ -17,6 +17,7 @@ import pandas as pd
 
 from regime_pipeline.catalogue import FIELDS, Kind, Table
 from regime_pipeline.catalogue.fields.common import USABLE
+from regime_pipeline.catalogue.lineage import stored
 from regime_pipeline.catalogue.sql import SQL_NAMES
 from regime_pipeline.sparkline import line
 from regime_pipeline.windows import HOUR, Window
@@ -63,6 +64,22 @@ def spec_metadata(table: Table) -> dict[str, Any]:
         "dagster/table_name": table.full_name,
         "dagster/column_schema": column_schema(table),
         "primary_key": ", ".join(table.key),
+    }
+
+
+def column_lineage(mart: str) -> dict[str, Any]:
+    """Metadata of the asset of a mart that dbt builds: the columns of tables that each column is made of."""
+    return {
+        "dagster/column_lineage": dg.TableColumnLineage(
+            {
+                column: [
+                    dg.TableColumnDep(dg.AssetKey(table.split(".")), name)
+                    for table, names in below.items()
+                    for name in names
+                ]
+                for column, below in stored().marts[mart].items()
+            }
+        )
     }
 
 

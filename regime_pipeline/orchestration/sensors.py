@@ -1,4 +1,4 @@
-"""Sensors: deliver alerts, report failed runs, fill gaps, recompute what a filled gap changes.
+"""Sensors: deliver alerts, report what fails or is wrong, fill gaps, recompute what a filled gap changes.
 
 Each body reads the tables, asks a pure function what to do, and does that. All run by default: without
 configured webhooks the dispatcher has nothing to send, simulated data reaches receivers on this
@@ -26,6 +26,7 @@ GAP_TAG = "regime/gap"
 DISPATCH_SECONDS = 15
 DISPATCH_BUDGET_S = 40.0
 GAPS_SECONDS = 300
+WATCH_SECONDS = 60
 REQUESTS_PER_TICK = 3
 FIRST_LINE = 300
 
@@ -77,6 +78,26 @@ def run_failures(context: dg.RunFailureSensorContext) -> None:
             f"{run.tags.get('dagster/asset_partition_range_end', '')}",
         },
     )
+
+
+@dg.sensor(
+    name="system_watch",
+    minimum_interval_seconds=WATCH_SECONDS,
+    default_status=RUNNING,
+    required_resource_keys={"platform"},
+    description="Looks for what is wrong with the pipeline itself and writes it as operational events: stale "
+    "sources, low coverage, withheld or drifting data, silent sensors, disk, memory, the collector.",
+)
+def system_watch(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    """Store what is wrong; only writes, so that a receiver that is down cannot lose it."""
+    from regime_pipeline.alerts.watch import tell
+
+    platform: Platform = context.resources.platform
+    why = platform.at_rest()
+    if why is not None:
+        return dg.SkipReason(why)
+    told = tell(platform.database, platform.settings, platform.clock)
+    return dg.SkipReason("; ".join(f.title for f in told)[:FIRST_LINE] or "nothing new is wrong")
 
 
 def look_for_gaps(platform: Platform) -> tuple[list[arithmetic.Gap], dict[str, int]]:
@@ -184,4 +205,4 @@ def recompute_after_gaps(
     )
 
 
-SENSORS = (alert_dispatch, run_failures, gaps, recompute_after_gaps)
+SENSORS = (alert_dispatch, run_failures, system_watch, gaps, recompute_after_gaps)

@@ -7,11 +7,15 @@ For every table that keeps replaced versions and that a mart reads there is a vi
 each with the span ``[valid_from, valid_to)`` in which it was the newest. ``<mart>_as_of(at)`` is the
 mart's own query over the versions of that instant. It is a plain SQL function with the caller's rights,
 so that PostgreSQL opens it up and a condition on symbol or time reaches the indexes below.
+
+``outcomes.sql`` holds ``reporting.outcomes``, which says what followed after a condition on the marts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
+from importlib.resources import files
 
 import psycopg
 from psycopg import sql
@@ -34,6 +38,7 @@ def definition() -> str:
             *(f"{m.name}.{c.name}: {meaning(c)}" for m in VIEWS for c in m.columns),
             *(f"{m.name} as of: {_query_as_of(m)}" for m in TRAVELLING),
             provenance.definition(),
+            _outcomes(),
         ]
     )
 
@@ -68,6 +73,13 @@ def settle_marts(connection: psycopg.Connection) -> None:
             _settle_as_of(connection, mart, order)
         _comment(connection, mart.name, mart.description, mart.columns)
     provenance.settle_why(connection)
+    connection.execute(_outcomes().encode())  # bytes: a percent sign in it is no parameter
+
+
+@cache
+def _outcomes() -> str:
+    """The functions that say what followed after a condition."""
+    return files("regime_pipeline.storage").joinpath("outcomes.sql").read_text(encoding="utf-8")
 
 
 # -------------------------------------------------------------------------------- queries

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from regime_pipeline.alerts import outcomes
 from regime_pipeline.alerts.dispatch import dispatch_due
 from regime_pipeline.alerts.message import facts, message_in
-from regime_pipeline.alerts.outcomes import LEAST_ROWS, answer
 from regime_pipeline.catalogue import FIELDS, Kind, table
-from regime_pipeline.numerics.block_estimator import Weeks
 from regime_pipeline.windows import FixedClock
 from regime_pipeline_tests.alerts.receivers import NOW, event, put, settings_for
 from regime_pipeline_tests.alerts.test_ledger import stored
@@ -127,61 +123,3 @@ def test_a_backfilled_event_reads_no_years(world, receiver, tmp_path):
         ((context,),) = conn.execute("SELECT context FROM alerts.event_contexts").fetchall()
     assert "followed" not in context
     assert context["prices"][0]["price"] == 90.0
-
-
-def past(rng: np.random.Generator, count: int, drift: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-    hours = np.sort(rng.choice(np.arange(96, 96 + 3 * 8_760), count, replace=False))
-    return hours, rng.normal(drift, 0.02, count)
-
-
-def answered(count: int, *, days: float = 1_000, drift: float = 0.0) -> outcomes.Answer:
-    rng = np.random.default_rng(4)
-    hours, returns = past(rng, count, drift)
-    all_hours = np.arange(96, 96 + 3 * 8_760)
-    base = Weeks.of(all_hours, rng.random(len(all_hours)) < 0.5)
-    symbols = np.array(["BTC/USDT"] * count, object)
-    return answer(hours, symbols, returns, base, horizon_h=4, span_days=days)
-
-
-def test_history_is_silent_where_it_is_short_or_thin():
-    assert answered(400, days=364).reason == "364 days of history, 365 needed"
-    thin = answered(20)
-    assert thin.is_silent
-    assert (thin.p_up, thin.median, thin.rows) == (None, None, 20)
-    assert str(LEAST_ROWS)[:2] in (thin.reason or "")
-
-
-def test_what_followed_is_told_beside_all_hours():
-    plain = answered(400)
-    assert not plain.is_silent
-    assert plain.p_up_low < 0.5 < plain.p_up_high
-    assert not plain.differs
-    assert plain.n_eff <= 400
-    risen = answered(400, drift=0.02)
-    assert risen.differs
-    assert risen.p_up_low > risen.base_p_up
-    assert risen.median_low > 0
-
-
-def test_the_past_is_asked_of_returns_that_had_ended(world):
-    """The close that crashes after the event is in the database and was not known."""
-    at = NOW.replace(minute=0)
-    with world.connect() as conn:
-        found = outcomes.followed(conn, "LIQUIDATION_CASCADE", "5", ["BTC/USDT"], at)
-        assert found["1"]["rows"] == 0
-        conn.execute("SELECT ops.ensure_partition('alerts.market_events', '2024-08-01')")
-    stored_at = at - timedelta(hours=3)
-    insert(
-        world,
-        "alerts.market_events",
-        pd.DataFrame(
-            {
-                **event(event_id="c" * 64).to_dict("list"),
-                "ts": [pd.Timestamp(stored_at)],
-                "known_at": [pd.Timestamp(stored_at)],
-            }
-        ),
-    )
-    with world.connect() as conn:
-        found = outcomes.followed(conn, "LIQUIDATION_CASCADE", "5", ["BTC/USDT"], at)
-    assert (found["1"]["rows"], found["4"]["rows"]) == (1, 0)

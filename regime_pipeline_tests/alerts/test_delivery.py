@@ -44,24 +44,40 @@ def test_an_event_arrives_once_signed_over_the_exact_bytes(database, receiver, t
         signing.verify(signing.signing_secret(settings), body + b" ", headers)
 
 
-def test_a_failed_attempt_is_repeated_later_with_the_same_id_and_bytes(
+def test_fault_62_a_failed_attempt_is_repeated_later_with_the_same_id_and_bytes(
     database, receiver, tmp_path
 ):
-    receiver.statuses = [500, 503]
+    receiver.statuses = [500, 503, 500]
     settings = settings_for(receiver, tmp_path)
     put(database, settings, event())
     at = NOW
-    for _ in range(3):
+    for _ in range(4):
         dispatch_due(database, settings, FixedClock(at))
         at += timedelta(minutes=3)
     assert [state for _, state, _, _ in outbox(database)] == ["delivered"]
     assert len({(h["webhook-id"], b) for h, b in receiver.requests}) == 1
-    assert len(receiver.requests) == 3
+    assert len(receiver.requests) == 4
+    for headers, body in receiver.requests:  # each has a signature of its own time
+        signing.verify(signing.signing_secret(settings), body, headers)
     with database.connect() as conn:
         log = conn.execute(
             "SELECT attempt, outcome FROM alerts.delivery_attempts ORDER BY 1"
         ).fetchall()
-    assert log == [(1, "failed"), (2, "failed"), (3, "delivered")]
+    assert log == [(1, "failed"), (2, "failed"), (3, "failed"), (4, "delivered")]
+
+
+def test_fault_64_who_acts_and_answers_too_late_can_drop_the_repeat_by_its_id(
+    database, receiver, tmp_path
+):
+    receiver.drip_s = 3.0
+    settings = settings_for(receiver, tmp_path, webhook_deadline_s=0.5)
+    put(database, settings, event())
+    dispatch_due(database, settings, FixedClock(NOW), budget_s=2)
+    receiver.drip_s = 0.0
+    dispatch_due(database, settings, FixedClock(NOW + timedelta(minutes=3)))
+    assert [state for _, state, _, _ in outbox(database)] == ["delivered"]
+    assert len(receiver.requests) == 2
+    assert len({(h["webhook-id"], b) for h, b in receiver.requests}) == 1
 
 
 def test_nothing_is_sent_after_its_limit(database, receiver, tmp_path):
@@ -72,7 +88,9 @@ def test_nothing_is_sent_after_its_limit(database, receiver, tmp_path):
     assert receiver.requests == []
 
 
-def test_a_backfill_and_an_old_event_are_suppressed_with_the_reason(database, receiver, tmp_path):
+def test_fault_82_a_backfill_and_an_old_event_are_suppressed_with_the_reason(
+    database, receiver, tmp_path
+):
     settings = settings_for(receiver, tmp_path)
     put(database, settings, event(), suppress="backfill")
     put(

@@ -59,8 +59,22 @@ NASTY = (
     *(".\r\n", '"}', "%s{}", "\u2028", "ÄÖ€", "\x1b[31m"),
 )
 ANSWERS = (
-    Answer(3, 2.0, 1.0, "2 effective, 30 needed"),
-    Answer(900, 80.0, 20.0, None, 0.5, 0.4, 0.6, 0.001, -0.01, 0.01, 0.51, False),
+    Answer(3, 2.0, 1.0, 900.0, "perp", "2 effective, 30 needed"),
+    Answer(
+        n_rows=900,
+        n_eff=80.0,
+        blocks_eff=20.0,
+        span_days=900.0,
+        price="perp",
+        p_up=0.5,
+        p_up_low=0.4,
+        p_up_high=0.6,
+        median=0.001,
+        median_low=-0.01,
+        median_high=0.01,
+        base_p_up=0.51,
+        differs=False,
+    ),
 )
 
 
@@ -122,6 +136,7 @@ def fuzzed(rng: random.Random) -> Message:
             ],
             "confirmed_by": [text() for _ in range(rng.randint(0, 6))],
             "followed": {
+                "symbols": ["BTC/USDT"],
                 "condition": {},
                 "as_of": "2024-08-05T01:00:00Z",
                 "price": "perp",

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 from pydantic import SecretStr
 
-from regime_pipeline.alerts import heartbeat
+from regime_pipeline.alerts import watch
 from regime_pipeline.alerts.heartbeat import Asked, Beat, judged, look, tell
 from regime_pipeline.settings import Settings
 from regime_pipeline.windows import FixedClock, SystemClock
@@ -87,8 +87,8 @@ def test_a_web_server_that_is_stopped_is_told(receiver, tmp_path, database):
 
 def test_a_full_disk_is_told(monkeypatch, tmp_path):
     usage = SimpleNamespace(total=100, free=2)
-    monkeypatch.setattr(heartbeat.shutil, "disk_usage", lambda _: usage)
-    (fault,) = heartbeat._disk(tmp_path)
+    monkeypatch.setattr(watch.shutil, "disk_usage", lambda _: usage)
+    (fault,) = watch.disk_faults(tmp_path)
     assert fault.startswith("disk: full, 2.0 % free at")
 
 

@@ -29,34 +29,30 @@ def table_of(answer: httpx.Response, shape: str) -> pa.Table:
     return pyarrow.csv.read_csv(file)
 
 
-def test_every_format_holds_the_rows_of_sql(client: httpx.Client, served_market: Database) -> None:
-    tables = {
-        shape: table_of(
-            client.get("/v1/export/volatility_1h", params=SPAN | {"format": shape}), shape
-        )
-        for shape in ("parquet", "arrow", "csv")
-    }
+@pytest.mark.parametrize(
+    "shape",
+    ["parquet", *(pytest.param(s, marks=pytest.mark.slow) for s in ("arrow", "csv"))],
+)
+def test_a_file_holds_the_rows_of_sql_and_says_where_they_are_from(
+    shape: str, client: httpx.Client, served_market: Database
+) -> None:
+    answer = client.get("/v1/export/volatility_1h", params=SPAN | {"format": shape})
+    table = table_of(answer, shape)
     with served_market.connect() as connection:
         rows = connection.execute(
             "select ts, vol_ratio_gk, vol_regime from reporting.volatility_1h "
             "where symbol = 'BTC/USDT' and ts >= '2024-07-01' order by ts desc"
         ).fetchall()
-    for shape, table in tables.items():
-        assert table.num_rows == len(rows) > 100, shape
-        assert table["vol_ratio_gk"].to_pylist() == [r[1] for r in rows], shape
-    for shape in ("parquet", "arrow"):
-        assert tables[shape]["ts"].to_pylist() == [r[0] for r in rows]
-        assert tables[shape]["vol_regime"].to_pylist() == [r[2] for r in rows]
-        schema = tables[shape].schema
-        assert schema.metadata[b"data_origin"] == b"live"
-        assert b"description" in schema.field("vol_ratio_gk").metadata
-
-
-def test_a_file_says_where_its_data_are_from_and_how_many_rows_it_has(client: httpx.Client) -> None:
-    answer = client.get("/v1/export/market_overview", params={"format": "csv"})
+    assert table.num_rows == len(rows) > 100
+    assert table["vol_ratio_gk"].to_pylist() == [r[1] for r in rows]
     assert answer.headers["regime-data-origin"] == "live"
-    assert answer.headers["regime-rows"] == "3"
-    assert 'filename="market_overview.csv"' in answer.headers["content-disposition"]
+    assert answer.headers["regime-rows"] == str(len(rows))
+    assert f'filename="volatility_1h.{shape}"' in answer.headers["content-disposition"]
+    if shape != "csv":
+        assert table["ts"].to_pylist() == [r[0] for r in rows]
+        assert table["vol_regime"].to_pylist() == [r[2] for r in rows]
+        assert table.schema.metadata[b"data_origin"] == b"live"
+        assert b"description" in table.schema.field("vol_ratio_gk").metadata
 
 
 @pytest.mark.parametrize(
@@ -72,6 +68,7 @@ def test_what_cannot_be_given_is_refused(path: str, status: int, client: httpx.C
     assert client.get(path).status_code == status
 
 
+@pytest.mark.slow
 def test_more_rows_than_a_file_may_have_are_refused_and_nothing_is_left(
     client: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

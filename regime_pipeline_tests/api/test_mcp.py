@@ -220,6 +220,7 @@ def test_a_page_of_another_host_cannot_ask(client: httpx.Client) -> None:
     assert client.post("/mcp", content=b"x" * 70_000).status_code == 413
 
 
+@pytest.mark.slow
 def test_a_client_is_served_on_standard_input_and_output(served_market: Database) -> None:
     from mcp.client.client import Client
     from mcp.client.stdio import StdioServerParameters

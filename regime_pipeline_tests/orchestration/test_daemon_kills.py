@@ -22,19 +22,17 @@ from regime_pipeline.orchestration.sensors import REQUESTS_PER_TICK, gaps
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
 
-STEPS = ("TICK_CREATED", "TICK_HELD", "RUN_CREATED", "RUN_LAUNCHED")
+GAPS_ALONE = "regime_pipeline_tests.orchestration._gaps_alone"
+STEPS = ("TICK_CREATED", "RUN_CREATED", "RUN_LAUNCHED")
 """Where Dagster's own tests kill the daemon."""
 
 
-def look(crash_at: str | None) -> None:
-    """One round of all sensors, as the daemon makes it; the process may end in the middle."""
-    settings = Settings()
-    place = InProcessCodeLocationOrigin(
-        LoadableTargetOrigin(module_name="regime_pipeline.definitions")
-    )
+def look(url: str, crash_at: str | None) -> None:
+    """One round of the sensor, as the daemon makes it; the process may end in the middle."""
+    place = InProcessCodeLocationOrigin(LoadableTargetOrigin(module_name=GAPS_ALONE))
     flags = {gaps.name: {crash_at: signal.SIGKILL}} if crash_at else None
     with (
-        instance_for(settings, Database(settings.database_url)) as instance,
+        instance_for(Settings(), Database(url)) as instance,
         create_test_daemon_workspace_context(
             InProcessTestWorkspaceLoadTarget(place), instance
         ) as workspace,
@@ -53,7 +51,7 @@ def test_fault_78_a_killed_daemon_asks_for_each_gap_once(
     monkeypatch.setenv("REGIME_HOME", str(tmp_path))
     ends = []
     for crash_at in (step, None):
-        process = get_context("spawn").Process(target=look, args=(crash_at,))
+        process = get_context("spawn").Process(target=look, args=(database.url, crash_at))
         process.start()
         process.join()
         ends.append(process.exitcode)

@@ -64,7 +64,9 @@ def test_a_tick_is_one_run_over_the_right_days(platform: Platform) -> None:
     assert request.partition_key is None
 
 
-def test_the_same_hour_has_the_same_key_and_the_next_another(platform: Platform) -> None:
+def test_fault_78_a_tick_evaluated_again_asks_for_the_same_run(
+    platform: Platform,
+) -> None:
     platform.clock = Stopped("2024-05-02 10:02")
     keys = [tick(platform, f"2024-05-02 {t}").run_key for t in ("10:02", "10:59", "11:02")]
     assert keys[0] == keys[1] != keys[2]

@@ -13,6 +13,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from regime_pipeline.catalogue.datasets import DATASETS
+from regime_pipeline.catalogue.derivation import derivations
 from regime_pipeline.catalogue.frames import validate
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.providers.fetch.fetch import FetchResult, fetch
@@ -101,6 +102,29 @@ def test_days_are_asked_for_where_factors_are_made_of_them_and_come_when_they_ha
     ends = found.frame["ts"] + timedelta(days=1)
     assert ends.max() <= NOW
     assert (found.frame["available_at"] == ends + timedelta(minutes=5)).all()
+
+
+def test_estimated_liquidations_are_asked_for_only_on_request_and_stand_in_a_table_of_their_own(
+    got,
+) -> None:
+    hour = Window(NOW.replace(minute=0) - timedelta(hours=1), NOW)
+    left = got("liquidation_levels", hour)
+    assert left.frame.empty and (left.log["request_count"] == 0).all()
+    assert left.log["error_message"].str.contains("REGIME_LIQUIDATION_LEVELS is map").all()
+    small = got("liquidation_levels", hour, liquidation_levels="map")
+    assert small.log["error_message"].str.contains("Upgrade plan").all()
+    key = SecretStr("simulated-key-professional")
+    found = got("liquidation_levels", hour, liquidation_levels="map", coinglass_api_key=key)
+    assert found.log["fetch_status"].eq("ok").all(), found.log["error_message"].tolist()
+    assert found.quarantined.empty
+    validate(found.frame, table("raw.liquidation_levels"))
+    key = list(table("raw.liquidation_levels").key)
+    assert not found.frame.duplicated(key).any()
+    assert set(found.frame["symbol"]) == set(SYMBOLS)
+    assert found.frame["ts"].nunique() == 1
+    assert (found.frame["level_usd"] >= 0).all() and found.frame["leverage"].notna().any()
+    read = {one.table for made in derivations() for one in made.inputs.values()}
+    assert "raw.liquidation_levels" not in read  # nothing is made of estimates
 
 
 def test_tiers_name_the_provider_of_each_series(got) -> None:

@@ -307,6 +307,13 @@ def raw(start: datetime, end: datetime, symbols: tuple[str, ...]) -> dict[str, p
                 price_usd=[10.0], available_at=hours[-1:], pit_grade="observed",
             )
         )  # fmt: skip
+        parts.setdefault("raw.liquidation_levels", []).append(
+            frame_of(
+                "raw.liquidation_levels", source="coinglass", venue="aggregate", market="perp",
+                symbol=symbol, ts=hours[-1:], level_model="map", level_id="9.5|25", price_level=[9.5],
+                leverage=[25.0], level_usd=[1e6], available_at=hours[-1:], pit_grade="observed",
+            )
+        )  # fmt: skip
         parts.setdefault("ops.coverage_spans", []).append(
             frame_of(
                 "ops.coverage_spans", dataset="candles", source="binance", venue="binance",

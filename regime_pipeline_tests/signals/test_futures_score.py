@@ -132,7 +132,9 @@ def test_liquidations_need_28_days_and_settle_after_60() -> None:
         (9.0, 100 * PHI(-3)),
     ],
 )
-def test_funding_is_contrarian_beyond_its_dead_zone(z: float, score: float) -> None:
+def test_high_funding_is_bearish_because_crowded_longs_pay_it_and_low_funding_bullish(
+    z: float, score: float
+) -> None:
     eight, no = column([8.0]), np.zeros((1, 1), dtype=bool)
     factor = f.funding(column([z]), column([2.0]), eight, no, no)
     assert factor.score[0, 0] == pytest.approx(score, rel=1e-12)

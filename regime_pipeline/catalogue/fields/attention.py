@@ -143,6 +143,21 @@ FIELDS = (
     Field("alt_rank", Kind.INTEGER, "LunarCrush AltRank, 1 is best.", None, 1),
     Field("social_dominance_frac", Kind.FLOAT, "Share of all crypto talk.", "fraction", 0, 1),
     Field("social_volume_24h", Kind.FLOAT, "Posts of the last 24 h.", "posts", 0),
+    # estimated liquidations
+    Field("level_model", Kind.TEXT, "Model of the provider behind the estimate.", allowed=("map",)),
+    Field("level_id", Kind.TEXT, "Price and leverage as the provider gave them."),
+    Field(
+        "price_level",
+        Kind.FLOAT,
+        "Price at which it would happen.",
+        "quote",
+        0,
+        exclusive_minimum=True,
+    ),
+    Field(
+        "leverage", Kind.FLOAT, "Leverage of the positions; null where it is not told.", "times", 0
+    ),
+    Field("level_usd", Kind.FLOAT, "Positions that would be closed by force there.", "USD", 0),
     # ready-made signals
     _percent("signal_score", "The service's own score; ours are in schema signals."),
     Field("signal_confidence", Kind.FLOAT, "The service's own confidence.", "fraction", 0, 1),

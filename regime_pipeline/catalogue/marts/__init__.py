@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from regime_pipeline.catalogue.marts import events, health, series, state
+from regime_pipeline.catalogue.marts import askable, events, health, series, state
 from regime_pipeline.catalogue.model import Mart
 from regime_pipeline.catalogue.registry import TABLES
 
@@ -18,7 +18,8 @@ from regime_pipeline.catalogue.registry import TABLES
 def _gather() -> dict[str, Mart]:
     marts: dict[str, Mart] = {}
     described = (*state.MARTS, *series.MARTS, *events.MARTS, *health.MARTS)
-    for mart in (*described, health.versions(described), *health.restated()):
+    lists = (askable.listed(described), health.versions(described), *health.restated())
+    for mart in (*described, *lists):
         named = {*mart.key, *mart.required, *mart.present, *mart.present.values()}
         named |= {c for of in mart.indexes for c in of} | {mart.time_column or mart.key[0]}
         if mart.name in marts or len(set(mart.names)) != len(mart.names):
@@ -37,7 +38,9 @@ VIEWS = tuple(m for m in MARTS.values() if m.query is not None)
 """Marts that are views over stored tables."""
 BUILT = tuple(m for m in MARTS.values() if m.query is None)
 """Marts that dbt builds."""
-TRAVELLING = tuple(m for m in VIEWS if all(t in TABLES and TABLES[t].partitioned for t in m.reads))
+TRAVELLING = tuple(
+    m for m in VIEWS if m.reads and all(t in TABLES and TABLES[t].partitioned for t in m.reads)
+)
 """Views over tables that keep replaced versions, so that any past answer can be given again."""
 READ_BY_VIEWS = frozenset(t for m in VIEWS for t in m.reads)
 """Stored tables whose changes change a view."""

@@ -55,7 +55,14 @@ _BAR_RULES = {"low_to_high": "low <= open and low <= close and high >= open and 
 _BAR_EXTENT = ("r.ts", 'r.ts + r."interval"::interval')
 _OI = ("usd", "base")
 
+_PRINTS = [f for f in TABLES["features.funding_prints"].fields if f not in HIDDEN | {"ingested_at"}]
+
 MARTS = (
+    as_table(
+        "candles_1h",
+        "market.candles_1h",
+        "Hourly candles, spot and perpetual each from one venue, one row per market, symbol and hour.",
+    ),
     as_table(
         "cascades_1h",
         "features.liquidation_cascades",
@@ -66,6 +73,22 @@ MARTS = (
         "features.funding_anomalies",
         "The newest settled funding print known at each hour and how unusual it is against the "
         "symbol's own past, one row per symbol and hour; predicted_* is the coming settlement.",
+    ),
+    Mart(
+        "funding_prints_1h",
+        "Settled funding prints and how unusual they are, one row per symbol and the hour that had just "
+        "closed at the settlement; hours without one have no row.",
+        ("symbol", "ts"),
+        (
+            *columns(*_PRINTS),
+            Field("settled_at", Kind.TIMESTAMP, "When the rate was settled."),
+            KNOWN_AT,
+            INGESTED_AT,
+        ),
+        query=f"select {', '.join(f'p.{c}' for c in _PRINTS if c != 'ts')}, "
+        "date_trunc('hour', p.ts) - interval '1 hour' as ts, p.ts as settled_at, p.ts as known_at, "
+        "p.ingested_at from {features.funding_prints} as p",
+        required=frozenset({"status", "settled_at"}),
     ),
     as_table(
         "volatility_1h",
@@ -123,6 +146,11 @@ MARTS = (
         "market_structure_1d",
         "correlation.market_structure",
         "What the matrix says of all symbols together, one row per day, stamped 23:00.",
+    ),
+    as_table(
+        "snapshots_1h",
+        "signals.snapshots",
+        TABLES["signals.snapshots"].description,
     ),
     as_table(
         "futures_scores_1h",
@@ -252,6 +280,12 @@ MARTS = (
         "Forced closures one by one, as venues publish them, which is part of them only. ts is the "
         "time of the closing order, side the position that was closed.",
         names="position_side>side liquidation_usd>usd",
+    ),
+    as_table(
+        "liquidation_levels",
+        "raw.liquidation_levels",
+        "Prices at which an aggregator's model expects forced closures, one row per source, symbol, hour and "
+        "level. Estimates: they are no part of any sum of closures.",
     ),
     as_table(
         "coin_markets_1h",

@@ -259,6 +259,14 @@ TABLES = (
         ),
     ),
     _raw(
+        "liquidation_levels",
+        "Prices at which an aggregator's model expects positions to be closed by force, and how much. "
+        "Estimates, never added to closures that happened. ts is the hour of asking. Forward only.",
+        ("source", "venue", "market", "symbol", "level_model", "level_id", "ts"),
+        ("price_level", "leverage", "level_usd"),
+        ("price_level", "level_usd"),
+    ),
+    _raw(
         "dashboard_signals",
         "Ready-made scores of an outside signal service, beside ours and never mixed with them. ts "
         "is the hour they are about. Forward only.",

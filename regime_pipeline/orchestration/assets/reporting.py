@@ -25,6 +25,7 @@ from dagster_dbt import DagsterDbtTranslator, dbt_assets
 from regime_pipeline.catalogue.schemas import SCHEMAS
 from regime_pipeline.orchestration import dbt_build, dbt_profile
 from regime_pipeline.orchestration.instance import ROOT, venv_program
+from regime_pipeline.orchestration.metadata import column_lineage
 from regime_pipeline.orchestration.partitions import COMPUTE, DAILY, as_window, owed
 from regime_pipeline.settings import Settings
 
@@ -116,6 +117,7 @@ class ReportingTranslator(DagsterDbtTranslator):
             group_name="reporting",
             owners=[SCHEMAS["reporting"].owner],
             tags={**spec.tags, "layer": "reporting"},
+            metadata={**spec.metadata, **column_lineage(node["name"])},
         )
 
 

@@ -14,7 +14,7 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 
-from regime_pipeline.providers.coinglass import days, lists
+from regime_pipeline.providers.coinglass import days, levels, lists
 from regime_pipeline.providers.decode import Columns
 from regime_pipeline.providers.paging import Forward, Newest, Numbered
 from regime_pipeline.providers.readings import Context, Parser
@@ -181,6 +181,7 @@ FEEDS = (
         snapshot=True,
         by_coin=True,
     ),
+    levels.feed(_MORE["/api/futures/liquidation/aggregated-map"], AGGREGATE),
     Feed(
         dataset="whale_transfers",
         endpoint=_MORE["/api/chain/v2/whale-transfer"],

@@ -1,0 +1,241 @@
+"""What is wrong with the pipeline itself, as operational events: looked for every minute.
+
+Belongs here: which state of stored tables, of the machine and of Dagster is worth an event, and what makes
+two findings the same. Does not belong here: storing and sending them (``outbox``), events that whoever
+meets the trouble tells itself (a failed run, a changed reply), trouble that leaves nobody to look
+(``heartbeat``).
+
+A finding is named by what it is about and since when, never by how long it has lasted: looking again adds
+nothing.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from regime_pipeline.alerts.kinds import (
+    COLLECTOR_DOWN,
+    COVERAGE_LOW,
+    DATA_BLOCKED,
+    DATA_DRIFT,
+    RESOURCES_LOW,
+    SENSOR_SILENT,
+    SOURCE_STALE,
+    EventType,
+)
+from regime_pipeline.alerts.outbox import enqueue_system
+from regime_pipeline.settings import Settings
+from regime_pipeline.storage.database import Database
+from regime_pipeline.windows import Clock
+
+STALE = timedelta(hours=3)
+"""A source that is asked every hour and has answered nothing for so long is stale."""
+MISSED_SHARE = 0.10
+"""More than this share of the expected hours of a week missed is low coverage."""
+SENSOR_LATE = timedelta(minutes=15)
+COLLECTOR_LATE = timedelta(seconds=60)
+RECENT = timedelta(days=2)
+"""Days of data older than this are history: what was found in them alarms nobody."""
+DISK_LOW, DISK_FULL = 0.10, 0.03
+MEMORY_LOW = 0.05
+_MEMORY = Path("/proc/meminfo")
+
+_STALE = """
+SELECT source, array_agg(dataset ORDER BY dataset) AS datasets, max(last_ok_at) AS since,
+    (array_agg(reason ORDER BY last_error_at DESC NULLS LAST))[1] AS reason,
+    (array_agg(error_class ORDER BY last_error_at DESC NULLS LAST))[1] AS error_class
+FROM reporting.source_health WHERE last_error_at IS NOT NULL
+GROUP BY source
+HAVING max(last_error_at) > coalesce(max(last_ok_at), '-infinity')
+    AND max(last_error_at) > %(now)s - %(recent)s
+    AND coalesce(max(last_ok_at), '-infinity') < %(now)s - %(stale)s
+ORDER BY source
+"""
+_LOW = """
+SELECT dataset, missed_hours_7d::float / (stored_hours_7d + missed_hours_7d) AS share
+FROM reporting.data_health
+WHERE newest_ts > %(now)s - %(recent)s AND stored_hours_7d + missed_hours_7d > 0
+ORDER BY dataset
+"""
+_BLOCKED = """
+SELECT table_name, ts AS day, failing_checks FROM ops.quality_scores
+WHERE n_block > 0 AND ts > %(now)s - %(recent)s AND ts <= %(now)s ORDER BY table_name, ts
+"""
+_DRIFT = """
+SELECT table_name, ts AS day, max(reason) AS reason FROM ops.quality_checks
+WHERE check_id = 'DQ13' AND check_outcome = 'failed' AND ts > %(now)s - %(recent)s AND ts <= %(now)s
+GROUP BY 1, 2 ORDER BY 1, 2
+"""
+_THERE = """
+SELECT to_regclass('dagster.job_ticks') IS NOT NULL, to_regclass('ops.collector_heartbeat') IS NOT NULL
+"""
+_SENSORS = """
+SELECT substring(tick_body from '"instigator_name": "([^"]+)"') AS sensor, max("timestamp") AS last_at
+FROM dagster.job_ticks WHERE type = 'SENSOR' AND "timestamp" > %(now)s - %(recent)s
+GROUP BY 1 HAVING max("timestamp") < %(now)s - %(late)s ORDER BY 1
+"""
+_BEAT = "SELECT beat_at FROM ops.collector_heartbeat WHERE beat_at < %(now)s - %(late)s"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong.
+
+    Attributes:
+        kind: type of its event.
+        title: one line for a person.
+        details: what makes it this one and no other, and what helps; nothing that only grows.
+        severity: of its event.
+    """
+
+    kind: EventType
+    title: str
+    details: dict[str, Any]
+    severity: str = "WARNING"
+
+
+def look(conn: psycopg.Connection, home: Path, now: datetime) -> list[Finding]:
+    """Everything that is wrong now.
+
+    Args:
+        conn: to the database.
+        home: whose disk is looked at.
+        now: the present.
+    """
+    return [*_data(conn, now), *_parts(conn, now), *_machine(home, now)]
+
+
+def tell(database: Database, settings: Settings, clock: Clock) -> list[Finding]:
+    """Store what is wrong as operational events; those that are new."""
+    with database.connect(autocommit=True) as conn:
+        found = look(conn, settings.home, clock.now())
+    return [
+        one
+        for one in found
+        if enqueue_system(
+            database,
+            settings=settings,
+            clock=clock,
+            title=one.title,
+            details=one.details,
+            severity=one.severity,
+            kind=one.kind,
+        )
+    ]
+
+
+def _rows(conn: psycopg.Connection, query: str, **asked: object) -> list[dict[str, Any]]:
+    with conn.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(query, asked).fetchall()
+
+
+def _data(conn: psycopg.Connection, now: datetime) -> Iterator[Finding]:
+    today = now.date().isoformat()
+    for row in _rows(conn, _STALE, now=now, recent=RECENT, stale=STALE):
+        since = row["since"]
+        yield Finding(
+            SOURCE_STALE,
+            f"{row['source']} answers nothing any more",
+            {
+                "source": row["source"],
+                "since": None if since is None else since.isoformat(),
+                "reason": row["reason"],
+                "error_class": row["error_class"],
+                "next": "regime doctor",
+            },
+        )
+    for row in _rows(conn, _LOW, now=now, recent=RECENT):
+        if row["share"] > MISSED_SHARE:
+            yield Finding(
+                COVERAGE_LOW,
+                f"{row['dataset']}: more than {100 * MISSED_SHARE:.0f} % of the week is missed",
+                {"dataset": row["dataset"], "day": today, "next": "regime status"},
+            )
+    for row in _rows(conn, _BLOCKED, now=now, recent=RECENT):
+        yield Finding(
+            DATA_BLOCKED,
+            f"{row['table_name']}: rows of {row['day']:%Y-%m-%d} are withheld",
+            {
+                "table": row["table_name"],
+                "day": row["day"].date().isoformat(),
+                "next": "regime quality",
+            },
+        )
+    for row in _rows(conn, _DRIFT, now=now, recent=RECENT):
+        yield Finding(
+            DATA_DRIFT,
+            f"{row['table_name']}: {row['day']:%Y-%m-%d} looks unlike the last 30 days",
+            {
+                "table": row["table_name"],
+                "day": row["day"].date().isoformat(),
+                "next": "regime quality",
+            },
+        )
+
+
+def _parts(conn: psycopg.Connection, now: datetime) -> Iterator[Finding]:
+    ((has_ticks, has_collector),) = conn.execute(_THERE).fetchall()
+    if has_ticks:
+        naive = now.replace(tzinfo=None)  # as Dagster stores it, in UTC
+        for row in _rows(conn, _SENSORS, now=naive, late=SENSOR_LATE, recent=RECENT):
+            yield Finding(
+                SENSOR_SILENT,
+                f"the sensor {row['sensor']} is silent",
+                {"sensor": row["sensor"], "since": row["last_at"].isoformat() + "Z"},
+            )
+    if has_collector:
+        for row in _rows(conn, _BEAT, now=now, late=COLLECTOR_LATE):
+            yield Finding(
+                COLLECTOR_DOWN,
+                "the live collector is down",
+                {"since": row["beat_at"].isoformat(), "next": "regime collect status"},
+            )
+
+
+def _machine(home: Path, now: datetime) -> Iterator[Finding]:
+    for fault in (*disk_faults(home), *memory_faults()):
+        part, _, told = fault.partition(": ")
+        yield Finding(
+            RESOURCES_LOW,
+            f"{part} is {told.partition(',')[0]}",
+            {"part": part, "day": now.date().isoformat()},
+            "CRITICAL" if "full" in told else "WARNING",
+        )
+
+
+def disk_faults(home: Path) -> list[str]:
+    """Whether the disk of a folder, there or not, is short; none: it is not."""
+    place = next(p for p in (home, *home.resolve().parents) if p.exists())
+    usage = shutil.disk_usage(place)
+    share = usage.free / usage.total
+    if share >= DISK_LOW:
+        return []
+    kind = "full" if share < DISK_FULL else "low"
+    return [f"disk: {kind}, {100 * share:.1f} % free at {place}"]
+
+
+def memory_faults(source: Path = _MEMORY) -> list[str]:
+    """Whether memory is short; none: it is not, or the system does not say.
+
+    Args:
+        source: where Linux counts it.
+    """
+    if not source.exists():
+        return []
+    sizes = {
+        name: int(size.split()[0])
+        for name, _, size in (line.partition(":") for line in source.read_text().splitlines())
+        if name in ("MemTotal", "MemAvailable")
+    }
+    if len(sizes) < 2 or sizes["MemAvailable"] >= MEMORY_LOW * sizes["MemTotal"]:
+        return []
+    share = sizes["MemAvailable"] / sizes["MemTotal"]
+    return [f"memory: low, {100 * share:.1f} % available"]

@@ -1,0 +1,12 @@
+"""Estimated prices of liquidations, in a table of their own."""
+
+from __future__ import annotations
+
+from regime_pipeline.storage.schema import create_table, numbered
+
+revision, down_revision = numbered(__file__)
+
+
+def upgrade() -> None:
+    """Make the table."""
+    create_table("raw.liquidation_levels")
