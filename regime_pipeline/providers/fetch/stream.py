@@ -162,11 +162,11 @@ def _hours_of_files(
 ) -> Iterator[Stream]:
     """A stream for each closed hour: the file of one may be absent or torn while its neighbours are there."""
     left = not_asked(settings, feed)
+    if left is not None:
+        yield Stream(source, feed, None, window, feed.venue, idle=True, note=left)
+        return
     for hour in whole_hours(window, now):
-        span = Window(hour, hour + HOUR)
-        yield Stream(
-            source, feed, None, span, feed.venue, idle=left is not None, note=left, is_part=True
-        )
+        yield Stream(source, feed, None, Window(hour, hour + HOUR), feed.venue, is_part=True)
 
 
 def _asked_part(feed: Feed, window: Window, now: datetime) -> tuple[Window, bool]:
