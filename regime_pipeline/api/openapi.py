@@ -156,9 +156,9 @@ def _further(symbols: Sequence[str]) -> dict[str, Any]:
     """Addresses that are no pages of a mart: what a number is made of, files, the catalogue."""
     marts = list(MARTS)
     named = {"name": "mart", "in": "path", "required": True, "schema": {"enum": marts}}
-    any_object = {"application/json": {"schema": {"type": "object"}}}
+    any_object: dict[str, Any] = {"application/json": {"schema": {"type": "object"}}}
     files = {MEDIA_TYPES[shape]: {"schema": {"type": "string"}} for shape in FILE_FORMATS}
-    why = [
+    why: list[dict[str, Any]] = [
         named,
         {
             "name": "symbol",
@@ -170,7 +170,7 @@ def _further(symbols: Sequence[str]) -> dict[str, Any]:
         {"name": "ts", "in": "path", "required": True, "schema": {"type": "string"}},
         {"name": "column", "in": "query", "schema": {"type": "string"}},
     ]
-    export = [
+    export: list[dict[str, Any]] = [
         named,
         *(
             {"name": name, "in": "query", "description": text, "schema": {"type": "string"} | more}

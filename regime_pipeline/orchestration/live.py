@@ -75,7 +75,7 @@ def collector(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipR
     if now - observed >= OBSERVE_EVERY:
         observed = now
         alive = now - beat[0] <= SILENT_AFTER and beat[1] == beat[2]
-        details = {
+        details: dict[str, Any] = {
             "beat": beat[0].isoformat(), "open connections": beat[1], "wanted connections": beat[2]
         }  # fmt: skip
         for spec in live_assets():

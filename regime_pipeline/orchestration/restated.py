@@ -78,7 +78,10 @@ def replaced_since(database: Database, since: datetime, until: datetime) -> list
         "from ({}) as every group by table_name, run_id order by table_name, run_id"
     ).format(sql.SQL(" union all ").join(parts))
     with database.connect() as connection:
-        return [Restated(*row[:4], frozenset(row[4])) for row in connection.execute(query)]
+        return [
+            Restated(name, first, last, at, frozenset(runs))
+            for name, first, last, at, runs in connection.execute(query)
+        ]
 
 
 def dependents(lineage: Lineage, changed: Collection[str]) -> dict[str, timedelta]:
