@@ -444,7 +444,8 @@ def test_forward_only_is_what_the_plans_say() -> None:
                 found.setdefault(dataset, set()).add(source.name)
     assert found.pop("open_interest") == {"hyperliquid"}  # the other venues keep theirs
     gone = {name for name, of in DATASETS.items() if of.forward_only}
-    assert set(found) == {*gone, "coin_markets", "dashboard_signals", "sentiment"}
+    told_now = {"coin_markets", "dashboard_signals", "liquidation_levels", "sentiment"}
+    assert set(found) == gone | told_now
     assert "hyperliquid" not in found["liquidation_events"]  # files of any hour
 
 
