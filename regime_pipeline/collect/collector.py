@@ -14,6 +14,7 @@ import resource
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -103,15 +104,13 @@ class Collector:
         gc.collect()
         gc.freeze()  # what lives as long as the process is not looked through for every few messages
         with Spool(self.folder, names) as spool:
-            storing = threading.Thread(
-                target=self._store, args=(spool,), name="storer", daemon=True
-            )
-            storing.start()
-            try:
-                asyncio.run(self._collect(spool, seconds))
-            finally:
-                self._stop.set()
-                storing.join()
+            with ThreadPoolExecutor(1, thread_name_prefix="storer") as pool:
+                storing = pool.submit(self._store, spool)
+                try:
+                    asyncio.run(self._collect(spool, seconds, storing))
+                finally:
+                    self._stop.set()
+            storing.result()
             self._once(spool, 0)
         return self.totals
 
@@ -125,7 +124,7 @@ class Collector:
             except ProviderError as error:
                 log.warning("sizes of contracts are not known: %s", error)
 
-    async def _collect(self, spool: Spool, seconds: float | None) -> None:
+    async def _collect(self, spool: Spool, seconds: float | None, storing: Future[None]) -> None:
         self._loop = asyncio.get_running_loop()
         tasks: list[asyncio.Task[None]] = []
         began = self._loop.time()
@@ -143,6 +142,8 @@ class Collector:
                 else:
                     await asyncio.sleep(0.2)
                     self._compare()
+                if storing.done():
+                    storing.result()  # what it does not know how to outlive ends the collector
                 for task in tasks:
                     if task.done():
                         task.result()
