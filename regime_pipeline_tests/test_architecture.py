@@ -109,6 +109,7 @@ def test_imports_run_downwards(path: Path) -> None:
     assert not upwards, f"{name(path)} imports upwards: {sorted(upwards)}"
 
 
+@pytest.mark.slow
 def test_modules_import_in_no_circle() -> None:
     """Wherever in a module an import stands, and for types too."""
     dotted = {
@@ -130,6 +131,7 @@ def test_dagster_is_imported_by_orchestration_only(path: Path) -> None:
     assert not {r for r in roots if r.startswith("dagster")}
 
 
+@pytest.mark.slow
 def test_one_module_knows_the_http_library() -> None:
     """So that another one can take its place: everyone else asks ``net.client``."""
     knowing = {
@@ -168,6 +170,7 @@ def test_kernels_are_compiled_by_the_decorators_of_this_package(path: Path) -> N
     assert not named & compilers
 
 
+@pytest.mark.slow
 def test_the_files_behind_a_kernel_are_all_that_its_file_imports() -> None:
     every = {
         ".".join(p.relative_to(ROOT.parent).with_suffix("").parts): p for p in ROOT.rglob("*.py")

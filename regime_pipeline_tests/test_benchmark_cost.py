@@ -27,6 +27,7 @@ print(json.dumps(cost))
 """
 
 
+@pytest.mark.slow
 def test_ended_children_and_daemons_count() -> None:
     done = subprocess.run(
         [sys.executable, "-c", MEASURE],

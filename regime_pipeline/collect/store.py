@@ -10,7 +10,6 @@ ones of a millisecond are told apart by their number.
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +29,7 @@ from regime_pipeline.providers.fetch.stream import Stream
 from regime_pipeline.providers.landing import LandingStore
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.warehouse import Warehouse
+from regime_pipeline.windows import SystemClock
 
 AGAIN_NS = 60 * S
 """How far before an offset events are read once more."""
@@ -258,7 +258,7 @@ class Storer:
     def _seal(self, line: Line, path: Path) -> bool:
         mark = path.with_suffix(".sealed")
         if mark.exists():
-            if time.time() - mark.stat().st_mtime > KEPT_BESIDE_S:
+            if SystemClock().now().timestamp() - mark.stat().st_mtime > KEPT_BESIDE_S:
                 path.unlink()
                 mark.unlink()
             return False

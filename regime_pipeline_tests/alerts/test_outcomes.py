@@ -119,6 +119,7 @@ def reference(hit_of, horizon_h: int, *, entry: bool = False) -> dict[str, objec
     return answer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("horizon_h", [1, 4, 24, 72])
 def test_the_database_answers_as_the_estimator_does(world, horizon_h):
     found = ask(world, SEVERE, horizon_h, END)

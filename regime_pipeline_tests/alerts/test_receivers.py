@@ -68,6 +68,7 @@ MUTE = {"wait inf", "wait 1e12", "wait 300 digits", "wait nan", "wait below zero
 """Those of the status 429 that ask for no wait that is one."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("odd", ODD)
 def test_an_odd_answer_costs_the_sound_receiver_nothing(odd, database, receiver, other, tmp_path):
     status, receiver.headers, receiver.reply = ODD[odd]

@@ -52,6 +52,7 @@ def test_nothing_is_told_without_a_token(guarded: str) -> None:
     assert get(guarded, "/livez").status_code == 200
 
 
+@pytest.mark.slow
 def test_a_token_opens_what_it_is_for_and_nothing_else(
     guarded: str, served_market: Database
 ) -> None:

@@ -113,6 +113,7 @@ def test_version_is_that_of_the_package() -> None:
     assert result.output.strip() == f"regime {version('regime-pipeline')}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["run", "--help"]])
 def test_what_only_prints_imports_nothing_heavy(arguments: list[str]) -> None:
     program = (

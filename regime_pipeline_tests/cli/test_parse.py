@@ -44,6 +44,7 @@ def test_json_is_one_object_a_file(bodies: tuple[str, str]) -> None:
     assert (bad["rows"], bad["row_count"]) == ([], 0)
 
 
+@pytest.mark.slow
 def test_people_see_rows_and_errors(bodies: tuple[str, str]) -> None:
     done = regime("binance/api_v3_klines", *bodies)
     assert done.returncode == 0
@@ -51,6 +52,7 @@ def test_people_see_rows_and_errors(bodies: tuple[str, str]) -> None:
     assert "UnknownSymbol: code -1121" in done.stdout
 
 
+@pytest.mark.slow
 def test_unknown_endpoint_is_one_line_and_exit_2(bodies: tuple[str, str]) -> None:
     done = regime("binance/api_v3_kline", bodies[0])
     assert done.returncode == 2
@@ -59,6 +61,7 @@ def test_unknown_endpoint_is_one_line_and_exit_2(bodies: tuple[str, str]) -> Non
     assert "binance/api_v3_klines" in done.stderr
 
 
+@pytest.mark.slow
 def test_absent_file_is_one_line_and_exit_2(tmp_path: Path) -> None:
     done = regime("binance/api_v3_klines", str(tmp_path / "none.json"))
     assert (done.returncode, len(done.stderr.strip().splitlines())) == (2, 1)

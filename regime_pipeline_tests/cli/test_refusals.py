@@ -25,6 +25,7 @@ def regime(*arguments: str, folder: Path, **values: str) -> subprocess.Completed
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -43,6 +43,7 @@ def test_numbers_of_the_overview_are_those_of_sql(
         assert price_text(price) in page
 
 
+@pytest.mark.slow
 def test_every_internal_link_of_a_page_leads_somewhere(client: httpx.Client) -> None:
     seen = set()
     for path in ("/", "/symbol/BTC-USDT", "/pair/BTC-USDT/ETH-USDT", "/data-health"):

@@ -106,6 +106,7 @@ def test_a_folder_that_is_a_file_is_refused_before_any_work(tmp_path: Path) -> N
     assert "is a file" in str(done.exception)
 
 
+@pytest.mark.slow
 def test_units_are_said_per_detector(results: list[Result]) -> None:
     said = {r.detector: r.to_json()["unit"] for r in results}
     assert said["CORRELATION_BREAK"] == said["is_rise"] == "pair-day"

@@ -67,6 +67,7 @@ def test_the_false_alarm_rate_is_within_a_fifth_of_the_advertised_one(event: str
     assert found.false_per_day == pytest.approx(stated.per_day, rel=0.2)
 
 
+@pytest.mark.slow
 def test_false_correlation_breaks_are_as_rare_as_advertised() -> None:
     """One universe of four years has some 48 of them, in bunches: a band, not a fifth."""
     stated = MAIN["CORRELATION_BREAK"]

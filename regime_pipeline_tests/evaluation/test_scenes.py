@@ -98,6 +98,7 @@ def test_forward_filled_hours_cry_wolf_at_every_move_off_the_default_rate() -> N
     assert found.naive.false_per_day > 1.15 * found.ours.false_per_day
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_scorecard_and_another_one_does_not() -> None:
     few = [scene_of("null_ar1_rates")]
     sizes = [

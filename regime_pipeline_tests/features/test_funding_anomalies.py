@@ -340,6 +340,7 @@ def slow_seed(prints: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["symbol", "ts", "z", "persistence"])
 
 
+@pytest.mark.slow
 def test_the_statistics_of_the_seed_equal_their_slow_reading() -> None:
     prints = wild_prints(6, symbols=("ADA/USDT",))
     out = funding_prints(prints, window=ALL, symbols=["ADA/USDT"], params=PARAMS)

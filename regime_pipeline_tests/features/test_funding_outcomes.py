@@ -194,6 +194,7 @@ def slow_odds(print_row: pd.Series, outcomes: pd.DataFrame, label: str) -> tuple
     return a / (a + b), n, beta.ppf(0.025, a, b), beta.ppf(0.975, a, b)
 
 
+@pytest.mark.slow
 def test_odds_equal_the_words_of_their_definition(made: tuple[pd.DataFrame, pd.DataFrame]) -> None:
     prints, outcomes = made
     got = odds(prints, outcomes, params=PARAMS)
@@ -256,6 +257,7 @@ def hourly(
     return validate(out, table("features.funding_anomalies"))
 
 
+@pytest.mark.slow
 def test_hours_carry_the_odds_of_their_print_and_chunks_agree(
     made: tuple[pd.DataFrame, pd.DataFrame],
 ) -> None:

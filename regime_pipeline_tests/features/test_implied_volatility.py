@@ -185,6 +185,7 @@ def test_a_smile_needs_both_sides() -> None:
     assert smile(30 * ones, strike, 100 * ones, 50 * ones, np.zeros(4, bool)) is None
 
 
+@pytest.mark.slow
 def test_at_the_money_is_within_three_points_of_the_index_in_95_of_100_hours() -> None:
     tape = SyntheticTape(seed=4, start=AT - 20 * DAY, end=AT, symbols=options.SYMBOLS)
     window = Window(AT - 6 * DAY, AT)

@@ -185,6 +185,7 @@ def test_frame_keeps_the_catalogue_contract() -> None:
     pd.testing.assert_frame_equal(frame, frame.sort_values(["symbol", "ts"]).reset_index(drop=True))
 
 
+@pytest.mark.slow
 def test_any_chunking_gives_the_same_bytes() -> None:
     longs, shorts = _world()
     longs.iloc[2924:2929, 0] = np.nan
@@ -305,6 +306,7 @@ def _full(
     return validate(frame, table("features.liquidation_cascades"))
 
 
+@pytest.mark.slow
 def test_excitation_and_levels_have_the_same_bytes_in_any_chunk_and_know_no_future() -> None:
     longs, shorts = _world(3)
     longs.iloc[2924:2930, 0] = np.nan

@@ -163,6 +163,7 @@ def test_half_lives_are_a_root_of_two_apart_and_reach_ten_hours() -> None:
     assert kernels.HALF_LIVES_H[0] * 3600 < 15 and kernels.HALF_LIVES_H[-1] == 10.0
 
 
+@pytest.mark.slow
 def test_the_fit_maximises_the_likelihood_like_a_general_optimiser() -> None:
     times = hawkes_times(np.random.default_rng(2), 2.0, 0.6, math.log(2) / 0.066, 80.0)
     mu, n, beta = kernels.hawkes_fit(times, 0.0, 80.0)
@@ -338,6 +339,7 @@ def test_a_cluster_becomes_a_level_with_its_source() -> None:
 # --- always ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_any_chunk_gives_the_same_bytes_and_nothing_after_a_row_matters() -> None:
     orders = orders_frame()
     whole = run(orders)

@@ -166,6 +166,7 @@ def slow_rows(variance: np.ndarray, first_hour: int, rows: list[int]) -> list[tu
     return out
 
 
+@pytest.mark.slow
 def test_states_and_penalties_equal_the_slow_implementation() -> None:
     variance, _ = world(12, BACK + 400)
     variance[0, 5000:5040] = np.nan

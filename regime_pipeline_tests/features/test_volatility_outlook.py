@@ -97,6 +97,7 @@ def slow_skill(variance: np.ndarray, d: int) -> float:
     return 1 - sum(ours) / sum(plain) if len(ours) >= 60 else NAN
 
 
+@pytest.mark.slow
 def test_skill_equals_an_independent_regression() -> None:
     rng = np.random.default_rng(2)
     level = np.zeros((2, 320))

@@ -154,6 +154,7 @@ def slow_severity(told: int, now: int) -> str:
     return "INFO" if now < told or {told, now} == {0, 1} else "WARNING"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("symbol", SYMBOLS)
 def test_every_column_equals_an_independent_slow_reference(
     candles: pd.DataFrame, whole: pd.DataFrame, symbol: str
@@ -228,6 +229,7 @@ def test_the_frame_keeps_the_contract_of_its_table(whole: pd.DataFrame) -> None:
 # --- time ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_hourly_ticks_and_one_shot_agree_to_the_byte(candles: pd.DataFrame) -> None:
     first, last = 1290, 1400  # over the edge of the long hole, its restart included
     shot = volatility_regimes(candles, grid=grid(first, last), params=PARAMS)
@@ -499,6 +501,7 @@ def entries(history: pd.DataFrame, day: str) -> dict[int, list[str]]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.history
 def test_the_storms_of_recorded_history_enter_extreme_at_their_known_hours(
     history: pd.DataFrame,

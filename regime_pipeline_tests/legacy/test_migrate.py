@@ -103,6 +103,7 @@ def test_running_twice_adds_nothing_and_originals_stay_untouched(
     assert fingerprint(folder) == before
 
 
+@pytest.mark.slow
 def test_a_dry_run_reports_the_same_and_writes_nothing(
     platform: Platform, folder: Path, made: list[Sample]
 ) -> None:
@@ -152,6 +153,7 @@ def candles(low: float, high: float) -> pd.DataFrame:
     return completed("raw.candles", frame)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("price", "kept"), [(65_000, True), (650_000, False), (3_500, False), (None, True)]
 )
@@ -201,6 +203,7 @@ def materialize(platform: Platform, *, raise_on_error: bool = True) -> dg.Execut
     )
 
 
+@pytest.mark.slow
 def test_the_asset_reads_the_configured_folder(
     platform: Platform, folder: Path, made: list[Sample]
 ) -> None:
@@ -235,6 +238,7 @@ def shell(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     return CliRunner()
 
 
+@pytest.mark.slow
 def test_the_command_tells_each_file_and_repeats_without_change(
     shell: CliRunner, folder: Path, made: list[Sample], platform: Platform
 ) -> None:

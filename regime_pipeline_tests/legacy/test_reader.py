@@ -91,6 +91,7 @@ def test_what_a_file_does_not_say_is_null_and_no_default() -> None:
         assert row[name] != row[name] or row[name] is None
 
 
+@pytest.mark.slow
 def test_fault_86_of_a_cut_list_no_record_is_kept_that_nothing_follows() -> None:
     whole = json.dumps([signal(timestamp=f"2024-02-0{d}") for d in (1, 2, 3)]).encode()
     second_ends = whole.index(b"}", whole.index(b"}") + 1) + 1
@@ -102,6 +103,7 @@ def test_fault_86_of_a_cut_list_no_record_is_kept_that_nothing_follows() -> None
         assert got.outcome == "repaired"
 
 
+@pytest.mark.slow
 @given(st.data())
 @settings(max_examples=80, deadline=None)
 def test_fault_86_no_cut_of_any_sample_invents_or_alters_a_row(data: st.DataObject) -> None:
@@ -138,6 +140,7 @@ _JSON = st.recursive(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @given(_JSON)
 @settings(max_examples=120, deadline=None)
 def test_any_json_gives_rows_in_range_or_reasons(content: object) -> None:

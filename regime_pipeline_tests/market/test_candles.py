@@ -68,6 +68,7 @@ def delisted(alive: int, dead: int, **last: object) -> pd.DataFrame:
     return raw_frame(moving + still + again)
 
 
+@pytest.mark.slow
 def test_a_day_without_a_trade_or_a_move_ends_a_series_until_it_trades_again() -> None:
     raw = delisted(30, 100, volume_base=0.5)
     out = candles_1h(raw, grid=grid(131), venues=VENUES)
@@ -230,6 +231,7 @@ def test_weeks_start_on_monday() -> None:
     assert hour - bar_floor(hour, "1w") == 48
 
 
+@pytest.mark.slow
 def test_a_bar_belongs_to_the_grid_that_holds_its_last_hour() -> None:
     candles = hourly(48)
     whole = resample(candles, grid=grid(48))

@@ -142,6 +142,7 @@ def test_nothing_in_is_an_empty_table() -> None:
 gaps = st.lists(st.sampled_from([1, 2, 3, 4, 8, 8, 8, 16, 24, 71, 72, 73, 100, 700]), max_size=25)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(gaps, st.integers(0, 400))
 def test_a_print_never_depends_on_later_ones_nor_on_where_the_computation_began(

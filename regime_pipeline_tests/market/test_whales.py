@@ -136,6 +136,7 @@ def test_another_provider_is_not_mixed_in() -> None:
     assert last([*ALL_DAY, move(3, 5e6, source="coinglass")])["inflow_usd"] == 0
 
 
+@pytest.mark.slow
 @settings(max_examples=5, deadline=None)
 @given(cut=st.integers(1, 35), seed=st.integers(0, 99))
 def test_rows_depend_neither_on_order_nor_on_where_the_computation_began(

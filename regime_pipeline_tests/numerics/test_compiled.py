@@ -75,18 +75,21 @@ def edit(file: Path, old: str, new: str) -> None:
     file.write_text(text.replace(old, new))
 
 
+@pytest.mark.slow
 def test_a_changed_callee_in_another_file_is_compiled_in(root: Path) -> None:
     assert shifted(root) == (1, 0)
     edit(root / "callee.py", "x + STEP", "x - STEP")
     assert shifted(root) == (-1, 0)
 
 
+@pytest.mark.slow
 def test_a_changed_constant_behind_a_callee_is_compiled_in(root: Path) -> None:
     assert shifted(root) == (1, 0)
     edit(root / "constants.py", "1", "2")
     assert shifted(root) == (2, 0)
 
 
+@pytest.mark.slow
 def test_an_unchanged_checkout_with_other_times_keeps_its_kernels(root: Path) -> None:
     assert shifted(root) == (1, 0)
     for file in root.rglob("*.py"):
@@ -125,6 +128,7 @@ def test_settings_that_numba_reads_afresh_while_it_runs_change_nothing(root: Pat
     assert shifted(root, before) == (-1, 0)
 
 
+@pytest.mark.slow
 def test_a_kernel_outside_the_package_is_left_alone(root: Path) -> None:
     """It is found where numba alone has put it, under the stamp that numba alone has given it."""
     other = write(root.parent, "regime_pipeline_of_others", NUMBAS)

@@ -130,6 +130,7 @@ def states(platform: Platform) -> list[tuple[str, str | None]]:
 OLD = ("suppressed", "older than its delivery limit when it was found")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "order", ["launch, tick", "tick, launch", "both at once", "backfill, tick", "backfill, launch"]
 )
@@ -169,6 +170,7 @@ def test_a_live_launch_sends_by_itself(
     assert len(receiver.requests) == 1
 
 
+@pytest.mark.slow
 def test_a_launch_over_the_past_sends_nothing(
     world: tuple[Settings, Platform], receiver: Receiver
 ) -> None:
@@ -192,6 +194,7 @@ def test_what_happens_while_a_launch_runs_is_left_to_the_next_one(
     assert len(receiver.requests) == 1
 
 
+@pytest.mark.slow
 def test_a_launch_that_begins_before_midnight_and_works_after_it_is_none_over_the_past(
     world: tuple[Settings, Platform], receiver: Receiver
 ) -> None:

@@ -75,6 +75,7 @@ def tick(platform: Platform, instance: dg.DagsterInstance, at: datetime) -> str:
     return data.skip_message or ""
 
 
+@pytest.mark.slow
 def test_a_tick_stores_a_snapshot_of_every_book_without_a_run(
     platform: Platform, instance: dg.DagsterInstance
 ) -> None:
@@ -86,6 +87,7 @@ def test_a_tick_stores_a_snapshot_of_every_book_without_a_run(
     assert instance.get_latest_materialization_event(BOOKS) is None
 
 
+@pytest.mark.slow
 def test_the_first_tick_of_an_hour_shows_the_samples_of_the_last(
     platform: Platform, instance: dg.DagsterInstance
 ) -> None:

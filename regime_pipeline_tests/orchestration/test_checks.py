@@ -83,6 +83,7 @@ def test_nothing_stored_fails_every_check_and_says_so(platform: Platform) -> Non
     assert all("no rows" in str(e.metadata["reason"].value) for e in found.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hole", [slice(0, 0), slice(5, 6)])
 def test_one_missing_hour_fails_completeness(
     platform: Platform, hole: slice, caplog: pytest.LogCaptureFixture
@@ -110,6 +111,7 @@ def test_a_suite_that_crashes_is_an_error_and_no_bad_data() -> None:
     assert validated(gx, "unmet", Suite(frame, [unmet])).success is False
 
 
+@pytest.mark.slow
 def test_one_venue_and_a_young_history_are_nothing_to_judge(platform: Platform) -> None:
     platform.warehouse.merge("raw.candles", raw_candles(START, NOW))
     grid = Grid.of(Window(START, NOW), platform.settings.universe)

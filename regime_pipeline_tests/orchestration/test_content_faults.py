@@ -65,6 +65,7 @@ def stored(platform: Platform) -> pd.DataFrame:
     return platform.warehouse.read("raw.candles")[list(table("raw.candles").content)]
 
 
+@pytest.mark.slow
 def test_fault_28_one_key_is_one_row_whatever_came_twice(store) -> None:
     fuller, thinner = bar(3, volume="9"), bar(3, volume="8")
     platform = store(lambda: [fuller, thinner, fuller, bar(4), bar(4)])
@@ -88,6 +89,7 @@ def test_fault_29_rows_in_any_order_are_stored_as_if_sorted(store) -> None:
         assert conn.execute("SELECT count(*) FROM raw.candles_revisions").fetchone() == (0,)
 
 
+@pytest.mark.slow
 def test_fault_30_running_bar_is_absent_until_it_has_closed(store) -> None:
     day = [bar(h) for h in range(24)]
     early = store(lambda: day, START + pd.Timedelta(hours=5, minutes=30))
@@ -97,6 +99,7 @@ def test_fault_30_running_bar_is_absent_until_it_has_closed(store) -> None:
     assert stored(late)["ts"].dt.hour.tolist() == [0, 1, 2, 3, 4, 5]
 
 
+@pytest.mark.slow
 def test_fault_33_bars_off_the_grid_are_quarantined_and_never_floored(store) -> None:
     platform = store(lambda: [bar(1), bar(2 + 28 / 60), bar(5)])
     assert stored(platform)["ts"].dt.hour.tolist() == [1, 5]
@@ -104,6 +107,7 @@ def test_fault_33_bars_off_the_grid_are_quarantined_and_never_floored(store) -> 
     assert refused["reason"].str.contains("grid").tolist() == [True]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", ["seconds", "milliseconds", "microseconds"])
 def test_fault_34_times_are_told_apart_by_their_size(store, unit: str) -> None:
     scale = {"seconds": 1e-3, "milliseconds": 1, "microseconds": 1e3}[unit]
@@ -111,6 +115,7 @@ def test_fault_34_times_are_told_apart_by_their_size(store, unit: str) -> None:
     assert stored(platform)["ts"].tolist() == [START + 2 * DAY / 24, START + 3 * DAY / 24]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("opens", [12, START_MS * 10**6, "2024-03-01 05:00", -START_MS, None])
 def test_fault_34_a_time_that_cannot_be_is_quarantined_beside_its_neighbours(
     store, opens: object

@@ -37,6 +37,7 @@ def marts(database: Database) -> list[str]:
         ]
 
 
+@pytest.mark.slow
 def test_the_parsed_project_is_kept_and_builds_what_is_gone(
     settings: Settings, database: Database, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -55,6 +56,7 @@ def test_the_parsed_project_is_kept_and_builds_what_is_gone(
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.slow
 def test_a_model_that_fails_fails_the_run_with_what_the_database_said(
     settings: Settings, database: Database
 ) -> None:

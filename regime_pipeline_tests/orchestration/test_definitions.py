@@ -123,6 +123,7 @@ def test_slots_can_be_replaced() -> None:
     assert {k.to_user_string() for k in graph.get_all_asset_keys()} == {"raw/candles"}
 
 
+@pytest.mark.slow
 def test_the_code_location_imports_nothing_heavy() -> None:
     heavy = ("numba", "matplotlib", "great_expectations", "sklearn", "statsmodels", "scipy.stats")
     code = (

@@ -95,6 +95,7 @@ def test_a_launch_whose_sources_are_down_has_not_succeeded(
     _end(report, allow_empty=True)
 
 
+@pytest.mark.slow
 def test_nothing_is_derived_from_an_empty_database(database: Database, tmp_path: Path) -> None:
     report = launch.run_selection(
         settings=settings_for(database, tmp_path),

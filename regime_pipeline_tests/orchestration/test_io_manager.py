@@ -237,6 +237,7 @@ def test_one_range_equals_day_by_day_equals_hourly_ticks(
     assert found[0] == found[1] == found[2]
 
 
+@pytest.mark.slow
 def test_a_narrowed_correlation_run_reads_the_whole_universe(platform: Platform) -> None:
     """The false-discovery rate of a pair needs all pairs, whoever is asked for."""
     window = days("2024-03-03", "2024-03-03")

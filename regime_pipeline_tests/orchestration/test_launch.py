@@ -63,6 +63,7 @@ def first(world: tuple[Settings, Database]) -> launch.RunReport:
     return report
 
 
+@pytest.mark.slow
 def test_every_layer_is_filled(world: tuple[Settings, Database], first: launch.RunReport) -> None:
     settings, database = world
     assert first.succeeded, first.lines()
@@ -242,6 +243,7 @@ def test_a_selection_computes_just_that(
     assert all(c["rows"] == 72 for c in report.tables.values())
 
 
+@pytest.mark.slow
 def test_an_interrupted_launch_leaves_no_run_that_seems_to_go_on(
     world: tuple[Settings, Database], first: launch.RunReport
 ) -> None:
@@ -296,6 +298,7 @@ def test_environment_is_restored() -> None:
     assert "REGIME_TEST_X" not in os.environ
 
 
+@pytest.mark.slow
 def test_dbt_says_nothing_on_standard_output(
     world: tuple[Settings, Database], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

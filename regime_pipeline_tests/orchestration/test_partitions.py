@@ -51,6 +51,7 @@ def test_todays_partition_exists() -> None:
     assert keys[-1] == "2024-05-02"
 
 
+@pytest.mark.slow
 def test_the_days_begin_where_the_ui_says_that_the_data_do() -> None:
     program = (
         "from regime_pipeline.orchestration.partitions import DAILY\n"

@@ -32,6 +32,7 @@ def stage(
             yield Platform(settings, FixedClock(NOW), made), instance
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given_up", ["failed", "canceled"])
 def test_fault_55_a_run_that_was_given_up_writes_nothing_when_it_wakes(
     stage: tuple[Platform, dg.DagsterInstance], given_up: str

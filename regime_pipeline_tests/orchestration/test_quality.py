@@ -100,6 +100,7 @@ def test_fault_26_a_hundredfold_candle_is_stored_and_only_its_hour_withheld(
     assert (block["symbol"], block["market"], block["ts"]) == ("BTC/USDT", "spot", SPIKE)
 
 
+@pytest.mark.slow
 def test_a_mended_row_is_published_by_the_next_run(
     platform: Platform, candles: pd.DataFrame
 ) -> None:
@@ -112,6 +113,7 @@ def test_a_mended_row_is_published_by_the_next_run(
     assert platform.warehouse.read(BLOCKED).empty
 
 
+@pytest.mark.slow
 def test_an_open_bar_is_withheld_even_when_the_reply_it_came_from_is_not_kept(
     settings: Settings, database: Database, candles: pd.DataFrame
 ) -> None:
@@ -127,6 +129,7 @@ def test_an_open_bar_is_withheld_even_when_the_reply_it_came_from_is_not_kept(
     assert candle(late, at=NOW - 2 * HOUR)["status"] == "ok"
 
 
+@pytest.mark.slow
 def test_days_and_ranges_withhold_the_same_and_a_second_run_changes_nothing(
     platform: Platform, candles: pd.DataFrame
 ) -> None:
@@ -150,6 +153,7 @@ def test_days_and_ranges_withhold_the_same_and_a_second_run_changes_nothing(
         assert counts[RUN_COUNTS].value["rows updated"] == 0
 
 
+@pytest.mark.slow
 def test_a_series_that_died_keeps_failing_while_coverage_expects_its_rows(
     platform: Platform, candles: pd.DataFrame
 ) -> None:
@@ -183,6 +187,7 @@ def test_a_series_that_died_keeps_failing_while_coverage_expects_its_rows(
     assert (lower < score).all()
 
 
+@pytest.mark.slow
 def test_a_block_of_one_symbol_stays_when_another_is_computed(
     platform: Platform, candles: pd.DataFrame
 ) -> None:
@@ -250,6 +255,7 @@ def test_what_is_made_of_a_withheld_hour_says_so(platform: Platform, candles: pd
     assert (platform.warehouse.read(CHECKED)["run_id"] == checks["run_id"]).all()
 
 
+@pytest.mark.slow
 def test_restatements_are_read_from_the_replaced_versions(
     platform: Platform, candles: pd.DataFrame
 ) -> None:

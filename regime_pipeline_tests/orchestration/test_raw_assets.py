@@ -76,6 +76,7 @@ class Moving(FixedClock):
         object.__setattr__(self, "at", at)
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_past_a_full_hour_ends_where_it_began(
     database: Database, tmp_path: Path, simulator: SimulatorServer
 ) -> None:
@@ -109,6 +110,7 @@ def test_asking_again_changes_no_row(platform: Platform) -> None:
     assert counts["rows unchanged"] > 0
 
 
+@pytest.mark.slow
 def test_a_dead_source_fails_the_check_and_not_the_asset(
     platform: Platform, tmp_path: Path, database: Database, simulator: SimulatorServer
 ) -> None:
@@ -160,6 +162,7 @@ def test_a_run_narrowed_to_sources_and_symbols_asks_only_those(platform: Platfor
     assert set(log["symbol"]) == {"ETH/USDT"}
 
 
+@pytest.mark.slow
 def test_the_last_hour_of_a_day_is_answered_for_by_the_ticks_alone(
     platform: Platform, database: Database
 ) -> None:
@@ -177,6 +180,7 @@ def test_the_last_hour_of_a_day_is_answered_for_by_the_ticks_alone(
     assert set(hours["coverage_state"]) <= {"stored", "source_off"}
 
 
+@pytest.mark.slow
 def test_only_the_days_in_question_are_read_of_the_log(platform: Platform) -> None:
     for day in (0, 1, 2):
         run_assets(
@@ -187,6 +191,7 @@ def test_only_the_days_in_question_are_read_of_the_log(platform: Platform) -> No
     assert set(told["window_start"]) == {window.start}
 
 
+@pytest.mark.slow
 def test_other_sources_are_asked_in_the_same_tick_where_the_one_that_is_read_fails(
     platform: Platform, database: Database, simulator: SimulatorServer
 ) -> None:
@@ -249,6 +254,7 @@ def later() -> Iterator[SimulatorServer]:
         yield server
 
 
+@pytest.mark.slow
 def test_an_archive_named_later_fills_only_what_the_api_could_not_give(
     database: Database, tmp_path: Path, later: SimulatorServer
 ) -> None:
@@ -269,6 +275,7 @@ def test_an_archive_named_later_fills_only_what_the_api_could_not_give(
     assert set(stored["source_tier"]) == {3}
 
 
+@pytest.mark.slow
 def test_the_api_replaces_the_archive_and_never_the_other_way_round(
     database: Database, tmp_path: Path, later: SimulatorServer
 ) -> None:
@@ -285,6 +292,7 @@ def test_the_api_replaces_the_archive_and_never_the_other_way_round(
         assert set(stored["source_tier"]) == tiers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dataset", ["funding_rates", "positioning"])
 def test_up_to_now_the_archive_waits_for_the_others_and_is_asked_for_nothing_they_gave(
     database: Database, tmp_path: Path, later: SimulatorServer, dataset: str
@@ -299,6 +307,7 @@ def test_up_to_now_the_archive_waits_for_the_others_and_is_asked_for_nothing_the
     assert [p for p in later.app.state.requests if p.startswith("/archive")] == []
 
 
+@pytest.mark.slow
 def test_what_the_archive_answered_for_is_not_asked_again(
     database: Database, tmp_path: Path, later: SimulatorServer
 ) -> None:
@@ -322,6 +331,7 @@ def test_real_prices_are_refused_by_a_database_of_other_data(
     assert platform.warehouse.read("ops.fetch_log").empty
 
 
+@pytest.mark.slow
 def test_fault_06_refused_key_is_told_once_a_day_by_its_fingerprint(
     database: Database, tmp_path: Path, simulator: SimulatorServer
 ) -> None:
@@ -382,6 +392,7 @@ def scaled_klines(simulator: SimulatorServer, factor: float) -> bytes:
     ).encode()
 
 
+@pytest.mark.slow
 def test_fault_20_sources_that_disagree_fail_the_check_and_alarm_once_and_both_are_kept(
     database: Database, tmp_path: Path, simulator: SimulatorServer
 ) -> None:
@@ -407,6 +418,7 @@ def test_fault_20_sources_that_disagree_fail_the_check_and_alarm_once_and_both_a
     assert "candles: okx disagrees" in told
 
 
+@pytest.mark.slow
 def test_fault_31_a_restated_candle_keeps_its_old_version_and_asks_for_a_new_derivation(
     database: Database, tmp_path: Path, simulator: SimulatorServer
 ) -> None:
@@ -440,6 +452,7 @@ def test_fault_31_a_restated_candle_keeps_its_old_version_and_asks_for_a_new_der
     assert left == freshness.Known(since=START, until=START)
 
 
+@pytest.mark.slow
 def test_fault_38_an_extra_field_is_kept_ignored_and_told_once_a_day(
     database: Database, tmp_path: Path, simulator: SimulatorServer
 ) -> None:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import dagster as dg
 import pandas as pd
+import pytest
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 
 from regime_pipeline.catalogue.lineage import Edge, Lineage, stored
@@ -66,6 +67,7 @@ def mended(platform: Platform, candles: pd.DataFrame, run_id: str | None = None)
     )
 
 
+@pytest.mark.slow
 def test_a_restated_candle_is_derived_again_once_and_changes_only_what_depends_on_it(
     platform: Platform,
 ) -> None:

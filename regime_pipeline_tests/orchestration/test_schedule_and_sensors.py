@@ -77,6 +77,7 @@ def test_replayed_data_makes_no_ticks(platform: Platform) -> None:
     assert tick(platform, "2024-05-02 10:02") is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("origin", "url", "ticks"),
     [
@@ -140,6 +141,7 @@ def log_of(
     )
 
 
+@pytest.mark.slow
 def test_a_fresh_database_asks_for_the_last_days_once(platform: Platform) -> None:
     platform.clock = Stopped("2024-05-04 10:20")
     found = gap_tick(platform)
@@ -149,6 +151,7 @@ def test_a_fresh_database_asks_for_the_last_days_once(platform: Platform) -> Non
     assert found[0].run_config["resources"]["scope"]["config"]["only_missing"] is True
 
 
+@pytest.mark.slow
 def test_complete_days_ask_for_nothing_and_a_failed_source_for_itself(platform: Platform) -> None:
     platform.clock = Stopped("2024-05-04 10:20")
     window = Window(utc("2024-05-01"), utc("2024-05-05"))

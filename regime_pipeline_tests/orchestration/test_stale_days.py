@@ -42,6 +42,7 @@ def settings_of(**thresholds: object) -> Settings:
     return Settings(_env_file=None, symbols=("BTC/USDT",), params=thresholds)  # type: ignore[call-arg]
 
 
+@pytest.mark.slow
 def test_another_weight_marks_the_days_made_with_the_old_one_and_leaves_their_rows(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

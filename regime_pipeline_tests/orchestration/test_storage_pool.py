@@ -127,6 +127,7 @@ def stored(instance: dg.DagsterInstance, run_id: str) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 def test_a_day_of_a_long_range_costs_less_than_a_kilobyte(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

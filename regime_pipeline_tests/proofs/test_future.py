@@ -67,6 +67,7 @@ def test_the_world_holds_every_raw_table_that_anything_is_made_of() -> None:
     assert set(world.clean()) == set(chain.raw_inputs()) == set(world.AFTER)
 
 
+@pytest.mark.slow
 def test_the_world_fills_every_column_of_every_table_in_the_days_looked_at() -> None:
     frames = base.computed()
     for name in chain.derived_tables():

@@ -107,6 +107,7 @@ def test_rows_before_the_outage_and_tables_beside_it_keep_their_bytes(outage: Ou
         assert (keys["ts"] >= FIRST).all(), f"{name}: {keys['ts'].min()} changed"
 
 
+@pytest.mark.slow
 @outages
 def test_where_a_value_went_the_row_says_why(outage: Outage) -> None:
     for name, after in struck(outage)[1].items():

@@ -478,6 +478,7 @@ PRESENT = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("leak", PRESENT, ids=str)
 def test_a_value_that_judges_itself_is_caught(leak: Leak, monkeypatch: pytest.MonkeyPatch) -> None:
     base.computed()
@@ -486,6 +487,7 @@ def test_a_value_that_judges_itself_is_caught(leak: Leak, monkeypatch: pytest.Mo
     assert judged_by_itself(list(leak.tables), mutant=True)
 
 
+@pytest.mark.slow
 def test_a_mutant_that_does_nothing_is_not_caught() -> None:
     t = pd.Timestamp(TIMES[0], tz="UTC")
     day = floor_day(t.to_pydatetime())

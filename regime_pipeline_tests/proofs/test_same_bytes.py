@@ -50,6 +50,7 @@ def test_a_hash_shows_one_changed_bit() -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_run_narrowed_to_one_symbol_agrees_with_the_whole(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -127,6 +127,7 @@ def test_estimated_liquidations_are_asked_for_only_on_request_and_stand_in_a_tab
     assert "raw.liquidation_levels" not in read  # nothing is made of estimates
 
 
+@pytest.mark.slow
 def test_tiers_name_the_provider_of_each_series(got) -> None:
     moods = got("sentiment").frame.groupby(["source", "sentiment_kind"])["source_tier"].unique()
     assert {k: list(v) for k, v in moods.items()} == {

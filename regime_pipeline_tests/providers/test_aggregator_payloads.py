@@ -447,6 +447,7 @@ def test_any_bytes_give_rows_or_a_typed_error(key: str, body: bytes) -> None:
     judged(key, body)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", KEYS)
 @QUICK
 @given(data=st.data())
@@ -473,6 +474,7 @@ def _places(node: object, path: tuple[object, ...] = ()) -> list[tuple[object, .
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", sorted(k for k in ROW_COUNTS if k in KEYS))
 @QUICK
 @given(data=st.data())

@@ -427,6 +427,7 @@ def comparable(frame: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dataset", ["candles", "funding_rates", "open_interest", "positioning"])
 def test_the_archive_tells_what_the_api_tells_as_tier_three(
     get: Callable[..., FetchResult], dataset: str
@@ -517,6 +518,7 @@ def test_hours_that_are_stored_already_are_not_asked_for(
     assert len(got.frame) == 24
 
 
+@pytest.mark.slow
 def test_a_wrong_checksum_stores_nothing_of_that_file(
     get: Callable[..., FetchResult], vision: Path, tmp_path: Path
 ) -> None:
@@ -617,6 +619,7 @@ def test_a_folder_without_checksum_files_relies_on_the_zips_own(
     assert len(got.frame) == 4 * HOURS
 
 
+@pytest.mark.slow
 def test_fault_88_a_link_out_of_the_folder_is_not_followed(
     get: Callable[..., FetchResult], vision: Path, tmp_path: Path
 ) -> None:
@@ -643,6 +646,7 @@ def test_a_file_under_another_months_name_is_quarantined(
     assert got.quarantined["reason"].str.contains("which the file is about").any()
 
 
+@pytest.mark.slow
 def test_the_time_before_a_listing_is_not_searched_to_its_end(
     get: Callable[..., FetchResult], server: SimulatorServer
 ) -> None:

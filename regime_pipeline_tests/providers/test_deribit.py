@@ -174,6 +174,7 @@ def test_funding_of_each_hour(get: Callable[..., FetchResult]) -> None:
     assert found.frame.groupby("symbol").size().tolist() == [960, 960]
 
 
+@pytest.mark.slow
 def test_our_delta_is_that_of_the_simulated_ticker(
     get: Callable[..., FetchResult], server: SimulatorServer
 ) -> None:

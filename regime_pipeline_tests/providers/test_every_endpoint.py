@@ -98,6 +98,7 @@ def every_place(node: object, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...
     return [path, *(p for name, inner in items for p in every_place(inner, (*path, name)))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", recorded(KEYS))
 def test_fault_16_recorded_bodies_with_something_else_anywhere(
     key: str, payloads_dir: Path
@@ -215,6 +216,7 @@ def spoiled(key: str, document: Any, path: tuple[Any, ...], name: Any, odd: Any)
     return json.dumps(whole).encode()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "key",
     recorded(k for k in KEYS if not k.startswith("errors/") and k not in DOCUMENTS),
@@ -402,6 +404,7 @@ def simulator() -> Iterator[SimulatorServer]:
         yield server
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("dataset", "venue"), [*((d, "binance") for d in PAGED), ("trade_flow", "okx")]
 )

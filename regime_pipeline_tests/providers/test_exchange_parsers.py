@@ -398,6 +398,7 @@ def replaced(document: object, path: tuple[object, ...], value: object) -> objec
     return out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", KEYS)
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())

@@ -102,6 +102,7 @@ def test_fault_89_every_slot_is_known_to_the_redactor(make_settings) -> None:
     assert hits(Redactor.of(settings).text([s.get_secret_value() for s in SECRETS.values()])) == []
 
 
+@pytest.mark.slow
 def test_fault_89_no_error_path_shows_a_key(
     server: FaultServer,
     make_settings: Callable[..., Settings],

@@ -107,6 +107,7 @@ def content(result: FetchResult) -> pd.DataFrame:
 # --- order, duplicates, running bars -------------------------------------------------------------
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 10**6), cap=st.sampled_from([3, 7, 1000]))
 def test_fault_18_shuffled_repeated_and_overlapping_pages_give_the_same_rows(

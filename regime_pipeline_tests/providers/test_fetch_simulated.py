@@ -173,6 +173,7 @@ def test_fear_greed_is_known_an_hour_into_its_day(desk: Desk) -> None:
     assert (frame["available_at"] - frame["ts"] == timedelta(hours=1)).all()
 
 
+@pytest.mark.slow
 def test_walls_make_the_answer_partial_and_say_so(walled: Desk) -> None:
     window = Window(NOW.replace(minute=0) - timedelta(days=100), NOW)
     result = walled.fetch("open_interest", window)
@@ -186,6 +187,7 @@ def test_walls_make_the_answer_partial_and_say_so(walled: Desk) -> None:
     assert requests["okx"].max() <= 18
 
 
+@pytest.mark.slow
 def test_fetching_in_pieces_gives_the_same_rows(desk: Desk) -> None:
     content = list(table("raw.positioning").content)
     cuts = [WEEK.start, WEEK.start + timedelta(hours=5), WEEK.start + timedelta(hours=90), WEEK.end]

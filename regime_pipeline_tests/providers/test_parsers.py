@@ -223,6 +223,7 @@ def test_fault_16_any_bytes_give_rows_or_a_typed_error(key: str, body: bytes) ->
     rows_or_typed_error(key, body)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", KEYS)
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
@@ -233,6 +234,7 @@ def test_any_json_gives_rows_or_a_typed_error(key: str, data: st.DataObject) -> 
     rows_or_typed_error(key, json.dumps({"code": "0", "data": document}).encode())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", KEYS)
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())

@@ -72,6 +72,7 @@ def settings_of(
     return Settings(_env_file=None, http_deadline_s=20.0, **given)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_without_any_venue_each_says_why_and_the_data_how_to_get_live(
     server: SimulatorServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -85,6 +85,7 @@ def test_rows_in_any_order_say_the_same(clean: Tables) -> None:
     )
 
 
+@pytest.mark.slow
 def test_verdicts_of_days_and_of_the_range_are_the_same_to_the_byte(world: Tables) -> None:
     """Everything that outlasts a day is in it: silent series, lost prints, frozen replies, a new unit."""
     window = Window(END - 6 * DAY, END)
@@ -456,6 +457,7 @@ def test_a_table_that_fell_behind(world: Tables, hours: int, severity: str) -> N
     assert rows["measured_value"].tolist() == [float(hours)]
 
 
+@pytest.mark.slow
 def test_a_series_that_died_fails_for_as_long_as_its_rows_are_expected(world: Tables) -> None:
     """Long after its last row, which no day of the window reads any more."""
     name, died = "raw.open_interest", END - 20 * DAY

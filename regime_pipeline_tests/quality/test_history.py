@@ -130,6 +130,7 @@ def test_no_recorded_row_of_two_years_is_withheld(recorded: Tables) -> None:
     assert withheld(recorded, both, QualityParams()).empty
 
 
+@pytest.mark.slow
 def test_every_check_with_something_to_look_at_passes_most_days(year: pd.DataFrame) -> None:
     inside = year[(year["series"] == WHOLE_TABLE) & year["ts"].between(*RECORDED_DAYS)]
     applied = inside[inside["check_outcome"] != "not_applicable"]
@@ -224,6 +225,7 @@ def test_a_decimal_point_that_slips_is_withheld_in_every_series_and_the_crash_is
         ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "days",
     [("2024-02-15", "2024-02-20"), ("2024-08-03", "2024-08-07"), ("2024-08-17", "2024-08-23")],

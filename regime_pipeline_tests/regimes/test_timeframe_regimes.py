@@ -537,6 +537,7 @@ def test_an_empty_frame_gives_the_full_grid_of_nulls(candles: pd.DataFrame) -> N
 # --- time ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_hourly_ticks_and_one_shot_agree_to_the_byte(
     candles: pd.DataFrame, whole: pd.DataFrame
 ) -> None:
@@ -550,6 +551,7 @@ def test_hourly_ticks_and_one_shot_agree_to_the_byte(
         pd.testing.assert_frame_equal(got, expected, check_exact=True)
 
 
+@pytest.mark.slow
 def test_days_and_one_shot_agree_to_the_byte(candles: pd.DataFrame, whole: pd.DataFrame) -> None:
     back = reach_of(timeframe_regimes, "market.candles_1h")
     for day in range(DAYS - 10, DAYS):

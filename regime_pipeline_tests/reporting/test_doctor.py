@@ -264,6 +264,7 @@ def test_people_and_programs_read_the_same_and_no_key(
     assert json.loads(told)["ok"] is False
 
 
+@pytest.mark.slow
 def test_command_works_on_simulated_data_before_anything_was_run(tmp_path: Path) -> None:
     environment = {
         **{k: v for k, v in os.environ.items() if not k.endswith("_API_URL")},
@@ -282,6 +283,7 @@ def test_command_works_on_simulated_data_before_anything_was_run(tmp_path: Path)
     assert not (tmp_path / "home" / "postgres").exists()
 
 
+@pytest.mark.slow
 def test_command_tells_of_a_database_that_does_not_answer(tmp_path: Path) -> None:
     environment = {
         **os.environ,

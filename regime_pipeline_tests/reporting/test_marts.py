@@ -176,6 +176,7 @@ def planted(database: Database) -> Database:
     return database
 
 
+@pytest.mark.slow
 def test_overview_equals_numbers_computed_by_hand(planted: Database, build: Builder):
     build(planted)
     found = {r["symbol"]: r for r in rows(planted, "select * from reporting.market_overview")}
@@ -214,6 +215,7 @@ def test_overview_equals_numbers_computed_by_hand(planted: Database, build: Buil
     assert eth["last_event_title"] == "pair"
 
 
+@pytest.mark.slow
 def test_unknown_stays_null_and_says_why_and_since_when(planted: Database, build: Builder):
     build(planted)
     found = {r["symbol"]: r for r in rows(planted, "select * from reporting.market_overview")}
@@ -239,6 +241,7 @@ def test_unknown_stays_null_and_says_why_and_since_when(planted: Database, build
     assert (btc["funding_rate_8h"], btc["funding_status"]) == (None, "missing")
 
 
+@pytest.mark.slow
 def test_timeline_spells_their_prices_and_their_gaps(database: Database, build: Builder):
     frames, now = regimes("SSSHH..HHH HHX")
     price = 100.0 + 10 * np.arange(14)
@@ -261,6 +264,7 @@ def test_timeline_spells_their_prices_and_their_gaps(database: Database, build: 
     assert prices[6] == (230, 230, 0, "ok")  # open: up to the newest close
 
 
+@pytest.mark.slow
 def test_building_twice_writes_nothing(planted: Database, build: Builder):
     tables = ("reporting.market_overview", "reporting.regime_timeline")
     build(planted)
@@ -272,6 +276,7 @@ def test_building_twice_writes_nothing(planted: Database, build: Builder):
     assert [fingerprint(planted, t) for t in tables] == before
 
 
+@pytest.mark.slow
 def test_least_roles_suffice_to_build_and_to_read(
     database: Database, build: Builder, tmp_path: Path
 ):
@@ -351,6 +356,7 @@ def test_without_a_window_what_is_new_is_added(database: Database, build: Builde
     ]
 
 
+@pytest.mark.slow
 def test_synthetic_rows_outside_a_simulated_database_fail_the_build(
     database: Database, build: Builder
 ):
@@ -360,6 +366,7 @@ def test_synthetic_rows_outside_a_simulated_database_fail_the_build(
         build(database, select=("market_overview",))
 
 
+@pytest.mark.slow
 def test_a_window_that_is_no_instant_is_refused(database: Database, build: Builder):
     with pytest.raises(DbtFailed, match="REGIME_WINDOW_START is no ISO date"):
         build(database, extra={dbt_profile.WINDOW_START: "now(); drop"})

@@ -83,6 +83,7 @@ def test_page_needs_nothing_else(written: Path):
     assert written.stat().st_size < 3e6
 
 
+@pytest.mark.slow
 def test_same_data_give_the_same_bytes(written: Path, market: Database, tmp_path: Path):
     settings = Settings(_env_file=None, symbols=SYMBOLS)
     again = write_report(
@@ -91,6 +92,7 @@ def test_same_data_give_the_same_bytes(written: Path, market: Database, tmp_path
     assert again.read_bytes() == written.read_bytes()
 
 
+@pytest.mark.slow
 def test_an_empty_database_gives_a_page_that_says_so(database: Database, tmp_path: Path):
     settings = Settings(_env_file=None, symbols=SYMBOLS)
     path = write_report(tmp_path / "r.html", database, settings, CLOCK, WINDOW)
@@ -101,6 +103,7 @@ def test_an_empty_database_gives_a_page_that_says_so(database: Database, tmp_pat
     assert "No market event in this window" in text
 
 
+@pytest.mark.slow
 def test_texts_from_data_are_escaped(database: Database, tmp_path: Path):
     event = frame_of(
         "alerts.market_events",
@@ -200,6 +203,7 @@ def test_longer_windows_get_longer_buckets():
     assert days == {30: "1h", 300: "4h", 900: "1d"}
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.parametrize("width", [390, 1280])
 def test_a_browser_lays_it_out_without_overflow_or_errors(

@@ -79,6 +79,7 @@ def archived(
         yield fresh, archive
 
 
+@pytest.mark.slow
 def test_a_hundred_random_moments_equal_what_was_archived_then(archived) -> None:
     database, archive = archived
     dice = random.Random(11)
@@ -128,6 +129,7 @@ def test_restatements_are_every_version_that_is_no_longer_the_newest(archived) -
     assert any(r["reason"] for r in found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mart", VIEWS, ids=lambda m: m.name)
 def test_a_view_has_the_columns_types_and_words_of_the_catalogue(mart, archived) -> None:
     database, _ = archived

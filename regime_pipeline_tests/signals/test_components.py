@@ -131,6 +131,7 @@ def test_a_day_without_candles_is_null_with_its_reason_and_then_heals() -> None:
     assert (out.iloc[:20]["momentum_status"] == "ok").all()
 
 
+@pytest.mark.slow
 def test_the_current_return_does_not_enter_its_own_volatility() -> None:
     close = walk(600)
     lifted = close.copy()
@@ -180,6 +181,7 @@ def test_the_worst_tier_leaves_the_window_with_its_row() -> None:
     assert np.isnan(worst_tier(tier, 2)[6, 0])
 
 
+@pytest.mark.slow
 def test_rows_never_depend_on_where_the_computation_began_nor_on_the_future() -> None:
     start, end = utc("2024-01-01"), utc("2024-02-20")
     data = world(start, end).candles_1h

@@ -75,6 +75,7 @@ def whole(data: World) -> pd.DataFrame:
     return scores(data, GRID)
 
 
+@pytest.mark.slow
 def test_a_halted_perpetual_has_no_score(data: World, whole: pd.DataFrame) -> None:
     """A bar that was seen and does not count has a tier and no close."""
     bars = data.candles_1h
@@ -570,6 +571,7 @@ def test_a_day_without_an_input_is_said_and_nothing_stands_in_for_it(
     same_bytes(out[before], whole[before])
 
 
+@pytest.mark.slow
 def test_rows_never_depend_on_where_the_computation_began_nor_on_who_else_is_there(
     data: World, whole: pd.DataFrame
 ) -> None:

@@ -56,6 +56,7 @@ def test_a_stopped_server_frees_its_port_quickly(tape: SyntheticTape) -> None:
         _ = second.base_url
 
 
+@pytest.mark.slow
 def test_a_process_serves_the_same_tape_and_clock(
     tape: SyntheticTape, client: httpx.Client
 ) -> None:
@@ -115,6 +116,7 @@ def test_a_clock_of_this_process_cannot_go_to_another() -> None:
         pass
 
 
+@pytest.mark.slow
 def test_the_foreground_program_tells_what_to_export(tape: SyntheticTape) -> None:
     expected = environment_for("http://x", FixedClock(NOW))
     command = [

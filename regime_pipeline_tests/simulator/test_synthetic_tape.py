@@ -234,6 +234,7 @@ def test_other_symbols_can_be_asked_for_and_nonsense_is_refused() -> None:
         SyntheticTape(start=utc("2024-01-01"), end=utc("2023-01-01"))
 
 
+@pytest.mark.slow
 def test_three_years_of_eight_symbols_are_made_in_seconds() -> None:
     tape = SyntheticTape(seed=12345, start=utc("2023-01-01"), end=utc("2026-01-01"))
     began = time.perf_counter()

@@ -55,6 +55,7 @@ def fresh_url(postgres: TestServer) -> Iterator[str]:
             admin.execute(f"drop database if exists {name}_simulated with (force)")
 
 
+@pytest.mark.slow
 def test_missing_database_is_created_migrated_and_claimed(fresh_url: str) -> None:
     database = open_database(_settings(fresh_url), origin="live", detail="why")
     assert database.identity() == "live"
@@ -71,6 +72,7 @@ def test_missing_database_is_created_migrated_and_claimed(fresh_url: str) -> Non
     again.close()
 
 
+@pytest.mark.slow
 def test_simulated_data_goes_to_a_database_of_its_own(fresh_url: str) -> None:
     live = open_database(_settings(fresh_url), origin="live")
     simulated = open_database(_settings(fresh_url), origin="simulated")
@@ -228,6 +230,7 @@ def test_every_usual_way_to_write_a_url_is_understood(given: str) -> None:
     assert normalise_url("postgresql://h").database == "regime"
 
 
+@pytest.mark.slow
 def test_embedded_server_is_the_default_and_comes_back_when_it_was_killed(tmp_path: Path) -> None:
     settings = Settings(_env_file=None, home=tmp_path / "home")
     server = EmbeddedServer(settings.home)
@@ -284,6 +287,7 @@ def test_three_kinds_of_data_opened_at_once_in_a_fresh_home_all_work_and_no_pass
         server.destroy()
 
 
+@pytest.mark.slow
 def test_product_connects_as_the_pipeline_and_an_older_home_is_handed_over(tmp_path: Path) -> None:
     settings = Settings(_env_file=None, home=tmp_path / "home")
     server = EmbeddedServer(settings.home)
@@ -391,6 +395,7 @@ def test_storage_errors_have_one_ancestor() -> None:
     assert issubclass(DatabaseUnreachableError, StorageError)
 
 
+@pytest.mark.slow
 def test_address_of_a_database_costs_nobody_the_import_of_pandas() -> None:
     code = (
         "import sys\n"

@@ -72,6 +72,7 @@ def _kept(url: str) -> list[int]:
         return [n for (n,) in connection.execute("select n from kept order by n")]
 
 
+@pytest.mark.slow
 def test_it_wants_a_password_keeps_checksums_and_listens_on_loopback_only(
     server: EmbeddedServer,
 ) -> None:
@@ -93,6 +94,7 @@ def test_it_wants_a_password_keeps_checksums_and_listens_on_loopback_only(
     assert stat.S_IMODE(password.stat().st_mode) == 0o600
 
 
+@pytest.mark.slow
 def test_starting_again_changes_nothing_and_stop_keeps_data_and_port(
     server: EmbeddedServer,
 ) -> None:
@@ -242,6 +244,7 @@ def _writers(home: Path, *arguments: tuple[int, int]) -> None:
         assert out.strip() == "done", err
 
 
+@pytest.mark.slow
 def test_processes_that_start_it_at_once_share_one_server(server: EmbeddedServer) -> None:
     server.stop()
     _writers(server.home, (100, 0), (110, 0), (120, 0))
@@ -249,6 +252,7 @@ def test_processes_that_start_it_at_once_share_one_server(server: EmbeddedServer
     assert wanted <= set(_kept(server.start()))
 
 
+@pytest.mark.slow
 def test_processes_that_start_and_stop_it_against_each_other_lose_nothing(
     server: EmbeddedServer,
 ) -> None:
@@ -257,6 +261,7 @@ def test_processes_that_start_and_stop_it_against_each_other_lose_nothing(
     assert wanted <= set(_kept(server.start()))
 
 
+@pytest.mark.slow
 def test_what_an_interrupted_initdb_left_behind_is_cleared(tmp_path: Path) -> None:
     server = EmbeddedServer(tmp_path / "home")
     leftover = server.control / "new-dead" / "data"
@@ -273,6 +278,7 @@ def test_what_an_interrupted_initdb_left_behind_is_cleared(tmp_path: Path) -> No
     assert not server.control.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not AS_ROOT, reason="only root has to hand the server to another account")
 def test_as_root_the_server_runs_unprivileged_and_foreign_folders_keep_mode_and_owner(
     tmp_path: Path,
@@ -319,6 +325,7 @@ print("done")
 """
 
 
+@pytest.mark.slow
 def test_as_an_ordinary_user_it_runs_as_that_user_below_home() -> None:
     with tempfile.TemporaryDirectory() as folder:
         account = 65534 if AS_ROOT else 0
@@ -363,6 +370,7 @@ def test_programs_that_the_account_cannot_reach_are_copied_once(
             server.destroy()
 
 
+@pytest.mark.slow
 def test_server_that_refuses_to_start_is_told_in_one_line(tmp_path: Path) -> None:
     server = EmbeddedServer(tmp_path / "home", settings={"shared_buffers": "nonsense"})
     try:
@@ -386,6 +394,7 @@ def test_data_of_another_major_version_is_refused_and_left_alone(tmp_path: Path)
     assert (data / "PG_VERSION").read_text() == "11\n"
 
 
+@pytest.mark.slow
 def test_copied_home_works_on_its_own_data(open_folder: Path) -> None:
     original, copy = EmbeddedServer(open_folder / "home"), EmbeddedServer(open_folder / "copy")
     try:

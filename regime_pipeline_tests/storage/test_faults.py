@@ -111,6 +111,7 @@ def test_fault_47_writer_killed_at_any_point_leaves_all_or_nothing_and_a_rerun_c
             context.__exit__(None, None, None)
 
 
+@pytest.mark.slow
 def test_fault_47_killed_first_write_into_an_empty_table_is_completed_by_a_rerun(
     postgres: TestServer, database: Database
 ) -> None:
@@ -128,6 +129,7 @@ def test_fault_47_killed_first_write_into_an_empty_table_is_completed_by_a_rerun
     assert warehouse.content_hash(CANDLES) == wanted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("opposite", [False, True], ids=["same order", "opposite order"])
 def test_fault_53_writers_of_the_same_days_at_once_end_like_one_after_the_other(
     database: Database, opposite: bool
@@ -160,6 +162,7 @@ def test_fault_53_writers_of_the_same_days_at_once_end_like_one_after_the_other(
         assert connection.execute(deadlocks).fetchone() == before
 
 
+@pytest.mark.slow
 def test_fault_53_no_update_is_lost_when_two_writers_change_the_same_rows(
     database: Database,
 ) -> None:
@@ -180,6 +183,7 @@ def test_fault_53_no_update_is_lost_when_two_writers_change_the_same_rows(
     assert kept == (48 * rounds * 2,)
 
 
+@pytest.mark.slow
 def test_fault_54_backfill_against_live_ingest_at_the_edge_keeps_the_better_source(
     database: Database,
 ) -> None:
@@ -245,6 +249,7 @@ def _kill(server: EmbeddedServer) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_fault_48_writes_go_on_over_killed_servers_and_lose_nothing(
     own_server: tuple[EmbeddedServer, Database],
 ) -> None:
@@ -284,6 +289,7 @@ def test_fault_48_writes_go_on_over_killed_servers_and_lose_nothing(
     assert (stored["revision"] == 0).all()
 
 
+@pytest.mark.slow
 def test_outbox_goes_with_its_event_when_the_server_dies_before_the_commit(
     own_server: tuple[EmbeddedServer, Database],
 ) -> None:

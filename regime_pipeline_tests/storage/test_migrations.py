@@ -157,6 +157,7 @@ def of_the_first_builds(url: str) -> Database:
     return database
 
 
+@pytest.mark.slow
 def test_database_of_the_first_builds_is_adopted(postgres: TestServer) -> None:
     with postgres.empty_database() as url:
         database = of_the_first_builds(url)

@@ -126,6 +126,7 @@ def test_a_replaced_version_ends_in_the_instant_in_which_the_next_begins(
     assert apart == 0
 
 
+@pytest.mark.slow
 def test_versions_of_earlier_builds_that_overlap_are_mended_and_removed_rows_keep_their_end(
     database: Database,
 ) -> None:

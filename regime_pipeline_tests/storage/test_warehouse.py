@@ -65,6 +65,7 @@ def test_rows_come_back_as_they_went_in(warehouse: Warehouse) -> None:
     assert isinstance(back.index, pd.RangeIndex)
 
 
+@pytest.mark.slow
 def test_every_table_reads_back_empty_with_its_own_types(warehouse: Warehouse) -> None:
     for name, item in TABLES.items():
         if name == "ops.database_identity":
@@ -168,6 +169,7 @@ def test_fault_56_same_key_in_one_batch_is_settled_by_tier_then_by_arrival(
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(
@@ -428,6 +430,7 @@ def test_quarantine_keeps_the_row_and_the_reason_once(warehouse: Warehouse) -> N
 # ---------------------------------------------------------------- the content hash
 
 
+@pytest.mark.slow
 def test_content_hash_does_not_depend_on_the_way_the_rows_came(
     postgres, warehouse: Warehouse
 ) -> None:
@@ -484,6 +487,7 @@ _KINDS = {
 }
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_binary_copy_carries_every_kind_of_value(database: Database, data: st.DataObject) -> None:
@@ -513,6 +517,7 @@ def test_binary_copy_carries_every_kind_of_value(database: Database, data: st.Da
             assert (pd.isna(cell) and kept is None) or cell == kept, column
 
 
+@pytest.mark.slow
 def test_one_huge_text_does_not_pad_the_whole_batch() -> None:
     frame = pd.concat([fetch_log("short")] * 5000, ignore_index=True)
     frame["fetch_id"] = [f"f{i}" for i in range(5000)]
