@@ -120,7 +120,7 @@ LAST_HOUR = Window(floor_hour(NOW) - HOUR, floor_hour(NOW))
 def test_bars_are_per_coin_over_several_pages(
     get: Callable[..., FetchResult], server: SimulatorServer
 ) -> None:
-    window = Window(NOW - timedelta(days=40), NOW)
+    window = Window(floor_hour(NOW) - timedelta(days=40), NOW)
     found = get("candles", window)
     frame = clean(found)
     assert len(found.payloads) == 6
@@ -130,7 +130,8 @@ def test_bars_are_per_coin_over_several_pages(
     there = bars.close[bars.ts == ours["ts"].timestamp() * 1000][0]
     assert ours["close"] == pytest.approx(there, rel=1e-3)
     # the question is told with the reply, though it was posted
-    assert found.payloads["url"].str.contains("/hyperliquid/info?type=candleSnapshot&coin=").all()
+    asked = "/hyperliquid/info?type=candleSnapshot&coin="
+    assert found.payloads["url"].str.contains(asked, regex=False).all()
     assert set(found.log["endpoint_path"]) == {"/info/candleSnapshot"}
 
 
@@ -170,6 +171,7 @@ def test_open_interest_later_in_the_hour_is_nobodys_close(
 ) -> None:
     found = get("open_interest", LAST_HOUR, now=floor_hour(NOW) + timedelta(minutes=20))
     assert found.frame.empty
+    assert found.log["error_message"].tolist() == ["read too long after the hour to be its close"]
 
 
 def test_open_interest_of_the_past_is_not_asked_for(get: Callable[..., FetchResult]) -> None:

@@ -30,6 +30,7 @@ from regime_pipeline.windows import HOUR, Window
 TIMEFRAME = "1h"
 OBSERVED_WITHIN = timedelta(hours=2)
 WIDEST_BAND_BPS = 50
+TOO_LATE = "read too long after the hour to be its close"
 PRICES = (
     "open", "high", "low", "close", "mark_price", "best_bid", "best_ask", "mid", "microprice", "price",
 )  # fmt: skip
@@ -101,10 +102,10 @@ def rows_of(
         frame["server_at"] = pd.DatetimeIndex(
             [min(common.now, p.reply.http_date or common.now) for _, p in pages]
         ).as_unit("us").take(page)  # fmt: skip
-    if one.feed.snapshot:
-        frame = _observed_now(frame, common)
-    if one.feed.by_name:
+    if one.feed.by_name:  # before any row is left out: what is listed is for the whole reply to say
         frame = _of_wanted_instruments(frame, one, common)
+    if one.feed.snapshot:
+        frame = _observed_now(frame, batch, common)
     if one.feed.shape is not None:
         _flag_other_symbols(frame, batch)
         frame = one.feed.shape(frame).assign(stream=next(iter(batch.streams)))
@@ -279,19 +280,23 @@ def _identified(frame: pd.DataFrame, *, live: bool = False) -> pd.DataFrame:
     return frame
 
 
-def _observed_now(frame: pd.DataFrame, common: Stamping) -> pd.DataFrame:
+def _observed_now(frame: pd.DataFrame, batch: Batch, common: Stamping) -> pd.DataFrame:
     """Rows of a reply about the present: under the hour in which it came.
 
     A reply that says its own time must be of that hour or the one before: a cache that stands still
     is no observation. A level of which the dataset has the close of each hour is read right after it,
-    within the time that publishing one takes; later there is no row.
+    within the time that publishing one takes; later there is no row, and the log says so.
     """
     wrong = frame["seen_at"] != frame["fetched_at"]  # our clock is: the server's tells the hour
     now = frame["seen_at"].where(wrong, pd.Timestamp(common.now).as_unit("us"))
     hour = now.dt.ceil("h") - HOUR
     if common.item.is_bucketed:
         frame["ts"] = hour - HOUR
-        return frame.loc[now - hour <= common.item.delay].reset_index(drop=True)
+        late = now - hour > common.item.delay
+        for number in frame.loc[late, "stream"].unique():
+            stream = batch.streams[number]
+            stream.note = stream.note or TOO_LATE
+        return frame.loc[~late].reset_index(drop=True)
     if "ts" in frame or "told_at" in frame:
         told = frame["ts" if "ts" in frame else "told_at"]
         old = told.notna() & (told < hour - HOUR)
