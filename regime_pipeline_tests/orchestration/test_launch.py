@@ -86,6 +86,7 @@ def test_every_layer_is_filled(world: tuple[Settings, Database], first: launch.R
     assert {s["source"] for s in first.sources} == set(settings.sources)
 
 
+@pytest.mark.slow
 def test_market_history_reaches_back_and_the_derived_chain_is_one_run(
     first: launch.RunReport,
 ) -> None:
@@ -97,6 +98,7 @@ def test_market_history_reaches_back_and_the_derived_chain_is_one_run(
     assert all(r.window.end == WINDOW.start for r in history)
 
 
+@pytest.mark.slow
 def test_the_ui_sees_the_runs_with_their_days(
     world: tuple[Settings, Database], first: launch.RunReport
 ) -> None:
@@ -111,6 +113,7 @@ def test_the_ui_sees_the_runs_with_their_days(
         assert sorted(instance.get_materialized_partitions(key)) == [f"{d:%F}" for d in read.days()]
 
 
+@pytest.mark.slow
 def test_the_ui_shows_the_findings_of_every_judged_table_and_no_check_that_was_not_made(
     world: tuple[Settings, Database], first: launch.RunReport
 ) -> None:
@@ -204,6 +207,7 @@ def test_a_launch_over_earlier_days_derives_only_the_history_before_what_is_ther
     assert {n for n in changed if not n.startswith("ops.")} == set()
 
 
+@pytest.mark.slow
 def test_events_found_in_a_replay_are_never_sent(
     world: tuple[Settings, Database], first: launch.RunReport
 ) -> None:
@@ -228,6 +232,7 @@ def test_an_unknown_selection_and_an_unknown_symbol_are_refused(
         launch.run_selection(settings=settings, clock=CLOCK, window=WINDOW, symbols=["DOGE/USDT"])
 
 
+@pytest.mark.slow
 def test_a_selection_computes_just_that(
     world: tuple[Settings, Database], first: launch.RunReport
 ) -> None:
@@ -263,6 +268,7 @@ def test_an_interrupted_launch_leaves_no_run_that_seems_to_go_on(
         assert not instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
 
 
+@pytest.mark.slow
 def test_fault_79_a_run_whose_process_is_gone_is_marked_failed(
     world: tuple[Settings, Database], first: launch.RunReport
 ) -> None:

@@ -81,10 +81,8 @@ def test_the_world_fills_every_column_of_every_table_in_the_days_looked_at() -> 
         assert empty == NEVER_FILLED.get(name, set()), name
 
 
-@pytest.mark.parametrize(
-    "seed",
-    [pytest.param(k, marks=() if k == 2 else pytest.mark.slow, id=t) for k, t in enumerate(EDGES)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [pytest.param(k, id=t) for k, t in enumerate(EDGES)])
 def test_fault_46_garbage_after_t_changes_no_byte_decided_by_t(seed: int) -> None:
     times = instants(5, seed=1)
     drawn = triples(times, seed=2)

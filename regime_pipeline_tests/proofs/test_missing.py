@@ -134,6 +134,7 @@ def carried(rows: pd.DataFrame, column: str, key: list[str]) -> pd.Series:
     return rows[reason].eq("carried_1h") & rows[column].eq(before.to_numpy())
 
 
+@pytest.mark.slow
 @outages
 def test_nothing_neutral_stands_where_a_value_was(outage: Outage) -> None:
     before, after = struck(outage)
@@ -154,6 +155,7 @@ def test_nothing_neutral_stands_where_a_value_was(outage: Outage) -> None:
             assert not made.any(), f"{name}.{column}: {both.loc[made, [*key, column]].head(3)}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HELD_UP)
 def test_the_main_value_is_null_in_exactly_the_hours_that_lack_their_input(name: str) -> None:
     source, column, late, longer = HELD_UP[name]
@@ -173,6 +175,7 @@ def test_the_main_value_is_null_in_exactly_the_hours_that_lack_their_input(name:
         assert after.loc[null, "reason"].notna().all()
 
 
+@pytest.mark.slow
 def test_a_print_that_nobody_reported_has_no_row_and_its_hours_go_stale() -> None:
     outage = Outage("raw.funding_rates", "binance_futures")
     before, after = struck(outage)
@@ -190,6 +193,7 @@ def test_a_print_that_nobody_reported_has_no_row_and_its_hours_go_stale() -> Non
     assert not hours.loc[~stale & ~usual, "status"].eq("stale").any()
 
 
+@pytest.mark.slow
 def test_a_day_without_an_index_is_null_and_the_old_one_stands_for_36_hours() -> None:
     before, after = struck(Outage("raw.fear_greed", "alternative_me"))
     day = after["market.fear_greed"]
@@ -202,6 +206,7 @@ def test_a_day_without_an_index_is_null_and_the_old_one_stands_for_36_hours() ->
     assert scores.loc[lost, "ts"].between(FIRST, LAST, inclusive="left").all()
 
 
+@pytest.mark.slow
 def test_one_kind_of_mood_less_is_that_kind_less() -> None:
     before, after = struck(Outage("raw.sentiment", "lunarcrush"))
     old, new = before["market.sentiment_1h"], after["market.sentiment_1h"]
@@ -213,6 +218,7 @@ def test_one_kind_of_mood_less_is_that_kind_less() -> None:
     assert set(new.loc[inside, "kinds_present"]) <= {0, 1, 2}
 
 
+@pytest.mark.slow
 def test_trades_of_a_day_are_replaced_by_the_candles_under_their_name_only() -> None:
     for source, market in (("binance", "spot"), ("binance_futures", "perp")):
         after = struck(Outage("raw.trade_flow", source))[1]["market.trade_flow_1h"]

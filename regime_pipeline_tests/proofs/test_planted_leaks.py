@@ -428,6 +428,7 @@ def judged_by_itself(tables: list[str], *, mutant: bool = False) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_what_judges_a_value_excludes_it() -> None:
     assert judged_by_itself(sorted({*JUDGES, *UNBOUNDED})) == []
 
