@@ -255,7 +255,7 @@ def _rates_and_past(
 ) -> None:
     """Rates of false alarms per type; the past per type and level. Each is asked once."""
     rates: dict[str, dict[str, Any]] = {}
-    past: dict[tuple[str, str], dict[str, Any] | None] = {}
+    past: dict[tuple[str, str], dict[str, Any]] = {}
     for row in sorted(events, key=lambda r: r["known_at"]):
         kind = TYPES[row["event_type"]]
         assert isinstance(kind, MarketEvent)
@@ -269,8 +269,7 @@ def _rates_and_past(
             past[asked] = outcomes.followed(
                 conn, kind, row["level"], settings.universe, row["known_at"]
             )
-        if past[asked] is not None:
-            found[row["event_id"]]["followed"] = past[asked]
+        found[row["event_id"]]["followed"] = past[asked]
 
 
 def _rates(conn: psycopg.Connection, kind: MarketEvent, row: Row) -> dict[str, Any]:

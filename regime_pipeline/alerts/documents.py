@@ -189,9 +189,14 @@ _CONTEXT: Schema = {
                 "condition": {"type": "object", "description": "As reporting.outcomes takes it."},
                 "symbols": {"type": "array", "items": {"type": "string"}},
                 "as_of": _INSTANT,
+                "reason": {
+                    "type": "string",
+                    "description": "Why there is no answer: price and the hours are absent.",
+                },
                 "price": {"enum": ["spot", "perp"]},
                 **{str(hours): {"$ref": "#/$defs/answer"} for hours in HORIZONS_H},
-            }
+            },
+            optional=("condition", "reason", "price", *map(str, HORIZONS_H)),
         ),
     },
     "additionalProperties": False,

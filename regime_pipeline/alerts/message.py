@@ -213,6 +213,8 @@ def _false_alarms(rates: Mapping[str, Any] | None) -> str:
 def _followed(answers: Mapping[str, Any] | None) -> str:
     if not answers:
         return ""
+    if answers.get("reason"):
+        return f"history is silent: {answers['reason']}"
     parts = []
     for hours in HORIZONS_H:
         one = answers.get(str(hours))

@@ -11,6 +11,7 @@ or 8 effective months it is silent: the counts are given, the numbers are None.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +23,8 @@ from psycopg.rows import dict_row
 from regime_pipeline.alerts.kinds import MarketEvent
 from regime_pipeline.alerts.message import HORIZONS_H
 from regime_pipeline.catalogue import FIELDS, Kind
+
+log = logging.getLogger(__name__)
 
 LONGEST_S = 5
 """Seconds in which the database answers; a longer question is given up."""
@@ -133,14 +136,25 @@ def ask(
 
 
 def condition_of(kind: MarketEvent, level: str) -> dict[str, Any] | None:
-    """The hours that announced a type of event at a level; None: no mart shows them by symbol."""
+    """The hours that announced a type of event at a level; None: no mart shows them by symbol.
+
+    Raises:
+        InvalidConditionError: the state of the type is a number, the level is none.
+    """
     if kind.mart is None:
         return None
     announced: dict[str, Any] = {"field": f"{kind.mart}.event_kind", "op": "in"}
     announced |= {"value": list(ANNOUNCES)}
     if kind.flag is not None:
         announced = {"field": f"{kind.mart}.{kind.flag}", "op": "is", "value": True}
-    value: str | int = int(level) if FIELDS[kind.state].kind is Kind.INTEGER else level
+    value: str | int = level
+    if FIELDS[kind.state].kind is Kind.INTEGER:
+        try:
+            value = int(level)
+        except ValueError:
+            raise InvalidConditionError(
+                f"{kind.mart}.{kind.state} is an integer, the level is {level!r}"
+            ) from None
     at_level = {"field": f"{kind.mart}.{kind.state}", "op": "is", "value": value}
     return {"all": [announced, at_level]}
 
@@ -151,22 +165,34 @@ def followed(
     level: str,
     symbols: Sequence[str],
     as_of: datetime,
-) -> dict[str, Any] | None:
+) -> dict[str, Any]:
     """What followed on all events of a type at a level, of any of the symbols, known at ``as_of``.
 
+    The event is told whatever becomes of this question: where it has no answer, ``reason`` says why, there
+    are no answers, and the transaction of ``conn`` goes on as if nothing had been asked.
+
     Returns:
-        Answers by horizon in hours as text, and what was asked; None: it cannot be asked, or there was
-        no answer in time.
+        What was asked, and either answers by horizon in hours as text or ``reason``.
+
+    Raises:
+        psycopg.Error: the connection is lost, so that nothing can be stored on it either.
     """
-    condition = condition_of(kind, level)
-    if condition is None:
-        return None
-    found: dict[str, Any] = {"condition": condition, "symbols": list(symbols)}
-    found["as_of"] = as_of.isoformat()
-    for hours in HORIZONS_H:
-        try:
-            one = ask(conn, condition, hours, as_of, symbols)
-        except psycopg.errors.QueryCanceled:
-            return None
+    found: dict[str, Any] = {"symbols": list(symbols), "as_of": as_of.isoformat()}
+    try:
+        condition = condition_of(kind, level)
+        if condition is None:
+            return found | {"reason": f"no mart shows {kind.name} by symbol"}
+        found["condition"] = condition
+        answers = [(hours, ask(conn, condition, hours, as_of, symbols)) for hours in HORIZONS_H]
+    except InvalidConditionError as error:
+        return found | {"reason": f"it cannot be asked: {error}"}
+    except psycopg.errors.QueryCanceled:
+        return found | {"reason": f"no answer within {LONGEST_S} s"}
+    except psycopg.Error as error:
+        if conn.closed:
+            raise
+        log.warning("what followed on %s %s could not be asked", kind.name, level, exc_info=error)
+        return found | {"reason": f"the question failed: {type(error).__name__}"}
+    for hours, one in answers:
         found |= {str(hours): one.plain(), "price": one.price}
     return found

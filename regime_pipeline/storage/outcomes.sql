@@ -178,7 +178,7 @@ with sums as (
     select l, sum(n) as n, sum(hit) as hit, sum(other_n) as other_n, sum(other_hit) as other_hit
     from sums group by l
 ), changes as (
-    select s.l,
+    select s.l, s.block,
         case when s.n = 0 then 0 else (s.hit - w.hit / w.n * s.n) / nullif(w.n - s.n, 0) end
         - case when s.other_n = 0 then 0
             else (s.other_hit - w.other_hit / w.other_n * s.other_n) / nullif(w.other_n - s.other_n, 0)
@@ -186,7 +186,7 @@ with sums as (
     from sums as s join whole as w using (l)
     where s.n > 0 or s.other_n > 0
 ), found as (
-    select (count(*) - 1.0::double precision) / count(*) * sum(change ^ 2) as variance,
+    select (count(*) - 1.0::double precision) / count(*) * sum(change ^ 2 order by block) as variance,
         count(*) < 2 or count(change) < count(*) as is_unknown
     from changes group by l
 )
@@ -333,7 +333,7 @@ begin
     )
     select array_agg(a.week order by a.week), array_agg(coalesce(h.n, 0) order by a.week),
         array_agg(coalesce(h.up, 0) order by a.week), array_agg(a.n order by a.week),
-        array_agg(a.up order by a.week), sum(a.total) / sum(a.n),
+        array_agg(a.up order by a.week), sum(a.total order by a.week) / sum(a.n),
         (max(last_hour) - min(first_hour) + 1) / 24.0,
         (select array_agg(f.symbol order by f.symbol, f.hour) from found as f),
         (select array_agg(f.hour order by f.symbol, f.hour) from found as f),

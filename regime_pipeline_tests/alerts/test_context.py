@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from regime_pipeline.alerts import outcomes
 from regime_pipeline.alerts.dispatch import dispatch_due
 from regime_pipeline.alerts.message import facts, message_in
 from regime_pipeline.catalogue import FIELDS, Kind, table
@@ -123,3 +125,47 @@ def test_a_backfilled_event_reads_no_years(world, receiver, tmp_path):
         ((context,),) = conn.execute("SELECT context FROM alerts.event_contexts").fetchall()
     assert "followed" not in context
     assert context["prices"][0]["price"] == 90.0
+
+
+def afterwards(database, receiver, tmp_path, **changes: object) -> str:
+    """What the delivered message of an event says of the past."""
+    settings = settings_for(receiver, tmp_path)
+    put(database, settings, event(**changes))
+    assert dispatch_due(database, settings, FixedClock(NOW))["delivered"] == 1
+    return dict(facts(message_in(json.loads(receiver.requests[-1][1]))))["afterwards"]
+
+
+@pytest.mark.parametrize(
+    ("event_type", "level", "why"),
+    [
+        (
+            "VOLATILITY_REGIME_CHANGE",
+            "None",
+            "cannot be asked: .*vol_regime_confirmed is a text of",
+        ),
+        ("FUNDING_ANOMALY", "5", "cannot be asked: .*extreme_level is a text of"),
+        ("LIQUIDATION_CASCADE", "none", "cannot be asked: .*severity_pct is an integer"),
+        ("CORRELATION_BREAK", "high", "no mart shows CORRELATION_BREAK by symbol"),
+    ],
+)
+def test_an_event_whose_past_cannot_be_asked_is_told_with_the_reason(
+    event_type, level, why, database, receiver, tmp_path
+):
+    told = afterwards(database, receiver, tmp_path, event_type=event_type, level=level)
+    assert told.startswith("history is silent: ")
+    assert re.search(why, told)
+
+
+def test_no_error_of_the_question_after_the_past_stops_a_delivery(database, receiver, tmp_path):
+    with database.connect() as conn:
+        conn.execute("ALTER FUNCTION reporting.outcomes RENAME TO outcomes_away")
+    told = afterwards(database, receiver, tmp_path)
+    assert told == "history is silent: the question failed: UndefinedFunction"
+
+
+def test_a_question_that_takes_too_long_is_given_up_and_the_event_is_told(
+    database, receiver, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(outcomes, "LONGEST_S", 0.001)
+    told = afterwards(database, receiver, tmp_path)
+    assert told == "history is silent: no answer within 0.001 s"

@@ -136,13 +136,14 @@ def fuzzed(rng: random.Random) -> Message:
                 | {"move_24h": -0.5, "low_24h": 1.0, "high_24h": 2.0}
             ],
             "confirmed_by": [text() for _ in range(rng.randint(0, 6))],
-            "followed": {
-                "symbols": ["BTC/USDT"],
-                "condition": {},
-                "as_of": "2024-08-05T01:00:00Z",
-                "price": "perp",
-                **{h: rng.choice(ANSWERS).plain() for h in ("1", "4", "24")},
-            },
+            "followed": {"symbols": ["BTC/USDT"], "as_of": "2024-08-05T01:00:00Z"}
+            | rng.choice(
+                (
+                    {"reason": text()},
+                    {"condition": {}, "price": "perp"}
+                    | {h: rng.choice(ANSWERS).plain() for h in ("1", "4", "24")},
+                )
+            ),
         },
     )
 
