@@ -32,7 +32,7 @@ WHOLE_MARKET = "-"
 
 def address_of(mart: Mart, row: Mapping[str, Any]) -> str | None:
     """Where the numbers of a row are explained, below a door's prefix; None where no row has an address."""
-    columns, time = _symbol_columns(mart), _time_column(mart)
+    columns, time = mart.symbol_columns, mart.instant_column
     if time is None or row.get(time) is None or not (columns or mart.key == (time,)):
         return None
     symbol = "|".join(str(row[c]) for c in columns) or WHOLE_MARKET
@@ -102,9 +102,9 @@ def located(
         Problem: one of them does not exist.
     """
     mart = MARTS.get(path["mart"])
-    if mart is None or _time_column(mart) is None:
+    if mart is None or mart.instant_column is None:
         raise Problem("not-found", f"no mart {path['mart'][:40]!r} whose rows have an instant")
-    columns = _symbol_columns(mart)
+    columns = mart.symbol_columns
     parts = [] if path["symbol"] == WHOLE_MARKET else path["symbol"].split("|")
     symbols = tuple(symbol_named(p, known) or p for p in parts)
     is_named = all(s in known for s in symbols)
@@ -124,22 +124,12 @@ def located(
     return mart, symbols, at, column
 
 
-def _symbol_columns(mart: Mart) -> tuple[str, ...]:
-    if "symbol_a" in mart.names:
-        return ("symbol_a", "symbol_b")
-    return tuple(c for c in ("symbol", "instrument") if c in mart.names)[:1]
-
-
-def _time_column(mart: Mart) -> str | None:
-    return mart.time_column or ("ts" if "ts" in mart.names else None)
-
-
 async def _rows(
     connection: psycopg.AsyncConnection, mart: Mart, symbols: Sequence[str], at: datetime
 ) -> list[dict[str, Any]]:
-    columns = _symbol_columns(mart)
+    columns = mart.symbol_columns
     where: list[sql.Composable] = [
-        sql.SQL("{} = %s").format(sql.Identifier(str(_time_column(mart))))
+        sql.SQL("{} = %s").format(sql.Identifier(str(mart.instant_column)))
     ]
     values: list[Any] = [at]
     if columns == ("instrument",):

@@ -154,6 +154,18 @@ class Mart:
         """The names of the columns."""
         return tuple(c.name for c in self.columns)
 
+    @property
+    def symbol_columns(self) -> tuple[str, ...]:
+        """The columns that say what a row is about: a symbol, an instrument, or the two of a pair."""
+        if "symbol_a" in self.names:
+            return ("symbol_a", "symbol_b")
+        return tuple(c for c in ("symbol", "instrument") if c in self.names)[:1]
+
+    @property
+    def instant_column(self) -> str | None:
+        """The column of a row's instant, also where no history is read by it; None: rows have none."""
+        return self.time_column or ("ts" if "ts" in self.names else None)
+
 
 def meaning(field: Field) -> str:
     """A column's description for people, with its unit and the values it may have."""

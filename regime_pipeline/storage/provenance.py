@@ -132,15 +132,11 @@ def _table(item: Table) -> dict[str, Any]:
 
 
 def _mart(item: Mart) -> dict[str, Any]:
-    names = item.names
-    pair = ["symbol_a", "symbol_b"]
-    symbols = pair if pair[0] in names else [c for c in ("symbol", "instrument") if c in names][:1]
-    time = item.time_column or ("ts" if "ts" in names else None)
     low, high = item.extent or (None, None)
     return {
         "key": list(item.key),
-        "time": time,
-        "symbols": symbols,
+        "time": item.instant_column,
+        "symbols": list(item.symbol_columns),
         "low": low,
         "high": high,
         "aside": ["ingested_at"],
