@@ -11,11 +11,20 @@ from dataclasses import dataclass
 
 import orjson
 
-from regime_pipeline.collect.plan import Channel, Connection, Heard, Kind, Message, twins
+from regime_pipeline.collect.plan import (
+    Channel,
+    Connection,
+    Dialect,
+    Heard,
+    Kind,
+    Message,
+    twins,
+)
 from regime_pipeline.providers.binance import streams as binance
 from regime_pipeline.providers.bybit import streams as bybit
 from regime_pipeline.providers.okx import streams as okx
 from regime_pipeline.providers.registry import SOURCES
+from regime_pipeline.providers.source import Feed
 from regime_pipeline.providers.symbols import VenueSymbol
 
 
@@ -151,15 +160,19 @@ class BinanceDialect:
         return orjson.dumps([m["data"] for m in messages])
 
 
-def _dotted(name: str) -> Callable[[VenueSymbol], str]:
+Topic = Callable[[VenueSymbol], str]
+"""The name of what is subscribed to for a symbol."""
+
+
+def _dotted(name: str) -> Topic:
     return lambda symbol: f"{name}.{symbol.name}"
 
 
-def _of_instrument(channel: str) -> Callable[[VenueSymbol], str]:
+def _of_instrument(channel: str) -> Topic:
     return lambda symbol: f"{channel}:{symbol.name}"
 
 
-def _at(name: str) -> Callable[[VenueSymbol], str]:
+def _at(name: str) -> Topic:
     return lambda symbol: f"{symbol.name.lower()}@{name}"
 
 
@@ -179,64 +192,54 @@ _BYBIT, _OKX, _BINANCE = BybitDialect(), OkxDialect(), BinanceDialect()
 BARS_QUIET_S = 90.0
 
 
-def _bybit_market(market: str) -> Connection:
-    path = {"perp": "/v5/public/linear", "spot": "/v5/public/spot"}[market]
-    channels = (
-        Channel(
-            name="kline",
-            feeds=(bybit.bars_of(market),),
-            topic=_dotted("kline.60"),
-            quiet_after_s=BARS_QUIET_S,
-            wanted=_bybit_has_closed,
-        ),
-        Channel(
-            name="publicTrade",
-            feeds=(bybit.trades_of(market),),
-            topic=_dotted("publicTrade"),
-        ),
-    )
+def _market(
+    source: str, market: str, path: str, dialect: Dialect, *channels: Channel
+) -> Connection:
     return Connection(
-        source=SOURCES["bybit"], name=market, path=path, dialect=_BYBIT, channels=channels
+        source=SOURCES[source], name=market, path=path, dialect=dialect, channels=channels
+    )
+
+
+def _bars(name: str, feed: Feed, topic: Topic, has_closed: Callable[[Message], bool]) -> Channel:
+    return Channel(
+        name=name, feeds=(feed,), topic=topic, quiet_after_s=BARS_QUIET_S, wanted=has_closed
+    )
+
+
+def _bybit_market(market: str, path: str) -> Connection:
+    return _market(
+        "bybit",
+        market,
+        path,
+        _BYBIT,
+        _bars("kline", bybit.bars_of(market), _dotted("kline.60"), _bybit_has_closed),
+        Channel(name="publicTrade", feeds=(bybit.trades_of(market),), topic=_dotted("publicTrade")),
     )
 
 
 def _okx_market(market: str) -> Connection:
-    channels = (
+    return _market(
+        "okx",
+        market,
+        "/ws/v5/business",
+        _OKX,
+        _bars("candle1H", okx.bars_of(market), _of_instrument("candle1H"), _okx_has_closed),
         Channel(
-            name="candle1H",
-            feeds=(okx.bars_of(market),),
-            topic=_of_instrument("candle1H"),
-            quiet_after_s=BARS_QUIET_S,
-            wanted=_okx_has_closed,
+            name="trades-all", feeds=(okx.trades_of(market),), topic=_of_instrument("trades-all")
         ),
-        Channel(
-            name="trades-all",
-            feeds=(okx.trades_of(market),),
-            topic=_of_instrument("trades-all"),
-        ),
-    )
-    return Connection(
-        source=SOURCES["okx"], name=market, path="/ws/v5/business", dialect=_OKX, channels=channels
     )
 
 
 def _binance_market(provider: str, market: str, path: str) -> Connection:
-    channels = (
+    return _market(
+        provider,
+        market,
+        path,
+        _BINANCE,
+        _bars("kline", binance.bars_of(provider, market), _at("kline_1h"), _binance_has_closed),
         Channel(
-            name="kline",
-            feeds=(binance.bars_of(provider, market),),
-            topic=_at("kline_1h"),
-            quiet_after_s=BARS_QUIET_S,
-            wanted=_binance_has_closed,
+            name="aggTrade", feeds=(binance.trades_of(provider, market),), topic=_at("aggTrade")
         ),
-        Channel(
-            name="aggTrade",
-            feeds=(binance.trades_of(provider, market),),
-            topic=_at("aggTrade"),
-        ),
-    )
-    return Connection(
-        source=SOURCES[provider], name=market, path=path, dialect=_BINANCE, channels=channels
     )
 
 
@@ -290,8 +293,8 @@ CONNECTIONS: tuple[Connection, ...] = (
     *twins(_BYBIT_CLOSURES),
     *twins(_BINANCE_CLOSURES),
     *twins(_OKX_CLOSURES),
-    _bybit_market("perp"),
-    _bybit_market("spot"),
+    _bybit_market("perp", "/v5/public/linear"),
+    _bybit_market("spot", "/v5/public/spot"),
     _binance_market(binance.FUTURES, "perp", "/market/stream"),
     _binance_market("binance", "spot", "/stream"),
     _okx_market("perp"),
