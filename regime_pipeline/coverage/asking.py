@@ -18,7 +18,7 @@ from regime_pipeline.catalogue.datasets import DATASETS, MARKET_SYMBOL, Expected
 from regime_pipeline.coverage.answers import APART
 from regime_pipeline.coverage.asked import ANSWERED, Demand, covered_days, demands, pieces
 from regime_pipeline.coverage.newest import RESTATED, new_hours, stand_ins
-from regime_pipeline.coverage.rules import series_of
+from regime_pipeline.coverage.rules import Series, series_of
 from regime_pipeline.coverage.store import log_rows, spans_of
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.warehouse import Warehouse
@@ -119,13 +119,20 @@ def to_ask_instead(
     """
     if DATASETS[dataset].others_every is None:
         return []
-    series = [
+    series = _requested(settings, dataset, symbols, sources)
+    calls = stand_ins(dataset, window, series=series, spans=spans)
+    return [_of_run(call, symbols) for call in calls]
+
+
+def _requested(
+    settings: Settings, dataset: str, symbols: Sequence[str], sources: Sequence[str]
+) -> list[Series]:
+    """The series that requests to some sources bring, to all where none is named."""
+    return [
         s
         for s in series_of(settings, dataset, symbols)
         if (not sources or s.asked_as in sources) and not s.is_streamed
     ]
-    calls = stand_ins(dataset, window, series=series, spans=spans)
-    return [_of_run(call, symbols) for call in calls]
 
 
 def _of_run(call: Demand, symbols: Sequence[str]) -> Demand:
@@ -152,12 +159,7 @@ class _Want:
 
     def new_hours(self) -> list[Demand]:
         """Calls for the hours of the window that coverage does not have."""
-        series = series_of(self.settings, self.dataset, self.symbols)
-        wanted = [
-            s
-            for s in series
-            if (not self.sources or s.asked_as in self.sources) and not s.is_streamed
-        ]
+        wanted = _requested(self.settings, self.dataset, self.symbols, self.sources)
         if not wanted:
             return self.everything()
         lately = Window(min(self.window.start, self.now - 2 * RESTATED), self.now)
