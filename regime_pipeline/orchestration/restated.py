@@ -43,14 +43,14 @@ class Restated:
         first: time of the first of them.
         last: time of the last of them.
         at: when the last of them was replaced.
-        runs: the runs that wrote what replaced them; None: written outside of Dagster.
+        run_id: the run that wrote what replaced them; None: written outside of Dagster.
     """
 
     table: str
     first: datetime
     last: datetime
     at: datetime
-    runs: frozenset[str | None]
+    run_id: str | None
 
 
 def replaced_since(database: Database, since: datetime, until: datetime) -> list[Restated]:
@@ -74,14 +74,11 @@ def replaced_since(database: Database, since: datetime, until: datetime) -> list
         if item.schema == "raw"
     ]
     query = sql.SQL(
-        "select table_name, min(ts), max(ts), max(superseded_at), array_agg(distinct run_id) "
+        "select table_name, min(ts), max(ts), max(superseded_at), run_id "
         "from ({}) as every group by table_name, run_id order by table_name, run_id"
     ).format(sql.SQL(" union all ").join(parts))
     with database.connect() as connection:
-        return [
-            Restated(name, first, last, at, frozenset(runs))
-            for name, first, last, at, runs in connection.execute(query)
-        ]
+        return [Restated(*row) for row in connection.execute(query)]
 
 
 def dependents(lineage: Lineage, changed: Collection[str]) -> dict[str, timedelta]:
@@ -153,8 +150,7 @@ def underived(
     """
     out, working = [], False
     for one in restated:
-        runs = [instance.get_run_by_id(r) for r in one.runs if r is not None]
-        run = runs[0] if runs else None
+        run = None if one.run_id is None else instance.get_run_by_id(one.run_id)
         working = working or (run is not None and not run.is_finished)
         if run is None or (run.job_name == raw_fetch.name and GAP_TAG not in run.tags):
             out.append(one)
