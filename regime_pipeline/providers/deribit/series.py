@@ -83,19 +83,19 @@ def _index_params(symbol: VenueSymbol) -> dict[str, str]:
     return {"currency": symbol.name, "resolution": "3600"}
 
 
+def _paged(rows: int) -> Backward:
+    return Backward(
+        limit=rows, limit_name="", start="start_timestamp", end="end_timestamp", inclusive=True
+    )
+
+
 FEEDS = (
     Feed(
         dataset="volatility_index",
         endpoint=VOLATILITY_INDEX,
         market="index",
         venue=PROVIDER,
-        paging=Backward(
-            limit=INDEX_ROWS,
-            limit_name="",
-            start="start_timestamp",
-            end="end_timestamp",
-            inclusive=True,
-        ),
+        paging=_paged(INDEX_ROWS),
         params=_index_params,
         coins=COINS,
     ),
@@ -104,13 +104,7 @@ FEEDS = (
         endpoint=FUNDING,
         market="perp",
         venue=PROVIDER,
-        paging=Backward(
-            limit=FUNDING_ROWS,
-            limit_name="",
-            start="start_timestamp",
-            end="end_timestamp",
-            inclusive=True,
-        ),
+        paging=_paged(FUNDING_ROWS),
         params=lambda symbol: {"instrument_name": symbol.name},
         coins=COINS,
     ),
