@@ -15,9 +15,6 @@ from regime_pipeline.collect.segments import Record, read, segments_of, started_
 from regime_pipeline.providers.landing import LandingStore
 from regime_pipeline.storage.warehouse import Warehouse
 
-LONGEST_NS = 26 * 3600 * 1_000_000_000
-"""A segment of a silent connection may reach this far behind its beginning."""
-
 
 def batches(
     line: Line,

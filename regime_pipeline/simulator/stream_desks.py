@@ -25,7 +25,6 @@ from regime_pipeline.simulator.okx_desk import Desk as OkxDesk
 from regime_pipeline.simulator.series import HOUR_MS, contract_size, joined
 from regime_pipeline.simulator.streams import Sent, StreamDesk
 
-CLOSURE_BATCH_MS = 500
 BAR_EVERY_MS = 1_000
 
 Row = TypeVar("Row")

@@ -32,7 +32,6 @@ BURST = 50_000
 HUGE_BYTES = 17 * 2**20
 LATE_S = 3.0
 SLOW_S = 0.5
-SKEW_MS = 1_500
 LOOPBACK = ("127.0.0.1", "::1", "testclient")
 
 
