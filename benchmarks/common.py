@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -54,6 +56,29 @@ def paired(
         b.append(seconds(other))
     ratio = statistics.median(x / y for x, y in zip(a, b, strict=True))
     return statistics.median(a), statistics.median(b), ratio
+
+
+def in_process(module: str, folder: Path, **task: Any) -> tuple[dict[str, Any], Path]:
+    """One side of a case in a process of its own: what it printed last, and its file of values."""
+    out = folder / f"{task['side']}.npz"
+    command = [sys.executable, "-m", module, "--task", json.dumps(task), "--out", str(out)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return json.loads(done.stdout.splitlines()[-1]), out
+
+
+def command_line(
+    module: str, run: Callable[..., None], child: Callable[[dict[str, Any], Path], None]
+) -> None:
+    """``python -m MODULE [--quick]``, and the processes that :func:`in_process` starts."""
+    parser = argparse.ArgumentParser(prog=module)
+    parser.add_argument("--quick", action="store_true", help="one small size")
+    parser.add_argument("--task", help=argparse.SUPPRESS)
+    parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if chosen.task:
+        child(json.loads(chosen.task), chosen.out)
+    else:
+        run(quick=chosen.quick)
 
 
 @contextmanager

@@ -27,11 +27,9 @@ say that they were skipped. Rank correlations are compared in ``benchmarks.corre
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import json
 import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -46,7 +44,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.common import line
+from benchmarks.common import command_line, in_process, line
 from benchmarks.worlds import null_candles
 from regime_pipeline.numerics.panel import (
     HOUR_US,
@@ -59,7 +57,7 @@ from regime_pipeline.numerics.panel import (
 from regime_pipeline.numerics.stretches import each_cell
 from regime_pipeline.windows import Grid, Window, utc
 
-NAME = "features"
+NAME, MODULE = "features", "benchmarks.features"
 END = utc("2026-01-01")
 TOLERANCE = 1e-7
 """Running sums of the libraries lose digits on a log price; ours and polars agree to 1e-12."""
@@ -869,7 +867,7 @@ def owed(feature: str, symbols: int, hours: int) -> int:
 # -- measuring --------------------------------------------------------------------------------------
 
 
-def _best(work: Callable[[], Any]) -> tuple[dict[str, float], Any]:
+def best(work: Callable[[], Any]) -> tuple[dict[str, float], Any]:
     """Least seconds by the clock, least seconds of all processors, and the answer."""
     wall, cpu, found = np.inf, np.inf, None
     began = time.perf_counter()
@@ -891,13 +889,13 @@ def child(task: dict[str, Any], out: Path) -> None:
     if side == "whole":
         whole(feature, world(3, 240, LEAD))
         given = world(symbols, owed(feature, symbols, hours), LEAD)
-        spent, _ = _best(lambda: whole(feature, given))
+        spent, _ = best(lambda: whole(feature, given))
     else:
         if side != "pandas":
             few = small if feature != "correlations" else world(2, 4_000)
             compute(SIDES[side](few, feature), side, feature, task["names"])
         inputs = _inputs(side, feature, world(symbols, hours), aligned=task["aligned"])
-        spent, found = _best(lambda: compute(inputs(), side, feature, task["names"]))
+        spent, found = best(lambda: compute(inputs(), side, feature, task["names"]))
         settled = inputs()
         np.savez(out, **{name: settled.flat(values) for name, values in found.items()})
     rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
@@ -918,14 +916,6 @@ def _inputs(side: str, feature: str, given: World, *, aligned: bool) -> Callable
     return inputs
 
 
-def measure(folder: Path, **task: Any) -> tuple[dict[str, Any], Path]:
-    """Run one side in a process of its own."""
-    out = folder / f"{task['side']}.npz"
-    command = [sys.executable, "-m", "benchmarks.features", "--task", json.dumps(task)]
-    done = subprocess.run([*command, "--out", str(out)], check=True, capture_output=True, text=True)
-    return json.loads(done.stdout.splitlines()[-1]), out
-
-
 def difference(ours: Flat, other: Flat, *, same_nulls: bool) -> float:
     """Largest difference in units of the typical size; infinite where the nulls differ."""
     if ours.shape != other.shape:
@@ -944,8 +934,8 @@ def _compare(folder: Path, feature: str, other: str, symbols: int, hours: int) -
     names = named(feature, other)
     size = {"symbols": symbols, "hours": hours, "feature": feature, "names": names}
     size["aligned"] = other == "talib"
-    ours, mine = measure(folder, side="ours", **size)
-    found, theirs = measure(folder, side=other, **size)
+    ours, mine = in_process(MODULE, folder, side="ours", **size)
+    found, theirs = in_process(MODULE, folder, side=other, **size)
     worst = 0.0
     with np.load(mine) as a, np.load(theirs) as b:
         for name in names:
@@ -987,7 +977,7 @@ def run_size(symbols: int, hours: int) -> dict[str, float]:
                 pair[1] += found["other_s"]
             stretch = owed(feature, symbols, hours)
             task = {"symbols": symbols, "hours": hours, "feature": feature, "side": "whole"}
-            found, _ = measure(folder, **task)
+            found, _ = in_process(MODULE, folder, **task)
             line(
                 NAME,
                 f"whole {feature}, {symbols} symbols x {stretch} h",
@@ -1018,15 +1008,7 @@ def run(*, quick: bool = False) -> None:
 
 def main() -> None:
     """``python -m benchmarks.features [--quick]``."""
-    parser = argparse.ArgumentParser(prog="benchmarks.features")
-    parser.add_argument("--quick", action="store_true", help="one small size")
-    parser.add_argument("--task", help=argparse.SUPPRESS)
-    parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
-    chosen = parser.parse_args()
-    if chosen.task:
-        child(json.loads(chosen.task), chosen.out)
-    else:
-        run(quick=chosen.quick)
+    command_line(MODULE, run, child)
 
 
 if __name__ == "__main__":

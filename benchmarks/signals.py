@@ -21,11 +21,9 @@ absent its lines say that they were skipped.
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import json
 import resource
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
@@ -38,14 +36,14 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr
 
-from benchmarks.common import line
-from benchmarks.features import END, QUICK, SIZES, _best
+from benchmarks.common import command_line, in_process, line
+from benchmarks.features import END, QUICK, SIZES, best
 from regime_pipeline.catalogue.frames import conform, empty
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.numerics.panel import FloatPanel, from_panel
 from regime_pipeline.windows import Grid
 
-NAME = "signals"
+NAME, MODULE = "signals", "benchmarks.signals"
 TOLERANCE = 1e-4
 """Points of a score from 0 to 100: TA-Lib's running sums lose digits, ours and pandas agree to 1e-9."""
 WARM_UP = 1_600
@@ -520,33 +518,25 @@ def child(task: dict[str, Any], out: Path) -> None:
         few, grid = frames(2, 48, 3_000)
         whole(few, grid)
         given, grid = frames(symbols, hours, 3_000)
-        spent, _ = _best(lambda: whole(given, grid))
+        spent, _ = best(lambda: whole(given, grid))
     elif side == "snapshot":
         snapshot(2)()
-        spent, _ = _best(snapshot(symbols))
+        spent, _ = best(snapshot(symbols))
     else:
         score = task["score"]
         work = SCORES[score][0]
         small, x = world(2, 2_000), world(symbols, hours)
         if side == "ours":
             ours(score, small)
-            spent, found = _best(lambda: ours(score, x))
+            spent, found = best(lambda: ours(score, x))
         else:
             if side != "pandas":
                 work(SIDES[side](small))
             inputs = SIDES[side](x)
-            spent, found = _best(lambda: work(inputs))
+            spent, found = best(lambda: work(inputs))
         np.savez(out, score=np.asarray(found)[WARM_UP:])
     rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     sys.stdout.write(json.dumps(spent | {"rss_mb": rss}) + "\n")
-
-
-def measure(folder: Path, **task: Any) -> tuple[dict[str, Any], Path]:
-    """Run one side in a process of its own."""
-    out = folder / f"{task['side']}.npz"
-    command = [sys.executable, "-m", "benchmarks.signals", "--task", json.dumps(task)]
-    done = subprocess.run([*command, "--out", str(out)], check=True, capture_output=True, text=True)
-    return json.loads(done.stdout.splitlines()[-1]), out
 
 
 def gap(mine: FloatPanel, theirs: FloatPanel) -> float:
@@ -564,7 +554,7 @@ def run_size(symbols: int, hours: int) -> float:
         folder = Path(name)
         for score, (_, known) in SCORES.items():
             task = {"symbols": symbols, "hours": hours, "score": score}
-            own, mine = measure(folder, side="ours", **task)
+            own, mine = in_process(MODULE, folder, side="ours", **task)
             line(NAME, f"score {score}, ours, {size}", ours_s=own["seconds"], ours_cpu_s=own["cpu"],
                  ours_rss_mb=own["rss_mb"])  # fmt: skip
             for other in known:
@@ -572,7 +562,7 @@ def run_size(symbols: int, hours: int) -> float:
                 if importlib.util.find_spec(other) is None:
                     line(NAME, case, skipped=f"{other} is not installed")
                     continue
-                found, theirs = measure(folder, side=other, **task)
+                found, theirs = in_process(MODULE, folder, side=other, **task)
                 with np.load(mine) as a, np.load(theirs) as b:
                     worst = gap(a["score"], b["score"])
                 if not worst <= TOLERANCE:
@@ -587,7 +577,7 @@ def run_size(symbols: int, hours: int) -> float:
                     (own["seconds"], found["seconds"], own["cpu"], found["cpu"])
                 ):
                     pair[at] += value
-        found, _ = measure(folder, side="whole", symbols=symbols, hours=hours)
+        found, _ = in_process(MODULE, folder, side="whole", symbols=symbols, hours=hours)
     line(NAME, f"whole tables, {size}", ours_s=found["seconds"], ours_cpu_s=found["cpu"],
          ours_rss_mb=found["rss_mb"])  # fmt: skip
     for other, (own_s, other_s, own_cpu, other_cpu) in totals.items():
@@ -603,22 +593,15 @@ def run(*, quick: bool = False) -> None:
         line(NAME, "scaling of the whole tables", many_over_few=many / few)
     with tempfile.TemporaryDirectory(prefix="regime-bench-") as name:
         few, many = (
-            measure(Path(name), side="snapshot", symbols=n, hours=1)[0]["cpu"] for n in (8, 100)
+            in_process(MODULE, Path(name), side="snapshot", symbols=n, hours=1)[0]["cpu"]
+            for n in (8, 100)
         )
     line(NAME, "snapshot of an hour", cpu_s_8=few, cpu_s_100=many, many_over_few=many / few)
 
 
 def main() -> None:
     """``python -m benchmarks.signals [--quick]``."""
-    parser = argparse.ArgumentParser(prog="benchmarks.signals")
-    parser.add_argument("--quick", action="store_true", help="one small size")
-    parser.add_argument("--task", help=argparse.SUPPRESS)
-    parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
-    chosen = parser.parse_args()
-    if chosen.task:
-        child(json.loads(chosen.task), chosen.out)
-    else:
-        run(quick=chosen.quick)
+    command_line(MODULE, run, child)
 
 
 if __name__ == "__main__":
