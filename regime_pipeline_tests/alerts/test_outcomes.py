@@ -202,7 +202,7 @@ def test_what_is_no_condition_is_refused_with_why(world, condition):
 
 
 def fuzzed(rng: random.Random, fields: list[str], depth: int = 0) -> object:
-    """Something like a condition; about half of them are one."""
+    """Something like a condition; about one leaf in three is one, so whole trees are rarer."""
     if depth < 4 and rng.random() < 0.4:
         return {rng.choice(["all", "any", "not", "xor"][: 3 + (rng.random() < 0.05)]): [
             fuzzed(rng, fields, depth + 1) for _ in range(rng.randint(0 if rng.random() < 0.05 else 1, 3))
@@ -211,6 +211,8 @@ def fuzzed(rng: random.Random, fields: list[str], depth: int = 0) -> object:
         [0, 3, -1.5, 1e9, 1e308, True, "start", "\u00e9'\"\\", None, [1, 3], ["start"], {}]
     )
     leaf = {"field": rng.choice(fields), "op": rng.choice(OPERATORS), "value": value}
+    if rng.random() < 0.25:
+        leaf = {"field": fields[0], "op": rng.choice(OPERATORS[:4]), "value": rng.randint(0, 5)}
     if rng.random() < 0.05:
         leaf.pop(rng.choice(list(leaf)))
     return leaf
