@@ -119,6 +119,7 @@ def test_a_window_of_the_past_asks_for_no_book_and_says_so(
     assert found.log["error_message"].str.startswith("forward only").all()
 
 
+@pytest.mark.slow
 def test_trades_sum_to_the_hours_of_the_bars(
     get: Callable[..., FetchResult], tape: SyntheticTape
 ) -> None:
