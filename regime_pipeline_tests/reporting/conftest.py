@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -107,16 +108,21 @@ def build(artefacts: Path) -> Builder:
     return Builder(artefacts)
 
 
+def made_market(fresh: Database) -> None:
+    """45 days of three symbols in every derived table, reports built."""
+    frames = world.make(WINDOW.start, WINDOW.end, SYMBOLS)
+    frames |= world.raw(WINDOW.start, WINDOW.end, SYMBOLS)
+    frames["ops.fetch_log"] = world.fetch_log(WINDOW, CLOCK.now(), SYMBOLS)
+    write(fresh, frames)
+    with tempfile.TemporaryDirectory() as folder:
+        Builder(Path(folder))(fresh)
+
+
 @pytest.fixture(scope="package")
-def market(postgres: TestServer, artefacts: Path) -> Iterator[Database]:
-    """45 days of three symbols in every derived table, reports built. Only for reading."""
-    with postgres.database() as fresh:
-        frames = world.make(WINDOW.start, WINDOW.end, SYMBOLS)
-        frames |= world.raw(WINDOW.start, WINDOW.end, SYMBOLS)
-        frames["ops.fetch_log"] = world.fetch_log(WINDOW, CLOCK.now(), SYMBOLS)
-        write(fresh, frames)
-        Builder(artefacts / "market")(fresh)  # what is parsed names its database
-        yield fresh
+def market(postgres: TestServer) -> Iterator[Database]:
+    """The made-up market. Only for reading."""
+    with postgres.copy_of("market", made_market) as copy:
+        yield copy
 
 
 @pytest.fixture
