@@ -14,7 +14,7 @@ from pathlib import Path
 
 from regime_pipeline.catalogue.dbt_contracts import MARTS_PATH, marts_yaml, quoted
 from regime_pipeline.catalogue.fields.signals import FACTORS
-from regime_pipeline.catalogue.marts import MARTS, TRAVELLING
+from regime_pipeline.catalogue.marts import MARTS, WITH_PAST
 from regime_pipeline.catalogue.model import Field, Table, meaning
 from regime_pipeline.catalogue.registry import FIELDS, TABLES, table
 from regime_pipeline.catalogue.schemas import SCHEMAS
@@ -187,7 +187,7 @@ def marts_page() -> str:
         cells = (
             f"[`{mart.name}`](#{mart.name})",
             ", ".join(mart.key),
-            "yes" if mart in TRAVELLING else "",
+            "yes" if mart in WITH_PAST else "",
             f"view of {reads or 'the catalogue'}" if mart.query else f"dbt model `{mart.name}`",
         )
         lines.append("| " + " | ".join(_cell(c) for c in cells) + " |")
