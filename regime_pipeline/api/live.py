@@ -249,7 +249,7 @@ class Feed:
             except Problem as problem:
                 if not self._is_silent:
                     _LOG.warning("live: %s", problem.detail)
-                    self._tell("stale", {"reason": problem.detail})
+                    self._tell(Notice("stale", {"reason": problem.detail}, self.position))
                 self._is_silent = True
 
     async def _look(self) -> None:
@@ -271,7 +271,7 @@ class Feed:
         )
         self._versions, self._newest = versions, newest
         if changed:
-            told = {"marts": {m: versions[m] for m in changed}, "ts": newest[1]}
+            told: dict[str, Any] = {"marts": {m: versions[m] for m in changed}, "ts": newest[1]}
             self._tell(Notice("version", told, self.position))
         if len(events) > MOST_EVENTS:
             told = {"reason": "more new events than are told one by one"}

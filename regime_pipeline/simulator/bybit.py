@@ -388,7 +388,12 @@ class Desk:
             if query.get("symbol", text) != text:
                 continue
             base, quote = symbol.split("/")
-            row = {"symbol": text, "status": "Trading", "baseCoin": base, "quoteCoin": quote}
+            row: dict[str, object] = {
+                "symbol": text,
+                "status": "Trading",
+                "baseCoin": base,
+                "quoteCoin": quote,
+            }
             if market == "perp":
                 since = str(self._world.listed_ms("bybit", market, symbol))
                 row |= {"contractType": "LinearPerpetual", "launchTime": since, "deliveryTime": "0"}
