@@ -134,6 +134,8 @@ def _model(mart: Mart) -> list[str]:
         "      meta:",
         f"        dagster: {{asset_key: [reporting, {mart.name}]}}",
     ]
+    if mart.has_past:
+        lines.append("        has_past: true")
     if mart.indexes:
         lines.append("      indexes:")
         lines += [f"        - {{columns: [{', '.join(of)}]}}" for of in mart.indexes]

@@ -20,7 +20,7 @@ from regime_pipeline.catalogue.dbt_contracts import (
     staging_yaml,
 )
 from regime_pipeline.catalogue.fields.signals import FACTORS
-from regime_pipeline.catalogue.marts import MARTS, TRAVELLING
+from regime_pipeline.catalogue.marts import MARTS, WITH_PAST
 from regime_pipeline.catalogue.model import Field, Table, meaning
 from regime_pipeline.catalogue.registry import FIELDS, TABLES, table
 from regime_pipeline.catalogue.schemas import SCHEMAS
@@ -191,7 +191,7 @@ def marts_page() -> str:
         cells = (
             f"[`{mart.name}`](#{mart.name})",
             ", ".join(mart.key),
-            "yes" if mart in TRAVELLING else "",
+            "yes" if mart in WITH_PAST else "",
             f"view of {reads or 'the catalogue'}" if mart.query else f"dbt model `{mart.name}`",
         )
         lines.append("| " + " | ".join(_cell(c) for c in cells) + " |")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -116,22 +117,27 @@ def build(artefacts: Path) -> Builder:
     return Builder(artefacts)
 
 
+def made_market(fresh: Database) -> None:
+    """45 days of three symbols in every derived table, reports built."""
+    frames = world.make(WINDOW.start, WINDOW.end, SYMBOLS)
+    frames |= world.raw(WINDOW.start, WINDOW.end, SYMBOLS)
+    frames["ops.fetch_log"] = world.fetch_log(WINDOW, CLOCK.now(), SYMBOLS)
+    write(fresh, frames)
+    with tempfile.TemporaryDirectory() as folder:
+        Builder(Path(folder))(fresh)
+
+
+@pytest.fixture(scope="package")
+def market(postgres: TestServer) -> Iterator[Database]:
+    """The made-up market. Only for reading."""
+    with postgres.copy_of("market", made_market) as copy:
+        yield copy
+
+
 @pytest.fixture(scope="package")
 def market_build(artefacts: Path) -> Builder:
     """Builds the reports of ``market``: what is parsed names its database."""
     return Builder(artefacts / "market")
-
-
-@pytest.fixture(scope="package")
-def market(postgres: TestServer, market_build: Builder) -> Iterator[Database]:
-    """45 days of three symbols in every derived table, reports built. Only for reading."""
-    with postgres.database() as fresh:
-        frames = world.make(WINDOW.start, WINDOW.end, SYMBOLS)
-        frames |= world.raw(WINDOW.start, WINDOW.end, SYMBOLS)
-        frames["ops.fetch_log"] = world.fetch_log(WINDOW, CLOCK.now(), SYMBOLS)
-        write(fresh, frames)
-        market_build(fresh)
-        yield fresh
 
 
 @pytest.fixture

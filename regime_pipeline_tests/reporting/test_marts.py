@@ -382,6 +382,7 @@ def test_columns_are_described_in_the_database(market: Database):
     assert found["n"] == found["described"] > 60
 
 
+@pytest.mark.slow
 def test_every_model_does_what_its_unit_tests_say(market: Database, market_build: Builder):
     held = market_build.unit_tests(market)
     for mart in BUILT:
