@@ -26,6 +26,8 @@ from regime_pipeline.dashboard.data import HOUR, MOST_POINTS, Row, by_hour, rows
 from regime_pipeline.wording.formats import usd_text
 from regime_pipeline.wording.labels import SEVERITIES, label_of
 
+LIVE_STALE_S = 20.0
+"""A live price is older than the collector makes them: it is silent, or its venue is."""
 PIXELS = 1600
 """Values a line has at most; longer spans are drawn by the least and the largest of each pixel."""
 SPANS = {"1 d": 1, "7 d": 7, "30 d": 30, "90 d": 90, "1 y": 365, "5 y": 1826}
@@ -94,12 +96,20 @@ async def realtime_page(served: Served, _: Request) -> tuple[str, dict[str, Any]
     """The newest values, events and deliveries."""
     overview = await rows(served, "market_overview", symbols=served.symbols, limit=1000)
     overview.sort(key=lambda r: _place(served.symbols, r["symbol"]))
+    now = served.clock.now()
+    live = await rows(served, "live_prices", limit=1000)
+    live.sort(key=lambda r: (_place(served.symbols, r["symbol"]), r["market"], r["venue"]))
+    for row in live:  # what nobody renews grows stale by itself
+        row["seconds"] = (now - row["ts"]).total_seconds() + row["age_s"]
+        if row["seconds"] > LIVE_STALE_S:
+            row["live_quality"] = "stale"
     return "realtime.html", {
         "title": "Real time",
+        "live": live,
         "overview": overview,
         "events": await rows(served, "market_events", limit=25),
         "deliveries": await rows(served, "webhook_logs", limit=25),
-        "now": served.clock.now(),
+        "now": now,
     }
 
 

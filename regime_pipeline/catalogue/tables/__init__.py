@@ -6,6 +6,7 @@ from regime_pipeline.catalogue.tables import (
     alerts,
     correlation,
     features,
+    live,
     market,
     ops,
     raw,
@@ -22,4 +23,5 @@ GROUPS = (
     signals.TABLES,
     alerts.TABLES,
     ops.TABLES,
+    live.TABLES,
 )
