@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import time
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -119,10 +120,10 @@ def follow(
     port = address.rpartition(":")[2]
     server = subprocess.Popen([*REGIME, "serve", "--port", port], cwd=folder)
     try:
-        with answering(address) as client:
+        with closing(answering(address)) as client:
             path = links[0].removeprefix(address)
             page = client.get(path)
-            assert page.status_code == 200
+            assert page.status_code == 200, page.text
             assert "SIMULATED" in page.text
             event = client.get(f"/v1/events/{path.rpartition('/')[2]}").json()["data"][0]
             assert event["event_type"].startswith("LIQUIDATION_CASCADE")
