@@ -189,11 +189,18 @@ def _heat(value: float | None) -> str:
     return "none" if value is None else f"h{max(0, min(9, int(abs(value) * 10)))}"
 
 
+def _tilt(score: float | None) -> str:
+    """To which side of 50 a score leans, as a class of the stylesheet."""
+    if score is None:
+        return "none"
+    return "above" if score >= 55 else "below" if score <= 45 else "even"
+
+
 def _instant(at: datetime | None) -> str:
     return formats.UNKNOWN if at is None else f"{at:%Y-%m-%dT%H:%M:%SZ}"
 
 
 _templates.globals.update(
-    f=formats, label_of=label_of, slug=_slug, heat=_heat, why_address=_why_address
+    f=formats, label_of=label_of, slug=_slug, heat=_heat, tilt=_tilt, why_address=_why_address
 )
 _templates.filters["instant"] = _instant

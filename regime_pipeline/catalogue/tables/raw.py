@@ -268,7 +268,6 @@ TABLES = (
         ("source", "venue", "market", "symbol", "ts"),
         ("venue_symbol", "listing_status", "listed_from", "listed_to"),
         ("venue_symbol", "listing_status"),
-        main="listing_status",
     ),
     _raw(
         "liquidation_levels",
