@@ -81,14 +81,14 @@ def _lives(warehouse: Warehouse, home: Path, line: Line, kills: int) -> set[int]
         life = Life(warehouse, home, line, rng)
         life.watch.opened(instant_ns(at))
         life.watch.accepted([TOPIC], instant_ns(at))
-        turns = int(rng.integers(1, 12))
+        turns = int(rng.integers(1, 5))
         for turn in range(turns):
             messages = []
             for _ in range(int(rng.integers(0, 6))):
                 at += timedelta(milliseconds=int(rng.integers(1, 5_000)))
                 number += 1
                 # three in a row are the same closure of one millisecond, and are three
-                size = float(number - number % 3)
+                size = float(3 + number - number % 3)
                 told = closure(START + timedelta(seconds=size), "BTCUSDT", "Buy", size, 100.0)
                 messages.append((instant_ns(at), orjson.dumps(told)))
             sent.update(received_ns for received_ns, _ in messages)
