@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import make_url
 
 from regime_pipeline.orchestration.launch import run_pipeline
 from regime_pipeline.settings import Settings, changed
@@ -83,8 +84,6 @@ def test_a_planted_cascade_can_be_followed_from_the_alert_to_the_bytes_of_the_pr
         SimulatorServer(tape, clock) as simulator,
         postgres.database() as database,
     ):
-        with database.connect() as connection:
-            connection.execute("update ops.database_identity set origin = 'simulated'")
         for name, value in {
             "REGIME_DATABASE_URL": database.url,
             "REGIME_HOME": str(tmp_path / "home"),
@@ -105,6 +104,9 @@ def test_a_planted_cascade_can_be_followed_from_the_alert_to_the_bytes_of_the_pr
         )
         assert done.succeeded, done.lines()
         follow(receiver.requests, struck, address, tmp_path)
+        with postgres.admin() as admin:  # simulated data have a database of their own beside it
+            beside = make_url(database.url).database
+            admin.execute(f'drop database "{beside}_simulated" with (force)')
 
 
 def follow(
