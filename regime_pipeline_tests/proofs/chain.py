@@ -37,6 +37,9 @@ Frames = dict[str, pd.DataFrame]
 Tamper = Callable[[pd.DataFrame], pd.DataFrame]
 
 
+LEDGERS = {"signals.trials", "signals.trial_days"}
+
+
 class MemoryWarehouse:
     """Tables as frames, read and replaced by window as the stored ones are."""
 
@@ -127,6 +130,8 @@ def steps() -> tuple[Step, ...]:
         names = tuple(".".join(key.path) for key in asset.keys)
         if BLOCKS not in names and any(n.startswith(("raw.", "ops.")) for n in names):
             continue  # the other ops tables are verdicts about stored days
+        if LEDGERS & set(names):
+            continue  # written by doors, not computed of rows
         given = {
             d: ".".join(asset.keys_by_input_name[d.name].path) for d in asset.node_def.input_defs
         }

@@ -10,6 +10,7 @@ from regime_pipeline.catalogue.tables import (
     ops,
     raw,
     regimes,
+    research,
     signals,
 )
 
@@ -20,6 +21,7 @@ GROUPS = (
     regimes.TABLES,
     correlation.TABLES,
     signals.TABLES,
+    research.TABLES,
     alerts.TABLES,
     ops.TABLES,
 )
