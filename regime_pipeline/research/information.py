@@ -11,6 +11,7 @@ depend on the number of threads.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,8 +45,10 @@ def mid_ranks(values: Floats) -> Floats:
     """
     order = np.argsort(values)  # the order among equals does not matter
     ordered = values[order]
-    begins = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(values) else order[:0]
-    ends = np.r_[begins[1:], len(values)]
+    differs = np.ones(len(values) + 1, np.bool_)
+    np.not_equal(ordered[1:], ordered[:-1], out=differs[1:-1])
+    edges = np.flatnonzero(differs) if len(values) else np.zeros(1, np.int64)
+    begins, ends = edges[:-1], edges[1:]
     out = np.empty(len(values))
     out[order] = np.repeat((begins + ends - 1) / 2.0, ends - begins)
     return out
@@ -89,38 +92,58 @@ class Pairs:
     there: Flags
 
     @classmethod
-    def of(cls, scores: Floats, returns: Floats) -> Pairs:
+    def of(cls, scores: Floats, returns: Ranked | Floats) -> Pairs:
         """Rank both within each symbol, over the hours that have both."""
-        there = np.isfinite(scores) & np.isfinite(returns)
-        if there.any():
-            a = by_symbol(np.where(there, scores, np.nan))
-            b = by_symbol(np.where(there, returns, np.nan))
-            there = np.isfinite(a) & np.isfinite(b)
-            a, b = np.where(there, a, 0.0), np.where(there, b, 0.0)
-            return cls(a * b, (a * a + b * b) / 2.0, there)
-        return cls(np.zeros(there.shape), np.zeros(there.shape), there)
-
-    def of_symbol(self, at: int) -> Pairs:
-        """The pairs of one symbol."""
-        own = slice(at, at + 1)
-        return Pairs(self.product[own], self.square[own], self.there[own])
+        other = returns if isinstance(returns, Ranked) else Ranked(returns)
+        there = np.isfinite(scores) & other.there
+        if not there.any():
+            return cls(np.zeros(there.shape), np.zeros(there.shape), there)
+        a = by_symbol(np.where(there, scores, np.nan))
+        b = other.within(there)
+        there = np.isfinite(a) & np.isfinite(b)
+        a, b = np.where(there, a, 0.0), np.where(there, b, 0.0)
+        return cls(a * b, (a * a + b * b) / 2.0, there)
 
 
-def newey_west(influence: Floats, lag: int) -> float:
-    """Variance of the sum of a series whose neighbours resemble one another, Bartlett weights.
+class Ranked:
+    """A panel whose ranks are asked for over one set of hours after another, often the same.
+
+    Args:
+        panel: symbols x hours.
+    """
+
+    def __init__(self, panel: Floats) -> None:
+        self.panel = panel
+        self.there: Flags = np.isfinite(panel)
+        self._known: dict[bytes, Floats] = {}
+
+    def within(self, there: Flags) -> Floats:
+        """:func:`by_symbol` over some hours; the answer is never to be changed in place."""
+        key = np.packbits(there).tobytes()
+        if key not in self._known:
+            self._known[key] = by_symbol(np.where(there, self.panel, np.nan))
+        return self._known[key]
+
+
+def newey_west(influence: Floats, lag: int) -> Floats:
+    """Variances of the sums of series whose neighbours resemble one another, Bartlett weights.
 
     Computed as the mean square of all overlapping sums of ``lag + 1`` terms, which is the same number.
 
     Args:
-        influence: about zero, on the clock grid, 0 in gaps; shape (n,).
+        influence: about zero, on the clock grid, 0 in gaps; series x hours.
         lag: the last lag that has a weight.
+
+    Returns:
+        One number a series.
     """
-    width = lag + 1
-    total = np.concatenate([np.zeros(1), np.cumsum(influence)])
-    ends = np.minimum(np.arange(1, len(influence) + width), len(influence))
-    starts = np.maximum(np.arange(1 - width, len(influence)), 0)
-    windows = total[ends] - total[starts]
-    return float((windows * windows).sum()) / width
+    width, n = lag + 1, influence.shape[1]
+    total = np.zeros((len(influence), n + 1))
+    np.cumsum(influence, axis=1, out=total[:, 1:])
+    ends = np.minimum(np.arange(1, n + width), n)
+    starts = np.maximum(np.arange(1 - width, n), 0)
+    windows = total[:, ends] - total[:, starts]
+    return (windows * windows).sum(axis=1) / width
 
 
 @dataclass(frozen=True)
@@ -163,35 +186,58 @@ class Coefficient:
         return "UNDECIDED", "interval_holds_zero"
 
 
-def _coefficient(product: Floats, square: Floats, there: Flags, horizon_h: int) -> Coefficient:
-    """The coefficient of hourly sums: products over squares."""
-    lag, n = lag_of(horizon_h), int(there.sum())
-    weight = float(square.sum())
-    if n < 2 or weight <= 0:
-        return Coefficient(math.nan, math.nan, n, 0.0, lag, np.zeros(len(product)))
-    ic = float(product.sum()) / weight
-    influence = np.where(there, product - ic * square, 0.0)
-    wide, alone = newey_west(influence, lag), float((influence * influence).sum())
-    n_eff = min(float(n), n * alone / wide if wide > 0 else 0.0, 5.0 * n / horizon_h)
-    return Coefficient(ic, math.sqrt(wide) / weight, n, n_eff, lag, influence)
+def coefficients(
+    product: Floats, square: Floats, there: Flags, horizon_h: int
+) -> list[Coefficient]:
+    """The coefficients of hourly sums: products over squares.
+
+    Args:
+        product: series x hours, 0 where there is none.
+        square: the same.
+        there: the hours that count.
+        horizon_h: of the returns.
+    """
+    lag = lag_of(horizon_h)
+    count, weight = there.sum(axis=1), square.sum(axis=1)
+    known = (count >= 2) & (weight > 0)
+    ic = np.where(known, product.sum(axis=1) / np.where(known, weight, 1.0), np.nan)
+    mean = np.where(known, ic, 0.0)[:, None]
+    influence = np.where(there & known[:, None], product - mean * square, 0.0)
+    wide, alone = newey_west(influence, lag), (influence * influence).sum(axis=1)
+    out = []
+    for k, n in enumerate(count.tolist()):
+        se = math.sqrt(wide[k]) / weight[k] if known[k] else math.nan
+        by_lag = n * alone[k] / wide[k] if wide[k] > 0 else 0.0
+        n_eff = min(float(n), float(by_lag), 5.0 * n / horizon_h)
+        out.append(Coefficient(float(ic[k]), float(se), n, n_eff, lag, influence[k]))
+    return out
 
 
-def pooled(pairs: Pairs, horizon_h: int, inside: Flags | None = None) -> Coefficient:
-    """The coefficient of all symbols together: hourly means of what each says of its own ranks.
+def views(pairs: Pairs, horizon_h: int, regimes: Sequence[Flags] = ()) -> list[Coefficient]:
+    """Coefficients of all symbols together, of each regime, then of each symbol.
+
+    That of all symbols is made of hourly means of what each says of its own ranks. Of a regime only its
+    hours of each symbol count; the ranks are those of all.
 
     Args:
         pairs: of score and return.
         horizon_h: of the returns.
-        inside: only these hours of these symbols count (a regime); the ranks are those of all.
+        regimes: for each, which hours of which symbols are in it.
     """
     most = np.maximum(pairs.there.sum(axis=0), 1)
-    if inside is None:
-        product, square, there = pairs.product, pairs.square, pairs.there
-    else:
-        product, square = pairs.product * inside, pairs.square * inside
-        there = pairs.there & inside
-    hourly = product.sum(axis=0) / most, square.sum(axis=0) / most
-    return _coefficient(*hourly, there.any(axis=0), horizon_h)
+    rows = [(pairs.product.sum(axis=0), pairs.square.sum(axis=0), pairs.there.any(axis=0))]
+    for inside in regimes:
+        product, square = (pairs.product * inside).sum(axis=0), (pairs.square * inside).sum(axis=0)
+        rows.append((product, square, (pairs.there & inside).any(axis=0)))
+    product = np.concatenate([np.stack([r[0] for r in rows]) / most, pairs.product])
+    square = np.concatenate([np.stack([r[1] for r in rows]) / most, pairs.square])
+    there = np.concatenate([np.stack([r[2] for r in rows]), pairs.there])
+    return coefficients(product, square, there, horizon_h)
+
+
+def pooled(pairs: Pairs, horizon_h: int) -> Coefficient:
+    """The first of :func:`views`."""
+    return views(pairs, horizon_h)[0]
 
 
 def across(scores: Floats, returns: Floats, horizon_h: int) -> tuple[Coefficient, float]:
@@ -202,14 +248,15 @@ def across(scores: Floats, returns: Floats, horizon_h: int) -> tuple[Coefficient
     there = np.isfinite(scores) & np.isfinite(returns)
     enough = there.sum(axis=0) >= MIN_SYMBOLS
     if not enough.any():
-        nothing = np.zeros(enough.shape)
-        return _coefficient(nothing, nothing, enough, horizon_h), math.nan
+        nothing = np.zeros((1, len(enough)))
+        return coefficients(nothing, nothing, enough[None], horizon_h)[0], math.nan
     x, y = _ranks_across(scores, there), _ranks_across(returns, there)
     scale = np.sqrt((x * x).sum(axis=0) * (y * y).sum(axis=0))
     judged = enough & (scale > 0)
     hourly = np.where(judged, (x * y).sum(axis=0) / np.where(judged, scale, 1.0), np.nan)
     known = np.isfinite(hourly)
-    found = _coefficient(np.where(known, hourly, 0.0), known.astype("float64"), known, horizon_h)
+    product, square = np.where(known, hourly, 0.0), known.astype("float64")
+    (found,) = coefficients(product[None], square[None], known[None], horizon_h)
     if found.n < 2:
         return found, math.nan
     deviation = math.sqrt(float((found.influence**2).sum()) / (found.n - 1))

@@ -9,7 +9,7 @@ The definition in words: docs/research.md.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -74,6 +74,7 @@ class History:
         scores: by signal.
         sides: by signal, of ``spreads.sides``.
         log_close: of the perpetual.
+        ranked: log returns that followed, by horizon in hours.
         regime: code of the confirmed volatility regime, NaN unknown.
         cost_bps: of changing a position.
         cost_code: where that is from.
@@ -85,6 +86,7 @@ class History:
     scores: Mapping[str, Floats]
     sides: Mapping[str, Floats]
     log_close: Floats
+    ranked: Mapping[int, information.Ranked]
     regime: Floats
     cost_bps: Floats
     cost_code: costs.Codes
@@ -96,13 +98,13 @@ class History:
         scores, side = self.scores[trial.family], self.sides[trial.family]
         return (scores, side) if trial.sign > 0 else (100.0 - scores, -side)
 
-    def returns(self, horizon_h: int) -> Floats:
-        """Log returns from each hour's close to the one ``horizon_h`` later; NaN beyond the window."""
-        out = np.full(self.log_close.shape, np.nan)
-        if horizon_h < out.shape[1]:
-            now, later = self.log_close[:, :-horizon_h], self.log_close[:, horizon_h:]
-            out[:, :-horizon_h] = later - now
-        return out
+
+def returns_of(log_close: Floats, horizon_h: int) -> Floats:
+    """Log returns from each hour's close to the one ``horizon_h`` later; NaN beyond the window."""
+    out = np.full(log_close.shape, np.nan)
+    if horizon_h < out.shape[1]:
+        out[:, :-horizon_h] = log_close[:, horizon_h:] - log_close[:, :-horizon_h]
+    return out
 
 
 @dataclass(frozen=True)
@@ -213,20 +215,11 @@ def _evidence(
     return "live" if verdict == "VALID" else "history"
 
 
-def lasting_of(scores: Floats) -> dict[str, Any]:
-    """How fast a score changes, whatever follows it."""
-    return {
-        "turnover_per_day": spreads.turnover(scores),
-        "score_half_life_h": information.half_life(information.by_symbol(scores)),
-    }
-
-
 def of_signal(
     history: History,
     trial: Trial,
     family: Tried,
     horizon_h: int,
-    returns: Floats,
     lasting: Mapping[str, Any],
 ) -> Iterator[dict[str, Any]]:
     """The rows of one signal and horizon: pooled, by regime, by symbol, across symbols.
@@ -236,12 +229,13 @@ def of_signal(
         trial: the specification that is judged; a sign of -1 turns the score round.
         family: what the ledger says of it.
         horizon_h: of the returns.
-        returns: of ``history.returns(horizon_h)``.
-        lasting: of :func:`lasting_of`.
+        lasting: columns that are the same at every horizon.
     """
     scores, side = history.oriented(trial)
-    pairs = information.Pairs.of(scores, returns)
-    whole = information.pooled(pairs, horizon_h)
+    returns = history.ranked[horizon_h].panel
+    pairs = information.Pairs.of(scores, history.ranked[horizon_h])
+    regimes = [history.regime == code for code in range(len(VOL_REGIMES))]
+    whole, *parts = information.views(pairs, horizon_h, regimes)
     looks = 1 if horizon_h == trial.headline_h else len(HORIZONS_H)
     independent = looks * family.independent(*daily(whole.influence, history.hours))
     shared = {"trials_n": looks * family.n, "trials_eff": independent}
@@ -295,18 +289,75 @@ def of_signal(
     if main["verdict"] == "VALID":
         main["evidence"] = _evidence(scores, returns, history.hours, horizon_h, family.since_h)
     yield main
-    for code, regime in enumerate(VOL_REGIMES):
-        found = information.pooled(pairs, horizon_h, history.regime == code)
+    for regime, found in zip(VOL_REGIMES, parts, strict=False):
         made = row(found, passport_kind="pooled", passport_regime=regime)
         if found.is_known and found.n_eff < information.EFFECTIVE_NEEDED:
             made |= {"ic": math.nan, "ic_se": math.nan, "status": "insufficient_history"}
             made |= {"reason": "under_100_effective_hours"}
         yield made
-    for at, symbol in enumerate(history.symbols):
-        found = information.pooled(pairs.of_symbol(at), horizon_h)
+    for symbol, found in zip(history.symbols, parts[len(VOL_REGIMES) :], strict=True):
         yield row(found, passport_kind="symbol", symbol=symbol)
     found, icir = information.across(scores, returns, horizon_h)
     yield row(found, passport_kind="cross_section", icir=icir)
+
+
+def rows_of(history: History, trial: Trial, family: Tried) -> Iterator[dict[str, Any]]:
+    """The rows of one trial at every horizon."""
+    scores, _ = history.oriented(trial)
+    lasting = {
+        "turnover_per_day": spreads.turnover(scores),
+        "score_half_life_h": information.half_life(information.by_symbol(scores)),
+    }
+    for horizon in HORIZONS_H:
+        yield from of_signal(history, trial, family, horizon, lasting)
+
+
+def trial_of(
+    signal: str, versions: Mapping[str, str], symbols: Sequence[str], **what: Any
+) -> Trial:
+    """A trial of a signal.
+
+    Args:
+        signal: name of a signal.
+        versions: of :func:`score_versions`.
+        symbols: that are judged together.
+        what: further fields of the trial.
+    """
+    return Trial(signal, versions[BY_NAME[signal].table], tuple(sorted(symbols)), **what)
+
+
+def of_trial(
+    history: History, trial: Trial, trials: pd.DataFrame, trial_days: pd.DataFrame
+) -> tuple[list[dict[str, Any]], pd.DataFrame]:
+    """The rows of one trial at all horizons, and what each day adds to its headline coefficient.
+
+    Args:
+        history: of the day.
+        trial: that is judged.
+        trials: the ledger, the trial in it.
+        trial_days: daily sums of the trials.
+
+    Returns:
+        Rows without bookkeeping, and rows of ``signals.trial_days``.
+    """
+    family = tried(trial, trials, trial_days, int(history.hours[-1]))
+    scores, _ = history.oriented(trial)
+    pairs = information.Pairs.of(scores, history.ranked[trial.headline_h])
+    found = information.pooled(pairs, trial.headline_h)
+    sums, days = daily(found.influence, history.hours)
+    hours, _ = daily(pairs.there.any(axis=0).astype("float64"), history.hours)
+    stamps = pd.to_datetime(days * 24 * HOUR_US, unit="us", utc=True).as_unit("us")
+    kept = pd.DataFrame(
+        {
+            "trial_id": trial.trial_id,
+            "horizon_h": trial.headline_h,
+            "trial_day": stamps,
+            "influence_sum": sums,
+            "influence_hours": hours.astype("int64"),
+        }
+    )
+    rows = list(rows_of(history, trial, family))
+    return rows, kept[hours > 0].reset_index(drop=True)
 
 
 @derives(
@@ -403,16 +454,12 @@ def passports(
     rows: list[dict[str, Any]] = []
     for history in histories:
         as_of = int(history.hours[-1])
-        families = {n: tried(t, trials, trial_days, as_of) for n, t in specs.items()}
-        lasting = {n: lasting_of(history.oriented(t)[0]) for n, t in specs.items()}
-        for horizon in HORIZONS_H:
-            returns = history.returns(horizon)
-            other = redundancies_of(history, returns)
-            for name, trial in specs.items():
-                family, own = families[name], lasting[name]
-                made = list(of_signal(history, trial, family, horizon, returns, own))
-                made[0] |= other[name]
-                rows += [{"ts": as_of, **one} for one in made]
+        others = {h: redundancies_of(history, history.ranked[h].panel) for h in HORIZONS_H}
+        for name, trial in specs.items():
+            for row in rows_of(history, trial, tried(trial, trials, trial_days, as_of)):
+                is_headline = row["passport_kind"] == "pooled" and row["passport_regime"] == EVERY
+                beside = others[row["horizon_h"]][name] if is_headline else {}
+                rows.append({"ts": as_of, **row, **beside})
     return framed(rows, columns)
 
 
@@ -496,6 +543,7 @@ def histories_of(
             {name: panel[:, own] for name, panel in scores.items()},
             {name: panel[:, own] for name, panel in sides.items()},
             log_close[:, own],
+            {h: information.Ranked(returns_of(log_close[:, own], h)) for h in HORIZONS_H},
             regime[:, own],
             cost[:, own],
             code[:, own],

@@ -39,7 +39,7 @@ def test_the_error_is_that_of_bartletts_weights() -> None:
     direct = float((u * u).sum())
     for k in range(1, lag + 1):
         direct += 2 * (1 - k / (lag + 1)) * float((u[k:] * u[:-k]).sum())
-    assert information.newey_west(u, lag) == pytest.approx(direct, rel=1e-10)
+    assert information.newey_west(u[None], lag)[0] == pytest.approx(direct, rel=1e-10)
 
 
 def test_overlapping_returns_of_a_lasting_score_count_for_fewer_hours() -> None:
@@ -65,11 +65,10 @@ def test_a_regime_takes_the_ranks_of_all_hours() -> None:
     stormy = rng.random((2, 4000)) < 0.3
     y = np.where(stormy, x, y)
     pairs = Pairs.of(x, y)
-    inside = information.pooled(pairs, 1, stormy)
-    outside = information.pooled(pairs, 1, ~stormy)
-    whole = information.pooled(pairs, 1)
+    whole, inside, outside, first, second = information.views(pairs, 1, [stormy, ~stormy])
     assert inside.ic > 0.95 and abs(outside.ic) < 0.06
     assert outside.ic < whole.ic < inside.ic
+    assert whole.ic == pytest.approx((first.ic + second.ic) / 2, abs=1e-12)
 
 
 @pytest.mark.parametrize(

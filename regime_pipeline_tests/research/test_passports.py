@@ -126,8 +126,7 @@ def judge(found: History, trials: pd.DataFrame, days: pd.DataFrame, horizon_h: i
     """The headline row of momentum, with this ledger."""
     trial = own("momentum")
     family = tried(trial, trials, days, int(found.hours[-1]))
-    returns = found.returns(horizon_h)
-    return next(of_signal(found, trial, family, horizon_h, returns, {}))
+    return next(of_signal(found, trial, family, horizon_h, {}))
 
 
 def test_variants_in_the_ledger_raise_the_bound_until_nothing_passes() -> None:
@@ -145,7 +144,7 @@ def test_variants_in_the_ledger_raise_the_bound_until_nothing_passes() -> None:
 def test_a_variant_that_is_alike_hardly_counts_and_days_to_come_say_nothing() -> None:
     variant = replace(own("momentum"), params="variant/1")
     found = history()
-    pairs = information.Pairs.of(found.scores["momentum"], found.returns(4))
+    pairs = information.Pairs.of(found.scores["momentum"], found.ranked[4])
     sums, day = daily(information.pooled(pairs, 4).influence, found.hours)
     days = pd.DataFrame(
         {
