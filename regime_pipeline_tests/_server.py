@@ -9,7 +9,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +29,8 @@ FAST = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 MEMORY = Path("/dev/shm")
 """A fresh database is a thousand small files, made in a fraction of the time where no disk is touched."""
 ENOUGH_MEMORY = 3 * 2**30
+_MADE = "made_"
+"""How the names of databases begin that a session fills once and copies."""
 
 
 @contextmanager
@@ -70,6 +72,11 @@ def _destroy(home: Path) -> None:
     shutil.rmtree(_in_memory(home), ignore_errors=True)
 
 
+def _exists(admin: psycopg.Connection, name: str) -> bool:
+    found = admin.execute("select 1 from pg_database where datname = %s", (name,)).fetchone()
+    return found is not None
+
+
 class TestServer:
     """One server per session; the last worker to leave stops it and removes its data."""
 
@@ -108,9 +115,19 @@ class TestServer:
         with _locked(self.home):
             self.seat.unlink(missing_ok=True)
             others = [p for p in self.seat.parent.iterdir() if _alive(int(p.name))]
-            if not others and not self.keep:
+            if others:
+                return
+            if self.keep:
+                self._drop_made()
+            else:
                 _destroy(self.home)
                 self.note.unlink(missing_ok=True)
+
+    def _drop_made(self) -> None:
+        with self.admin() as admin:
+            for (name,) in admin.execute("select datname from pg_database").fetchall():
+                if name.startswith(_MADE):
+                    admin.execute(sql.SQL("drop database {}").format(sql.Identifier(name)))
 
     def admin(self) -> psycopg.Connection:
         return psycopg.connect(self.server.start(), autocommit=True)
@@ -123,7 +140,7 @@ class TestServer:
         digest = hashlib.sha256(b"".join([*texts, described])).hexdigest()[:12]
         name = f"template_{digest}"
         with _locked(self.home), self.admin() as admin:
-            if admin.execute("select 1 from pg_database where datname = %s", (name,)).fetchone():
+            if _exists(admin, name):
                 return name
             scratch = f"making_{secrets.token_hex(6)}"
             admin.execute(sql.SQL("create database {}").format(sql.Identifier(scratch)))
@@ -155,7 +172,25 @@ class TestServer:
                 database.close()
 
     @contextmanager
-    def _database(self, template: str) -> Iterator[str]:
+    def copy_of(self, name: str, make: Callable[[Database], None]) -> Iterator[Database]:
+        """A copy of a database that the session's first worker to ask fills, dropped at the end."""
+        run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+        template = f"{_MADE}{name}_{hashlib.sha256(run.encode()).hexdigest()[:12]}"
+        with _locked(self.home / "made" / name), self.admin() as admin:
+            if not _exists(admin, template):
+                with self._database(self.template(), keep_as=template) as url:
+                    database = Database(url)
+                    make(database)
+                    database.close()
+        with self._database(template) as url:
+            database = Database(url)
+            try:
+                yield database
+            finally:
+                database.close()
+
+    @contextmanager
+    def _database(self, template: str, *, keep_as: str | None = None) -> Iterator[str]:
         name = f"test_{secrets.token_hex(6)}"
         with self.admin() as admin:
             admin.execute(
@@ -165,6 +200,13 @@ class TestServer:
             )
         try:
             yield self.server.url(name)
+            if keep_as is not None:
+                with self.admin() as admin:
+                    admin.execute(
+                        sql.SQL("alter database {} rename to {}").format(
+                            sql.Identifier(name), sql.Identifier(keep_as)
+                        )
+                    )
         finally:
             with self.admin() as admin:
                 admin.execute(

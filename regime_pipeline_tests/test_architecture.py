@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -90,25 +91,32 @@ def imported(tree: ast.AST, package: str) -> set[str]:
     return found
 
 
+@cache
 def parse(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def roots_of(path: Path) -> frozenset[str]:
+    """The top-level names that a file imports from."""
+    return frozenset(i.split(".")[0] for i in imported(parse(path), name(path)))
 
 
 def name(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("path", modules(), ids=name)
-def test_imports_run_downwards(path: Path) -> None:
-    part = part_of(path)
-    if part == "__init__":
-        return
-    assert part in ALLOWED, f"no layer is known for {part}"
-    parts = {
-        i.split(".")[1] for i in imported(parse(path), name(path)) if i.startswith(f"{PACKAGE}.")
-    }
-    upwards = {p for p in parts if p in ALLOWED} - ALLOWED[part] - {part}
-    assert not upwards, f"{name(path)} imports upwards: {sorted(upwards)}"
+def test_imports_run_downwards() -> None:
+    upwards = {}
+    for path in modules():
+        part = part_of(path)
+        if part == "__init__":
+            continue
+        assert part in ALLOWED, f"no layer is known for {part}"
+        named = imported(parse(path), name(path))
+        parts = {i.split(".")[1] for i in named if i.startswith(f"{PACKAGE}.")} & set(ALLOWED)
+        upwards[name(path)] = sorted(parts - ALLOWED[part] - {part})
+    assert not {n: parts for n, parts in upwards.items() if parts}
 
 
 @pytest.mark.slow
@@ -125,51 +133,50 @@ def test_modules_import_in_no_circle() -> None:
     assert not needs, f"these import each other, or what does: {sorted(needs)}"
 
 
-@pytest.mark.parametrize("path", modules(), ids=name)
-def test_dagster_is_imported_by_orchestration_only(path: Path) -> None:
-    if part_of(path) in ("orchestration", "definitions"):
-        return
-    roots = {i.split(".")[0] for i in imported(parse(path), name(path))}
-    assert not {r for r in roots if r.startswith("dagster")}
+def test_dagster_is_imported_by_orchestration_only() -> None:
+    elsewhere = [p for p in modules() if part_of(p) not in ("orchestration", "definitions")]
+    knowing = {name(p) for p in elsewhere if any(r.startswith("dagster") for r in roots_of(p))}
+    assert not knowing
 
 
-@pytest.mark.slow
 def test_one_module_knows_the_http_library() -> None:
     """So that another one can take its place: everyone else asks ``net.client``."""
-    knowing = {
-        name(p)
-        for p in modules()
-        if {i.split(".")[0] for i in imported(parse(p), name(p))} & {"httpx", "httpcore"}
-    }
+    knowing = {name(p) for p in modules() if roots_of(p) & {"httpx", "httpcore"}}
     assert knowing == {"net/client.py"}
 
 
-@pytest.mark.parametrize(
-    "path", [p for p in modules() if part_of(p) in PURE | {"numerics"}], ids=name
-)
-def test_pure_packages_have_no_io_and_no_clock(path: Path) -> None:
-    tree = parse(path)
-    roots = {i.split(".")[0] for i in imported(tree, name(path))}
-    if name(path) == "numerics/stretches.py":
-        roots -= {"os"}  # a forked process must forget the threads of its parent
-    if name(path) == "numerics/compiled.py":
-        roots -= {"pathlib"}  # a compiled kernel is out of date when a source file is
-    assert not roots & NO_IO
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            assert node.func.id not in ("open", "print", "input"), name(path)
+def test_pure_packages_have_no_io_and_no_clock() -> None:
+    meant = {
+        "numerics/stretches.py": {"os"},  # a forked process must forget its parent's threads
+        "numerics/compiled.py": {"pathlib"},  # a kernel is out of date when a source file is
+    }
+    found = {}
+    for path in modules():
+        if part_of(path) not in PURE | {"numerics"}:
+            continue
+        calls = {
+            n.func.id
+            for n in ast.walk(parse(path))
+            if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)
+        }
+        found[name(path)] = (roots_of(path) & NO_IO) - meant.get(name(path), set()) | (
+            calls & {"open", "print", "input"}
+        )
+    assert len(found) > 20
+    assert not {n: sorted(what) for n, what in found.items() if what}
 
 
-@pytest.mark.parametrize(
-    "path", [p for p in modules() if name(p) != "numerics/compiled.py"], ids=name
-)
-def test_kernels_are_compiled_by_the_decorators_of_this_package(path: Path) -> None:
+def test_kernels_are_compiled_by_the_decorators_of_this_package() -> None:
     """numba's own would keep a kernel on disk when a file changes that it calls into."""
-    tree = parse(path)
     compilers = {"jit", "njit", "vectorize", "guvectorize", "cfunc", "stencil", "jitclass"}
-    named = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
-    named |= {i.rsplit(".")[-1] for i in imported(tree, name(path)) if i.startswith("numba")}
-    assert not named & compilers
+    found = {}
+    for path in modules():
+        tree = parse(path)
+        named = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
+        named |= {i.rsplit(".")[-1] for i in imported(tree, name(path)) if i.startswith("numba")}
+        found[name(path)] = named & compilers
+    assert found.pop("numerics/compiled.py")
+    assert not {n for n, used in found.items() if used}
 
 
 @pytest.mark.slow
@@ -189,29 +196,40 @@ def test_the_files_behind_a_kernel_are_all_that_its_file_imports() -> None:
         assert files_behind(path) == behind
 
 
-@pytest.mark.parametrize("path", [p for p in modules() if name(p) != "windows.py"], ids=name)
-def test_the_wall_clock_is_read_in_windows_only(path: Path) -> None:
+def test_the_wall_clock_is_read_in_windows_only() -> None:
     """A duration may be measured with a monotonic clock; what day it is comes from the Clock."""
-    for node in ast.walk(parse(path)):
-        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
-            continue
-        owner = node.func.value
-        owner_name = owner.attr if isinstance(owner, ast.Attribute) else getattr(owner, "id", "")
-        call = f"{owner_name}.{node.func.attr}"
-        assert call not in {
-            "datetime.now", "datetime.utcnow", "datetime.today", "date.today", "time.time",
-            "Timestamp.now", "Timestamp.utcnow", "Timestamp.today",
-        }, f"{name(path)}:{node.lineno} reads the wall clock"  # fmt: skip
+    clocks = {
+        "datetime.now", "datetime.utcnow", "datetime.today", "date.today", "time.time",
+        "Timestamp.now", "Timestamp.utcnow", "Timestamp.today",
+    }  # fmt: skip
+    reading = {f"{name(p)}:{line}" for p in modules() for line in _calls(parse(p), clocks)}
+    assert {r.split(":")[0] for r in reading} == {"windows.py"}, sorted(reading)
 
 
-@pytest.mark.parametrize("path", modules(), ids=name)
-def test_modules_say_what_belongs_in_them(path: Path) -> None:
-    tree = parse(path)
-    assert ast.get_docstring(tree), f"{name(path)} has no docstring"
-    first = next((n for n in tree.body if not isinstance(n, ast.Expr)), None)  # after the docstring
-    if first is not None:
-        assert isinstance(first, ast.ImportFrom), name(path)
-        assert first.module == "__future__", name(path)
+def _calls(tree: ast.Module, named: set[str]) -> list[int]:
+    """Lines that call one of the functions, each named as ``owner.function``."""
+    lines = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            owner = node.func.value
+            short = owner.attr if isinstance(owner, ast.Attribute) else getattr(owner, "id", "")
+            if f"{short}.{node.func.attr}" in named:
+                lines.append(node.lineno)
+    return lines
+
+
+def test_modules_say_what_belongs_in_them() -> None:
+    silent, other = set(), set()
+    for path in modules():
+        tree = parse(path)
+        if not ast.get_docstring(tree):
+            silent.add(name(path))
+        first = next((n for n in tree.body if not isinstance(n, ast.Expr)), None)
+        future = isinstance(first, ast.ImportFrom) and first.module == "__future__"
+        if first is not None and not future:
+            other.add(name(path))
+    assert not silent, "no docstring"
+    assert not other, "begins with something else than the import of annotations"
 
 
 def test_no_module_is_longer_than_a_reader_can_hold() -> None:

@@ -30,7 +30,8 @@
     The span of a model's rows that a build makes anew: the window, and how far its rows reach beyond it.
     Rows before a window depend on it when they look ahead, rows after it when they look back.
     Without a window it begins two days before the newest row of the table. The strategy
-    `replace_span` replaces the same span, from the model's `config(meta={'span': ...})`.
+    `replace_span` replaces the same span, from the model's `config(meta={'span': ...})`. The marks around
+    the window are where `make_as_of` puts another one.
 #}
 {% macro span_start(relation) -%}
     {#- while the project is parsed nothing of a model's config can be read -#}
@@ -38,7 +39,7 @@
     {%- set span = config.get('meta')['span'] -%}
     {%- set otherwise = "(select max(" ~ span.column ~ ") - interval '2 days' from " ~ relation ~ ")" -%}
     {%- set start -%}
-        {{ window_start(otherwise) if is_incremental() else "'-infinity'::timestamptz" }} - interval '{{ span.get('before', '0 hours') }}'
+        /*from*/{{ window_start(otherwise) if is_incremental() else "'-infinity'::timestamptz" }}/*from*/ - interval '{{ span.get('before', '0 hours') }}'
     {%- endset -%}
     {{ return(whole_days(start) if span.get('whole_days') else '(' ~ start ~ ')') }}
 {%- endmacro %}
@@ -47,7 +48,7 @@
     {%- if not execute -%}{{ return("'epoch'::timestamptz") }}{%- endif -%}
     {%- set span = config.get('meta')['span'] -%}
     {%- set end -%}
-        {{ window_end() if is_incremental() else "'infinity'::timestamptz" }} + interval '{{ span.get('after', '0 hours') }}'
+        /*until*/{{ window_end() if is_incremental() else "'infinity'::timestamptz" }}/*until*/ + interval '{{ span.get('after', '0 hours') }}'
     {%- endset -%}
     {%- if span.get('whole_days') -%}
         {%- set end = whole_days(end ~ " + interval '1 day' - interval '1 microsecond'") -%}

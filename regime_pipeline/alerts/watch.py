@@ -82,7 +82,9 @@ SELECT substring(tick_body from '"instigator_name": "([^"]+)"') AS sensor, max("
 FROM dagster.job_ticks WHERE type = 'SENSOR' AND "timestamp" > %(now)s - %(recent)s
 GROUP BY 1 HAVING max("timestamp") < %(now)s - %(late)s ORDER BY 1
 """
-_BEAT = "SELECT beat_at FROM ops.collector_heartbeat WHERE beat_at < %(now)s - %(late)s"
+_BEAT = """
+SELECT beat_at FROM ops.collector_heartbeat WHERE beat_at < %(now)s - %(late)s AND ended_at IS NULL
+"""
 
 
 @dataclass(frozen=True)

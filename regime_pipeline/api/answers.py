@@ -86,7 +86,7 @@ async def reported(served: Served, asked: Query) -> tuple[dict[str, Any], Page]:
         Problem: the database does not answer, or not in time.
     """
     page = await query.rows(served.pool, asked)
-    origin, newest = await query.newest(served.pool)
+    origin, newest = await served.feed.newest()
     meta = envelope.meta(
         asked,
         page,
@@ -164,10 +164,23 @@ def respond(request: Request, found: Answer, **more: str) -> Response:
         found: the answer.
         more: headers of this request.
     """
-    headers = {**found.headers, **more}
-    held = {t.strip() for t in request.headers.get("if-none-match", "").split(",")}
-    if found.etag in held:
-        return Response(status_code=304, headers=headers)
-    if found.packed is not None and "gzip" in request.headers.get("accept-encoding", ""):
-        return Response(found.packed, headers=headers | {"content-encoding": "gzip"})
-    return Response(found.body, headers=headers)
+    status, head, body = sent(found, dict(request.scope["headers"]))
+    answer = Response(body, status)
+    answer.raw_headers = [*head, *((k.encode(), v.encode("latin-1")) for k, v in more.items())]
+    return answer
+
+
+def sent(
+    found: Answer, given: Mapping[bytes, bytes]
+) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    """Status, headers and bytes of a finished answer to a request with these headers."""
+    held = given.get(b"if-none-match")
+    if held is not None and found.etag in {t.strip() for t in held.decode("latin-1").split(",")}:
+        return 304, [*found.head], b""
+    body = found.body
+    head = [*found.head]
+    if found.packed is not None and b"gzip" in given.get(b"accept-encoding", b""):
+        body = found.packed
+        head.append((b"content-encoding", b"gzip"))
+    head.append((b"content-length", b"%d" % len(body)))
+    return 200, head, body

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +20,19 @@ class Answer:
         headers: its headers, the media type among them.
         etag: digest of what it says, its age left out.
         packed: the bytes as gzip; None where that saves nothing.
+        head: the headers as they are sent, made once for all who ask.
     """
 
     body: bytes
     headers: Mapping[str, str]
     etag: str
     packed: bytes | None = None
+    head: tuple[tuple[bytes, bytes], ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Make what is sent with each answer."""
+        head = tuple((k.encode("latin-1"), v.encode("latin-1")) for k, v in self.headers.items())
+        object.__setattr__(self, "head", head)
 
     @property
     def size(self) -> int:

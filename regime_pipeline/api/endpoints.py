@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from regime_pipeline.catalogue.marts import MARTS, TRAVELLING
+from regime_pipeline.catalogue.marts import MARTS, WITH_PAST
 from regime_pipeline.catalogue.model import Field, Mart
 
 VERSION = "/v1"
@@ -43,7 +43,7 @@ class Endpoint:
     @property
     def has_past(self) -> bool:
         """Whether it answers as of an instant."""
-        return self.described in TRAVELLING
+        return self.described in WITH_PAST
 
     @property
     def symbol_columns(self) -> tuple[str, ...]:

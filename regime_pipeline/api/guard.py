@@ -10,6 +10,7 @@ import json
 import logging
 import secrets
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -17,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from regime_pipeline.api.answers import Served, known_answer, respond
+from regime_pipeline.api.answers import Served, known_answer, sent
 from regime_pipeline.api.auth import COOKIE, Tokens, check_host, scope_of, token_of
 from regime_pipeline.api.limits import PER_SECOND, Buckets
 from regime_pipeline.api.problems import Problem, response_to
@@ -77,8 +78,9 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request = Request(scope, receive)
+        given: dict[bytes, bytes] = dict(scope["headers"])
         scope["request_id"] = secrets.token_hex(8)
+        own = self._own(scope, given)
         began = time.perf_counter()
         seen = 0
 
@@ -86,56 +88,75 @@ class Guard:
             nonlocal seen
             if message["type"] == "http.response.start":
                 seen = message["status"]
-                given = {name.lower() for name, _ in message["headers"]}
-                own = [(b"x-request-id", scope["request_id"].encode()), *_SECURITY]
-                own += self._sharing(request)
-                if scope.get("scheme") == "https":
-                    own.append(_HSTS)
-                message["headers"] = [
-                    *message["headers"], *(h for h in own if h[0] not in given)
-                ]  # fmt: skip
+                there = {name.lower() for name, _ in message["headers"]}
+                more = [h for h in own if h[0] not in there]
+                message["headers"] = [*message["headers"], *more]
             await send(message)
 
         try:
             try:
-                await self._check(request)
+                caller = self._check(scope, given)
+                if caller is not None:
+                    await self._admit(scope, receive, caller)
             except Problem as problem:
+                request = Request(scope, receive)
                 answer = response_to(request, problem)
                 if problem.kind == "unauthorized" and _is_page(request):
                     answer = RedirectResponse(LOGIN, 303)
                 await answer(scope, receive, noted)
                 return
             known = known_answer(self._served, scope["path"], scope["query_string"])
-            if known is not None and scope["method"] == "GET":
-                scope["route_path"] = known[1]
-                await respond(request, known[0])(scope, receive, noted)
+            if known is None or scope["method"] != "GET":
+                await self._app(scope, receive, noted)
                 return
-            await self._app(scope, receive, noted)
+            scope["route_path"] = known[1]
+            seen, head, body = sent(known[0], given)
+            start = {"type": "http.response.start", "status": seen, "headers": head + own}
+            await send(start)
+            await send({"type": "http.response.body", "body": body})
         finally:
             self._note(scope, seen, time.perf_counter() - began)
 
-    def _sharing(self, request: Request) -> list[tuple[bytes, bytes]]:
-        origin = request.headers.get("origin")
-        if origin is None or origin not in self._access.origins:
-            return []
-        return [(b"access-control-allow-origin", origin.encode()), (b"vary", b"origin")]
+    def _own(self, scope: Scope, given: Mapping[bytes, bytes]) -> list[tuple[bytes, bytes]]:
+        """The headers that every answer carries."""
+        own = [(b"x-request-id", scope["request_id"].encode()), *_SECURITY]
+        origin = given.get(b"origin")
+        if origin is not None and origin.decode("latin-1") in self._access.origins:
+            own += [(b"access-control-allow-origin", origin), (b"vary", b"origin")]
+        if scope.get("scheme") == "https":
+            own.append(_HSTS)
+        return own
 
-    async def _check(self, request: Request) -> None:
-        check_host(request.headers.get("host"), self._access.hosts)
-        path = request.scope["path"]
-        if len(path) + len(request.scope["query_string"]) > MOST_URL_BYTES:
+    def _check(self, scope: Scope, given: Mapping[bytes, bytes]) -> str | None:
+        """The address that asks; None for who need not be counted.
+
+        Raises:
+            Problem: the request is refused, whoever asks.
+        """
+        check_host(given.get(b"host", b"").decode("latin-1"), self._access.hosts)
+        path = scope["path"]
+        if len(path) + len(scope["query_string"]) > MOST_URL_BYTES:
             raise Problem("too-long", f"at most {MOST_URL_BYTES} bytes")
-        length = request.headers.get("content-length", "0")
+        length = given.get(b"content-length", b"0")
         if not length.isdigit() or int(length[:12]) > MOST_BODY_BYTES:
             raise Problem("body", f"at most {MOST_BODY_BYTES} bytes")
-        origin = request.headers.get("origin")
-        if origin is not None and request.method == "POST":
-            check_host(urlsplit(origin).netloc, self._access.hosts)
+        origin = given.get(b"origin")
+        if origin is not None and scope["method"] == "POST":
+            check_host(urlsplit(origin.decode("latin-1")).netloc, self._access.hosts)
         if path == "/livez":
-            return
-        caller = request.client.host if request.client else "?"
+            return None
+        client = scope.get("client")
+        return client[0] if client else "?"
+
+    async def _admit(self, scope: Scope, receive: Receive, caller: str) -> None:
+        """Count a request to its token, or where none is needed to its address.
+
+        Raises:
+            Problem: it came too early, or its token does not open this.
+        """
+        path = scope["path"]
         if self._access.needs_token and path not in _OPEN and not path.startswith("/static/"):
-            caller = await self._identity(request, path, caller)
+            caller = await self._identity(Request(scope, receive), path, caller)
         self._take(caller)
 
     async def _identity(self, request: Request, path: str, caller: str) -> str:

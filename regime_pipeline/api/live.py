@@ -15,6 +15,7 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -23,8 +24,10 @@ from sse_starlette.sse import EventSourceResponse
 from starlette.requests import Request
 from starlette.responses import Response
 
+from regime_pipeline.api import query
 from regime_pipeline.api.cache import Stamp
 from regime_pipeline.api.formats import json_bytes
+from regime_pipeline.api.params import instant_in
 from regime_pipeline.api.problems import Problem
 from regime_pipeline.api.query import connection_of
 from regime_pipeline.catalogue.marts import MARTS
@@ -47,29 +50,78 @@ MOST_EVENTS = 50
 
 _LOG = logging.getLogger("regime_pipeline.api")
 _VERSIONS = "select mart, version from reporting.versions"
-_HOUR = "select max(ts) from reporting.market_overview"
-_EVENT = (
-    "select event_id, event_type, instrument, alert_severity, title, known_at "
-    "from reporting.market_events where ingested_at > %s::timestamptz and ingested_at <= %s::timestamptz "
+_EVENTS_AFTER = (
+    "select event_id, event_type, instrument, alert_severity, title, known_at, ingested_at "
+    "from reporting.market_events where (ingested_at, event_id) > (%s, %s) "
     "order by ingested_at, event_id limit %s"
 )
-_LAST = "select coalesce(max(ingested_at), '-infinity')::text from reporting.market_events"
+_NEWEST_EVENT = (
+    "select ingested_at, event_id from reporting.market_events "
+    "order by ingested_at desc, event_id desc limit 1"
+)
+_TOLD = ("event_id", "event_type", "instrument", "severity", "title", "known_at")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Position:
+    """How far somebody has heard: up to this event, in the order in which events were stored.
+
+    As the id of a notice it outlives the connection, the worker and the server: what followed is read
+    from the database.
+    """
+
+    stored_at: datetime
+    event_id: str
+
+    def __str__(self) -> str:
+        return f"{self.stored_at.astimezone(UTC).isoformat()}/{self.event_id}"
+
+
+BEGINNING = Position(datetime(1970, 1, 1, tzinfo=UTC), "")
+
+
+def position_in(text: str) -> Position | None:
+    """The position that a header ``Last-Event-ID`` names; None where it is none of ours."""
+    instant, slash, event_id = text.partition("/")
+    at = instant_in(instant)
+    if isinstance(at, str) or not slash or "\0" in event_id:
+        return None
+    return Position(at, event_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One server-sent event.
+
+    Attributes:
+        name: its type.
+        content: its data.
+        position: how far who has read it has heard.
+    """
+
+    name: str
+    content: dict[str, Any]
+    position: Position | None
+
+    def sent(self) -> dict[str, str]:
+        """It as it is sent."""
+        out = {"event": self.name, "data": json_bytes(self.content).decode()}
+        return out if self.position is None else out | {"id": str(self.position)}
 
 
 @dataclass(eq=False)
 class _Listener:
-    queue: asyncio.Queue[tuple[str, dict[str, Any]]] = field(
-        default_factory=lambda: asyncio.Queue(QUEUE)
-    )
+    queue: asyncio.Queue[Notice] = field(default_factory=lambda: asyncio.Queue(QUEUE))
 
-    def tell(self, name: str, content: dict[str, Any]) -> None:
+    def tell(self, notice: Notice) -> None:
         try:
-            self.queue.put_nowait((name, content))
+            self.queue.put_nowait(notice)
         except asyncio.QueueFull:
             # who reads too slowly starts anew rather than holding what the others do not need
             while not self.queue.empty():
                 self.queue.get_nowait()
-            self.queue.put_nowait(("resync", {"reason": "you read too slowly"}))
+            told = {"reason": "you read too slowly"}
+            self.queue.put_nowait(Notice("resync", told, notice.position))
 
 
 class Feed:
@@ -86,13 +138,26 @@ class Feed:
         self._listeners: set[_Listener] = set()
         self._of_tokens: Counter[str] = Counter()
         self._versions: dict[str, int | None] = {}
-        self._last: str | None = None
+        self._newest: tuple[str, datetime | None] | None = None
         self._is_silent = False
         self._hint = asyncio.Event()
         self.is_listening = False
+        self.position: Position | None = None
 
     def __len__(self) -> int:
         return len(self._listeners)
+
+    async def newest(self) -> tuple[str, datetime | None]:
+        """What kind of data the database holds and its newest hour.
+
+        As it was last read while changes are heard; else the database is asked.
+
+        Raises:
+            Problem: the database does not answer, or not in time.
+        """
+        if self.is_listening and self._newest is not None:
+            return self._newest
+        return await query.newest(self._pool)
 
     def version(self, mart: str) -> int | None:
         """The version of a mart as it was last read; None where none is kept or known."""
@@ -167,7 +232,7 @@ class Feed:
             except psycopg.Error as error:
                 _LOG.info("live: no connection to listen with: %s", type(error).__name__)
             finally:
-                self.is_listening = False
+                self.is_listening, self._newest = False, None
             await asyncio.sleep(DEAF_LOOK_S)
 
     async def _watch(self) -> None:
@@ -184,7 +249,7 @@ class Feed:
             except Problem as problem:
                 if not self._is_silent:
                     _LOG.warning("live: %s", problem.detail)
-                    self._tell("stale", {"reason": problem.detail})
+                    self._tell(Notice("stale", {"reason": problem.detail}, self.position))
                 self._is_silent = True
 
     async def _look(self) -> None:
@@ -193,50 +258,96 @@ class Feed:
             try:
                 cursor = await connection.execute(_VERSIONS)
                 versions: dict[str, int | None] = dict(await cursor.fetchall())
-                (last,) = await (await connection.execute(_LAST)).fetchone() or (None,)
-                events = []
-                if self._last is not None and last != self._last:
-                    asked = (self._last, last, MOST_EVENTS + 1)
-                    events = await (await connection.execute(_EVENT, asked)).fetchall()
-                (hour,) = await (await connection.execute(_HOUR)).fetchone() or (None,)
+                if self.position is None:
+                    self.position = await _newest_event(connection)
+                events = await _events_after(connection, self.position)
+                if len(events) > MOST_EVENTS:
+                    self.position = await _newest_event(connection)
+                newest = await query.newest_of(connection)
             except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
                 return  # nothing is built yet
         changed = sorted(
             m for m, v in versions.items() if m in MARTS and v != self._versions.get(m, v)
         )
-        self._versions, self._last = versions, last
+        self._versions, self._newest = versions, newest
         if changed:
-            told = {"marts": {m: versions[m] for m in changed}, "ts": hour}
-            self._tell("version", told)
+            told: dict[str, Any] = {"marts": {m: versions[m] for m in changed}, "ts": newest[1]}
+            self._tell(Notice("version", told, self.position))
         if len(events) > MOST_EVENTS:
-            self._tell("resync", {"reason": "more new events than are told one by one"})
+            told = {"reason": "more new events than are told one by one"}
+            self._tell(Notice("resync", told, self.position))
             return
-        for row in events:
-            names = ("event_id", "event_type", "instrument", "severity", "title", "known_at")
-            self._tell("event", dict(zip(names, row, strict=True)))
+        for notice in events:
+            self.position = notice.position
+            self._tell(notice)
 
-    def _tell(self, name: str, content: dict[str, Any]) -> None:
+    async def missed(self, after: Position) -> list[Notice]:
+        """What somebody who heard up to a position has not heard: events, then the versions of now.
+
+        More than :data:`MOST_EVENTS` are told as one ``resync``.
+
+        Raises:
+            Problem: the database does not answer, or not in time.
+        """
+        async with connection_of(self._pool) as connection:
+            try:
+                events = await _events_after(connection, after)
+            except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
+                events = []  # nothing is built yet
+        if len(events) > MOST_EVENTS:
+            told = {"reason": "more new events than are told one by one"}
+            return [Notice("resync", told, self.position)]
+        known = {m: v for m, v in self._versions.items() if m in MARTS and v is not None}
+        content = {"marts": known, "ts": (await self.newest())[1]}
+        heard = events[-1].position if events else after
+        return [*events, Notice("version", content, heard)]
+
+    def _tell(self, notice: Notice) -> None:
         for listener in self._listeners:
-            listener.tell(name, content)
+            listener.tell(notice)
+
+
+async def _newest_event(connection: psycopg.AsyncConnection) -> Position:
+    found = await (await connection.execute(_NEWEST_EVENT)).fetchone()
+    return Position(*found) if found else BEGINNING
+
+
+async def _events_after(connection: psycopg.AsyncConnection, after: Position) -> list[Notice]:
+    """At most one more than :data:`MOST_EVENTS`, in the order in which they were stored."""
+    asked = (after.stored_at, after.event_id, MOST_EVENTS + 1)
+    cursor = await connection.execute(_EVENTS_AFTER, asked)
+    return [
+        Notice("event", dict(zip(_TOLD, row[:-1], strict=True)), Position(row[-1], row[0]))
+        for row in await cursor.fetchall()
+    ]
 
 
 def stream(feed: Feed, request: Request) -> Response:
     """The notices as server-sent events, until the client goes; a comment every 15 s.
 
-    It begins with ``resync``, whatever was heard before: a client that comes back asks anew.
+    A client that comes back with ``Last-Event-ID`` is told what it missed, in order, then what follows. Any
+    other one begins with ``resync``: it asks anew.
 
     Raises:
         Problem: there are too many streams.
     """
     token: str | None = request.scope.get("token_id")
     feed.check_room(token)
+    heard = position_in(request.headers.get("last-event-id", ""))
 
     async def told() -> AsyncIterator[dict[str, str]]:
-        with feed.joined(token) as listener:
-            yield {"event": "resync", "data": "{}"}
+        with feed.joined(token) as listener:  # before what was missed is read, so that nothing is
+            try:
+                first = None if heard is None else await feed.missed(heard)
+            except Problem:
+                first = None
+            for notice in first or [Notice("resync", {}, feed.position)]:
+                yield notice.sent()
+            told_before = {n.content["event_id"] for n in first or () if n.name == "event"}
             while not await request.is_disconnected():
                 with contextlib.suppress(TimeoutError):
-                    name, content = await asyncio.wait_for(listener.queue.get(), 15)
-                    yield {"event": name, "data": json_bytes(content).decode()}
+                    notice = await asyncio.wait_for(listener.queue.get(), 15)
+                    if notice.content.get("event_id") not in told_before:
+                        yield notice.sent()
 
     return EventSourceResponse(told(), ping=15)

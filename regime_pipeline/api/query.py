@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -19,8 +19,10 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 from regime_pipeline.api.params import Query, order_of
 from regime_pipeline.api.problems import Problem
 from regime_pipeline.catalogue.marts import MARTS
+from regime_pipeline.catalogue.model import Mart
 
 POOL_WAIT_S = 2.0
+_TICK = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +76,7 @@ def statement(query: Query) -> tuple[sql.Composed, list[Any], tuple[str, ...]]:
     values: list[Any] = []
     source: sql.Composable = sql.Identifier("reporting", mart.name)
     if query.as_of is not None:
-        source = sql.SQL("{}(%s)").format(sql.Identifier("reporting", f"{mart.name}_as_of"))
-        values.append(query.as_of)
+        source, values = _as_known(query, mart)
     where: list[sql.Composable] = []
 
     def compare(column: str, text: str, value: Any) -> None:
@@ -106,6 +107,25 @@ def statement(query: Query) -> tuple[sql.Composed, list[Any], tuple[str, ...]]:
         sql.Literal(query.limit + 1),
     )
     return built, values, names
+
+
+def _as_known(query: Query, mart: Mart) -> tuple[sql.Composable, list[Any]]:
+    """The function that gives a mart as it was known at an instant, and its arguments.
+
+    Of a mart that dbt builds it computes the rows, those of the span that is asked for.
+    """
+    function = sql.Identifier("reporting", f"{mart.name}_as_of")
+    if mart.query is not None:
+        return sql.SQL("{}(%s)").format(function), [query.as_of]
+    bounds: list[sql.Composable] = [sql.SQL("%s")]
+    values: list[Any] = [query.as_of]
+    last = query.after[0] + _TICK if query.after is not None and mart.time_column else None
+    ends = [at for at in (query.end, last) if at is not None]
+    for name, at in (("start", query.start), ("until", min(ends, default=None))):
+        if at is not None:
+            bounds.append(sql.SQL(name + " => %s"))
+            values.append(at)
+    return sql.SQL("{}({})").format(function, sql.SQL(", ").join(bounds)), values
 
 
 def _symbols(query: Query, where: list[sql.Composable], values: list[Any]) -> None:
@@ -164,12 +184,21 @@ async def newest(pool: AsyncConnectionPool) -> tuple[str, datetime | None]:
     """
     async with connection_of(pool) as connection:
         try:
-            cursor = await connection.execute(
-                "select max(data_origin), max(ts) from reporting.market_overview"
-            )
+            return await newest_of(connection)
         except psycopg.errors.UndefinedTable:
             return "unknown", None
-        found = await cursor.fetchone()
+
+
+async def newest_of(connection: AsyncConnection) -> tuple[str, datetime | None]:
+    """The same on a connection.
+
+    Raises:
+        psycopg.errors.UndefinedTable: nothing is built yet.
+    """
+    cursor = await connection.execute(
+        "select max(data_origin), max(ts) from reporting.market_overview"
+    )
+    found = await cursor.fetchone()
     return (found[0] or "unknown", found[1]) if found else ("unknown", None)
 
 

@@ -11,10 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Any
 
-from regime_pipeline.api import envelope, params, query
+from regime_pipeline.api import envelope, params
 from regime_pipeline.api.answers import Served, reported
 from regime_pipeline.api.endpoints import ENDPOINTS, Endpoint
 from regime_pipeline.api.formats import json_bytes
@@ -52,14 +51,6 @@ CORRELATIONS = {
     "pair_signals": "/correlations/pair-signals",
     "structure": "/correlations/structure",
 }
-_BLOCKS = {
-    "cascades": "/cascades",
-    "funding": "/funding/{symbol}",
-    "volatility": "/volatility",
-    "regimes": "/regimes",
-    "score": "/signals",
-}
-"""The endpoints with a past that make up the state of the market at an instant."""
 _BY_PATH = {e.path: e for e in ENDPOINTS}
 _SCORE = (
     "symbol",
@@ -155,29 +146,7 @@ async def call(served: Served, name: str, arguments: Mapping[str, Any]) -> Answe
 
 
 async def _market_state(served: Served, given: Mapping[str, Any]) -> Answer:
-    if given.get("as_of") is None:
-        return await _page(served, "/overview", given, limit=1000)
-    symbols = given.get("symbols")
-    at = _instant(given["as_of"])
-    states: dict[str, Answer] = {}
-    meta: Answer = {}
-    for block, path in _BLOCKS.items():
-        endpoint = replace(_BY_PATH[path], path=path.replace("/{symbol}", ""))
-        given_now = {"symbols": symbols, "as_of": given["as_of"], "limit": 1000}
-        given_now["from"] = (at - timedelta(days=2)).isoformat()
-        meta, data = await _records(served, endpoint, given_now)
-        for row in data:
-            states.setdefault(row["symbol"], {"symbol": row["symbol"]}).setdefault(block, row)
-    known = [s[b]["known_at"] for s in states.values() for b in s if b != "symbol"]
-    meta |= {
-        "mart": ", ".join(_BY_PATH[p].mart for p in _BLOCKS.values()),
-        "description": "The newest row of each block that was known at as_of.",
-        "known_at": max((k for k in known if k is not None), default=None),
-        "count": len(states),
-        "next": None,
-    }
-    rows = [states[s] for s in sorted(states)]
-    return _described(meta, [r[b] for r in rows for b in r if b != "symbol"]) | {"data": rows}
+    return await _page(served, "/overview", given, limit=1000)
 
 
 async def _history(served: Served, given: Mapping[str, Any]) -> Answer:
@@ -387,7 +356,7 @@ def _query(
 
 
 async def _meta(served: Served, mart: str, description: str) -> Answer:
-    origin, newest = await query.newest(served.pool)
+    origin, newest = await served.feed.newest()
     return envelope.bare_meta(
         mart, description, origin=origin, newest=newest, now=served.clock.now()
     )
@@ -430,13 +399,6 @@ def _text(value: Any) -> str:
     if isinstance(value, list):
         return ",".join(_listed(value))
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
-
-
-def _instant(text: Any) -> Any:
-    at = params.instant_in(str(text))
-    if isinstance(at, str):
-        raise _wrong("as_of", at)
-    return at
 
 
 def _short(value: Any) -> Any:

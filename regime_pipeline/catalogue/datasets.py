@@ -343,6 +343,14 @@ _ALL = (
         primary="coinglass",
     ),
     Dataset(
+        name="instruments",
+        kind=RowKind.SNAPSHOT,
+        is_judged=False,
+        forward_only="forward only: a venue shows the list of now",
+        by_venue=True,
+        markets=_PERP,
+    ),
+    Dataset(
         name="liquidation_levels",
         kind=RowKind.SNAPSHOT,
         is_judged=False,

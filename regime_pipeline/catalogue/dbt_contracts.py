@@ -1,20 +1,37 @@
-"""``marts.yml`` of the dbt project: contracts, tests and descriptions of the marts that dbt builds.
+"""YAML of the dbt project: contracts and tests of the marts, descriptions of the staging models.
 
-Belongs here: turning ``catalogue.marts`` into dbt's YAML. The text is checked in, a test fails when it
-differs; after a change of a mart run ``make docs``. Does not belong here: what is not said of a mart.
+Belongs here: turning ``catalogue.marts`` and the columns that staging models select into dbt's YAML. The
+text is checked in, a test fails when it differs; after a change of a mart or a staging model run
+``make docs``. Does not belong here: what is said neither of a mart nor of a column.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from regime_pipeline.catalogue.fields.common import USABLE
-from regime_pipeline.catalogue.marts import BUILT
+from regime_pipeline.catalogue.marts import BUILT, MARTS
 from regime_pipeline.catalogue.model import Field, Kind, Mart, meaning
+from regime_pipeline.catalogue.registry import FIELDS
 from regime_pipeline.catalogue.sql import SQL_NAMES
 
-MARTS_PATH = Path(__file__).resolve().parents[2] / "dbt_project" / "models" / "marts" / "marts.yml"
+MODELS = Path(__file__).resolve().parents[2] / "dbt_project" / "models"
+MARTS_PATH = MODELS / "marts" / "marts.yml"
 """Where dbt reads what its marts are."""
+STAGING_PATH = MODELS / "staging" / "staging.yml"
+"""Where dbt reads what its staging models are."""
+READ = re.compile(r"source\(\s*['\"](\w+)['\"]\s*,\s*['\"](\w+)['\"]\s*\)")
+"""A stored table that a model reads: schema and name."""
+
+_SELECTED = re.compile(r"^select\s(.*?)\sfrom\s", re.DOTALL | re.MULTILINE)
+_ADDED = {
+    "other": replace(FIELDS["symbol_b"], name="other", description="The other symbol of the pair."),
+    "unit": next(c for c in MARTS["open_interest_ohlc"].columns if c.name == "unit"),
+}
+"""Columns that a staging model makes, and no stored table has."""
 
 _NOT_SYNTHETIC = (
     "source_tier < 9 or (select i.origin from ops.database_identity as i) = 'simulated'"
@@ -60,6 +77,42 @@ def marts_yaml(generated: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def staging_yaml(generated: str, folder: Path = STAGING_PATH.parent) -> str:
+    """The text of ``staging.yml``: each staging model, its columns as the catalogue describes them.
+
+    Args:
+        generated: the first line's remark.
+        folder: the models; the comment that one opens with is its description.
+
+    Raises:
+        KeyError: a model selects a column that nothing describes.
+        ValueError: what a model selects cannot be told from its text.
+    """
+    lines = [f"# {generated}", "version: 2", "", "models:"]
+    for path in sorted(folder.glob("*.sql")):
+        lines += _staged(path)
+    return "\n".join(lines) + "\n"
+
+
+def _staged(path: Path) -> Iterator[str]:
+    text = path.read_text(encoding="utf-8")
+    selected, read = _SELECTED.search(text), READ.search(text)
+    if selected is None or read is None:
+        raise ValueError(f"{path.name} selects no columns of a source")
+    said = " ".join(n.removeprefix("--").strip() for n in text.splitlines() if n.startswith("--"))
+    table = ".".join(read.groups())
+    about = f"{said[:1].upper()}{said[1:]}." if said else "What marts read of it, row by row."
+    yield f"  - name: {path.stem}"
+    yield f"    description: {quoted(f'`{table}`. {about}')}"
+    yield "    columns:"
+    for part in selected[1].split(","):
+        name = part.split()[-1].rpartition(".")[2]
+        column = _ADDED.get(name) or FIELDS[name]
+        yield f"      - name: {name}"
+        yield f"        data_type: {SQL_NAMES[column.kind]}"
+        yield f"        description: {quoted(meaning(column))}"
+
+
 def _named(column: str) -> str:
     return f'"{column}"' if column == "interval" else column
 
@@ -81,6 +134,8 @@ def _model(mart: Mart) -> list[str]:
         "      meta:",
         f"        dagster: {{asset_key: [reporting, {mart.name}]}}",
     ]
+    if mart.has_past:
+        lines.append("        has_past: true")
     if mart.indexes:
         lines.append("      indexes:")
         lines += [f"        - {{columns: [{', '.join(of)}]}}" for of in mart.indexes]

@@ -1,4 +1,4 @@
-"""Documents derived from the catalogue: dbt ``sources.yml`` and ``marts.yml``, the data dictionary.
+"""Documents derived from the catalogue: what dbt reads of sources and models, the data dictionary.
 
 Belongs here: turning fields and tables into text that other people and tools read. The text is
 checked in, and a test fails when it differs from what the catalogue gives; after a change of the
@@ -8,13 +8,19 @@ not a field or a table, apart from how old a source may be.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from regime_pipeline.catalogue.dbt_contracts import MARTS_PATH, marts_yaml, quoted
+from regime_pipeline.catalogue.dbt_contracts import (
+    MARTS_PATH,
+    READ,
+    STAGING_PATH,
+    marts_yaml,
+    quoted,
+    staging_yaml,
+)
 from regime_pipeline.catalogue.fields.signals import FACTORS
-from regime_pipeline.catalogue.marts import MARTS, TRAVELLING
+from regime_pipeline.catalogue.marts import MARTS, WITH_PAST
 from regime_pipeline.catalogue.model import Field, Table, meaning
 from regime_pipeline.catalogue.registry import FIELDS, TABLES, table
 from regime_pipeline.catalogue.schemas import SCHEMAS
@@ -36,8 +42,6 @@ FRESHNESS: dict[str, tuple[int, int]] = {
     "market.funding": (12, 24),
 }
 """Hours after which ``dbt source freshness`` warns and fails, for the tables that drive the rest."""
-
-_READ = re.compile(r"source\(\s*['\"](\w+)['\"]\s*,\s*['\"](\w+)['\"]\s*\)")
 
 _GENERATED = "Generated from regime_pipeline/catalogue; edit that and run `make docs`."
 
@@ -87,7 +91,7 @@ def tables_read(project: Path = DBT_PROJECT) -> list[str]:
     read = {
         ".".join(found)
         for path in sorted((project / "models").rglob("*.sql"))
-        for found in _READ.findall(path.read_text(encoding="utf-8"))
+        for found in READ.findall(path.read_text(encoding="utf-8"))
     }
     for name in read:
         table(name)
@@ -187,7 +191,7 @@ def marts_page() -> str:
         cells = (
             f"[`{mart.name}`](#{mart.name})",
             ", ".join(mart.key),
-            "yes" if mart in TRAVELLING else "",
+            "yes" if mart in WITH_PAST else "",
             f"view of {reads or 'the catalogue'}" if mart.query else f"dbt model `{mart.name}`",
         )
         lines.append("| " + " | ".join(_cell(c) for c in cells) + " |")
@@ -252,6 +256,11 @@ def write_marts(path: Path = MARTS_PATH) -> None:
     path.write_text(marts_yaml(_GENERATED), encoding="utf-8")
 
 
+def write_staging(path: Path = STAGING_PATH) -> None:
+    """Write dbt's ``staging.yml``."""
+    path.write_text(staging_yaml(_GENERATED), encoding="utf-8")
+
+
 def write_marts_page(path: Path = MARTS_PAGE_PATH) -> None:
     """Write the page of marts."""
     path.write_text(marts_page(), encoding="utf-8")
@@ -261,4 +270,5 @@ if __name__ == "__main__":
     write_sources()
     write_marts_page()
     write_marts()
+    write_staging()
     write_data_dictionary()

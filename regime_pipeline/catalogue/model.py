@@ -125,6 +125,8 @@ class Mart:
         indexes: columns of indexes beside the key's; only of tables.
         extent: where a row ``r`` is made of stored rows of several times: the first instant and the end
             of those, as SQL; None: of those with the same key.
+        has_past: of a table that dbt builds: whether it can be asked for as it was known at an instant. Of
+            a view that follows from the tables that it reads.
     """
 
     name: str
@@ -138,6 +140,7 @@ class Mart:
     required: frozenset[str] = frozenset()
     indexes: tuple[tuple[str, ...], ...] = ()
     extent: tuple[str, str] | None = None
+    has_past: bool = False
 
     @property
     def full_name(self) -> str:

@@ -117,8 +117,12 @@ def status(data: DataOption = None) -> None:
     if beat is None:
         out.print("no collector has run on this database; start one: `regime collect`")
         return
-    age = (warehouse.clock.now() - beat[0]).total_seconds()
-    out.print(f"last beat {age:.0f} s ago, {beat[1]} of {beat[2]} connections open")
+    age = (warehouse.clock.now() - beat.at).total_seconds()
+    if beat.ended_at is None:
+        of = f"{beat.open_connections} of {beat.wanted_connections} connections open"
+        out.print(f"last beat {age:.0f} s ago, {of}")
+    else:
+        out.print(f"ended as it was told to, {age:.0f} s ago; `regime collect` starts it again")
     rows = warehouse.transact(
         lambda c: c.execute(
             "select distinct on (dataset, source, market, symbol) dataset, source, market, symbol, "

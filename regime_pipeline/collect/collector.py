@@ -18,9 +18,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import psycopg
 
+from regime_pipeline.catalogue import table
 from regime_pipeline.collect.contracts import sizes_of
 from regime_pipeline.collect.hours import Hours
 from regime_pipeline.collect.plan import Line, lines_of
@@ -35,6 +37,7 @@ from regime_pipeline.providers.limits.gate import gate_for
 from regime_pipeline.providers.limits.store import PostgresStore
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.errors import StorageError
+from regime_pipeline.storage.statements import upsert
 from regime_pipeline.storage.warehouse import Warehouse
 from regime_pipeline.windows import SystemClock
 
@@ -85,6 +88,7 @@ class Collector:
         self.totals = Totals()
         self.sessions: dict[str, Session] = {}
         self._began = warehouse.clock.now()
+        self._has_ended = False
         self._stop = threading.Event()
         self._clock = warehouse.clock
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -111,6 +115,7 @@ class Collector:
                 finally:
                     self._stop.set()
             storing.result()
+            self._has_ended = True
             self._once(spool, 0)
         return self.totals
 
@@ -216,33 +221,38 @@ class Collector:
             len(self.watches),
         )
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        values = (
-            self._clock.now(), self._began, os.getpid(), memory, self.storer.lag_ns / 1e9, open_,
-            wanted, self.totals.received, self.totals.dropped,
-        )  # fmt: skip
+        now = self._clock.now()
+        beat = {
+            "identity": 1, "beat_at": now, "began_at": self._began,
+            "ended_at": now if self._has_ended else None, "process_id": os.getpid(),
+            "memory_mb": memory, "lag_s": self.storer.lag_ns / 1e9, "open_connections": open_,
+            "wanted_connections": wanted, "received_count": self.totals.received,
+            "dropped_count": self.totals.dropped,
+        }  # fmt: skip
+        put = upsert(table("ops.collector_heartbeat"), tuple(beat))
 
         def work(connection: psycopg.Connection) -> None:
-            connection.execute(
-                "insert into ops.collector_heartbeat (identity, beat_at, began_at, process_id, "
-                "memory_mb, lag_s, open_connections, wanted_connections, received_count, "
-                "dropped_count) values (1, %s, %s, %s, %s, %s, %s, %s, %s, %s) "
-                "on conflict (identity) do update set beat_at = excluded.beat_at, "
-                "began_at = excluded.began_at, process_id = excluded.process_id, "
-                "memory_mb = excluded.memory_mb, lag_s = excluded.lag_s, "
-                "open_connections = excluded.open_connections, "
-                "wanted_connections = excluded.wanted_connections, "
-                "received_count = excluded.received_count, dropped_count = excluded.dropped_count",
-                values,
-            )
+            connection.execute(put, tuple(beat.values()))
 
         self.storer.warehouse.transact(work)
 
 
-def last_beat(warehouse: Warehouse) -> tuple[datetime, int, int] | None:
-    """When the collector of a database beat last, its open connections and those that should be."""
+class Beat(NamedTuple):
+    """How the collector of a database did when it showed itself last."""
+
+    at: datetime
+    open_connections: int
+    wanted_connections: int
+    ended_at: datetime | None
+    """When it had ended as it was told to; None: it runs, or died."""
+
+
+def last_beat(warehouse: Warehouse) -> Beat | None:
+    """The last beat of the collector of a database; None: none has run on it."""
     row = warehouse.transact(
         lambda c: c.execute(
-            "select beat_at, open_connections, wanted_connections from ops.collector_heartbeat"
+            "select beat_at, open_connections, wanted_connections, ended_at "
+            "from ops.collector_heartbeat"
         ).fetchone()
     )
-    return None if row is None else (row[0], int(row[1]), int(row[2]))
+    return None if row is None else Beat(*row)

@@ -21,7 +21,6 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from regime_pipeline.api import formats as formats_of_api
-from regime_pipeline.api import query
 from regime_pipeline.api.answers import Served, finished, respond
 from regime_pipeline.api.auth import COOKIE, Tokens
 from regime_pipeline.api.cache import Answer
@@ -126,7 +125,7 @@ async def _rendered(
     served: Served, request: Request, template: str, content: dict[str, Any]
 ) -> str:
     try:
-        origin, newest = await query.newest(served.pool)
+        origin, newest = await served.feed.newest()
     except Problem:
         origin, newest = "unknown", None
     age = None if newest is None else (served.clock.now() - newest - HOUR).total_seconds() / 3600

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
 
 _QUIET = {"DAGSTER_DBT_CLI": "true", "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
+_WITHOUT_UNIT_TESTS = ("--exclude-resource-type", "unit_test")  # they look at no stored row
 _SHOWN_ERRORS = 5
 
 _turn = threading.Lock()
@@ -63,7 +64,7 @@ def build(
     chosen = get_updated_cli_invocation_params_for_context(
         context, manifest={}, dagster_dbt_translator=DagsterDbtTranslator()
     )
-    arguments = ["build", *chosen.selection_args]
+    arguments = ["build", *chosen.selection_args, *_WITHOUT_UNIT_TESTS]
     if chosen.indirect_selection:
         arguments += ["--indirect-selection", chosen.indirect_selection]
     listener = _Events()

@@ -74,9 +74,11 @@ def collector(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipR
     last = max((row["ts"] for row in rows), default=told)
     if now - observed >= OBSERVE_EVERY:
         observed = now
-        alive = now - beat[0] <= SILENT_AFTER and beat[1] == beat[2]
+        alive = now - beat.at <= SILENT_AFTER and beat.open_connections == beat.wanted_connections
         details: dict[str, Any] = {
-            "beat": beat[0].isoformat(), "open connections": beat[1], "wanted connections": beat[2]
+            "beat": beat.at.isoformat(), "open connections": beat.open_connections,
+            "wanted connections": beat.wanted_connections,
+            "ended as told": "no" if beat.ended_at is None else beat.ended_at.isoformat(),
         }  # fmt: skip
         for spec in live_assets():
             events.append(dg.AssetObservation(spec.key, metadata=details))

@@ -28,6 +28,8 @@ from regime_pipeline.simulator.series import DAY_MS, HOUR_MS, Candles
 __all__ = ["FUTURES", "SPOT", "US", "routes"]
 
 _FUTURES_DEPTHS = (5, 10, 20, 50, 100, 500, 1000)
+_NO_DELIVERY_MS = 4_133_404_800_000
+"""What the venue writes for a contract without an end: a day of the year 2100."""
 _NOT_FOUND = "<html><head><title>404 Not Found</title></head><body>404 Not Found</body></html>"
 
 
@@ -200,7 +202,9 @@ class Market:
                 "isMarginTradingAllowed": False,
                 "permissions": ["SPOT"],
             }
-        return common | {"pair": text, "contractType": "PERPETUAL", "marginAsset": quote}
+        contract = {"pair": text, "contractType": "PERPETUAL", "marginAsset": quote}
+        since = self._world.listed_ms(self._house.venue, "perp", symbol)
+        return common | contract | {"onboardDate": since, "deliveryDate": _NO_DELIVERY_MS}
 
     def depth(self, query: Query) -> tuple[object, int]:
         """``depth``: levels best first; without a time on spot, empty where the tape has no book."""

@@ -92,6 +92,7 @@ def routes(world: World) -> list[Route]:
         "/v5/market/account-ratio": desk.account_ratio,
         "/v5/market/recent-trade": desk.recent_trades,
         "/v5/market/tickers": desk.tickers,
+        "/v5/market/instruments-info": desk.instruments,
     }
     found = [Route(path, _endpoint(world, answer)) for path, answer in paths.items()]
     return [*found, Route("/{rest:path}", lambda _: HTMLResponse("404 page not found", 404))]
@@ -375,6 +376,29 @@ class Desk:
             asked = [(market, symbol, text) for text, symbol in self._listed[market].items()]
         rows = [self._ticker(market, symbol, text) for market, symbol, text in asked]
         return {"category": category, "list": [row for row in rows if row is not None]}
+
+    def instruments(self, query: Query) -> dict[str, object]:
+        """``instruments-info``: the listed contracts or pairs; a perpetual has no delivery."""
+        category = query.get("category", "linear")
+        if category not in _MARKETS:
+            raise BadParameterError("category")
+        market = _MARKETS[category]
+        rows: list[dict[str, object]] = []
+        for text, symbol in self._listed[market].items():
+            if query.get("symbol", text) != text:
+                continue
+            base, quote = symbol.split("/")
+            row: dict[str, object] = {
+                "symbol": text,
+                "status": "Trading",
+                "baseCoin": base,
+                "quoteCoin": quote,
+            }
+            if market == "perp":
+                since = str(self._world.listed_ms("bybit", market, symbol))
+                row |= {"contractType": "LinearPerpetual", "launchTime": since, "deliveryTime": "0"}
+            rows.append(row)
+        return {"category": category, "list": rows, "nextPageCursor": ""}
 
     def _ticker(self, market: str, symbol: str, name: str) -> dict[str, object] | None:
         day = self._world.last_day("bybit", market, symbol)

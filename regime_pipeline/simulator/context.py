@@ -248,11 +248,13 @@ class World:
             hour -= HOUR_MS
         return _joined(parts, slice(-limit, None))
 
-    def _first_ms(self, venue: str, market: str, symbol: str) -> int:
-        if not self.tape.has_trades:
-            return NEVER_MS
+    def listed_ms(self, venue: str, market: str, symbol: str) -> int:
+        """When the first candle of a series opened; never where there is none."""
         feed = self.feed("candles", venue, market, symbol, HOUR_MS)
         return NEVER_MS if feed is None or not len(feed.closed) else int(feed.closed.ts[0])
+
+    def _first_ms(self, venue: str, market: str, symbol: str) -> int:
+        return self.listed_ms(venue, market, symbol) if self.tape.has_trades else NEVER_MS
 
     def digits(self, name: Hashable, make: Any) -> Any:
         """Something computed once per name (decimals of a series)."""

@@ -286,6 +286,10 @@ class Market:
                 "ctValCcy": symbol.split("/")[0] if kind == "SWAP" else "",
                 "ctType": "linear" if kind == "SWAP" else "",
                 "state": "live",
+                "listTime": str(
+                    self._world.listed_ms("okx", "perp" if kind == "SWAP" else "spot", symbol)
+                ),
+                "expTime": "",
             }
             for text, symbol in listed.items()
             if query.get("instId", text) == text

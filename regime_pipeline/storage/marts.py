@@ -6,7 +6,8 @@ a database to what it says now. Does not belong here: their queries and columns,
 For every table that keeps replaced versions and that a mart reads there is a view of all its versions,
 each with the span ``[valid_from, valid_to)`` in which it was the newest. ``<mart>_as_of(at)`` is the
 mart's own query over the versions of that instant. It is a plain SQL function with the caller's rights,
-so that PostgreSQL opens it up and a condition on symbol or time reaches the indexes below.
+so that PostgreSQL opens it up and a condition on symbol or time reaches the indexes below. Those of marts
+that dbt builds are made by dbt, of the same versions.
 
 ``outcomes.sql`` holds ``reporting.outcomes``, which says what followed after a condition on the marts.
 """
@@ -20,7 +21,8 @@ from importlib.resources import files
 import psycopg
 from psycopg import sql
 
-from regime_pipeline.catalogue.marts import TRAVELLING, VIEWS
+from regime_pipeline.catalogue.lineage import stored
+from regime_pipeline.catalogue.marts import BUILT, TRAVELLING, VIEWS
 from regime_pipeline.catalogue.model import PLACEHOLDER, Field, Mart, meaning
 from regime_pipeline.catalogue.registry import FIELDS, TABLES
 from regime_pipeline.storage import provenance
@@ -104,7 +106,12 @@ def _query_as_of(mart: Mart) -> str:
 
 
 def _histories() -> list[str]:
-    return list(dict.fromkeys(t for m in TRAVELLING for t in m.reads))
+    """The tables that marts with a past are made of."""
+    read = [t for m in TRAVELLING for t in m.reads]
+    for mart in BUILT:
+        below = stored().marts[mart.name].values() if mart.has_past else ()
+        read += sorted({t for column in below for t in column})
+    return list(dict.fromkeys(read))
 
 
 def _history_name(table: str) -> str:
@@ -113,6 +120,12 @@ def _history_name(table: str) -> str:
 
 def _history_query(table: str) -> str:
     columns = ", ".join(f'"{c}"' for c in TABLES[table].fields)
+    if not TABLES[table].partitioned:  # its rows are only added
+        stored_at = "ingested_at" if "ingested_at" in TABLES[table].fields else "'-infinity'"
+        return (
+            f"select {columns}, {stored_at}::timestamptz as valid_from, "  # noqa: S608
+            f"'infinity'::timestamptz as valid_to from {table}"
+        )
     return (
         f"select {columns}, ingested_at as valid_from, 'infinity'::timestamptz as valid_to "  # noqa: S608
         f"from {table} union all "

@@ -22,6 +22,8 @@ from regime_pipeline.storage.errors import (
 )
 
 ATTEMPTS = 8  # with doubling pauses: about ten seconds for a server that restarts
+_DISK_FULL = "53100"
+_FREE_SPACE = "; free space on the server's disk and run it again: what was written is whole"
 _PASSING = re.compile(r"^(40001|40P01|55P03|57P0[123]|08...)$")
 
 
@@ -54,7 +56,10 @@ def retrying(database: Database, run: Callable[[], Any]) -> Any:
                 f"{first_line(error)}; look at the server and run it again"
             ) from error
         if isinstance(error, psycopg.Error) or type(error).__module__.startswith("adbc"):
-            raise StorageError(f"{database.shown} refused: {first_line(error)}") from error
+            is_full = getattr(error, "sqlstate", None) == _DISK_FULL
+            raise StorageError(
+                f"{database.shown} refused: {first_line(error)}{_FREE_SPACE if is_full else ''}"
+            ) from error
         raise
     raise AssertionError("unreachable")
 

@@ -49,3 +49,18 @@ def among(column: str, values: Sequence[str], alias: str | None = None) -> sql.C
     return sql.SQL("{} IN ({})").format(
         names([column], alias), sql.SQL(", ").join(sql.Literal(v) for v in values)
     )
+
+
+def upsert(table: Table, columns: Sequence[str]) -> sql.Composed:
+    """``INSERT`` of one row by its parameters; a row with the same key takes all other values.
+
+    For tables without versions; those of windows are written by ``merge``.
+    """
+    others = [c for c in columns if c not in table.key]
+    return sql.SQL("INSERT INTO {} ({}) VALUES ({}) ON CONFLICT ({}) DO UPDATE SET {}").format(
+        table_of(table),
+        names(columns),
+        sql.SQL(", ").join([sql.Placeholder()] * len(columns)),
+        names(table.key),
+        sql.SQL(", ").join(sql.SQL("{0} = excluded.{0}").format(sql.Identifier(c)) for c in others),
+    )

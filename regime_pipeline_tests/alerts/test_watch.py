@@ -115,7 +115,7 @@ def test_where_all_is_well_nothing_is_said(database, tmp_path):
     assert watch.memory_faults(tmp_path / "no-such-system") == []
 
 
-def test_a_collector_that_beats_no_more_is_named_by_both_paths(database):
+def test_a_collector_that_beats_no_more_is_named_by_both_paths_unless_it_was_told_to_end(database):
     late = NOW - timedelta(seconds=61)
     with database.connect() as conn:
         wrong_everywhere(conn)
@@ -137,5 +137,8 @@ def test_a_collector_that_beats_no_more_is_named_by_both_paths(database):
         assert [f.details["since"] for f in found] == [late.isoformat()]
         just_so = watch.look(conn, watch.Path("/"), NOW - timedelta(seconds=5))
         assert "COLLECTOR_DOWN" not in {f.kind.name for f in just_so}
+        conn.execute("UPDATE ops.collector_heartbeat SET ended_at = beat_at")
+        as_told = watch.look(conn, watch.Path("/"), NOW)
+        assert "COLLECTOR_DOWN" not in {f.kind.name for f in as_told}
     asked = Asked(NOW, NOW, NOW, 0, None, collector_at=late)
     assert judged(asked, NOW, needs_daemon=True) == ["collector: silent for 1 min"]

@@ -6,7 +6,6 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -16,8 +15,7 @@ from regime_pipeline.api.app import create_app
 from regime_pipeline.dashboard.routes import routes
 from regime_pipeline.storage.database import Database
 from regime_pipeline_tests._server import TestServer
-from regime_pipeline_tests.reporting import world
-from regime_pipeline_tests.reporting.conftest import CLOCK, SYMBOLS, WINDOW, Builder, write
+from regime_pipeline_tests.reporting.conftest import CLOCK, SYMBOLS, made_market
 
 
 def serve(app: object) -> Iterator[str]:
@@ -39,16 +37,10 @@ def serve(app: object) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def served_market(
-    postgres: TestServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Database]:
+def served_market(postgres: TestServer) -> Iterator[Database]:
     """45 days of three symbols in every derived table, reports built. Only for reading."""
-    with postgres.database() as fresh:
-        frames = world.make(WINDOW.start, WINDOW.end, SYMBOLS)
-        frames["ops.fetch_log"] = world.fetch_log(WINDOW, CLOCK.now(), SYMBOLS)
-        write(fresh, frames)
-        Builder(Path(tmp_path_factory.mktemp("dbt")))(fresh)
-        yield fresh
+    with postgres.copy_of("market", made_market) as copy:
+        yield copy
 
 
 @pytest.fixture(scope="session")

@@ -196,7 +196,9 @@ def test_the_past_is_answered_as_it_was_known_then(
     assert earlier["data"] == []  # everything was stored at once, later
     now = client.get("/v1/volatility", params={"as_of": CLOCK.now().isoformat(), "limit": 3})
     assert len(now.json()["data"]) == 3
-    refused = client.get("/v1/overview", params={"as_of": at.isoformat()})
+    state = client.get("/v1/overview", params={"as_of": CLOCK.now().isoformat()}).json()["data"]
+    assert state == client.get("/v1/overview").json()["data"]
+    refused = client.get("/v1/quality", params={"as_of": at.isoformat()})
     assert refused.status_code == 422
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import httpx
 import pytest
 
 from regime_pipeline.api.app import create_app
-from regime_pipeline.api.live import MOST_OF_A_TOKEN, Feed
+from regime_pipeline.api.live import BEGINNING, MOST_OF_A_TOKEN, Feed, Position
 from regime_pipeline.api.problems import Problem
 from regime_pipeline.storage.database import Database
 from regime_pipeline_tests.api.conftest import serve
@@ -130,6 +131,46 @@ def test_a_server_that_lost_its_listener_goes_on_and_hears_again(
     while (now := version(alone, "volatility")) is None or (first is not None and now <= first):
         assert time.monotonic() < end
         time.sleep(0.2)
+
+
+def events_of(address: str, count: int, heard: str | None = None) -> list[dict[str, str]]:
+    """The first notices of a stream, for somebody who heard up to an id."""
+    found: list[dict[str, str]] = [{}]
+    headers = {} if heard is None else {"last-event-id": heard}
+    with httpx.stream(
+        "GET", f"{address}/v1/stream", headers=headers, trust_env=False, timeout=30
+    ) as answer:
+        for line in answer.iter_lines():
+            name, _, value = line.partition(": ")
+            if line:
+                found[-1][name] = value
+            elif found[-1]:
+                found.append({})
+            if len(found) > count:
+                return found[:count]
+    raise AssertionError(found)
+
+
+def test_who_comes_back_is_told_what_was_missed_in_order_and_once(
+    alone: str, served_market: Database
+) -> None:
+    with served_market.connect() as connection:
+        stored = connection.execute(
+            "select event_id, ingested_at from alerts.market_events order by 2 desc, 1 desc limit 4"
+        ).fetchall()
+    fourth = Position(stored[3][1], stored[3][0])
+    *missed, last = events_of(alone, 4, str(fourth))
+    assert [json.loads(n["data"])["event_id"] for n in missed] == [e for e, _ in stored[2::-1]]
+    assert [n["id"] for n in missed] == [str(Position(at, e)) for e, at in stored[2::-1]]
+    assert last["event"] == "version"
+    # cut after the first of them: the others follow, wherever the stream is opened again
+    again = events_of(alone, 2, missed[0]["id"])
+    assert [n["id"] for n in again] == [n["id"] for n in missed[1:]]
+    assert events_of(alone, 1, missed[-1]["id"])[0]["event"] == "version"
+    for unknown in ("0", "yesterday/x", "2024-07-16T00:00:00Z"):
+        assert events_of(alone, 1, unknown)[0]["event"] == "resync"
+    beginning = events_of(alone, 1, str(BEGINNING))[0]
+    assert beginning["event"] == "resync"  # hundreds were missed: ask anew
 
 
 def test_a_token_has_a_few_streams_and_others_are_not_kept_out() -> None:

@@ -109,7 +109,7 @@ def test_what_is_estimated_or_scored_elsewhere_or_a_day_or_a_chain_is_not_judged
     unjudged = {n for n, d in DATASETS.items() if not d.is_judged}
     assert unjudged == {
         "funding_predictions", "dashboard_signals", "derivatives_1d", "option_chain",
-        "liquidation_levels",
+        "liquidation_levels", "instruments",
     }  # fmt: skip
     assert all(DATASETS[n].kind is RowKind.SNAPSHOT for n in unjudged - {"derivatives_1d"})
     assert DATASETS["derivatives_1d"].length == DAY

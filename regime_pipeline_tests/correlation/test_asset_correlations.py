@@ -102,6 +102,7 @@ def test_severity_bands_close_as_written() -> None:
     np.testing.assert_array_equal(classify_drop(drops), [-1, 0, 1, 2, 2, 3, -1])
 
 
+@pytest.mark.slow
 def test_every_statistic_of_an_hour_matches_a_slow_reference() -> None:
     closes = _world()
     rng = np.random.default_rng(0)

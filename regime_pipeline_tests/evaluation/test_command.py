@@ -115,6 +115,7 @@ def test_units_are_said_per_detector(results: list[Result]) -> None:
     }
 
 
+@pytest.mark.slow
 def test_a_flag_without_a_naive_rule_has_null_in_its_place(results: list[Result]) -> None:
     rise = next(r for r in results if r.detector == "is_rise")
     assert rise.to_json()["naive"] is None
@@ -142,6 +143,7 @@ def test_the_page_stands_alone_and_shows_every_detector_and_world(
     assert "nan" not in re.sub(r"<style>.*?</style>", "", html, flags=re.S).lower().split()
 
 
+@pytest.mark.slow
 def test_the_same_results_give_the_same_page(
     page: Path, results: list[Result], tmp_path: Path
 ) -> None:
@@ -149,6 +151,7 @@ def test_the_same_results_give_the_same_page(
     assert again.read_bytes() == page.read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.parametrize("width", [480, 1240])
 def test_a_browser_lays_the_page_out_without_overflow(

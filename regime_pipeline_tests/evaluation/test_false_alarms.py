@@ -82,6 +82,7 @@ def test_constant_volatility_confirms_at_most_half_a_flip_a_day_and_sends_nothin
     assert found["VOLATILITY_REGIME_CHANGE/delivered"].wrong == 0
 
 
+@pytest.mark.slow
 def test_directionless_walks_confirm_a_regime_at_most_once_in_sixteen_days() -> None:
     assert (
         counted("null_directionless", QUICK_DAYS["null_directionless"])[

@@ -37,6 +37,7 @@ def judged(world: str) -> dict[str, Result]:
     return {r.detector: r for r in found}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("world", "detector", "recall", "precision", "delay"),
     [

@@ -65,6 +65,7 @@ def slow(
     return out[0], out[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 def test_levels_equal_the_slow_reference(seed: int) -> None:
     high, low, close = market(seed)

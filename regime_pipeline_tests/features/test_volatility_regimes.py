@@ -521,6 +521,7 @@ def test_the_storms_of_recorded_history_enter_extreme_at_their_known_hours(
     assert len(entries(history, "2023-08-17")[21]) == 7
 
 
+@pytest.mark.slow
 @pytest.mark.history
 @pytest.mark.parametrize("hour", ["2024-03-05 19:00", "2023-08-17 21:00"])
 def test_market_wide_storms_hold_every_coin_in_extreme(history: pd.DataFrame, hour: str) -> None:

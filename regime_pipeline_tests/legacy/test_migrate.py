@@ -89,6 +89,7 @@ def test_every_file_is_reported_stored_and_kept_with_its_bytes(
     assert set(index["url"]) == {f"file:{s.name}" for s in made}
 
 
+@pytest.mark.slow
 def test_running_twice_adds_nothing_and_originals_stay_untouched(
     platform: Platform, folder: Path, made: list[Sample]
 ) -> None:
@@ -171,6 +172,7 @@ def test_a_price_times_ten_is_quarantined_by_the_stored_candles(
         assert "not the market's, which was 64000 to 66000" in reason
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("ours", "flag"), [(50.0, "agrees"), (30.0, "differs")])
 def test_a_score_far_from_a_better_tiers_is_kept_and_flagged(
     platform: Platform, folder: Path, ours: float, flag: str

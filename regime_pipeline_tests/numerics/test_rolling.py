@@ -67,6 +67,7 @@ BLOCKS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(BLOCKS))
 @QUICKLY
 @given(series=SERIES, anchor=st.integers(0, 600_000), data=st.data())

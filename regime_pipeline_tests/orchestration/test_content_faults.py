@@ -79,6 +79,7 @@ def test_fault_28_one_key_is_one_row_whatever_came_twice(store) -> None:
     assert old == [(9.0,)]
 
 
+@pytest.mark.slow
 def test_fault_29_rows_in_any_order_are_stored_as_if_sorted(store) -> None:
     day = [bar(h) for h in range(24)]
     clean = stored(store(lambda: day))

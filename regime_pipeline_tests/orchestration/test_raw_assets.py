@@ -54,6 +54,7 @@ def check_of(result: dg.ExecuteInProcessResult, name: str = raw.CHECK) -> dg.Ass
     return found
 
 
+@pytest.mark.slow
 def test_rows_of_all_sources_are_stored_with_log_and_payloads(platform: Platform) -> None:
     result = run_assets(platform, [ASSETS["candles"]], WINDOW)
     stored = platform.warehouse.read("raw.candles")
@@ -492,6 +493,7 @@ def test_fault_38_an_extra_field_is_kept_ignored_and_told_once_a_day(
     assert any(b"mood_ring" in bytes_ for bytes_ in kept)
 
 
+@pytest.mark.slow
 def test_fault_43_a_new_word_is_kept_and_a_value_out_of_range_is_quarantined_not_carried(
     database: Database, tmp_path: Path, simulator: SimulatorServer
 ) -> None:

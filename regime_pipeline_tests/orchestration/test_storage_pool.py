@@ -243,6 +243,7 @@ def test_the_same_events_are_stored_as_by_the_stock_storage(
     assert len(found[1]["partitions"]["AssetKey(['a0'])"]) == 4
 
 
+@pytest.mark.slow
 def test_other_versions_fall_back_to_stock_batches(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any
 ) -> None:

@@ -326,6 +326,65 @@ def test_estimates_are_called_predicted(payloads_dir: Path) -> None:
     assert rate["settled_funding_rate"] == 0.0001418433662153
 
 
+BEGUN = "1569398400000"
+LISTS = {
+    "binance_futures/fapi_v1_exchangeInfo": (
+        {"symbol": "BTCUSDT", "status": "TRADING", "baseAsset": "BTC", "quoteAsset": "USDT"}
+        | {"onboardDate": int(BEGUN), "deliveryDate": 4133404800000},
+        {"status": "SETTLING", "deliveryDate": 4070908800000},
+        "symbols",
+    ),
+    "okx/public_instruments": (
+        {"instId": "BTC-USDT-SWAP", "state": "live", "listTime": BEGUN, "expTime": ""},
+        {"state": "expired", "expTime": "4070908800000"},
+        "data",
+    ),
+    "bybit/v5_market_instruments-info": (
+        {"symbol": "BTCUSDT", "status": "Trading", "launchTime": BEGUN, "deliveryTime": "0"},
+        {"status": "Closed", "deliveryTime": "4070908800000"},
+        "list",
+    ),
+}
+"""By endpoint: a perpetual without an end, what one that ends has instead, where the rows stand."""
+
+
+def listed(key: str, rows: list[dict[str, object]], **more: object) -> bytes:
+    place = LISTS[key][2]
+    if place == "list":
+        result = {"category": "linear", "list": rows, **more}
+        return orjson.dumps({"retCode": 0, "retMsg": "OK", "result": result, "time": 1})
+    return orjson.dumps(
+        {"code": "0", "msg": "", "data": rows} if place == "data" else {place: rows}
+    )
+
+
+@pytest.mark.parametrize("key", LISTS)
+def test_a_list_of_contracts_says_since_when_and_until_when_each_trades(key: str) -> None:
+    open_ended, ends, _ = LISTS[key]
+    frame = PARSERS[key](listed(key, [open_ended, open_ended | ends]))
+    assert list(frame["reason"].dropna()) == []
+    assert list(frame["listed_from"]) == [pd.Timestamp("2019-09-25T08:00Z")] * 2
+    assert pd.isna(frame["listed_to"][0])
+    assert frame["listed_to"][1] == pd.Timestamp("2099-01-01T00:00Z")
+    state = "state" if "state" in ends else "status"
+    assert list(frame["listing_status"]) == [open_ended[state], ends[state]]
+
+
+@pytest.mark.parametrize("key", LISTS)
+def test_a_contract_whose_begin_is_not_told_has_none(key: str) -> None:
+    open_ended, _, _ = LISTS[key]
+    untold = {k: v for k, v in open_ended.items() if v not in (BEGUN, int(BEGUN))}
+    frame = PARSERS[key](listed(key, [untold]))
+    assert frame["listed_from"].isna().all()
+    assert frame["reason"].isna().all()
+
+
+def test_a_list_with_a_further_page_is_refused() -> None:
+    key = "bybit/v5_market_instruments-info"
+    with pytest.raises(ContractViolation, match="goes on on a further page"):
+        PARSERS[key](listed(key, [LISTS[key][0]], nextPageCursor="first%3DBTC"))
+
+
 def test_contract_sizes_are_read_for_linear_swaps_only() -> None:
     def instrument(**more: str) -> dict[str, str]:
         return {"instId": "BTC-USDT-SWAP", "ctVal": "0.01", "ctMult": "1", "ctValCcy": "BTC"} | more

@@ -119,6 +119,7 @@ def test_a_window_of_the_past_asks_for_no_book_and_says_so(
     assert found.log["error_message"].str.startswith("forward only").all()
 
 
+@pytest.mark.slow
 def test_trades_sum_to_the_hours_of_the_bars(
     get: Callable[..., FetchResult], tape: SyntheticTape
 ) -> None:
@@ -316,6 +317,29 @@ def test_trouble_inside_http_200_is_classified(
     found = get("candles", sources=("bybit",))
     assert found.frame.empty
     assert set(found.log["error_class"]) == {"UnknownSymbol"}
+
+
+# --- listed contracts ------------------------------------------------------------------------------
+
+
+def test_every_venue_tells_in_one_request_since_when_it_lists_its_contracts(
+    get: Callable[..., FetchResult], tape: SyntheticTape
+) -> None:
+    found = get("instruments", symbols=(*SYMBOLS, "NOPE/USDT"))
+    assert found.quarantined.empty
+    assert found.log.set_index("source")["request_count"].to_dict() == {
+        "binance_futures": 1, "okx": 1, "bybit": 1,
+    }  # fmt: skip
+    assert found.log["error_message"].str.fullmatch("not among the listed .*: NOPE/USDT").all()
+    frame = found.frame.set_index(["venue", "symbol"]).sort_index()
+    assert set(frame.index) == {(v, s) for v in ("binance", "okx", "bybit") for s in SYMBOLS}
+    for (venue, symbol), row in frame.iterrows():
+        bars = tape.candles(venue, "perp", symbol)
+        assert bars is not None
+        assert row["listed_from"] == pd.Timestamp(int(bars.ts[0]), unit="ms", tz="UTC")
+        assert pd.isna(row["listed_to"])
+    assert frame.loc[("okx", "BTC/USDT"), "venue_symbol"] == "BTC-USDT-SWAP"
+    assert set(frame["listing_status"]) == {"TRADING", "live", "Trading"}
 
 
 # --- running funding estimates ---------------------------------------------------------------------

@@ -30,6 +30,7 @@ UNRECORDED = {
     "binance_futures/fapi_v1_exchangeInfo",
     "binance_futures/fapi_v1_historicalTrades",
     "bybit/v5_market_index-price-kline",
+    "bybit/v5_market_instruments-info",
     "okx/market_ticker",
     "okx/market_tickers",
     "okx/public_instruments",

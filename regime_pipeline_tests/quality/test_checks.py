@@ -75,6 +75,7 @@ def test_the_clean_world_is_silent_and_nothing_passes_unseen(clean: Tables) -> N
     assert len(whole) == 3 * sum(len(c.tables) for c in CHECKS)
 
 
+@pytest.mark.slow
 def test_rows_in_any_order_say_the_same(clean: Tables) -> None:
     hit = clean["raw.candles"]["ts"] == AT
     world = change(clean, "raw.candles", lambda f: set_at(f, hit & spot(f), close=1e4))
@@ -127,6 +128,7 @@ def quarantined(reason: str, **row) -> pd.DataFrame:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("reason", "check_id"),
     [
@@ -201,6 +203,7 @@ def test_a_level_that_lasts_is_its_own_confirmation(world: Tables) -> None:
     assert withheld(world, WINDOW, PARAMS)["ts"].tolist() == [AT]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [1.3, 100.0])
 def test_a_jump_that_nobody_else_has_is_told_and_published_with_the_doubt(
     world: Tables, factor: float
@@ -306,6 +309,7 @@ def test_the_verdict_on_an_hour_ignores_everything_after_it(world: Tables) -> No
     pd.testing.assert_frame_equal(pd.concat(parts).sort_values(order, ignore_index=True), whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("hours", "volume"), [(6, 1.0), (24, 0.0)])
 def test_fault_27_a_feed_that_stands_still(world: Tables, hours: int, volume: float) -> None:
     def freeze(f: pd.DataFrame) -> pd.DataFrame:
@@ -330,6 +334,7 @@ def test_the_same_reply_again_and_again(world: Tables) -> None:
     assert rows["n_failed"].sum() == 2  # the sixth, of each symbol
 
 
+@pytest.mark.slow
 def test_the_venue_that_is_alone_is_named(world: Tables) -> None:
     world = change(
         world,
@@ -343,6 +348,7 @@ def test_the_venue_that_is_alone_is_named(world: Tables) -> None:
     assert "okx" in only(two, "DQ07", "raw.candles")["failing_keys"].iloc[0]
 
 
+@pytest.mark.slow
 def test_an_open_bar_is_withheld_unless_only_our_clock_is_late(world: Tables) -> None:
     early = (AT + 30 * pd.Timedelta(minutes=1)).as_unit("us")
     world = change(
@@ -355,6 +361,7 @@ def test_an_open_bar_is_withheld_unless_only_our_clock_is_late(world: Tables) ->
     assert failed(judged(told)) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [1.0, 1.0001])
 def test_a_providers_day_is_the_sum_of_its_hours(world: Tables, factor: float) -> None:
     hours = candles()
@@ -372,6 +379,7 @@ def test_a_providers_day_is_the_sum_of_its_hours(world: Tables, factor: float) -
     assert row["check_outcome"] == ("passed" if factor == 1.0 else "failed")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("values", "held"),
     [({"funding_rate": 0.2}, 1), ({"interval_hours": 3}, 1), (None, 0)],
@@ -389,6 +397,7 @@ def test_funding(world: Tables, values: dict | None, held: int) -> None:
     assert len(withheld(world, WINDOW, PARAMS)) == held
 
 
+@pytest.mark.slow
 def test_liquidations_that_do_not_add_up(world: Tables) -> None:
     def hit(f: pd.DataFrame) -> pd.Series:
         return (f["symbol"] == "BTC/USDT") & (f["ts"] == AT)
@@ -410,6 +419,7 @@ def test_books_that_enter_no_mean(world: Tables) -> None:
     assert only(stale, "DQ12", "raw.order_book")["n_failed"].tolist() == [2]
 
 
+@pytest.mark.slow
 def test_a_changed_unit_and_a_thinner_feed(world: Tables) -> None:
     last = pd.Timestamp(END - DAY)
     unit = change(
@@ -435,6 +445,7 @@ def test_a_changed_unit_and_a_thinner_feed(world: Tables) -> None:
     assert "distribution of returns" in rows["failing_keys"].iloc[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("factor", "loud"), [(1.00005, False), (1.001, True)])
 def test_restated_prices(world: Tables, factor: float, loud: bool) -> None:
     rows = candles()
@@ -449,6 +460,7 @@ def test_restated_prices(world: Tables, factor: float, loud: bool) -> None:
     assert set(found) == ({("DQ14", "raw.candles")} if loud else set())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("hours", "severity"), [(4, "WARN"), (20, "BLOCK")])
 def test_a_table_that_fell_behind(world: Tables, hours: int, severity: str) -> None:
     late = change(world, "raw.trade_flow", lambda f: f[f["ts"] < pd.Timestamp(END - hours * HOUR)])

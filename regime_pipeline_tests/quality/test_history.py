@@ -145,6 +145,7 @@ def test_every_check_with_something_to_look_at_passes_most_days(year: pd.DataFra
 RECORDED_DAYS = (pd.Timestamp(RECORDED.start), pd.Timestamp(RECORDED.end) - pd.Timedelta(days=1))
 
 
+@pytest.mark.slow
 def test_a_block_of_2024_is_a_recording_that_ended_or_lost_an_hour_in_six(
     year: pd.DataFrame,
 ) -> None:

@@ -348,9 +348,8 @@ def newest(bars: SlowFrame, ts: pd.Timestamp) -> int:
     return int((bars.index + length <= ts + pd.Timedelta(hours=1)).sum()) - 1
 
 
-@pytest.mark.parametrize(
-    "symbol", [SYMBOLS[0], *(pytest.param(s, marks=pytest.mark.slow) for s in SYMBOLS[1:])]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("symbol", SYMBOLS)
 def test_labels_and_statistics_equal_an_independent_slow_reference(
     candles: pd.DataFrame, whole: pd.DataFrame, symbol: str
 ) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -80,6 +82,17 @@ class Builder:
         select: tuple[str, ...] = (),
         extra: dict[str, str] | None = None,
     ) -> None:
+        full = ["--full-refresh"] if full_refresh else []
+        chosen = ["--select", *select] if select else []
+        arguments = ["build", "--exclude-resource-type", "unit_test", *full, *chosen]
+        self._invoke(arguments, dbt_profile.environment(database, window) | (extra or {}))
+
+    def unit_tests(self, database: Database) -> list[str]:
+        """The models' own tests, on rows planted by them; the names of those that hold."""
+        arguments = ["test", "--select", "test_type:unit"]
+        return [r.node.name for r in self._invoke(arguments, dbt_profile.environment(database))]
+
+    def _invoke(self, arguments: list[str], variables: dict[str, str]) -> list[Any]:
         from dbt.cli.main import dbtRunner
 
         project = str(PROJECT)
@@ -87,18 +100,15 @@ class Builder:
         where += ["--target-path", str(self.artefacts / "target")]
         where += ["--log-path", str(self.artefacts / "logs"), "--quiet"]
         with pytest.MonkeyPatch.context() as patch:
-            for name, value in (dbt_profile.environment(database, window) | (extra or {})).items():
+            for name, value in variables.items():
                 patch.setenv(name, value)
             if self.manifest is None:
                 self.manifest = dbtRunner().invoke(["parse", *where]).result
-            full = ["--full-refresh"] if full_refresh else []
-            chosen = ["--select", *select] if select else []
-            done = dbtRunner(manifest=self.manifest.deepcopy()).invoke(
-                ["build", *where, *full, *chosen]
-            )
+            done = dbtRunner(manifest=self.manifest.deepcopy()).invoke([*arguments, *where])
         if not done.success:
             failed = [r.message for r in done.result or () if r.status not in ("pass", "success")]
             raise DbtFailed(str(done.exception or failed))
+        return list(done.result)
 
 
 @pytest.fixture(scope="package")
@@ -107,16 +117,27 @@ def build(artefacts: Path) -> Builder:
     return Builder(artefacts)
 
 
+def made_market(fresh: Database) -> None:
+    """45 days of three symbols in every derived table, reports built."""
+    frames = world.make(WINDOW.start, WINDOW.end, SYMBOLS)
+    frames |= world.raw(WINDOW.start, WINDOW.end, SYMBOLS)
+    frames["ops.fetch_log"] = world.fetch_log(WINDOW, CLOCK.now(), SYMBOLS)
+    write(fresh, frames)
+    with tempfile.TemporaryDirectory() as folder:
+        Builder(Path(folder))(fresh)
+
+
 @pytest.fixture(scope="package")
-def market(postgres: TestServer, artefacts: Path) -> Iterator[Database]:
-    """45 days of three symbols in every derived table, reports built. Only for reading."""
-    with postgres.database() as fresh:
-        frames = world.make(WINDOW.start, WINDOW.end, SYMBOLS)
-        frames |= world.raw(WINDOW.start, WINDOW.end, SYMBOLS)
-        frames["ops.fetch_log"] = world.fetch_log(WINDOW, CLOCK.now(), SYMBOLS)
-        write(fresh, frames)
-        Builder(artefacts / "market")(fresh)  # what is parsed names its database
-        yield fresh
+def market(postgres: TestServer) -> Iterator[Database]:
+    """The made-up market. Only for reading."""
+    with postgres.copy_of("market", made_market) as copy:
+        yield copy
+
+
+@pytest.fixture(scope="package")
+def market_build(artefacts: Path) -> Builder:
+    """Builds the reports of ``market``: what is parsed names its database."""
+    return Builder(artefacts / "market")
 
 
 @pytest.fixture

@@ -28,6 +28,23 @@ def test_checked_in_marts_equal_what_the_catalogue_gives():
         "run `make docs`"
     )
     assert documents.MARTS_PAGE_PATH.read_text("utf-8") == documents.marts_page(), "run `make docs`"
+    assert documents.STAGING_PATH.read_text("utf-8") == documents.staging_yaml(generated), (
+        "run `make docs`"
+    )
+
+
+def test_a_staging_model_is_described_by_its_comment_and_the_catalogue(tmp_path: Path):
+    model = tmp_path / "stg_market__x.sql"
+    model.write_text(
+        "-- each twice,\n-- as seen\nselect a.ts, a.close from {{ source('market', 'x') }} as a"
+    )
+    (staged,) = yaml.safe_load(documents.staging_yaml("made", tmp_path))["models"]
+    assert staged["description"] == "`market.x`. Each twice, as seen."
+    assert [c["name"] for c in staged["columns"]] == ["ts", "close"]
+    assert staged["columns"][1]["description"].startswith(FIELDS["close"].description)
+    model.write_text("select a.clsoe from {{ source('market', 'x') }} as a")
+    with pytest.raises(KeyError, match="clsoe"):
+        documents.staging_yaml("made", tmp_path)
 
 
 def test_a_contract_names_every_column_its_type_and_what_holds_of_it():

@@ -13,6 +13,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from regime_pipeline.catalogue.marts import BUILT
 from regime_pipeline.orchestration import dbt_profile
 from regime_pipeline.storage.database import Database
 from regime_pipeline.storage.query import rows
@@ -379,3 +380,10 @@ def test_columns_are_described_in_the_database(market: Database):
         "from pg_attribute where attrelid = 'reporting.market_overview'::regclass and attnum > 0",
     )[0]
     assert found["n"] == found["described"] > 60
+
+
+@pytest.mark.slow
+def test_every_model_does_what_its_unit_tests_say(market: Database, market_build: Builder):
+    held = market_build.unit_tests(market)
+    for mart in BUILT:
+        assert any(name.startswith(mart.name) for name in held), mart.name

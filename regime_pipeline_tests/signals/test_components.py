@@ -58,6 +58,7 @@ def slow(close: list[float]) -> float:
     return max(-3.0, min(3.0, sum(parts) / 3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seed", "count"), [(1, 600), (2, 449), (3, 200), (4, 132)])
 def test_momentum_equals_the_slow_reference(seed: int, count: int) -> None:
     close = walk(count, seed)

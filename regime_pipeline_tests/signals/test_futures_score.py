@@ -425,9 +425,8 @@ def slow_row(data: World, symbol: str, at: datetime) -> dict[str, float]:
     return out
 
 
-@pytest.mark.parametrize(
-    ("symbol", "hour"), [("BTC/USDT", 0), pytest.param("ETH/USDT", 77, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("symbol", "hour"), [("BTC/USDT", 0), ("ETH/USDT", 77)])
 def test_a_row_equals_the_slow_reference(
     data: World, whole: pd.DataFrame, symbol: str, hour: int
 ) -> None:

@@ -139,6 +139,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "bybit/v5_market_orderbook": _LINEAR,
     "bybit/v5_market_recent-trade": _LINEAR,
     "bybit/v5_market_tickers": _LINEAR,
+    "bybit/v5_market_instruments-info": {"category": "linear", "limit": 1000},
     "bybit/v5_market_time": {},
     "hyperliquid/info_candleSnapshot": {
         "type": "candleSnapshot",

@@ -111,6 +111,7 @@ def test_starting_again_changes_nothing_and_stop_keeps_data_and_port(
     assert 1 in _kept(url)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("everything", [False, True], ids=["postmaster", "everything"])
 def test_kill_9_loses_no_committed_row(server: EmbeddedServer, everything: bool) -> None:
     server.start()

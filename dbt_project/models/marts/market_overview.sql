@@ -62,7 +62,7 @@ select
     {% for block in blocks -%}
     ages.{{ block }}_age_h,
     {% endfor -%}
-    {% for name in model.columns if name not in made_here -%}
+    {% for name in contract_columns() if name not in made_here -%}
     {% if name.endswith('_status') -%}
     coalesce(hours.{{ name }}, 'missing') as {{ name }},
     {% elif name.endswith('_reason') -%}

@@ -143,6 +143,11 @@ FIELDS = (
     Field("alt_rank", Kind.INTEGER, "LunarCrush AltRank, 1 is best.", None, 1),
     Field("social_dominance_frac", Kind.FLOAT, "Share of all crypto talk.", "fraction", 0, 1),
     Field("social_volume_24h", Kind.FLOAT, "Posts of the last 24 h.", "posts", 0),
+    # listed contracts
+    Field("venue_symbol", Kind.TEXT, "What the venue calls the instrument."),
+    Field("listing_status", Kind.TEXT, "State of the listing in the venue's own word."),
+    Field("listed_from", Kind.TIMESTAMP, "UTC begin of trading, as the venue tells it."),
+    Field("listed_to", Kind.TIMESTAMP, "UTC end of trading; null: none is announced."),
     # estimated liquidations
     Field("level_model", Kind.TEXT, "Model of the provider behind the estimate.", allowed=("map",)),
     Field("level_id", Kind.TEXT, "Price and leverage as the provider gave them."),

@@ -83,6 +83,11 @@ FIELDS = (
     Field("judged_at", Kind.TIMESTAMP, "When the hour was judged last."),
     Field("beat_at", Kind.TIMESTAMP, "When the collector last showed that it works."),
     Field("began_at", Kind.TIMESTAMP, "When the process began."),
+    Field(
+        "ended_at",
+        Kind.TIMESTAMP,
+        "When the process, told to end, had stored everything; null: it runs, or ended in no order.",
+    ),
     Field("process_id", Kind.INTEGER, "Number of the process.", None, 0),
     Field("memory_mb", Kind.FLOAT, "Memory of the process.", "MB", 0),
     Field("lag_s", Kind.FLOAT, "Age of the oldest message that is not stored yet.", "s", 0),

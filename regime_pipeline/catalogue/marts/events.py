@@ -105,6 +105,7 @@ MARTS = (
         required=frozenset({"event_type", "known_at", "status"}),
         indexes=(("symbol", "known_at"), ("known_at",)),
         extent=("r.known_at - interval '2 hours'", "r.known_at + interval '24 hours'"),
+        has_past=True,
     ),
     Mart(
         "correlation_breaks",

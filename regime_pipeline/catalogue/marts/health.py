@@ -121,6 +121,34 @@ _DATA_HEALTH = """
     from covered
     left join scored on scored.table_name = 'raw.' || dataset"""
 
+_INSTRUMENTS = """
+    with stored as (
+        select
+            c.venue, c.market, c.symbol, min(c.span_start) as first_ts,
+            max(c.span_end) - interval '1 hour' as newest_ts
+        from {ops.coverage_spans} as c
+        where c.dataset = 'candles' and c.coverage_state = 'stored'
+        group by c.venue, c.market, c.symbol
+    ),
+    listings as (
+        select distinct on (i.venue, i.market, i.symbol)
+            i.venue, i.market, i.symbol, i.venue_symbol, i.listing_status, i.listed_from, i.listed_to
+        from {raw.instruments} as i
+        order by i.venue, i.market, i.symbol, i.ts desc
+    )
+    select
+        s.venue, s.market, s.symbol, split_part(s.symbol, '/', 1) as base,
+        split_part(s.symbol, '/', 2) as quote, s.first_ts, s.newest_ts,
+        l.venue_symbol, l.listing_status, l.listed_from, l.listed_to,
+        case when l.symbol is null then 'partial' else 'ok' end as status,
+        case
+            when l.symbol is not null then null
+            when s.market = 'perp' then 'no_listing_stored'
+            else 'venue_tells_no_dates'
+        end as reason
+    from stored as s
+    left join listings as l on l.venue = s.venue and l.market = s.market and l.symbol = s.symbol"""
+
 MARTS = (
     Mart(
         "data_health",
@@ -161,8 +189,8 @@ MARTS = (
     ),
     Mart(
         "instruments",
-        "One row per venue, market and symbol whose candles are kept: from when until when there are "
-        "any. It says what is stored, not what the venue lists beside it.",
+        "One row per venue, market and symbol whose candles are kept: from when until when there are any, "
+        "and since when the venue lists the contract. It says nothing of what the venue lists beside it.",
         ("venue", "market", "symbol"),
         (
             *columns("venue", "market", "symbol"),
@@ -170,12 +198,10 @@ MARTS = (
             Field("quote", Kind.TEXT, "Currency of the price."),
             Field("first_ts", Kind.TIMESTAMP, "UTC open of the first stored hour."),
             Field("newest_ts", Kind.TIMESTAMP, "UTC open of the newest stored hour."),
+            *columns("venue_symbol", "listing_status", "listed_from", "listed_to"),
+            *columns("status", "reason"),
         ),
-        query="select c.venue, c.market, c.symbol, split_part(c.symbol, '/', 1) as base, "
-        "split_part(c.symbol, '/', 2) as quote, min(c.span_start) as first_ts, "
-        "max(c.span_end) - interval '1 hour' as newest_ts from {ops.coverage_spans} as c "
-        "where c.dataset = 'candles' and c.coverage_state = 'stored' "
-        "group by c.venue, c.market, c.symbol",
+        query=_INSTRUMENTS,
         time_column=None,
     ),
     Mart(

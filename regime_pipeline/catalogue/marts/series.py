@@ -273,6 +273,7 @@ MARTS = (
         present={"long_usd": "status"},
         indexes=(("ts",),),
         extent=("r.ts - (r.window_h - 1) * interval '1 hour'", "r.ts + interval '1 hour'"),
+        has_past=True,
     ),
     as_table(
         "liquidation_orders",
@@ -302,6 +303,7 @@ MARTS = (
         rules=_BAR_RULES,
         indexes=(("ts",),),
         extent=_BAR_EXTENT,
+        has_past=True,
     ),
     Mart(
         "open_interest_ohlc",
@@ -318,6 +320,7 @@ MARTS = (
         rules=_BAR_RULES,
         indexes=(("ts",),),
         extent=_BAR_EXTENT,
+        has_past=True,
     ),
     Mart(
         "positioning_ohlc",
@@ -328,5 +331,6 @@ MARTS = (
         rules=_BAR_RULES,
         indexes=(("ts",),),
         extent=_BAR_EXTENT,
+        has_past=True,
     ),
 )

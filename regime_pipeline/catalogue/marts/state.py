@@ -342,6 +342,7 @@ MARTS = (
         present=_PRESENT,
         rules=_RULES,
         extent=("r.ts - interval '9 days'", "r.ts + interval '1 hour'"),
+        has_past=True,
     ),
     Mart(
         "hourly",
@@ -353,6 +354,7 @@ MARTS = (
         rules=_RULES,
         indexes=(("ts",),),
         extent=("r.ts - interval '9 days'", "r.ts + interval '1 hour'"),
+        has_past=True,
     ),
     Mart(
         "regime_timeline",

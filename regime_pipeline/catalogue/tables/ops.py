@@ -387,6 +387,7 @@ TABLES = (
             "identity",
             "beat_at",
             "began_at",
+            "ended_at",
             "process_id",
             "memory_mb",
             "lag_s",

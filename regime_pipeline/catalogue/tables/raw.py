@@ -259,6 +259,15 @@ TABLES = (
         ),
     ),
     _raw(
+        "instruments",
+        "Listed contracts as their venue shows them once an hour: under which name, since when, and until "
+        "when if an end is announced. Forward only.",
+        ("source", "venue", "market", "symbol", "ts"),
+        ("venue_symbol", "listing_status", "listed_from", "listed_to"),
+        ("venue_symbol", "listing_status"),
+        main="listing_status",
+    ),
+    _raw(
         "liquidation_levels",
         "Prices at which an aggregator's model expects positions to be closed by force, and how much. "
         "Estimates, never added to closures that happened. ts is the hour of asking. Forward only.",

@@ -33,7 +33,7 @@ async function renew() {
 
 function act(name) {
   heard = Date.now();
-  if (name === "version" || name === "event") renew();
+  if (name === "version" || name === "event" || (name === "resync" && performance.now() > 10000)) renew();
 }
 
 // one stream per browser: HTTP/1.1 allows six connections to a host, and tabs are many

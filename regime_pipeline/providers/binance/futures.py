@@ -18,6 +18,7 @@ from regime_pipeline.providers.binance.errors import ERRORS
 from regime_pipeline.providers.binance.spot import book_and_trades, parse_klines
 from regime_pipeline.providers.decode import Columns
 from regime_pipeline.providers.documents import document, objects_of, rows_of
+from regime_pipeline.providers.listings import listing
 from regime_pipeline.providers.paging import Forward, Newest
 from regime_pipeline.providers.predictions import estimates
 from regime_pipeline.providers.readings import Context, Parser
@@ -263,6 +264,7 @@ POSITIONING = tuple(
 DEPTH = _endpoint("fapi_v1_depth", "/fapi/v1/depth", market.depth, 20)
 AGG_TRADES = _endpoint("fapi_v1_aggTrades", "/fapi/v1/aggTrades", market.agg_trades, 20)
 PREMIUM_INDEX = _endpoint("fapi_v1_premiumIndex", "/fapi/v1/premiumIndex", parse_premium_index, 10)
+EXCHANGE_INFO = _endpoint("fapi_v1_exchangeInfo", "/fapi/v1/exchangeInfo", market.exchange_info, 1)
 STATE = tuple(
     _endpoint(path.strip("/").replace("/", "_"), path, parse, weight)
     for path, parse, weight in (
@@ -273,7 +275,6 @@ STATE = tuple(
         ("/fapi/v1/indexPriceKlines", parse_reference_klines, 5),
         ("/fapi/v1/ticker/24hr", market.ticker, 1),
         ("/fapi/v1/time", market.server_time, 1),
-        ("/fapi/v1/exchangeInfo", market.exchange_info, 1),
         ("/futures/data/basis", parse_basis, 1),
         ("/futures/data/takerBuySellVol", parse_taker_volume, 1),
     )
@@ -288,6 +289,7 @@ ENDPOINTS = (
     DEPTH,
     AGG_TRADES,
     PREMIUM_INDEX,
+    EXCHANGE_INFO,
     *STATE,
 )
 
@@ -334,6 +336,7 @@ FEEDS = (
         part="intervals",
         per_symbol=False,
     ),
+    listing(EXCHANGE_INFO, "binance", {}),
     estimates(PREMIUM_INDEX, "binance", {}),
     _data_feed("open_interest", OPEN_INTEREST),
     *(_data_feed("positioning", endpoint) for endpoint in POSITIONING),

@@ -21,6 +21,7 @@ from regime_pipeline.providers.books import snapshot
 from regime_pipeline.providers.decode import MISSING, Columns
 from regime_pipeline.providers.documents import document, member, objects_of, rows_of
 from regime_pipeline.providers.errors import ContractViolation
+from regime_pipeline.providers.listings import listed
 from regime_pipeline.providers.readings import Context
 from regime_pipeline.providers.trades import buyer_was_maker, trade_rows
 
@@ -130,10 +131,15 @@ def server_time(body: bytes, ctx: Context) -> pd.DataFrame:
 
 
 def exchange_info(body: bytes, ctx: Context) -> pd.DataFrame:  # noqa: ARG001 - rules carry no time
-    """Listed instruments with price and amount steps (null where no filter says so)."""
+    """Listed instruments with price and amount steps (null where no filter says so).
+
+    Contracts tell from when until when they are listed; spot does not.
+    """
     rows = rows_of(member(document(body, ERRORS), "symbols"), what="symbols")
     columns = Columns.objects(
-        rows, ("symbol", "status", "baseAsset", "quoteAsset"), ("filters", "contractType")
+        rows,
+        ("symbol", "status", "baseAsset", "quoteAsset"),
+        ("filters", "contractType", "onboardDate", "deliveryDate"),
     )
     steps = [_steps(f) for f in columns.raw("filters")]
     columns.put("tick", [s[0] for s in steps])
@@ -147,10 +153,10 @@ def exchange_info(body: bytes, ctx: Context) -> pd.DataFrame:  # noqa: ARG001 - 
             "venue_symbol": columns.text("symbol"),
             "base": columns.text("baseAsset"),
             "quote": columns.text("quoteAsset"),
-            "listing_status": columns.text("status"),
             "contract_type": columns.text("contractType"),
             "tick_size": columns.number("tick", optional=True),
             "lot_size": columns.number("lot", optional=True),
+            **listed(columns, status="status", start="onboardDate", end="deliveryDate"),
         }
     )
 

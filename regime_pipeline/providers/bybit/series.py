@@ -28,6 +28,7 @@ from regime_pipeline.providers.bybit.errors import ERRORS
 from regime_pipeline.providers.decode import MISSING, Columns
 from regime_pipeline.providers.documents import document, member, rows_of
 from regime_pipeline.providers.errors import ContractViolation
+from regime_pipeline.providers.listings import listed, listing
 from regime_pipeline.providers.paging import Backward, Cursor, Newest, Paging
 from regime_pipeline.providers.predictions import estimates
 from regime_pipeline.providers.readings import CURSOR, Context, Parser
@@ -257,6 +258,24 @@ def ticker_rows(
     )
 
 
+def parse_instruments(body: bytes, ctx: Context) -> pd.DataFrame:  # noqa: ARG001 - a list, no time
+    """Listed contracts: venue_symbol, listing_status, listed_from, listed_to, reason.
+
+    Raises:
+        ContractViolation: the list goes on on a further page, so that it does not tell all of them.
+    """
+    result = _result(body)
+    if result.get("nextPageCursor"):
+        raise ContractViolation("the list of instruments goes on on a further page")
+    columns = Columns.objects(_rows(result), ("symbol", "status"), ("launchTime", "deliveryTime"))
+    return columns.frame(
+        {
+            "venue_symbol": columns.label("symbol", longest=80),
+            **listed(columns, status="status", start="launchTime", end="deliveryTime"),
+        }
+    )
+
+
 def parse_time(body: bytes, ctx: Context) -> pd.DataFrame:
     """The venue's clock, to the second."""
     columns = Columns.objects([_result(body)], ("timeSecond",))
@@ -280,6 +299,7 @@ ACCOUNTS = _endpoint("/v5/market/account-ratio", parse_account_ratio)
 ORDER_BOOK = _endpoint("/v5/market/orderbook", parse_order_book)
 TRADES = _endpoint("/v5/market/recent-trade", parse_recent_trades)
 TICKERS = _endpoint("/v5/market/tickers", parse_tickers)
+INSTRUMENTS = _endpoint("/v5/market/instruments-info", parse_instruments)
 STATE = (
     _endpoint("/v5/market/mark-price-kline", parse_reference_klines),
     _endpoint("/v5/market/index-price-kline", parse_reference_klines),
@@ -287,7 +307,17 @@ STATE = (
     _endpoint("/v5/market/time", parse_time),
 )
 """Endpoints that are read on request; no dataset is made of them."""
-ENDPOINTS = (KLINES, FUNDING, OPEN_INTEREST, ACCOUNTS, ORDER_BOOK, TRADES, TICKERS, *STATE)
+ENDPOINTS = (
+    KLINES,
+    FUNDING,
+    OPEN_INTEREST,
+    ACCOUNTS,
+    ORDER_BOOK,
+    TRADES,
+    TICKERS,
+    INSTRUMENTS,
+    *STATE,
+)
 
 
 def _feed(dataset: str, endpoint: Endpoint, market: str, paging: Paging, **params: str) -> Feed:
@@ -341,6 +371,7 @@ FEEDS = (
             least_step=HOUR,
         ),
     ),
+    listing(INSTRUMENTS, "bybit", {"category": CATEGORY["perp"], "limit": "1000"}),
     estimates(TICKERS, "bybit", {"category": CATEGORY["perp"]}, Context(market="perp")),
     _feed("open_interest", OPEN_INTEREST, "perp", _by_cursor(200), intervalTime="1h"),
     _feed("positioning", ACCOUNTS, "perp", _by_cursor(500), period="1h"),

@@ -20,6 +20,7 @@ from regime_pipeline.providers.books import snapshot, text_or_none
 from regime_pipeline.providers.decode import MISSING, Columns
 from regime_pipeline.providers.documents import document, member, rows_of
 from regime_pipeline.providers.errors import ContractViolation
+from regime_pipeline.providers.listings import listed
 from regime_pipeline.providers.okx.errors import ERRORS
 from regime_pipeline.providers.readings import Context, Parser
 from regime_pipeline.providers.trades import forced_rows, side_words, trade_rows
@@ -178,12 +179,17 @@ def parse_tickers(body: bytes, ctx: Context) -> pd.DataFrame:
 
 
 def parse_instruments(body: bytes, ctx: Context) -> pd.DataFrame:  # noqa: ARG001 - rules, no time
-    """Coins behind one contract; null unless it is linear and its value is told in the base coin.
+    """Coins behind one contract, and when it is listed.
 
     Returns:
-        venue_symbol, contract_base, reason.
+        venue_symbol, contract_base (null unless the contract is linear and its value is told in the base
+        coin), listing_status, listed_from, listed_to, reason.
     """
-    columns = Columns.objects(data_of(body), ("instId",), ("ctVal", "ctMult", "ctValCcy", "ctType"))
+    columns = Columns.objects(
+        data_of(body),
+        ("instId",),
+        ("ctVal", "ctMult", "ctValCcy", "ctType", "state", "listTime", "expTime"),
+    )
     value, times = columns.number("ctVal", optional=True), columns.number("ctMult", optional=True)
     base = [n.split("-")[0] if isinstance(n, str) else None for n in columns.raw("instId")]
     usable = np.array(
@@ -200,6 +206,7 @@ def parse_instruments(body: bytes, ctx: Context) -> pd.DataFrame:  # noqa: ARG00
         {
             "venue_symbol": columns.label("instId", longest=80),
             "contract_base": np.where(usable & (size > 0), size, np.nan),
+            **listed(columns, status="state", start="listTime", end="expTime"),
         }
     )
 

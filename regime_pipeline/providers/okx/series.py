@@ -20,6 +20,7 @@ import pandas as pd
 
 from regime_pipeline.providers.binance.futures import two_metrics
 from regime_pipeline.providers.decode import Columns
+from regime_pipeline.providers.listings import listing
 from regime_pipeline.providers.okx import market
 from regime_pipeline.providers.okx.market import data_of as _rows
 from regime_pipeline.providers.paging import Backward, Newest
@@ -297,6 +298,7 @@ FEEDS = (
         params=lambda symbol: {"instId": symbol.name},
         retention=FUNDING_RETENTION,
     ),
+    listing(INSTRUMENTS, "okx", {"instType": "SWAP"}),
     estimates(RUNNING_RATE, "okx", {"instId": "ANY"}),  # every swap
     _rubik_feed("open_interest", OPEN_INTEREST),
     _rubik_feed("positioning", ACCOUNTS),
