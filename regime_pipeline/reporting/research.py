@@ -140,6 +140,8 @@ def _facts(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
         f"{_number(row['net_spread_bps'], '+.1f')} "
         f"(a change costs {_number(row['cost_bps'], '.1f')}, {row['cost_kind'] or UNKNOWN})",
     )
+    pays = {None: UNKNOWN, True: "yes", False: "no"}[row["is_tradable"]]
+    yield "surely pays its costs", pays
     yield "turnover a day", _number(row["turnover_per_day"], ".2f")
     yield "half-life of the score, h", _number(row["score_half_life_h"], ".1f")
     yield "half of the effect after, h", _number(row["ic_half_life_h"], ".0f")

@@ -278,6 +278,7 @@ def of_signal(
         cost_kind=earned.cost_kind,
         switches_per_held_h=earned.switches,
         net_spread_bps=earned.net,
+        is_tradable=earned.is_tradable,
         **lasting,
     )
     if main["verdict"] in ("VALID", "INVERTED"):
@@ -473,6 +474,8 @@ def framed(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
     for name in columns:
         if name not in frame:
             frame[name] = pd.Series(np.nan, index=frame.index, dtype="float64")
+        elif name == "is_tradable":
+            frame[name] = frame[name].astype("boolean")
         elif frame[name].dtype == object:
             frame[name] = frame[name].astype("str").where(frame[name].notna())
     frame = conform(frame[columns], target)[columns]

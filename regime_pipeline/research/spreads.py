@@ -46,6 +46,11 @@ class Spread:
     switches: float = math.nan
     net: float = math.nan
 
+    @property
+    def is_tradable(self) -> bool | None:
+        """Whether the lower bound pays for the changes; None: there is no spread."""
+        return None if math.isnan(self.net) else self.low > self.gross - self.net
+
 
 def sides(scores: Floats) -> Floats:
     """1 above the 80 % quantile of the 30 days before, -1 below the 20 %, 0 between; NaN unknown.

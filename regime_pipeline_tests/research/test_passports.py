@@ -87,6 +87,7 @@ def test_the_net_spread_pays_for_every_change_of_a_position() -> None:
     assert row["cost_bps"] == pytest.approx(5 + 0.5 + 0.5) and row["cost_kind"] == "book"
     paid = row["switches_per_held_h"] * row["cost_bps"]
     assert row["net_spread_bps"] == pytest.approx(row["quantile_spread_bps"] - paid)
+    assert row["is_tradable"] == (row["quantile_spread_low_bps"] > paid)
 
 
 def test_the_other_horizons_count_as_four_trials_and_the_headline_as_one() -> None:
@@ -175,7 +176,7 @@ def garbage(world: worlds.World, after: pd.Timestamp) -> worlds.World:
         frame = frame.copy()
         late = frame["ts"] >= after
         for column in frame.columns:
-            if frame[column].dtype.kind == "f" and column != "source_tier":
+            if frame[column].dtype.kind == "f":
                 frame.loc[late, column] = rng.uniform(1, 99, int(late.sum()))
         if "venue" in frame:
             frame.loc[late, "venue"] = "hyperliquid"

@@ -83,7 +83,7 @@ def world(
         return pd.DataFrame(key | flat)
 
     scores = {
-        t: rows({c: panels[c] for c in columns_of(t)} | {"source_tier": 1.0})
+        t: rows({c: panels[c] for c in columns_of(t)} | {"source_tier": 1})
         for t in ("signals.components", "signals.confluence", "signals.futures_scores")
     }
     return World(

@@ -117,6 +117,11 @@ FIELDS = (
         "bps",
     ),
     Field(
+        "is_tradable",
+        Kind.BOOLEAN,
+        "The lower 95 % bound of quantile_spread_bps is above what the changes of positions cost.",
+    ),
+    Field(
         "turnover_per_day",
         Kind.FLOAT,
         "24 times the mean hourly change of the weight (score - 50) / 50.",

@@ -13,7 +13,7 @@ _SHOWN = (
     *("ic", "ic_se", "ic_hours", "ic_hours_eff"),
     *("hit_rate", "hit_rate_low", "hit_rate_high", "n_hits"),
     *("quantile_spread_bps", "quantile_spread_low_bps", "quantile_spread_high_bps"),
-    *("cost_bps", "cost_kind", "net_spread_bps", "turnover_per_day"),
+    *("cost_bps", "cost_kind", "net_spread_bps", "is_tradable", "turnover_per_day"),
     *("score_half_life_h", "ic_half_life_h", "redundancy_r2", "nearest_signal"),
     *("trials_eff", "crit", "verdict", "verdict_reason", "evidence"),
 )

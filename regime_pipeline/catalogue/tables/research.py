@@ -72,6 +72,7 @@ TABLES = (
             "cost_kind",
             "switches_per_held_h",
             "net_spread_bps",
+            "is_tradable",
             "turnover_per_day",
             "score_half_life_h",
             "ic_half_life_h",
