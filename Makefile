@@ -9,7 +9,7 @@ JOBS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 2 ? 2 : n)))
 unexport PYTHONDONTWRITEBYTECODE # without bytecode each process compiles two hundred modules first
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow ui dashboards-check lint types bench research fmt docs lock clean
+.PHONY: help setup run test test-slow ui quality dashboards-check lint types bench research fmt docs lock clean
 
 help: ## what can be done here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -37,6 +37,9 @@ test-slow: setup ## the tests that take long
 
 ui: setup ## Dagster UI and daemon
 	@$(BIN)/regime ui $(ARGS)
+
+quality: setup ## suites over the last week of stored rows; where their Data Docs are
+	@$(BIN)/regime quality --suites $(ARGS)
 
 dashboards-check: setup ## name every chart that shows a column which its mart does not have
 	@$(BIN)/python -m dashboards.check

@@ -254,6 +254,11 @@ class Settings(_Providers, ChosenSources):
         None, description="any PostgreSQL 14+; unset: an embedded server under `home`"
     )
     landing_url: str | None = Field(None, description="fsspec URL; unset: `home`/landing")
+    backup_dir: Path | None = Field(
+        None,
+        description="folder of backups, best on another disk; set, `regime heartbeat` names a missing one; "
+        "unset: `home`/backups",
+    )
     legacy_dir: Path | None = Field(
         None, description="folder of old signal files that the asset raw/legacy_signals reads"
     )
@@ -315,6 +320,13 @@ class Settings(_Providers, ChosenSources):
     collect_venues: Annotated[tuple[str, ...], NoDecode] = Field(
         tuple(row.name for row in CONNECTIONS.values() if row.stream_url),
         description="providers whose streams are collected",
+    )
+    collect_spool_gb: float = Field(
+        10.0,
+        gt=0,
+        description="disk that the collector's files may take; from four fifths on trades and books are "
+        "left out, and told so, while forced closures and bars are kept",
+        json_schema_extra={"unit": "GB"},
     )
     whale_source: str = Field("whale_alert", description="provider behind market.whale_flow_1h")
     sentiment_source_by_kind: dict[str, str] = Field(

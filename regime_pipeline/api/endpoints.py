@@ -263,6 +263,12 @@ ENDPOINTS = (
         "/debug/premium/{symbol}",
     ),
     _row(
+        "/live/prices",
+        "live_prices",
+        "Prices to the second as the live collector sees them: best prices, marks, how far to trust them.",
+        "source venue market",
+    ),
+    _row(
         "/health/sources",
         "source_health",
         "When each source last answered, and what it lacks.",

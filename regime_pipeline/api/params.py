@@ -100,6 +100,8 @@ def known_parameters(endpoint: Endpoint) -> tuple[str, ...]:
             continue
         if name in ("limit", "cursor") and endpoint.is_export:
             continue
+        if name == "as_of" and not endpoint.has_past:
+            continue
         out.append(name)
     return (*out, *(f.name for f in filter_fields(endpoint)))
 
@@ -138,7 +140,11 @@ def read(
     takes = known_parameters(endpoint)
     values: dict[str, str] = {}
     for name, value in given:
-        if name not in takes:
+        if name == "as_of" and not endpoint.has_past:
+            faults.add(
+                name, "what it tells is known as it is now only; history and events have a past"
+            )
+        elif name not in takes:
             faults.add(name, f"no parameter here; there are: {', '.join(takes)}")
         elif name in values:
             faults.add(name, "given twice; values are written once, with commas between")
@@ -152,8 +158,6 @@ def read(
     if start and end and start >= end:
         faults.add("to", "is not after `from`; the span is half open: from <= t < to")
     as_of = _instant(values, "as_of", faults)
-    if as_of and not endpoint.has_past:
-        faults.add("as_of", "this mart has no past versions; history and event marts have")
     if as_of and as_of > now:
         faults.add("as_of", "lies in the future")
     columns = _columns(values.get("fields"), names, faults)

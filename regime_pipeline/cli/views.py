@@ -54,6 +54,10 @@ def quality(
     every: Annotated[
         bool, typer.Option("--all", help="All days, and the checks that could not be applied.")
     ] = False,
+    suites: Annotated[
+        bool,
+        typer.Option("--suites", help="Run the suites of Great Expectations over the last week."),
+    ] = False,
 ) -> None:
     """Results of the data-quality checks DQ01 .. DQ15 for stored days: scores, failures, what to do.
 
@@ -68,15 +72,51 @@ def quality(
         regime quality --from 2024-08-01 --to 2024-08-10 --all
 
         regime quality --json | jq '.scores[] | select(.blocks)'
+
+        regime quality --suites                           and where their Data Docs are
     """
     from regime_pipeline.reporting.quality import print_quality_days, quality_of
 
     settings, database = open_data(data)
+    if suites:
+        _run_suites(settings)
+        return
     found = quality_of(database, _stored(database, settings, first, last, days=7))
     if as_json:
         sys.stdout.write(json.dumps(found) + "\n")
     else:
         print_quality_days(found, out, every=every)
+
+
+def _run_suites(settings: Settings) -> None:
+    """Run the suites, print what they found and where the pages are; exit 1 when one does not hold."""
+    from regime_pipeline.orchestration.resources import Platform
+    from regime_pipeline.orchestration.suites import SUITES, ExpectationCrash, judge
+
+    docs = settings.home.resolve() / "quality" / "docs"
+    platform = Platform(settings, clock_from_text(settings.clock))
+    try:
+        found = judge(platform, SUITES, docs)
+    except ExpectationCrash as error:
+        raise UsageError(
+            f"a suite could not be run, which says nothing of the data: {error}"
+        ) from error
+    finally:
+        platform.close()
+    for one in found:
+        verdict = "holds" if one.holds else "does not hold"
+        out.print(
+            f"{one.suite.table} {one.suite.name}: {one.reason or verdict} ({one.rows} rows)",
+            markup=False,
+            soft_wrap=True,
+        )
+        for name, holds, observed in one.expectations:
+            out.print(
+                f"  {'ok' if holds else 'NO':2} {name}: {observed}", markup=False, soft_wrap=True
+            )
+    out.print(f"Data Docs: {docs / 'index.html'}", markup=False, soft_wrap=True)
+    if not all(one.holds for one in found):
+        raise typer.Exit(1)
 
 
 def report(

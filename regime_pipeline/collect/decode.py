@@ -242,7 +242,7 @@ def sums(
 
 
 def _feeds(subscription: Subscription, dataset: str) -> list[Feed]:
-    return [f for f in subscription.channel.feeds if f.dataset == dataset]
+    return [f for f in subscription.channel.stored if f.dataset == dataset]
 
 
 def _by_symbol(

@@ -16,12 +16,14 @@ from regime_pipeline.orchestration.derived import IO_MANAGER, derived_assets, ve
 from regime_pipeline.orchestration.io_manager import warehouse_io_manager
 from regime_pipeline.orchestration.jobs import JOBS
 from regime_pipeline.orchestration.live import collector, live_assets
+from regime_pipeline.orchestration.partitions import DAILY, EVERY_HOUR
 from regime_pipeline.orchestration.quality import data_quality
 from regime_pipeline.orchestration.resources import Scope, environment_platform
 from regime_pipeline.orchestration.restated import restated_rows
 from regime_pipeline.orchestration.schedules import SCHEDULES
 from regime_pipeline.orchestration.sensors import SENSORS
 from regime_pipeline.settings import Settings
+from regime_pipeline.windows import FixedClock, clock_from_text
 
 
 def default_resources() -> dict[str, Any]:
@@ -51,7 +53,28 @@ def all_assets(settings: Settings | None = None) -> tuple[dg.AssetsDefinition, .
     """
     from regime_pipeline.orchestration.assets.reporting import reporting_assets
 
-    return (*versioned(pipeline_assets(), settings or Settings()), reporting_assets())
+    found = settings or Settings()
+    assets = (*versioned(pipeline_assets(), found), reporting_assets())
+    return assets if _time_stands_still(found) else watched(assets)
+
+
+def watched(assets: Sequence[dg.AssetsDefinition]) -> tuple[dg.AssetsDefinition, ...]:
+    """The assets; those that every hourly tick makes are called stale when it does not.
+
+    Dagster looks at when an asset was made last, whichever day of it. How far the rows themselves reach
+    is judged by the quality checks, the doctor and the watch.
+    """
+
+    def spec(one: dg.AssetSpec) -> dg.AssetSpec:
+        is_made = one.partitions_def is DAILY
+        return one.replace_attributes(freshness_policy=EVERY_HOUR) if is_made else one
+
+    return tuple(asset.map_asset_specs(spec) for asset in assets)
+
+
+def _time_stands_still(settings: Settings) -> bool:
+    is_still = isinstance(clock_from_text(settings.clock), FixedClock)
+    return is_still or settings.origin == "tape"
 
 
 def build_definitions(

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 """The checkout: where ``dagster.yaml`` and ``workspace.yaml`` are."""
 SCHEMA = RUNS_SCHEMA
+LOCATION = "regime_pipeline"
+"""Name of the code location in ``workspace.yaml``."""
 FIRST_DAY_VARIABLE = "REGIME_DAGSTER_FIRST_DAY"
 """The first day that Dagster's pages show; `regime ui` sets it, or all days before the data look missing."""
 _CREATE_LOCK = 0x646167737465

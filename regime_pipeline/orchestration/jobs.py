@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import dagster as dg
 
 from regime_pipeline.catalogue.schemas import DERIVED_SCHEMAS
+from regime_pipeline.orchestration.checks import CHECKS
 from regime_pipeline.orchestration.derived import asset_key
 from regime_pipeline.orchestration.partitions import TICK_TAG
 from regime_pipeline.orchestration.quality import CHECK_KEYS
@@ -17,11 +18,7 @@ from regime_pipeline.orchestration.retention import retention
 # The tick fetches and derives in one run over two days at most; policies play no part in it.
 warnings.filterwarnings("ignore", message=".*varying BackfillPolicies.*", category=UserWarning)
 
-SUITES = dg.AssetSelection.checks(
-    dg.AssetCheckKey(dg.AssetKey(["market", "candles_1h"]), "complete_against_the_calendar"),
-    dg.AssetCheckKey(dg.AssetKey(["raw", "candles"]), "venues_agree"),
-    dg.AssetCheckKey(dg.AssetKey(["features", "volatility_regimes"]), "volatility_stays_in_range"),
-)
+SUITES = dg.AssetSelection.checks(*(key for check in CHECKS for key in check.check_keys))
 """Suites over stored tables: they look at a week, so they run daily and not with every tick."""
 FINDINGS = dg.AssetSelection.checks(*CHECK_KEYS)
 """The data-quality findings of a run's days, shown on each table's page; they follow the assets that

@@ -21,6 +21,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, TextIO
 
 import dagster as dg
+from dagster._core.storage.tags import MAX_RETRIES_TAG
 
 from regime_pipeline.catalogue import TABLES
 from regime_pipeline.catalogue.datasets import BY_TABLE, DATASETS
@@ -393,7 +394,8 @@ class _Launch:
             self.platform.progress(title, 0, len(self._expected))
         scope = scope or Scope(symbols=list(self.symbols))
         run_id = str(uuid.uuid4())
-        run_tags = {**range_tags(window), PROCESS_TAG: process_id(os.getpid()), **(tags or {})}
+        own = {PROCESS_TAG: process_id(os.getpid()), MAX_RETRIES_TAG: "0"}  # a person repeats it
+        run_tags = {**range_tags(window), **own, **(tags or {})}
         if self._replay:
             run_tags[REPLAY_TAG] = "true"
         began = time.monotonic()

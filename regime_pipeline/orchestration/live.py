@@ -34,7 +34,7 @@ def live_assets() -> list[dg.AssetSpec]:
 
     found: dict[dg.AssetKey, dg.AssetSpec] = {}
     for one in CONNECTIONS:
-        for feed in (feed for channel in one.channels for feed in channel.feeds):
+        for feed in (feed for channel in one.channels for feed in channel.stored):
             key = dg.AssetKey(["live", one.source.name, feed.dataset])
             found[key] = dg.AssetSpec(
                 key,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -20,9 +20,10 @@ from regime_pipeline.orchestration.instance import FIRST_DAY_VARIABLE
 from regime_pipeline.settings import Settings
 from regime_pipeline.windows import DAY, HOUR, Window, floor_day, floor_hour, utc
 
-# Backfill policies and pools are marked beta; the version is pinned, and the warning would come once
-# per asset in every process.
+# Backfill policies, pools and partitions of checks are marked beta or preview; the version is pinned, and
+# the warning would come once per asset in every process.
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
+warnings.filterwarnings("ignore", category=dg.PreviewWarning)
 
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
@@ -33,6 +34,11 @@ DAILY = dg.DailyPartitionsDefinition(
     end_offset=1,
 )
 """One partition per UTC day, today's included. Only its first day is not the same everywhere."""
+
+EVERY_HOUR = dg.FreshnessPolicy.time_window(
+    fail_window=timedelta(hours=6), warn_window=timedelta(hours=2)
+)
+"""What the hourly tick makes is late after a tick that failed, and stale when six of them did."""
 
 TICK_TAG = "regime/tick"
 """Tag of a run for the newest hours: raw assets ask only for what is not stored yet."""

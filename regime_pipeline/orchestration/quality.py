@@ -25,7 +25,14 @@ from regime_pipeline.coverage.words import LACKING, MISSED
 from regime_pipeline.market.candles import BAR_INPUTS
 from regime_pipeline.orchestration.derived import IO_MANAGER, asset_key, common, parameter
 from regime_pipeline.orchestration.metadata import add_run_metadata
-from regime_pipeline.orchestration.partitions import COMPUTE, DAILY, as_window, owed, run_window
+from regime_pipeline.orchestration.partitions import (
+    COMPUTE,
+    DAILY,
+    as_window,
+    day_key,
+    owed,
+    run_window,
+)
 from regime_pipeline.orchestration.resources import Platform
 from regime_pipeline.quality import evaluate
 from regime_pipeline.quality.model import BLOCK, BY_ID, CHECKS, SERIES, WHOLE_TABLE
@@ -41,6 +48,8 @@ LONG_FRAMES = ["4h", "1d", "1w"]
 WEEK = timedelta(days=7)
 SHOWN = 30
 """Failing rows in the table of a check's page."""
+DAYS_TOLD, MOST_OLDER = 7, 30
+"""Last days of a run whose verdicts are told, and how many earlier ones that fail: each is an event."""
 CHECKED_TABLES = tuple(sorted({t for c in CHECKS for t in c.tables}))
 
 
@@ -335,11 +344,13 @@ def _text(value: Any) -> str:
         dg.AssetCheckSpec(
             CHECK_NAME,
             asset=asset_key(name),
+            partitions_def=DAILY,
             additional_deps=[asset_key(CHECKED)],
-            description="Data-quality checks of the run's days: "
+            description="Data-quality checks of each day, a verdict a day: "
             + "; ".join(f"{c.check_id} {c.title}" for c in CHECKS if name in c.tables)
             + ". ERROR when one of severity BLOCK fails; what it withholds, and only that, is not "
-            "published.",
+            f"published. A long run tells its last {DAYS_TOLD} days and those that fail; the mart "
+            "`quality_scores` has all of them.",
         )
         for name in CHECKED_TABLES
     ],
@@ -349,7 +360,10 @@ def _text(value: Any) -> str:
 def data_quality(context) -> Iterator[dg.AssetCheckResult]:  # type: ignore[no-untyped-def]
     """Shows what is stored for the run's days; computes nothing.
 
-    A run that fetches or derives without judging shows nothing: what is stored is about older rows.
+    A result that is returned would concern the run as a whole, on no day of it: each verdict is put on
+    its own day instead. What could not be judged is no pass and gets no verdict: an observation of the
+    run's last day says why. A run that fetches or derives without judging shows nothing: what is stored
+    is about older rows.
     """
     made = context.job_def.asset_layer.executable_asset_keys
     if made and asset_key(CHECKED) not in made:
@@ -358,9 +372,56 @@ def data_quality(context) -> Iterator[dg.AssetCheckResult]:  # type: ignore[no-u
     window = run_window(context.run.tags)
     found = platform.warehouse.read(CHECKED, window)
     for key in sorted(context.selected_asset_check_keys, key=str):
-        result = results_of(found, ".".join(key.asset_key.path))
+        name = ".".join(key.asset_key.path)
+        told = verdicts(found, name, window)
+        for verdict in told:
+            context.op_execution_context.log_event(verdict)
+        if not told:
+            context.op_execution_context.log_event(unjudged(found, name, window))
+    yield from ()
+
+
+def verdicts(found: pd.DataFrame, full_name: str, window: Window) -> list[dg.AssetCheckEvaluation]:
+    """The verdicts of a table on the days of a run, oldest first.
+
+    Args:
+        found: rows of ``ops.quality_checks``.
+        full_name: the table.
+        window: the run's days; of a long run the last ones are told, and before them the newest that fail.
+    """
+    mine = found[found["table_name"] == full_name]
+    recent = window.end - DAYS_TOLD * DAY
+    failing = mine.loc[mine["check_outcome"] == "failed", "ts"]
+    older = sorted(failing[failing < recent].unique())[-MOST_OLDER:]
+    out = []
+    for day, rows in mine[(mine["ts"] >= recent) | mine["ts"].isin(older)].groupby("ts"):
+        result = results_of(rows, full_name)
         if result is not None:
-            yield result
+            out.append(
+                dg.AssetCheckEvaluation(
+                    asset_key=asset_key(full_name),
+                    check_name=CHECK_NAME,
+                    passed=result.passed,
+                    metadata=result.metadata,
+                    severity=result.severity,
+                    description=result.description,
+                    blocking=False,
+                    partition=day_key(day),
+                )
+            )
+    return out
+
+
+def unjudged(found: pd.DataFrame, full_name: str, window: Window) -> dg.AssetObservation:
+    """Why no check could judge a table in a run's days."""
+    mine = found[(found["table_name"] == full_name) & found["reason"].notna()]
+    why = "; ".join(sorted(mine["reason"].unique())) or "no row of these days is stored"
+    return dg.AssetObservation(
+        asset_key(full_name),
+        description=f"{CHECK_NAME} judged nothing",
+        partition=day_key(window.days()[-1]),
+        metadata={"why": why},
+    )
 
 
 CHECK_KEYS = tuple(data_quality.check_keys)

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 import dagster as dg
 
-from regime_pipeline.orchestration.book_samples import BookSampler, tell_last_hour
+from regime_pipeline.orchestration.book_samples import BookSampler, not_collected, tell_last_hour
 from regime_pipeline.orchestration.jobs import (
     book_samples,
     hourly_tick,
@@ -67,14 +67,18 @@ def books(context: dg.ScheduleEvaluationContext) -> dg.SkipReason:
         return dg.SkipReason(why)
     from regime_pipeline.providers.registry import sources_of
 
-    if not set(sources_of("order_book")) & set(platform.settings.sources):
+    sources = [s for s in sources_of("order_book") if s in platform.settings.sources]
+    if not sources:
         return dg.SkipReason("no configured source has order books")
     at = context.scheduled_execution_time
     if at.minute == 0:
         tell_last_hour(platform, context.instance, at)
     if platform.clock.now() - at >= BOOKS_EVERY:
         return dg.SkipReason("its time has passed, and a book of the past is served by no venue")
-    return dg.SkipReason(_books.sample(platform, at))
+    left = not_collected(platform, sources, platform.clock.now())
+    if not left:
+        return dg.SkipReason("the live collector samples every book")
+    return dg.SkipReason(_books.sample(platform, at, left))
 
 
 @dg.schedule(

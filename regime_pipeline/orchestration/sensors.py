@@ -19,6 +19,7 @@ from regime_pipeline.orchestration.assets.raw import ASSETS as RAW_ASSETS
 from regime_pipeline.orchestration.derived import asset_key
 from regime_pipeline.orchestration.jobs import derived_chain, raw_fetch
 from regime_pipeline.orchestration.partitions import range_tags, run_window
+from regime_pipeline.orchestration.processes import PROCESS_TAG
 from regime_pipeline.orchestration.resources import Platform, process_platform
 from regime_pipeline.windows import DAY, Window, floor_day
 
@@ -62,8 +63,10 @@ def run_failures(context: dg.RunFailureSensorContext) -> None:
     from regime_pipeline.alerts.kinds import RUN_FAILED
     from regime_pipeline.alerts.outbox import enqueue_system
 
-    platform = process_platform()
     run = context.dagster_run
+    if PROCESS_TAG in run.tags:
+        return  # whoever launched it is told by the command
+    platform = process_platform()
     enqueue_system(
         platform.database,
         settings=platform.settings,

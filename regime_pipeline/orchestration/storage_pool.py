@@ -14,6 +14,7 @@ What readers can ask is the same as with the stock storage, which a test compare
   day is older than its inputs is seen by the times of the two.
 * Of a long range only the last days are planned one by one; what ran and failed is told by the run.
 * A check that is only planned gets no row for each day; its row comes with its result.
+* A run that a launch executes by itself belongs to the code location (:func:`run_of_location`).
 
 It leans on private methods, so batching is used with the versions it was written against and stock
 code otherwise. Does not belong here: where the database is (``instance``).
@@ -30,10 +31,16 @@ from typing import TYPE_CHECKING, Any
 import dagster
 import dagster_postgres
 import psycopg2
-from dagster import DagsterEventType
+from dagster import DagsterEventType, DagsterRun
 from dagster._core.definitions.data_version import CODE_VERSION_TAG
+from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
 from dagster._core.events import AssetCheckEvaluationPlanned, StepMaterializationData
 from dagster._core.events.log import EventLogEntry
+from dagster._core.remote_origin import (
+    RegisteredCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+)
 from dagster._core.storage.event_log import SqlEventLogStorageTable
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import (
@@ -47,6 +54,9 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy import event as engine_events
 from sqlalchemy.exc import DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
+
+from regime_pipeline.orchestration.instance import LOCATION
+from regime_pipeline.orchestration.processes import PROCESS_TAG
 
 if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -207,6 +217,26 @@ class PooledEventLogStorage(PostgresEventLogStorage):
             super().store_asset_check_event(event, event_id)
 
 
+def run_of_location(run: DagsterRun) -> DagsterRun:
+    """A run that a launch executes itself, as one of the code location that the pages load.
+
+    Without an origin the timeline and the page of its job leave it out.
+    """
+    if run.remote_job_origin is not None or PROCESS_TAG not in run.tags:
+        return run
+    location = RegisteredCodeLocationOrigin(LOCATION)
+    repository = RemoteRepositoryOrigin(location, SINGLETON_REPOSITORY_NAME)
+    return run.with_job_origin(RemoteJobOrigin(repository, run.job_name))
+
+
+class PooledRunStorage(PostgresRunStorage):
+    """The stock run storage, with runs of launches among those of the code location."""
+
+    def add_run(self, dagster_run: DagsterRun) -> DagsterRun:
+        """Add a run; see the base class."""
+        return super().add_run(run_of_location(dagster_run))
+
+
 class PooledStorage(DagsterPostgresStorage):
     """All of Dagster's storages over one pool; named in ``dagster.yaml``."""
 
@@ -227,7 +257,7 @@ class PooledStorage(DagsterPostgresStorage):
         self.postgres_url = postgres_url
         self.should_autocreate_tables = should_autocreate_tables
         self._inst_data = inst_data
-        self._run_storage = PostgresRunStorage(postgres_url, should_autocreate_tables)
+        self._run_storage = PooledRunStorage(postgres_url, should_autocreate_tables)
         self._event_log_storage = PooledEventLogStorage(postgres_url, should_autocreate_tables)
         self._schedule_storage = PostgresScheduleStorage(postgres_url, should_autocreate_tables)
         self._pool = pooled_engine(postgres_url)

@@ -194,4 +194,4 @@ def test_pages_have_no_barrier_and_no_error_in_a_real_browser(address: str) -> N
                         faults.append(f"{where}: {found['id']} {nodes}")
                 context.close()
         browser.close()
-    assert faults == []
+    assert not faults, "\n".join(faults)

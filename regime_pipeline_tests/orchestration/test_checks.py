@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import dagster as dg
 import numpy as np
 import pandas as pd
@@ -11,18 +14,21 @@ from regime_pipeline.catalogue import table
 from regime_pipeline.catalogue.frames import conform, empty
 from regime_pipeline.features.volatility_regimes import volatility_regimes
 from regime_pipeline.orchestration.build import build_definitions, pipeline_assets
-from regime_pipeline.orchestration.checks import (
-    CHECKS,
-    DAYS,
-    ExpectationCrash,
-    Suite,
-    validated,
-)
+from regime_pipeline.orchestration.checks import CHECKS
 from regime_pipeline.orchestration.jobs import quality
 from regime_pipeline.orchestration.partitions import range_tags
 from regime_pipeline.orchestration.quality import CHECK_NAME
 from regime_pipeline.orchestration.resources import Platform, platform_resource
-from regime_pipeline.windows import DAY, Grid, Window, hours_between
+from regime_pipeline.orchestration.suites import (
+    DAYS,
+    SUITES,
+    Declared,
+    ExpectationCrash,
+    Judged,
+    Suite,
+    judge,
+)
+from regime_pipeline.windows import DAY, FixedClock, Grid, Window, hours_between
 from regime_pipeline_tests.orchestration.conftest import NOW, raw_candles
 
 START = NOW - DAYS * DAY
@@ -97,18 +103,39 @@ def test_one_missing_hour_fails_completeness(
     assert "invalid value" not in caplog.text  # a number that the page could not show
 
 
-def test_a_suite_that_crashes_is_an_error_and_no_bad_data() -> None:
+def test_a_suite_that_crashes_is_an_error_and_no_bad_data(
+    platform: Platform, tmp_path: Path
+) -> None:
     import great_expectations as gx
 
     e = gx.expectations
     frame = pd.DataFrame({"ts": pd.date_range("2024-01-01", periods=3, tz="UTC"), "x": [1, 2, 3]})
+
+    def judged(expectation: Any) -> Judged:
+        declared = Declared("raw.x", "planted", lambda *_: Suite(frame, [expectation]))
+        return judge(platform, [declared], tmp_path / "docs")[0]
+
     absent = e.ExpectColumnMeanToBeBetween(column="y", min_value=0)
     naive = e.ExpectColumnValuesToBeBetween(column="ts", min_value=pd.Timestamp("2024-01-01"))
     for crashing in (absent, naive):
         with pytest.raises(ExpectationCrash, match="expect_column"):
-            validated(gx, "crashing", Suite(frame, [crashing]))
-    unmet = e.ExpectColumnMeanToBeBetween(column="x", max_value=1)
-    assert validated(gx, "unmet", Suite(frame, [unmet])).success is False
+            judged(crashing)
+    assert not (tmp_path / "docs").exists()
+    unmet = judged(e.ExpectColumnMeanToBeBetween(column="x", max_value=1))
+    assert not unmet.holds
+    page = (tmp_path / "docs" / "index.html").read_text()
+    assert unmet.page is not None and str(unmet.page.relative_to(tmp_path / "docs")) in page
+    assert "mean" in unmet.page.read_text()
+
+
+def test_of_data_that_nobody_adds_to_the_last_stored_week_is_judged(
+    platform: Platform, tmp_path: Path
+) -> None:
+    platform.warehouse.merge("market.candles_1h", candles(platform))
+    platform.clock = FixedClock(NOW + 90 * DAY)
+    (found,) = judge(platform, SUITES[:1], tmp_path / "docs")
+    assert found.window == Window(START, NOW)
+    assert found.holds, found.expectations
 
 
 @pytest.mark.slow

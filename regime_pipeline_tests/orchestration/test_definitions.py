@@ -13,10 +13,11 @@ from regime_pipeline.catalogue import TABLES
 from regime_pipeline.catalogue.datasets import DATASETS
 from regime_pipeline.catalogue.derivation import derivations
 from regime_pipeline.orchestration.assets.raw import CHECK
-from regime_pipeline.orchestration.build import build_definitions, pipeline_assets
+from regime_pipeline.orchestration.build import all_assets, build_definitions, pipeline_assets
 from regime_pipeline.orchestration.history import declared_inputs
-from regime_pipeline.orchestration.instance import ROOT
-from regime_pipeline.orchestration.partitions import COMPUTE, DAILY, FETCH
+from regime_pipeline.orchestration.instance import LOCATION, ROOT
+from regime_pipeline.orchestration.partitions import COMPUTE, DAILY, EVERY_HOUR, FETCH
+from regime_pipeline.settings import Settings
 from regime_pipeline.windows import parse_lookback
 
 pytestmark = pytest.mark.xdist_group("definitions")  # one module fixture, not one a worker
@@ -88,6 +89,15 @@ def test_people_find_descriptions_owners_and_columns(definitions: dg.Definitions
             assert all(c.description for c in columns)
 
 
+def test_what_every_tick_makes_is_late_when_it_does_not(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    for name in ("raw/candles", "features/volatility_regimes", "reporting/hourly"):
+        assert graph.get(dg.AssetKey(name.split("/"))).freshness_policy == EVERY_HOUR
+    assert graph.get(dg.AssetKey(["raw", "legacy_signals"])).freshness_policy is None
+    still = all_assets(Settings(_env_file=None, clock="2024-03-01"))
+    assert not any(spec.freshness_policy for asset in still for spec in asset.specs)
+
+
 def test_every_declared_function_has_its_asset_with_the_inputs_it_declares() -> None:
     found = declared_inputs(pipeline_assets())
     for what in derivations():
@@ -144,7 +154,7 @@ def test_workspace_names_the_code_location() -> None:
         {
             "python_module": {
                 "module_name": "regime_pipeline.definitions",
-                "location_name": "regime_pipeline",
+                "location_name": LOCATION,
                 "working_directory": ".",
             }
         }

@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from regime_pipeline.orchestration import launch, processes
-from regime_pipeline.orchestration.instance import environment, instance_for
+from regime_pipeline.orchestration.instance import LOCATION, environment, instance_for
 from regime_pipeline.settings import Settings
 from regime_pipeline.simulator.server import SimulatorServer
 from regime_pipeline.simulator.synthetic import SyntheticTape
@@ -108,6 +108,7 @@ def test_the_ui_sees_the_runs_with_their_days(
             run_ = instance.get_run_by_id(outcome.run_id)
             assert run_.is_success
             assert run_.tags["dagster/asset_partition_range_start"] == f"{outcome.window.start:%F}"
+            assert run_.tags[".dagster/repository"] == f"__repository__@{LOCATION}"  # the timeline
         key = dg.AssetKey(["features", "volatility_regimes"])
         read = Window(WINDOW.start - 2 * DAY, WINDOW.end)  # snapshots look back two days
         assert sorted(instance.get_materialized_partitions(key)) == [f"{d:%F}" for d in read.days()]
@@ -131,6 +132,12 @@ def test_the_ui_shows_the_findings_of_every_judged_table_and_no_check_that_was_n
     warehouse = Warehouse(world[1], CLOCK)
     for _, key, name in planned - made:  # nothing was stored that could have been judged
         assert name == "data_quality" and warehouse.read(".".join(key.path), WINDOW).empty, key
+    verdicts = Warehouse(world[1], CLOCK).read("ops.quality_checks", WINDOW)
+    with instance_for(*world) as instance:
+        table = dg.AssetCheckKey(dg.AssetKey(["raw", "candles"]), "data_quality")
+        days = instance.event_log_storage.get_asset_check_partition_info([table])
+    of_candles = verdicts.loc[verdicts["table_name"] == "raw.candles", "ts"]
+    assert {d.partition_key for d in days} == {f"{ts:%F}" for ts in of_candles}
     judged = {key.to_user_string() for _, key, name in made if name == "data_quality"}
     assert {"raw/candles", "raw/funding_rates", "market/liquidations_1h"} <= judged
     assert not [

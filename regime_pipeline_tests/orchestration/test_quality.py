@@ -14,9 +14,10 @@ from regime_pipeline.orchestration.build import build_definitions, pipeline_asse
 from regime_pipeline.orchestration.derived import asset_of
 from regime_pipeline.orchestration.jobs import derived_chain
 from regime_pipeline.orchestration.metadata import RUN_COUNTS
-from regime_pipeline.orchestration.partitions import DAILY, range_tags
+from regime_pipeline.orchestration.partitions import DAILY, day_key, range_tags
 from regime_pipeline.orchestration.resources import Platform, Scope, platform_resource
 from regime_pipeline.quality import evaluate
+from regime_pipeline.quality.model import WHOLE_TABLE
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
 from regime_pipeline.windows import DAY, HOUR, FixedClock, Window, utc
@@ -187,6 +188,34 @@ def test_a_series_that_died_keeps_failing_while_coverage_expects_its_rows(
     assert (lower < score).all()
 
 
+def test_each_day_gets_its_own_verdict_and_a_long_run_tells_old_days_that_fail() -> None:
+    days = Window(NOW - 30 * DAY, NOW).days()
+    outcomes = {day: "passed" for day in days} | {days[3]: "failed", days[28]: "failed"}
+    outcomes[days[29]] = "not_applicable"
+    found = pd.DataFrame(
+        {
+            "table_name": "raw.candles",
+            "check_id": "DQ05",
+            "series": WHOLE_TABLE,
+            "ts": pd.DatetimeIndex(outcomes),
+            "check_severity": "BLOCK",
+            "check_outcome": list(outcomes.values()),
+            "n_judged": 24,
+            "n_failed": 1,
+            "n_withheld": 0,
+            "failing_keys": None,
+            "reason": [None] * 29 + ["nothing to compare"],
+        }
+    )
+    window = Window(NOW - 30 * DAY, NOW)
+    told = {v.partition: v for v in quality.verdicts(found, "raw.candles", window)}
+    assert list(told) == [day_key(d) for d in [days[3], *days[23:29]]]
+    assert [day for day, v in told.items() if not v.passed] == [day_key(days[3]), day_key(days[28])]
+    of_last = found[found["ts"] == days[29]]
+    why = quality.unjudged(of_last, "raw.candles", window)
+    assert (why.partition, why.metadata["why"].value) == (day_key(days[29]), "nothing to compare")
+
+
 @pytest.mark.slow
 def test_a_block_of_one_symbol_stays_when_another_is_computed(
     platform: Platform, candles: pd.DataFrame
@@ -232,14 +261,24 @@ def test_what_is_made_of_a_withheld_hour_says_so(platform: Platform, candles: pd
     prints = platform.warehouse.read("market.funding", Window(at, at + HOUR))
     assert set(prints["symbol"]) == set(SYMBOLS) - {"SOL/USDT"}
 
-    told = {e.asset_key.to_user_string(): e for e in done.get_asset_check_evaluations()}
-    found = told["raw/candles"]
+    told = {
+        (e.asset_key.to_user_string(), e.partition): e for e in done.get_asset_check_evaluations()
+    }
+    found = told["raw/candles", day_key(SPIKE)]
+    assert told["raw/candles", day_key(SPIKE + DAY)].passed
     assert (found.check_name, found.passed) == ("data_quality", False)
     assert found.severity is dg.AssetCheckSeverity.ERROR
     assert "DQ05" in str(found.metadata["failing checks"].value)
     assert any(r.data["check"] == "DQ05" for r in found.metadata["failing rows"].records)
-    assert told["raw/funding_rates"].severity is dg.AssetCheckSeverity.ERROR
-    assert "raw/order_book" not in told  # nothing could be judged: that is no pass
+    assert told["raw/funding_rates", day_key(at)].severity is dg.AssetCheckSeverity.ERROR
+    assert "raw/order_book" not in {name for name, _ in told}  # nothing was judged: that is no pass
+    observed = {
+        e.asset_observation_data.asset_observation.asset_key.to_user_string(): e
+        for e in done.all_events
+        if e.event_type is dg.DagsterEventType.ASSET_OBSERVATION
+    }
+    why = observed["raw/order_book"].asset_observation_data.asset_observation.metadata["why"]
+    assert why.value
 
     checks = platform.warehouse.read(CHECKED)
     score = platform.warehouse.read(SCORED).set_index(["table_name", "ts"])

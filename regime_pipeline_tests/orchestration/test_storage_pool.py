@@ -17,6 +17,7 @@ from dagster_postgres import DagsterPostgresStorage
 from regime_pipeline.orchestration import storage_pool
 from regime_pipeline.orchestration.instance import dagster_environment, dagster_url
 from regime_pipeline.orchestration.partitions import DAILY, range_tags
+from regime_pipeline.orchestration.processes import PROCESS_TAG
 from regime_pipeline.storage.database import Database
 from regime_pipeline.windows import DAY, Window, utc
 from regime_pipeline_tests._server import TestServer
@@ -265,3 +266,13 @@ def test_dagsters_tables_stay_out_of_the_data(
             "select distinct schemaname from pg_tables where tablename in ('event_logs', 'runs')"
         ).fetchall()
     assert schemas == [("dagster",)]
+
+
+def test_a_run_of_a_launch_is_one_of_the_code_location_and_any_other_stays_as_it_is() -> None:
+    plain = dg.DagsterRun(job_name="derived_chain")
+    assert storage_pool.run_of_location(plain) is plain
+    launched = dg.DagsterRun(job_name="derived_chain", tags={PROCESS_TAG: "boot:1"})
+    shown = storage_pool.run_of_location(launched)
+    assert shown.run_id == launched.run_id
+    assert shown.tags_for_storage()[".dagster/repository"] == "__repository__@regime_pipeline"
+    assert storage_pool.run_of_location(shown) is shown

@@ -6,6 +6,7 @@ from regime_pipeline.catalogue.tables import (
     alerts,
     correlation,
     features,
+    live,
     market,
     ops,
     raw,
@@ -24,4 +25,5 @@ GROUPS = (
     research.TABLES,
     alerts.TABLES,
     ops.TABLES,
+    live.TABLES,
 )
