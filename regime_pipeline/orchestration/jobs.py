@@ -32,10 +32,14 @@ RAW = (
 )
 REPORTING = dg.AssetSelection.groups("reporting")
 DERIVED = dg.AssetSelection.groups(*DERIVED_SCHEMAS) - SUITES | FINDINGS
+NIGHTLY = dg.AssetSelection.assets(
+    *(["signals", name] for name in ("trials", "trial_days", "passports"))
+)
+"""What looks at years of hours for one row a day: not with every tick."""
 
 hourly_tick = dg.define_asset_job(
     "hourly_tick",
-    selection=RAW | DERIVED | REPORTING,
+    selection=RAW | (DERIVED - NIGHTLY) | REPORTING,
     description="Everything for the newest hours: fetch, derive, events, reports.",
     executor_def=dg.in_process_executor,
     tags={"dagster/priority": "10", TICK_TAG: "newest"},
@@ -71,6 +75,12 @@ recompute = dg.define_asset_job(
     description="What depends on restated raw rows: the sensor restated_rows names tables and days.",
     executor_def=dg.in_process_executor,
 )
+research = dg.define_asset_job(
+    "research",
+    selection=NIGHTLY,
+    description="Passports of all signals: what each score has been worth to the end of a day.",
+    executor_def=dg.in_process_executor,
+)
 
 quality = dg.define_asset_job(
     "quality",
@@ -88,6 +98,7 @@ JOBS = (
     derived_chain,
     reporting,
     recompute,
+    research,
     retention,
 )
 

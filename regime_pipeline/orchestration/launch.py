@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from regime_pipeline.storage.merge import WriteResult
 
 RAW, DERIVED, REPORTING = "raw_fetch", "derived_chain", "reporting"
-_NOT_DERIVING = (RAW, REPORTING, "book_samples", retention.NAME)
+_NOT_DERIVING = (RAW, REPORTING, "book_samples", "research", retention.NAME)
 
 
 class LaunchError(RuntimeError):
