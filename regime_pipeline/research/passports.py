@@ -33,11 +33,10 @@ from regime_pipeline.research.trials import (
     columns_of,
     published,
 )
-from regime_pipeline.settings import method_version
+from regime_pipeline.settings import FuturesParams, SignalParams, method_version
 from regime_pipeline.signals import components as component_scores
 from regime_pipeline.signals import confluence as confluence_scores
 from regime_pipeline.signals import futures_score
-from regime_pipeline.thresholds import FuturesParams, SignalParams
 from regime_pipeline.windows import HOUR, Grid
 
 METHOD = "passports/1"
