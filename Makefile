@@ -35,7 +35,7 @@ test: setup ## the tests
 test-slow: setup ## the tests that take long
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m slow --timeout=900 $(ARGS)
 
-ui: setup ## Dagster UI and daemon
+ui: setup ## Dagster UI and daemon, dashboard and API beside
 	@$(BIN)/regime ui $(ARGS)
 
 quality: setup ## suites over the last week of stored rows; where their Data Docs are

@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 import orjson
@@ -31,7 +32,7 @@ COMMON = ("symbols", "from", "to", "limit", "cursor", "fields", "as_of", "format
 """Parameters that every endpoint knows, as far as its mart has symbols, time and a past."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Query:
     """A request for rows of one mart.
 
@@ -59,7 +60,7 @@ class Query:
     as_of: datetime | None
     shape: str
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """What a cursor belongs to: everything but the page."""
         said = [
@@ -68,7 +69,7 @@ class Query:
         ]  # fmt: skip
         return hashlib.sha256(orjson.dumps(said)).hexdigest()[:16]
 
-    @property
+    @cached_property
     def canonical(self) -> bytes:
         """Equal for requests that have equal answers."""
         return orjson.dumps(

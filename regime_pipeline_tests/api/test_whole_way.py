@@ -8,12 +8,14 @@ import re
 import subprocess
 import sys
 import time
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import make_url
 
 from regime_pipeline.orchestration.launch import run_pipeline
 from regime_pipeline.settings import Settings, changed
@@ -82,8 +84,6 @@ def test_a_planted_cascade_can_be_followed_from_the_alert_to_the_bytes_of_the_pr
         SimulatorServer(tape, clock) as simulator,
         postgres.database() as database,
     ):
-        with database.connect() as connection:
-            connection.execute("update ops.database_identity set origin = 'simulated'")
         for name, value in {
             "REGIME_DATABASE_URL": database.url,
             "REGIME_HOME": str(tmp_path / "home"),
@@ -104,6 +104,9 @@ def test_a_planted_cascade_can_be_followed_from_the_alert_to_the_bytes_of_the_pr
         )
         assert done.succeeded, done.lines()
         follow(receiver.requests, struck, address, tmp_path)
+        with postgres.admin() as admin:  # simulated data have a database of their own beside it
+            beside = make_url(database.url).database
+            admin.execute(f'drop database "{beside}_simulated" with (force)')
 
 
 def follow(
@@ -119,10 +122,10 @@ def follow(
     port = address.rpartition(":")[2]
     server = subprocess.Popen([*REGIME, "serve", "--port", port], cwd=folder)
     try:
-        with answering(address) as client:
+        with closing(answering(address)) as client:
             path = links[0].removeprefix(address)
             page = client.get(path)
-            assert page.status_code == 200
+            assert page.status_code == 200, page.text
             assert "SIMULATED" in page.text
             event = client.get(f"/v1/events/{path.rpartition('/')[2]}").json()["data"][0]
             assert event["event_type"].startswith("LIQUIDATION_CASCADE")
