@@ -31,15 +31,14 @@ RAW = (
     - FINDINGS
 )
 REPORTING = dg.AssetSelection.groups("reporting")
-DERIVED = dg.AssetSelection.groups(*DERIVED_SCHEMAS) - SUITES | FINDINGS
-NIGHTLY = dg.AssetSelection.assets(
-    *(["signals", name] for name in ("trials", "trial_days", "passports"))
-)
-"""What looks at years of hours for one row a day: not with every tick."""
+NIGHTLY_TABLES = ("signals.trials", "signals.trial_days", "signals.passports")
+"""What looks at years of hours for one row a day: made each night, and with no tick or range of days."""
+NIGHTLY = dg.AssetSelection.assets(*map(asset_key, NIGHTLY_TABLES))
+DERIVED = dg.AssetSelection.groups(*DERIVED_SCHEMAS) - SUITES - NIGHTLY | FINDINGS
 
 hourly_tick = dg.define_asset_job(
     "hourly_tick",
-    selection=RAW | (DERIVED - NIGHTLY) | REPORTING,
+    selection=RAW | DERIVED | REPORTING,
     description="Everything for the newest hours: fetch, derive, events, reports.",
     executor_def=dg.in_process_executor,
     tags={"dagster/priority": "10", TICK_TAG: "newest"},
