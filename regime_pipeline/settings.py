@@ -254,6 +254,11 @@ class Settings(_Providers, ChosenSources):
         None, description="any PostgreSQL 14+; unset: an embedded server under `home`"
     )
     landing_url: str | None = Field(None, description="fsspec URL; unset: `home`/landing")
+    backup_dir: Path | None = Field(
+        None,
+        description="folder of backups, best on another disk; set, `regime heartbeat` names a missing one; "
+        "unset: `home`/backups",
+    )
     legacy_dir: Path | None = Field(
         None, description="folder of old signal files that the asset raw/legacy_signals reads"
     )

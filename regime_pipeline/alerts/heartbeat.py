@@ -31,6 +31,7 @@ from regime_pipeline.net.client import FAILED, async_client
 from regime_pipeline.net.redact import Redactor
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import address_at_rest
+from regime_pipeline.storage.errors import StorageError
 from regime_pipeline.storage.folders import write_private
 from regime_pipeline.windows import Clock
 
@@ -41,6 +42,8 @@ DAEMON_SILENT = timedelta(seconds=90)
 TICK_LATE = timedelta(minutes=125)
 """Two hourly ticks and their start."""
 ALERTS_WAIT = timedelta(minutes=5)
+BACKUP_LATE = timedelta(hours=26)
+"""A nightly backup and its time."""
 
 _ASKED = """
 SELECT (SELECT max("timestamp") FROM dagster.daemon_heartbeats WHERE daemon_type = 'SENSOR'),
@@ -143,8 +146,28 @@ def look(
     faults = judged(asked, now, needs_daemon=needs_daemon)
     if web is not None and (fault := asyncio.run(_web_fault(web))) is not None:
         faults.append(f"web server: {fault}")
-    faults += [*disk_faults(settings.home), *memory_faults()]
+    faults += [
+        *_backup_faults(settings.backup_dir, now),
+        *disk_faults(settings.home),
+        *memory_faults(),
+    ]
     return Beat(tuple(faults), now)
+
+
+def _backup_faults(folder: Path | None, now: datetime) -> list[str]:
+    """What is wrong with the backups of a folder; nothing is expected where none is named."""
+    if folder is None:
+        return []
+    from regime_pipeline.storage.backup import found_in  # brings the libraries of tables along
+
+    try:
+        newest = max((b.made_at for b in found_in(folder)), default=None)
+    except StorageError as error:
+        return [f"backup: {error}"]
+    if newest is None:
+        return [f"backup: none in {folder}"]
+    late = now - newest
+    return [f"backup: none for {_long(late)}"] if late > BACKUP_LATE else []
 
 
 def _in_time(call: Callable[[], T], seconds: float) -> T | None:

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from regime_pipeline.cli import (
     alerts,
+    backup,
     collect,
     database,
     doors,
@@ -55,6 +56,8 @@ for _command in (
     tools.parse,
     provenance.why,
     provenance.restatements,
+    backup.backup,
+    backup.restore,
     serving.ui,
     doors.serve,
     doors.mcp,

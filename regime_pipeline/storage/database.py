@@ -321,6 +321,23 @@ def address_at_rest(settings: Settings) -> str | None:
     return url_of("pipeline", address, settings.home) or address
 
 
+def administrators_address(settings: Settings) -> str:
+    """The ``postgresql://`` URL of the settings' database for work on all of it; the server is started.
+
+    On the embedded server it is the superuser's, else the account that the URL names. The database
+    itself may not exist yet.
+
+    Raises:
+        EmbeddedServerError: the embedded server cannot run here.
+    """
+    if settings.database_url is None:
+        server = EmbeddedServer(settings.home)
+        server.start()
+        return server.url(_EMBEDDED_NAMES[settings.origin])
+    url = _for_origin(normalise_url(settings.database_url.get_secret_value()), settings.origin)
+    return url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
 def _open_embedded(home: Path, name: str) -> Database:
     server = EmbeddedServer(home)
 

@@ -46,5 +46,9 @@ class RunEndedError(StorageError):
     """A run wants to write that was given up before."""
 
 
+class BackupError(StorageError):
+    """A backup cannot be made, is damaged, or cannot be restored here."""
+
+
 class TransientStorageError(StorageError):
     """A transaction failed again and again for a passing reason; running it later may succeed."""

@@ -19,6 +19,7 @@ from pydantic import SecretStr
 from regime_pipeline.alerts import watch
 from regime_pipeline.alerts.heartbeat import Asked, Beat, _web_fault, judged, look, tell
 from regime_pipeline.settings import Settings
+from regime_pipeline.storage.backup import backup
 from regime_pipeline.windows import FixedClock, SystemClock
 from regime_pipeline_tests.alerts.receivers import NOW, event, put, settings_for
 
@@ -112,6 +113,26 @@ def test_a_web_server_whose_process_is_stopped_or_killed_is_named(tmp_path):
         finally:
             process.kill()
     assert "no answer" in asyncio.run(_web_fault(address))
+
+
+def test_a_backup_that_is_late_damaged_or_was_never_made_is_told_where_one_is_kept(
+    database, tmp_path
+):
+    folder = tmp_path / "kept"
+    settings = Settings(
+        _env_file=None, home=tmp_path, database_url=database.libpq, backup_dir=folder
+    )
+
+    def faults(after: timedelta) -> tuple[str, ...]:
+        return look(settings, FixedClock(NOW + after), needs_daemon=False).faults
+
+    assert faults(timedelta(0)) == (f"backup: none in {folder}",)
+    made = backup(settings, folder, FixedClock(NOW), lambda *_: None)
+    assert faults(timedelta(hours=25)) == ()
+    assert faults(timedelta(hours=27)) == ("backup: none for 27 h",)
+    (made.folder / "manifest.json").write_text("{")
+    (fault,) = faults(timedelta(hours=1))
+    assert fault.startswith("backup: ") and "is damaged" in fault
 
 
 def test_a_full_disk_is_told(monkeypatch, tmp_path):
