@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, NamedTuple, Protocol
 
 from regime_pipeline.collect.plan import Message
@@ -119,7 +120,7 @@ class Book:
     _bids: dict[float, float] = field(default_factory=dict)
     _asks: dict[float, float] = field(default_factory=dict)
     _low: float = 0.0
-    _high: float = float("inf")
+    _high: float = inf
     _has_begun: bool = False
     _waiting: list[Change] = field(default_factory=list)
     _crossed_ns: int | None = None
@@ -196,15 +197,17 @@ class Book:
         self._has_begun = True
         self._apply(change)
         # beyond the last levels of a book that was cut only those are known that changed since
-        cut = self.rules.most_levels if self.rules.is_asked_for else float("inf")
+        cut = self.rules.most_levels if self.rules.is_asked_for else inf
         self._low = min(self._bids) if len(self._bids) >= cut else 0.0
-        self._high = max(self._asks) if len(self._asks) >= cut else float("inf")
+        self._high = max(self._asks) if len(self._asks) >= cut else inf
 
     def _apply(self, change: Change) -> None:
         for side, told in ((self._bids, change.bids), (self._asks, change.asks)):
             for level in told:
                 price, size = float(level[0]), float(level[1])
-                if size > 0.0:
+                if not (0.0 < price < inf and 0.0 <= size < inf):
+                    raise ValueError("a level without a price or a size")
+                if size:
                     side[price] = size
                 else:
                     side.pop(price, None)

@@ -6,10 +6,14 @@ here: sockets (``session``), the rule of a venue's numbers (``venue_books``), ro
 
 from __future__ import annotations
 
+from math import inf
+
 from regime_pipeline.collect.book import Book
 from regime_pipeline.collect.plan import Line, Message
 from regime_pipeline.collect.watch import S
 
+ODD_SHAPES = (LookupError, TypeError, AttributeError, ValueError, OverflowError)
+"""What reading a message raises that is not as its venue says."""
 ASKED_EVERY_NS = 5 * S
 """A book is not asked for more often: requests are counted, and a venue in trouble needs none."""
 
@@ -56,11 +60,14 @@ class Present:
         channel = self._channels[topic]
         try:
             if channel.marks is not None:
-                self.marks[topic].update(channel.marks(message))
+                told = channel.marks(message)
+                if not all(0.0 < value < inf for value in told.values()):
+                    return False
+                self.marks[topic].update(told)
                 return True
             book = self.books[topic]
             return book.take(book.rules.change(message))
-        except (KeyError, TypeError, IndexError, ValueError) as error:
+        except ODD_SHAPES as error:
             if topic in self.books:
                 self.books[topic].end(f"a message has another shape: {type(error).__name__}")
             return False
@@ -70,7 +77,7 @@ class Present:
         book = self.books[topic]
         try:
             return book.take_whole(book.rules.whole(body))
-        except (KeyError, TypeError, IndexError, ValueError) as error:
+        except ODD_SHAPES as error:
             book.end(f"the reply has another shape: {type(error).__name__}")
             return False
 

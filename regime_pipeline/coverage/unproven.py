@@ -71,6 +71,9 @@ def reopened(spans: pd.DataFrame, unproven: Mapping[Key, Iterable[datetime]]) ->
     for row in spans.to_dict("records"):
         key = (row["source"], row["venue"], row["market"], row["symbol"])
         cut = holes.get(key, []) if row["coverage_state"] == "stored" else []
-        left = without(Window(row["start"], row["end"]), cut) if cut else [None]
-        rows += [row if one is None else row | {"start": one.start, "end": one.end} for one in left]
+        if not cut:
+            rows.append(row)
+            continue
+        left = without(Window(row["start"], row["end"]), cut)
+        rows += [row | {"start": one.start, "end": one.end} for one in left]
     return pd.DataFrame(rows, columns=spans.columns)
