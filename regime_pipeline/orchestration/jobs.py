@@ -31,15 +31,14 @@ RAW = (
     - FINDINGS
 )
 REPORTING = dg.AssetSelection.groups("reporting")
-DERIVED = dg.AssetSelection.groups(*DERIVED_SCHEMAS) - SUITES | FINDINGS
-NIGHTLY = dg.AssetSelection.assets(
-    *(["signals", name] for name in ("trials", "trial_days", "passports"))
-)
-"""What looks at years of hours for one row a day: not with every tick."""
-
+NIGHTLY_TABLES = ("signals.trials", "signals.trial_days", "signals.passports")
+"""What looks at years of hours for one row a day, and the ledger that is written first: made by the night's
+run and where they are named, neither with every tick nor with every run over past days."""
+NIGHTLY = dg.AssetSelection.assets(*(name.split(".") for name in NIGHTLY_TABLES))
+DERIVED = dg.AssetSelection.groups(*DERIVED_SCHEMAS) - SUITES - NIGHTLY | FINDINGS
 hourly_tick = dg.define_asset_job(
     "hourly_tick",
-    selection=RAW | (DERIVED - NIGHTLY) | REPORTING,
+    selection=RAW | DERIVED | REPORTING,
     description="Everything for the newest hours: fetch, derive, events, reports.",
     executor_def=dg.in_process_executor,
     tags={"dagster/priority": "10", TICK_TAG: "newest"},
@@ -71,7 +70,7 @@ reporting = dg.define_asset_job(
 )
 recompute = dg.define_asset_job(
     "recompute",
-    selection=DERIVED | REPORTING,
+    selection=DERIVED | NIGHTLY | REPORTING,
     description="What depends on restated raw rows: the sensor restated_rows names tables and days.",
     executor_def=dg.in_process_executor,
 )

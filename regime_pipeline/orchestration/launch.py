@@ -33,7 +33,7 @@ from regime_pipeline.orchestration.assets.reporting import PROJECT, project_dige
 from regime_pipeline.orchestration.build import all_assets, build_definitions
 from regime_pipeline.orchestration.emptiness import failed_datasets, underived
 from regime_pipeline.orchestration.instance import instance_for
-from regime_pipeline.orchestration.jobs import part_of
+from regime_pipeline.orchestration.jobs import NIGHTLY_TABLES, part_of
 from regime_pipeline.orchestration.kernels import CompiledAhead
 from regime_pipeline.orchestration.partitions import owed, range_tags
 from regime_pipeline.orchestration.processes import PROCESS_TAG, process_id, settle_dead_runs
@@ -47,8 +47,8 @@ from regime_pipeline.windows import Clock, Window, floor_day, utc
 if TYPE_CHECKING:
     from regime_pipeline.storage.merge import WriteResult
 
-RAW, DERIVED, REPORTING = "raw_fetch", "derived_chain", "reporting"
-_NOT_DERIVING = (RAW, REPORTING, "book_samples", "research", retention.NAME)
+RAW, DERIVED, REPORTING, RESEARCH = "raw_fetch", "derived_chain", "reporting", "research"
+_NOT_DERIVING = (RAW, REPORTING, RESEARCH, "book_samples", retention.NAME)
 
 
 class LaunchError(RuntimeError):
@@ -153,7 +153,12 @@ def run_selection(
                 return launch.report
             by = freshness.fingerprint(settings, launch.symbols)
             tags = {freshness.BY_TAG: by}  # by the same code, but perhaps without its history
-            launch.run("derive", DERIVED, window, tables=derived or None, tags=tags)
+            judged = set(derived) & set(NIGHTLY_TABLES)
+            named = [n for n in derived if n not in judged]
+            if named or not judged:
+                launch.run("derive", DERIVED, window, tables=named or None, tags=tags)
+            if judged:  # with the ledger, which is written before any number is known
+                launch.run("judge", RESEARCH, window, tables=NIGHTLY_TABLES)
         if reporting:
             launch.run("report", REPORTING, window)
     return launch.report
@@ -437,8 +442,9 @@ class _Launch:
         return self.derived_tables() if job_name == DERIVED else ["reporting"]
 
     def derived_tables(self) -> list[str]:
-        """Every derived table that there is an asset for."""
-        return [n for n, t in TABLES.items() if t.schema in DERIVED_SCHEMAS and n in self.inputs]
+        """Every derived table that there is an asset for, but those of the night's run."""
+        named = [n for n, t in TABLES.items() if t.schema in DERIVED_SCHEMAS and n in self.inputs]
+        return [n for n in named if n not in NIGHTLY_TABLES]
 
     def _written(self, name: str, rows: int, result: WriteResult) -> None:
         self.report.count(name, rows, result)

@@ -81,7 +81,10 @@ def summary_lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     """One line a signal and horizon, and how many VALIDs noise would give at most."""
     shown = headlines(rows)
     if not shown:
-        yield "no signal has been judged yet; the nightly run judges each day, so does `regime run`"
+        yield (
+            "no signal has been judged yet; the nightly run judges each day, "
+            "`regime backfill --select signals/passports` judges other days"
+        )
         return
     yield f"to the end of {shown[0]['ts']:%Y-%m-%d}, all symbols together, 730 days back"
     yield f"{'signal':<20}{'h':>3}  {'IC [95 %]':<24}{'hours eff.':>10}{'net bps':>9}  verdict"
