@@ -111,7 +111,7 @@ def passport_lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
             f"{row['verdict']}{_why(row)}"
         )
         for name, text in _facts(row):
-            yield f"    {name:<26}{text}"
+            yield f"    {name:<28}{text}"
         for other in rows:
             if other["horizon_h"] == row["horizon_h"] and other is not row:
                 name = {
@@ -120,7 +120,7 @@ def passport_lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
                     "cross_section": "across symbols",
                 }[other["passport_kind"]]
                 reason = f" ({other['reason']})" if other["ic"] is None else ""
-                yield f"    {name:<26}{_interval(other)}{reason}  {other['verdict']}"
+                yield f"    {name:<28}{_interval(other)}{reason}  {other['verdict']}"
 
 
 def _facts(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
