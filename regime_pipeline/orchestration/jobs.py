@@ -32,10 +32,10 @@ RAW = (
 )
 REPORTING = dg.AssetSelection.groups("reporting")
 NIGHTLY_TABLES = ("signals.trials", "signals.trial_days", "signals.passports")
-"""What looks at years of hours for one row a day, and the ledger that is written first: made by the night's
-run and where they are named, neither with every tick nor with every run over past days."""
-NIGHTLY = dg.AssetSelection.assets(*(name.split(".") for name in NIGHTLY_TABLES))
+"""What looks at years of hours for one row a day: made each night, and with no tick or range of days."""
+NIGHTLY = dg.AssetSelection.assets(*map(asset_key, NIGHTLY_TABLES))
 DERIVED = dg.AssetSelection.groups(*DERIVED_SCHEMAS) - SUITES - NIGHTLY | FINDINGS
+
 hourly_tick = dg.define_asset_job(
     "hourly_tick",
     selection=RAW | DERIVED | REPORTING,
@@ -70,7 +70,7 @@ reporting = dg.define_asset_job(
 )
 recompute = dg.define_asset_job(
     "recompute",
-    selection=DERIVED | NIGHTLY | REPORTING,
+    selection=DERIVED | REPORTING,
     description="What depends on restated raw rows: the sensor restated_rows names tables and days.",
     executor_def=dg.in_process_executor,
 )

@@ -42,13 +42,13 @@ from regime_pipeline.orchestration.run_report import Outcome, RunReport, by_sour
 from regime_pipeline.orchestration.storage_pool import CONNECTION_LOST
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.errors import DatabaseUnreachableError, first_line
-from regime_pipeline.windows import Clock, Window, floor_day, utc
+from regime_pipeline.windows import DAY, Clock, Window, floor_day, utc
 
 if TYPE_CHECKING:
     from regime_pipeline.storage.merge import WriteResult
 
 RAW, DERIVED, REPORTING, RESEARCH = "raw_fetch", "derived_chain", "reporting", "research"
-_NOT_DERIVING = (RAW, REPORTING, RESEARCH, "book_samples", retention.NAME)
+_NOT_DERIVING = (RAW, REPORTING, "book_samples", RESEARCH, retention.NAME)
 
 
 class LaunchError(RuntimeError):
@@ -153,12 +153,11 @@ def run_selection(
                 return launch.report
             by = freshness.fingerprint(settings, launch.symbols)
             tags = {freshness.BY_TAG: by}  # by the same code, but perhaps without its history
-            judged = set(derived) & set(NIGHTLY_TABLES)
-            named = [n for n in derived if n not in judged]
-            if named or not judged:
-                launch.run("derive", DERIVED, window, tables=named or None, tags=tags)
-            if judged:  # with the ledger, which is written before any number is known
-                launch.run("judge", RESEARCH, window, tables=NIGHTLY_TABLES)
+            others = [n for n in derived if n not in NIGHTLY_TABLES]
+            if others or not derived:
+                launch.run("derive", DERIVED, window, tables=others or None, tags=tags)
+            if len(others) < len(derived):  # with the ledger, written before a number is known
+                launch.run("judge scores", RESEARCH, window, tables=NIGHTLY_TABLES)
         if reporting:
             launch.run("report", REPORTING, window)
     return launch.report
@@ -351,6 +350,9 @@ class _Launch:
         tags[freshness.FROM_TAG] = todo.since.isoformat()
         tags[freshness.TO_TAG] = owed(todo.window, self.until).end.isoformat()
         self.run("derive", DERIVED, todo.window, tags=tags)
+        last = Window(floor_day(self.until) - DAY, floor_day(self.until))
+        if todo.window.start <= last.start < todo.window.end:
+            self.run("judge scores", RESEARCH, last)
 
     def deliver(self) -> None:
         """Note what is wrong and send what waits; who runs launches from cron has no sensors that would."""
@@ -439,12 +441,17 @@ class _Launch:
     def _names(self, job_name: str, tables: Sequence[str] | None) -> list[str]:
         if tables is not None:
             return list(tables)
+        if job_name == RESEARCH:
+            return list(NIGHTLY_TABLES)
         return self.derived_tables() if job_name == DERIVED else ["reporting"]
 
     def derived_tables(self) -> list[str]:
-        """Every derived table that there is an asset for, but those of the night's run."""
-        named = [n for n, t in TABLES.items() if t.schema in DERIVED_SCHEMAS and n in self.inputs]
-        return [n for n in named if n not in NIGHTLY_TABLES]
+        """Every table of the derived chain that there is an asset for."""
+        return [
+            n
+            for n, t in TABLES.items()
+            if t.schema in DERIVED_SCHEMAS and n in self.inputs and n not in NIGHTLY_TABLES
+        ]
 
     def _written(self, name: str, rows: int, result: WriteResult) -> None:
         self.report.count(name, rows, result)
