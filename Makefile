@@ -9,7 +9,7 @@ JOBS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 2 ? 2 : n)))
 unexport PYTHONDONTWRITEBYTECODE # without bytecode each process compiles two hundred modules first
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow ui quality dashboards-check lint types bench fmt docs lock clean
+.PHONY: help setup run test test-slow ui quality dashboards-check lint types bench research fmt docs lock clean
 
 help: ## what can be done here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -62,6 +62,9 @@ docs: setup ## write the generated pages, dbt sources and .env.example
 
 bench: setup ## benchmarks, each beside its baseline; one JSON line a figure
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+research: setup ## the tables of docs/research.md from ../shared/data/market
+	@$(BIN)/python -m benchmarks.research
 
 lock: setup ## resolve requirements.lock anew (needs uv)
 	uv pip compile --python-version 3.11 --universal --no-strip-extras --extra dev pyproject.toml \

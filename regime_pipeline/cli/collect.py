@@ -131,6 +131,8 @@ def status(data: DataOption = None) -> None:
     if beat.ended_at is None:
         of = f"{beat.open_connections} of {beat.wanted_connections} connections open"
         out.print(f"last beat {age:.0f} s ago, {of}")
+        if not beat.has_right_time:
+            out.print(f"a venue's clock is {beat.clock_offset_s:+.1f} s from ours: set ours right")
     else:
         out.print(f"ended as it was told to, {age:.0f} s ago; `regime collect` starts it again")
     rows = warehouse.transact(

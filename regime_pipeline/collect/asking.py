@@ -1,4 +1,4 @@
-"""What the collector asks over HTTP: what contracts are worth, whole books.
+"""What the collector asks over HTTP: what contracts are worth, whole books, the time.
 
 Belongs here: single requests by the shared client, with its limits and breakers. Does not belong here: what
 is made of the answers (``decode``, ``book``), when they are asked (``collector``, ``session``).
@@ -14,6 +14,8 @@ import orjson
 import pandas as pd
 
 from regime_pipeline.collect.plan import Line
+from regime_pipeline.collect.present import ODD_SHAPES
+from regime_pipeline.collect.venues import CLOCKS
 from regime_pipeline.providers.errors import ContractViolation
 from regime_pipeline.providers.fetch.sources import base_url
 from regime_pipeline.providers.fetch.stream import CONTRACTS, Page, Stream
@@ -73,6 +75,21 @@ class Asker:
         )  # fmt: skip
         return self._ask(line.source, feed, feed.params(subscription.symbols[0]), _decoded).parsed
 
+    def clock_offset_s(self, source: Source, now_ns: Callable[[], int]) -> float:
+        """A venue's clock minus ours, as of the middle of one request.
+
+        Raises:
+            ProviderError: the venue does not answer, or not so.
+        """
+        path, read = CLOCKS[source.name]
+        before = now_ns()
+        reply = self._get(source, path, {}, _decoded)
+        middle = (before + now_ns()) / 2e9
+        try:
+            return read(reply.parsed) - middle
+        except ODD_SHAPES as error:
+            raise ContractViolation("the reply tells no time") from error
+
     def _ask(
         self,
         source: Source,
@@ -80,14 +97,24 @@ class Asker:
         params: Mapping[str, str],
         parse: Callable[[bytes], Any],
     ) -> Reply[Any]:
+        return self._get(source, feed.endpoint.path, params, parse, feed.endpoint.weight)
+
+    def _get(
+        self,
+        source: Source,
+        path: str,
+        params: Mapping[str, str],
+        parse: Callable[[bytes], Any],
+        weight: int = 1,
+    ) -> Reply[Any]:
         return self._client.get(
             source.name,
             base_url(self._settings, source),
-            feed.endpoint.path,
+            path,
             params,
             parse=parse,
             errors=source.errors,
-            weight=feed.endpoint.weight,
+            weight=weight,
         )
 
 

@@ -9,19 +9,18 @@ came, so that no row is made of a book that missed a change.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any, NamedTuple, Protocol
 
-from regime_pipeline.collect.plan import Message
-from regime_pipeline.collect.watch import S
-
-CROSSED_NS = 2 * S
+CROSSED_NS = 2_000_000_000
 """A venue's own book is never crossed for so long."""
 MOST_WAITING = 4_096
 """Changes that are kept while a whole book is waited for; they come ten times a second."""
 Level = tuple[float, float]
+Message = Mapping[str, Any]
+"""A message of a stream, decoded."""
 
 
 class Change(NamedTuple):

@@ -39,7 +39,7 @@ from regime_pipeline.collect.present import Present
 from regime_pipeline.collect.session import Session
 from regime_pipeline.collect.spool import Spool
 from regime_pipeline.collect.store import Storer, instant_ns
-from regime_pipeline.collect.venues import CONNECTIONS
+from regime_pipeline.collect.venues import CLOCKS, CONNECTIONS
 from regime_pipeline.collect.watch import Watch, contradicted
 from regime_pipeline.providers.errors import ProviderError
 from regime_pipeline.providers.http import HttpClient
@@ -55,6 +55,9 @@ STORE_EVERY_S = 1.0
 SPANS_EVERY = 5
 SEAL_EVERY = 30
 GARBAGE_EVERY = 200_000
+CLOCKS_EVERY_S = 600.0
+MOST_CLOCK_OFFSET_S = 1.0
+"""Our clock stamps messages: further off, hours are cut in the wrong place."""
 MOST_UNSHOWN = 12
 """Moments that wait to be shown while the database is away: a minute; older ones are left out."""
 STAGGER_S = 0.4
@@ -102,6 +105,7 @@ class Collector:
         self._live = Live(warehouse, settings)
         self._seen: deque[list[Seen]] = deque(maxlen=MOST_UNSHOWN)
         self._seen_ns = 0
+        self.clock_offsets_s: dict[str, float] = {}
         self.totals = Totals()
         self.sessions: dict[str, Session] = {}
         self._began = warehouse.clock.now()
@@ -161,6 +165,7 @@ class Collector:
                 asking, self._asker.book, line, topic
             )
 
+        tasks.append(asyncio.create_task(self._compare_clocks(asking), name="clocks"))
         try:
             while not self._stop.is_set():
                 if seconds is not None and self._loop.time() - began >= seconds:
@@ -199,6 +204,26 @@ class Collector:
         if isinstance(self._clock, SystemClock):
             return time.time_ns()
         return instant_ns(self._clock.now())
+
+    async def _compare_clocks(self, asking: ThreadPoolExecutor) -> None:
+        """Looks every few minutes how far our clock is from each venue's."""
+        sources = {line.source.name: line.source for line in self.lines}
+        loop = asyncio.get_running_loop()
+        while True:
+            for name, source in sources.items():
+                if name not in CLOCKS:
+                    continue
+                try:
+                    offset = await loop.run_in_executor(
+                        asking, self._asker.clock_offset_s, source, self._now_ns
+                    )
+                except ProviderError as error:
+                    log.info("the time of %s is not known: %s", name, error)
+                    continue
+                self.clock_offsets_s[name] = offset
+                if abs(offset) > MOST_CLOCK_OFFSET_S:
+                    log.warning("the clock of %s is %+.1f s from ours", name, offset)
+            await asyncio.sleep(CLOCKS_EVERY_S)
 
     def _see(self, spool: Spool) -> None:
         """Takes what books and marks are now, at full multiples of the times; some books for good."""
@@ -306,6 +331,7 @@ class Collector:
         now = self._clock.now()
         beat = {
             "identity": 1, "beat_at": now, "began_at": self._began,
+            "clock_offset_s": max(self.clock_offsets_s.values(), key=abs, default=None),
             "ended_at": now if self._has_ended else None, "process_id": os.getpid(),
             "memory_mb": memory, "lag_s": self.storer.lag_ns / 1e9, "open_connections": open_,
             "wanted_connections": wanted, "received_count": self.totals.received,
@@ -338,13 +364,20 @@ class Beat(NamedTuple):
     wanted_connections: int
     ended_at: datetime | None
     """When it had ended as it was told to; None: it runs, or died."""
+    clock_offset_s: float | None
+    """A venue's clock minus ours, of the one that is furthest off."""
+
+    @property
+    def has_right_time(self) -> bool:
+        """Whether no venue's clock is known to be far from ours."""
+        return self.clock_offset_s is None or abs(self.clock_offset_s) <= MOST_CLOCK_OFFSET_S
 
 
 def last_beat(warehouse: Warehouse) -> Beat | None:
     """The last beat of the collector of a database; None: none has run on it."""
     row = warehouse.transact(
         lambda c: c.execute(
-            "select beat_at, open_connections, wanted_connections, ended_at "
+            "select beat_at, open_connections, wanted_connections, ended_at, clock_offset_s "
             "from ops.collector_heartbeat"
         ).fetchone()
     )

@@ -18,7 +18,8 @@ from typing import Any
 import orjson
 import pandas as pd
 
-from regime_pipeline.collect.plan import Kind, Line, Message, Subscription
+from regime_pipeline.collect.book import Message
+from regime_pipeline.collect.plan import Kind, Line, Subscription
 from regime_pipeline.collect.segments import Record
 from regime_pipeline.providers.errors import ProviderError
 from regime_pipeline.providers.fetch.merging import assemble

@@ -11,17 +11,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
+from regime_pipeline.collect.book import BookRules, Message
 from regime_pipeline.providers.source import Feed, Source
 from regime_pipeline.providers.symbols import VenueSymbol, to_venue
 from regime_pipeline.settings import Settings
-
-if TYPE_CHECKING:
-    from regime_pipeline.collect.book import BookRules
-
-Message = Mapping[str, Any]
-"""A decoded message."""
 
 
 class Kind(StrEnum):

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from math import inf
 
-from regime_pipeline.collect.book import Book
-from regime_pipeline.collect.plan import Line, Message
+from regime_pipeline.collect.book import Book, Message
+from regime_pipeline.collect.plan import Line
 from regime_pipeline.collect.watch import S
 
 ODD_SHAPES = (LookupError, TypeError, AttributeError, ValueError, OverflowError)

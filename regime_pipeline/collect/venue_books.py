@@ -10,8 +10,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
-from regime_pipeline.collect.book import Change, Level, Levels
-from regime_pipeline.collect.plan import Message
+from regime_pipeline.collect.book import Change, Level, Levels, Message
 
 
 def _texts(levels: list[Level]) -> list[list[str]]:

@@ -6,8 +6,10 @@ parsers of messages (``providers``), sockets (``session``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
 
 import orjson
 
@@ -409,3 +411,14 @@ CONNECTIONS: tuple[Connection, ...] = (
     _okx_present("spot"),
 )
 """Every connection, in the order in which they are opened."""
+
+
+CLOCKS: Mapping[str, tuple[str, Callable[[Any], float]]] = MappingProxyType(
+    {
+        "bybit": ("/v5/market/time", lambda told: int(told["result"]["timeNano"]) / 1e9),
+        "okx": ("/api/v5/public/time", lambda told: int(told["data"][0]["ts"]) / 1e3),
+        "binance": ("/api/v3/time", lambda told: int(told["serverTime"]) / 1e3),
+        binance.FUTURES: ("/fapi/v1/time", lambda told: int(told["serverTime"]) / 1e3),
+    }
+)
+"""Where a source tells its time, and the seconds since the epoch in its reply."""

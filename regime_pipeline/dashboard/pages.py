@@ -212,10 +212,35 @@ async def research_page(served: Served, _: Request) -> tuple[str, dict[str, Any]
         "spells": table,
         "matrix": _components([r for r in components if r["ts"] == newest], served.symbols),
         "newest": newest,
-        "performance": await rows(served, "signal_performance", limit=200),
-        "has_performance": "signal_performance" in MARTS,
+        "performance": _newest(await rows(served, "signal_performance", limit=200, regime="*")),
         "has_components": "signal_components_1h" in MARTS,
     }
+
+
+async def signal_page(served: Served, request: Request) -> tuple[str, dict[str, Any]]:
+    """What one score has been worth: every horizon, regime and symbol of the newest day."""
+    name = request.path_params["signal"]
+    found = _newest(await rows(served, "passports", limit=1000, signal=name))
+    if not found:
+        raise Problem(
+            "not-found",
+            f"no signal {name[:40]!r} has been judged; the nightly run judges each day, so does "
+            "regime run",
+        )
+    found.sort(key=lambda r: (r["horizon_h"], r["passport_kind"], r["symbol"]))
+    whole = [r for r in found if r["passport_kind"] == "pooled" and r["passport_regime"] == "*"]
+    return "signal.html", {
+        "title": f"Passport of {name.replace('_', ' ')}",
+        "signal": name,
+        "whole": whole,
+        "parts": [r for r in found if r not in whole],
+    }
+
+
+def _newest(found: list[Row]) -> list[Row]:
+    """The rows of the newest instant."""
+    newest = max((r["ts"] for r in found), default=None)
+    return [r for r in found if r["ts"] == newest]
 
 
 async def event_page(served: Served, request: Request) -> tuple[str, dict[str, Any]]:

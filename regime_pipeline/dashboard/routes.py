@@ -86,6 +86,7 @@ def routes(served: Served) -> list[BaseRoute]:
         Route("/symbol/{symbol}", page(pages.symbol_page)),
         Route("/pair/{one}/{other}", page(pages.pair_page)),
         Route("/research", page(pages.research_page)),
+        Route("/signal/{signal}", page(pages.signal_page)),
         Route("/event/{event_id}", page(pages.event_page)),
         Route("/data-health", page(pages.health_page)),
         Route("/why/{mart}/{symbol}/{ts}", page(pages.why_page)),

@@ -113,11 +113,13 @@ def test_every_declared_function_has_its_asset_with_the_inputs_it_declares() -> 
 def test_every_jobs_steps_cover_their_layers(definitions: dg.Definitions) -> None:
     count = {
         name: len(definitions.resolve_job_def(name).graph.nodes)
-        for name in ("hourly_tick", "raw_fetch", "derived_chain", "reporting")
+        for name in ("hourly_tick", "raw_fetch", "derived_chain", "reporting", "research")
     }
+    nightly = count.pop("research")
     fetched = len(DATASETS)
     assert count["raw_fetch"] == fetched
     assert count["reporting"] == 1
+    assert nightly == 3  # the passports and their ledger: once a day
     assert count["hourly_tick"] == sum(count.values()) - count["hourly_tick"]
 
 

@@ -11,6 +11,7 @@ from regime_pipeline.catalogue.tables import (
     ops,
     raw,
     regimes,
+    research,
     signals,
 )
 
@@ -21,6 +22,7 @@ GROUPS = (
     regimes.TABLES,
     correlation.TABLES,
     signals.TABLES,
+    research.TABLES,
     alerts.TABLES,
     ops.TABLES,
     live.TABLES,
