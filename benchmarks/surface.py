@@ -227,10 +227,10 @@ def measure(conninfo: str, symbols: tuple[str, ...], clock: Any) -> None:
             _pages(asks, symbols, pid, port)
         columns = ", ".join(names)
         sql = (
-            f"select {columns} from reporting.volatility_1h where symbol = any(%s) "
+            f"select {columns} from reporting.volatility_1h where symbol = %s "
             "and ts < %s order by ts desc, symbol limit 101"
         )
-        bare = {"conninfo": conninfo, "body": body, "sql": sql, "values": [["BTC/USDT"]]}
+        bare = {"conninfo": conninfo, "body": body, "sql": sql, "values": ["BTC/USDT"]}
         with _process("benchmarks.surface_bare", "REGIME_BARE", bare) as (other, bare_pid, _):
             pids = (pid, bare_pid)
             _side_by_side(

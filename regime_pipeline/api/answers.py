@@ -82,8 +82,8 @@ async def reported(served: Served, asked: Query) -> tuple[dict[str, Any], Page]:
     Raises:
         Problem: the database does not answer, or not in time.
     """
-    page = await query.rows(served.pool, asked)
     origin, newest = await served.feed.newest()
+    page = await query.rows(served.pool, asked, newest)
     meta = envelope.meta(
         asked,
         page,

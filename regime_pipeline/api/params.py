@@ -309,11 +309,18 @@ def _float(text: str) -> float:
         raise ValueError("a number") from None
 
 
+def _timestamp(text: str) -> datetime:
+    at = instant_in(text)
+    if isinstance(at, str):
+        raise ValueError(at)
+    return at
+
+
 _READERS: dict[Kind, Callable[[str], Any]] = {
     Kind.BOOLEAN: _boolean,
     Kind.INTEGER: _integer,
     Kind.FLOAT: _float,
-    Kind.TIMESTAMP: datetime.fromisoformat,
+    Kind.TIMESTAMP: _timestamp,
 }
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -20,13 +20,15 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 
 from regime_pipeline.api.params import Query, order_of
 from regime_pipeline.api.problems import Problem
-from regime_pipeline.catalogue.marts import MARTS
+from regime_pipeline.catalogue.marts import MARTS, TRAVELLING
 from regime_pipeline.catalogue.model import Mart
 
 POOL_WAIT_S = 2.0
 CHECKED_S = 1.0
 """A connection is asked whether it lives when it was not for so long."""
-_TICK = timedelta(microseconds=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LOOKED_AT_FIRST = timedelta(days=32)
+"""Tables of history are stored by the month: one or two of them are read for a page, not all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,12 +148,15 @@ def _as_known(query: Query, mart: Mart) -> tuple[sql.Composable, list[Any]]:
         return sql.SQL("{}(%s)").format(function), [query.as_of]
     bounds: list[sql.Composable] = [sql.SQL("%s")]
     values: list[Any] = [query.as_of]
-    last = query.after[0] + _TICK if query.after is not None and mart.time_column else None
-    ends = [at for at in (query.end, last) if at is not None]
-    for name, at in (("start", query.start), ("until", min(ends, default=None))):
-        if at is not None:
-            bounds.append(sql.SQL(name + " => %s"))
-            values.append(at)
+    if query.start is not None:
+        bounds.append(sql.SQL("start => %s"))
+        values.append(query.start)
+    if query.after is not None and mart.time_column:  # rows of that instant may follow too
+        bounds.append(sql.SQL("until => %s + interval '1 microsecond'"))
+        values.append(query.after[0])
+    elif query.end is not None:
+        bounds.append(sql.SQL("until => %s"))
+        values.append(query.end)
     return sql.SQL("{}({})").format(function, sql.SQL(", ").join(bounds)), values
 
 
@@ -162,6 +167,10 @@ def _symbols(query: Query, where: list[sql.Composable], values: list[Any]) -> No
     if not columns:  # a mart that tells of all symbols at once
         return
     wanted = list(query.symbols)
+    if len(columns) == len(wanted) == 1:  # one value, so that an index gives the order
+        where.append(sql.SQL("{} = %s").format(sql.Identifier(columns[0])))
+        values += wanted
+        return
     parts = [sql.SQL("{} = any(%s)").format(sql.Identifier(c)) for c in columns]
     # of a pair, two symbols name it; one names all its pairs
     glue = " and " if len(wanted) > 1 else " or "
@@ -181,26 +190,50 @@ def _beyond(order: tuple[str, ...], has_time: bool) -> sql.Composable:
     )
 
 
-async def rows(pool: AsyncConnectionPool, query: Query) -> Page:
+async def rows(pool: AsyncConnectionPool, query: Query, newest: datetime | None = None) -> Page:
     """The rows of a query.
+
+    Args:
+        pool: connections as ``regime_api``.
+        query: what is asked.
+        newest: the newest hour, where it is known: near it most pages are found.
 
     Raises:
         Problem: the database does not answer, or not in time.
     """
     if query.endpoint.described is None:
         return Page(query.columns, [], is_more=False, is_built=False)
-    built, values, names = statement(query)
     async with connection_of(pool) as connection, connection.cursor(binary=True) as cursor:
-        try:
-            await cursor.execute(built, values)
-        except (
-            psycopg.errors.UndefinedTable,
-            psycopg.errors.UndefinedFunction,
-            psycopg.errors.UndefinedColumn,  # built by an earlier version, until the next run
-        ):
-            return Page(names, [], is_more=False, is_built=False)
-        found = await cursor.fetchall()
+        for start in _starts(query, newest):
+            built, values, names = statement(replace(query, start=start))
+            try:
+                await cursor.execute(built, values)
+            except (
+                psycopg.errors.UndefinedTable,
+                psycopg.errors.UndefinedFunction,
+                psycopg.errors.UndefinedColumn,  # built by an earlier version, until the next run
+            ):
+                return Page(names, [], is_more=False, is_built=False)
+            found = await cursor.fetchall()
+            if len(found) > query.limit:
+                break
     return Page(names, found[: query.limit], is_more=len(found) > query.limit)
+
+
+def _starts(query: Query, newest: datetime | None) -> list[datetime | None]:
+    """Where to begin to look: of many months the last one first, since the newest rows are wanted.
+
+    A page that is full from there on is the page; else everything is looked at.
+    """
+    mart = query.endpoint.described
+    is_long = mart in TRAVELLING and query.start is None and len(query.symbols or ()) != 1
+    ends = [query.end, query.as_of, newest]
+    if mart is not None and mart.time_column and query.after is not None:
+        ends.append(query.after[0])
+    last = min((at for at in ends if at is not None), default=None)
+    if not is_long or last is None or last < _EPOCH:
+        return [query.start]
+    return [last - LOOKED_AT_FIRST, None]
 
 
 async def newest(pool: AsyncConnectionPool) -> tuple[str, datetime | None]:

@@ -51,7 +51,9 @@ def addresses(
     if time is None or not {time, *columns} <= set(names) or not (columns or mart.key == (time,)):
         return None
     moment = names.index(time)
-    about = itemgetter(*(names.index(c) for c in columns)) if columns else lambda _: ()
+    about: Callable[[Sequence[Any]], Any] = (
+        itemgetter(*(names.index(c) for c in columns)) if columns else lambda _: ()
+    )
     heads: dict[Any, str] = {}  # rows are many, symbols few
 
     def address(row: Sequence[Any]) -> str | None:

@@ -19,10 +19,12 @@ from regime_pipeline.wording.formats import stamp
 
 Place = Callable[[float], float]
 
-LEFT, RIGHT = 4, 58
+LEFT = 4
 TOP, BOTTOM = 8, 20
-LABEL = 12
-"""Height of a label of the scale: values nearer to each other than that share one."""
+LABEL, LARGE_LABEL = 12, 30
+"""Heights of a label of the scale, on a screen and on a phone: values nearer than that share one."""
+WIDE = 800
+"""Charts of this width are shrunk on a phone, their labels are not."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,11 @@ class Chart:
     height: int = 150
     width: int = 1000
 
+    @property
+    def right(self) -> int:
+        """Room for the labels of the scale."""
+        return 58 if self.width >= WIDE else 34
+
 
 def svg(chart: Chart) -> Markup:
     """The chart; without a single value, a sentence that says so."""
@@ -84,7 +91,7 @@ def svg(chart: Chart) -> Markup:
         return _safe(f'<p class="null">{escape(chart.title)}: nothing known in this span</p>')
     low, high = _bounds(chart, known)
     inner = chart.height - TOP - BOTTOM
-    step = (chart.width - LEFT - RIGHT) / max(1, len(chart.times))
+    step = (chart.width - LEFT - chart.right) / max(1, len(chart.times))
 
     def x(n: float) -> float:
         return LEFT + n * step
@@ -93,16 +100,7 @@ def svg(chart: Chart) -> Markup:
         return TOP + inner * (high - value) / (high - low)
 
     parts = [*_bands(chart, step, inner), *_gaps(chart, step, inner)]
-    heights: list[float] = []
-    for value in (*chart.marks, *_ticks(low, high)):
-        if low <= value <= high and all(abs(y(value) - h) >= LABEL for h in heights):
-            heights.append(y(value))
-            parts.append(
-                f'<line class="{"mark" if value in chart.marks else "grid"}" x1="{LEFT}" '
-                f'x2="{chart.width - RIGHT}" y1="{y(value):.1f}" y2="{y(value):.1f}"/>'
-                f'<text x="{chart.width - RIGHT + 4}" y="{y(value) + 3.5:.1f}">'
-                f"{escape(_number(value, chart.digits))}</text>"
-            )
+    parts += _scale(chart, (*chart.marks, *_ticks(low, high)), low, high, y)
     for n, line in enumerate(chart.lines):
         if chart.bars:
             parts.append(_bars(line, x, y, step, down=n == 1))
@@ -111,12 +109,35 @@ def svg(chart: Chart) -> Markup:
     for n, text in _dates(chart.times, chart.width // 160):
         parts.append(f'<text x="{x(n):.1f}" y="{chart.height - 5}">{text}</text>')
     return _safe(
-        f'<svg class="chart" viewBox="0 0 {chart.width} {chart.height}" role="img" '
+        f'<svg class="chart{" wide" if chart.width >= WIDE else ""}" '
+        f'viewBox="0 0 {chart.width} {chart.height}" role="img" '
         f'aria-label="{escape(told(chart))}" tabindex="0" data-left="{LEFT}" data-width="{chart.width}" '
-        f'data-right="{RIGHT}">{"".join(parts)}<line class="cross" x1="-9" x2="-9" y1="{TOP}" '
+        f'data-right="{chart.right}">{"".join(parts)}<line class="cross" x1="-9" x2="-9" y1="{TOP}" '
         f'y2="{chart.height - BOTTOM}"/></svg>'
         f'<script type="application/json">{_data(chart)}</script>'
     )
+
+
+def _scale(chart: Chart, values: Sequence[float], low: float, high: float, y: Place) -> list[str]:
+    """The lines of the scale with their labels; ``near`` is what a phone has no room for."""
+    parts: list[str] = []
+    heights: list[float] = []
+    far: list[float] = []
+    for n, value in enumerate(values):
+        at = y(value)
+        if not low <= value <= high or any(abs(at - h) < LABEL for h in heights):
+            continue
+        heights.append(at)
+        is_near = any(abs(at - h) < LARGE_LABEL for h in far)
+        if not is_near:
+            far.append(at)
+        kind = "mark" if n < len(chart.marks) else "grid"
+        parts.append(
+            f'<line class="{kind}" x1="{LEFT}" x2="{chart.width - chart.right}" y1="{at:.1f}" '
+            f'y2="{at:.1f}"/><text class="tick{" near" if is_near else ""}" x="{chart.width - 2}" '
+            f'y="{at + 3.5:.1f}">{escape(_number(value, chart.digits))}</text>'
+        )
+    return parts
 
 
 def legend(chart: Chart) -> Markup:

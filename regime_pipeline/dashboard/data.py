@@ -53,7 +53,8 @@ async def rows(
         None,
         "json",
     )
-    page = await query.rows(served.pool, asked)
+    _, newest = await served.feed.newest()
+    page = await query.rows(served.pool, asked, newest)
     return [dict(zip(page.names, row, strict=True)) for row in page.rows]
 
 

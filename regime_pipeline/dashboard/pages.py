@@ -379,12 +379,12 @@ def _span_links(request: Request, newest: datetime) -> list[tuple[str, str]]:
     return out
 
 
-def _kept(values: Sequence[float | None]) -> tuple[float | None, ...]:
-    return charts.thinned(values, PIXELS)
+def _kept(values: Sequence[float | None], most: int = PIXELS) -> tuple[float | None, ...]:
+    return charts.thinned(values, most)
 
 
-def _kept_times(times: Sequence[datetime]) -> tuple[datetime, ...]:
-    return charts.thinned_times(times, PIXELS)
+def _kept_times(times: Sequence[datetime], most: int = PIXELS) -> tuple[datetime, ...]:
+    return charts.thinned_times(times, most)
 
 
 def _bands(times: Sequence[datetime], labels: Sequence[str | None]) -> tuple[Band, ...]:
@@ -408,10 +408,11 @@ def _figure(chart: Chart) -> tuple[str, Markup, Markup]:
 def _volatility_chart(
     times: Sequence[datetime], filled: Sequence[Row], *, height: int, width: int = 1000
 ) -> Chart:
+    most = PIXELS if width >= charts.WIDE else width  # small ones are shown at half their width
     return Chart(
         "Volatility against its 30-day median",
-        _kept_times(times),
-        (Line("ratio", _kept([r.get("vol_ratio_gk") for r in filled])),),
+        _kept_times(times, most),
+        (Line("ratio", _kept([r.get("vol_ratio_gk") for r in filled], most)),),
         _bands(times, [r.get("vol_regime_confirmed") for r in filled]),
         marks=(1.0, 1.5, 2.5),
         height=height,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import json
@@ -186,6 +187,32 @@ def test_pages_of_any_size_join_to_the_whole(client: httpx.Client) -> None:
     assert len(whole) == 2 * 24 * 6
     refused = client.get("/v1/volatility", params={"cursor": more["cursor"], "symbols": "SOL"})
     assert "another question" in refused.json()["detail"]
+
+
+def test_pages_over_several_months_join_to_the_whole(client: httpx.Client) -> None:
+    asked = {"fields": "symbol,ts", "limit": 900}  # the first look goes back a month
+    found: list[dict] = []
+    while True:
+        body = client.get("/v1/volatility", params=asked).json()
+        found += body["data"]
+        if body["meta"]["next"] is None:
+            break
+        asked["cursor"] = body["meta"]["next"]
+    hours = (WINDOW.end - WINDOW.start) // timedelta(hours=1)
+    assert len({(r["symbol"], r["ts"]) for r in found}) == len(found) == len(SYMBOLS) * hours
+    assert [r["ts"] for r in found] == sorted((r["ts"] for r in found), reverse=True)
+
+
+@pytest.mark.parametrize("instant", ["2024-07-01T00:00:00", "None", "0001-01-01T00:00:00+00:00"])
+def test_a_cursor_that_somebody_made_up_is_refused_or_leads_nowhere(
+    instant: str, client: httpx.Client
+) -> None:
+    real = client.get("/v1/volatility", params={"limit": 1}).json()["meta"]["next"]
+    digest, (_, symbol) = json.loads(base64.urlsafe_b64decode(real + "=" * (-len(real) % 4)))
+    text = json.dumps([digest, [instant, symbol]]).encode()
+    made_up = base64.urlsafe_b64encode(text).decode().rstrip("=")
+    answer = client.get("/v1/volatility", params={"limit": 1, "cursor": made_up})
+    assert answer.status_code == 422 or answer.json()["data"] == []
 
 
 def test_the_past_is_answered_as_it_was_known_then(
