@@ -9,7 +9,7 @@ JOBS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 2 ? 2 : n)))
 unexport PYTHONDONTWRITEBYTECODE # without bytecode each process compiles two hundred modules first
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow ui quality superset dashboards-check lint types bench fmt docs lock clean
+.PHONY: help setup run test test-slow ui quality superset dashboards-check lint types bench research fmt docs lock clean
 
 help: ## what can be done here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -35,7 +35,7 @@ test: setup ## the tests
 test-slow: setup ## the tests that take long
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m slow --timeout=900 $(ARGS)
 
-ui: setup ## Dagster UI and daemon
+ui: setup ## Dagster UI and daemon, dashboard and API beside
 	@$(BIN)/regime ui $(ARGS)
 
 quality: setup ## suites over the last week of stored rows; where their Data Docs are
@@ -70,6 +70,9 @@ docs: setup ## write the generated pages, dbt sources and .env.example
 
 bench: setup ## benchmarks, each beside its baseline; one JSON line a figure
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+research: setup ## the tables of docs/research.md from ../shared/data/market
+	@$(BIN)/python -m benchmarks.research
 
 lock: setup ## resolve requirements.lock anew (needs uv)
 	uv pip compile --python-version 3.11 --universal --no-strip-extras --extra dev pyproject.toml \

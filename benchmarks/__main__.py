@@ -22,6 +22,7 @@ NAMES = (
     "outcomes",
     "surface",
     "signal_history",
+    "research",
     "collect",
     "signals",
 )

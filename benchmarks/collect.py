@@ -61,6 +61,7 @@ async def _ours(port: int, home: Path) -> float:
     from dataclasses import replace
 
     from regime_pipeline.collect import decode
+    from regime_pipeline.collect.collector import calm_garbage_collection
     from regime_pipeline.collect.plan import lines_of
     from regime_pipeline.collect.segments import read, segments_of
     from regime_pipeline.collect.session import Session
@@ -73,7 +74,7 @@ async def _ours(port: int, home: Path) -> float:
     line = next(item for item in found if item.connection.name == "perp")
     line = replace(line, url=f"ws://127.0.0.1:{port}")
     watch = Watch(line)
-    gc.freeze()
+    calm_garbage_collection()  # as the collector does
     with Spool(home, [line.name]) as spool:
         begin = time.process_time()
         running = asyncio.create_task(Session(line, watch, spool).run())

@@ -31,6 +31,8 @@ READERS = 50
 ROUNDS = 5
 REQUESTS = 2000
 PATH = "/v1/volatility?symbols=BTC&limit=100"
+LONG = ("features.volatility_regimes", "reporting.hourly")
+"""What is asked over five years: the rows of 45 days again and again."""
 
 
 async def _reader(port: int, requests: list[str], headers: str, times: list[float]) -> None:
@@ -138,15 +140,47 @@ def _filled(quick: bool, folder: Path) -> tuple[str, tuple[str, ...], Any]:
     from regime_pipeline_tests.reporting.conftest import CLOCK, SYMBOLS, WINDOW, Builder, write
 
     symbols = SYMBOLS if quick else Settings().symbols
-    days = 45 if quick else 1826
-    window = Window(WINDOW.end - timedelta(days=days), WINDOW.end)
     settings = changed(Settings(), {"home": str(folder / "home"), "origin": "live"})
     database = open_database(settings, origin="live")
-    frames = world.make(window.start, window.end, symbols)
-    frames["ops.fetch_log"] = world.fetch_log(window, CLOCK.now(), symbols)
+    frames = world.make(WINDOW.start, WINDOW.end, symbols)
+    frames["ops.fetch_log"] = world.fetch_log(WINDOW, CLOCK.now(), symbols)
     write(database, frames)
     Builder(folder / "dbt")(database)
+    if not quick:
+        with database.connect() as connection:
+            for table in LONG:
+                _repeated(connection, table, WINDOW, timedelta(days=1826))
     return database.libpq, symbols, CLOCK
+
+
+def _repeated(connection: Any, table: str, window: Window, reach: timedelta) -> None:
+    """The rows of a window again, one window earlier each time, until they reach back so far."""
+    names = [
+        row[0]
+        for row in connection.execute(
+            "select attname from pg_attribute where attrelid = %s::regclass and attnum > 0 "
+            "and not attisdropped",
+            (table,),
+        )
+    ]
+    length = window.end - window.start
+    if not table.startswith("reporting."):
+        month, last = (window.end - reach - length).replace(day=1), window.start
+        while month < last:
+            connection.execute(
+                "select ops.ensure_partition(%s::regclass, %s)", (table, month.date())
+            )
+            month = (month + timedelta(days=32)).replace(day=1)
+    columns = ", ".join(f'"{n}"' for n in names)
+    moved = ", ".join(
+        f'"{n}" - n.n * %(length)s' if n in ("ts", "known_at") else f'"{n}"' for n in names
+    )
+    connection.execute(
+        f"insert into {table} ({columns}) select {moved} from {table} "
+        "cross join generate_series(1, %(times)s) as n on conflict do nothing",
+        {"length": length, "times": reach // length},
+    )
+    connection.execute(f"analyze {table}")
 
 
 def run(*, quick: bool = False) -> None:

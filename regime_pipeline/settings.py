@@ -321,6 +321,13 @@ class Settings(_Providers, ChosenSources):
         tuple(row.name for row in CONNECTIONS.values() if row.stream_url),
         description="providers whose streams are collected",
     )
+    collect_spool_gb: float = Field(
+        10.0,
+        gt=0,
+        description="disk that the collector's files may take; from four fifths on trades and books are "
+        "left out, and told so, while forced closures and bars are kept",
+        json_schema_extra={"unit": "GB"},
+    )
     whale_source: str = Field("whale_alert", description="provider behind market.whale_flow_1h")
     sentiment_source_by_kind: dict[str, str] = Field(
         default_factory=lambda: {

@@ -15,7 +15,8 @@ ROOT = Path(regime_pipeline.__file__).parent
 PACKAGE = "regime_pipeline"
 
 GROUND = {"connections", "settings", "source_choice", "windows", "catalogue", "numerics"}
-PURE = {"market", "features", "regimes", "correlation", "signals", "quality"}
+PURE = {"market", "features", "regimes", "correlation", "signals", "quality", "research"}
+JUDGES = {"quality", "research"}
 ALLOWED: dict[str, set[str]] = {
     "windows": set(),
     "sparkline": set(),
@@ -31,13 +32,14 @@ ALLOWED: dict[str, set[str]] = {
     "features": GROUND | {"market"},
     "regimes": GROUND | {"market", "features"},
     "correlation": GROUND | {"market"},
-    "signals": GROUND | PURE - {"quality"},
+    "signals": GROUND | PURE - JUDGES,
+    "research": GROUND | PURE - JUDGES,
     "quality": GROUND | {"market"},
     "net": {"windows"},
     "storage": GROUND,
     "providers": GROUND | {"net"},
     "simulator": GROUND,
-    "alerts": GROUND | PURE - {"quality"} | {"net", "storage"},
+    "alerts": GROUND | PURE - JUDGES | {"net", "storage"},
     "coverage": GROUND | {"storage", "providers"},
     "collect": GROUND | {"storage", "providers", "coverage"},
     "legacy": GROUND | {"net", "storage", "providers"},

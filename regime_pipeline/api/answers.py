@@ -6,7 +6,6 @@ agents (``tools``), pages (``dashboard``).
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,8 +22,6 @@ from regime_pipeline.api.params import Query
 from regime_pipeline.api.query import Page
 from regime_pipeline.windows import Clock
 
-_LEVEL = 5
-_WORTH_PACKING = 1000
 MOST_QUESTIONS = 10_000
 PAST_S = 3600
 """An answer as of an instant that lies further back does not change any more."""
@@ -126,7 +123,7 @@ def in_json(served: Served, asked: Query, meta: dict[str, Any], content: dict[st
         content: ``data`` and whatever stands beside it.
     """
     rest = formats.json_bytes(content)
-    body = b'{"meta":' + formats.json_bytes(meta) + b"," + rest[1:]
+    body = b"".join((b'{"meta":', formats.json_bytes(meta), b",", memoryview(rest)[1:]))
     return _headed(served, asked, meta, body, rest)
 
 
@@ -135,7 +132,8 @@ def _headed(
 ) -> Answer:
     """The bytes with their headers; the tag leaves out what only time changes."""
     about = {k: v for k, v in meta.items() if k not in ("age_s", "mart_version")}
-    seen = hashlib.sha256(asked.canonical + formats.json_bytes(about) + lasting)
+    seen = hashlib.sha256(asked.canonical + formats.json_bytes(about))
+    seen.update(lasting)
     age_s = 0.0 if asked.as_of is None else (served.clock.now() - asked.as_of).total_seconds()
     lasts = "private, max-age=86400, immutable" if age_s > PAST_S else "private, no-cache"
     headers = {
@@ -151,9 +149,8 @@ def _headed(
 
 
 def finished(body: bytes, headers: Mapping[str, str], etag: str) -> Answer:
-    """An answer with its bytes packed too, once for all who take them so."""
-    packed = gzip.compress(body, _LEVEL, mtime=0) if len(body) >= _WORTH_PACKING else None
-    return Answer(body, {**headers, "etag": etag}, etag, packed)
+    """An answer that carries its tag."""
+    return Answer(body, {**headers, "etag": etag}, etag)
 
 
 def respond(request: Request, found: Answer, **more: str) -> Response:
@@ -179,7 +176,7 @@ def sent(
         return 304, [*found.head], b""
     body = found.body
     head = [*found.head]
-    if found.packed is not None and b"gzip" in given.get(b"accept-encoding", b""):
+    if b"gzip" in given.get(b"accept-encoding", b"") and found.packed is not None:
         body = found.packed
         head.append((b"content-encoding", b"gzip"))
     head.append((b"content-length", b"%d" % len(body)))

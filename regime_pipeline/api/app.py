@@ -94,8 +94,12 @@ def made_served(conninfo: str, *, symbols: Sequence[str], clock: Clock) -> Serve
         max_waiting=100,
         timeout=query.POOL_WAIT_S,
         open=False,
-        kwargs={"autocommit": True, "application_name": "regime_pipeline api"},
-        check=AsyncConnectionPool.check_connection,
+        kwargs={
+            "autocommit": True,
+            "application_name": "regime_pipeline api",
+            "options": "-c timezone=UTC",  # instants of this zone are read and written fastest
+        },
+        check=query.checked(time.monotonic),
     )
     cache_of_answers = AnswerCache(CACHE_BYTES, time.monotonic)
     return Served(pool, tuple(symbols), clock, cache_of_answers, Feed(pool, conninfo))

@@ -244,11 +244,29 @@ ENDPOINTS = (
         "/api/live/performance",
     ),
     _row(
+        "/passports",
+        "passports",
+        "What every score has been worth, with its verdict: all symbols, regimes, symbols, across symbols.",
+        "signal horizon_h passport_kind passport_regime verdict",
+    ),
+    _row(
+        "/trials",
+        "trials",
+        "What was tried, dropped trials too; verdicts allow for all of it.",
+        "trial_family trial_origin",
+    ),
+    _row(
         "/sources/{symbol}",
         "source_health",
         "What each source behind a symbol's rows last answered.",
         "source dataset status",
         "/debug/premium/{symbol}",
+    ),
+    _row(
+        "/live/prices",
+        "live_prices",
+        "Prices to the second as the live collector sees them: best prices, marks, how far to trust them.",
+        "source venue market",
     ),
     _row(
         "/health/sources",

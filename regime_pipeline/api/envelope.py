@@ -6,14 +6,13 @@ Belongs here: ``meta`` and rows as plain data. Does not belong here: reading the
 
 from __future__ import annotations
 
-import math
 from datetime import datetime
 from typing import Any
 
 from regime_pipeline.api.endpoints import VERSION
 from regime_pipeline.api.params import Query, cursor_of, order_of
 from regime_pipeline.api.query import Page
-from regime_pipeline.api.why import address_of
+from regime_pipeline.api.why import addresses
 
 STALE_AFTER_S = 2 * 3600
 """An hour is stored shortly after its end: known an hour ago is fresh, two hours ago is not."""
@@ -104,20 +103,16 @@ def is_stale(newest: datetime | None, origin: str, now: datetime) -> bool:
 
 def records(query: Query, page: Page) -> list[dict[str, Any]]:
     """The rows as objects, the columns asked for, each with a link to where its numbers come from."""
-    wanted = set(query.columns)
-    mart = query.endpoint.described
-    out = []
-    for row in page.rows:
-        whole = dict(zip(page.names, row, strict=True))
-        record = {c: _plain(v) for c, v in whole.items() if c in wanted}
-        link = None if mart is None else address_of(mart, whole)
-        out.append(record | ({"links": {"why": f"{VERSION}{link}"}} if link else {}))
+    mart, columns = query.endpoint.described, query.columns
+    # those asked for come first in a row
+    out: list[dict[str, Any]] = [dict(zip(columns, row, strict=False)) for row in page.rows]
+    address = None if mart is None else addresses(mart, page.names, VERSION)
+    if address is not None:
+        for record, row in zip(out, page.rows, strict=True):
+            link = address(row)
+            if link is not None:
+                record["links"] = {"why": link}
     return out
-
-
-def _plain(value: Any) -> Any:
-    """Null for what JSON has no word for."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _known_at(page: Page, newest: datetime | None) -> datetime | None:

@@ -33,6 +33,8 @@ from regime_pipeline.api.query import connection_of
 from regime_pipeline.catalogue.marts import MARTS
 
 CHANNEL = "regime_tables"
+PRICES_CHANNEL = "regime_live"
+"""The live collector tells here that it has shown prices."""
 SETTLE_S = 0.25
 """A run commits many tables one after the other; what comes within this time is told as one notice."""
 LOOK_S = 30.0
@@ -225,10 +227,14 @@ class Feed:
                 )
                 async with connection:
                     await connection.execute(f"listen {CHANNEL}")
+                    await connection.execute(f"listen {PRICES_CHANNEL}")
                     self.is_listening = True
                     self._hint.set()  # what was committed before is not told again
-                    async for _ in connection.notifies():
-                        self._hint.set()
+                    async for notice in connection.notifies():
+                        if notice.channel == PRICES_CHANNEL:
+                            self._tell(Notice("live", {"mart": "live_prices"}, self.position))
+                        else:
+                            self._hint.set()
             except psycopg.Error as error:
                 _LOG.info("live: no connection to listen with: %s", type(error).__name__)
             finally:

@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 import orjson
@@ -31,7 +32,7 @@ COMMON = ("symbols", "from", "to", "limit", "cursor", "fields", "as_of", "format
 """Parameters that every endpoint knows, as far as its mart has symbols, time and a past."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Query:
     """A request for rows of one mart.
 
@@ -59,7 +60,7 @@ class Query:
     as_of: datetime | None
     shape: str
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """What a cursor belongs to: everything but the page."""
         said = [
@@ -68,7 +69,7 @@ class Query:
         ]  # fmt: skip
         return hashlib.sha256(orjson.dumps(said)).hexdigest()[:16]
 
-    @property
+    @cached_property
     def canonical(self) -> bytes:
         """Equal for requests that have equal answers."""
         return orjson.dumps(
@@ -99,6 +100,8 @@ def known_parameters(endpoint: Endpoint) -> tuple[str, ...]:
         if name in ("from", "to") and (mart is None or mart.time_column is None):
             continue
         if name in ("limit", "cursor") and endpoint.is_export:
+            continue
+        if name == "as_of" and not endpoint.has_past:
             continue
         out.append(name)
     return (*out, *(f.name for f in filter_fields(endpoint)))
@@ -138,7 +141,11 @@ def read(
     takes = known_parameters(endpoint)
     values: dict[str, str] = {}
     for name, value in given:
-        if name not in takes:
+        if name == "as_of" and not endpoint.has_past:
+            faults.add(
+                name, "what it tells is known as it is now only; history and events have a past"
+            )
+        elif name not in takes:
             faults.add(name, f"no parameter here; there are: {', '.join(takes)}")
         elif name in values:
             faults.add(name, "given twice; values are written once, with commas between")
@@ -152,8 +159,6 @@ def read(
     if start and end and start >= end:
         faults.add("to", "is not after `from`; the span is half open: from <= t < to")
     as_of = _instant(values, "as_of", faults)
-    if as_of and not endpoint.has_past:
-        faults.add("as_of", "this mart has no past versions; history and event marts have")
     if as_of and as_of > now:
         faults.add("as_of", "lies in the future")
     columns = _columns(values.get("fields"), names, faults)

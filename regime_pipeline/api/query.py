@@ -6,11 +6,13 @@ Belongs here: SQL of the API. Does not belong here: parameters (``params``), the
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg import AsyncConnection, sql
@@ -22,6 +24,8 @@ from regime_pipeline.catalogue.marts import MARTS
 from regime_pipeline.catalogue.model import Mart
 
 POOL_WAIT_S = 2.0
+CHECKED_S = 1.0
+"""A connection is asked whether it lives when it was not for so long."""
 _TICK = timedelta(microseconds=1)
 
 
@@ -41,6 +45,23 @@ class Page:
     rows: list[tuple[Any, ...]]
     is_more: bool
     is_built: bool = True
+
+
+def checked(now: Callable[[], float]) -> Callable[[AsyncConnection], Awaitable[None]]:
+    """What a pool asks of a connection before it is used: whether it lives, at most once a second.
+
+    Args:
+        now: seconds that only go up.
+    """
+    seen: WeakKeyDictionary[AsyncConnection, float] = WeakKeyDictionary()
+
+    async def check(connection: AsyncConnection) -> None:
+        at = now()
+        if at - seen.get(connection, -CHECKED_S) >= CHECKED_S:
+            await AsyncConnectionPool.check_connection(connection)
+            seen[connection] = at
+
+    return check
 
 
 @asynccontextmanager
@@ -100,13 +121,19 @@ def statement(query: Query) -> tuple[sql.Composed, list[Any], tuple[str, ...]]:
     columns = [sql.Identifier(c) for c in order]
     ordering = [c + sql.SQL(" desc") if time and n == 0 else c for n, c in enumerate(columns)]
     built = sql.SQL("select {} from {} as m{} order by {} limit {}").format(
-        sql.SQL(", ").join(sql.Identifier(c) for c in names),
+        _listed(names),
         source,
         condition,
         sql.SQL(", ").join(ordering),
         sql.Literal(query.limit + 1),
     )
     return built, values, names
+
+
+@lru_cache(maxsize=500)
+def _listed(names: tuple[str, ...]) -> sql.SQL:
+    """The columns of a SELECT; they are many, and nearly always the same."""
+    return sql.SQL(", ".join(sql.Identifier(n).as_string() for n in names))
 
 
 def _as_known(query: Query, mart: Mart) -> tuple[sql.Composable, list[Any]]:

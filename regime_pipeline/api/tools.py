@@ -1,4 +1,4 @@
-"""Eight tools for agents over the same queries and the same envelope as the API.
+"""Nine tools for agents over the same queries and the same envelope as the API.
 
 Belongs here: what each tool takes and which endpoints it asks; arguments are read by the endpoints' own
 rules, because the protocol's library does not check them. Does not belong here: the protocol (``mcp``).
@@ -209,6 +209,14 @@ async def _data_health(served: Served, given: Mapping[str, Any]) -> Answer:
     return answer
 
 
+async def _passports(served: Served, given: Mapping[str, Any]) -> Answer:
+    asked = {k: given.get(k) for k in ("signal", "horizon_h", "verdict")}
+    kind = given.get("kind", "pooled")
+    whole = {"passport_regime": "*"} if kind != "regime" else {}
+    asked |= {"passport_kind": "pooled" if kind == "regime" else kind} | whole
+    return await _page(served, "/passports", asked, limit=100)
+
+
 async def _describe(served: Served, given: Mapping[str, Any]) -> Answer:
     name = given.get("name")
     marts = {m["name"]: m for m in catalogue()["marts"]}
@@ -269,6 +277,22 @@ TOOLS = {
             "behind each score. A description of the past, no advice.",
             {"symbols": _SYMBOLS, "debug": {"type": "boolean", "default": False}},
             _signals,
+        ),
+        Tool(
+            "passports",
+            "What each score has been worth over two years, with a verdict that allows for daily looks and "
+            "for everything that was tried; newest day first. The past, no forecast.",
+            {
+                "signal": _TEXT
+                | {"description": "As momentum, confluence, futures, funding_factor."},
+                "horizon_h": {"enum": [1, 4, 24, 72]},
+                "verdict": {"enum": ["VALID", "INVERTED", "UNDECIDED", "UNPROVEN"]},
+                "kind": {
+                    "enum": ["pooled", "regime", "symbol", "cross_section"],
+                    "default": "pooled",
+                },
+            },
+            _passports,
         ),
         Tool(
             "events",

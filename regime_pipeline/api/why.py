@@ -10,8 +10,9 @@ An address is ``/why/{mart}/{symbol}/{ts}?column=...``; the symbol of a pair is 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any
 from urllib.parse import quote
 
@@ -32,13 +33,41 @@ WHOLE_MARKET = "-"
 
 def address_of(mart: Mart, row: Mapping[str, Any]) -> str | None:
     """Where the numbers of a row are explained, below a door's prefix; None where no row has an address."""
+    address = addresses(mart, tuple(row))
+    return None if address is None else address(tuple(row.values()))
+
+
+def addresses(
+    mart: Mart, names: Sequence[str], door: str = ""
+) -> Callable[[Sequence[Any]], str | None] | None:
+    """What makes the address of a row from its values; None where no row of these columns has one.
+
+    Args:
+        mart: whose rows they are.
+        names: the columns of a row, in its order.
+        door: what stands before the address.
+    """
     columns, time = mart.symbol_columns, mart.instant_column
-    if time is None or row.get(time) is None or not (columns or mart.key == (time,)):
+    if time is None or not {time, *columns} <= set(names) or not (columns or mart.key == (time,)):
         return None
-    symbol = "|".join(str(row[c]) for c in columns) or WHOLE_MARKET
-    at = row[time].astimezone(UTC)
-    moment = at.isoformat(timespec="seconds" if at.microsecond == 0 else "microseconds")
-    return f"/why/{mart.name}/{quote(symbol.replace('/', '-'))}/{moment.replace('+00:00', 'Z')}"
+    moment = names.index(time)
+    about = itemgetter(*(names.index(c) for c in columns)) if columns else lambda _: ()
+    heads: dict[Any, str] = {}  # rows are many, symbols few
+
+    def address(row: Sequence[Any]) -> str | None:
+        at, symbols = row[moment], about(row)
+        if at is None:
+            return None
+        head = heads.get(symbols)
+        if head is None:
+            parts = (symbols,) if len(columns) == 1 else symbols
+            symbol = "|".join(str(s) for s in parts) or WHOLE_MARKET
+            head = heads[symbols] = f"{door}/why/{mart.name}/{quote(symbol.replace('/', '-'))}/"
+        if at.utcoffset():
+            at = at.astimezone(UTC)
+        return f"{head}{at.isoformat()[:-6]}Z"
+
+    return address
 
 
 async def explain(

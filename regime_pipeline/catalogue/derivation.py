@@ -53,6 +53,8 @@ class Input:
         of_universe: read of every configured symbol even in a narrowed run.
         all_stored: read from the first stored row on, of every configured symbol; the lookback is
             then what a run makes sure to be there.
+        whole: read in whole, rows stamped after the window too: a ledger of what people did, not a
+            series.
     """
 
     table: str
@@ -61,6 +63,7 @@ class Input:
     columns: tuple[str, ...] | None = None
     of_universe: bool = False
     all_stored: bool = False
+    whole: bool = False
 
 
 def reads(
@@ -71,9 +74,11 @@ def reads(
     columns: tuple[str, ...] | None = None,
     of_universe: bool = False,
     all_stored: bool = False,
+    whole: bool = False,
 ) -> Input:
     """An input of :func:`derives`; the arguments are those of :class:`Input`."""
-    return Input(table, lookback, where or {}, columns, of_universe or all_stored, all_stored)
+    of_universe = of_universe or all_stored
+    return Input(table, lookback, where or {}, columns, of_universe, all_stored, whole)
 
 
 @dataclass(frozen=True, slots=True)

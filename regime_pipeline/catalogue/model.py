@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 
 PLACEHOLDER = re.compile(r"\{(\w+\.\w+)\}")
 """How the query of a mart names a table."""
@@ -106,7 +107,7 @@ class Table:
         return tuple(f for f in self.fields if f not in self.bookkeeping)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Mart:
     """One relation of the schema ``reporting``, for people who know SQL and nothing of the pipeline.
 
@@ -152,19 +153,19 @@ class Mart:
         """The tables that a view reads, in order of appearance."""
         return tuple(dict.fromkeys(m[1] for m in PLACEHOLDER.finditer(self.query or "")))
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The names of the columns."""
         return tuple(c.name for c in self.columns)
 
-    @property
+    @cached_property
     def symbol_columns(self) -> tuple[str, ...]:
         """The columns that say what a row is about: a symbol, an instrument, or the two of a pair."""
         if "symbol_a" in self.names:
             return ("symbol_a", "symbol_b")
         return tuple(c for c in ("symbol", "instrument") if c in self.names)[:1]
 
-    @property
+    @cached_property
     def instant_column(self) -> str | None:
         """The column of a row's instant, also where no history is read by it; None: rows have none."""
         return self.time_column or ("ts" if "ts" in self.names else None)

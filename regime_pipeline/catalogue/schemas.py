@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-Layer = Literal["raw", "computed", "told", "ops", "reports"]
+Layer = Literal["raw", "computed", "told", "ops", "shown", "reports"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +18,8 @@ class Schema:
         description: what its tables hold, for people.
         owner: the team that answers for its tables, as Dagster shows it.
         layer: ``raw`` holds what providers said; ``computed`` what the pure package of the same name
-            makes of it; ``told`` events and their delivery; ``ops`` the bookkeeping; ``reports`` what
-            dbt builds.
+            makes of it; ``told`` events and their delivery; ``ops`` the bookkeeping; ``shown``
+            what the live collector keeps for two days; ``reports`` what dbt builds.
     """
 
     name: str
@@ -57,6 +57,12 @@ _ALL = (
     Schema("signals", "Signal components and the futures score.", "team:quant", "computed"),
     Schema("alerts", "Market events and their delivery.", "team:trading-desk", "told"),
     Schema("ops", "What was asked, what came, what was refused.", "team:data-engineering", "ops"),
+    Schema(
+        "live",
+        "Prices and books of this moment, for people who look; never an input.",
+        "team:data-engineering",
+        "shown",
+    ),
     Schema("reporting", "What analysts and BI tools read.", "team:analytics", "reports"),
 )
 

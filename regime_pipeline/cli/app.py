@@ -26,6 +26,7 @@ from regime_pipeline.cli import (
     heartbeat,
     pipeline,
     provenance,
+    research,
     serving,
     tokens,
     tools,
@@ -68,6 +69,7 @@ app.add_typer(database.app, name="db")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(collect.app, name="collect")
 app.add_typer(tokens.app, name="tokens")
+app.add_typer(research.app, name="research")
 
 
 _ANOTHER = "name a folder that this user may write (REGIME_HOME, or --out of a report)"

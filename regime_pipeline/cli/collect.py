@@ -67,10 +67,20 @@ def collect(
     length: Annotated[str, typer.Option("--for", help="How long, as 30s, 10m, 2h.")] = "",
     data: DataOption = None,
 ) -> None:
-    """Collect the venues' live streams into segments and tables, until Ctrl-C or SIGTERM.
+    """Collect the venues' live streams into segments and tables, until Ctrl-C or SIGTERM. No key is needed.
 
-    A database has one collector at a time. What is received is on the disk within a second; what was not
-    received is told in ops.stream_spans, and nothing is called covered that was not.
+    What comes: every forced closure of Bybit (nobody publishes their history), those that Binance and OKX
+    show, single trades, hourly bars, order books, marks.
+
+    Where it goes: bytes to HOME/collect within a second; rows to raw.liquidation_events, raw.candles and
+    raw.order_book; sums of whole hours to raw.liquidations and raw.trade_flow; prices of this moment to
+    live.prices_5s. What was heard is told to the second in ops.stream_spans and judged by the hour in
+    ops.stream_hours; nothing is called covered that was not.
+
+    First steps: `regime collect --for 2m --symbols BTC/USDT`, then `regime collect status`. For good:
+    `regime collect unit > ~/.config/systemd/user/regime-collect.service`. A database has one collector at a
+    time; `regime ui` starts one unless REGIME_COLLECT=off. With REGIME_COLLECT=on and no Coinglass key the
+    liquidations of all features come from it. More: docs/live.md.
     """
     if context.invoked_subcommand is not None:
         return
@@ -121,6 +131,8 @@ def status(data: DataOption = None) -> None:
     if beat.ended_at is None:
         of = f"{beat.open_connections} of {beat.wanted_connections} connections open"
         out.print(f"last beat {age:.0f} s ago, {of}")
+        if not beat.has_right_time:
+            out.print(f"a venue's clock is {beat.clock_offset_s:+.1f} s from ours: set ours right")
     else:
         out.print(f"ended as it was told to, {age:.0f} s ago; `regime collect` starts it again")
     rows = warehouse.transact(

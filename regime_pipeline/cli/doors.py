@@ -117,8 +117,8 @@ def server_variables(settings: Settings, database: Database, **chosen: object) -
     from regime_pipeline.dashboard.__main__ import VARIABLE
     from regime_pipeline.storage.roles import url_of
 
-    address = settings.database_url and settings.database_url.get_secret_value()
-    url = address or url_of("api", database.url, settings.home) or database.url
+    own = settings.database_url is not None  # its account is the user's choice
+    url = database.url if own else url_of("api", database.url, settings.home) or database.url
     shared = {
         "conninfo": url.replace("postgresql+psycopg://", "postgresql://", 1),
         "symbols": list(settings.symbols),

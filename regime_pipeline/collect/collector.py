@@ -13,23 +13,33 @@ import os
 import resource
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import psycopg
 
 from regime_pipeline.catalogue import table
-from regime_pipeline.collect.contracts import sizes_of
+from regime_pipeline.collect.asking import Asker
 from regime_pipeline.collect.hours import Hours
+from regime_pipeline.collect.live import (
+    BOOKS_EVERY_NS,
+    PRICES_EVERY_NS,
+    STORED_EVERY_NS,
+    Live,
+    Seen,
+    record_of,
+)
 from regime_pipeline.collect.plan import Line, lines_of
+from regime_pipeline.collect.present import Present
 from regime_pipeline.collect.session import Session
 from regime_pipeline.collect.spool import Spool
 from regime_pipeline.collect.store import Storer, instant_ns
-from regime_pipeline.collect.venues import CONNECTIONS
+from regime_pipeline.collect.venues import CLOCKS, CONNECTIONS
 from regime_pipeline.collect.watch import Watch, contradicted
 from regime_pipeline.providers.errors import ProviderError
 from regime_pipeline.providers.http import HttpClient
@@ -44,6 +54,12 @@ from regime_pipeline.windows import SystemClock
 STORE_EVERY_S = 1.0
 SPANS_EVERY = 5
 SEAL_EVERY = 30
+GARBAGE_EVERY = 200_000
+CLOCKS_EVERY_S = 600.0
+MOST_CLOCK_OFFSET_S = 1.0
+"""Our clock stamps messages: further off, hours are cut in the wrong place."""
+MOST_UNSHOWN = 12
+"""Moments that wait to be shown while the database is away: a minute; older ones are left out."""
 STAGGER_S = 0.4
 """Between two openings: venues count them."""
 
@@ -85,10 +101,15 @@ class Collector:
         self.watches = {line.name: Watch(line) for line in self.lines}
         self.storer = Storer(warehouse, settings, self.lines, self.folder)
         self.hours = Hours(self.storer)
+        self.presents = {line.name: Present(line) for line in self.lines}
+        self._live = Live(warehouse, settings)
+        self._seen: deque[list[Seen]] = deque(maxlen=MOST_UNSHOWN)
+        self._seen_ns = 0
+        self.clock_offsets_s: dict[str, float] = {}
         self.totals = Totals()
         self.sessions: dict[str, Session] = {}
         self._began = warehouse.clock.now()
-        self._has_ended = False
+        self._has_ended = self._was_short = False
         self._stop = threading.Event()
         self._clock = warehouse.clock
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -103,10 +124,16 @@ class Collector:
         Raises:
             OSError: the disk refused the first write.
         """
+        settings = self.storer.settings
+        gate = gate_for(settings, PostgresStore(self.storer.warehouse.database.connect))
+        with HttpClient(settings, self.storer.landing, self._clock, gate=gate) as client:
+            self._asker = Asker(settings, client)
+            return self._run(seconds)
+
+    def _run(self, seconds: float | None) -> Totals:
         names = [line.name for line in self.lines]
         self._learn_sizes()
-        gc.collect()
-        gc.freeze()  # what lives as long as the process is not looked through for every few messages
+        calm_garbage_collection()
         with Spool(self.folder, names) as spool:
             with ThreadPoolExecutor(1, thread_name_prefix="storer") as pool:
                 storing = pool.submit(self._store, spool)
@@ -121,32 +148,45 @@ class Collector:
 
     def _learn_sizes(self) -> None:
         """Asks what contracts are worth; until there is an answer what counts in them waits on the disk."""
-        settings, clock = self.storer.settings, self._clock
-        gate = gate_for(settings, PostgresStore(self.storer.warehouse.database.connect))
-        with HttpClient(settings, self.storer.landing, clock, gate=gate) as client:
-            try:
-                self.storer.sizes = sizes_of(self.lines, settings, client, clock)
-            except ProviderError as error:
-                log.warning("sizes of contracts are not known: %s", error)
+        try:
+            self.storer.sizes = self._asker.sizes(self.lines, self._clock.now())
+        except ProviderError as error:
+            log.warning("sizes of contracts are not known: %s", error)
 
     async def _collect(self, spool: Spool, seconds: float | None, storing: Future[None]) -> None:
         self._loop = asyncio.get_running_loop()
         tasks: list[asyncio.Task[None]] = []
         began = self._loop.time()
         waiting = list(self.lines)
+        asking = ThreadPoolExecutor(1, thread_name_prefix="asking")
+
+        async def ask_book(line: Line, topic: str) -> Any:
+            return await asyncio.get_running_loop().run_in_executor(
+                asking, self._asker.book, line, topic
+            )
+
+        tasks.append(asyncio.create_task(self._compare_clocks(asking), name="clocks"))
         try:
             while not self._stop.is_set():
                 if seconds is not None and self._loop.time() - began >= seconds:
                     break
                 if waiting:
                     line = waiting.pop(0)
-                    session = Session(line, self.watches[line.name], spool, self._now_ns)
+                    session = Session(
+                        line,
+                        self.watches[line.name],
+                        spool,
+                        self._now_ns,
+                        present=self.presents[line.name],
+                        ask_book=ask_book,
+                    )
                     self.sessions[line.name] = session
                     tasks.append(asyncio.create_task(session.run(), name=line.name))
                     await asyncio.sleep(STAGGER_S)
                 else:
                     await asyncio.sleep(0.2)
                     self._compare()
+                self._see(spool)
                 if storing.done():
                     storing.result()  # what it does not know how to outlive ends the collector
                 for task in tasks:
@@ -156,6 +196,7 @@ class Collector:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            asking.shutdown(wait=False, cancel_futures=True)
             for watch in self.watches.values():
                 watch.closed("the collector ended")
 
@@ -163,6 +204,57 @@ class Collector:
         if isinstance(self._clock, SystemClock):
             return time.time_ns()
         return instant_ns(self._clock.now())
+
+    async def _compare_clocks(self, asking: ThreadPoolExecutor) -> None:
+        """Looks every few minutes how far our clock is from each venue's."""
+        sources = {line.source.name: line.source for line in self.lines}
+        loop = asyncio.get_running_loop()
+        while True:
+            for name, source in sources.items():
+                if name not in CLOCKS:
+                    continue
+                try:
+                    offset = await loop.run_in_executor(
+                        asking, self._asker.clock_offset_s, source, self._now_ns
+                    )
+                except ProviderError as error:
+                    log.info("the time of %s is not known: %s", name, error)
+                    continue
+                self.clock_offsets_s[name] = offset
+                if abs(offset) > MOST_CLOCK_OFFSET_S:
+                    log.warning("the clock of %s is %+.1f s from ours", name, offset)
+            await asyncio.sleep(CLOCKS_EVERY_S)
+
+    def _see(self, spool: Spool) -> None:
+        """Takes what books and marks are now, at full multiples of the times; some books for good."""
+        before, now = self._seen_ns, self._now_ns()
+        if before // PRICES_EVERY_NS == now // PRICES_EVERY_NS:
+            return
+        self._seen_ns = now
+        are_shown = before // BOOKS_EVERY_NS != now // BOOKS_EVERY_NS
+        are_stored = before // STORED_EVERY_NS != now // STORED_EVERY_NS
+        found: list[Seen] = []
+        for line in self.lines:
+            present, watch = self.presents[line.name], self.watches[line.name]
+            for topic, book in present.books.items():
+                levels = book.levels()
+                if levels is None:
+                    continue
+                book.look(levels, now)
+                heard = watch.topics[topic].last_ns
+                one = Seen(line, line.subscriptions[topic], now, heard, levels, None, are_shown)
+                found.append(one)
+                if are_stored and book.is_sound:
+                    spool.put(line.name, now, record_of(one).body)
+            for topic, marks in present.marks.items():
+                heard = watch.topics[topic].last_ns
+                found.append(Seen(line, line.subscriptions[topic], now, heard, None, dict(marks)))
+        self._seen.append(found)
+
+    def _show(self) -> None:
+        """Writes what was seen since the last turn."""
+        while self._seen:
+            self._live.write(self._seen.popleft(), self.storer.sizes)
 
     def _compare(self) -> None:
         """Ends connections that their twin contradicts."""
@@ -195,12 +287,17 @@ class Collector:
         self.totals.received = sum(w.received for w in watches)
         self.totals.dropped = sum(w.dropped for w in watches)
         try:
+            if turn % SEAL_EVERY == 0:
+                spool.measure(self.storer.settings.collect_spool_gb * 1e9)
+            self._tell_room(spool)
             # an hour is judged by what was known to be heard then, and not a moment later
             noted_at = self._clock.now()
             if turn % SPANS_EVERY == 0:
                 self.storer.note_spans(watches)
             spool.flush()
             self.totals.stored += self.storer.store()
+            self._show()
+            self.storer.lag_ns = self._now_ns() - instant_ns(noted_at)
             if turn % SPANS_EVERY == 0:
                 self.storer.save_spans()
                 self.hours.close(noted_at)
@@ -215,6 +312,16 @@ class Collector:
         except OSError as error:
             log.warning("the disk refuses, messages wait in memory: %s", error)
 
+    def _tell_room(self, spool: Spool) -> None:
+        """Says once that only the essential is kept, and once that all is kept again."""
+        if spool.is_short == self._was_short:
+            return
+        self._was_short = spool.is_short
+        if self._was_short:
+            log.warning("room is short: trades and books are left out, closures and bars are kept")
+        else:
+            log.warning("there is room again: everything is kept")
+
     def _beat(self) -> None:
         open_, wanted = (
             sum(w.is_open for w in self.watches.values()),
@@ -224,6 +331,7 @@ class Collector:
         now = self._clock.now()
         beat = {
             "identity": 1, "beat_at": now, "began_at": self._began,
+            "clock_offset_s": max(self.clock_offsets_s.values(), key=abs, default=None),
             "ended_at": now if self._has_ended else None, "process_id": os.getpid(),
             "memory_mb": memory, "lag_s": self.storer.lag_ns / 1e9, "open_connections": open_,
             "wanted_connections": wanted, "received_count": self.totals.received,
@@ -237,6 +345,17 @@ class Collector:
         self.storer.warehouse.transact(work)
 
 
+def calm_garbage_collection() -> None:
+    """What lives as long as the process is not looked through for every few messages.
+
+    Messages are decoded into thousands of small containers without cycles: looking through them again and
+    again is a quarter of the cost of a message.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE_EVERY, 20, 50)
+
+
 class Beat(NamedTuple):
     """How the collector of a database did when it showed itself last."""
 
@@ -245,13 +364,20 @@ class Beat(NamedTuple):
     wanted_connections: int
     ended_at: datetime | None
     """When it had ended as it was told to; None: it runs, or died."""
+    clock_offset_s: float | None
+    """A venue's clock minus ours, of the one that is furthest off."""
+
+    @property
+    def has_right_time(self) -> bool:
+        """Whether no venue's clock is known to be far from ours."""
+        return self.clock_offset_s is None or abs(self.clock_offset_s) <= MOST_CLOCK_OFFSET_S
 
 
 def last_beat(warehouse: Warehouse) -> Beat | None:
     """The last beat of the collector of a database; None: none has run on it."""
     row = warehouse.transact(
         lambda c: c.execute(
-            "select beat_at, open_connections, wanted_connections, ended_at "
+            "select beat_at, open_connections, wanted_connections, ended_at, clock_offset_s "
             "from ops.collector_heartbeat"
         ).fetchone()
     )

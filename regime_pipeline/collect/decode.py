@@ -18,7 +18,8 @@ from typing import Any
 import orjson
 import pandas as pd
 
-from regime_pipeline.collect.plan import Kind, Line, Message, Subscription
+from regime_pipeline.collect.book import Message
+from regime_pipeline.collect.plan import Kind, Line, Subscription
 from regime_pipeline.collect.segments import Record
 from regime_pipeline.providers.errors import ProviderError
 from regime_pipeline.providers.fetch.merging import assemble
@@ -242,7 +243,7 @@ def sums(
 
 
 def _feeds(subscription: Subscription, dataset: str) -> list[Feed]:
-    return [f for f in subscription.channel.feeds if f.dataset == dataset]
+    return [f for f in subscription.channel.stored if f.dataset == dataset]
 
 
 def _by_symbol(

@@ -26,6 +26,7 @@ from regime_pipeline.collect.store import RUN_ID, Storer, instant_ns
 from regime_pipeline.collect.watch import S, clipped, holes, seconds, union
 from regime_pipeline.coverage import store as coverage_store
 from regime_pipeline.coverage.asked import SETTLE
+from regime_pipeline.coverage.unproven import STREAMED
 from regime_pipeline.windows import HOUR, Window, floor_hour
 
 CLOSE_AFTER = timedelta(seconds=20)
@@ -84,7 +85,7 @@ class Hours:
         self._lines: dict[Key, list[Line]] = defaultdict(list)
         for line in storer.lines:
             for subscription in line.subscriptions.values():
-                for feed in subscription.channel.feeds:
+                for feed in subscription.channel.stored:
                     for symbol in subscription.symbols:
                         key = (
                             feed.dataset, line.source.name, feed.venue, feed.market, symbol.canonical
@@ -330,7 +331,7 @@ class Hours:
         rows = [
             {
                 "fetch_id": uuid.uuid4().hex, "dataset": dataset, "source": source, "venue": venue,
-                "market": market, "symbol": symbol, "endpoint_path": f"/ws/{dataset}",
+                "market": market, "symbol": symbol, "endpoint_path": f"{STREAMED}{dataset}",
                 "window_start": hour, "window_end": hour + HOUR,
                 "fetch_status": "ok" if count else "empty", "rows_stored": count,
                 "rows_quarantined": 0, "request_count": 1, "fetched_at": now,
@@ -355,7 +356,7 @@ def _is_summed(dataset: str, lines: Iterable[Line]) -> bool:
         feed.summed
         for line in lines
         for subscription in line.subscriptions.values()
-        for feed in subscription.channel.feeds
+        for feed in subscription.channel.stored
         if feed.dataset == dataset
     )
 

@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, NamedTuple, Protocol
+from functools import lru_cache
+from typing import NamedTuple, Protocol
 
+from regime_pipeline.collect.book import BookRules, Message
 from regime_pipeline.providers.source import Feed, Source
 from regime_pipeline.providers.symbols import VenueSymbol, to_venue
 from regime_pipeline.settings import Settings
-
-Message = Mapping[str, Any]
-"""A decoded message."""
 
 
 class Kind(StrEnum):
@@ -36,6 +35,12 @@ class Heard(NamedTuple):
     kind: Kind
     topic: str = ""
     detail: str = ""
+
+
+@lru_cache(maxsize=4096)
+def data_of(topic: str) -> Heard:
+    """What a data message of a topic is; the same for each, as they are many."""
+    return Heard(Kind.DATA, topic)
 
 
 class Dialect(Protocol):
@@ -64,6 +69,10 @@ class Dialect(Protocol):
         """The request for some topics."""
         ...
 
+    def unsubscribe(self, topics: Sequence[str], number: int) -> str:
+        """The request that ends some topics."""
+        ...
+
     def heard(self, message: object) -> Heard:
         """What a decoded message is."""
         ...
@@ -79,13 +88,17 @@ class Channel:
 
     Attributes:
         name: the venue's word, as the first part of a topic.
-        feeds: what its rows become; the first one's endpoint has the parser.
+        feeds: what its rows become; the first one's endpoint has the parser, and tells the instruments.
         topic: the topic of an instrument.
         for_all: one topic brings all instruments.
         is_sparse: it may rightly be silent for hours, so that silence shows nothing.
+        is_essential: its messages are kept while there is any room; others only while there is plenty.
         quiet_after_s: silence that is looked into.
         wanted: which messages become rows; None: all.
         nothing: a message without any row.
+        book: its messages are changes of order books, which are kept; samples of them are stored.
+        marks: prices of an instrument that a message tells, by our names for them; they are shown, not
+            stored, and no message of the channel is kept.
     """
 
     name: str
@@ -93,14 +106,22 @@ class Channel:
     topic: Callable[[VenueSymbol], str]
     for_all: bool = False
     is_sparse: bool = False
+    is_essential: bool = False
     quiet_after_s: float = 60.0
     wanted: Callable[[Message], bool] | None = None
     nothing: bytes = b""
+    book: BookRules | None = None
+    marks: Callable[[Message], Mapping[str, float]] | None = None
 
     @property
     def datasets(self) -> tuple[str, ...]:
         """The raw tables that its rows belong to."""
-        return tuple(f.dataset for f in self.feeds)
+        return tuple(f.dataset for f in self.stored)
+
+    @property
+    def stored(self) -> tuple[Feed, ...]:
+        """The feeds whose rows its messages become."""
+        return () if self.marks is not None else self.feeds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

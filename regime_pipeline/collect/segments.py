@@ -14,16 +14,17 @@ import contextlib
 import os
 import struct
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import orjson
 
 _HEAD = struct.Struct("<IQI")
 _TIME = struct.Struct("<Q")
+_STAMP = slice(4, 12)
+"""Where the time lies in the head of a record."""
 SUFFIX = ".seg"
 CUT_S = 300.0
 CUT_BYTES = 64 * 2**20
@@ -37,8 +38,7 @@ class SegmentError(RuntimeError):
     """A file is no segment."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One message: when it was received, and its bytes."""
 
     received_ns: int
@@ -81,13 +81,7 @@ def read(path: Path, offset: int = 0, most: int | None = None) -> Part:
             offset = len(_header_of(file, path))
         file.seek(offset)
         data = file.read() if most is None else file.read(most + LONGEST)
-    records: list[Record] = []
-    at = 0
-    for record, end in _records(data):
-        records.append(record)
-        at = end
-        if most is not None and at >= most:
-            break
+    records, at = _records(data, len(data) if most is None else most)
     return Part(tuple(records), offset + at)
 
 
@@ -104,18 +98,22 @@ def _header_of(file: BinaryIO, path: Path) -> bytes:
     return line
 
 
-def _records(data: bytes) -> Iterator[tuple[Record, int]]:
+def _records(data: bytes, most: int) -> tuple[list[Record], int]:
+    """The whole records at the beginning of some bytes, until so many are read; where they end."""
+    unpack, crc, size, whole = _HEAD.unpack_from, zlib.crc32, len(data), _HEAD.size
+    records: list[Record] = []
     at = 0
-    while at + _HEAD.size <= len(data):
-        length, received, told = _HEAD.unpack_from(data, at)
-        end = at + _HEAD.size + length
-        if length > LONGEST or end > len(data):
-            return
-        body = data[at + _HEAD.size : end]
-        if zlib.crc32(body, zlib.crc32(_TIME.pack(received))) != told:
-            return
-        yield Record(received, body), end
+    while at + whole <= size and at < most:
+        length, received, told = unpack(data, at)
+        end = at + whole + length
+        if length > LONGEST or end > size:
+            break
+        body = data[at + whole : end]
+        if crc(body, crc(data[at + _STAMP.start : at + _STAMP.stop])) != told:
+            break
+        records.append(Record(received, body))
         at = end
+    return records, at
 
 
 def cut_torn_tail(path: Path) -> int:
@@ -163,15 +161,25 @@ class SegmentWriter:
     def append(self, records: list[tuple[int, bytes]]) -> None:
         """Writes records, perhaps in a new segment; they are safe after :meth:`sync` only."""
         self._whole = self._size
+        parts: list[bytes] = []
         for received_ns, body in records:
             if self._file is None or self._is_full(received_ns):
+                self._write(parts)
                 self._begin(received_ns)
-            assert self._file is not None
-            self._size += self._file.write(packed(received_ns, body))
+            part = packed(received_ns, body)
+            parts.append(part)
+            self._size += len(part)
             self._last_ns = received_ns
-            self._is_dirty = True
-        if self._file is not None:
-            self._file.flush()
+        self._write(parts)
+
+    def _write(self, parts: list[bytes]) -> None:
+        """Hands records to the system, and forgets them."""
+        if self._file is None or not parts:
+            return
+        self._file.write(b"".join(parts))
+        self._file.flush()
+        self._is_dirty = True
+        parts.clear()
 
     def sync(self) -> None:
         """Returns once everything that was appended is on the disk."""

@@ -14,15 +14,17 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from regime_pipeline.collect.plan import Kind, Line
+from regime_pipeline.collect.present import Present
 from regime_pipeline.collect.watch import Watch, dead, silent
+from regime_pipeline.providers.errors import ProviderError
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
@@ -38,6 +40,9 @@ OVERLAP_S = 30.0
 LOOK_EVERY_S = 1.0
 PONG_WITHIN_S = 30.0
 
+AskBook = Callable[[Line, str], Awaitable[Any]]
+"""Asks for the whole book of a topic: the decoded reply, or a ProviderError."""
+
 log = logging.getLogger(__name__)
 
 
@@ -47,14 +52,26 @@ class Session:
     Args:
         line: the connection.
         watch: is told what is heard.
-        spool: is given every data message.
+        spool: is given every data message that is kept.
         clock_ns: stamps messages.
+        present: is given messages of books and marks; None: nobody keeps them.
+        ask_book: asks a venue for the whole book of a topic over HTTP.
     """
 
     def __init__(
-        self, line: Line, watch: Watch, spool: Spool, clock_ns: Callable[[], int] = time.time_ns
+        self,
+        line: Line,
+        watch: Watch,
+        spool: Spool,
+        clock_ns: Callable[[], int] = time.time_ns,
+        *,
+        present: Present | None = None,
+        ask_book: AskBook | None = None,
     ) -> None:
         self._line, self._watch, self._spool, self._now = line, watch, spool, clock_ns
+        self._present = Present(line) if present is None else present
+        self._ask_book = ask_book
+        self._asking: set[asyncio.Task[None]] = set()
         self._dialect = line.connection.dialect
         self._requests: dict[str, tuple[str, ...]] = {}
         self._number = 0
@@ -82,6 +99,7 @@ class Session:
 
     async def _once(self) -> None:
         self._why = self._doomed = ""
+        self._present.opened(self._now())
         current = await self._open()
         reading = asyncio.create_task(self._read(current))
         try:
@@ -92,6 +110,9 @@ class Session:
                     return
                 current, reading = await self._renewed(current, reading)
         finally:
+            self._present.end("the connection ended")
+            for task in self._asking:
+                task.cancel()
             reading.cancel()
             with contextlib.suppress(asyncio.CancelledError, OSError, WebSocketException):
                 await reading
@@ -148,6 +169,7 @@ class Session:
         keeping = asyncio.create_task(self._keep(socket))
         heard, spool, watch = self._heard, self._spool, self._watch
         name = self._line.name
+        essential = {t for t, s in self._line.subscriptions.items() if s.channel.is_essential}
         try:
             while True:
                 body = await socket.recv(decode=False)
@@ -155,10 +177,10 @@ class Session:
                 topic = heard(body, now)
                 if topic is None:
                     continue
-                if spool.put(name, now, body):
-                    watch.data(topic, now)
+                if (spool.is_short and topic not in essential) or not spool.put(name, now, body):
+                    watch.left_out(topic, now)
                 else:
-                    watch.left_out(topic)
+                    watch.data(topic, now)
         except ConnectionClosed:
             return
         finally:
@@ -177,6 +199,9 @@ class Session:
             return None
         said = self._dialect.heard(message)
         if said.kind is Kind.DATA:
+            if said.topic in self._present.topics:
+                self._settle(said.topic, self._present.take(said.topic, message), now)
+                return None
             return said.topic
         self._watch.alive(now)
         if said.kind is Kind.ACCEPTED:
@@ -187,6 +212,40 @@ class Session:
             self.refused[said.topic or said.detail] = said.detail
             log.error("%s: a subscription was refused: %s", self._line.name, said.detail)
         return None
+
+    def _settle(self, topic: str, is_sound: bool, now: int) -> None:
+        """Tells the watch whether a topic's books or marks are heard."""
+        watch = self._watch
+        known = watch.topics[topic]
+        if is_sound:
+            if (
+                not known.is_accepted
+            ):  # nothing is acknowledged where a book was asked for over HTTP
+                watch.accepted([topic], now)
+            watch.data(topic, now)
+        elif known.span is not None:
+            book = self._present.books.get(topic)
+            watch.lost(topic, "unreadable" if book is None else f"resync: {book.reason}"[:200])
+
+    async def _mend(self, socket: ClientConnection) -> None:
+        """Asks anew for books that miss a change."""
+        for topic in self._present.waiting(self._now()):
+            if not self._present.books[topic].rules.is_asked_for:
+                self._number += 1
+                await socket.send(self._dialect.unsubscribe([topic], self._number))
+                await self._ask(socket, [topic])
+            elif self._ask_book is not None:
+                task = asyncio.create_task(self._fill(topic, self._ask_book))
+                self._asking.add(task)
+                task.add_done_callback(self._asking.discard)
+
+    async def _fill(self, topic: str, ask: AskBook) -> None:
+        try:
+            body = await ask(self._line, topic)
+        except ProviderError as error:
+            log.warning("%s: no book of %s: %s", self._line.name, topic, error)
+            return
+        self._settle(topic, self._present.take_whole(topic, body), self._now())
 
     async def _ask(self, socket: ClientConnection, topics: list[str]) -> None:
         most = self._dialect.topics_per_request
@@ -234,6 +293,7 @@ class Session:
             self._why = self._doomed
             await socket.close()
             return
+        await self._mend(socket)
         now = self._now()
         gone = dead(self._watch, now)
         if gone:

@@ -7,11 +7,16 @@ the format on disk (``segments``).
 from __future__ import annotations
 
 import threading
+from collections import deque
 from pathlib import Path
 
-from regime_pipeline.collect.segments import SegmentWriter, cut_torn_tail, segments_of
+from regime_pipeline.collect.segments import SUFFIX, SegmentWriter, cut_torn_tail, segments_of
 
 MOST_BYTES = 32 * 2**20
+PLENTY = 0.5
+"""Of the buffer: what is not essential is taken up to here."""
+FULL = 0.8
+"""Of the share of the disk: what is not essential is kept up to here."""
 WRITE_EVERY_S = 0.1
 SYNC_EVERY = 10
 
@@ -26,9 +31,10 @@ class Spool:
 
     def __init__(self, folder: Path, lines: list[str]) -> None:
         self.folder = folder
-        self._waiting: dict[str, list[tuple[int, bytes]]] = {name: [] for name in lines}
-        self._bytes = 0
-        self._handover = threading.Lock()
+        self._waiting: dict[str, deque[tuple[int, bytes]]] = {name: deque() for name in lines}
+        # each is raised by one thread only, so that no message costs a lock
+        self._taken = self._written = 0
+        self._is_over = False
         self._files = threading.Lock()
         self._end = threading.Event()
         for name in lines:
@@ -51,13 +57,24 @@ class Spool:
             for writer in self._writers.values():
                 writer.close()
 
+    @property
+    def is_short(self) -> bool:
+        """Whether there is room for what is essential only: the disk is behind, or its share is used."""
+        return self._is_over or self._taken - self._written > PLENTY * MOST_BYTES
+
+    def measure(self, most_bytes: float) -> int:
+        """Looks how much of its share of the disk the segments take; bytes."""
+        taken = sum(p.stat().st_size for p in self.folder.rglob(f"*{SUFFIX}") if p.exists())
+        self._is_over = taken > FULL * most_bytes
+        return taken
+
     def put(self, line: str, received_ns: int, body: bytes) -> bool:
-        """Takes a message; False when the buffer is full and it is left out."""
-        with self._handover:
-            if self._bytes + len(body) > MOST_BYTES:
-                return False
-            self._bytes += len(body)
-            self._waiting[line].append((received_ns, body))
+        """Takes a message, from one thread only; False when the buffer is full and it is left out."""
+        size = len(body)
+        if self._taken - self._written + size > MOST_BYTES:
+            return False
+        self._taken += size
+        self._waiting[line].append((received_ns, body))
         return True
 
     def flush(self) -> None:
@@ -98,17 +115,14 @@ class Spool:
 
     def _write(self) -> None:
         for name, writer in self._writers.items():
-            with self._handover:
-                taken = self._waiting[name]
-                if not taken:
-                    continue
-                self._waiting[name] = []
+            waiting = self._waiting[name]
+            taken = [waiting.popleft() for _ in range(len(waiting))]
+            if not taken:
+                continue
             try:
                 writer.append(taken)
             except OSError:
                 writer.abandon()
-                with self._handover:
-                    self._waiting[name] = taken + self._waiting[name]
+                waiting.extendleft(reversed(taken))
                 raise
-            with self._handover:
-                self._bytes -= sum(len(body) for _, body in taken)
+            self._written += sum(len(body) for _, body in taken)

@@ -73,13 +73,13 @@ class Storer:
         """The tables of single rows that a connection feeds; sums are made of closed hours."""
         names = {d for s in line.subscriptions.values() for d in s.channel.datasets}
         summed = {
-            f.dataset for s in line.subscriptions.values() for f in s.channel.feeds if f.summed
+            f.dataset for s in line.subscriptions.values() for f in s.channel.stored if f.summed
         }
         return sorted(n for n in names - summed if DATASETS[n].form is not Form.SUMMED)
 
     def knows_sizes(self, line: Line) -> bool:
         """Whether a connection's amounts can be told in coins."""
-        feeds = [f for s in line.subscriptions.values() for f in s.channel.feeds]
+        feeds = [f for s in line.subscriptions.values() for f in s.channel.stored]
         known = {stream.source.name for stream in self.sizes}
         return line.source.name in known or not any(f.in_contracts for f in feeds)
 
@@ -309,11 +309,11 @@ def _save(connection: psycopg.Connection, offsets: Sequence[tuple[str, str, str,
 
 
 def _span_rows(line: Line, topic: Topic, span: Span) -> Iterator[tuple[object, ...]]:
-    for feed in topic.subscription.channel.feeds:
+    for feed in topic.subscription.channel.stored:
         for symbol in topic.subscription.symbols:
             yield (
                 feed.dataset, line.source.name, feed.venue, feed.market, symbol.canonical,
-                line.name, decode.at(span.start_ns), decode.at(span.end_ns), "live",
+                line.name, decode.at(span.start_ns), decode.at(span.end_ns), span.state,
                 span.reason or None, span.received, span.dropped,
             )  # fmt: skip
 

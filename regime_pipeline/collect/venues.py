@@ -6,11 +6,14 @@ parsers of messages (``providers``), sockets (``session``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
 
 import orjson
 
+from regime_pipeline.collect.book import BookRules
 from regime_pipeline.collect.plan import (
     Channel,
     Connection,
@@ -18,8 +21,10 @@ from regime_pipeline.collect.plan import (
     Heard,
     Kind,
     Message,
+    data_of,
     twins,
 )
+from regime_pipeline.collect.venue_books import BinanceBook, BybitBook, OkxBook
 from regime_pipeline.providers.binance import streams as binance
 from regime_pipeline.providers.bybit import streams as bybit
 from regime_pipeline.providers.okx import streams as okx
@@ -56,8 +61,15 @@ class BybitDialect:
 
     def subscribe(self, topics: Sequence[str], number: int) -> str:
         """The request for some topics."""
-        told = {"req_id": str(number), "op": "subscribe", "args": list(topics)}
-        return orjson.dumps(told).decode()
+        return self._told("subscribe", topics, number)
+
+    def unsubscribe(self, topics: Sequence[str], number: int) -> str:
+        """The request that ends some topics."""
+        return self._told("unsubscribe", topics, number)
+
+    @staticmethod
+    def _told(op: str, topics: Sequence[str], number: int) -> str:
+        return orjson.dumps({"req_id": str(number), "op": op, "args": list(topics)}).decode()
 
     def heard(self, message: object) -> Heard:
         """What a decoded message is."""
@@ -65,7 +77,7 @@ class BybitDialect:
             return Heard(Kind.OTHER)
         topic = message.get("topic")
         if isinstance(topic, str):
-            return Heard(Kind.DATA, topic)
+            return data_of(topic)
         if message.get("op") == "pong" or message.get("ret_msg") == "pong":
             return Heard(Kind.PONG)
         if message.get("op") != "subscribe":
@@ -76,8 +88,9 @@ class BybitDialect:
 
     def joined(self, messages: Sequence[Message]) -> bytes:
         """Data messages of one topic as one body."""
-        rows = rows_of(messages)
-        return orjson.dumps({**messages[-1], "data": rows})
+        if len(messages) == 1:
+            return orjson.dumps(messages[0])
+        return orjson.dumps({**messages[-1], "data": rows_of(messages)})
 
 
 @dataclass(frozen=True)
@@ -95,12 +108,21 @@ class OkxDialect:
     def subscribe(self, topics: Sequence[str], number: int) -> str:
         """The request for some topics; answers name the topic, never the request."""
         del number
+        return self._told("subscribe", topics)
+
+    def unsubscribe(self, topics: Sequence[str], number: int) -> str:
+        """The request that ends some topics."""
+        del number
+        return self._told("unsubscribe", topics)
+
+    @staticmethod
+    def _told(op: str, topics: Sequence[str]) -> str:
         args = []
         for topic in topics:
             channel, _, name = topic.partition(":")
             what = "instType" if channel == "liquidation-orders" else "instId"
             args.append({"channel": channel, what: name})
-        return orjson.dumps({"op": "subscribe", "args": args}).decode()
+        return orjson.dumps({"op": op, "args": args}).decode()
 
     def heard(self, message: object) -> Heard:
         """What a decoded message is."""
@@ -112,7 +134,7 @@ class OkxDialect:
             topic = f"{arg.get('channel')}:{arg.get('instId') or arg.get('instType')}"
         event = message.get("event")
         if event is None:
-            return Heard(Kind.DATA, topic) if "data" in message else Heard(Kind.OTHER)
+            return data_of(topic) if "data" in message else Heard(Kind.OTHER)
         if event == "error":
             return Heard(Kind.REFUSED, topic, str(message.get("msg", ""))[:200])
         return Heard(Kind.ACCEPTED if event == "subscribe" else Kind.OTHER, topic)
@@ -139,7 +161,15 @@ class BinanceDialect:
 
     def subscribe(self, topics: Sequence[str], number: int) -> str:
         """The request for some topics."""
-        told = {"method": "SUBSCRIBE", "params": list(topics), "id": number}
+        return self._told("SUBSCRIBE", topics, number)
+
+    def unsubscribe(self, topics: Sequence[str], number: int) -> str:
+        """The request that ends some topics."""
+        return self._told("UNSUBSCRIBE", topics, number)
+
+    @staticmethod
+    def _told(method: str, topics: Sequence[str], number: int) -> str:
+        told = {"method": method, "params": list(topics), "id": number}
         return orjson.dumps(told).decode()
 
     def heard(self, message: object) -> Heard:
@@ -148,7 +178,7 @@ class BinanceDialect:
             return Heard(Kind.OTHER)
         topic = message.get("stream")
         if isinstance(topic, str):
-            return Heard(Kind.DATA, topic)
+            return data_of(topic)
         if isinstance(message.get("error"), dict):
             return Heard(Kind.REFUSED, detail=str(message["error"].get("msg", ""))[:200])
         if "result" in message and "id" in message:
@@ -202,7 +232,12 @@ def _market(
 
 def _bars(name: str, feed: Feed, topic: Topic, has_closed: Callable[[Message], bool]) -> Channel:
     return Channel(
-        name=name, feeds=(feed,), topic=topic, quiet_after_s=BARS_QUIET_S, wanted=has_closed
+        name=name,
+        feeds=(feed,),
+        topic=topic,
+        quiet_after_s=BARS_QUIET_S,
+        wanted=has_closed,
+        is_essential=True,
     )
 
 
@@ -243,6 +278,71 @@ def _binance_market(provider: str, market: str, path: str) -> Connection:
     )
 
 
+def _bybit_marks(message: Message) -> dict[str, float]:
+    """A delta tells only what changed."""
+    names = {"markPrice": "mark_price", "indexPrice": "index_price", "lastPrice": "last_price"}
+    return {ours: float(message["data"][n]) for n, ours in names.items() if message["data"].get(n)}
+
+
+def _okx_marks(message: Message) -> dict[str, float]:
+    return {"mark_price": float(message["data"][0]["markPx"])}
+
+
+def _binance_marks(message: Message) -> dict[str, float]:
+    return {"mark_price": float(message["data"]["p"]), "index_price": float(message["data"]["i"])}
+
+
+def _present(
+    source: str, market: str, path: str, dialect: Dialect, book: Channel, marks: Channel | None
+) -> Connection:
+    """Books and marks on a connection of their own: of them only samples are kept."""
+    channels = (book,) if marks is None or market == "spot" else (book, marks)
+    one = _market(source, market, path, dialect, *channels)
+    return replace(one, name=f"books-{market}")
+
+
+def _book(name: str, feed: Feed, topic: Topic, rules: BookRules) -> Channel:
+    return Channel(name=name, feeds=(feed,), topic=topic, book=rules)
+
+
+def _marks(
+    name: str, feed: Feed, topic: Topic, read: Callable[[Message], dict[str, float]]
+) -> Channel:
+    return Channel(name=name, feeds=(feed,), topic=topic, marks=read)
+
+
+def _bybit_present(market: str, path: str) -> Connection:
+    feed = bybit.books_of(market)
+    return _present(
+        "bybit", market, path, _BYBIT,
+        _book("orderbook", feed, _dotted("orderbook.200"), BybitBook()),
+        _marks("tickers", feed, _dotted("tickers"), _bybit_marks),
+    )  # fmt: skip
+
+
+def _okx_present(market: str) -> Connection:
+    feed = okx.books_of(market)
+    return _present(
+        "okx", market, "/ws/v5/public", _OKX,
+        _book("books", feed, _of_instrument("books"), OkxBook()),
+        _marks("mark-price", feed, _of_instrument("mark-price"), _okx_marks),
+    )  # fmt: skip
+
+
+def _binance_books(provider: str, market: str, path: str) -> Connection:
+    feed = binance.books_of(provider, market)
+    rules = BinanceBook(is_spot=market == "spot")
+    book = _book("depth", feed, _at("depth@100ms"), rules)
+    return _present(provider, market, path, _BINANCE, book, None)
+
+
+_BINANCE_MARKS = replace(
+    _market(
+        binance.FUTURES, "perp", "/market/stream", _BINANCE,
+        _marks("markPrice", binance.books_of(binance.FUTURES, "perp"), _at("markPrice@1s"), _binance_marks),
+    ),
+    name="marks",
+)  # fmt: skip
 _BYBIT_CLOSURES = Connection(
     source=SOURCES["bybit"],
     name="liquidations",
@@ -254,6 +354,7 @@ _BYBIT_CLOSURES = Connection(
             feeds=bybit.CLOSURES,
             topic=_dotted("allLiquidation"),
             is_sparse=True,
+            is_essential=True,
             nothing=b'{"topic":"allLiquidation","data":[]}',
         ),
     ),
@@ -270,6 +371,7 @@ _OKX_CLOSURES = Connection(
             topic=lambda _: "liquidation-orders:SWAP",
             for_all=True,
             is_sparse=True,
+            is_essential=True,
         ),
     ),
 )
@@ -285,6 +387,7 @@ _BINANCE_CLOSURES = Connection(
             topic=lambda _: "!forceOrder@arr",
             for_all=True,
             is_sparse=True,
+            is_essential=True,
             nothing=b"[]",
         ),
     ),
@@ -299,5 +402,23 @@ CONNECTIONS: tuple[Connection, ...] = (
     _binance_market("binance", "spot", "/stream"),
     _okx_market("perp"),
     _okx_market("spot"),
+    _bybit_present("perp", "/v5/public/linear"),
+    _bybit_present("spot", "/v5/public/spot"),
+    _binance_books(binance.FUTURES, "perp", "/public/stream"),
+    _BINANCE_MARKS,
+    _binance_books("binance", "spot", "/stream"),
+    _okx_present("perp"),
+    _okx_present("spot"),
 )
 """Every connection, in the order in which they are opened."""
+
+
+CLOCKS: Mapping[str, tuple[str, Callable[[Any], float]]] = MappingProxyType(
+    {
+        "bybit": ("/v5/market/time", lambda told: int(told["result"]["timeNano"]) / 1e9),
+        "okx": ("/api/v5/public/time", lambda told: int(told["data"][0]["ts"]) / 1e3),
+        "binance": ("/api/v3/time", lambda told: int(told["serverTime"]) / 1e3),
+        binance.FUTURES: ("/fapi/v1/time", lambda told: int(told["serverTime"]) / 1e3),
+    }
+)
+"""Where a source tells its time, and the seconds since the epoch in its reply."""

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 
 from regime_pipeline.collect.plan import Line, Subscription
 
 S = 1_000_000_000
+US = 1_000
+LEFT_OUT = "left out: the disk could not follow"
+DROPPED_AT_LEAST_NS = 2 * S
+"""An hour counts as whole with a second missing; one with a message that was left out must not."""
 GAPS_KEPT = 256
 TWIN_WITNESSES = 3
 TWIN_WITHIN_S = 60.0
@@ -33,6 +37,7 @@ class Span:
         received: messages.
         dropped: messages that were left out.
         reason: why it ended; empty while it goes on.
+        state: ``live``, or ``dropped``: messages came and were not kept.
     """
 
     start_ns: int
@@ -40,6 +45,7 @@ class Span:
     received: int = 0
     dropped: int = 0
     reason: str = ""
+    state: str = "live"
 
 
 @dataclass(slots=True)
@@ -49,6 +55,7 @@ class Topic:
     subscription: Subscription
     is_accepted: bool = False
     span: Span | None = None
+    dropping: Span | None = None
     last_ns: int | None = None
     gaps: deque[int] = field(default_factory=lambda: deque(maxlen=GAPS_KEPT))
 
@@ -60,7 +67,8 @@ class Topic:
         self.last_ns = now_ns
         if span is None:
             self.span = span = Span(now_ns, now_ns)
-        span.end_ns = now_ns
+        if now_ns > span.end_ns:  # one that follows on dropped messages may begin a little later
+            span.end_ns = now_ns
         span.received += 1
 
     @property
@@ -114,8 +122,10 @@ class Watch:
         """Anything came, be it a pong: of sparse topics that is all that shows that they are heard."""
         self.last_ns = now_ns
         for topic in self._sparse:
+            if topic.dropping is not None:
+                self._resume(topic, now_ns)
             if topic.span is not None:
-                topic.span.end_ns = now_ns
+                topic.span.end_ns = max(now_ns, topic.span.end_ns)
 
     def accepted(self, topics: Iterable[str], now_ns: int) -> None:
         """The venue took subscriptions. Only sparse topics count as heard before their first data."""
@@ -132,6 +142,8 @@ class Watch:
             self.alive(now_ns)
         topic = self.topics.get(name)
         if topic is not None:
+            if topic.dropping is not None:
+                self._resume(topic, now_ns)
             topic.heard(now_ns)
 
     def lost(self, name: str, reason: str) -> None:
@@ -140,7 +152,10 @@ class Watch:
         if topic.span is not None:
             topic.span.reason = reason
             self._ended.append((topic, topic.span))
-        topic.span, topic.is_accepted, topic.last_ns = None, False, None
+        if topic.dropping is not None:
+            self._ended.append((topic, topic.dropping))
+        topic.span, topic.dropping = None, None
+        topic.is_accepted, topic.last_ns = False, None
 
     def closed(self, reason: str) -> None:
         """The connection is gone."""
@@ -148,20 +163,39 @@ class Watch:
         for name in self.topics:
             self.lost(name, reason)
 
-    def left_out(self, name: str) -> None:
-        """A message of a topic was received and not kept; what follows is a span of its own."""
+    def left_out(self, name: str, now_ns: int) -> None:
+        """A message of a topic was received and not kept: until one is kept nothing counts as heard."""
         self.dropped += 1
         topic = self.topics.get(name)
-        if topic is not None and topic.span is not None:
-            topic.span.dropped += 1
+        if topic is None:
+            return
+        if topic.dropping is None:
+            begin = now_ns
+            if topic.span is not None:
+                begin = topic.span.end_ns + US
+                topic.span.reason = LEFT_OUT
+                self._ended.append((topic, topic.span))
+                topic.span = None
+            topic.dropping = Span(begin, begin, reason=LEFT_OUT, state="dropped")
+        topic.dropping.end_ns = max(now_ns, topic.dropping.end_ns)
+        topic.dropping.dropped += 1
+
+    def _resume(self, topic: Topic, now_ns: int) -> None:
+        """Messages are kept again. So short a stretch would not be missed among the seconds of an hour."""
+        span = topic.dropping
+        assert span is not None
+        span.end_ns = max(now_ns, span.start_ns + DROPPED_AT_LEAST_NS)
+        self._ended.append((topic, span))
+        topic.dropping, topic.span = None, Span(span.end_ns + US, span.end_ns + US)
 
     def spans(self) -> list[tuple[Topic, Span]]:
         """Copies of all spans that ended since the last call, and of those that go on."""
         ended, self._ended = self._ended, []
         going = [
-            (t, Span(s.start_ns, s.end_ns, s.received, s.dropped))
-            for t in self.topics.values()
-            if (s := t.span) is not None
+            (topic, replace(span))
+            for topic in self.topics.values()
+            for span in (topic.span, topic.dropping)
+            if span is not None
         ]
         return ended + going
 

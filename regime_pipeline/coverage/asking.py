@@ -20,6 +20,7 @@ from regime_pipeline.coverage.asked import ANSWERED, Demand, covered_days, deman
 from regime_pipeline.coverage.newest import RESTATED, new_hours, stand_ins
 from regime_pipeline.coverage.rules import Series, series_of
 from regime_pipeline.coverage.store import log_rows, spans_of
+from regime_pipeline.coverage.unproven import Key, reopened, unproven_hours
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.warehouse import Warehouse
 from regime_pipeline.windows import DAY, HOUR, Window, floor_day
@@ -167,11 +168,16 @@ class _Want:
             self.dataset,
             self.window,
             series=wanted,
-            spans=self._spans(self.window),
+            spans=reopened(self._spans(self.window), self._unproven()),
             log=self._log(lately),
             now=self.now,
         )
         return [_of_run(call, self.symbols) for call in calls]
+
+    def _unproven(self) -> dict[Key, list[datetime]]:
+        return self.warehouse.transact(
+            lambda connection: unproven_hours(connection, self.dataset, self.window)
+        )
 
     def open_days(self) -> list[Demand]:
         """Calls for the days of the window that the log does not cover, or with hours to ask for again."""

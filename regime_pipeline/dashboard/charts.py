@@ -21,6 +21,8 @@ Place = Callable[[float], float]
 
 LEFT, RIGHT = 4, 58
 TOP, BOTTOM = 8, 20
+LABEL = 12
+"""Height of a label of the scale: values nearer to each other than that share one."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +93,10 @@ def svg(chart: Chart) -> Markup:
         return TOP + inner * (high - value) / (high - low)
 
     parts = [*_bands(chart, step, inner), *_gaps(chart, step, inner)]
-    for value in (*_ticks(low, high), *chart.marks):
-        if low <= value <= high:
+    heights: list[float] = []
+    for value in (*chart.marks, *_ticks(low, high)):
+        if low <= value <= high and all(abs(y(value) - h) >= LABEL for h in heights):
+            heights.append(y(value))
             parts.append(
                 f'<line class="{"mark" if value in chart.marks else "grid"}" x1="{LEFT}" '
                 f'x2="{chart.width - RIGHT}" y1="{y(value):.1f}" y2="{y(value):.1f}"/>'
@@ -112,6 +116,18 @@ def svg(chart: Chart) -> Markup:
         f'data-right="{RIGHT}">{"".join(parts)}<line class="cross" x1="-9" x2="-9" y1="{TOP}" '
         f'y2="{chart.height - BOTTOM}"/></svg>'
         f'<script type="application/json">{_data(chart)}</script>'
+    )
+
+
+def legend(chart: Chart) -> Markup:
+    """What the colours of a chart stand for, in words; empty where there is nothing to tell apart."""
+    keys = [(line.colour, line.name) for line in chart.lines] if len(chart.lines) > 1 else []
+    keys += list(dict.fromkeys((band.colour, band.word) for band in chart.bands))
+    return _safe(
+        "".join(
+            f'<span class="legend"><span class="key c-{colour}"></span> {escape(word)}</span> '
+            for colour, word in keys
+        )
     )
 
 

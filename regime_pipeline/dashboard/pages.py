@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
+from markupsafe import Markup
 from starlette.requests import Request
 
 from regime_pipeline.api.answers import Served
@@ -22,8 +23,11 @@ from regime_pipeline.catalogue.marts import MARTS
 from regime_pipeline.dashboard import charts
 from regime_pipeline.dashboard.charts import Band, Chart, Line
 from regime_pipeline.dashboard.data import HOUR, MOST_POINTS, Row, by_hour, rows
+from regime_pipeline.wording.formats import usd_text
 from regime_pipeline.wording.labels import SEVERITIES, label_of
 
+LIVE_STALE_S = 20.0
+"""A live price is older than the collector makes them: it is silent, or its venue is."""
 PIXELS = 1600
 """Values a line has at most; longer spans are drawn by the least and the largest of each pixel."""
 SPANS = {"1 d": 1, "7 d": 7, "30 d": 30, "90 d": 90, "1 y": 365, "5 y": 1826}
@@ -51,8 +55,16 @@ async def now_page(served: Served, _: Request) -> tuple[str, dict[str, Any]]:
         matrix = await rows(
             served, "correlation_pairs_1h", start=newest, end=newest + HOUR, limit=1000
         )
-    events = await rows(served, "market_events", limit=12)
     sources = await rows(served, "source_health", limit=1000)
+    fresh: list[Row] = []
+    cascades: list[Row] = []
+    if newest is not None:
+        day = newest + HOUR - timedelta(days=1)
+        fresh = await rows(served, "market_events", start=day, limit=1000)
+        cascades = await rows(
+            served, "cascades_1h", symbols=served.symbols, start=day, end=newest + HOUR, limit=1000,
+            columns=("symbol", "severity", "is_cascade", "long_liquidations_usd"),
+        )  # fmt: skip
     most = max(
         (
             (r["long_liquidations_24h_usd"] or 0) + (r["short_liquidations_24h_usd"] or 0)
@@ -74,9 +86,9 @@ async def now_page(served: Served, _: Request) -> tuple[str, dict[str, Any]]:
     return "now.html", {
         "title": "Now",
         "overview": overview,
-        "cards": _cards(overview, events, matrix, sources),
+        "cards": _cards(overview, cascades, fresh, matrix, sources),
         "matrix": _matrix(matrix, served.symbols),
-        "events": events,
+        "events": await rows(served, "market_events", limit=12),
     }
 
 
@@ -84,12 +96,20 @@ async def realtime_page(served: Served, _: Request) -> tuple[str, dict[str, Any]
     """The newest values, events and deliveries."""
     overview = await rows(served, "market_overview", symbols=served.symbols, limit=1000)
     overview.sort(key=lambda r: _place(served.symbols, r["symbol"]))
+    now = served.clock.now()
+    live = await rows(served, "live_prices", limit=1000)
+    live.sort(key=lambda r: (_place(served.symbols, r["symbol"]), r["market"], r["venue"]))
+    for row in live:  # what nobody renews grows stale by itself
+        row["seconds"] = (now - row["ts"]).total_seconds() + row["age_s"]
+        if row["seconds"] > LIVE_STALE_S:
+            row["live_quality"] = "stale"
     return "realtime.html", {
         "title": "Real time",
+        "live": live,
         "overview": overview,
         "events": await rows(served, "market_events", limit=25),
         "deliveries": await rows(served, "webhook_logs", limit=25),
-        "now": served.clock.now(),
+        "now": now,
     }
 
 
@@ -107,7 +127,7 @@ async def symbol_page(served: Served, request: Request) -> tuple[str, dict[str, 
     cascades = await rows(
         served, "cascades_1h", symbols=[symbol], start=newest, end=newest + HOUR, limit=1
     )
-    drawn = [(c.title, charts.svg(c)) for c in _symbol_charts(times, filled)]
+    drawn = [_figure(c) for c in _symbol_charts(times, filled)]
     return "symbol.html", {
         "title": symbol,
         "symbol": symbol,
@@ -155,7 +175,7 @@ async def pair_page(served: Served, request: Request) -> tuple[str, dict[str, An
     return "pair.html", {
         "title": f"{pair[0]} and {pair[1]}",
         "state": latest[0],
-        "charts": [(chart.title, charts.svg(chart))],
+        "charts": [_figure(chart)],
         "breaks": await rows(served, "correlation_breaks", symbols=pair, limit=20),
         "lead": await rows(served, "lead_lag_1d", symbols=pair, limit=1),
         "signals": await rows(served, "pair_signals_1h", symbols=pair, limit=1),
@@ -190,11 +210,37 @@ async def research_page(served: Served, _: Request) -> tuple[str, dict[str, Any]
     return "research.html", {
         "title": "Research",
         "spells": table,
-        "components": [r for r in components if r["ts"] == newest],
-        "performance": await rows(served, "signal_performance", limit=200),
-        "has_performance": "signal_performance" in MARTS,
+        "matrix": _components([r for r in components if r["ts"] == newest], served.symbols),
+        "newest": newest,
+        "performance": _newest(await rows(served, "signal_performance", limit=200, regime="*")),
         "has_components": "signal_components_1h" in MARTS,
     }
+
+
+async def signal_page(served: Served, request: Request) -> tuple[str, dict[str, Any]]:
+    """What one score has been worth: every horizon, regime and symbol of the newest day."""
+    name = request.path_params["signal"]
+    found = _newest(await rows(served, "passports", limit=1000, signal=name))
+    if not found:
+        raise Problem(
+            "not-found",
+            f"no signal {name[:40]!r} has been judged; the nightly run judges each day, so does "
+            "regime run",
+        )
+    found.sort(key=lambda r: (r["horizon_h"], r["passport_kind"], r["symbol"]))
+    whole = [r for r in found if r["passport_kind"] == "pooled" and r["passport_regime"] == "*"]
+    return "signal.html", {
+        "title": f"Passport of {name.replace('_', ' ')}",
+        "signal": name,
+        "whole": whole,
+        "parts": [r for r in found if r not in whole],
+    }
+
+
+def _newest(found: list[Row]) -> list[Row]:
+    """The rows of the newest instant."""
+    newest = max((r["ts"] for r in found), default=None)
+    return [r for r in found if r["ts"] == newest]
 
 
 async def event_page(served: Served, request: Request) -> tuple[str, dict[str, Any]]:
@@ -205,13 +251,31 @@ async def event_page(served: Served, request: Request) -> tuple[str, dict[str, A
         raise Problem("not-found", "no event has this id")
     event = found[0]
     details = event["details"]
+    symbol = event["instrument"] if "/" in str(event["instrument"]) else None
+    drawn = []
+    if symbol is not None and "|" not in symbol:
+        hour = event["known_at"].replace(minute=0, second=0, microsecond=0)
+        _, newest = await served.feed.newest()
+        last = hour if newest is None else max(newest, hour)
+        start, end = hour - timedelta(days=2), min(hour + timedelta(days=2), last + HOUR)
+        hourly = await rows(
+            served, "hourly", symbols=[symbol], start=start, end=end, limit=200,
+            columns=("symbol", "ts", "price"),
+        )  # fmt: skip
+        times, filled = by_hour(hourly, start, end)
+        band = Band(
+            event["ts"], event["known_at"], "extreme", "from the event to when it was known"
+        )
+        prices = Line("price", tuple(r.get("price") for r in filled))
+        drawn = [_figure(Chart("Price, two days around", times, (prices,), (band,), height=180))]
     return "event.html", {
         "title": event["title"],
         "event": event,
         "details": sorted((details or {}).items()),
         "after": await rows(served, "events", event_id=event_id, limit=10),
         "deliveries": await rows(served, "webhook_logs", event_id=event_id, limit=50),
-        "symbol": event["instrument"] if "/" in str(event["instrument"]) else None,
+        "symbol": symbol,
+        "charts": drawn,
     }
 
 
@@ -222,6 +286,7 @@ async def health_page(served: Served, _: Request) -> tuple[str, dict[str, Any]]:
         "sources": await rows(served, "source_health", limit=1000),
         "datasets": await rows(served, "data_health", limit=1000),
         "scores": await rows(served, "quality_scores", limit=60),
+        "receivers": _receivers(await rows(served, "webhook_logs", limit=1000)),
         "missing": sorted(m for m in {e.mart for e in ENDPOINTS} if m not in MARTS),
     }
 
@@ -337,6 +402,10 @@ def _bands(times: Sequence[datetime], labels: Sequence[str | None]) -> tuple[Ban
     return tuple(out)
 
 
+def _figure(chart: Chart) -> tuple[str, Markup, Markup]:
+    return chart.title, charts.legend(chart), charts.svg(chart)
+
+
 def _volatility_chart(
     times: Sequence[datetime], filled: Sequence[Row], *, height: int, width: int = 1000
 ) -> Chart:
@@ -388,37 +457,67 @@ def _levels(cascades: Sequence[Row]) -> list[tuple[str, float, str]]:
 
 
 def _cards(
-    overview: Sequence[Row], events: Sequence[Row], pairs: Sequence[Row], sources: Sequence[Row]
+    overview: Sequence[Row],
+    cascades: Sequence[Row],
+    events: Sequence[Row],
+    pairs: Sequence[Row],
+    sources: Sequence[Row],
 ) -> list[dict[str, str]]:
     usable = [r for r in overview if r["vol_regime_confirmed"] is not None]
     stressed = [r for r in usable if r["vol_regime_confirmed"] in ("EXPLOSIVE", "EXTREME")]
-    cascades = [r for r in overview if r["is_cascade"]]
-    observed = [r for r in overview if r["cascade_severity"] is not None]
+    observed = [r for r in cascades if r["severity"] is not None]
+    struck = [r for r in observed if r["is_cascade"]]
     high = [r for r in overview if (r["funding_z"] or 0) > 2]
     low = [r for r in overview if (r["funding_z"] or 0) < -2]
     known = [r for r in overview if r["funding_z"] is not None]
     breaks = [r for r in pairs if r["is_break"]]
     judged = [r for r in pairs if r["is_break"] is not None]
-    newest = max((e["known_at"] for e in events), default=None)
-    fresh = [e for e in events if newest and newest - e["known_at"] <= timedelta(days=1)]
-    worst = next((s for s in SEVERITIES if any(e["alert_severity"] == s for e in fresh)), None)
+    worst = next((s for s in SEVERITIES if any(e["alert_severity"] == s for e in events)), None)
     failing = [s for s in sources if s["status"] in ("missing", "stale")]
+    hours = f"of {len(observed)} observed"
+    if struck:
+        longs = sum(r["long_liquidations_usd"] or 0 for r in struck)
+        largest = max(r["severity"] for r in struck)
+        hours += f"; largest severity {largest}, {usd_text(longs)} longs"
+    answered = "series answered last" if sources else "nothing asked yet"
+    if failing:
+        names = ", ".join(dict.fromkeys(s["source"] for s in failing))
+        answered = f"answered last; not {names}"
     return [
         _card("Volatility", f"{len(stressed)} stressed", f"of {len(usable)} symbols with a regime"),
-        _card("Cascades", str(len(cascades)), f"in the hour, of {len(observed)} observed"),
+        _card("Cascades, last day", f"{len(struck)} hours", hours),
         _card("Funding", f"{len(high)} high, {len(low)} low", f"|z| > 2, of {len(known)} known"),
         _card("Correlation", f"{len(breaks)} broken", f"of {len(judged)} pairs judged"),
-        _card("Events, last day", str(len(fresh)), f"worst {worst}" if worst else "none"),
-        _card(
-            "Sources",
-            f"{len(sources) - len(failing)} of {len(sources)}",
-            "series answered last" if sources else "nothing asked yet",
-        ),
+        _card("Events, last day", str(len(events)), f"worst {worst}" if worst else "none"),
+        _card("Sources", f"{len(sources) - len(failing)} of {len(sources)}", answered),
     ]
 
 
 def _card(name: str, value: str, note: str) -> dict[str, str]:
     return {"name": name, "value": value, "note": note}
+
+
+def _receivers(attempts: Sequence[Row]) -> list[dict[str, Any]]:
+    """Each endpoint with its newest attempts, newest first: how many, how they ended, the last one."""
+    by_endpoint: dict[str, list[Row]] = {}
+    for row in attempts:
+        by_endpoint.setdefault(row["endpoint"], []).append(row)
+    return [
+        {
+            "endpoint": name,
+            "n": len(mine),
+            "failed": sum(r["success"] is False for r in mine),
+            "last": mine[0],
+        }
+        for name, mine in sorted(by_endpoint.items())
+    ]
+
+
+def _components(scores: Sequence[Row], symbols: Sequence[str]) -> list[dict[str, Any]]:
+    """A row a component, a cell a symbol; an empty cell where nothing is stored."""
+    at = {(r["component"], r["symbol"]): r for r in scores}
+    names = sorted({component for component, _ in at})
+    return [{"name": n, "cells": [at.get((n, s), {}) for s in symbols]} for n in names]
 
 
 def _matrix(pairs: Sequence[Row], symbols: Sequence[str]) -> list[dict[str, Any]]:

@@ -37,6 +37,8 @@ from regime_pipeline.wording.labels import label_of
 FOLDER = Path(__file__).parent
 KEPT_S = 15.0
 """A page is drawn anew when a mart changes, and after this time for what has no version."""
+LIVE_KEPT_S = 2.0
+"""The same of the page of prices to the second."""
 Make = Callable[[Served, Request], Awaitable[tuple[str, dict[str, Any]]]]
 
 _templates = Environment(
@@ -51,10 +53,10 @@ _templates = Environment(
 def routes(served: Served) -> list[BaseRoute]:
     """The dashboard's routes."""
 
-    def page(make: Make) -> Callable[[Request], Awaitable[Response]]:
+    def page(make: Make, kept_s: float = KEPT_S) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
             asked = [request.url.path, request.url.query, _theme_of(request)]
-            stamp = served.feed.stamp(seconds=KEPT_S)
+            stamp = served.feed.stamp(seconds=kept_s)
             try:
                 found = await served.cache.get(
                     formats_of_api.json_bytes(["page", *asked]),
@@ -80,10 +82,11 @@ def routes(served: Served) -> list[BaseRoute]:
 
     return [
         Route("/", index),
-        Route("/realtime", page(pages.realtime_page)),
+        Route("/realtime", page(pages.realtime_page, LIVE_KEPT_S)),
         Route("/symbol/{symbol}", page(pages.symbol_page)),
         Route("/pair/{one}/{other}", page(pages.pair_page)),
         Route("/research", page(pages.research_page)),
+        Route("/signal/{signal}", page(pages.signal_page)),
         Route("/event/{event_id}", page(pages.event_page)),
         Route("/data-health", page(pages.health_page)),
         Route("/why/{mart}/{symbol}/{ts}", page(pages.why_page)),
@@ -187,11 +190,18 @@ def _heat(value: float | None) -> str:
     return "none" if value is None else f"h{max(0, min(9, int(abs(value) * 10)))}"
 
 
+def _tilt(score: float | None) -> str:
+    """To which side of 50 a score leans, as a class of the stylesheet."""
+    if score is None:
+        return "none"
+    return "above" if score >= 55 else "below" if score <= 45 else "even"
+
+
 def _instant(at: datetime | None) -> str:
     return formats.UNKNOWN if at is None else f"{at:%Y-%m-%dT%H:%M:%SZ}"
 
 
 _templates.globals.update(
-    f=formats, label_of=label_of, slug=_slug, heat=_heat, why_address=_why_address
+    f=formats, label_of=label_of, slug=_slug, heat=_heat, tilt=_tilt, why_address=_why_address
 )
 _templates.filters["instant"] = _instant

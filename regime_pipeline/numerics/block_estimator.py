@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
 
 WEEK_H = 168
 _MONDAY_H = 4 * 24
@@ -36,7 +35,7 @@ class Weeks:
     Attributes:
         week: ascending, each once; shape (w,).
         rows: how many rows, shape (w,).
-        hits: how many of them count for the share, shape (w,).
+        hits: how many of them count for the share, shape (w,); or the sum of their values.
     """
 
     week: Ints
@@ -51,14 +50,23 @@ class Weeks:
             hours: of each row, any order, shape (n,).
             hit: whether the row counts for the share, shape (n,).
         """
-        week, place = np.unique(week_of(hours), return_inverse=True)
-        return cls(
-            week,
-            np.bincount(place, minlength=len(week)).astype(np.float64),
-            np.bincount(place, weights=hit.astype(np.float64), minlength=len(week)).astype(
-                np.float64
-            ),
-        )
+        return cls.added(hours, np.ones(len(hours)), hit)
+
+    @classmethod
+    def added(cls, hours: Ints, rows: npt.ArrayLike, values: npt.ArrayLike) -> Weeks:
+        """Add up hourly sums; the share is then the mean of the values.
+
+        Args:
+            hours: in any order, shape (n,).
+            rows: how many there are in the hour, shape (n,).
+            values: their sum, shape (n,).
+        """
+        week = week_of(np.asarray(hours, np.int64))
+        first = int(week.min()) if len(week) else 0
+        count = np.bincount(week - first, np.asarray(rows, np.float64))
+        total = np.bincount(week - first, np.asarray(values, np.float64))
+        there = count > 0
+        return cls(np.flatnonzero(there) + first, count[there], total[there])
 
     @property
     def n(self) -> float:
@@ -124,6 +132,8 @@ def t_quantile(level: float, blocks_effective: float) -> float:
         level: as 0.95.
         blocks_effective: of :meth:`Weeks.blocks_effective`; one more than the degrees of freedom.
     """
+    from scipy import special  # here, so that declaring what is computed loads no library for it
+
     return float(special.stdtrit(max(blocks_effective - 1.0, 1.0), 0.5 + level / 2.0))
 
 

@@ -10,8 +10,9 @@ venue serves a book of the past. Does not belong here: when to sample (``schedul
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -28,6 +29,8 @@ TABLE = "raw.order_book"
 WAIT_S = 25.0
 """A sample that takes longer goes on by itself: the other schedules are evaluated by the same loop."""
 _NAME = "books:"
+COLLECTED_WITHIN = timedelta(minutes=8)
+"""The live collector samples every five minutes."""
 
 
 class BookSampler:
@@ -42,12 +45,13 @@ class BookSampler:
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="books")
         self._pending: Future[dg.MaterializeResult] | None = None
 
-    def sample(self, platform: Platform, at: datetime) -> str:
+    def sample(self, platform: Platform, at: datetime, sources: Sequence[str] = ()) -> str:
         """One snapshot of every book.
 
         Args:
             platform: warehouse, settings and clock.
             at: the time it was scheduled for, which names it.
+            sources: only these of the configured ones; empty: all.
 
         Returns:
             What became of it, and of the one before if that took longer, on one line.
@@ -66,7 +70,7 @@ class BookSampler:
             fetched,
             f"{_NAME}{at:%Y-%m-%dT%H:%M}",
             platform,
-            Scope(),
+            Scope(sources=list(sources)),
             table(TABLE),
             Window(floor_day(now), now),
         )
@@ -77,6 +81,37 @@ class BookSampler:
         metadata = future.result().metadata or {}
         counts: Any = metadata[RUN_COUNTS].value  # type: ignore[union-attr]
         return f"sampled: {counts['rows inserted']} rows, {counts['requests']} requests{late}"
+
+
+def not_collected(platform: Platform, sources: Iterable[str], now: datetime) -> list[str]:
+    """The sources that can be asked and of which the live collector has not sampled every book lately.
+
+    Args:
+        platform: the database and the symbols.
+        sources: that have books.
+        now: the present.
+    """
+    from regime_pipeline.collect.store import RUN_ID
+    from regime_pipeline.providers.fetch.sources import off_reason
+    from regime_pipeline.providers.registry import SOURCES
+
+    with platform.database.connect() as connection:
+        found = connection.execute(
+            "SELECT DISTINCT source, market, symbol FROM raw.order_book WHERE run_id = %s AND ts > %s",
+            (RUN_ID, now - COLLECTED_WITHIN),
+        ).fetchall()
+    sampled = {tuple(row) for row in found}
+    return [
+        name
+        for name in sources
+        if off_reason(platform.settings, SOURCES[name]) is None
+        and not sampled.issuperset(
+            (name, feed.market, symbol)
+            for feed in SOURCES[name].feeds
+            if feed.dataset == "order_book"
+            for symbol in platform.settings.symbols
+        )
+    ]
 
 
 def samples_of_hour(platform: Platform, hour: datetime) -> dg.AssetMaterialization | None:

@@ -38,10 +38,10 @@ def default_resources() -> dict[str, Any]:
 def pipeline_assets() -> tuple[dg.AssetsDefinition, ...]:
     """The assets of every layer but reporting."""
     from regime_pipeline.orchestration import quality
-    from regime_pipeline.orchestration.assets import alerts, legacy, raw
+    from regime_pipeline.orchestration.assets import alerts, legacy, raw, research
 
     fetched, events = (*raw.ASSETS, *legacy.ASSETS), alerts.ASSETS
-    return (*fetched, *quality.ASSETS, *derived_assets(), *events)
+    return (*fetched, *quality.ASSETS, *research.ASSETS, *derived_assets(), *events)
 
 
 def all_assets(settings: Settings | None = None) -> tuple[dg.AssetsDefinition, ...]:

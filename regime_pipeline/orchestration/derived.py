@@ -96,6 +96,8 @@ def inputs(
             metadata[io.WHOLE_UNIVERSE] = True
         if one.all_stored:
             metadata[io.ALL_STORED] = True
+        if one.whole:
+            metadata[io.WHOLE] = True
         out[parameter(one.table)] = dg.AssetIn(key=asset_key(one.table), metadata=metadata)
     return out
 

@@ -41,7 +41,7 @@ REMEMBERED_RUNS = 1000
 _PACKAGE = Path(__file__).resolve().parents[1]
 _CODE = (
     *COMPUTED,
-    "quality",
+    *("quality", "research"),
     *("numerics", "catalogue"),
     *("alerts/events.py", "alerts/kinds.py", "settings.py", "source_choice.py", "windows.py"),
     *("orchestration/derived.py", "orchestration/io_manager.py", "orchestration/quality.py"),

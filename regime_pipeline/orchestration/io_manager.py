@@ -38,6 +38,8 @@ WHOLE_UNIVERSE = "whole_universe"
 """Input metadata: read all configured symbols even in a narrowed run."""
 ALL_STORED = "all_stored"
 """Input metadata: read from the first partition on, however far that is before the lookback."""
+WHOLE = "whole"
+"""Input metadata: read every row, whenever it is stamped."""
 FOR_TABLE = "for_table"
 """Input metadata: the table that the input is read for, which decides where the window ends."""
 
@@ -139,7 +141,7 @@ def read_input(
     asked = platform.settings.universe if declared.get(WHOLE_UNIVERSE, False) else symbols
     return platform.warehouse.read(
         upstream.full_name,
-        reach,
+        None if declared.get(WHOLE, False) else reach,
         symbols=asked if upstream.symbol_columns else None,
         columns=declared.get(COLUMNS),
         where={

@@ -31,7 +31,10 @@ RAW = (
     - FINDINGS
 )
 REPORTING = dg.AssetSelection.groups("reporting")
-DERIVED = dg.AssetSelection.groups(*DERIVED_SCHEMAS) - SUITES | FINDINGS
+NIGHTLY_TABLES = ("signals.trials", "signals.trial_days", "signals.passports")
+"""What looks at years of hours for one row a day: made each night, and with no tick or range of days."""
+NIGHTLY = dg.AssetSelection.assets(*map(asset_key, NIGHTLY_TABLES))
+DERIVED = dg.AssetSelection.groups(*DERIVED_SCHEMAS) - SUITES - NIGHTLY | FINDINGS
 
 hourly_tick = dg.define_asset_job(
     "hourly_tick",
@@ -71,6 +74,12 @@ recompute = dg.define_asset_job(
     description="What depends on restated raw rows: the sensor restated_rows names tables and days.",
     executor_def=dg.in_process_executor,
 )
+research = dg.define_asset_job(
+    "research",
+    selection=NIGHTLY,
+    description="Passports of all signals: what each score has been worth to the end of a day.",
+    executor_def=dg.in_process_executor,
+)
 
 quality = dg.define_asset_job(
     "quality",
@@ -88,6 +97,7 @@ JOBS = (
     derived_chain,
     reporting,
     recompute,
+    research,
     retention,
 )
 

@@ -33,7 +33,7 @@ from regime_pipeline.orchestration.assets.reporting import PROJECT, project_dige
 from regime_pipeline.orchestration.build import all_assets, build_definitions
 from regime_pipeline.orchestration.emptiness import failed_datasets, underived
 from regime_pipeline.orchestration.instance import instance_for
-from regime_pipeline.orchestration.jobs import part_of
+from regime_pipeline.orchestration.jobs import NIGHTLY_TABLES, part_of
 from regime_pipeline.orchestration.kernels import CompiledAhead
 from regime_pipeline.orchestration.partitions import owed, range_tags
 from regime_pipeline.orchestration.processes import PROCESS_TAG, process_id, settle_dead_runs
@@ -42,13 +42,13 @@ from regime_pipeline.orchestration.run_report import Outcome, RunReport, by_sour
 from regime_pipeline.orchestration.storage_pool import CONNECTION_LOST
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.errors import DatabaseUnreachableError, first_line
-from regime_pipeline.windows import Clock, Window, floor_day, utc
+from regime_pipeline.windows import DAY, Clock, Window, floor_day, utc
 
 if TYPE_CHECKING:
     from regime_pipeline.storage.merge import WriteResult
 
-RAW, DERIVED, REPORTING = "raw_fetch", "derived_chain", "reporting"
-_NOT_DERIVING = (RAW, REPORTING, "book_samples", retention.NAME)
+RAW, DERIVED, REPORTING, RESEARCH = "raw_fetch", "derived_chain", "reporting", "research"
+_NOT_DERIVING = (RAW, REPORTING, "book_samples", RESEARCH, retention.NAME)
 
 
 class LaunchError(RuntimeError):
@@ -153,7 +153,12 @@ def run_selection(
                 return launch.report
             by = freshness.fingerprint(settings, launch.symbols)
             tags = {freshness.BY_TAG: by}  # by the same code, but perhaps without its history
-            launch.run("derive", DERIVED, window, tables=derived or None, tags=tags)
+            nightly = [n for n in derived if n in NIGHTLY_TABLES]
+            others = [n for n in derived if n not in nightly]
+            if others or not nightly:
+                launch.run("derive", DERIVED, window, tables=others or None, tags=tags)
+            if nightly:
+                launch.run("judge scores", RESEARCH, window, tables=nightly)
         if reporting:
             launch.run("report", REPORTING, window)
     return launch.report
@@ -346,6 +351,9 @@ class _Launch:
         tags[freshness.FROM_TAG] = todo.since.isoformat()
         tags[freshness.TO_TAG] = owed(todo.window, self.until).end.isoformat()
         self.run("derive", DERIVED, todo.window, tags=tags)
+        last = Window(floor_day(self.until) - DAY, floor_day(self.until))
+        if todo.window.start <= last.start < todo.window.end:
+            self.run("judge scores", RESEARCH, last)
 
     def deliver(self) -> None:
         """Note what is wrong and send what waits; who runs launches from cron has no sensors that would."""
@@ -434,11 +442,17 @@ class _Launch:
     def _names(self, job_name: str, tables: Sequence[str] | None) -> list[str]:
         if tables is not None:
             return list(tables)
+        if job_name == RESEARCH:
+            return list(NIGHTLY_TABLES)
         return self.derived_tables() if job_name == DERIVED else ["reporting"]
 
     def derived_tables(self) -> list[str]:
-        """Every derived table that there is an asset for."""
-        return [n for n, t in TABLES.items() if t.schema in DERIVED_SCHEMAS and n in self.inputs]
+        """Every table of the derived chain that there is an asset for."""
+        return [
+            n
+            for n, t in TABLES.items()
+            if t.schema in DERIVED_SCHEMAS and n in self.inputs and n not in NIGHTLY_TABLES
+        ]
 
     def _written(self, name: str, rows: int, result: WriteResult) -> None:
         self.report.count(name, rows, result)

@@ -22,7 +22,8 @@ OBSERVE_EVERY = timedelta(minutes=5)
 HOURS_BACK = 24
 FAIL_AFTER, WARN_AFTER = timedelta(minutes=90), timedelta(minutes=70)
 CHECKS = {
-    "alive": "The collector showed that it works within the last half minute, with all connections open.",
+    "alive": "The collector showed within the last half minute that it works, with all connections open "
+    "and a clock within a second of the venues'.",
     "complete": "The last closed hour was heard from end to end.",
     "equals_rest": "No row of the last day that was collected was restated by a request since.",
 }
@@ -34,7 +35,7 @@ def live_assets() -> list[dg.AssetSpec]:
 
     found: dict[dg.AssetKey, dg.AssetSpec] = {}
     for one in CONNECTIONS:
-        for feed in (feed for channel in one.channels for feed in channel.feeds):
+        for feed in (feed for channel in one.channels for feed in channel.stored):
             key = dg.AssetKey(["live", one.source.name, feed.dataset])
             found[key] = dg.AssetSpec(
                 key,
@@ -74,10 +75,15 @@ def collector(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipR
     last = max((row["ts"] for row in rows), default=told)
     if now - observed >= OBSERVE_EVERY:
         observed = now
-        alive = now - beat.at <= SILENT_AFTER and beat.open_connections == beat.wanted_connections
+        alive = (
+            now - beat.at <= SILENT_AFTER
+            and beat.open_connections == beat.wanted_connections
+            and beat.has_right_time
+        )
         details: dict[str, Any] = {
             "beat": beat.at.isoformat(), "open connections": beat.open_connections,
             "wanted connections": beat.wanted_connections,
+            "clock offset, s": "unknown" if beat.clock_offset_s is None else beat.clock_offset_s,
             "ended as told": "no" if beat.ended_at is None else beat.ended_at.isoformat(),
         }  # fmt: skip
         for spec in live_assets():

@@ -406,7 +406,7 @@ def verdicts(found: pd.DataFrame, full_name: str, window: Window) -> list[dg.Ass
                     severity=result.severity,
                     description=result.description,
                     blocking=False,
-                    partition=day_key(day),
+                    partition=day_key(pd.Timestamp(str(day))),
                 )
             )
     return out

@@ -1,4 +1,4 @@
-"""Schedules: the hourly tick, order books between ticks, daily quality checks, nightly retention.
+"""Schedules: the hourly tick, order books between ticks, and what is done once a day.
 
 The tick is hand-written, because a schedule built from a partitioned job asks for one partition, while
 a tick just after midnight owes yesterday's last hour as well. All run by default; where time stands
@@ -11,8 +11,14 @@ from datetime import timedelta
 
 import dagster as dg
 
-from regime_pipeline.orchestration.book_samples import BookSampler, tell_last_hour
-from regime_pipeline.orchestration.jobs import book_samples, hourly_tick, quality, retention
+from regime_pipeline.orchestration.book_samples import BookSampler, not_collected, tell_last_hour
+from regime_pipeline.orchestration.jobs import (
+    book_samples,
+    hourly_tick,
+    quality,
+    research,
+    retention,
+)
 from regime_pipeline.orchestration.partitions import TICK_TAG, range_tags, tick_window
 from regime_pipeline.orchestration.resources import Platform
 from regime_pipeline.windows import DAY, HOUR, Window, floor_day, floor_hour
@@ -61,14 +67,18 @@ def books(context: dg.ScheduleEvaluationContext) -> dg.SkipReason:
         return dg.SkipReason(why)
     from regime_pipeline.providers.registry import sources_of
 
-    if not set(sources_of("order_book")) & set(platform.settings.sources):
+    sources = [s for s in sources_of("order_book") if s in platform.settings.sources]
+    if not sources:
         return dg.SkipReason("no configured source has order books")
     at = context.scheduled_execution_time
     if at.minute == 0:
         tell_last_hour(platform, context.instance, at)
     if platform.clock.now() - at >= BOOKS_EVERY:
         return dg.SkipReason("its time has passed, and a book of the past is served by no venue")
-    return dg.SkipReason(_books.sample(platform, at))
+    left = not_collected(platform, sources, platform.clock.now())
+    if not left:
+        return dg.SkipReason("the live collector samples every book")
+    return dg.SkipReason(_books.sample(platform, at, left))
 
 
 @dg.schedule(
@@ -92,6 +102,26 @@ def daily_quality(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.S
 
 
 @dg.schedule(
+    name="nightly_research",
+    job=research,
+    cron_schedule="10 2 * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    required_resource_keys={"platform"},
+    description="Every night at 02:10: the passports of the day before.",
+)
+def nightly_research(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    """One run request per night."""
+    platform: Platform = context.resources.platform
+    why = platform.at_rest()
+    if why is not None:
+        return dg.SkipReason(why)
+    today = floor_day(context.scheduled_execution_time)
+    day = Window(today - DAY, today)
+    return dg.RunRequest(run_key=f"{today:%Y-%m-%d}", tags=range_tags(day))
+
+
+@dg.schedule(
     name="nightly_retention",
     job=retention,
     cron_schedule="40 2 * * *",
@@ -108,4 +138,4 @@ def nightly_retention(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | 
     return dg.RunRequest(run_key=f"{context.scheduled_execution_time:%Y-%m-%d}")
 
 
-SCHEDULES = (hourly, books, daily_quality, nightly_retention)
+SCHEDULES = (hourly, books, daily_quality, nightly_research, nightly_retention)

@@ -32,6 +32,14 @@ def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return out
 
 
+def _written(document: object) -> bytes | None:
+    """A document as orjson writes it; None where it nests too deep for that."""
+    try:
+        return orjson.dumps(document)
+    except orjson.JSONEncodeError:
+        return None
+
+
 def load(body: bytes) -> object:
     """A JSON document, read strictly.
 
@@ -47,7 +55,8 @@ def load(body: bytes) -> object:
         kind = "HTML" if body.lstrip()[:1] == b"<" else "no strict JSON"
         detail = str(error).split(": line")[0]
         raise Malformed(f"the reply is {kind} ({detail}): {excerpt(body)}") from None
-    if b"{" in body:  # orjson keeps the last of two equal keys silently
+    # orjson keeps the last of two equal keys silently, so that it does not write them as it read them
+    if b"{" in body and _written(document) != body:
         try:
             json.loads(body, object_pairs_hook=_no_duplicates)
         except (RecursionError, ValueError) as error:

@@ -17,6 +17,7 @@ from regime_pipeline.catalogue.fields.signals import FACTORS, SINGLE_COMPONENTS
 from regime_pipeline.reporting import charts
 from regime_pipeline.reporting.html import render_template
 from regime_pipeline.reporting.queries import LATELY
+from regime_pipeline.reporting.research import headlines
 from regime_pipeline.reporting.summary import Summary
 from regime_pipeline.reporting.withheld import QUARANTINED, WITHHELD
 from regime_pipeline.settings import Settings
@@ -32,6 +33,7 @@ SECTIONS = (
     ("events", "Events", "events.html"),
     ("futures", "Futures score", "futures.html"),
     ("signals", "Signal components", "signals.html"),
+    ("worth", "What signals were worth", "worth.html"),
     ("health", "Data health", "health.html"),
     ("reading", "How to read this", "reading.html"),
 )
@@ -82,6 +84,7 @@ class ReportData:
     pairs: pd.DataFrame
     correlation: pd.DataFrame
     breaks: dict[tuple[str, str], int]
+    passports: list[dict[str, Any]]
     events: list[dict[str, Any]]
     coverage: pd.DataFrame
 
@@ -104,6 +107,7 @@ def render(data: ReportData) -> str:
         events=_events(data),
         futures=_futures(data),
         signals=_signals(data),
+        passports=headlines(data.passports),
         health=_health(data),
     )
 

@@ -17,6 +17,7 @@ from regime_pipeline.reporting import queries
 from regime_pipeline.reporting.charts import SymbolSeries
 from regime_pipeline.reporting.html import write_page
 from regime_pipeline.reporting.page import ReportData, render
+from regime_pipeline.reporting.research import passports_of
 from regime_pipeline.reporting.summary import collect
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
@@ -128,6 +129,7 @@ def load(
         breaks=Counter(
             zip(started["symbol_a"].astype(str), started["symbol_b"].astype(str), strict=True)
         ),
+        passports=passports_of(database, past.end),
         events=queries.events(database, past, wanted),
         coverage=queries.coverage(database, past, wanted),
     )

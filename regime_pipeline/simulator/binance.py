@@ -224,10 +224,11 @@ class Market:
         if book is not None:
             digits = 8 if house.market == "spot" else book.digits
             sides = {
-                "bids": _levels(book.bid_price, book.bid_size, digits, lot, limit),
-                "asks": _levels(book.ask_price, book.ask_size, digits, lot, limit),
+                "bids": levels_of(book.bid_price, book.bid_size, digits, lot, limit),
+                "asks": levels_of(book.ask_price, book.ask_size, digits, lot, limit),
             }
-        told: dict[str, object] = {"lastUpdateId": now // 100}
+        versions = self._world.book_versions(house.venue, house.market, symbol)
+        told: dict[str, object] = {"lastUpdateId": versions[-1].number if versions else now // 100}
         if house.market == "perp":
             told |= {"E": now, "T": now - 5}
         return told | sides, weight
@@ -284,9 +285,10 @@ class Market:
         return world.newest_trades(house.venue, house.market, symbol, before, limit)
 
 
-def _levels(
+def levels_of(
     price: np.ndarray, size: np.ndarray, digits: int, lot: int, limit: int
 ) -> list[list[str]]:
+    """The best levels of a side: price and size."""
     pairs = zip(price[:limit].tolist(), size[:limit].tolist(), strict=True)
     return [[f"{p:.{digits}f}", f"{max(s, 10.0**-lot):.{lot}f}"] for p, s in pairs]
 

@@ -339,8 +339,8 @@ class Desk:
         bids: list[list[str]] = []
         asks: list[list[str]] = []
         if book is not None:
-            bids = _levels(book.bid_price, book.bid_size, book.digits, limit)
-            asks = _levels(book.ask_price, book.ask_size, book.digits, limit)
+            bids = levels_of(book.bid_price, book.bid_size, book.digits, limit)
+            asks = levels_of(book.ask_price, book.ask_size, book.digits, limit)
         return {
             "s": query["symbol"], "b": bids, "a": asks,
             "ts": now, "u": now // 100, "seq": now // 10, "cts": now - 5,
@@ -446,7 +446,8 @@ class Desk:
         return f"{rate:.10f}", str(int(series.ts[place]) // HOUR_MS * HOUR_MS)
 
 
-def _levels(price: np.ndarray, size: np.ndarray, digits: int, limit: int) -> list[list[str]]:
+def levels_of(price: np.ndarray, size: np.ndarray, digits: int, limit: int) -> list[list[str]]:
+    """The best levels of a side: price and size."""
     pairs = zip(price[:limit].tolist(), size[:limit].tolist(), strict=True)
     return [[f"{p:.{digits}f}", f"{s:.8f}"] for p, s in pairs]
 

@@ -7,7 +7,8 @@ here: anything only one provider does.
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable, Mapping
+from collections import deque
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qsl
@@ -32,6 +33,7 @@ from regime_pipeline.windows import Clock
 
 NEVER_MS = 2**62
 _HOURS_KEPT = 4096
+_BOOKS_KEPT = 128
 
 
 class BadParameterError(ValueError):
@@ -91,6 +93,16 @@ class Meter:
         return self._used
 
 
+@dataclass(frozen=True, slots=True)
+class BookVersion:
+    """A book as it was looked at; the next one's number is one more."""
+
+    number: int
+    at_ms: int
+    book: Book
+    tape: Tape
+
+
 @dataclass
 class World:
     """One server's tape, clock and memory.
@@ -106,6 +118,8 @@ class World:
     _digits: dict[Hashable, Any] = field(default_factory=dict)
     _meters: dict[str, Meter] = field(default_factory=dict)
     _hours: dict[Hashable, Trades | None] = field(default_factory=dict)
+    _books: dict[tuple[str, str, str], deque[BookVersion]] = field(default_factory=dict)
+    _renumbered: set[tuple[str, str, str]] = field(default_factory=set)
 
     def now_ms(self) -> int:
         """The present instant in epoch milliseconds."""
@@ -199,12 +213,32 @@ class World:
         return "spot" if known else "perp"
 
     def book(self, venue: str, market: str, symbol: str) -> Book | None:
-        """The order book of this moment; None where the tape has none."""
-        feed = self.feed("candles", venue, market, symbol, HOUR_MS)
+        """The order book of this second; None where the tape has none."""
+        found = self.book_versions(venue, market, symbol)
+        return found[-1].book if found else None
+
+    def book_versions(self, venue: str, market: str, symbol: str) -> Sequence[BookVersion]:
+        """The books that were looked at lately, oldest first, the last of them this second's; or none."""
+        second = self.now_ms() // 1000
+        kept = self._books.setdefault((venue, market, symbol), deque(maxlen=_BOOKS_KEPT))
+        if kept and kept[-1].at_ms // 1000 == second and kept[-1].tape is self.tape:
+            return kept
         price = self.last_price(venue, market, symbol)
-        if feed is None or price is None:
-            return None
-        return self.tape.order_book(venue, market, symbol, self.now_ms(), price)
+        book = None
+        if price is not None:
+            book = self.tape.order_book(venue, market, symbol, self.now_ms(), price)
+        if book is None:
+            return ()
+        number = self.now_ms() // 100 if not kept else kept[-1].number + 1
+        if (venue, market, symbol) in self._renumbered:
+            self._renumbered.discard((venue, market, symbol))
+            number = 1
+        kept.append(BookVersion(number, self.now_ms(), book, self.tape))
+        return kept
+
+    def renumber_book(self, venue: str, market: str, symbol: str) -> None:
+        """The next book begins with number 1 again, as after a restart of the venue's service."""
+        self._renumbered.add((venue, market, symbol))
 
     def trades_of_hour(self, venue: str, market: str, symbol: str, hour_ms: int) -> Trades | None:
         """The trades of one hour, whether they have happened yet or not."""

@@ -144,8 +144,8 @@ class Market:
             return b""
         size = contract_size(symbol) if market == "perp" else 1.0
         row = {
-            "asks": _levels(book.ask_price, book.ask_size / size, book.digits, limit),
-            "bids": _levels(book.bid_price, book.bid_size / size, book.digits, limit),
+            "asks": levels_of(book.ask_price, book.ask_size / size, book.digits, limit),
+            "bids": levels_of(book.bid_price, book.bid_size / size, book.digits, limit),
             "ts": str(self._world.now_ms() - 5),
             "seqId": self._world.now_ms() // 100,
         }
@@ -431,7 +431,8 @@ class Market:
         return ",".join(rows).encode()
 
 
-def _levels(price: np.ndarray, size: np.ndarray, digits: int, limit: int) -> list[list[str]]:
+def levels_of(price: np.ndarray, size: np.ndarray, digits: int, limit: int) -> list[list[str]]:
+    """The best levels of a side: price, size, an unused field, orders."""
     pairs = zip(price[:limit].tolist(), size[:limit].tolist(), strict=True)
     return [[f"{p:.{digits}f}", f"{max(s, 1e-8):.8f}", "0", "1"] for p, s in pairs]
 

@@ -7,11 +7,13 @@ same is told over HTTP (a module a venue, which is asked where bars must be the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import TypeVar, cast
 
 import orjson
 
+from regime_pipeline.simulator import binance, bybit, okx, stream_books
 from regime_pipeline.simulator.binance import FUTURES, SPOT
 from regime_pipeline.simulator.binance import Market as BinanceRest
 from regime_pipeline.simulator.binance_desk import Desk as BinanceDesk
@@ -19,7 +21,7 @@ from regime_pipeline.simulator.binance_desk import House
 from regime_pipeline.simulator.bybit import Desk as BybitRest
 from regime_pipeline.simulator.bybit import trade_id
 from regime_pipeline.simulator.context import Query, World
-from regime_pipeline.simulator.microstructure import Closures
+from regime_pipeline.simulator.microstructure import Book, Closures
 from regime_pipeline.simulator.okx import Market as OkxRest
 from regime_pipeline.simulator.okx_desk import Desk as OkxDesk
 from regime_pipeline.simulator.series import HOUR_MS, contract_size, joined
@@ -28,6 +30,31 @@ from regime_pipeline.simulator.streams import Sent, StreamDesk
 BAR_EVERY_MS = 1_000
 
 Row = TypeVar("Row")
+
+
+def bybit_levels(book: Book) -> tuple[list[list[str]], list[list[str]]]:
+    """Bids and asks of the stream's 200 levels."""
+    return (
+        bybit.levels_of(book.bid_price, book.bid_size, book.digits, 200),
+        bybit.levels_of(book.ask_price, book.ask_size, book.digits, 200),
+    )
+
+
+def okx_levels(book: Book, contract: float) -> tuple[list[list[str]], list[list[str]]]:
+    """Bids and asks in contracts of so many coins."""
+    return (
+        okx.levels_of(book.bid_price, book.bid_size / contract, book.digits, 400),
+        okx.levels_of(book.ask_price, book.ask_size / contract, book.digits, 400),
+    )
+
+
+def binance_levels(book: Book, market: str) -> tuple[list[list[str]], list[list[str]]]:
+    """Bids and asks, all of them."""
+    digits, lot = (8, 8) if market == "spot" else (book.digits, 3)
+    return (
+        binance.levels_of(book.bid_price, book.bid_size, digits, lot, 1_000),
+        binance.levels_of(book.ask_price, book.ask_size, digits, lot, 1_000),
+    )
 
 
 def closures_between(
@@ -54,8 +81,13 @@ class Bybit:
         listed = world.tape.listed("bybit", market) or world.tape.symbols
         self._symbols = {joined(s): s for s in listed}
 
+    def restart(self, topic: str) -> None:
+        """The numbers of a topic's book begin anew."""
+        symbol = self._symbols[topic.rpartition(".")[2]]
+        self._world.renumber_book("bybit", self._market, symbol)
+
     def answer(self, text: str, topics: dict[str, int]) -> list[str]:
-        """Replies to ``subscribe`` and ``ping``; unknown topics are refused, all of a request."""
+        """Replies to ``subscribe``, ``unsubscribe``, ``ping``; an unknown topic refuses its request."""
         try:
             asked = orjson.loads(text)
         except orjson.JSONDecodeError:
@@ -70,23 +102,43 @@ class Bybit:
                 return [orjson.dumps(told).decode()]
         now = self._world.now_ms()
         for topic in asked.get("args", []):
-            topics.setdefault(topic, now)
+            if asked.get("op") == "unsubscribe":
+                topics.pop(topic, None)
+            else:
+                topics.setdefault(topic, 0 if topic.startswith("orderbook.") else now)
         return [orjson.dumps(told).decode()]
 
     def _knows(self, topic: str) -> bool:
         name, _, rest = topic.partition(".")
-        if name == "kline":
-            interval, _, rest = rest.partition(".")
-            return interval in ("1", "60") and rest in self._symbols
-        return name in ("allLiquidation", "publicTrade") and rest in self._symbols
+        if name in ("kline", "orderbook"):
+            detail, _, rest = rest.partition(".")
+            return detail in ("1", "60", "200") and rest in self._symbols
+        return name in ("allLiquidation", "publicTrade", "tickers") and rest in self._symbols
 
     def since(self, topic: str, low_ms: int, high_ms: int) -> Iterable[Sent]:
         """What happened in ``(low, high]``."""
         name, _, rest = topic.partition(".")
         if name == "kline":
             return self._bars(topic, low_ms, high_ms)
-        make = {"allLiquidation": self._closures, "publicTrade": self._trades}[name]
+        if name == "orderbook":
+            return self._changes(topic, low_ms, high_ms)
+        make = {
+            "allLiquidation": self._closures, "publicTrade": self._trades, "tickers": self._marks
+        }[name]  # fmt: skip
         return make(topic, rest, low_ms, high_ms)
+
+    def _changes(self, topic: str, low_ms: int, high_ms: int) -> Iterator[Sent]:
+        symbol = self._symbols[topic.rpartition(".")[2]]
+        versions = self._world.book_versions("bybit", self._market, symbol)
+        for old, new in stream_books.between(versions, low_ms, high_ms, bybit_levels):
+            yield stream_books.bybit(topic, old, new)
+
+    def _marks(self, topic: str, name: str, low_ms: int, high_ms: int) -> Iterator[Sent]:
+        price = stream_books.mark(self._world, "bybit", self._symbols[name], low_ms, high_ms)
+        if price is not None:
+            data = {"symbol": name, "markPrice": repr(price), "indexPrice": repr(price)}
+            told = {"topic": topic, "type": "delta", "ts": high_ms, "data": data}
+            yield Sent(topic, orjson.dumps(told))
 
     def _message(self, topic: str, rows: list[dict[str, object]], now_ms: int) -> bytes:
         return orjson.dumps({"topic": topic, "type": "snapshot", "ts": now_ms, "data": rows})
@@ -153,13 +205,24 @@ class Okx:
 
     def __init__(self, world: World, *, business: bool) -> None:
         self._world = world
-        self._channels = ("trades-all", "candle1H") if business else ("liquidation-orders",)
+        self._channels = (
+            ("trades-all", "candle1H")
+            if business
+            else ("liquidation-orders", "books", "mark-price")
+        )
         self._desk = OkxDesk(world)
         self._rest = OkxRest(world, self._desk)
         self._names = {**self._desk.spot, **self._desk.swap}
 
+    def restart(self, topic: str) -> None:
+        """The numbers of a topic's book begin anew."""
+        self._world.renumber_book("okx", *self._instrument(topic))
+
+    def _instrument(self, topic: str) -> tuple[str, str]:
+        return self._desk.instrument_of(Query({"instId": topic.partition(":")[2]}))
+
     def answer(self, text: str, topics: dict[str, int]) -> list[str]:
-        """Replies to ``subscribe``, topic by topic, and to the text ``ping``."""
+        """Replies to ``subscribe`` and ``unsubscribe``, topic by topic, and to the text ``ping``."""
         if text == "ping":
             return ["pong"]
         try:
@@ -175,8 +238,12 @@ class Okx:
                     "code": "60018",
                     "msg": f"Wrong channel: {channel} {name}",
                 }
+            elif asked.get("op") == "unsubscribe":
+                topics.pop(f"{channel}:{name}", None)
+                told = {"event": "unsubscribe", "arg": arg, "connId": "simulated"}
             else:
-                topics.setdefault(f"{channel}:{name}", self._world.now_ms())
+                begin = 0 if channel == "books" else self._world.now_ms()
+                topics.setdefault(f"{channel}:{name}", begin)
                 told = {"event": "subscribe", "arg": arg, "connId": "simulated"}
             out.append(orjson.dumps(told).decode())
         return out
@@ -188,7 +255,23 @@ class Okx:
             return self._closures(topic, low_ms, high_ms)
         if channel == "candle1H":
             return self._bars(topic, name, low_ms, high_ms)
+        if channel == "books":
+            market, symbol = self._instrument(topic)
+            versions = self._world.book_versions("okx", market, symbol)
+            size = contract_size(symbol) if market == "perp" else 1.0
+            render = partial(okx_levels, contract=size)
+            found = stream_books.between(versions, low_ms, high_ms, render)
+            return (stream_books.okx(topic, old, new) for old, new in found)
+        if channel == "mark-price":
+            return self._marks(topic, name, low_ms, high_ms)
         return self._trades(topic, name, low_ms, high_ms)
+
+    def _marks(self, topic: str, name: str, low_ms: int, high_ms: int) -> Iterator[Sent]:
+        price = stream_books.mark(self._world, "okx", self._names[name], low_ms, high_ms)
+        if price is not None:
+            row = {"instType": "SWAP", "instId": name, "markPx": repr(price), "ts": str(high_ms)}
+            arg = {"channel": "mark-price", "instId": name}
+            yield Sent(topic, orjson.dumps({"arg": arg, "data": [row]}))
 
     def _closures(self, topic: str, low_ms: int, high_ms: int) -> Iterator[Sent]:
         arg = {"channel": "liquidation-orders", "instType": "SWAP"}
@@ -240,6 +323,9 @@ class Binance:
         self._rest = BinanceRest(world, self._desk)
         self._names = {text.lower(): text for text in self._desk.listed}
 
+    def restart(self, topic: str) -> None:
+        """The venue's numbers only grow; no fault makes them begin anew."""
+
     def answer(self, text: str, topics: dict[str, int]) -> list[str]:
         """Replies to ``SUBSCRIBE``; unknown streams are acknowledged and stay mute, as they do there."""
         try:
@@ -249,7 +335,10 @@ class Binance:
         if asked.get("method") == "LIST_SUBSCRIPTIONS":
             return [orjson.dumps({"result": sorted(topics), "id": asked.get("id")}).decode()]
         for topic in asked.get("params", []):
-            topics.setdefault(topic, self._world.now_ms())
+            if asked.get("method") == "UNSUBSCRIBE":
+                topics.pop(topic, None)
+            else:
+                topics.setdefault(topic, self._world.now_ms())
         return [orjson.dumps({"result": None, "id": asked.get("id")}).decode()]
 
     def since(self, topic: str, low_ms: int, high_ms: int) -> Iterable[Sent]:
@@ -258,10 +347,28 @@ class Binance:
         if name == "!forceOrder" and self._house is FUTURES:
             return self._closures(topic, low_ms, high_ms)
         text = self._names.get(name)
-        if text is None or channel not in ("aggTrade", "kline_1h"):
-            return ()
-        make = self._trades if channel == "aggTrade" else self._bars
-        return make(topic, text, low_ms, high_ms)
+        make = {
+            "aggTrade": self._trades, "kline_1h": self._bars, "depth": self._changes,
+            "markPrice": self._marks,
+        }.get(channel.partition("@")[0])  # fmt: skip
+        return () if text is None or make is None else make(topic, text, low_ms, high_ms)
+
+    def _changes(self, topic: str, text: str, low_ms: int, high_ms: int) -> Iterator[Sent]:
+        market, symbol = self._house.market, self._desk.listed[text]
+        versions = self._world.book_versions(self._house.venue, market, symbol)
+        render = partial(binance_levels, market=market)
+        for old, new in stream_books.between(versions, low_ms, high_ms, render):
+            if old is not None:
+                yield stream_books.binance(topic, old, new, is_spot=market == "spot")
+
+    def _marks(self, topic: str, text: str, low_ms: int, high_ms: int) -> Iterator[Sent]:
+        symbol = self._desk.listed[text]
+        price = stream_books.mark(self._world, self._house.venue, symbol, low_ms, high_ms)
+        if price is not None:
+            event = {
+                "e": "markPriceUpdate", "E": high_ms, "s": text, "p": repr(price), "i": repr(price)
+            }  # fmt: skip
+            yield self._sent(topic, event)
 
     def _sent(self, topic: str, event: dict[str, object], *keys: str) -> Sent:
         return Sent(topic, orjson.dumps({"stream": topic, "data": event}), keys)
@@ -320,6 +427,7 @@ STREAMS: Mapping[str, Callable[[World], StreamDesk]] = MappingProxyType(
         "okx/ws/v5/business": lambda world: Okx(world, business=True),
         "binance/stream": lambda world: Binance(world, SPOT),
         "binance_futures/market/stream": lambda world: Binance(world, FUTURES),
+        "binance_futures/public/stream": lambda world: Binance(world, FUTURES),
     }
 )
 """Paths below ``/ws/`` and who answers there."""

@@ -25,9 +25,11 @@ from regime_pipeline.simulator.context import World, reply
 
 TICK_S = 0.05
 KINDS = (
-    "mute", "ack_mute", "gap", "late", "duplicate", "reorder", "disconnect", "reset_seq",
-    "stale_snapshot", "slow", "burst", "no_pong", "bad_json", "huge_frame", "skew",
+    "mute", "ack_mute", "gap", "late", "duplicate", "reorder", "disconnect", "slow", "burst",
+    "no_pong", "bad_json", "huge_frame", "reset_seq", "stale_snapshot",
 )  # fmt: skip
+OF_BOOKS = ("orderbook.", "books:")
+"""Beginnings of the topics that ``reset_seq`` and ``stale_snapshot`` are about."""
 BURST = 50_000
 HUGE_BYTES = 17 * 2**20
 LATE_S = 3.0
@@ -60,10 +62,16 @@ class StreamFault:
         """Refuses what is no fault.
 
         Raises:
-            ValueError: an unknown kind.
+            ValueError: an unknown kind, or one that has no effect on the topic.
         """
         if self.kind not in KINDS:
             raise ValueError(f"unknown kind {self.kind!r}; there are {', '.join(KINDS)}")
+        if self.kind in ("reset_seq", "stale_snapshot") and not self.topic.startswith(OF_BOOKS):
+            raise ValueError(
+                f"{self.kind} is about books that a stream tells from a snapshot on: a topic that begins "
+                f"with {' or '.join(OF_BOOKS)}; Binance's numbers only grow, and its snapshot is asked "
+                "for at a path, where /_control/faults has `stale`"
+            )
 
     def takes(self) -> bool:
         """Counts a message; whether it meets the fault."""
@@ -82,11 +90,15 @@ class StreamFault:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A data message: its topic, its bytes, and the keys of the rows in it."""
+    """A data message: its topic, its bytes, and the keys of the rows in it.
+
+    ``stale``: of a whole book, the same under an older number.
+    """
 
     topic: str
     body: bytes
     keys: tuple[str, ...] = ()
+    stale: bytes | None = None
 
 
 class StreamDesk(Protocol):
@@ -98,6 +110,10 @@ class StreamDesk(Protocol):
 
     def since(self, topic: str, low_ms: int, high_ms: int) -> Iterable[Sent]:
         """What happened in ``(low, high]``."""
+        ...
+
+    def restart(self, topic: str) -> None:
+        """The numbers of a book's topic begin anew with its next message."""
         ...
 
 
@@ -169,15 +185,15 @@ class Connection:
         if self._fault("disconnect", topic):
             await self._socket.close(1011)
             return
-        if self._fault("slow", topic):
-            await asyncio.sleep(SLOW_S)
-        if self._fault("late", topic):
-            await asyncio.sleep(LATE_S)
+        for kind, seconds in (("slow", SLOW_S), ("late", LATE_S)):
+            if self._fault(kind, topic):
+                await asyncio.sleep(seconds)
         if self._fault("bad_json", topic):
             await self._socket.send_text('{"topic": ')
         if self._fault("huge_frame", topic):
             await self._socket.send_text("x" * HUGE_BYTES)
             return
+        message = self._of_a_bad_book(message)
         if self._fault("reorder", topic):
             self._held.append(message)
             return
@@ -190,6 +206,13 @@ class Connection:
         held, self._held = self._held, []
         for one in held:
             await self._put(one)
+
+    def _of_a_bad_book(self, message: Sent) -> Sent:
+        if self._fault("reset_seq", message.topic):
+            self._desk.restart(message.topic)
+        if message.stale is not None and self._fault("stale_snapshot", message.topic):
+            return Sent(message.topic, message.stale, message.keys)
+        return message
 
     async def _put(self, message: Sent) -> None:
         await self._socket.send_text(message.body.decode())

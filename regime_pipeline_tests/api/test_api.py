@@ -287,7 +287,7 @@ def test_health_names_what_is_wrong(client: httpx.Client) -> None:
     assert 'regime_mart_version{mart="volatility_1h"}' in figures
 
 
-def test_a_database_that_is_gone_is_a_problem_and_no_empty_answer() -> None:
+def test_fault_93_a_database_that_is_gone_is_a_problem_and_no_empty_answer() -> None:
     from regime_pipeline.api.app import create_app
     from regime_pipeline_tests.api.conftest import serve
 

@@ -98,6 +98,9 @@ QUESTIONS: list[tuple[str, str, dict[str, Any], Callable[[dict[str, Any]], Any],
      lambda a: [f["factor"] for f in a["factors"]],
      "select factor from reporting.futures_factors_1h where symbol = 'BTC/USDT' and ts = "
      "(select max(ts) from reporting.futures_factors_1h) order by factor"),
+    ("what momentum was worth", "passports", {"signal": "momentum"}, column("verdict"),
+     "select verdict from reporting.passports where signal = 'momentum' and "
+     "passport_kind = 'pooled' and passport_regime = '*' order by ts desc, horizon_h"),
     ("events of BTC", "events", {"symbols": ["BTC"]}, column("event_id"),
      "select event_id from reporting.market_events where instrument = 'BTC/USDT' "
      "order by known_at desc, event_id limit 100"),
@@ -110,7 +113,7 @@ QUESTIONS: list[tuple[str, str, dict[str, Any], Callable[[dict[str, Any]], Any],
 ]  # fmt: skip
 
 
-def test_twenty_questions_are_answered_as_by_sql(address: str, served_market: Database) -> None:
+def test_twenty_one_questions_are_answered_as_by_sql(address: str, served_market: Database) -> None:
     results = asked(address, [(tool, given) for _, tool, given, _, _ in QUESTIONS])
     wrong = {}
     with served_market.connect() as connection:
@@ -132,7 +135,7 @@ def test_twenty_questions_are_answered_as_by_sql(address: str, served_market: Da
             for name in ("data_origin", "ts", "age_s", "status", "source_tier", "method_versions"):
                 assert name in answer["meta"], (question, name)
             assert len(result.content[0].text) <= tools.MOST_CHARACTERS, question
-    assert len(QUESTIONS) == 20
+    assert len(QUESTIONS) == 21
     assert wrong == {}
 
 

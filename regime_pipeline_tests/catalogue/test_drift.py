@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from regime_pipeline.catalogue.fields.common import STATUS_CODES, STATUSES, USABLE
+from regime_pipeline.catalogue.model import Kind
 from regime_pipeline.catalogue.registry import FIELDS, TABLES
 from regime_pipeline.catalogue.schemas import SCHEMAS
 from regime_pipeline.catalogue.sql import METADATA
@@ -111,3 +112,10 @@ def test_dbt_and_the_functions_know_the_catalogues_statuses() -> None:
     assert told is not None
     assert tuple(re.findall(r"'(\w+)'", told[1])) == USABLE
     assert {*USABLE, *STATUS_CODES} <= {*STATUSES}
+
+
+def test_what_stands_for_a_table_in_a_plot_is_a_number() -> None:
+    drawn = {n: FIELDS[t.main].kind for n, t in TABLES.items() if t.main is not None}
+    assert {
+        n for n, kind in drawn.items() if kind not in (Kind.FLOAT, Kind.INTEGER, Kind.BOOLEAN)
+    } == set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from regime_pipeline.cli.app import app
+from regime_pipeline.cli.doors import server_variables
 from regime_pipeline.cli.options import (
     UsageError,
     check_port,
@@ -18,7 +20,9 @@ from regime_pipeline.cli.options import (
     parse_window,
 )
 from regime_pipeline.cli.origins import child_environment
+from regime_pipeline.dashboard.__main__ import VARIABLE
 from regime_pipeline.settings import Settings, changed, environment_name
+from regime_pipeline.storage.database import Database
 from regime_pipeline.windows import DAY, Window, utc
 
 NOW = utc("2026-02-10T09:30")
@@ -139,3 +143,13 @@ def test_days_come_by_the_clock_without_pandas() -> None:
     )
     subprocess.run([sys.executable, "-c", program], check=True)
     assert utc("2026-01-02") - utc("2026-01-01") == DAY
+
+
+def test_what_is_served_is_the_database_that_was_opened() -> None:
+    # simulated data have a database of their own beside the one that the URL names
+    settings = Settings(
+        _env_file=None, database_url="postgresql://me@127.0.0.1:1/mine", origin="simulated"
+    )
+    opened = Database("postgresql+psycopg://me@127.0.0.1:1/mine_simulated")
+    told = json.loads(server_variables(settings, opened)[VARIABLE])
+    assert told["conninfo"] == "postgresql://me@127.0.0.1:1/mine_simulated"

@@ -25,7 +25,7 @@ def settings_in(home: Path, **given: object) -> Settings:
 
 def lines(settings: Settings, source: str, named: str = "") -> list[Line]:
     found = lines_of(CONNECTIONS, settings, SYMBOLS, [source])
-    return [line for line in found if named in line.connection.name]
+    return [line for line in found if line.connection.name.startswith(named)]
 
 
 def storer(warehouse: Warehouse, settings: Settings, some: Sequence[Line]) -> Storer:

@@ -145,6 +145,37 @@ def test_a_tick_asks_for_no_hour_that_is_proven_and_for_each_that_is_not(
     assert asked() == {"ETH/USDT"}
 
 
+def test_an_hour_that_is_stored_and_not_proven_is_asked_for_at_the_next_tick_and_then_no_more(
+    warehouse: Warehouse, tmp_path: Path
+) -> None:
+    settings, _ = _collected(warehouse, tmp_path)
+    now = HOUR_AT + timedelta(hours=2, minutes=2)
+    _asked_today(warehouse, now)
+    warehouse.transact(
+        lambda c: c.execute(
+            "update ops.stream_hours set is_proven = false, proof = null where dataset = 'candles' "
+            "and symbol = 'ETH/USDT' and ts = %s",
+            (HOUR_AT,),
+        )
+    )
+
+    def asked() -> list[tuple[str, datetime]]:
+        calls = to_ask(
+            "candles", Window(HOUR_AT, now), warehouse=warehouse, settings=settings, now=now,
+            symbols=SYMBOLS, ask=Ask.NEW_HOURS,
+        )  # fmt: skip
+        return [(s[3], c.window.start) for c in calls for s in c.series if s[2] == "perp"]
+
+    assert asked() == [("ETH/USDT", HOUR_AT)]
+    warehouse.transact(
+        lambda c: c.execute(
+            "update ops.fetch_log set window_end = %s, fetched_at = %s where symbol = 'ETH/USDT'",
+            (HOUR_AT + 2 * HOUR, now),
+        )
+    )
+    assert asked() == []
+
+
 @pytest.mark.slow
 def test_dagster_is_told_of_closed_hours_once(warehouse: Warehouse, tmp_path: Path) -> None:
     settings, judged = _collected(warehouse, tmp_path)

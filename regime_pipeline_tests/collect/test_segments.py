@@ -87,3 +87,16 @@ def test_a_full_buffer_says_so_and_keeps_what_it_has(tmp_path: Path) -> None:
         spool.flush()
     records = [r for p in segments_of(tmp_path, "venue", "line") for r in read(p).records]
     assert [r.received_ns for r in records] == list(range(taken))
+
+
+def test_a_spool_whose_share_of_the_disk_is_used_is_short_until_files_go(tmp_path: Path) -> None:
+    with Spool(tmp_path, ["venue/line"]) as spool:
+        assert spool.put("venue/line", S, b"x" * 1_000)
+        spool.flush()
+        taken = spool.measure(1e9)
+        assert taken > 1_000
+        assert not spool.is_short
+        spool.measure(taken)
+        assert spool.is_short
+        spool.measure(2 * taken)
+        assert not spool.is_short

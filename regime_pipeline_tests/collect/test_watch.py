@@ -90,3 +90,35 @@ def test_bursts_are_no_deaths_and_a_mute_topic_is_one() -> None:
     watch.lost(topic, "silent for too long")
     ((_, span),) = watch.spans()
     assert span.end_ns == now - 2_000_000
+
+
+def test_what_is_left_out_is_a_stretch_of_its_own_and_no_hour_with_one_is_whole() -> None:
+    watch, topic = _watch("bybit", "publicTrade")
+    watch.opened(0)
+    watch.accepted([topic], 0)
+    watch.data(topic, 10 * S)
+    watch.data(topic, 20 * S)
+    watch.left_out(topic, 21 * S)
+    watch.left_out(topic, 21 * S + 5)
+    watch.data(topic, 21 * S + 9)
+    watch.data(topic, 60 * S)
+    watch.closed("gone")
+    live, dropped, after = (span for _, span in watch.spans())
+    assert (live.start_ns, live.end_ns, live.state) == (10 * S, 20 * S, "live")
+    assert (dropped.state, dropped.dropped) == ("dropped", 2)
+    assert dropped.start_ns > live.end_ns
+    assert after.start_ns - live.end_ns >= 2 * S
+    assert (after.end_ns, after.received) == (60 * S, 2)
+
+
+def test_a_sparse_topic_counts_as_heard_again_with_the_next_sign_of_life() -> None:
+    watch, topic = _watch("bybit", "allLiquidation")
+    watch.opened(0)
+    watch.accepted([topic], 0)
+    watch.left_out(topic, 5 * S)
+    watch.alive(9 * S)
+    watch.alive(30 * S)
+    watch.closed("gone")
+    live, dropped, after = (span for _, span in watch.spans())
+    assert (live.end_ns, dropped.state, after.state) == (0, "dropped", "live")
+    assert (after.start_ns, after.end_ns) == (dropped.end_ns + 1_000, 30 * S)

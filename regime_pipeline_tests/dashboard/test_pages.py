@@ -15,6 +15,7 @@ from regime_pipeline_tests.api.test_live import changed
 pytestmark = pytest.mark.xdist_group("api")  # one market with the tests of the API
 
 PAGES = ("/", "/realtime", "/symbol/BTC-USDT", "/pair/BTC-USDT/ETH-USDT", "/research",
+         "/signal/momentum", "/signal/whale_act",
          "/data-health", "/docs", "/glossary")  # fmt: skip
 
 
@@ -77,6 +78,16 @@ def test_a_number_leads_to_what_is_behind_it_in_one_click(client: httpx.Client) 
     link = re.search(r'href="(/why/correlation_pairs_1h/[^"]*)"', pairs)
     assert link is not None
     assert client.get(link[1]).status_code == 200
+
+
+def test_a_signal_has_a_page_with_its_verdict_and_what_it_rests_on(client: httpx.Client) -> None:
+    assert 'href="/signal/momentum"' in client.get("/research").text
+    page = client.get("/signal/momentum").text
+    assert "VALID" in page and "+0.120" in page and "[+0.081, +0.159]" in page
+    assert "across symbols" in page and "BTC/USDT" in page
+    unknown = client.get("/signal/whale_act").text
+    assert "UNPROVEN" in unknown and "no pairs of score and return" in unknown
+    assert client.get("/signal/nonsense").status_code == 404
 
 
 def test_an_event_shows_what_is_behind_it(client: httpx.Client) -> None:
@@ -183,4 +194,4 @@ def test_pages_have_no_barrier_and_no_error_in_a_real_browser(address: str) -> N
                         faults.append(f"{where}: {found['id']} {nodes}")
                 context.close()
         browser.close()
-    assert faults == []
+    assert not faults, "\n".join(faults)

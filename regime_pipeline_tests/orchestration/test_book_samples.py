@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from regime_pipeline.orchestration import schedules
-from regime_pipeline.orchestration.book_samples import BookSampler, samples_of_hour
+from regime_pipeline.orchestration.book_samples import BookSampler, not_collected, samples_of_hour
 from regime_pipeline.orchestration.build import build_definitions, pipeline_assets
 from regime_pipeline.orchestration.resources import Platform, platform_resource
 from regime_pipeline.simulator.server import SimulatorServer
@@ -100,6 +100,20 @@ def test_the_first_tick_of_an_hour_shows_the_samples_of_the_last(
     shown = {k: v.value for k, v in event.asset_materialization.metadata.items()}
     assert (shown["samples"], shown["rows inserted"]) == (1, len(SYMBOLS))
     assert shown["failed sources"] == "none"
+
+
+def test_books_that_the_live_collector_samples_are_not_asked_for(platform: Platform) -> None:
+    now = platform.clock.now()
+    assert not_collected(platform, ["binance"], now) == ["binance"]
+    BookSampler(wait_s=300.0).sample(platform, AT)
+    assert not_collected(platform, ["binance"], now) == ["binance"]
+    with platform.database.connect(autocommit=True) as connection:
+        connection.execute("UPDATE raw.order_book SET run_id = 'collector'")
+    assert not_collected(platform, ["binance"], now) == []
+    assert not_collected(platform, ["binance"], now + timedelta(minutes=10)) == ["binance"]
+    with platform.database.connect(autocommit=True) as connection:
+        connection.execute("DELETE FROM raw.order_book WHERE symbol = %s", (SYMBOLS[0],))
+    assert not_collected(platform, ["binance"], now) == ["binance"]
 
 
 def test_an_hour_without_samples_is_not_shown(platform: Platform) -> None:

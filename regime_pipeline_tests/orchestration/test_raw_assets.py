@@ -520,3 +520,41 @@ def test_fault_43_a_new_word_is_kept_and_a_value_out_of_range_is_quarantined_not
     series = fear_greed(rows, window=Window(START, utc("2024-03-05")))
     assert series["fear_greed"].isna().tolist() == [False, True, True, False]
     assert (series.loc[[1, 2], "status"] == "missing").all()
+
+
+@pytest.mark.slow
+def test_fault_52_without_a_place_for_bytes_nothing_is_asked_twice_and_no_row_is_stored(
+    platform: Platform, database: Database, tmp_path: Path
+) -> None:
+    """A row without its bytes could not be proved; the run fails by name, and the hours stay open."""
+    (tmp_path / "full").write_text("no folder")
+    settings = platform.settings.model_copy(
+        update={"landing_url": str(tmp_path / "full" / "landing")}
+    )
+    broken = Platform(settings, FixedClock(NOW), database)
+    failed = run_assets(broken, [ASSETS["fear_greed"]], WINDOW, raise_on_error=False)
+    assert not failed.success
+    (event,) = failed.filter_events(lambda e: e.event_type_value == "STEP_FAILURE")
+    assert "full" in str(event.event_specific_data.error)
+    assert platform.warehouse.read("raw.fear_greed").empty
+    run_assets(platform, [ASSETS["fear_greed"]], WINDOW)
+    assert len(platform.warehouse.read("raw.fear_greed")) > 0
+
+
+@pytest.mark.slow
+def test_fault_84_a_raw_asset_that_fails_leaves_the_others_and_what_reads_it_says_so(
+    platform: Platform, simulator: SimulatorServer
+) -> None:
+    for source in ("alternative_me", "coinglass"):
+        simulator.app.state.faults[f"/{source}/"] = Fault(status=451, body="{}")
+    derived = [asset_of("market.fear_greed"), asset_of("market.candles_1h")]
+    try:
+        run_assets(platform, [ASSETS["fear_greed"], ASSETS["candles"], *derived], WINDOW)
+    finally:
+        simulator.app.state.faults.clear()
+    assert platform.warehouse.read("raw.fear_greed").empty
+    assert len(platform.warehouse.read("raw.candles")) > 0
+    index = platform.warehouse.read("market.fear_greed")
+    assert index["fear_greed"].isna().all()
+    assert index["status"].ne("ok").all() and index["reason"].notna().all()
+    assert set(platform.warehouse.read("market.candles_1h")["status"]) == {"ok"}

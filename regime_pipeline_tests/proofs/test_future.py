@@ -29,9 +29,10 @@ EDGES = (
 
 NEVER_FILLED = {
     "correlation.correlation_matrices": {"corr_clipped"},
+    "signals.passports": {"icir"},
     "market.derivatives_1d": set(table("market.derivatives_1d").content) - {"reason"},
 }
-"""Columns that are null in this world: under 20 coins, factors made of hours."""
+"""Columns that are null in this world: under 20 coins, under 5, factors made of hours."""
 
 
 def instants(count: int, seed: int) -> list[pd.Timestamp]:

@@ -64,6 +64,7 @@ def make(start: datetime, end: datetime, symbols: tuple[str, ...], seed: int = 7
             )  # fmt: skip
         _features(add, rng, symbol, hours, close, vol, gap, status, reason)
     _correlations(add, rng, hours, sorted(symbols))
+    _passports(add, hours, sorted(symbols))
     days = hours[hours.hour == 0]
     add("market.fear_greed", ts=days, available_at=days + timedelta(minutes=10),
         fear_greed=np.clip(50 + np.cumsum(rng.normal(0, 6, len(days))), 5, 95).round())  # fmt: skip
@@ -210,6 +211,22 @@ def _scores(add, rng, symbol, hours, momentum) -> None:
         score_uncovered=score, score_fixed50=score, coverage_pct=coverage, confidence=0.6,
         confidence_level="medium", factor_agreement=0.7, freshness=1.0, top_factors=top,
         status="partial", **extra)  # fmt: skip
+
+
+def _passports(add, hours, symbols) -> None:
+    """Two signals of one day: one that is worth something and one that is not known yet."""
+    ts = hours[hours.hour == 23][-1:]
+    shown = {"ts": ts, "ic_lag_h": 96, "ic_hours": 1080, "trials_n": 1, "trials_eff": 1.0}
+    sure = {"ic": 0.12, "ic_se": 0.02, "ic_hours_eff": 900.0, "crit": 2.8, "verdict_raw": "VALID"}
+    known = {**sure, "verdict": "VALID", "evidence": "history", "net_spread_bps": -3.5}
+    known |= {"quantile_spread_bps": 4.25, "hit_rate": 0.53, "cost_bps": 5.5}
+    views = [("pooled", "*", "*"), ("pooled", "*", "EXTREME"), ("cross_section", "*", "*")]
+    for kind, symbol, regime in (*views, *(("symbol", s, "*") for s in symbols)):
+        view = {"passport_kind": kind, "symbol": symbol, "passport_regime": regime, **shown}
+        add("signals.passports", signal="momentum", horizon_h=4, **view, **known)
+        add("signals.passports", signal="whale_act", horizon_h=4, **view, verdict_raw="UNPROVEN",
+            verdict="UNPROVEN", verdict_reason="no_coefficient", status="missing",
+            reason="no_pairs_of_score_and_return")  # fmt: skip
 
 
 def _correlations(add, rng, hours, symbols) -> None:

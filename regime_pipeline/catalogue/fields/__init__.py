@@ -14,6 +14,7 @@ from regime_pipeline.catalogue.fields import (
     ops,
     options,
     regimes,
+    research,
     signals,
 )
 
@@ -27,6 +28,7 @@ GROUPS = (
     regimes.FIELDS,
     correlation.FIELDS,
     signals.FIELDS,
+    research.FIELDS,
     legacy.FIELDS,
     alerts.FIELDS,
     ops.FIELDS,

@@ -57,6 +57,36 @@ FIELDS = (
         "s",
         0,
     ),
+    Field(
+        "latest_mark_price",
+        Kind.FLOAT,
+        "Newest mark price of the venue; null on spot.",
+        "quote",
+        0,
+        exclusive_minimum=True,
+    ),
+    Field(
+        "latest_index_price",
+        Kind.FLOAT,
+        "Newest index price behind the mark; null where it is not told.",
+        "quote",
+        0,
+        exclusive_minimum=True,
+    ),
+    Field("age_s", Kind.FLOAT, "How long before `ts` the newest message came.", "s", 0),
+    Field(
+        "live_quality",
+        Kind.TEXT,
+        "How far the row can be trusted. ok; stale: nothing came for 15 s; crossed: the best bid is not "
+        "below the best ask; off_market: the mid is further than 1 % from the median of three venues or "
+        "more.",
+        allowed=("ok", "stale", "crossed", "off_market"),
+    ),
+    Field(
+        "top_levels",
+        Kind.JSON,
+        "The twenty best levels of each side as the venue counts sizes: {bids: [[price, size]], asks}.",
+    ),
     Field("n_snapshots", Kind.INTEGER, "Valid snapshots behind the hour's means.", "snapshots", 0),
     Field("taker_sell_quote", Kind.FLOAT, "Value sold by takers.", "quote", 0),
     Field("taker_buy_count", Kind.INTEGER, "Trades in which the taker bought.", "trades", 0),

@@ -88,6 +88,12 @@ FIELDS = (
         Kind.TIMESTAMP,
         "When the process, told to end, had stored everything; null: it runs, or ended in no order.",
     ),
+    Field(
+        "clock_offset_s",
+        Kind.FLOAT,
+        "A venue's clock minus ours, of the venue whose is furthest off; null: none has answered yet.",
+        "s",
+    ),
     Field("process_id", Kind.INTEGER, "Number of the process.", None, 0),
     Field("memory_mb", Kind.FLOAT, "Memory of the process.", "MB", 0),
     Field("lag_s", Kind.FLOAT, "Age of the oldest message that is not stored yet.", "s", 0),

@@ -10,14 +10,21 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from regime_pipeline.catalogue.marts import askable, events, health, series, state
+from regime_pipeline.catalogue.marts import askable, events, health, live, research, series, state
 from regime_pipeline.catalogue.model import Mart
 from regime_pipeline.catalogue.registry import TABLES
 
 
 def _gather() -> dict[str, Mart]:
     marts: dict[str, Mart] = {}
-    described = (*state.MARTS, *series.MARTS, *events.MARTS, *health.MARTS)
+    described = (
+        *state.MARTS,
+        *series.MARTS,
+        *research.MARTS,
+        *events.MARTS,
+        *health.MARTS,
+        *live.MARTS,
+    )
     lists = (askable.listed(described), health.versions(described), *health.restated())
     for mart in (*described, *lists):
         named = {*mart.key, *mart.required, *mart.present, *mart.present.values()}

@@ -6,10 +6,12 @@ from regime_pipeline.catalogue.tables import (
     alerts,
     correlation,
     features,
+    live,
     market,
     ops,
     raw,
     regimes,
+    research,
     signals,
 )
 
@@ -20,6 +22,8 @@ GROUPS = (
     regimes.TABLES,
     correlation.TABLES,
     signals.TABLES,
+    research.TABLES,
     alerts.TABLES,
     ops.TABLES,
+    live.TABLES,
 )

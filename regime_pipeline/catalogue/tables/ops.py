@@ -388,6 +388,7 @@ TABLES = (
             "beat_at",
             "began_at",
             "ended_at",
+            "clock_offset_s",
             "process_id",
             "memory_mb",
             "lag_s",

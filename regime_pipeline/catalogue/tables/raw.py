@@ -37,6 +37,23 @@ def _raw(
     )
 
 
+BOOK_COLUMNS = (
+    "book_ts",
+    "book_age_s",
+    "best_bid",
+    "best_ask",
+    "mid",
+    "microprice",
+    "spread_bps",
+    *(f"depth_{band}bps_{side}_usd" for band in (10, 25, 50) for side in ("bid", "ask")),
+    "imbalance",
+    "bid_levels",
+    "ask_levels",
+    "book_reach_bps",
+    "is_lower_bound",
+)
+"""What is told of one order book."""
+
 TABLES = (
     _raw(
         "candles",
@@ -114,21 +131,7 @@ TABLES = (
         "Snapshots of order books, summed around the mid. ts is the instant of sampling; collected "
         "as time goes, a past that was not sampled is gone.",
         ("source", "venue", "market", "symbol", "ts"),
-        (
-            "book_ts",
-            "book_age_s",
-            "best_bid",
-            "best_ask",
-            "mid",
-            "microprice",
-            "spread_bps",
-            *(f"depth_{band}bps_{side}_usd" for band in (10, 25, 50) for side in ("bid", "ask")),
-            "imbalance",
-            "bid_levels",
-            "ask_levels",
-            "book_reach_bps",
-            "is_lower_bound",
-        ),
+        BOOK_COLUMNS,
         ("book_age_s", "bid_levels", "ask_levels"),
     ),
     _raw(
@@ -265,7 +268,6 @@ TABLES = (
         ("source", "venue", "market", "symbol", "ts"),
         ("venue_symbol", "listing_status", "listed_from", "listed_to"),
         ("venue_symbol", "listing_status"),
-        main="listing_status",
     ),
     _raw(
         "liquidation_levels",

@@ -34,6 +34,7 @@ async function renew() {
 function act(name) {
   heard = Date.now();
   if (name === "version" || name === "event" || (name === "resync" && performance.now() > 10000)) renew();
+  if (name === "live" && document.querySelector("[data-seconds]")) renew();
 }
 
 // one stream per browser: HTTP/1.1 allows six connections to a host, and tabs are many
@@ -44,7 +45,7 @@ function listen() {
   return new Promise(() => {
     const source = new EventSource("/v1/stream");
     const pass = (name) => { act(name); channel?.postMessage(name); };
-    for (const name of ["version", "event", "resync", "stale"]) source.addEventListener(name, () => pass(name));
+    for (const name of ["version", "event", "resync", "stale", "live"]) source.addEventListener(name, () => pass(name));
     source.onopen = () => pass("open");
     setInterval(() => { if (source.readyState === 1) pass("open"); }, 15000);
   });

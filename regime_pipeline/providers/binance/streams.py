@@ -10,14 +10,16 @@ most one order per symbol and second, sums over it are lower bounds.
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import pandas as pd
 
 from regime_pipeline.providers.binance.errors import ERRORS
 from regime_pipeline.providers.binance.market import aggregate_rows
-from regime_pipeline.providers.books import level_rows, text_or_none
+from regime_pipeline.providers.books import level_rows, snapshot, text_or_none
 from regime_pipeline.providers.decode import MISSING, Columns
-from regime_pipeline.providers.documents import document, objects_of
+from regime_pipeline.providers.documents import document, member, objects_of
 from regime_pipeline.providers.errors import BadRequest, ContractViolation
 from regime_pipeline.providers.readings import Context, Parser
 from regime_pipeline.providers.source import Feed, streamed
@@ -183,6 +185,28 @@ CLOSURES = tuple(
 def bars_of(provider: str, market: str) -> Feed:
     """Closed bars of a market."""
     return streamed(provider, "ws_kline", "candles", klines, market=market, venue="binance")
+
+
+def whole_book(body: bytes, ctx: Context) -> pd.DataFrame:
+    """A book that the collector kept, told as a change of everything, as one row of sums around its mid."""
+    (event,) = _events(body, "depthUpdate")
+    told = cast("dict[str, object]", event)
+    if told.get("isWhole") is not True:
+        raise ContractViolation("changes alone are no book")
+    return snapshot(
+        member(told, "b"),
+        member(told, "a"),
+        ctx,
+        book_time=told.get("E", MISSING),
+        venue_symbol=text_or_none(told.get("s")),
+    )
+
+
+def books_of(provider: str, market: str) -> Feed:
+    """Whole books of a market."""
+    return streamed(
+        provider, "ws_depthUpdate", "order_book", whole_book, market=market, venue="binance"
+    )
 
 
 def trades_of(provider: str, market: str) -> Feed:

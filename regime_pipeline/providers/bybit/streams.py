@@ -13,7 +13,7 @@ from typing import cast
 import numpy as np
 import pandas as pd
 
-from regime_pipeline.providers.books import level_rows, text_or_none
+from regime_pipeline.providers.books import level_rows, snapshot, text_or_none
 from regime_pipeline.providers.bybit.errors import ERRORS
 from regime_pipeline.providers.bybit.series import PROVIDER, ticker_rows
 from regime_pipeline.providers.decode import MISSING, Columns
@@ -188,6 +188,29 @@ STREAMED = CLOSURES
 def bars_of(market: str) -> Feed:
     """Closed bars of a market."""
     return streamed(PROVIDER, "ws_kline", "candles", parse_kline, market=market, venue="bybit")
+
+
+def parse_whole_book(body: bytes, ctx: Context) -> pd.DataFrame:
+    """A snapshot as one row of sums around its mid."""
+    message = _message(body, "orderbook")
+    if message.get("type") != "snapshot":
+        raise ContractViolation("type is not snapshot: changes alone are no book")
+    data = member(message, "data")
+    return snapshot(
+        member(data, "b"),
+        member(data, "a"),
+        ctx,
+        book_time=message.get("cts", message.get("ts", MISSING)),
+        venue_symbol=text_or_none(cast("dict[str, object]", data).get("s")),
+    )
+
+
+def books_of(market: str) -> Feed:
+    """Whole books of a market."""
+    return streamed(
+        PROVIDER, "ws_orderbook_snapshot", "order_book", parse_whole_book,
+        market=market, venue="bybit",
+    )  # fmt: skip
 
 
 def trades_of(market: str) -> Feed:

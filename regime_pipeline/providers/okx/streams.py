@@ -14,7 +14,7 @@ from typing import cast
 
 import pandas as pd
 
-from regime_pipeline.providers.books import level_rows, text_or_none
+from regime_pipeline.providers.books import level_rows, snapshot, text_or_none
 from regime_pipeline.providers.decode import MISSING, Columns
 from regime_pipeline.providers.documents import document, member, rows_of
 from regime_pipeline.providers.errors import BadRequest, ContractViolation
@@ -133,6 +133,24 @@ and two incomplete sums of one hour would replace each other."""
 def bars_of(market: str) -> Feed:
     """Closed bars of a market."""
     return streamed(PROVIDER, "ws_candle", "candles", parse_candle, market=market, venue="okx")
+
+
+def parse_whole_book(body: bytes, ctx: Context) -> pd.DataFrame:
+    """A snapshot as one row of sums around its mid; sizes of swaps are contracts."""
+    message, instrument, rows = _message(body, "books")
+    if message.get("action") != "snapshot" or len(rows) != 1:
+        raise ContractViolation("the message is no snapshot of one book")
+    at = cast("dict[str, object]", rows[0]).get("ts", MISSING)
+    bids, asks = member(rows[0], "bids"), member(rows[0], "asks")
+    return snapshot(bids, asks, ctx, book_time=at, venue_symbol=instrument)
+
+
+def books_of(market: str) -> Feed:
+    """Whole books of a market, those of swaps in contracts."""
+    return streamed(
+        PROVIDER, "ws_books_snapshot", "order_book", parse_whole_book,
+        market=market, venue="okx", in_contracts=market == "perp",
+    )  # fmt: skip
 
 
 def trades_of(market: str) -> Feed:

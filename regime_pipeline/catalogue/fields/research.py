@@ -1,0 +1,226 @@
+"""Columns of the tables that say what signals are worth."""
+
+from __future__ import annotations
+
+from regime_pipeline.catalogue.fields.features import VOL_REGIMES
+from regime_pipeline.catalogue.model import Field, Kind
+
+VERDICTS = ("UNPROVEN", "VALID", "INVERTED", "UNDECIDED")
+_WHY = (
+    "no_coefficient",
+    "under_100_effective_hours",
+    "under_20_lags",
+    "interval_holds_zero",
+    "deflated",
+)
+
+FIELDS = (
+    Field(
+        "signal",
+        Kind.TEXT,
+        "Score that is judged: a component, the confluence, the futures score or one of its factors "
+        "(`..._factor`).",
+    ),
+    Field("horizon_h", Kind.INTEGER, "How far ahead the return reaches.", "h", 1),
+    Field(
+        "passport_kind",
+        Kind.TEXT,
+        "Over what: all symbols together, one symbol, or across symbols within the hour.",
+        allowed=("pooled", "symbol", "cross_section"),
+    ),
+    Field(
+        "passport_regime",
+        Kind.TEXT,
+        "Confirmed volatility regime of the hours that count; `*`: all of them.",
+        allowed=(*VOL_REGIMES, "*"),
+    ),
+    Field(
+        "ic",
+        Kind.FLOAT,
+        "Rank correlation of the score with the return that follows; null under 100 effective hours of a "
+        "regime.",
+        "fraction",
+        -1,
+        1,
+        source="Spearman (1904)",
+    ),
+    Field(
+        "ic_se",
+        Kind.FLOAT,
+        "Standard error of ic that allows for overlapping returns and lasting scores.",
+        "fraction",
+        0,
+        source="Newey & West (1987)",
+    ),
+    Field("ic_lag_h", Kind.INTEGER, "Lag of ic_se: four horizons, at least 96 h.", "h", 1),
+    Field("ic_hours", Kind.INTEGER, "Hours with a score and a return.", "h", 0),
+    Field("ic_hours_eff", Kind.FLOAT, "Independent hours that they amount to.", "h", 0),
+    Field(
+        "icir", Kind.FLOAT, "Mean of the hourly correlations across symbols over their deviation."
+    ),
+    Field(
+        "hit_rate",
+        Kind.FLOAT,
+        "Share of rows whose return had the sign that the score named.",
+        "fraction",
+        0,
+        1,
+    ),
+    Field(
+        "hit_rate_low",
+        Kind.FLOAT,
+        "Lower 95 % bound of hit_rate.",
+        "fraction",
+        0,
+        1,
+        source="Wilson (1927)",
+    ),
+    Field("hit_rate_high", Kind.FLOAT, "Upper 95 % bound of hit_rate.", "fraction", 0, 1),
+    Field(
+        "n_hits", Kind.INTEGER, "Rows behind hit_rate: no score of 50, no return of 0.", "rows", 0
+    ),
+    Field(
+        "quantile_spread_bps",
+        Kind.FLOAT,
+        "Mean return above the score's own 80 % quantile of the 30 days before, less that below its 20 % "
+        "quantile.",
+        "bps",
+    ),
+    Field("quantile_spread_low_bps", Kind.FLOAT, "Lower 95 % bound of quantile_spread_bps.", "bps"),
+    Field(
+        "quantile_spread_high_bps", Kind.FLOAT, "Upper 95 % bound of quantile_spread_bps.", "bps"
+    ),
+    Field(
+        "cost_bps",
+        Kind.FLOAT,
+        "Mean cost of changing a position of 10 000 USD while one is held: taker fee, half the spread, "
+        "slippage.",
+        "bps",
+        0,
+    ),
+    Field(
+        "cost_kind",
+        Kind.TEXT,
+        "Where most of the costs come from: the hour's book, its 30 day median, or a declared cost.",
+        allowed=("book", "median_30d", "declared"),
+    ),
+    Field(
+        "switches_per_held_h",
+        Kind.FLOAT,
+        "Entries and exits of the quantile positions per hour in which one is held.",
+        minimum=0,
+    ),
+    Field(
+        "net_spread_bps",
+        Kind.FLOAT,
+        "quantile_spread_bps less horizon x switches_per_held_h x cost_bps.",
+        "bps",
+    ),
+    Field(
+        "is_tradable",
+        Kind.BOOLEAN,
+        "The lower 95 % bound of quantile_spread_bps is above what the changes of positions cost.",
+    ),
+    Field(
+        "turnover_per_day",
+        Kind.FLOAT,
+        "24 times the mean hourly change of the weight (score - 50) / 50.",
+        "fraction",
+        0,
+    ),
+    Field(
+        "score_half_life_h",
+        Kind.FLOAT,
+        "Hours until half of a score's deviation is gone; null where its autocorrelation is not between 0 "
+        "and .9995.",
+        "h",
+        0,
+    ),
+    Field(
+        "ic_half_life_h",
+        Kind.FLOAT,
+        "Hours by which half of what the score says of the next 72 has come true; only of a VALID or "
+        "INVERTED one.",
+        "h",
+        0,
+    ),
+    Field(
+        "redundancy_r2",
+        Kind.FLOAT,
+        "Share of the score's ranks that the other signals explain, 23:00 rows of a year.",
+        "fraction",
+        0,
+        1,
+    ),
+    Field(
+        "ic_partial",
+        Kind.FLOAT,
+        "Rank correlation with the return given the other signals, 23:00 rows of a year.",
+        "fraction",
+        -1,
+        1,
+    ),
+    Field("nearest_signal", Kind.TEXT, "The signal that it is most like."),
+    Field("nearest_corr", Kind.FLOAT, "Rank correlation with that one.", "fraction", -1, 1),
+    Field(
+        "trials_n",
+        Kind.INTEGER,
+        "Specifications of the family in the ledger; away from its headline horizon, times the horizons.",
+        "trials",
+        1,
+    ),
+    Field("trials_eff", Kind.FLOAT, "Independent trials that they amount to.", "trials", 1),
+    Field(
+        "crit",
+        Kind.FLOAT,
+        "Standard errors that ic must exceed to be VALID at every look and among all trials.",
+        "standard errors",
+        0,
+    ),
+    Field("verdict_raw", Kind.TEXT, "Verdict of one look and one trial.", allowed=VERDICTS),
+    Field(
+        "verdict",
+        Kind.TEXT,
+        "Whether the score goes with the return: UNPROVEN (too little history), VALID, INVERTED, "
+        "UNDECIDED. VALID allows for daily looks and for all trials.",
+        allowed=VERDICTS,
+    ),
+    Field(
+        "verdict_reason",
+        Kind.TEXT,
+        "Why the verdict is neither VALID nor INVERTED; `deflated`: VALID only for one look and trial.",
+        allowed=_WHY,
+    ),
+    Field(
+        "evidence",
+        Kind.TEXT,
+        "`live`: the rows after the ledger's first run of it pass alone; `history`: they do not.",
+        allowed=("live", "history"),
+    ),
+    Field("trial_id", Kind.TEXT, "Digest of family, kind and specification."),
+    Field("trial_family", Kind.TEXT, "Signal whose variants belong together."),
+    Field("trial_kind", Kind.TEXT, "What kind of statistic it is about.", allowed=("pooled",)),
+    Field(
+        "trial_spec",
+        Kind.JSON,
+        "What makes it another trial: thresholds, symbols, target, horizons, sign, preprocessing.",
+    ),
+    Field(
+        "trial_origin",
+        Kind.TEXT,
+        "Door through which it was first asked.",
+        allowed=("passport", "cli", "what_if", "notebook"),
+    ),
+    Field("headline_h", Kind.INTEGER, "Horizon that the trial is judged by.", "h", 1),
+    Field("trial_code_version", Kind.TEXT, "Version of the code that first computed it."),
+    Field("first_run_at", Kind.TIMESTAMP, "When it was first asked, before its number was known."),
+    Field("run_count", Kind.INTEGER, "How often it was asked.", "runs", 1),
+    Field("dropped_reason", Kind.TEXT, "Why nobody goes on with it; it counts all the same."),
+    Field("trial_day", Kind.TIMESTAMP, "UTC day of the hours."),
+    Field(
+        "influence_sum",
+        Kind.FLOAT,
+        "Sum over the day's hours of each hour's share in the coefficient's deviation.",
+    ),
+    Field("influence_hours", Kind.INTEGER, "Hours behind it.", "h", 0),
+)

@@ -1,0 +1,61 @@
+"""What signals have been worth, and what was tried to find out.
+
+Belongs here: what their rows and columns mean. Does not belong here: how the numbers are made
+(``research``).
+"""
+
+from __future__ import annotations
+
+from regime_pipeline.catalogue.marts.common import TAIL, as_table, columns, renamed
+from regime_pipeline.catalogue.model import Mart
+
+_SHOWN = (
+    *("ic", "ic_se", "ic_hours", "ic_hours_eff"),
+    *("hit_rate", "hit_rate_low", "hit_rate_high", "n_hits"),
+    *("quantile_spread_bps", "quantile_spread_low_bps", "quantile_spread_high_bps"),
+    *("cost_bps", "cost_kind", "net_spread_bps", "is_tradable", "turnover_per_day"),
+    *("score_half_life_h", "ic_half_life_h", "redundancy_r2", "nearest_signal"),
+    *("trials_eff", "crit", "verdict", "verdict_reason", "evidence"),
+)
+
+MARTS = (
+    as_table(
+        "passports",
+        "signals.passports",
+        "What every score has been worth over the 730 days to the end of each day, one row per signal, "
+        "horizon, view (all symbols, a regime, a symbol, across symbols) and day. Read `verdict` first; of "
+        "every hundred signals of pure noise at most five are ever called VALID.",
+    ),
+    Mart(
+        "signal_performance",
+        "What every score has been worth over all symbols together, one row per signal, horizon, volatility "
+        "regime (`*`: all) and day: the passports without symbols. The past, no promise.",
+        ("signal", "horizon_h", "regime", "ts"),
+        (
+            *columns("signal", "horizon_h"),
+            renamed("regime", "passport_regime"),
+            *columns("ts", *_SHOWN),
+            *TAIL,
+        ),
+        query="select p.signal, p.horizon_h, p.passport_regime as regime, p.ts, "
+        + ", ".join(f"p.{c}" for c in _SHOWN)
+        + ", p.status, p.reason, p.source_tier, p.method_version, p.ts + interval '1 hour' as known_at, "
+        "p.ingested_at from {signals.passports} as p where p.passport_kind = 'pooled'",
+        required=frozenset({"verdict", "status"}),
+    ),
+    Mart(
+        "trials",
+        "The ledger of trials: every distinct specification whose statistic against later returns was "
+        "computed on real history, one row each, dropped ones too.",
+        ("trial_id",),
+        (
+            *columns("trial_id", "trial_family", "trial_kind", "trial_spec", "trial_origin"),
+            *columns("headline_h", "trial_code_version", "first_run_at"),
+            *columns("run_count", "dropped_reason"),
+        ),
+        query="select t.trial_id, t.trial_family, t.trial_kind, t.trial_spec, t.trial_origin, "
+        "t.headline_h, t.trial_code_version, t.first_run_at, t.run_count, t.dropped_reason "
+        "from {signals.trials} as t",
+        time_column=None,
+    ),
+)

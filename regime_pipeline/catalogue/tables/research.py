@@ -1,0 +1,97 @@
+"""Tables that say what signals are worth; they stand in the schema of the signals."""
+
+from __future__ import annotations
+
+from regime_pipeline.catalogue.model import Cadence, Table
+from regime_pipeline.catalogue.tables.market import derived
+
+TABLES = (
+    Table(
+        schema="signals",
+        name="trials",
+        description="The ledger of trials: every distinct specification whose statistic against later "
+        "returns was computed on real history, written before the number was known. Nothing is removed.",
+        fields=(
+            "trial_id",
+            "trial_family",
+            "trial_kind",
+            "trial_spec",
+            "trial_origin",
+            "headline_h",
+            "trial_code_version",
+            "first_run_at",
+            "run_count",
+            "dropped_reason",
+        ),
+        key=("trial_id",),
+        required=frozenset(
+            {
+                *("trial_family", "trial_kind", "trial_spec", "trial_origin", "headline_h"),
+                *("trial_code_version", "first_run_at", "run_count"),
+            }
+        ),
+        time_column="first_run_at",
+        symbol_columns=(),
+        partitioned=False,
+        bookkeeping=frozenset({"trial_origin", "first_run_at", "run_count", "dropped_reason"}),
+    ),
+    Table(
+        schema="signals",
+        name="trial_days",
+        description="What each day added to the coefficient of a trial, so that trials that are alike "
+        "count as one; of the variants that somebody asked for.",
+        fields=("trial_id", "horizon_h", "trial_day", "influence_sum", "influence_hours"),
+        key=("trial_id", "horizon_h", "trial_day"),
+        required=frozenset({"influence_sum", "influence_hours"}),
+        time_column="trial_day",
+        symbol_columns=(),
+        partitioned=False,
+    ),
+    derived(
+        "signals",
+        "passports",
+        "What every score has been worth over the 730 days to the day's last hour, one row per signal, "
+        "horizon, and all symbols together, a volatility regime, a symbol, or across symbols, at 23:00. "
+        "Symbol `*`: all of them.",
+        ("signal", "horizon_h", "passport_kind", "symbol", "passport_regime", "ts"),
+        (
+            "ic",
+            "ic_se",
+            "ic_lag_h",
+            "ic_hours",
+            "ic_hours_eff",
+            "icir",
+            "hit_rate",
+            "hit_rate_low",
+            "hit_rate_high",
+            "n_hits",
+            "quantile_spread_bps",
+            "quantile_spread_low_bps",
+            "quantile_spread_high_bps",
+            "cost_bps",
+            "cost_kind",
+            "switches_per_held_h",
+            "net_spread_bps",
+            "is_tradable",
+            "turnover_per_day",
+            "score_half_life_h",
+            "ic_half_life_h",
+            "redundancy_r2",
+            "ic_partial",
+            "nearest_signal",
+            "nearest_corr",
+            "trials_n",
+            "trials_eff",
+            "crit",
+            "verdict_raw",
+            "verdict",
+            "verdict_reason",
+            "evidence",
+        ),
+        ("ic_lag_h", "ic_hours", "trials_n", "trials_eff", "verdict_raw", "verdict"),
+        symbol_columns=(),
+        computed_in="research.passports",
+        cadence=Cadence.SPARSE,
+        main="ic",
+    ),
+)

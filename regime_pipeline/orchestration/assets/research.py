@@ -1,0 +1,58 @@
+"""The ledger of trials as assets: the passports' own specifications are written down before they are read.
+
+Belongs here: noting what passports are about to compute. Does not belong here: the passports, which are
+made by a declared function (``research.passports``).
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from regime_pipeline.catalogue import table
+from regime_pipeline.orchestration.derived import asset_key, common
+from regime_pipeline.orchestration.partitions import COMPUTE, DAILY
+from regime_pipeline.orchestration.resources import Platform
+from regime_pipeline.research.passports import score_versions
+from regime_pipeline.research.trials import CODE_VERSION, published
+from regime_pipeline.settings import Settings
+from regime_pipeline.storage.trials import TRIAL_DAYS, TRIALS, Trial, note
+
+MADE_UP = "simulated"
+"""Origin of data on which nothing is a trial: who looks at noise learns nothing of the market."""
+
+
+def own_trials(settings: Settings) -> tuple[Trial, ...]:
+    """The specifications that passports compute under some settings."""
+    versions = score_versions(settings.params.signals, settings.params.futures)
+    return published(settings.universe, versions)
+
+
+@dg.asset(
+    key=asset_key(TRIALS),
+    required_resource_keys={"platform"},
+    partitions_def=DAILY,
+    backfill_policy=COMPUTE,
+    **common(table(TRIALS)),
+)
+def trials(context) -> dg.MaterializeResult:  # type: ignore[no-untyped-def]
+    """Note the passports' own specifications; on simulated data nothing is noted."""
+    platform: Platform = context.resources.platform
+    if platform.settings.origin == MADE_UP:
+        return dg.MaterializeResult(metadata={"new": 0, "why": "simulated data are no trial"})
+    own = own_trials(platform.settings)
+    new = note(platform.warehouse, own, code_version=CODE_VERSION, now=platform.clock.now())
+    return dg.MaterializeResult(metadata={"noted": len(own), "new": new})
+
+
+@dg.asset(
+    key=asset_key(TRIAL_DAYS),
+    partitions_def=DAILY,
+    backfill_policy=COMPUTE,
+    **common(table(TRIAL_DAYS)),
+)
+def trial_days() -> dg.MaterializeResult:
+    """Nothing is made: who asks for a variant keeps its days; the passports only read them."""
+    return dg.MaterializeResult()
+
+
+ASSETS = (trials, trial_days)
