@@ -55,10 +55,14 @@ def columns_of(feed: Feed, body: bytes) -> dict[str, tuple[str, ...]]:
         if feed.summed:
             return frame.head(0)  # closures become hours over what was asked for
         if DATASETS[feed.dataset].form is Form.SUMMED and len(frame):
-            return hourly(frame, sorted(frame["ts"].dt.floor("h").dropna().unique()))
+            hours = pd.DatetimeIndex(frame["ts"].dropna()).floor("h").unique()
+            return hourly(frame, hours.to_pydatetime().tolist())
         if feed.shape is not None:
             stamps = {"payload_id": "", "fetched_at": _SEEN, "seen_at": _SEEN, "stream": 0}
-            frame = feed.shape(frame.assign(**{k: v for k, v in stamps.items() if k not in frame}))
+            for name, value in stamps.items():
+                if name not in frame:
+                    frame[name] = value
+            frame = feed.shape(frame)
         return frame
 
     found = read_from(parse, _cut(orjson.loads(body)))
