@@ -224,8 +224,7 @@ async def signal_page(served: Served, request: Request) -> tuple[str, dict[str, 
     if not found:
         raise Problem(
             "not-found",
-            f"no signal {name[:40]!r} has been judged; the nightly run judges each day, so does "
-            "regime run",
+            f"no signal {name[:40]!r} has been judged; the nightly run judges each day",
         )
     found.sort(key=lambda r: (r["horizon_h"], r["passport_kind"], r["symbol"]))
     whole = [r for r in found if r["passport_kind"] == "pooled" and r["passport_regime"] == "*"]

@@ -153,12 +153,11 @@ def run_selection(
                 return launch.report
             by = freshness.fingerprint(settings, launch.symbols)
             tags = {freshness.BY_TAG: by}  # by the same code, but perhaps without its history
-            nightly = [n for n in derived if n in NIGHTLY_TABLES]
-            others = [n for n in derived if n not in nightly]
-            if others or not nightly:
+            others = [n for n in derived if n not in NIGHTLY_TABLES]
+            if others or not derived:
                 launch.run("derive", DERIVED, window, tables=others or None, tags=tags)
-            if nightly:
-                launch.run("judge scores", RESEARCH, window, tables=nightly)
+            if len(others) < len(derived):  # with the ledger, written before a number is known
+                launch.run("judge scores", RESEARCH, window, tables=NIGHTLY_TABLES)
         if reporting:
             launch.run("report", REPORTING, window)
     return launch.report

@@ -81,7 +81,10 @@ def summary_lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     """One line a signal and horizon, and how many VALIDs noise would give at most."""
     shown = headlines(rows)
     if not shown:
-        yield "no signal has been judged yet; the nightly run judges each day, so does `regime run`"
+        yield (
+            "no signal has been judged yet; the nightly run judges each day, "
+            "`regime backfill --select signals/passports` judges other days"
+        )
         return
     yield f"to the end of {shown[0]['ts']:%Y-%m-%d}, all symbols together, 730 days back"
     yield f"{'signal':<20}{'h':>3}  {'IC [95 %]':<24}{'hours eff.':>10}{'net bps':>9}  verdict"
@@ -108,7 +111,7 @@ def passport_lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
             f"{row['verdict']}{_why(row)}"
         )
         for name, text in _facts(row):
-            yield f"    {name:<26}{text}"
+            yield f"    {name:<28}{text}"
         for other in rows:
             if other["horizon_h"] == row["horizon_h"] and other is not row:
                 name = {
@@ -117,7 +120,7 @@ def passport_lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
                     "cross_section": "across symbols",
                 }[other["passport_kind"]]
                 reason = f" ({other['reason']})" if other["ic"] is None else ""
-                yield f"    {name:<26}{_interval(other)}{reason}  {other['verdict']}"
+                yield f"    {name:<28}{_interval(other)}{reason}  {other['verdict']}"
 
 
 def _facts(row: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -6,6 +6,7 @@ Belongs here: adding to ``signals.trials`` and ``signals.trial_days``. Does not 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
@@ -17,14 +18,7 @@ from regime_pipeline.storage.warehouse import Warehouse
 
 TRIALS, TRIAL_DAYS = "signals.trials", "signals.trial_days"
 
-_NOTE = """
-    insert into signals.trials as t (
-        trial_id, trial_family, trial_kind, trial_spec, trial_origin, headline_h, trial_code_version,
-        first_run_at, run_count
-    )
-    values (%s, %s, %s, %s, %s, %s, %s, %s, 1)
-    on conflict (trial_id) do update set run_count = t.run_count + 1
-    returning run_count = 1"""
+_AGAIN = "update signals.trials set run_count = run_count + %s where trial_id = %s"
 
 
 class Trial(Protocol):
@@ -51,23 +45,36 @@ def note(warehouse: Warehouse, trials: Sequence[Trial], *, code_version: str, no
 
     Args:
         warehouse: where the ledger is.
-        trials: in an order that all writers share.
+        trials: at least one; one that comes twice was asked twice.
         code_version: of what computes them.
         now: by the clock.
 
     Returns:
         How many were new.
     """
-    rows = [
-        (t.trial_id, t.family, t.kind, t.spec, t.origin, t.headline_h, code_version, now)
-        for t in sorted(trials, key=lambda t: t.trial_id)
-    ]
+    asked = Counter(t.trial_id for t in trials)
+    frame = pd.DataFrame(
+        {
+            "trial_id": t.trial_id,
+            "trial_family": t.family,
+            "trial_kind": t.kind,
+            "trial_spec": t.spec,
+            "trial_origin": t.origin,
+            "headline_h": t.headline_h,
+            "trial_code_version": code_version,
+            "first_run_at": pd.Timestamp(now),
+            "run_count": 1,
+            "dropped_reason": None,
+        }
+        for t in {t.trial_id: t for t in trials}.values()
+    )
 
-    def work(connection: psycopg.Connection) -> int:
-        found = [connection.execute(_NOTE, row).fetchone() for row in rows]
-        return sum(bool(new and new[0]) for new in found)
+    def also(connection: psycopg.Connection, inserted: pd.DataFrame) -> None:
+        new = set(inserted["trial_id"])
+        for trial_id, count in sorted(asked.items()):
+            connection.execute(_AGAIN, (count - (trial_id in new), trial_id))
 
-    return int(warehouse.transact(work))
+    return warehouse.merge(TRIALS, frame, mode="insert", also=also).inserted
 
 
 def keep_days(warehouse: Warehouse, days: pd.DataFrame) -> int:
