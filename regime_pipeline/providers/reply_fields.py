@@ -58,7 +58,12 @@ def columns_of(feed: Feed, body: bytes) -> dict[str, tuple[str, ...]]:
             hours = pd.DatetimeIndex(frame["ts"].dropna()).floor("h").unique()
             return hourly(frame, hours.to_pydatetime().tolist())
         if feed.shape is not None:
-            stamps = {"payload_id": "", "fetched_at": _SEEN, "seen_at": _SEEN, "stream": 0}
+            stamps: dict[str, Any] = {
+                "payload_id": "",
+                "fetched_at": _SEEN,
+                "seen_at": _SEEN,
+                "stream": 0,
+            }
             for name, value in stamps.items():
                 if name not in frame:
                     frame[name] = value
