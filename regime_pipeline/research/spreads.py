@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from regime_pipeline.numerics.block_estimator import Weeks, t_quantile, variance_of_difference
-from regime_pipeline.research.costs import KINDS
+from regime_pipeline.research.costs import KINDS, Codes
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -70,7 +70,7 @@ def sides(scores: Floats) -> Floats:
 
 
 def spread(
-    side: Floats, returns: Floats, hours: Ints, cost_bps: Floats, cost_code: Floats, horizon_h: int
+    side: Floats, returns: Floats, hours: Ints, cost_bps: Floats, cost_code: Codes, horizon_h: int
 ) -> Spread:
     """The spread of a score's sides.
 
