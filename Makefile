@@ -9,7 +9,7 @@ JOBS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 2 ? 2 : n)))
 unexport PYTHONDONTWRITEBYTECODE # without bytecode each process compiles two hundred modules first
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow ui quality dashboards-check lint types bench research fmt docs lock clean
+.PHONY: help setup run test test-slow ui quality superset dashboards-check lint types bench research fmt docs lock clean
 
 help: ## what can be done here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -43,6 +43,14 @@ quality: setup ## suites over the last week of stored rows; where their Data Doc
 
 dashboards-check: setup ## name every chart that shows a column which its mart does not have
 	@$(BIN)/python -m dashboards.check
+
+superset: setup .superset/.ready ## the dashboards in Apache Superset on 127.0.0.1:8088 (another environment, 800 MB)
+	@$(BIN)/regime db url --role bi --for psql | $(BIN)/python -m dashboards.server .superset/venv/bin .superset/home $(ARGS)
+
+.superset/.ready: dashboards/requirements-superset.txt
+	@"$(PYTHON)" -m venv .superset/venv
+	@.superset/venv/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
 
 lint: setup ## style of Python and SQL
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/sqlfluff lint --disable-progress-bar dbt_project/models dbt_project/tests

@@ -54,8 +54,8 @@ async def _reader(port: int, requests: list[str], headers: str, times: list[floa
 
 def _load(
     port: int, paths: list[str], *, headers: str = "", readers: int = READERS
-) -> tuple[float, float]:
-    """Requests a second and the 95th percentile of how long one took, in seconds."""
+) -> tuple[float, float, int]:
+    """Requests a second, the 95th percentile of how long one took, in seconds, and how many they were."""
     times: list[float] = []
 
     async def run() -> float:
@@ -65,14 +65,24 @@ def _load(
         return time.perf_counter() - began
 
     took = asyncio.run(run())
-    return len(paths) / took, statistics.quantiles(times, n=20)[-1]
+    return len(paths) / took, statistics.quantiles(times, n=20)[-1], len(paths)
 
 
-def _side_by_side(case: str, ours: Any, other: Any, budget: float, **more: Any) -> None:
-    """Rates of both in turn, and the median of their ratios."""
+def _side_by_side(
+    case: str, ours: Any, other: Any, budget: float, pids: tuple[int, int], **more: Any
+) -> None:
+    """Rates of both in turn, and the median of their ratios; processor time of the two servers."""
     for call in (ours, other):
         call()  # connections, caches
-    pairs = [(ours(), other()) for _ in range(ROUNDS)]
+    pairs = []
+    cpu_ms: tuple[list[float], list[float]] = ([], [])
+    for _ in range(ROUNDS):
+        found = []
+        for call, pid, spent in zip((ours, other), pids, cpu_ms, strict=True):
+            before = _cpu_s(pid)
+            found.append(call())
+            spent.append(1000 * (_cpu_s(pid) - before) / found[-1][2])
+        pairs.append(found)
     line(
         "surface",
         case,
@@ -80,6 +90,8 @@ def _side_by_side(case: str, ours: Any, other: Any, budget: float, **more: Any) 
         bare_per_s=statistics.median(b[0] for _, b in pairs),
         ratio=statistics.median(a[0] / b[0] for a, b in pairs),
         budget=budget,
+        ours_cpu_ms=statistics.median(cpu_ms[0]),
+        bare_cpu_ms=statistics.median(cpu_ms[1]),
         ours_p95_ms=1000 * statistics.median(a[1] for a, _ in pairs),
         bare_p95_ms=1000 * statistics.median(b[1] for _, b in pairs),
         **more,
@@ -219,12 +231,14 @@ def measure(conninfo: str, symbols: tuple[str, ...], clock: Any) -> None:
             "and ts < %s order by ts desc, symbol limit 101"
         )
         bare = {"conninfo": conninfo, "body": body, "sql": sql, "values": [["BTC/USDT"]]}
-        with _process("benchmarks.surface_bare", "REGIME_BARE", bare) as (other, _, _):
+        with _process("benchmarks.surface_bare", "REGIME_BARE", bare) as (other, bare_pid, _):
+            pids = (pid, bare_pid)
             _side_by_side(
                 "cached, 50 readers",
                 lambda: _load(port, [PATH] * REQUESTS),
                 lambda: _load(other, ["/bytes"] * REQUESTS),
                 0.8,
+                pids,
                 bytes=len(body),
             )
             _side_by_side(
@@ -232,6 +246,7 @@ def measure(conninfo: str, symbols: tuple[str, ...], clock: Any) -> None:
                 lambda: _load(port, [PATH] * REQUESTS, headers=f"if-none-match: {etag}\r\n"),
                 lambda: _load(other, ["/bytes"] * REQUESTS),
                 1 / 1.2,
+                pids,
             )
             ends = iter(range(10**6))
 
@@ -245,6 +260,7 @@ def measure(conninfo: str, symbols: tuple[str, ...], clock: Any) -> None:
                 lambda: _load(port, new(PATH, "&"), readers=1),
                 lambda: _load(other, new("/sql", "?"), readers=1),
                 1 / 1.3,
+                pids,
             )
 
 

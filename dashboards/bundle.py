@@ -245,6 +245,7 @@ def _dashboard_file(page: Dashboard) -> dict[str, Any]:
             "meta": {
                 "width": 6,
                 "height": 50,
+                "chartId": number + 1,  # of this file only: the import puts its own there
                 "sliceName": chart.name,
                 "uuid": identifier("chart", page.slug, chart.name),
             },
@@ -261,9 +262,14 @@ def _dashboard_file(page: Dashboard) -> dict[str, Any]:
 
 
 def write(target: Path, uri: str) -> None:
-    """Write the bundle: the same dashboards and URI give the same bytes."""
+    """Write the bundle of the declared dashboards: the same ones and the same URI give the same bytes."""
+    pack(target, files(declared(), uri))
+
+
+def pack(target: Path, content_of: Mapping[str, Any]) -> None:
+    """Write a bundle of files, by their path in it."""
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path, content in sorted(files(declared(), uri).items()):
+        for path, content in sorted(content_of.items()):
             entry = zipfile.ZipInfo(f"regime/{path}", date_time=(2000, 1, 1, 0, 0, 0))
             archive.writestr(entry, yaml.safe_dump(content, sort_keys=True))
 

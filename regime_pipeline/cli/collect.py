@@ -27,10 +27,7 @@ if TYPE_CHECKING:
     from regime_pipeline.settings import Settings
     from regime_pipeline.storage.warehouse import Warehouse
 
-app = typer.Typer(
-    invoke_without_command=True,
-    help="Collect the venues' live streams, until Ctrl-C; `status`, `replay`, `prove`, `unit` below.",
-)
+app = typer.Typer(invoke_without_command=True)
 COMMAND = (sys.executable, "-m", "regime_pipeline.cli", "collect")
 """The collector as a program of its own; it finds the database by its environment."""
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
@@ -67,20 +64,23 @@ def collect(
     length: Annotated[str, typer.Option("--for", help="How long, as 30s, 10m, 2h.")] = "",
     data: DataOption = None,
 ) -> None:
-    """Collect the venues' live streams into segments and tables, until Ctrl-C or SIGTERM. No key is needed.
+    """Collect the venues' live streams into segments and tables, until Ctrl-C. No key is needed.
 
-    What comes: every forced closure of Bybit (nobody publishes their history), those that Binance and OKX
-    show, single trades, hourly bars, order books, marks.
+    What comes: every forced closure of Bybit (nobody publishes their
+    history), those that Binance and OKX show, single trades, hourly bars,
+    order books, marks.
 
-    Where it goes: bytes to HOME/collect within a second; rows to raw.liquidation_events, raw.candles and
-    raw.order_book; sums of whole hours to raw.liquidations and raw.trade_flow; prices of this moment to
-    live.prices_5s. What was heard is told to the second in ops.stream_spans and judged by the hour in
-    ops.stream_hours; nothing is called covered that was not.
+    Where it goes: bytes to HOME/collect within a second; rows to
+    raw.liquidation_events, raw.candles, raw.order_book; sums of whole hours
+    to raw.liquidations and raw.trade_flow; this moment to live.prices_5s.
+    ops.stream_spans tells to the second what was heard, ops.stream_hours
+    judges each hour. Nothing is called covered that was not.
 
-    First steps: `regime collect --for 2m --symbols BTC/USDT`, then `regime collect status`. For good:
-    `regime collect unit > ~/.config/systemd/user/regime-collect.service`. A database has one collector at a
-    time; `regime ui` starts one unless REGIME_COLLECT=off. With REGIME_COLLECT=on and no Coinglass key the
-    liquidations of all features come from it. More: docs/live.md.
+    First steps: `regime collect --for 2m --symbols BTC/USDT`, then
+    `regime collect status`. For good: `regime collect unit` prints a systemd
+    unit; `regime ui` starts a collector by itself unless REGIME_COLLECT=off.
+    A database has one at a time. With REGIME_COLLECT=on and no Coinglass key
+    the liquidations of all features come from it. More: docs/live.md.
     """
     if context.invoked_subcommand is not None:
         return

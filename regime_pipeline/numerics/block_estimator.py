@@ -63,8 +63,8 @@ class Weeks:
         """
         week = week_of(np.asarray(hours, np.int64))
         first = int(week.min()) if len(week) else 0
-        count = np.bincount(week - first, np.asarray(rows, np.float64))
-        total = np.bincount(week - first, np.asarray(values, np.float64))
+        count: Floats = np.bincount(week - first, np.asarray(rows, np.float64)).astype(np.float64)
+        total: Floats = np.bincount(week - first, np.asarray(values, np.float64)).astype(np.float64)
         there = count > 0
         return cls(np.flatnonzero(there) + first, count[there], total[there])
 

@@ -100,7 +100,7 @@ class History:
 
 def returns_of(log_close: Floats, horizon_h: int) -> Floats:
     """Log returns from each hour's close to the one ``horizon_h`` later; NaN beyond the window."""
-    out = np.full(log_close.shape, np.nan)
+    out: Floats = np.full(log_close.shape, np.nan)
     if horizon_h < out.shape[1]:
         out[:, :-horizon_h] = log_close[:, horizon_h:] - log_close[:, :-horizon_h]
     return out
@@ -171,8 +171,8 @@ def tried(trial: Trial, trials: pd.DataFrame, trial_days: pd.DataFrame, as_of_h:
 def daily(influence: Floats, hours: Ints) -> tuple[Floats, Ints]:
     """Sums of hourly influence by day, and the days since 1970."""
     first = int(hours[0]) // 24
-    sums = np.bincount(hours // 24 - first, influence)
-    return sums, np.arange(first, first + len(sums))
+    sums = np.bincount(hours // 24 - first, influence).astype(np.float64)
+    return sums, np.arange(first, first + len(sums), dtype=np.int64)
 
 
 def judged(

@@ -133,6 +133,28 @@ def test_a_server_that_lost_its_listener_goes_on_and_hears_again(
         time.sleep(0.2)
 
 
+def test_connections_that_the_database_ended_are_replaced_and_no_request_fails_for_good(
+    alone: str, served_market: Database
+) -> None:
+    def asked(n: int) -> int:
+        at = (CLOCK.now() - timedelta(minutes=n + 1)).isoformat()  # none is kept
+        params = {"limit": 1, "to": at}
+        return httpx.get(
+            f"{alone}/v1/volatility", params=params, trust_env=False, timeout=30
+        ).status_code
+
+    assert asked(0) == 200
+    with served_market.connect(autocommit=True) as connection:
+        ended = connection.execute(
+            "select count(pg_terminate_backend(pid)) from pg_stat_activity "
+            "where application_name = 'regime_pipeline api' and datname = current_database()"
+        ).fetchone()
+    assert ended[0] > 0
+    found = [asked(n) for n in range(1, 20)]
+    assert set(found) <= {200, 503}
+    assert found[-1] == 200
+
+
 def events_of(address: str, count: int, heard: str | None = None) -> list[dict[str, str]]:
     """The first notices of a stream, for somebody who heard up to an id."""
     found: list[dict[str, str]] = [{}]

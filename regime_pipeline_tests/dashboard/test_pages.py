@@ -150,6 +150,9 @@ def test_ten_tabs_of_one_browser_follow_a_commit_by_one_stream(
             while not tab.evaluate("window.renewed"):  # the page's policy refuses to wait by eval
                 assert time.monotonic() < end
                 tab.wait_for_timeout(100)
+        # a page that was drawn anew listens as before, and offers how to follow
+        tabs[0].wait_for_selector("#dot.on", timeout=60_000)
+        assert tabs[0].is_visible("#update")
         browser.close()
 
 

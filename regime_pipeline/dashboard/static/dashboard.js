@@ -15,19 +15,23 @@ function tick() {
   }
   const on = Date.now() - heard < HEARD_MS;
   dot?.classList.toggle("on", on);
-  if (dot) dot.title = on ? "listening" : heard ? `no answer since ${new Date(heard).toISOString().slice(11, 16)} UTC` : "not listening";
+  const silent = heard && !on ? `no answer since ${new Date(heard).toISOString().slice(11, 16)} UTC` : "";
+  if (dot) dot.title = on ? "listening" : silent || "not listening";
+  const told = document.getElementById("silent");
+  if (told) told.textContent = chosen === "push" ? silent : "";
 }
 
 async function renew() {
-  const answer = await fetch(location.href, { headers: { accept: "text/html" } });
-  if (!answer.ok) return;
+  const answer = await fetch(location.href, { headers: { accept: "text/html" } }).catch(() => null);
+  if (!answer?.ok) return;
   heard = Date.now();
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   for (const section of document.querySelectorAll("[data-live]")) {
     const other = section.id ? fresh.getElementById(section.id) : fresh.querySelector("[data-live].cards");
     if (other && !section.contains(document.activeElement)) section.replaceWith(document.importNode(other, true));
   }
-  document.querySelector(".state")?.replaceChildren(...(fresh.querySelector(".state")?.childNodes ?? []));
+  document.getElementById("hour")?.replaceChildren(...(fresh.getElementById("hour")?.childNodes ?? []));
+  for (const place of [".state", "main"]) document.querySelector(place).className = fresh.querySelector(place).className;
   ready();
 }
 
