@@ -49,7 +49,7 @@ superset: setup .superset/.ready ## the dashboards in Apache Superset on 127.0.0
 
 .superset/.ready: dashboards/requirements-superset.txt
 	@"$(PYTHON)" -m venv .superset/venv
-	@.superset/venv/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@.superset/venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
 lint: setup ## style of Python and SQL
