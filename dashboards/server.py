@@ -189,7 +189,10 @@ class Served:
         made.write_text(json.dumps(sorted(wanted)))
 
     def exported(self) -> dict[str, Any]:
-        """Everything that Superset keeps of dashboards, by path in its bundle; without the time of export."""
+        """Everything that Superset keeps of dashboards, by path in its bundle; without the time of export.
+
+        The numbers that it gives to what it makes are part of paths and contents.
+        """
         reply = self._ask("GET", "/api/v1/assets/export/")
         with zipfile.ZipFile(io.BytesIO(reply.content)) as archive:
             found = {

@@ -1,4 +1,4 @@
-"""What is made of what: each column of a mart from columns of tables, each table from its inputs.
+"""What is made of what: columns of marts from columns of tables, tables from their inputs and from replies.
 
 Belongs here: reading the stored answer, ``lineage.json``, and its form. Does not belong here: finding it
 out (``orchestration.lineage`` reads the queries of marts, the models of dbt and the declarations of
@@ -16,6 +16,9 @@ from typing import Any
 
 Columns = dict[str, dict[str, dict[str, tuple[str, ...]]]]
 """Mart -> column -> table -> columns of that table."""
+
+Replies = dict[str, dict[str, dict[str, tuple[str, ...]]]]
+"""Raw table -> column -> ``source/endpoint`` -> places of its reply, as ``data[].close``."""
 
 PATH = Path(__file__).with_name("lineage.json")
 
@@ -50,12 +53,21 @@ class Lineage:
     Attributes:
         marts: mart -> column -> table -> columns of that table.
         tables: computed table -> its inputs.
-        made_of: digest of all that it was read from, so that a stale file shows.
+        made_of: digest of the queries and models that it was read from, so that a stale file shows.
+        replies: raw table -> column -> source and endpoint -> places of the reply; of endpoints of which
+            a reply is recorded.
     """
 
     marts: Mapping[str, Mapping[str, Mapping[str, tuple[str, ...]]]]
     tables: Mapping[str, tuple[Edge, ...]]
     made_of: str
+    replies: Mapping[str, Mapping[str, Mapping[str, tuple[str, ...]]]] = field(default_factory=dict)
+
+    def told_by(self, table: str, column: str, source: str) -> tuple[str, ...]:
+        """Places of the replies of a source that a raw column is read from; empty when not known."""
+        known = self.replies.get(table, {}).get(column, {})
+        of_source = [places for name, places in known.items() if name.split("/")[0] == source]
+        return tuple(dict.fromkeys(place for places in of_source for place in places))
 
 
 @cache
@@ -67,10 +79,7 @@ def stored() -> Lineage:
 def from_json(found: Mapping[str, Any]) -> Lineage:
     """The lineage that a file says."""
     return Lineage(
-        {
-            mart: {c: {t: tuple(of) for t, of in below.items()} for c, below in columns.items()}
-            for mart, columns in found["marts"].items()
-        },
+        _tuples(found["marts"]),
         {
             table: tuple(
                 Edge(
@@ -87,7 +96,22 @@ def from_json(found: Mapping[str, Any]) -> Lineage:
             for table, edges in found["tables"].items()
         },
         found["made_of"],
+        _tuples(found.get("replies", {})),
     )
+
+
+def _tuples(found: Mapping[str, Any]) -> Columns:
+    return {
+        name: {c: {t: tuple(of) for t, of in below.items()} for c, below in columns.items()}
+        for name, columns in found.items()
+    }
+
+
+def _lists(found: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: {c: {t: list(of) for t, of in below.items()} for c, below in columns.items()}
+        for name, columns in found.items()
+    }
 
 
 def to_json(lineage: Lineage) -> dict[str, Any]:
@@ -109,9 +133,7 @@ def to_json(lineage: Lineage) -> dict[str, Any]:
 
     return {
         "made_of": lineage.made_of,
-        "marts": {
-            mart: {c: {t: list(of) for t, of in below.items()} for c, below in columns.items()}
-            for mart, columns in lineage.marts.items()
-        },
+        "marts": _lists(lineage.marts),
+        "replies": _lists(lineage.replies),
         "tables": {table: [edge(e) for e in edges] for table, edges in lineage.tables.items()},
     }

@@ -16,6 +16,7 @@ ODD_SHAPES = (LookupError, TypeError, AttributeError, ValueError, OverflowError)
 """What reading a message raises that is not as its venue says."""
 ASKED_EVERY_NS = 5 * S
 """A book is not asked for more often: requests are counted, and a venue in trouble needs none."""
+MOST_DOUBLINGS = 6
 
 
 class Present:
@@ -40,6 +41,7 @@ class Present:
                 self.marks[topic] = {}
         self.topics = frozenset((*self.books, *self.marks))
         self._asked_ns: dict[str, int] = {}
+        self._tries: dict[str, int] = {}
 
     def opened(self, now_ns: int) -> None:
         """A connection was opened that no other one overlaps: nothing of before goes on."""
@@ -66,7 +68,10 @@ class Present:
                 self.marks[topic].update(told)
                 return True
             book = self.books[topic]
-            return book.take(book.rules.change(message))
+            is_sound = book.take(book.rules.change(message))
+            if is_sound and self._tries:
+                self._tries.pop(topic, None)
+            return is_sound
         except ODD_SHAPES as error:
             if topic in self.books:
                 self.books[topic].end(f"a message has another shape: {type(error).__name__}")
@@ -88,7 +93,13 @@ class Present:
             for topic, book in self.books.items()
             if not book.is_sound
             and (book.has_waiting or not book.rules.is_asked_for)
-            and now_ns - self._asked_ns.get(topic, 0) >= ASKED_EVERY_NS
+            and now_ns - self._asked_ns.get(topic, 0) >= self._wait_ns(topic)
         ]
-        self._asked_ns.update(dict.fromkeys(found, now_ns))
+        for topic in found:
+            self._asked_ns[topic] = now_ns
+            self._tries[topic] = self._tries.get(topic, 0) + 1
         return found
+
+    def _wait_ns(self, topic: str) -> int:
+        """Longer after each request in vain: OKX takes no more than 480 an hour."""
+        return ASKED_EVERY_NS * 2 ** min(self._tries.get(topic, 0), MOST_DOUBLINGS)

@@ -1,8 +1,10 @@
 """Find out what every published column is made of, and write it down: ``catalogue/lineage.json``.
 
 Read are the queries of marts that are views, the SQL that dbt compiles of its models, the inputs that
-derived functions declare, and the tables that announce events. Nothing is described by hand. After a
-change of any of them: ``make docs``, which runs this module; a test compares the digest.
+derived functions declare, the tables that announce events, and, in a folder that is named, recorded
+replies of providers with their parsers. Nothing is described by hand. After a change of any of them:
+``make docs``, which runs this module; a test compares the digest. After a change of a parser: ``python -m
+regime_pipeline.orchestration.lineage FOLDER``.
 
 Does not belong here: reading the file (``catalogue.lineage``), following it for a row of data
 (``storage.provenance``).
@@ -12,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +28,8 @@ from regime_pipeline.catalogue.model import PLACEHOLDER, Mart
 from regime_pipeline.catalogue.registry import TABLES
 from regime_pipeline.orchestration import dbt_build, dbt_profile
 from regime_pipeline.orchestration.assets.reporting import PROJECT
+from regime_pipeline.providers.registry import SOURCES
+from regime_pipeline.providers.reply_fields import columns_of_all
 from regime_pipeline.storage.database import Database
 
 _DIALECT = "postgres"
@@ -194,17 +199,23 @@ def _models_traced() -> Columns:
             server.destroy()
 
 
-def write(path: Path = PATH) -> None:
-    """Write the file; queries that are as they were are not read again."""
+def write(path: Path = PATH, replies: Path | None = None) -> None:
+    """Write the file; queries that are as they were are not read again.
+
+    Args:
+        path: the file.
+        replies: recorded replies, ``provider/endpoint__1.json``; None: what is known of replies stays.
+    """
     before = stored()
     views, models = made_of().split(".")
     known_views, _, known_models = before.made_of.partition(".")
     built = {m.name: before.marts.get(m.name, {}) for m in BUILT}
     marts = dict(before.marts) if views == known_views else _views_traced()
     marts |= built if models == known_models else _models_traced()
-    text = json.dumps(to_json(Lineage(marts, table_edges(), f"{views}.{models}")), indent=1)
-    path.write_text(text + "\n", encoding="utf-8")
+    told = before.replies if replies is None else columns_of_all(SOURCES.values(), replies)
+    found = Lineage(marts, table_edges(), f"{views}.{models}", told)
+    path.write_text(json.dumps(to_json(found), indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    write()
+    write(replies=Path(sys.argv[1]) if len(sys.argv) > 1 else None)

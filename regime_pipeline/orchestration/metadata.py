@@ -64,20 +64,30 @@ def spec_metadata(table: Table) -> dict[str, Any]:
         "dagster/table_name": table.full_name,
         "dagster/column_schema": column_schema(table),
         "primary_key": ", ".join(table.key),
+        **_lineage(stored().replies.get(table.full_name, {}), "/"),
     }
 
 
 def column_lineage(mart: str) -> dict[str, Any]:
     """Metadata of the asset of a mart that dbt builds: the columns of tables that each column is made of."""
+    return _lineage(stored().marts[mart], ".")
+
+
+def _lineage(
+    made_of: Mapping[str, Mapping[str, tuple[str, ...]]], separator: str
+) -> dict[str, Any]:
+    """Columns made of columns of what is named: tables, or endpoints and the places of their replies."""
+    if not made_of:
+        return {}
     return {
         "dagster/column_lineage": dg.TableColumnLineage(
             {
                 column: [
-                    dg.TableColumnDep(dg.AssetKey(table.split(".")), name)
-                    for table, names in below.items()
+                    dg.TableColumnDep(dg.AssetKey(named.split(separator)), name)
+                    for named, names in below.items()
                     for name in names
                 ]
-                for column, below in stored().marts[mart].items()
+                for column, below in made_of.items()
             }
         )
     }

@@ -390,11 +390,13 @@ def verdicts(found: pd.DataFrame, full_name: str, window: Window) -> list[dg.Ass
         window: the run's days; of a long run the last ones are told, and before them the newest that fail.
     """
     mine = found[found["table_name"] == full_name]
-    recent = window.end - DAYS_TOLD * DAY
-    failing = mine.loc[mine["check_outcome"] == "failed", "ts"]
-    older = sorted(failing[failing < recent].unique())[-MOST_OLDER:]
+    recent = pd.Timestamp(window.end - DAYS_TOLD * DAY)
+    days = pd.DatetimeIndex(mine["ts"]).unique().sort_values()
+    failed = pd.DatetimeIndex(mine.loc[mine["check_outcome"] == "failed", "ts"]).unique()
+    older = days[(days < recent) & days.isin(failed)][-MOST_OLDER:]
     out = []
-    for day, rows in mine[(mine["ts"] >= recent) | mine["ts"].isin(older)].groupby("ts"):
+    for day in older.append(days[days >= recent]):
+        rows = mine[mine["ts"] == day]
         result = results_of(rows, full_name)
         if result is not None:
             out.append(

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from regime_pipeline.catalogue.lineage import stored
 from regime_pipeline.providers.landing import LandingError, LandingStore
 from regime_pipeline.storage.database import Database
 from regime_pipeline.storage.query import rows
@@ -68,6 +69,7 @@ def tree_lines(steps: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             told.append(" ".join(str(v) for v in step["row_key"].values()))
         if step["columns"] and step["value"]:
             told.append(", ".join(f"{c}={step['value'].get(c)}" for c in step["columns"]))
+        told += _places(step)
         if step["status"] not in (None, "ok"):
             told.append(f"{step['status']}: {step['reason']}")
         if step["revision"]:
@@ -79,6 +81,16 @@ def tree_lines(steps: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         if step["note"]:
             told.append(f"[{step['note']}]")
         yield "  " * step["depth"] + f"{step['step']}. " + "  ".join(told)
+
+
+def _places(step: Mapping[str, Any]) -> Iterator[str]:
+    """Where in the provider's reply the shown columns of a raw row stand, of those that is known."""
+    if step["source"] is None:
+        return
+    for column in step["columns"] or step["value"] or ():
+        places = stored().told_by(step["input_table"], column, step["source"])
+        if places:
+            yield f"{column} from {', '.join(places)} of {step['source']}"
 
 
 def restatements(database: Database, since: datetime, *, most: int) -> dict[str, Any]:

@@ -12,8 +12,12 @@ import orjson
 import pytest
 
 from regime_pipeline.collect.book import Book, Change, Levels
+from regime_pipeline.collect.plan import lines_of
+from regime_pipeline.collect.present import Present
 from regime_pipeline.collect.venue_books import BinanceBook, BybitBook, OkxBook
+from regime_pipeline.collect.venues import CONNECTIONS
 from regime_pipeline.collect.watch import S
+from regime_pipeline.settings import Settings
 from regime_pipeline.simulator import binance as binance_rest
 from regime_pipeline.simulator.binance import FUTURES, SPOT
 from regime_pipeline.simulator.binance_desk import Desk as BinanceDesk
@@ -151,6 +155,22 @@ def test_a_book_that_was_asked_for_too_early_waits_for_a_newer_one() -> None:
     levels = book.levels()
     assert levels is not None
     assert (levels.number, levels.bids) == (9, [(100.0, 2.0)])
+
+
+def test_a_book_that_does_not_come_is_asked_for_ever_more_slowly() -> None:
+    settings = Settings(_env_file=None)
+    line = next(x for x in lines_of(CONNECTIONS, settings, (SYMBOL,), ["okx"]) if "books" in x.name)
+    present = Present(line)
+    (topic,) = present.books
+    present.opened(0)
+    asked = [second for second in range(200) if present.waiting(second * S)]
+    assert asked == [5, 15, 35, 75, 155]
+    row = {"bids": [["1", "1"]], "asks": [["2", "1"]], "ts": "1", "seqId": 9, "prevSeqId": -1}
+    assert present.take(topic, {"action": "snapshot", "data": [row]})
+    present.books[topic].end("a test")
+    assert present.waiting(210 * S) == [topic]
+    assert present.waiting(216 * S) == []
+    assert present.waiting(220 * S) == [topic]
 
 
 def test_faults_without_an_effect_are_refused_at_once() -> None:

@@ -16,6 +16,7 @@ from regime_pipeline.orchestration.assets.raw import CHECK
 from regime_pipeline.orchestration.build import all_assets, build_definitions, pipeline_assets
 from regime_pipeline.orchestration.history import declared_inputs
 from regime_pipeline.orchestration.instance import LOCATION, ROOT
+from regime_pipeline.orchestration.metadata import spec_metadata
 from regime_pipeline.orchestration.partitions import COMPUTE, DAILY, EVERY_HOUR, FETCH
 from regime_pipeline.settings import Settings
 from regime_pipeline.windows import parse_lookback
@@ -88,6 +89,14 @@ def test_people_find_descriptions_owners_and_columns(definitions: dg.Definitions
             columns = getattr(columns, "value", columns).columns
             assert [c.name for c in columns] == list(item.fields)
             assert all(c.description for c in columns)
+
+
+def test_raw_columns_lead_on_to_the_places_of_providers_replies() -> None:
+    metadata = spec_metadata(TABLES["raw.candles"])
+    of_close = metadata["dagster/column_lineage"].deps_by_column["close"]
+    endpoint = dg.AssetKey(["binance", "api_v3_klines"])
+    assert dg.TableColumnDep(endpoint, "[][4]") in of_close
+    assert "dagster/column_lineage" not in spec_metadata(TABLES["market.candles_1h"])
 
 
 def test_what_every_tick_makes_is_late_when_it_does_not(definitions: dg.Definitions) -> None:

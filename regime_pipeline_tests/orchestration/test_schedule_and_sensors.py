@@ -17,6 +17,7 @@ from regime_pipeline.coverage.rules import series_of
 from regime_pipeline.orchestration import resources as resources_module
 from regime_pipeline.orchestration import sensors
 from regime_pipeline.orchestration.build import build_definitions, pipeline_assets
+from regime_pipeline.orchestration.processes import PROCESS_TAG
 from regime_pipeline.orchestration.resources import Platform, platform_resource
 from regime_pipeline.orchestration.schedules import hourly
 from regime_pipeline.storage.database import Database
@@ -249,15 +250,22 @@ def test_fault_78_a_failed_run_becomes_one_system_alert_however_often_it_is_seen
         broken()
 
     with dg.DagsterInstance.ephemeral() as instance:
-        result = job.execute_in_process(instance=instance, raise_on_error=False)
-        context = dg.build_run_status_sensor_context(
-            sensor_name="run_failures",
-            dagster_event=result.get_run_failure_event(),
-            dagster_instance=instance,
-            dagster_run=result.dagster_run,
-        ).for_run_failure()
+
+        def failed(**tags: str) -> tuple[dg.ExecuteInProcessResult, dg.RunFailureSensorContext]:
+            done = job.execute_in_process(instance=instance, raise_on_error=False, tags=tags)
+            context = dg.build_run_status_sensor_context(
+                sensor_name="run_failures",
+                dagster_event=done.get_run_failure_event(),
+                dagster_instance=instance,
+                dagster_run=done.dagster_run,
+            )
+            return done, context.for_run_failure()
+
+        result, context = failed()
         sensors.run_failures(context)
         sensors.run_failures(context)  # a daemon that was killed looks again
+        _, of_a_launch = failed(**{PROCESS_TAG: "boot:1"})
+        sensors.run_failures(of_a_launch)  # its command has said so
     with database.connect() as connection:
         rows = connection.execute("select event_type, body from alerts.outbox").fetchall()
     assert len(rows) == 1

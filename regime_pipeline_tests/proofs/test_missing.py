@@ -62,6 +62,8 @@ PLAIN_ZEROS: dict[str, str] = {
     "alignment": "as many components say up as down, or all the same",
     "confluence_confidence": "as many components say up as down",
     "net_flow_usd": "no flow of this coin in the hours that were seen",
+    "ic_half_life_h": "half of the effect within the first hour",
+    "hit_rate": "as many returns with the sign as against it",
 }
 """Columns in which a round number is a finding, with what it says."""
 

@@ -78,7 +78,9 @@ def test_a_published_number_leads_to_the_reply_of_the_provider(
     assert [(p["begin"], p["byte_count"], p["error"]) for p in found] == [
         (REPLY[:12], len(REPLY), None)
     ]
-    assert "payload" in list(tree_lines(steps))[4]
+    line = list(tree_lines(steps))[4]
+    assert "payload" in line
+    assert "funding_rate from [].fundingRate of binance_futures" in line
 
 
 def test_what_is_not_there_is_said_with_a_reason(small: Database) -> None:
