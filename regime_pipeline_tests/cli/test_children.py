@@ -42,7 +42,10 @@ except KeyboardInterrupt:
 )
 def test_nothing_is_left_of_the_program(end: Callable[[subprocess.Popen[str]], None]) -> None:
     command = subprocess.Popen(
-        [sys.executable, "-c", COMMAND, SERVES], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", COMMAND, SERVES],
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # whoever runs the tests
     )
     assert command.stdout is not None
     pids = [int(pid) for pid in command.stdout.readline().split()]

@@ -124,7 +124,7 @@ def test_only_what_is_given_the_changed_thresholds_has_another_version() -> None
         if code_version(what, old) != code_version(what, new)
         for name in what.tables
     }
-    assert changed == {TARGET}
+    assert changed == {TARGET, "signals.passports"}  # a score of other weights is another trial
     funding = settings_of(funding={"rearm_z": 1.4})
     changed = {
         name
