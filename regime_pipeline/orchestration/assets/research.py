@@ -9,7 +9,7 @@ from __future__ import annotations
 import dagster as dg
 
 from regime_pipeline.catalogue import table
-from regime_pipeline.orchestration.derived import asset_key, common
+from regime_pipeline.orchestration.derived import IO_MANAGER, asset_key, common
 from regime_pipeline.orchestration.partitions import COMPUTE, DAILY
 from regime_pipeline.orchestration.resources import Platform
 from regime_pipeline.research.passports import score_versions
@@ -29,6 +29,7 @@ def own_trials(settings: Settings) -> tuple[Trial, ...]:
 
 @dg.asset(
     key=asset_key(TRIALS),
+    io_manager_key=IO_MANAGER,
     required_resource_keys={"platform"},
     partitions_def=DAILY,
     backfill_policy=COMPUTE,
@@ -46,6 +47,7 @@ def trials(context) -> dg.MaterializeResult:  # type: ignore[no-untyped-def]
 
 @dg.asset(
     key=asset_key(TRIAL_DAYS),
+    io_manager_key=IO_MANAGER,
     partitions_def=DAILY,
     backfill_policy=COMPUTE,
     **common(table(TRIAL_DAYS)),

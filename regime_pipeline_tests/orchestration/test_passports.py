@@ -1,0 +1,42 @@
+"""The nightly run: the ledger is written, then every score is judged, on whatever is stored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from regime_pipeline.orchestration import launch
+from regime_pipeline.orchestration.resources import Platform
+from regime_pipeline.research.trials import HORIZONS_H, SIGNALS
+from regime_pipeline.storage.database import Database
+from regime_pipeline.windows import DAY, FixedClock, Window, utc
+from regime_pipeline_tests.orchestration.conftest import SYMBOLS, settings_for
+
+NIGHT = Window(utc("2024-06-01"), utc("2024-06-02"))
+
+
+@pytest.mark.slow
+def test_a_night_writes_its_trials_first_and_then_a_passport_of_every_signal(
+    database: Database, tmp_path: Path
+) -> None:
+    settings = settings_for(database, tmp_path)
+    clock = FixedClock(NIGHT.end + DAY / 12)
+    report = launch.run_selection(
+        settings=settings,
+        clock=clock,
+        window=NIGHT,
+        symbols=SYMBOLS,
+        select="signals/passports",
+        allow_empty=True,
+    )
+    assert [(run.job, run.error) for run in report.runs] == [("research", None)]
+    platform = Platform(settings, clock, database)
+    trials = platform.warehouse.read("signals.trials")
+    assert set(trials["trial_family"]) == {s.name for s in SIGNALS}
+    found = platform.warehouse.read("signals.passports")
+    pooled = found[(found["passport_kind"] == "pooled") & (found["passport_regime"] == "*")]
+    assert len(pooled) == len(SIGNALS) * len(HORIZONS_H)
+    assert set(pooled["status"]) == {"missing"}  # nothing is stored, and nothing stands in for it
+    assert pooled["ic"].isna().all()
+    assert pooled["reason"].notna().all()
