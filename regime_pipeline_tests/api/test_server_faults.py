@@ -20,6 +20,7 @@ import pytest
 from psycopg import sql
 
 from regime_pipeline.api.app import create_app
+from regime_pipeline.api.guard import Access
 from regime_pipeline.dashboard.__main__ import VARIABLE
 from regime_pipeline.storage.database import Database
 from regime_pipeline_tests._server import TestServer
@@ -49,7 +50,8 @@ def market(postgres: TestServer) -> Iterator[Database]:
 @pytest.fixture
 def address(market: Database) -> Iterator[str]:
     """A server on it."""
-    yield from serve(create_app(market.libpq, symbols=SYMBOLS, clock=CLOCK))
+    unlimited = Access(per_second=1e6)  # how often one may ask is another test's subject
+    yield from serve(create_app(market.libpq, symbols=SYMBOLS, clock=CLOCK, access=unlimited))
 
 
 @contextmanager
