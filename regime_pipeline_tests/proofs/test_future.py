@@ -12,7 +12,7 @@ from regime_pipeline_tests.proofs import base, chain, world
 
 pytestmark = [
     pytest.mark.xdist_group("proofs"),
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(1200),
     pytest.mark.filterwarnings("ignore::RuntimeWarning"),  # logs and roots of garbage
 ]
 

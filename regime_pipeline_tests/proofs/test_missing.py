@@ -18,7 +18,7 @@ from regime_pipeline.windows import DAY, Window, utc
 from regime_pipeline_tests.proofs import base, chain, world
 from regime_pipeline_tests.proofs.world import Frames, Outage
 
-pytestmark = [pytest.mark.xdist_group("proofs"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.xdist_group("proofs"), pytest.mark.timeout(1200)]
 
 OUT = Window(utc("2024-09-28"), utc("2024-09-29"))
 DAYS = Window(OUT.start - DAY, world.END)

@@ -14,7 +14,7 @@ import pytest
 
 from regime_pipeline_tests.proofs import base, chain, hashing, world
 
-pytestmark = [pytest.mark.xdist_group("proofs"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.xdist_group("proofs"), pytest.mark.timeout(1200)]
 
 SEEDS = ("0", "1", "4242")
 THREADS = ("1", "2", "8")
@@ -76,7 +76,7 @@ def told_by(case: tuple[str, str]) -> dict[str, dict[str, str]]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(2400)
 @pytest.mark.xdist_group("proofs-processes")
 def test_hash_seeds_and_threads_do_not_matter() -> None:
     """Nine processes, each in three ways, make the history and the days anew: 27 times one hash."""
