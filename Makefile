@@ -71,7 +71,7 @@ docs: setup ## write the generated pages, dbt sources and .env.example
 bench: setup ## benchmarks, each beside its baseline; one JSON line a figure
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-research: setup ## the tables of docs/research.md from ../shared/data/market
+research: setup ## the tables of docs/research.md from recorded history
 	@$(BIN)/python -m benchmarks.research
 
 lock: setup ## resolve requirements.lock anew (needs uv)

@@ -466,6 +466,11 @@ class Settings(_Providers, ChosenSources):
     _choose_sources = model_validator(mode="after")(source_choice.choose)
 
     @property
+    def landing(self) -> str:
+        """Where replies are kept: a folder, or the URL of an object store."""
+        return self.landing_url or str((self.home / "landing").absolute())
+
+    @property
     def universe(self) -> tuple[str, ...]:
         """The configured symbols, sorted: the columns of every panel."""
         return tuple(sorted(self.symbols))

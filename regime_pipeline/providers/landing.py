@@ -50,7 +50,7 @@ class LandingStore:
     @classmethod
     def of(cls, settings: Settings) -> LandingStore:
         """The store that the settings name; by default ``home``/landing."""
-        return cls(settings.landing_url or str((settings.home / "landing").absolute()))
+        return cls(settings.landing)
 
     def put(self, body: bytes) -> Landed:
         """Keeps ``body``; the same bytes again cost nothing."""

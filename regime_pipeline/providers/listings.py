@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from regime_pipeline.providers.decode import MISSING, Columns
-from regime_pipeline.providers.paging import Newest
 from regime_pipeline.providers.readings import LATEST_S, Context
-from regime_pipeline.providers.source import Endpoint, Feed
+from regime_pipeline.providers.source import Endpoint, Feed, state_of_all
 
 DATASET = "instruments"
 
@@ -44,15 +43,4 @@ def listing(endpoint: Endpoint, venue: str, params: Mapping[str, str]) -> Feed:
         venue: exchange.
         params: what makes the endpoint list all of them.
     """
-    return Feed(
-        dataset=DATASET,
-        endpoint=endpoint,
-        market="perp",
-        venue=venue,
-        paging=Newest(),
-        params=lambda _: params,
-        live_only=True,
-        snapshot=True,
-        per_symbol=False,
-        by_name=True,
-    )
+    return state_of_all(DATASET, endpoint, venue, params)

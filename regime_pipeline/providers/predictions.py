@@ -10,9 +10,8 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from regime_pipeline.providers.paging import Newest
 from regime_pipeline.providers.readings import Context
-from regime_pipeline.providers.source import Endpoint, Feed
+from regime_pipeline.providers.source import Endpoint, Feed, state_of_all
 from regime_pipeline.windows import HOUR
 
 DATASET = "funding_predictions"
@@ -29,20 +28,7 @@ def estimates(
         params: what makes the endpoint list all of them.
         context: what the parser must know.
     """
-    return Feed(
-        dataset=DATASET,
-        endpoint=endpoint,
-        market="perp",
-        venue=venue,
-        paging=Newest(),
-        params=lambda _: params,
-        context=context or Context(),
-        live_only=True,
-        snapshot=True,
-        per_symbol=False,
-        by_name=True,
-        shape=running_estimates,
-    )
+    return state_of_all(DATASET, endpoint, venue, params, context=context, shape=running_estimates)
 
 
 def running_estimates(frame: pd.DataFrame) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from regime_pipeline.connections import Connection
 from regime_pipeline.providers.errors import GENERIC, ErrorRules
 from regime_pipeline.providers.limits.budgets import UNKNOWN, Rates
-from regime_pipeline.providers.paging import Paging, Pushed
+from regime_pipeline.providers.paging import Newest, Paging, Pushed
 from regime_pipeline.providers.readings import Context, Parser
 from regime_pipeline.providers.symbols import VenueSymbol, split
 from regime_pipeline.settings import Settings
@@ -183,6 +183,41 @@ def streamed(
         context=Context(market=market),
         summed=summed,
         in_contracts=in_contracts,
+    )
+
+
+def state_of_all(
+    dataset: str,
+    endpoint: Endpoint,
+    venue: str,
+    params: Mapping[str, str],
+    *,
+    context: Context | None = None,
+    shape: Callable[[pd.DataFrame], pd.DataFrame] | None = None,
+) -> Feed:
+    """A feed of what a venue shows of all its perpetuals at the moment: one request, about the present.
+
+    Args:
+        dataset: raw table without its schema.
+        endpoint: lists every contract with its ``venue_symbol``.
+        venue: exchange.
+        params: what makes the endpoint list all of them.
+        context: what the parser must know.
+        shape: turns parsed rows into rows of the dataset.
+    """
+    return Feed(
+        dataset=dataset,
+        endpoint=endpoint,
+        market="perp",
+        venue=venue,
+        paging=Newest(),
+        params=lambda _: params,
+        context=context or Context(),
+        live_only=True,
+        snapshot=True,
+        per_symbol=False,
+        by_name=True,
+        shape=shape,
     )
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from regime_pipeline.catalogue.derivation import derives, reads
+from regime_pipeline.catalogue.derivation import Input, derives, reads
 from regime_pipeline.catalogue.fields.features import VOL_REGIMES
 from regime_pipeline.catalogue.frames import conform, empty
 from regime_pipeline.catalogue.registry import table
@@ -360,24 +360,17 @@ def of_trial(
     return rows, kept[hours > 0].reset_index(drop=True)
 
 
+def _scores_of(name: str) -> Input:
+    """Every stored row of a table of scores, with the scores that are judged."""
+    return reads(name, columns=("symbol", "ts", *columns_of(name), "source_tier"), all_stored=True)
+
+
 @derives(
     TABLE,
     of_universe=True,
-    components=reads(
-        "signals.components",
-        columns=("symbol", "ts", *columns_of("signals.components"), "source_tier"),
-        all_stored=True,
-    ),
-    confluence=reads(
-        "signals.confluence",
-        columns=("symbol", "ts", *columns_of("signals.confluence"), "source_tier"),
-        all_stored=True,
-    ),
-    futures_scores=reads(
-        "signals.futures_scores",
-        columns=("symbol", "ts", *columns_of("signals.futures_scores"), "source_tier"),
-        all_stored=True,
-    ),
+    components=_scores_of("signals.components"),
+    confluence=_scores_of("signals.confluence"),
+    futures_scores=_scores_of("signals.futures_scores"),
     candles_1h=reads(
         "market.candles_1h",
         where={"market": "perp"},

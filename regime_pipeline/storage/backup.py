@@ -42,6 +42,7 @@ from regime_pipeline.storage.database import (
 )
 from regime_pipeline.storage.embedded import EmbeddedServer
 from regime_pipeline.storage.errors import BackupError, first_line
+from regime_pipeline.storage.folders import write_private
 from regime_pipeline.storage.roles import RUNS_SCHEMA, grant, hand_over, make_roles
 from regime_pipeline.storage.warehouse import Warehouse
 from regime_pipeline.windows import Clock
@@ -50,10 +51,7 @@ if TYPE_CHECKING:
     from adbc_driver_manager.dbapi import Connection as AdbcConnection
 
 DUMP, MANIFEST, LANDING = "database.dump", "manifest.json", "landing"
-KEEP = (7, 5, 12)
-"""Backups that are kept: the newest of so many days, weeks and months."""
 _UNFINISHED = ".making-"
-_CHUNK = 2**20
 _HASHED = tuple(n for n, t in TABLES.items() if t.partitioned)
 
 Say = Callable[[str, int, int], None]
@@ -161,7 +159,7 @@ def backup(settings: Settings, target: Path, clock: Clock, say: Say) -> Backup:
                 landing=landing is not None,
                 **found,  # type: ignore[arg-type]
             )
-            _write(making / MANIFEST, json.dumps(asdict(manifest), indent=1))
+            write_private(making / MANIFEST, json.dumps(asdict(manifest), indent=1))
             final = target / f"{manifest.origin}-{now:%Y%m%dT%H%M%SZ}"
             making.rename(final)
         except BaseException:
@@ -193,7 +191,7 @@ def read(folder: Path) -> Backup:
         raise BackupError(f"{folder / MANIFEST} is damaged: {first_line(error)}") from error
 
 
-def thin_out(target: Path, keep: Sequence[int] = KEEP) -> list[Path]:
+def thin_out(target: Path, keep: Sequence[int]) -> list[Path]:
     """Delete backups that are neither the newest of one of so many days, nor of weeks, nor of months.
 
     Args:
@@ -312,11 +310,7 @@ def _alone(target: Path) -> Iterator[None]:
 
 def _landing(settings: Settings) -> Path | None:
     """The folder of replies; None where an object store keeps them, which has backups of its own."""
-    if settings.landing_url is None:
-        return settings.home / LANDING
-    if "://" not in settings.landing_url:
-        return Path(settings.landing_url)
-    return None
+    return None if "://" in settings.landing else Path(settings.landing)
 
 
 def _described(database: Database, say: Say) -> dict[str, object]:
@@ -445,16 +439,5 @@ def _named(address: str, database: str) -> str:
 
 
 def _digest(path: Path) -> str:
-    out = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            out.update(chunk)
-    return out.hexdigest()
-
-
-def _write(path: Path, text: str) -> None:
-    with path.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    path.chmod(0o600)
+        return hashlib.file_digest(file, "sha256").hexdigest()
