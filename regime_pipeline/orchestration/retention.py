@@ -82,6 +82,12 @@ with gone as (
 )
 select count(*) from gone
 """).format(old=_OLD)
+_STEPS = sql.SQL("""
+with gone as (
+    delete from ops.run_steps where started_at < to_timestamp(%(before)s) returning run_id
+)
+select count(*) from gone
+""")
 _IDS = {
     "event_logs": "select min(id), max(id) from dagster.event_logs",
     "asset_check_executions": "select min(id), max(id) from dagster.asset_check_executions",
@@ -95,6 +101,7 @@ class Removed:
     events: int = 0
     checks: int = 0
     runs: int = 0
+    steps: int = 0
 
 
 def remove_old(database: Database, now: datetime, *, event_days: int, run_days: int) -> Removed:
@@ -104,7 +111,8 @@ def remove_old(database: Database, now: datetime, *, event_days: int, run_days: 
         database: where Dagster's tables are.
         now: ages count from here.
         event_days: events of runs that ended longer ago go.
-        run_days: runs that ended longer ago go, once none of their events is left.
+        run_days: runs that ended longer ago go, once none of their events is left, and with them what
+            their steps cost.
     """
     events_before = (now - timedelta(days=event_days)).timestamp()
     runs_before = (now - timedelta(days=run_days)).timestamp()
@@ -113,7 +121,8 @@ def remove_old(database: Database, now: datetime, *, event_days: int, run_days: 
     runs = 0
     while found := _count(database, _RUNS, {"before": runs_before}):
         runs += found
-    return Removed(events, checks, runs)
+    steps = _count(database, _STEPS, {"before": runs_before})
+    return Removed(events, checks, runs, steps)
 
 
 def _by_windows(

@@ -44,6 +44,43 @@ TABLES = (
     ),
     Table(
         schema="ops",
+        name="run_steps",
+        description="What each step of a run cost, one row a step that began, written by the run when it has "
+        "ended. A run that was killed leaves none.",
+        fields=(
+            "run_id",
+            "step",
+            "job_name",
+            "started_at",
+            "duration_s",
+            "cpu_s",
+            "step_outcome",
+            "error_class",
+            "attempt_count",
+            "request_count",
+            "written_count",
+            "changed_count",
+            "by_table",
+        ),
+        key=("run_id", "step"),
+        required=frozenset(
+            {
+                "job_name",
+                "started_at",
+                "duration_s",
+                "cpu_s",
+                "step_outcome",
+                "attempt_count",
+                "request_count",
+            }
+        ),
+        time_column="started_at",
+        symbol_columns=(),
+        partitioned=False,
+        indexes=(("started_at",),),
+    ),
+    Table(
+        schema="ops",
         name="coverage_spans",
         description="Stretches of hours of one raw series that share a state: stored, missed, not to "
         "be had. Symbol `*` is a series about the whole market. The view `ops.coverage` has a row an "
