@@ -28,6 +28,7 @@ from regime_pipeline.cli import (
     provenance,
     research,
     serving,
+    storage,
     tokens,
     tools,
     views,
@@ -68,6 +69,7 @@ for _command in (
 app.add_typer(database.app, name="db")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(collect.app, name="collect")
+app.add_typer(storage.app, name="storage")
 app.add_typer(tokens.app, name="tokens")
 app.add_typer(research.app, name="research")
 

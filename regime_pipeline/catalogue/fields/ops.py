@@ -41,6 +41,13 @@ FIELDS = (
     Field("request_count", Kind.INTEGER, "HTTP requests made.", None, 0),
     Field("duration_s", Kind.FLOAT, "How long it took.", "s", 0),
     Field("fetched_at", Kind.TIMESTAMP, "When the request was sent."),
+    Field("fetched_day", Kind.TIMESTAMP, "UTC day on which requests were sent."),
+    Field("fetch_count", Kind.INTEGER, "Rows of the fetch log that are summed here.", None, 0),
+    Field("retention_rule", Kind.TEXT, "What the rule is about."),
+    Field("kept_days", Kind.INTEGER, "Days for which it is kept.", "d", 0),
+    Field("ran_at", Kind.TIMESTAMP, "When the rule was last followed."),
+    Field("removed_count", Kind.INTEGER, "Rows that went that time.", None, 0),
+    Field("removed_total", Kind.INTEGER, "Rows that ever went.", None, 0),
     Field("span_start", Kind.TIMESTAMP, "Start of the span; of hours a full hour."),
     Field("span_end", Kind.TIMESTAMP, "End of the span, exclusive; of hours a full hour."),
     Field(
