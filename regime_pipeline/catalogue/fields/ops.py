@@ -48,6 +48,11 @@ FIELDS = (
     Field("ran_at", Kind.TIMESTAMP, "When the rule was last followed."),
     Field("removed_count", Kind.INTEGER, "Rows that went that time.", None, 0),
     Field("removed_total", Kind.INTEGER, "Rows that ever went.", None, 0),
+    Field("finding_id", Kind.TEXT, "Digest of what is wrong and since when."),
+    Field("first_at", Kind.TIMESTAMP, "When it was first seen."),
+    Field("last_at", Kind.TIMESTAMP, "When it was last seen."),
+    Field("seen_count", Kind.INTEGER, "How often it was seen.", None, 1),
+    Field("over_at", Kind.TIMESTAMP, "When it was first no longer seen; null: it goes on."),
     Field("span_start", Kind.TIMESTAMP, "Start of the span; of hours a full hour."),
     Field("span_end", Kind.TIMESTAMP, "End of the span, exclusive; of hours a full hour."),
     Field(

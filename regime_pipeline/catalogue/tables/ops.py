@@ -76,6 +76,31 @@ TABLES = (
     ),
     Table(
         schema="ops",
+        name="system_alerts",
+        description="What is or was wrong with the pipeline itself: a row a finding, from when it was first "
+        "seen until it was no longer. Written before anybody is told, and whether or not anybody is.",
+        fields=(
+            "finding_id",
+            "event_type",
+            "alert_severity",
+            "title",
+            "details",
+            "first_at",
+            "last_at",
+            "seen_count",
+            "over_at",
+        ),
+        key=("finding_id",),
+        required=frozenset(
+            {"event_type", "alert_severity", "title", "first_at", "last_at", "seen_count"}
+        ),
+        time_column="first_at",
+        symbol_columns=(),
+        partitioned=False,
+        indexes=(("over_at",),),
+    ),
+    Table(
+        schema="ops",
         name="coverage_spans",
         description="Stretches of hours of one raw series that share a state: stored, missed, not to "
         "be had. Symbol `*` is a series about the whole market. The view `ops.coverage` has a row an "
