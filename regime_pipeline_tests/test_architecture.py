@@ -23,6 +23,7 @@ JUDGES = {"quality", "research"}
 ALLOWED: dict[str, set[str]] = {
     "windows": set(),
     "sparkline": set(),
+    "exposition": set(),
     "wording": set(),
     "connections": set(),
     "thresholds": set(),
@@ -51,8 +52,8 @@ ALLOWED: dict[str, set[str]] = {
     | {"sparkline", "net", "storage", "providers", "coverage", "collect", "legacy", "alerts"},
     "reporting": GROUND
     | PURE
-    | {"sparkline", "wording", "net", "storage", "providers", "coverage", "alerts"},
-    "api": {"catalogue", "windows"},
+    | {"sparkline", "exposition", "wording", "net", "storage", "providers", "coverage", "alerts"},
+    "api": {"catalogue", "exposition", "windows"},
     "dashboard": {"api", "catalogue", "windows", "wording"},
     "evaluation": GROUND | PURE | {"wording", "alerts", "reporting"},
     "definitions": {"orchestration"},
