@@ -301,7 +301,9 @@ FIELDS = (
     ),
     Field("trial_id", Kind.TEXT, "Digest of family, kind and specification."),
     Field("trial_family", Kind.TEXT, "Signal whose variants belong together."),
-    Field("trial_kind", Kind.TEXT, "What kind of statistic it is about.", allowed=("pooled",)),
+    Field(
+        "trial_kind", Kind.TEXT, "What kind of statistic it is about.", allowed=("pooled", "model")
+    ),
     Field(
         "trial_spec",
         Kind.JSON,
@@ -311,7 +313,7 @@ FIELDS = (
         "trial_origin",
         Kind.TEXT,
         "Door through which it was first asked.",
-        allowed=("passport", "cli", "what_if", "notebook"),
+        allowed=("passport", "cli", "what_if", "notebook", "training"),
     ),
     Field("headline_h", Kind.INTEGER, "Horizon that the trial is judged by.", "h", 1),
     Field("trial_code_version", Kind.TEXT, "Version of the code that first computed it."),
