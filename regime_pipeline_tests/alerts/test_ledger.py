@@ -92,6 +92,7 @@ def test_no_event_can_be_read_after_one_with_a_higher_number(database, receiver,
     assert sorted(numbers, key=numbers.get) == [f"{0:064d}", f"{1:064d}", "first", "third"]
 
 
+@pytest.mark.slow
 def test_fault_70_a_killed_dispatcher_leaves_its_attempt_and_holds_nobody_up(
     database, receiver, tmp_path
 ):
