@@ -18,8 +18,8 @@ FIELDS = (
     Field(
         "signal",
         Kind.TEXT,
-        "Score that is judged: a component, the confluence, the futures score or one of its factors "
-        "(`..._factor`).",
+        "Score that is judged: a component, the confluence, the futures score, one of its factors "
+        "(`..._factor`), or an event of the price structure.",
     ),
     Field("horizon_h", Kind.INTEGER, "How far ahead the return reaches.", "h", 1),
     Field(
@@ -147,7 +147,7 @@ FIELDS = (
     Field(
         "redundancy_r2",
         Kind.FLOAT,
-        "Share of the score's ranks that the other signals explain, 23:00 rows of a year.",
+        "Share of the score's ranks that the other scores explain, 23:00 rows of a year; null for events.",
         "fraction",
         0,
         1,
