@@ -23,6 +23,7 @@ NAMES = (
     "surface",
     "signal_history",
     "research",
+    "models",
     "collect",
     "signals",
 )

@@ -45,15 +45,16 @@ from regime_pipeline.research.linear_fits import (
     non_negative,
     probability,
 )
+from regime_pipeline.research.splits import FIT_H, month_of, walk_forward
 from regime_pipeline.settings import method_version
-from regime_pipeline.windows import HOUR, Grid
+from regime_pipeline.windows import Grid
 
 METHOD = "models/1"
 TABLE = "signals.models"
 
 Floats = npt.NDArray[np.float64]
 
-TRAINED_D = 365
+TRAINED_D = FIT_H // DAY_H
 LEAST_D = 180
 """Days with labels that a fit needs; a year that holds no more than a calm spring forecasts no crash."""
 REACH = timedelta(days=1200)
@@ -277,10 +278,8 @@ class Training:
             labels: its targets, hours x symbols.
             end_h: the instant, hours since 1970.
         """
-        first = int(prices.hours[0])
-        stop = max(end_h - spec.purge_h - first, 0)  # row t's label is known at t + 1 h + horizon
-        start = max(end_h - TRAINED_D * DAY_H - first, 0)
-        inside = slice(start, max(start, stop))
+        inside = next(walk_forward(end_h, end_h, spec.horizon_h)).fit(prices.hours)
+        begins = int(prices.hours[inside.start]) if inside.stop > inside.start else -1
         whole = np.isfinite(known[:, inside]).all(axis=0) & np.isfinite(labels[inside])
         rows = np.flatnonzero(whole.any(axis=1))
         if not len(rows):
@@ -288,8 +287,8 @@ class Training:
         return cls(
             known[:, inside][:, whole],
             labels[inside][whole],
-            first + start + int(rows[0]),
-            first + start + int(rows[-1]),
+            begins + int(rows[0]),
+            begins + int(rows[-1]),
             len(rows),
         )
 
@@ -307,15 +306,17 @@ def libraries() -> dict[str, str]:
     return {"numpy": np.__version__, "python": platform.python_version()}
 
 
-def month_ends(start: datetime, end: datetime) -> Iterator[datetime]:
-    """The first instants of months in ``(start, end]``, ascending."""
-    year, month = start.year, start.month
-    while True:
-        year, month = (year + 1, 1) if month == 12 else (year, month + 1)
-        at = start.replace(year=year, month=month, day=1, hour=0, minute=0, second=0, microsecond=0)
-        if at > end:
-            return
-        yield at
+def hour_of(at: datetime) -> int:
+    """An instant as whole hours since 1970."""
+    return int(at.timestamp()) // 3600
+
+
+def month_ends(start: datetime, end: datetime) -> Iterator[int]:
+    """The hours since 1970 at which months end, those in ``(start, end]``, ascending."""
+    _, ends = month_of(hour_of(start))
+    while ends <= hour_of(end):
+        yield ends
+        _, ends = month_of(ends)
 
 
 @derives(
@@ -353,10 +354,9 @@ def models(candles_1h: pd.DataFrame, *, grid: Grid) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for spec in MODELS:
         known, labels = features(prices, spec.inputs), target(prices, spec.target)
-        for end in ends:
-            end_h = int(end.timestamp()) // 3600
+        for end_h in ends:
             training = Training.of(spec, prices, known, labels, end_h)
-            row = {"model": spec.name, "ts": pd.Timestamp(end - HOUR)}
+            row = {"model": spec.name, "ts": pd.Timestamp(end_h - 1, unit="h", tz="UTC")}
             rows.append(row | _registered(spec, training, grid.symbols))
             if rows[-1]["status"] == "ok":
                 span = slice(
