@@ -20,13 +20,14 @@ NAMES = (
     "cost",
     "dispatch",
     "outcomes",
+    "marts",
     "surface",
     "signal_history",
     "research",
     "collect",
     "signals",
 )
-SIZED = ("features", "signals", "surface")
+SIZED = ("features", "signals", "surface", "marts")
 """Benchmarks with a smaller size of their own."""
 
 
