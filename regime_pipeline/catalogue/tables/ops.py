@@ -80,6 +80,63 @@ TABLES = (
     ),
     Table(
         schema="ops",
+        name="fetch_days",
+        description="Sums of the rows that retention removed from the fetch log, one row per dataset, "
+        "source and UTC day of asking.",
+        fields=(
+            "dataset",
+            "source",
+            "fetched_day",
+            "fetch_count",
+            "request_count",
+            "rows_stored",
+            "rows_quarantined",
+            "duration_s",
+        ),
+        key=("dataset", "source", "fetched_day"),
+        required=frozenset({"fetch_count"}),
+        time_column="fetched_day",
+        symbol_columns=(),
+        partitioned=False,
+    ),
+    Table(
+        schema="ops",
+        name="retention",
+        description="What is not kept for ever: a row a rule, written each time that it was followed.",
+        fields=("retention_rule", "kept_days", "ran_at", "removed_count", "removed_total"),
+        key=("retention_rule",),
+        required=frozenset({"kept_days", "ran_at", "removed_count", "removed_total"}),
+        time_column="ran_at",
+        symbol_columns=(),
+        partitioned=False,
+    ),
+    Table(
+        schema="ops",
+        name="system_alerts",
+        description="What is or was wrong with the pipeline itself: a row a finding, from when it was first "
+        "seen until it was no longer. Written before anybody is told, and whether or not anybody is.",
+        fields=(
+            "finding_id",
+            "event_type",
+            "alert_severity",
+            "title",
+            "details",
+            "first_at",
+            "last_at",
+            "seen_count",
+            "over_at",
+        ),
+        key=("finding_id",),
+        required=frozenset(
+            {"event_type", "alert_severity", "title", "first_at", "last_at", "seen_count"}
+        ),
+        time_column="first_at",
+        symbol_columns=(),
+        partitioned=False,
+        indexes=(("over_at",),),
+    ),
+    Table(
+        schema="ops",
         name="coverage_spans",
         description="Stretches of hours of one raw series that share a state: stored, missed, not to "
         "be had. Symbol `*` is a series about the whole market. The view `ops.coverage` has a row an "
