@@ -206,7 +206,8 @@ def read(settings: Settings, now: datetime) -> list[Family]:
     """
     families: list[Family] = []
     services: dict[str, int] = {}
-    address, is_up, unanswered = address_at_rest(settings), False, []
+    unanswered: list[str] = []
+    address, is_up = address_at_rest(settings), False
     if address is not None:
         try:
             with _connected(address) as connection:

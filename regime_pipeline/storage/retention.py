@@ -85,6 +85,11 @@ with gone as (
 )
 select count(*) from gone
 """).format(old=_OLD_RUNS)
+_OLD_STEPS = sql.SQL("from ops.run_steps where started_at < to_timestamp(%(before)s)")
+_STEPS = sql.SQL("""
+with gone as (delete {old} returning step)
+select count(*) from gone
+""").format(old=_OLD_STEPS)
 
 # A row goes when a later answer of a run that had no trouble with the series covers its window, and no
 # hour of the window is in question: then neither `asked` nor `hours` of coverage sees a difference.
@@ -242,6 +247,15 @@ RULES = (
         _RUNS,
         _counted(_OLD_RUNS),
         repeats=True,
+    ),
+    Rule(
+        "step_costs",
+        "what the steps of old runs cost",
+        "run_days",
+        "ops.run_steps",
+        _whole,
+        _STEPS,
+        sql.SQL("select count(*) {}").format(_OLD_STEPS),
     ),
     Rule(
         "fetches",

@@ -57,6 +57,17 @@ def remove(database: Database) -> dict[str, int]:
     return gone
 
 
+def costs(database: Database, *days_ago: int) -> None:
+    with database.connect() as connection:
+        for days in days_ago:
+            connection.execute(
+                "insert into ops.run_steps "
+                "(run_id, step, job_name, started_at, duration_s, cpu_s, step_outcome, attempt_count, "
+                "request_count) values (%s, 'a', 'j', %s, 1, 1, 'succeeded', 1, 0)",
+                (f"run-{days}", NOW - timedelta(days=days)),
+            )
+
+
 def days_there(instance: dg.DagsterInstance) -> set[str]:
     return set(instance.get_materialized_partitions(KEY))
 
@@ -68,6 +79,7 @@ def test_fault_85_of_old_runs_only_the_newest_materializations_and_results_stay(
     older, newer, young = run(instance, 4), run(instance, 2), run(instance, 1)
     ended(database, older, 100)
     ended(database, newer, 40)
+    costs(database, 40, 100)
     before = count(database, "event_logs", young)
     there = days_there(instance)
     gone = remove(database)
@@ -79,6 +91,7 @@ def test_fault_85_of_old_runs_only_the_newest_materializations_and_results_stay(
     check = dg.AssetCheckKey(KEY, "fine")
     (found,) = instance.event_log_storage.get_asset_check_execution_history(check, limit=9)
     assert found.run_id == young
+    assert gone["step_costs"] == 1  # of the run before the last 90 days
     assert gone["runs"] == 0 and count(database, "runs") == 3  # each still shows something
     assert not any(remove(database).values())
 

@@ -44,6 +44,43 @@ TABLES = (
     ),
     Table(
         schema="ops",
+        name="run_steps",
+        description="What each step of a run cost, one row a step that began, written by the run when it has "
+        "ended. A run that was killed leaves none.",
+        fields=(
+            "run_id",
+            "step",
+            "job_name",
+            "started_at",
+            "duration_s",
+            "cpu_s",
+            "step_outcome",
+            "error_class",
+            "attempt_count",
+            "request_count",
+            "written_count",
+            "changed_count",
+            "by_table",
+        ),
+        key=("run_id", "step"),
+        required=frozenset(
+            {
+                "job_name",
+                "started_at",
+                "duration_s",
+                "cpu_s",
+                "step_outcome",
+                "attempt_count",
+                "request_count",
+            }
+        ),
+        time_column="started_at",
+        symbol_columns=(),
+        partitioned=False,
+        indexes=(("started_at",),),
+    ),
+    Table(
+        schema="ops",
         name="fetch_days",
         description="Sums of the rows that retention removed from the fetch log, one row per dataset, "
         "source and UTC day of asking.",

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from regime_pipeline.storage.schema import create_table, numbered
 
-revision, _ = numbered(__file__)
-down_revision = "0022"
+revision, down_revision = numbered(__file__)
 
 
 def upgrade() -> None:
