@@ -16,7 +16,7 @@ import pytest
 
 from regime_pipeline.api.endpoints import ENDPOINTS, VERSION, Endpoint
 from regime_pipeline.api.openapi import document
-from regime_pipeline.catalogue.marts import MARTS
+from regime_pipeline.catalogue.marts import MARTS, WITH_PAST
 from regime_pipeline.storage.database import Database
 from regime_pipeline_tests.reporting.conftest import CLOCK, SYMBOLS, WINDOW
 
@@ -227,6 +227,12 @@ def test_the_past_is_answered_as_it_was_known_then(
     assert state == client.get("/v1/overview").json()["data"]
     refused = client.get("/v1/quality", params={"as_of": at.isoformat()})
     assert refused.status_code == 422
+    assert "judged again" in refused.json()["detail"]
+
+
+def test_every_mart_has_a_past_or_says_why_not() -> None:
+    for mart in MARTS.values():
+        assert (mart in WITH_PAST) != (mart.why_no_past is not None), mart.name
 
 
 def test_an_unchanged_answer_is_not_sent_again(client: httpx.Client) -> None:
