@@ -28,6 +28,7 @@ from benchmarks.signal_history import PARAMS, said
 from benchmarks.worlds import RECORDED, History, recorded
 from regime_pipeline.catalogue.frames import empty
 from regime_pipeline.catalogue.registry import table
+from regime_pipeline.features.price_structure import price_structure
 from regime_pipeline.features.volatility_regimes import volatility_regimes
 from regime_pipeline.numerics.panel import to_panel
 from regime_pipeline.research.bounds import critical, effective
@@ -40,6 +41,7 @@ HOURS = 180 * 24
 MEMORY, ALIKE = 0.97, 0.7
 VARIANTS = 50
 KNOWN_IC = 0.05
+LOOKS = 63
 
 Floats = npt.NDArray[np.float64]
 
@@ -54,6 +56,7 @@ def worth(folder: Path, history: History) -> pd.DataFrame:
         found.components,
         found.confluence,
         found.futures,
+        price_structure(perp, grid=whole),
         perp,
         volatility_regimes(history.candles_1h, grid=whole, params=PARAMS.volatility),
         empty(table("market.order_book_1h")),
@@ -80,16 +83,17 @@ class Bench:
     Args:
         log_close: symbols x hours.
         horizon_h: of the returns.
-        seed: of the half year and of the scores.
+        seed: of the span and of the scores.
+        hours: of the span, half a year by default.
     """
 
-    def __init__(self, log_close: Floats, horizon_h: int, seed: int) -> None:
+    def __init__(self, log_close: Floats, horizon_h: int, seed: int, hours: int = HOURS) -> None:
         self.rng = np.random.default_rng(seed)
-        first = int(self.rng.integers(0, log_close.shape[1] - HOURS - horizon_h))
-        own = log_close[:, first : first + HOURS + horizon_h]
+        first = int(self.rng.integers(0, log_close.shape[1] - hours - horizon_h))
+        own = log_close[:, first : first + hours + horizon_h]
         self.horizon_h = horizon_h
-        self.returns = Ranked(own[:, horizon_h:] - own[:, :HOURS])
-        self.hours = np.arange(HOURS)
+        self.returns = Ranked(own[:, horizon_h:] - own[:, :hours])
+        self.hours = np.arange(hours)
 
     def scores(self, alike: float) -> Floats:
         """Scores of noise, each with a deviation of 1."""
@@ -150,12 +154,31 @@ def best_of_many(log_close: Floats, horizon_h: int, runs: int, shared: float) ->
     return {"raw": raw / runs, "bound": bound / runs, "trials_eff": float(np.mean(counts))}
 
 
+def read_often(log_close: Floats, horizon_h: int, runs: int) -> dict[str, float]:
+    """How often noise is VALID at any of 63 looks from day 80 to day 700."""
+    raw = bound = 0
+    errors = []
+    days = np.linspace(80, 700, LOOKS).astype(int)
+    for seed in range(runs):
+        bench = Bench(log_close, horizon_h, seed, hours=int(days[-1]) * 24)
+        scores = bench.scores(ALIKE)
+        looks = [
+            pooled(Pairs.of(scores[:, :n], bench.returns.panel[:, :n]), horizon_h)
+            for n in 24 * days
+        ]
+        raw += any(f.verdict()[0] == "VALID" for f in looks)
+        bound += any(judged(f, 1.0)[1] == "VALID" for f in looks)
+        errors.append(looks[-1].se)
+    return {"raw": raw / runs, "bound": bound / runs, "se": float(np.mean(errors))}
+
+
 def rates(log_close: Floats, runs: int, fifties: int) -> Iterator[tuple[str, dict[str, float]]]:
     """Every row of the table of verdicts, as (case, shares)."""
     for h in (1, 4, 24):
         yield f"noise, {h} h", verdict_rates(log_close, h, runs, 0.0, ALIKE)
         yield f"knows .05, {h} h", verdict_rates(log_close, h, runs, KNOWN_IC, ALIKE)
         yield f"knows .05, own scores, {h} h", verdict_rates(log_close, h, runs, KNOWN_IC, 0.0)
+    yield "noise read 63 times, 24 h", read_often(log_close, 24, fifties)
     yield "best of 50, independent, 24 h", best_of_many(log_close, 24, fifties, 0.0)
     yield "best of 50, alike (.9), 24 h", best_of_many(log_close, 24, fifties, 0.9)
 

@@ -22,13 +22,16 @@ from regime_pipeline.catalogue.derivation import Input, derives, reads
 from regime_pipeline.catalogue.fields.features import VOL_REGIMES
 from regime_pipeline.catalogue.frames import conform, empty
 from regime_pipeline.catalogue.registry import table
+from regime_pipeline.features import price_structure as structure
 from regime_pipeline.numerics.panel import HOUR_US, microseconds, to_panel
 from regime_pipeline.research import costs, information, redundancy, spreads
 from regime_pipeline.research.bounds import critical, effective
 from regime_pipeline.research.trials import (
     BY_NAME,
     HORIZONS_H,
+    SCORES,
     SIGNALS,
+    Signal,
     Trial,
     columns_of,
     published,
@@ -61,6 +64,7 @@ def score_versions(signal_params: SignalParams, futures_params: FuturesParams) -
         "signals.components": method_version(component_scores.METHOD),
         "signals.confluence": method_version(confluence_scores.METHOD, signal_params),
         "signals.futures_scores": method_version(futures_score.METHOD, futures_params),
+        "features.price_structure": method_version(structure.METHOD),
     }
 
 
@@ -371,6 +375,7 @@ def _scores_of(name: str) -> Input:
     components=_scores_of("signals.components"),
     confluence=_scores_of("signals.confluence"),
     futures_scores=_scores_of("signals.futures_scores"),
+    price_structure=_scores_of("features.price_structure"),
     candles_1h=reads(
         "market.candles_1h",
         where={"market": "perp"},
@@ -400,6 +405,7 @@ def passports(
     components: pd.DataFrame,
     confluence: pd.DataFrame,
     futures_scores: pd.DataFrame,
+    price_structure: pd.DataFrame,
     candles_1h: pd.DataFrame,
     volatility_regimes: pd.DataFrame,
     order_book_1h: pd.DataFrame,
@@ -420,6 +426,7 @@ def passports(
         components: rows of ``signals.components``, all that are stored.
         confluence: of ``signals.confluence``, the same.
         futures_scores: of ``signals.futures_scores``, the same.
+        price_structure: of ``features.price_structure``, the same.
         candles_1h: of ``market.candles_1h``; only the perpetual's are used.
         volatility_regimes: of ``features.volatility_regimes``.
         order_book_1h: of ``market.order_book_1h``; only the perpetual's are used.
@@ -441,8 +448,8 @@ def passports(
     versions = score_versions(signal_params, futures_params)
     specs = {t.family: t for t in published(grid.symbols, versions)}
     histories = histories_of(
-        components, confluence, futures_scores, candles_1h, volatility_regimes, order_book_1h,
-        grid=grid,
+        components, confluence, futures_scores, price_structure, candles_1h, volatility_regimes,
+        order_book_1h, grid=grid,
     )  # fmt: skip
     rows: list[dict[str, Any]] = []
     for history in histories:
@@ -451,7 +458,7 @@ def passports(
         for name, trial in specs.items():
             for row in rows_of(history, trial, tried(trial, trials, trial_days, as_of)):
                 is_headline = row["passport_kind"] == "pooled" and row["passport_regime"] == EVERY
-                beside = others[row["horizon_h"]][name] if is_headline else {}
+                beside = others[row["horizon_h"]].get(name, {}) if is_headline else {}
                 rows.append({"ts": as_of, **row, **beside})
     return framed(rows, columns)
 
@@ -475,19 +482,19 @@ def framed(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
 
 
 def redundancies_of(history: History, returns: Floats) -> dict[str, dict[str, Any]]:
-    """What the other signals say of each, over the 23:00 rows of a year."""
+    """What the other scores say of each, over the 23:00 rows of a year."""
     last_rows = history.hours % 24 == HOUR_OF_DAY
     last_rows &= history.hours > history.hours[-1] - 24 * REDUNDANCY_D
-    scores = np.stack([history.scores[s.name][:, last_rows] for s in SIGNALS])
+    scores = np.stack([history.scores[s.name][:, last_rows] for s in SCORES])
     found = redundancy.redundancies(scores, returns[:, last_rows])
     return {
         s.name: {
             "redundancy_r2": one.r2,
             "ic_partial": one.ic_partial,
-            "nearest_signal": None if one.nearest is None else SIGNALS[one.nearest].name,
+            "nearest_signal": None if one.nearest is None else SCORES[one.nearest].name,
             "nearest_corr": one.nearest_corr,
         }
-        for s, one in zip(SIGNALS, found, strict=True)
+        for s, one in zip(SCORES, found, strict=True)
     }
 
 
@@ -495,6 +502,7 @@ def histories_of(
     components: pd.DataFrame,
     confluence: pd.DataFrame,
     futures_scores: pd.DataFrame,
+    price_structure: pd.DataFrame,
     candles_1h: pd.DataFrame,
     volatility_regimes: pd.DataFrame,
     order_book_1h: pd.DataFrame,
@@ -508,12 +516,13 @@ def histories_of(
         "signals.components": components,
         "signals.confluence": confluence,
         "signals.futures_scores": futures_scores,
+        "features.price_structure": price_structure,
     }
     scores: dict[str, Floats] = {}
     tiers: dict[str, Floats] = {}
     for name, frame in frames.items():
         found = to_panel(frame, wide, [*columns_of(name), "source_tier"])
-        scores |= {s.name: _by_symbol(found[s.column]) for s in SIGNALS if s.table == name}
+        scores |= {s.name: _by_symbol(_score(s, found)) for s in SIGNALS if s.table == name}
         tiers[name] = found["source_tier"]
     perp = candles_1h[candles_1h["market"] == "perp"]
     close = _by_symbol(to_panel(perp, wide, ["close"])["close"])
@@ -522,7 +531,9 @@ def histories_of(
     book = order_book_1h[order_book_1h["market"] == "perp"]
     sums = to_panel(book, wide, ["spread_bps", "depth_10bps_bid_usd", "depth_10bps_ask_usd"])
     thinner = np.fmin(sums["depth_10bps_bid_usd"], sums["depth_10bps_ask_usd"])
-    cost, code = costs.filled(costs.of_the_hour(_fees(perp, wide), sums["spread_bps"], thinner))
+    cost, code = costs.filled(
+        costs.of_the_hour(costs.fees(perp, wide), sums["spread_bps"], thinner)
+    )
     cost, code = _by_symbol(cost), _by_symbol(code)
     sides = {name: spreads.sides(panel) for name, panel in scores.items()}
     first = int(pd.Timestamp(wide.start).timestamp()) // 3600
@@ -547,6 +558,11 @@ def histories_of(
         )
 
 
+def _score(signal: Signal, panels: Mapping[str, Floats]) -> Floats:
+    values = panels[signal.column]
+    return 50.0 + 50.0 * values if signal.is_event else values
+
+
 def _by_symbol(panel: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return np.ascontiguousarray(panel.T)
 
@@ -562,10 +578,3 @@ def _regimes(volatility_regimes: pd.DataFrame, grid: Grid) -> Floats:
         code=np.where(code < 0, np.nan, code.astype("float64"))
     )
     return to_panel(coded, grid, ["code"])["code"]
-
-
-def _fees(perp: pd.DataFrame, grid: Grid) -> Floats:
-    """The taker's fee of each hour's venue, bps; the highest one listed where it is unknown."""
-    fee = perp["venue"].map(costs.TAKER_FEE_BPS).astype("float64")
-    panel = to_panel(perp[["symbol", "ts"]].assign(fee=fee), grid, ["fee"])["fee"]
-    return np.where(np.isfinite(panel), panel, costs.USUAL_FEE_BPS)

@@ -15,6 +15,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from regime_pipeline.catalogue.fields.features import STRUCTURE_EVENTS
 from regime_pipeline.catalogue.fields.signals import FACTORS, SINGLE_COMPONENTS
 
 HORIZONS_H = (1, 4, 24, 72)
@@ -34,11 +35,14 @@ class Signal:
         name: as passports call it.
         table: ``schema.name`` of the table that it is a column of.
         column: the column.
+        is_event: the column says what happens on a bar, 1 rising, -1 falling, 0 not; its score is 100,
+            0 or 50. It has no weight in any score.
     """
 
     name: str
     table: str
     column: str
+    is_event: bool = False
 
 
 SIGNALS = (
@@ -46,8 +50,11 @@ SIGNALS = (
     Signal("confluence", "signals.confluence", "confluence_score"),
     Signal("futures", "signals.futures_scores", "futures_score"),
     *(Signal(f"{n}_factor", "signals.futures_scores", f"{n}_factor") for n in FACTORS),
+    *(Signal(n, "features.price_structure", n, is_event=True) for n in STRUCTURE_EVENTS),
 )
-"""Every score that has a passport."""
+"""Everything that has a passport."""
+SCORES = tuple(s for s in SIGNALS if not s.is_event)
+"""Those that say something of every hour, and may stand for one another."""
 BY_NAME = {s.name: s for s in SIGNALS}
 
 

@@ -38,7 +38,7 @@ def stored(database: Database) -> None:
         if name in ("trials", "trial_days"):
             continue
         schema = {"candles_1h": "market", "order_book_1h": "market"}.get(name, "signals")
-        schema = "features" if name == "volatility_regimes" else schema
+        schema = "features" if name in ("volatility_regimes", "price_structure") else schema
         extra: dict[str, object] = {"status": "ok"}
         extra |= {"n_snapshots": 12} if name == "order_book_1h" else {}
         for symbol, rows in frame.groupby("symbol"):

@@ -9,6 +9,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.signal import lfilter
 
 from regime_pipeline.catalogue import table
 from regime_pipeline.catalogue.frames import validate
@@ -24,7 +25,7 @@ from regime_pipeline.research.passports import (
     tried,
 )
 from regime_pipeline.research.redundancy import redundancies
-from regime_pipeline.research.trials import HORIZONS_H, SIGNALS, Trial, published
+from regime_pipeline.research.trials import HORIZONS_H, SCORES, SIGNALS, Trial, published
 from regime_pipeline.thresholds import FuturesParams, SignalParams
 from regime_pipeline.windows import DAY
 from regime_pipeline_tests.research import worlds
@@ -226,6 +227,14 @@ def test_a_signal_that_repeats_another_is_redundant_and_adds_nothing() -> None:
     assert np.isnan(few[0].r2)
 
 
+def test_what_happens_on_a_bar_is_judged_as_a_score_of_three_values() -> None:
+    found = headline(rows(), "hammer")
+    assert found["status"] == "ok" and found["ic_hours"] > 2_000
+    assert np.isnan(found["redundancy_r2"]) and pd.isna(found["nearest_signal"])
+    assert set(np.unique(history().scores["hammer"])) == {0.0, 50.0, 100.0}
+    assert not any(s.is_event for s in SCORES)
+
+
 def test_a_trial_is_its_specification_and_nothing_else() -> None:
     base = own("momentum")
     others = (
@@ -259,3 +268,21 @@ def test_noise_passes_in_at_most_one_run_of_twenty_and_an_edge_of_an_hour_is_fou
 
     assert sum(v == "VALID" for v in verdicts(0.0)) / 200 <= 0.05
     assert sum(v == "VALID" for v in verdicts(0.08)) / 200 >= 0.8
+
+
+@pytest.mark.slow
+def test_noise_that_is_read_63_times_is_called_valid_in_at_most_one_run_of_twenty() -> None:
+    """From day 80 to day 700, every tenth day; a single look's interval calls more of it VALID."""
+    raw = bound = 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        score = lfilter([1.0], [1.0, -0.97], rng.standard_normal((1, 24 * 700)), axis=1)
+        returns = rng.standard_normal(score.shape)
+        looks = [
+            information.pooled(information.Pairs.of(score[:, :n], returns[:, :n]), 1)
+            for n in (24 * np.linspace(80, 700, 63)).astype(int)
+        ]
+        raw += any(f.verdict()[0] == "VALID" for f in looks)
+        bound += any(judged(f, 1.0)[1] == "VALID" for f in looks)
+    assert bound / 40 <= 0.05
+    assert raw > bound

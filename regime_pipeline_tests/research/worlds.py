@@ -21,6 +21,7 @@ class World:
     components: pd.DataFrame
     confluence: pd.DataFrame
     futures_scores: pd.DataFrame
+    price_structure: pd.DataFrame
     candles_1h: pd.DataFrame
     volatility_regimes: pd.DataFrame
     order_book_1h: pd.DataFrame
@@ -69,7 +70,9 @@ def world(
         known = (edge or {}).get(signal.name, 0.0)
         noise = rng.standard_normal((n, symbols))
         z = known * follows + np.sqrt(1 - known**2) * noise
-        panels[signal.column] = np.clip(50.0 + 15.0 * z, 0.0, 100.0)
+        score = np.clip(50.0 + 15.0 * z, 0.0, 100.0)
+        happens = np.where(np.abs(z) > 2.0, np.sign(z), 0.0)
+        panels[signal.column] = happens if signal.is_event else score
     regimes = np.array(["STABLE", "HIGH_VOL", "EXPLOSIVE", "EXTREME"], dtype=object)
     label = regimes[np.minimum(rng.geometric(0.6, (n, symbols)) - 1, 3)]
     key = {
@@ -84,7 +87,7 @@ def world(
 
     scores = {
         t: rows({c: panels[c] for c in columns_of(t)} | {"source_tier": 1})
-        for t in ("signals.components", "signals.confluence", "signals.futures_scores")
+        for t in dict.fromkeys(s.table for s in SIGNALS)
     }
     return World(
         *scores.values(),
