@@ -31,7 +31,13 @@ RAW = (
     - FINDINGS
 )
 REPORTING = dg.AssetSelection.groups("reporting")
-NIGHTLY_TABLES = ("signals.trials", "signals.trial_days", "signals.passports")
+NIGHTLY_TABLES = (
+    "signals.trials",
+    "signals.trial_days",
+    "signals.passports",
+    "signals.calibrators",
+    "signals.reliability",
+)
 """What looks at years of hours for one row a day: made each night, and with no tick or range of days."""
 NIGHTLY = dg.AssetSelection.assets(*map(asset_key, NIGHTLY_TABLES))
 DERIVED = dg.AssetSelection.groups(*DERIVED_SCHEMAS) - SUITES - NIGHTLY | FINDINGS
@@ -77,7 +83,7 @@ recompute = dg.define_asset_job(
 research = dg.define_asset_job(
     "research",
     selection=NIGHTLY,
-    description="Passports of all signals: what each score has been worth to the end of a day.",
+    description="Passports and calibrators: what each score has been worth to the end of a day.",
     executor_def=dg.in_process_executor,
 )
 

@@ -38,7 +38,9 @@ Tamper = Callable[[pd.DataFrame], pd.DataFrame]
 
 
 LEDGERS = {"signals.trials", "signals.trial_days"}
-COSTLY = {"signals.passports": Window(utc("2024-09-30"), utc("2024-10-02"))}
+COSTLY = dict.fromkeys(
+    ("signals.passports", "signals.calibrators"), Window(utc("2024-09-30"), utc("2024-10-02"))
+)
 """Tables of which some days stand for all: each day of theirs looks at all hours there are."""
 
 
