@@ -101,7 +101,7 @@ def ours(name: str, x: Panels) -> FloatPanel:
     kinds = dict.fromkeys(flows.KINDS, x["mood"])
     usd, names = x["coins"] * x["close"], ("share", "z")
     scores: dict[str, Callable[[], Any]] = {
-        "momentum": lambda: candles.momentum(x["close"]),
+        "momentum": lambda: candles.momentum(x["close"], first_hour=first),
         "technical": lambda: candles.technical(x["close"], first_hour=first),
         "volume": lambda: candles.volume(x, first_hour=first),
         "price_action": lambda: candles.price_action(x),
@@ -115,7 +115,7 @@ def ours(name: str, x: Panels) -> FloatPanel:
         "liquidations factor": lambda: factors.liquidations(
             x["longs"], x["shorts"], first_hour=first
         ),
-        "momentum factor": lambda: factors.momentum(x["close"]),
+        "momentum factor": lambda: factors.momentum(x["close"], first_hour=first),
         "share factor": lambda: factors.share(x["share"], sign=-1.0, first_hour=first, names=names),
         "open interest factor": lambda: factors.open_interest(
             x["coins"], usd, x["close"], first_hour=first

@@ -273,6 +273,11 @@ class Settings(_Providers, ChosenSources):
         30, ge=1, description="days after which a finished run's events go, but for the newest"
     )
     run_days: int = Field(90, ge=1, description="days after which a finished run goes as well")
+    fetch_log_days: int = Field(
+        180,
+        ge=30,
+        description="days after which rows of the fetch log go that a later answer repeats",
+    )
 
     # what is watched
     symbols: Annotated[tuple[str, ...], NoDecode] = Field(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 
 import regime_pipeline
 from regime_pipeline.numerics.compiled import files_behind
+
+pytestmark = pytest.mark.xdist_group("architecture")
 
 ROOT = Path(regime_pipeline.__file__).parent
 PACKAGE = "regime_pipeline"
@@ -20,6 +23,7 @@ JUDGES = {"quality", "research"}
 ALLOWED: dict[str, set[str]] = {
     "windows": set(),
     "sparkline": set(),
+    "exposition": set(),
     "wording": set(),
     "connections": set(),
     "thresholds": set(),
@@ -48,8 +52,8 @@ ALLOWED: dict[str, set[str]] = {
     | {"sparkline", "net", "storage", "providers", "coverage", "collect", "legacy", "alerts"},
     "reporting": GROUND
     | PURE
-    | {"sparkline", "wording", "net", "storage", "providers", "coverage", "alerts"},
-    "api": {"catalogue", "windows"},
+    | {"sparkline", "exposition", "wording", "net", "storage", "providers", "coverage", "alerts"},
+    "api": {"catalogue", "exposition", "windows"},
     "dashboard": {"api", "catalogue", "windows", "wording"},
     "evaluation": GROUND | PURE | {"wording", "alerts", "reporting"},
     "definitions": {"orchestration"},
@@ -57,7 +61,7 @@ ALLOWED: dict[str, set[str]] = {
     | PURE
     | {"net", "wording", "storage", "providers", "coverage", "collect", "legacy", "alerts"}
     | {"reporting", "evaluation", "api", "dashboard"}
-    | {"configuration", "orchestration", "simulator", "definitions"},
+    | {"configuration", "exposition", "orchestration", "simulator", "definitions"},
 }
 """What each part may import; a part that is not listed may not exist."""
 
@@ -70,8 +74,9 @@ NO_IO = {
 LONGEST_MODULE_LINES = 600
 
 
-def modules() -> list[Path]:
-    return sorted(p for p in ROOT.rglob("*.py") if "migrations" not in p.parts)
+@cache
+def modules() -> tuple[Path, ...]:
+    return tuple(sorted(p for p in ROOT.rglob("*.py") if "migrations" not in p.parts))
 
 
 def part_of(path: Path) -> str:
@@ -79,27 +84,44 @@ def part_of(path: Path) -> str:
     return relative.parts[0].removesuffix(".py")
 
 
-def imported(tree: ast.AST, package: str) -> set[str]:
-    found = set()
+@dataclass(frozen=True)
+class Facts:
+    """What one walk over a file finds: who is imported, which names and attributes are used."""
+
+    tree: ast.Module
+    imports: frozenset[str]
+    attributes: frozenset[str]
+    calls: frozenset[str]
+    owned_calls: tuple[tuple[str, int], ...]
+    """Calls of an owner's function, as ``owner.function``, each with its line."""
+
+    @property
+    def roots(self) -> set[str]:
+        """The top-level names that the file imports from."""
+        return {i.split(".")[0] for i in self.imports}
+
+
+@cache
+def facts(path: Path) -> Facts:
+    """Walking all files is what costs here, so that each is walked once."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    imports, attributes, calls, owned = set(), set(), set(), []
     for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+        if isinstance(node, ast.Attribute):
+            attributes.add(node.attr)
+        elif isinstance(node, ast.Import):
+            imports |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"relative import in {package}"
-            found.add(node.module or "")
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
-
-
-@cache
-def parse(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
-
-
-@cache
-def roots_of(path: Path) -> frozenset[str]:
-    """The top-level names that a file imports from."""
-    return frozenset(i.split(".")[0] for i in imported(parse(path), name(path)))
+            assert node.level == 0, f"relative import in {name(path)}"
+            imports.add(node.module or "")
+            imports |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            calls.add(node.func.id)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            owner = node.func.value
+            short = owner.attr if isinstance(owner, ast.Attribute) else getattr(owner, "id", "")
+            owned.append((f"{short}.{node.func.attr}", node.lineno))
+    return Facts(tree, frozenset(imports), frozenset(attributes), frozenset(calls), tuple(owned))
 
 
 def name(path: Path) -> str:
@@ -113,7 +135,7 @@ def test_imports_run_downwards() -> None:
         if part == "__init__":
             continue
         assert part in ALLOWED, f"no layer is known for {part}"
-        named = imported(parse(path), name(path))
+        named = facts(path).imports
         parts = {i.split(".")[1] for i in named if i.startswith(f"{PACKAGE}.")} & set(ALLOWED)
         upwards[name(path)] = sorted(parts - ALLOWED[part] - {part})
     assert not {n: parts for n, parts in upwards.items() if parts}
@@ -127,7 +149,7 @@ def test_modules_import_in_no_circle() -> None:
         for p in modules()
         if p.name != "__init__.py"
     }
-    needs = {m: imported(parse(p), name(p)) & dotted.keys() for m, p in dotted.items()}
+    needs = {m: facts(p).imports & dotted.keys() for m, p in dotted.items()}
     while free := {m for m, wanted in needs.items() if not wanted}:
         needs = {m: wanted - free for m, wanted in needs.items() if m not in free}
     assert not needs, f"these import each other, or what does: {sorted(needs)}"
@@ -135,13 +157,13 @@ def test_modules_import_in_no_circle() -> None:
 
 def test_dagster_is_imported_by_orchestration_only() -> None:
     elsewhere = [p for p in modules() if part_of(p) not in ("orchestration", "definitions")]
-    knowing = {name(p) for p in elsewhere if any(r.startswith("dagster") for r in roots_of(p))}
+    knowing = {name(p) for p in elsewhere if any(r.startswith("dagster") for r in facts(p).roots)}
     assert not knowing
 
 
 def test_one_module_knows_the_http_library() -> None:
     """So that another one can take its place: everyone else asks ``net.client``."""
-    knowing = {name(p) for p in modules() if roots_of(p) & {"httpx", "httpcore"}}
+    knowing = {name(p) for p in modules() if facts(p).roots & {"httpx", "httpcore"}}
     assert knowing == {"net/client.py"}
 
 
@@ -154,13 +176,8 @@ def test_pure_packages_have_no_io_and_no_clock() -> None:
     for path in modules():
         if part_of(path) not in PURE | {"numerics"}:
             continue
-        calls = {
-            n.func.id
-            for n in ast.walk(parse(path))
-            if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)
-        }
-        found[name(path)] = (roots_of(path) & NO_IO) - meant.get(name(path), set()) | (
-            calls & {"open", "print", "input"}
+        found[name(path)] = (facts(path).roots & NO_IO) - meant.get(name(path), set()) | (
+            facts(path).calls & {"open", "print", "input"}
         )
     assert len(found) > 20
     assert not {n: sorted(what) for n, what in found.items() if what}
@@ -171,9 +188,8 @@ def test_kernels_are_compiled_by_the_decorators_of_this_package() -> None:
     compilers = {"jit", "njit", "vectorize", "guvectorize", "cfunc", "stencil", "jitclass"}
     found = {}
     for path in modules():
-        tree = parse(path)
-        named = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
-        named |= {i.rsplit(".")[-1] for i in imported(tree, name(path)) if i.startswith("numba")}
+        named = set(facts(path).attributes)
+        named |= {i.rsplit(".")[-1] for i in facts(path).imports if i.startswith("numba")}
         found[name(path)] = named & compilers
     assert found.pop("numerics/compiled.py")
     assert not {n for n, used in found.items() if used}
@@ -185,9 +201,7 @@ def test_the_files_behind_a_kernel_are_all_that_its_file_imports() -> None:
         ".".join(p.relative_to(ROOT.parent).with_suffix("").parts): p for p in ROOT.rglob("*.py")
     }
     dotted = {d.removesuffix(".__init__"): p for d, p in every.items()}
-    needs = {
-        p: {dotted[i] for i in imported(parse(p), name(p)) & dotted.keys()} for p in every.values()
-    }
+    needs = {p: {dotted[i] for i in facts(p).imports & dotted.keys()} for p in every.values()}
     for path in needs:
         behind, new = set(), {path}
         while new:
@@ -202,26 +216,19 @@ def test_the_wall_clock_is_read_in_windows_only() -> None:
         "datetime.now", "datetime.utcnow", "datetime.today", "date.today", "time.time",
         "Timestamp.now", "Timestamp.utcnow", "Timestamp.today",
     }  # fmt: skip
-    reading = {f"{name(p)}:{line}" for p in modules() for line in _calls(parse(p), clocks)}
+    reading = {
+        f"{name(p)}:{line}"
+        for p in modules()
+        for call, line in facts(p).owned_calls
+        if call in clocks
+    }
     assert {r.split(":")[0] for r in reading} == {"windows.py"}, sorted(reading)
-
-
-def _calls(tree: ast.Module, named: set[str]) -> list[int]:
-    """Lines that call one of the functions, each named as ``owner.function``."""
-    lines = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            owner = node.func.value
-            short = owner.attr if isinstance(owner, ast.Attribute) else getattr(owner, "id", "")
-            if f"{short}.{node.func.attr}" in named:
-                lines.append(node.lineno)
-    return lines
 
 
 def test_modules_say_what_belongs_in_them() -> None:
     silent, other = set(), set()
     for path in modules():
-        tree = parse(path)
+        tree = facts(path).tree
         if not ast.get_docstring(tree):
             silent.add(name(path))
         first = next((n for n in tree.body if not isinstance(n, ast.Expr)), None)

@@ -11,6 +11,8 @@ nothing.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -46,6 +48,7 @@ RECENT = timedelta(days=2)
 """Days of data older than this are history: what was found in them alarms nobody."""
 DISK_LOW, DISK_FULL = 0.10, 0.03
 MEMORY_LOW = 0.05
+CONNECTIONS_HIGH = 0.8
 _MEMORY = Path("/proc/meminfo")
 
 _STALE = """
@@ -85,6 +88,20 @@ GROUP BY 1 HAVING max("timestamp") < %(now)s - %(late)s ORDER BY 1
 _BEAT = """
 SELECT beat_at FROM ops.collector_heartbeat WHERE beat_at < %(now)s - %(late)s AND ended_at IS NULL
 """
+_CONNECTIONS = """
+SELECT count(*)::float / current_setting('max_connections')::int FROM pg_stat_activity
+WHERE backend_type = 'client backend'
+"""
+_SEEN = """
+INSERT INTO ops.system_alerts AS a (finding_id, event_type, alert_severity, title, details, first_at,
+    last_at, seen_count)
+VALUES (%(id)s, %(type)s, %(severity)s, %(title)s, %(details)s, %(now)s, %(now)s, 1)
+ON CONFLICT (finding_id) DO UPDATE SET last_at = excluded.last_at, seen_count = a.seen_count + 1,
+    over_at = NULL
+"""
+_OVER = """
+UPDATE ops.system_alerts SET over_at = %(now)s WHERE over_at IS NULL AND finding_id <> ALL(%(ids)s)
+"""
 
 
 @dataclass(frozen=True)
@@ -103,6 +120,12 @@ class Finding:
     details: dict[str, Any]
     severity: str = "WARNING"
 
+    @property
+    def identity(self) -> str:
+        """A digest of what it is."""
+        told = json.dumps([self.kind.name, self.title, self.details], sort_keys=True, default=str)
+        return hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()
+
 
 def look(conn: psycopg.Connection, home: Path, now: datetime) -> list[Finding]:
     """Everything that is wrong now.
@@ -112,13 +135,23 @@ def look(conn: psycopg.Connection, home: Path, now: datetime) -> list[Finding]:
         home: whose disk is looked at.
         now: the present.
     """
-    return [*_data(conn, now), *_parts(conn, now), *_machine(home, now)]
+    return [
+        *_data(conn, now),
+        *_parts(conn, now),
+        *_machine([*disk_faults(home), *memory_faults(), *_connection_faults(conn)], now),
+    ]
 
 
 def tell(database: Database, settings: Settings, clock: Clock) -> list[Finding]:
-    """Store what is wrong as operational events; those that are new."""
+    """Store what is wrong as operational events; those that are new.
+
+    ``ops.system_alerts`` is written first, so that what is wrong and what is over stands there even when
+    nobody is to be told.
+    """
     with database.connect(autocommit=True) as conn:
-        found = look(conn, settings.home, clock.now())
+        now = clock.now()
+        found = look(conn, settings.home, now)
+        _note(conn, found, now)
     return [
         one
         for one in found
@@ -132,6 +165,22 @@ def tell(database: Database, settings: Settings, clock: Clock) -> list[Finding]:
             kind=one.kind,
         )
     ]
+
+
+def _note(conn: psycopg.Connection, found: list[Finding], now: datetime) -> None:
+    """Keep in ``ops.system_alerts`` what is seen, and that what is not seen any more is over."""
+    with conn.transaction(), conn.cursor() as cursor:
+        cursor.execute(_OVER, {"now": now, "ids": [one.identity for one in found]})
+        for one in found:
+            values = {
+                "id": one.identity,
+                "type": one.kind.name,
+                "severity": one.severity,
+                "title": one.title,
+                "details": json.dumps(one.details, default=str),
+                "now": now,
+            }
+            cursor.execute(_SEEN, values)
 
 
 def _rows(conn: psycopg.Connection, query: str, **asked: object) -> list[dict[str, Any]]:
@@ -202,8 +251,8 @@ def _parts(conn: psycopg.Connection, now: datetime) -> Iterator[Finding]:
             )
 
 
-def _machine(home: Path, now: datetime) -> Iterator[Finding]:
-    for fault in (*disk_faults(home), *memory_faults()):
+def _machine(faults: list[str], now: datetime) -> Iterator[Finding]:
+    for fault in faults:
         part, _, told = fault.partition(": ")
         yield Finding(
             RESOURCES_LOW,
@@ -211,6 +260,13 @@ def _machine(home: Path, now: datetime) -> Iterator[Finding]:
             {"part": part, "day": now.date().isoformat()},
             "CRITICAL" if "full" in told else "WARNING",
         )
+
+
+def _connection_faults(conn: psycopg.Connection) -> list[str]:
+    ((share,),) = conn.execute(_CONNECTIONS).fetchall()
+    if share <= CONNECTIONS_HIGH:
+        return []
+    return [f"pool of connections: nearly used up, {100 * share:.0f} % of what the server takes"]
 
 
 def disk_faults(home: Path) -> list[str]:

@@ -33,6 +33,7 @@ from regime_pipeline.api.openapi import action_schema, catalogue, document
 from regime_pipeline.api.problems import Problem, response_to
 from regime_pipeline.api.why import WHY_PATH, explain
 from regime_pipeline.catalogue.marts import MARTS
+from regime_pipeline.exposition import CONTENT_TYPE, Family, gauge, text
 from regime_pipeline.windows import Clock
 
 CACHE_BYTES = 64 << 20
@@ -118,7 +119,7 @@ def _routes(served: Served, public_url: str | None) -> list[BaseRoute]:
         return stream(served.feed, request)
 
     async def metrics(_: Request) -> Response:
-        return Response(_metrics(served), media_type="text/plain; version=0.0.4")
+        return Response(_metrics(served), media_type=CONTENT_TYPE)
 
     async def ready(_: Request) -> Response:
         return await _ready(served)
@@ -252,25 +253,29 @@ async def _orders(_: Request) -> Response:
 
 def _metrics(served: Served) -> str:
     stats = served.pool.get_stats()
-    lines = ["# TYPE regime_api_requests_total counter"]
-    lines += [
-        f'regime_api_requests_total{{route="{path}",status="{status}"}} {n}'
+    requests = tuple(
+        ({"route": path, "status": str(status)}, n)
         for (path, status), n in sorted(served.counts.items())
-    ]
-    for name in ("pool_size", "pool_available", "requests_waiting", "requests_errors"):
-        lines.append(f"regime_api_{name} {stats.get(name, 0)}")
-    lines.append(f"regime_api_streams {len(served.feed)}")
-    lines.append(f"regime_api_is_listening {int(served.feed.is_listening)}")
-    for name, count in (("hits", served.cache.hits), ("misses", served.cache.misses)):
-        lines.append(f"# TYPE regime_api_cache_{name}_total counter")
-        lines.append(f"regime_api_cache_{name}_total {count}")
-    lines.append("# TYPE regime_mart_version counter")
-    lines += [
-        f'regime_mart_version{{mart="{mart}"}} {version}'
+    )
+    versions = tuple(
+        ({"mart": mart}, version)
         for mart in sorted(MARTS)
         if (version := served.feed.version(mart)) is not None
+    )
+    feed, kept = served.feed, served.cache
+    families = [
+        Family("regime_api_requests_total", "Requests answered.", requests, "counter"),
+        *(
+            gauge(f"regime_api_{name}", "Of the pool of connections.", stats.get(name, 0))
+            for name in ("pool_size", "pool_available", "requests_waiting", "requests_errors")
+        ),
+        gauge("regime_api_streams", "Open streams.", len(feed)),
+        gauge("regime_api_is_listening", "Whether changes are heard of.", feed.is_listening),
+        Family("regime_api_cache_hits_total", "Answers kept.", (({}, kept.hits),), "counter"),
+        Family("regime_api_cache_misses_total", "Answers made.", (({}, kept.misses),), "counter"),
+        Family("regime_mart_version", "Raised with each change of a mart.", versions, "counter"),
     ]
-    return "\n".join(lines) + "\n"
+    return text(families)
 
 
 # ------------------------------------------------------------------------------------ errors

@@ -258,7 +258,7 @@ ENDPOINTS = (
         "/calibration",
         "calibrators",
         "The probability behind each score, its skill, and whether it may be shown.",
-        "signal calibration_side is_published",
+        "signal calibration_side is_calibrated",
     ),
     _row(
         "/reliability",

@@ -15,7 +15,7 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -27,7 +27,6 @@ from starlette.responses import Response
 from regime_pipeline.api import query
 from regime_pipeline.api.cache import Stamp
 from regime_pipeline.api.formats import json_bytes
-from regime_pipeline.api.params import instant_in
 from regime_pipeline.api.problems import Problem
 from regime_pipeline.api.query import connection_of
 from regime_pipeline.catalogue.marts import MARTS
@@ -53,42 +52,42 @@ MOST_EVENTS = 50
 _LOG = logging.getLogger("regime_pipeline.api")
 _VERSIONS = "select mart, version from reporting.versions"
 _EVENTS_AFTER = (
-    "select event_id, event_type, instrument, alert_severity, title, known_at, ingested_at "
-    "from reporting.market_events where (ingested_at, event_id) > (%s, %s) "
-    "order by ingested_at, event_id limit %s"
+    "select event_id, event_type, instrument, alert_severity, title, known_at, stored_order "
+    "from reporting.market_events where stored_order > %s order by stored_order limit %s"
 )
 _NEWEST_EVENT = (
-    "select ingested_at, event_id from reporting.market_events "
-    "order by ingested_at desc, event_id desc limit 1"
+    "select stored_order from reporting.market_events where stored_order is not null "
+    "order by stored_order desc limit 1"
 )
 _TOLD = ("event_id", "event_type", "instrument", "severity", "title", "known_at")
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Position:
-    """How far somebody has heard: up to this event, in the order in which events were stored.
+    """How far somebody has heard: up to this event, in the order in which events could be read.
 
-    As the id of a notice it outlives the connection, the worker and the server: what followed is read
-    from the database.
+    The database gives the numbers so that no event becomes visible after one with a higher number, when
+    its transaction ended late or its times are old. As the id of a notice it outlives the connection, the
+    worker and the server: what followed is read from the database.
     """
 
-    stored_at: datetime
-    event_id: str
+    stored_order: int
 
     def __str__(self) -> str:
-        return f"{self.stored_at.astimezone(UTC).isoformat()}/{self.event_id}"
+        return str(self.stored_order)
 
 
-BEGINNING = Position(datetime(1970, 1, 1, tzinfo=UTC), "")
+BEGINNING = Position(0)
+_LARGEST = 2**63 - 1
+"""Of PostgreSQL's whole numbers."""
 
 
 def position_in(text: str) -> Position | None:
     """The position that a header ``Last-Event-ID`` names; None where it is none of ours."""
-    instant, slash, event_id = text.partition("/")
-    at = instant_in(instant)
-    if isinstance(at, str) or not slash or "\0" in event_id:
+    if not (text.isascii() and text.isdecimal()) or len(text) > len(str(_LARGEST)):
         return None
-    return Position(at, event_id)
+    number = int(text)
+    return Position(number) if number <= _LARGEST else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,11 +318,10 @@ async def _newest_event(connection: psycopg.AsyncConnection) -> Position:
 
 
 async def _events_after(connection: psycopg.AsyncConnection, after: Position) -> list[Notice]:
-    """At most one more than :data:`MOST_EVENTS`, in the order in which they were stored."""
-    asked = (after.stored_at, after.event_id, MOST_EVENTS + 1)
-    cursor = await connection.execute(_EVENTS_AFTER, asked)
+    """At most one more than :data:`MOST_EVENTS`, in the order in which they could be read."""
+    cursor = await connection.execute(_EVENTS_AFTER, (after.stored_order, MOST_EVENTS + 1))
     return [
-        Notice("event", dict(zip(_TOLD, row[:-1], strict=True)), Position(row[-1], row[0]))
+        Notice("event", dict(zip(_TOLD, row[:-1], strict=True)), Position(row[-1]))
         for row in await cursor.fetchall()
     ]
 

@@ -29,6 +29,7 @@ class Cadence(StrEnum):
 
     HOURLY = "hourly"  # one per key and closed hour
     SPARSE = "sparse"  # at some closed hours: the ends of bars, of days, of cases
+    MONTHLY = "monthly"  # at the last hour of each month
     INSTANT = "instant"  # whenever something happened, up to the present instant
 
 

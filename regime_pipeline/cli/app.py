@@ -24,10 +24,12 @@ from regime_pipeline.cli import (
     database,
     doors,
     heartbeat,
+    metrics,
     pipeline,
     provenance,
     research,
     serving,
+    storage,
     tokens,
     tools,
     views,
@@ -51,6 +53,7 @@ for _command in (
     views.quality,
     views.doctor,
     heartbeat.heartbeat,
+    metrics.metrics,
     views.report,
     views.settings,
     tools.scorecard,
@@ -68,6 +71,7 @@ for _command in (
 app.add_typer(database.app, name="db")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(collect.app, name="collect")
+app.add_typer(storage.app, name="storage")
 app.add_typer(tokens.app, name="tokens")
 app.add_typer(research.app, name="research")
 

@@ -24,7 +24,7 @@ import pandas as pd
 from regime_pipeline.catalogue.derivation import derives, reach_of, reads
 from regime_pipeline.catalogue.fields.common import STATUS_CODES
 from regime_pipeline.catalogue.registry import table
-from regime_pipeline.correlation.frames import flags, integers, nothing, shape, texts
+from regime_pipeline.correlation.frames import flags, integers, nothing, shape, stored_pairs, texts
 from regime_pipeline.market.candles import CLOSES
 from regime_pipeline.numerics.panel import grid_start_us, to_panel
 from regime_pipeline.settings import CorrelationParams, method_version
@@ -76,7 +76,9 @@ Floats = npt.NDArray[np.float64]
 def correlations(
     candles_1h: pd.DataFrame, *, grid: Grid, params: CorrelationParams
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Correlations of all pairs of the universe, and the hours of open break episodes.
+    """Correlations of the pairs of the universe, and the hours of open break episodes.
+
+    All pairs are tested; of more than 2,000 those of the leading symbols get rows.
 
     Args:
         candles_1h: ``market.candles_1h`` with its lookback before ``grid.start``; only spot counts.
@@ -104,6 +106,10 @@ def correlations(
     )
     version = method_version(METHOD, params)
     tier = _pair_tiers(panel["source_tier"], owed, len(grid.symbols))
+    kept = stored_pairs(grid.symbols)
+    if len(kept) < len(pairs):  # tests were adjusted over all pairs; rows are of some
+        pairs, tier = [pairs[i] for i in kept], tier[kept]
+        stats = {name: values[kept] for name, values in stats.items()}
     frame = _correlation_frame(stats, pairs, grid, owed, tier, version)
     breaks = _break_frame(stats, pairs, grid, tier, version, params)
     return frame, breaks

@@ -1,10 +1,12 @@
 """Arrays of the correlation engine as columns of catalogue frames.
 
-Belongs here: dtypes. Does not belong here: what a column means.
+Belongs here: dtypes, which pairs get rows. Does not belong here: what a column means.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,39 @@ import pandas as pd
 from regime_pipeline.catalogue.frames import DTYPES, empty
 from regime_pipeline.catalogue.model import Table
 from regime_pipeline.catalogue.registry import FIELDS, table
+from regime_pipeline.settings import DEFAULT_SYMBOLS
+
+MOST_PAIRS = 2000
+"""Pairs that get hourly rows: they grow with the square of the symbols, 5.8 MB a pair and year."""
+
+
+def stored_pairs(symbols: Sequence[str], most: int = MOST_PAIRS) -> npt.NDArray[np.int64]:
+    """Places, among all pairs of the symbols in order, of those that get rows; all where they are few.
+
+    Else the pairs of the leading symbols with every other: the product's default symbols in their order,
+    then the rest as they come, as many as fit. What is left out changes no value of what is kept.
+
+    Args:
+        symbols: in the order of the grid.
+        most: pairs that may be kept.
+    """
+    count = len(symbols)
+    places = np.arange(count * (count - 1) // 2)
+    if len(places) <= most:
+        return places
+    leading: set[str] = set()
+    kept = 0
+    for symbol in sorted(symbols, key=_rank):  # the sort is stable
+        kept += count - 1 - len(leading)
+        if kept > most:
+            break
+        leading.add(symbol)
+    wanted = [bool(leading.intersection(pair)) for pair in combinations(symbols, 2)]
+    return places[np.array(wanted)]
+
+
+def _rank(symbol: str) -> int:
+    return DEFAULT_SYMBOLS.index(symbol) if symbol in DEFAULT_SYMBOLS else len(DEFAULT_SYMBOLS)
 
 
 def texts(codes: npt.NDArray[np.integer[Any]], names: tuple[str, ...]) -> pd.Series:

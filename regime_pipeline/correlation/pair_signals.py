@@ -21,7 +21,7 @@ import pandas as pd
 from regime_pipeline.catalogue.derivation import derives, reach_of, reads
 from regime_pipeline.catalogue.fields.common import STATUS_CODES
 from regime_pipeline.catalogue.registry import table
-from regime_pipeline.correlation.frames import flags, integers, nothing, shape, texts
+from regime_pipeline.correlation.frames import flags, integers, nothing, shape, stored_pairs, texts
 from regime_pipeline.market.candles import CLOSES
 from regime_pipeline.numerics.panel import to_panel
 from regime_pipeline.settings import PairParams, method_version
@@ -75,7 +75,7 @@ def pair_signals(candles_1h: pd.DataFrame, *, grid: Grid, params: PairParams) ->
     log_close = np.full(close.shape, np.nan)
     np.log(close, out=log_close, where=close > 0)
     log_close = np.ascontiguousarray(log_close.T)
-    pairs = pairwise.all_pairs(len(grid.symbols))
+    pairs = pairwise.all_pairs(len(grid.symbols))[stored_pairs(grid.symbols)]
     days = []
     for midnight in Window(grid.start, grid.end).days():
         start = max(grid.start, midnight)

@@ -17,13 +17,14 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from regime_pipeline.catalogue import Table, table
+from regime_pipeline.catalogue import Cadence, Table, table
 from regime_pipeline.catalogue.derivation import Derivation, Given, Input, derivations
 from regime_pipeline.catalogue.frames import empty
 from regime_pipeline.catalogue.schemas import SCHEMAS
 from regime_pipeline.orchestration import io_manager as io
+from regime_pipeline.orchestration.ledger import BEFORE
 from regime_pipeline.orchestration.metadata import spec_metadata
-from regime_pipeline.orchestration.partitions import COMPUTE, DAILY, as_window, owed
+from regime_pipeline.orchestration.partitions import COMPUTE, DAILY, MONTHLY, as_window, owed
 from regime_pipeline.orchestration.resources import Platform, Scope
 from regime_pipeline.quality.withholding import (
     BLOCKS,
@@ -228,6 +229,11 @@ def computed(
     )
 
 
+def partitions_of(item: Table) -> dg.TimeWindowPartitionsDefinition:
+    """Days, or months for what is made at their ends."""
+    return MONTHLY if item.cadence is Cadence.MONTHLY else DAILY
+
+
 def derived(what: Derivation) -> dg.AssetsDefinition:
     """The asset or assets of one declared function."""
     items = [table(name) for name in what.tables]
@@ -242,10 +248,12 @@ def derived(what: Derivation) -> dg.AssetsDefinition:
         },
         ins=inputs_of(what),
         required_resource_keys={"platform", "scope"},
-        partitions_def=DAILY,
+        partitions_def=partitions_of(items[0]),
         backfill_policy=COMPUTE,
     )
     def compute(context, **frames):  # type: ignore[no-untyped-def]
+        if first := BEFORE.get(items[0].full_name):
+            first(context.resources.platform)
         run = _run(context, items[0])
         found = computed(what, frames, run, context.resources.platform)
         return found if len(found) > 1 else found[0]

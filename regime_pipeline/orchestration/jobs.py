@@ -31,20 +31,24 @@ RAW = (
     - FINDINGS
 )
 REPORTING = dg.AssetSelection.groups("reporting")
+PREDICTIONS = "signals.model_predictions"
 NIGHTLY_TABLES = (
-    "signals.trials",
-    "signals.trial_days",
-    "signals.passports",
-    "signals.calibrators",
-    "signals.reliability",
+    *("signals.trials", "signals.trial_days", "signals.passports"),
+    *("signals.calibrators", "signals.reliability"),
+    *("signals.model_performance", PREDICTIONS),
 )
 """What looks at years of hours for one row a day: made each night, and with no tick or range of days."""
+TRAINED_TABLES = ("signals.models",)
+"""What is made once a month, in partitions of months."""
+APART_TABLES = (*TRAINED_TABLES, *NIGHTLY_TABLES)
+"""Derived tables that no range of days makes by itself."""
+TRAINED = dg.AssetSelection.assets(*map(asset_key, TRAINED_TABLES))
 NIGHTLY = dg.AssetSelection.assets(*map(asset_key, NIGHTLY_TABLES))
-DERIVED = dg.AssetSelection.groups(*DERIVED_SCHEMAS) - SUITES - NIGHTLY | FINDINGS
+DERIVED = dg.AssetSelection.groups(*DERIVED_SCHEMAS) - SUITES - NIGHTLY - TRAINED | FINDINGS
 
 hourly_tick = dg.define_asset_job(
     "hourly_tick",
-    selection=RAW | DERIVED | REPORTING,
+    selection=RAW | DERIVED | REPORTING | dg.AssetSelection.assets(asset_key(PREDICTIONS)),
     description="Everything for the newest hours: fetch, derive, events, reports.",
     executor_def=dg.in_process_executor,
     tags={"dagster/priority": "10", TICK_TAG: "newest"},
@@ -83,7 +87,13 @@ recompute = dg.define_asset_job(
 research = dg.define_asset_job(
     "research",
     selection=NIGHTLY,
-    description="Passports and calibrators: what each score has been worth to the end of a day.",
+    description="Passports, calibrators, and the performance of models to the end of a day.",
+    executor_def=dg.in_process_executor,
+)
+training = dg.define_asset_job(
+    "training",
+    selection=TRAINED,
+    description="Forecasting models, fitted at the ends of months: one run for any range of them.",
     executor_def=dg.in_process_executor,
 )
 
@@ -104,6 +114,7 @@ JOBS = (
     reporting,
     recompute,
     research,
+    training,
     retention,
 )
 

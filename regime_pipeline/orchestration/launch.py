@@ -33,22 +33,27 @@ from regime_pipeline.orchestration.assets.reporting import PROJECT, project_dige
 from regime_pipeline.orchestration.build import all_assets, build_definitions
 from regime_pipeline.orchestration.emptiness import failed_datasets, underived
 from regime_pipeline.orchestration.instance import instance_for
-from regime_pipeline.orchestration.jobs import NIGHTLY_TABLES, part_of
+from regime_pipeline.orchestration.jobs import APART_TABLES, NIGHTLY_TABLES, TRAINED_TABLES, part_of
 from regime_pipeline.orchestration.kernels import CompiledAhead
-from regime_pipeline.orchestration.partitions import owed, range_tags
+from regime_pipeline.orchestration.partitions import month_tags, owed, range_tags
 from regime_pipeline.orchestration.processes import PROCESS_TAG, process_id, settle_dead_runs
 from regime_pipeline.orchestration.resources import Platform, Progress, Scope, platform_resource
 from regime_pipeline.orchestration.run_report import Outcome, RunReport, by_source
 from regime_pipeline.orchestration.storage_pool import CONNECTION_LOST
+from regime_pipeline.research import models
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.errors import DatabaseUnreachableError, first_line
-from regime_pipeline.windows import DAY, Clock, Window, floor_day, utc
+from regime_pipeline.windows import DAY, HOUR, Clock, Window, floor_day, utc
 
 if TYPE_CHECKING:
     from regime_pipeline.storage.merge import WriteResult
 
 RAW, DERIVED, REPORTING, RESEARCH = "raw_fetch", "derived_chain", "reporting", "research"
-_NOT_DERIVING = (RAW, REPORTING, "book_samples", RESEARCH, retention.NAME)
+TRAINING = "training"
+_NOT_DERIVING = (RAW, REPORTING, "book_samples", RESEARCH, TRAINING, retention.NAME)
+
+
+_FIRST_BAR = "select min(ts) from market.candles_1h where market = 'perp' and close is not null"
 
 
 class LaunchError(RuntimeError):
@@ -153,10 +158,14 @@ def run_selection(
                 return launch.report
             by = freshness.fingerprint(settings, launch.symbols)
             tags = {freshness.BY_TAG: by}  # by the same code, but perhaps without its history
-            others = [n for n in derived if n not in NIGHTLY_TABLES]
+            others = [n for n in derived if n not in APART_TABLES]
             if others or not derived:
                 launch.run("derive", DERIVED, window, tables=others or None, tags=tags)
-            if len(others) < len(derived):  # with the ledger, written before a number is known
+            if set(TRAINED_TABLES) & set(derived):
+                launch.run("train models", TRAINING, window)
+            if set(NIGHTLY_TABLES) & set(
+                derived
+            ):  # with the ledger, written before a number is known
                 launch.run("judge scores", RESEARCH, window, tables=NIGHTLY_TABLES)
         if reporting:
             launch.run("report", REPORTING, window)
@@ -352,7 +361,20 @@ class _Launch:
         self.run("derive", DERIVED, todo.window, tags=tags)
         last = Window(floor_day(self.until) - DAY, floor_day(self.until))
         if todo.window.start <= last.start < todo.window.end:
+            self._train(last.end)
             self.run("judge scores", RESEARCH, last)
+
+    def _train(self, until: datetime) -> None:
+        """The models of months that have ended and that hold bars, as far as there are none yet."""
+        known = set(self.platform.warehouse.read(models.TABLE, None, columns=["ts"])["ts"])
+        with self.platform.database.connect() as connection:
+            (begins,) = connection.execute(_FIRST_BAR).fetchone() or (None,)
+        if begins is None:
+            return
+        first = max(utc(begins), until - models.REACH)
+        wanted = [end for end in models.month_ends(first, until) if end - HOUR not in known]
+        if wanted:
+            self.run("train models", TRAINING, Window(wanted[0] - DAY, wanted[-1]))
 
     def deliver(self) -> None:
         """Note what is wrong and send what waits; who runs launches from cron has no sensors that would."""
@@ -402,7 +424,8 @@ class _Launch:
         scope = scope or Scope(symbols=list(self.symbols))
         run_id = str(uuid.uuid4())
         own = {PROCESS_TAG: process_id(os.getpid()), MAX_RETRIES_TAG: "0"}  # a person repeats it
-        run_tags = {**range_tags(window), **own, **(tags or {})}
+        days = month_tags(window) if job_name == TRAINING else range_tags(window)
+        run_tags = {**days, **own, **(tags or {})}
         if self._replay:
             run_tags[REPLAY_TAG] = "true"
         began = time.monotonic()
@@ -441,8 +464,8 @@ class _Launch:
     def _names(self, job_name: str, tables: Sequence[str] | None) -> list[str]:
         if tables is not None:
             return list(tables)
-        if job_name == RESEARCH:
-            return list(NIGHTLY_TABLES)
+        if job_name in (RESEARCH, TRAINING):
+            return list(NIGHTLY_TABLES if job_name == RESEARCH else TRAINED_TABLES)
         return self.derived_tables() if job_name == DERIVED else ["reporting"]
 
     def derived_tables(self) -> list[str]:
@@ -450,7 +473,7 @@ class _Launch:
         return [
             n
             for n, t in TABLES.items()
-            if t.schema in DERIVED_SCHEMAS and n in self.inputs and n not in NIGHTLY_TABLES
+            if t.schema in DERIVED_SCHEMAS and n in self.inputs and n not in APART_TABLES
         ]
 
     def _written(self, name: str, rows: int, result: WriteResult) -> None:

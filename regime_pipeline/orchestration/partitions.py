@@ -35,6 +35,11 @@ DAILY = dg.DailyPartitionsDefinition(
 )
 """One partition per UTC day, today's included. Only its first day is not the same everywhere."""
 
+MONTHLY = dg.MonthlyPartitionsDefinition(
+    start_date=f"{DAILY.start:%Y-%m}-01", timezone="UTC", end_offset=1
+)
+"""One partition per month, the running one included: what is trained at the ends of months."""
+
 EVERY_HOUR = dg.FreshnessPolicy.time_window(
     fail_window=timedelta(hours=6), warn_window=timedelta(hours=2)
 )
@@ -76,6 +81,12 @@ def range_tags(window: Window) -> dict[str, str]:
     if not days:
         raise ValueError(f"no day lies in {window.start} .. {window.end}")
     return {RANGE_START: day_key(days[0]), RANGE_END: day_key(days[-1])}
+
+
+def month_tags(window: Window) -> dict[str, str]:
+    """Run tags that make one run out of all months that a window touches."""
+    first, last = (f"{day:%Y-%m}-01" for day in (window.days()[0], window.days()[-1]))
+    return {RANGE_START: first, RANGE_END: last}
 
 
 def day_key(at: datetime) -> str:

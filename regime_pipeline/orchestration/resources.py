@@ -19,6 +19,7 @@ import dagster as dg
 from pydantic import Field
 
 from regime_pipeline.orchestration.processes import keep_out_ended_runs
+from regime_pipeline.orchestration.step_costs import Work, hear
 from regime_pipeline.settings import Settings
 from regime_pipeline.windows import Clock, FixedClock, clock_from_text
 
@@ -64,7 +65,8 @@ class Platform:
         self.settings = settings
         self.clock = clock or clock_from_text(settings.clock)
         self.progress: Progress = progress or (lambda *_: None)
-        self.written: Written = written or (lambda *_: None)
+        self._written: Written = written or (lambda *_: None)
+        self.work = Work()
         self._ends_at = ends_at
         self._ends_of_runs: dict[str, datetime] = {}
         self._database = database
@@ -112,6 +114,11 @@ class Platform:
                 while len(self._ends_of_runs) > REMEMBERED_RUNS:
                     self._ends_of_runs.pop(next(iter(self._ends_of_runs)))
             return self._ends_of_runs[run_id]
+
+    def written(self, table: str, rows: int, result: WriteResult) -> None:
+        """Count a write, and tell whoever wants to know of it."""
+        self.work.wrote(table, rows, result)
+        self._written(table, rows, result)
 
     def keep_parameters(self) -> None:
         """Store the weights and thresholds that rows are about to be made with, once."""
@@ -227,16 +234,22 @@ def _close() -> None:
 
 
 @dg.resource(description="Settings, clock, warehouse and HTTP client, from the environment.")
-def environment_platform(_context: dg.InitResourceContext) -> Platform:
+def environment_platform(context: dg.InitResourceContext) -> Platform:
     """The platform of the process, as the plain object; takes no config."""
-    return process_platform()
+    platform = process_platform()
+    hear(context, platform)
+    return platform
 
 
 def platform_resource(platform: Platform) -> dg.ResourceDefinition:
     """A given platform as the resource, for runs inside this process."""
-    return dg.ResourceDefinition.hardcoded_resource(
-        platform, description="Settings, clock, warehouse and HTTP client of the caller."
-    )
+
+    @dg.resource(description="Settings, clock, warehouse and HTTP client of the caller.")
+    def given(context: dg.InitResourceContext) -> Platform:
+        hear(context, platform)
+        return platform
+
+    return given
 
 
 class Scope(dg.ConfigurableResource):

@@ -20,7 +20,7 @@ from regime_pipeline.catalogue import TABLES
 from regime_pipeline.catalogue.lineage import Lineage, stored
 from regime_pipeline.catalogue.marts import BUILT
 from regime_pipeline.orchestration.derived import asset_key
-from regime_pipeline.orchestration.jobs import NIGHTLY_TABLES, raw_fetch, recompute
+from regime_pipeline.orchestration.jobs import APART_TABLES, raw_fetch, recompute
 from regime_pipeline.orchestration.partitions import range_tags
 from regime_pipeline.orchestration.resources import Platform
 from regime_pipeline.orchestration.sensors import GAP_TAG, RUNNING
@@ -125,7 +125,7 @@ def recomputation(
     """
     found = sorted(restated, key=lambda r: (r.at, r.table))
     tables = {r.table for r in found}
-    further = {n: far for n, far in dependents(lineage, tables).items() if n not in NIGHTLY_TABLES}
+    further = {n: far for n, far in dependents(lineage, tables).items() if n not in APART_TABLES}
     marts = marts_of(lineage, {*tables, *further})
     if not further and not marts:
         return None

@@ -18,8 +18,9 @@ from regime_pipeline.orchestration.jobs import (
     quality,
     research,
     retention,
+    training,
 )
-from regime_pipeline.orchestration.partitions import TICK_TAG, range_tags, tick_window
+from regime_pipeline.orchestration.partitions import TICK_TAG, month_tags, range_tags, tick_window
 from regime_pipeline.orchestration.resources import Platform
 from regime_pipeline.windows import DAY, HOUR, Window, floor_day, floor_hour
 
@@ -108,7 +109,7 @@ def daily_quality(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.S
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
     required_resource_keys={"platform"},
-    description="Every night at 02:10: the passports of the day before.",
+    description="Every night at 02:10: passports and models judged to the end of the day before.",
 )
 def nightly_research(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """One run request per night."""
@@ -119,6 +120,27 @@ def nightly_research(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | d
     today = floor_day(context.scheduled_execution_time)
     day = Window(today - DAY, today)
     return dg.RunRequest(run_key=f"{today:%Y-%m-%d}", tags=range_tags(day))
+
+
+@dg.schedule(
+    name="monthly_training",
+    job=training,
+    cron_schedule="40 1 * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    required_resource_keys={"platform"},
+    description="Once a month, at 01:40 of its first day that the machine is on: the models of the month "
+    "that has ended.",
+)
+def monthly_training(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    """One run request per month, asked for every night under the same key."""
+    platform: Platform = context.resources.platform
+    why = platform.at_rest()
+    if why is not None:
+        return dg.SkipReason(why)
+    ended = floor_day(context.scheduled_execution_time).replace(day=1)
+    month = Window(ended - DAY, ended)
+    return dg.RunRequest(run_key=f"{month.start:%Y-%m}", tags=month_tags(month))
 
 
 @dg.schedule(
@@ -138,4 +160,4 @@ def nightly_retention(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | 
     return dg.RunRequest(run_key=f"{context.scheduled_execution_time:%Y-%m-%d}")
 
 
-SCHEDULES = (hourly, books, daily_quality, nightly_research, nightly_retention)
+SCHEDULES = (hourly, books, daily_quality, nightly_research, monthly_training, nightly_retention)

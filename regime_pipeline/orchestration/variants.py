@@ -15,8 +15,8 @@ import pandas as pd
 from regime_pipeline.catalogue import table
 from regime_pipeline.catalogue.derivation import derivation_of
 from regime_pipeline.orchestration import io_manager as io
-from regime_pipeline.orchestration.assets.research import MADE_UP
 from regime_pipeline.orchestration.derived import inputs, parameter
+from regime_pipeline.orchestration.ledger import MADE_UP
 from regime_pipeline.orchestration.resources import Platform
 from regime_pipeline.research import passports
 from regime_pipeline.research.trials import CODE_VERSION, Trial

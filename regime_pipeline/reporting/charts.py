@@ -250,6 +250,9 @@ def _dollars(value: float, _: object = None) -> str:
 
 
 def _prices(value: float, _: object = None) -> str:
+    if value >= 1e6:
+        short, unit = scaled(value)
+        return f"{short:.4g}{unit}"
     return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
@@ -273,7 +276,7 @@ def symbol_chart(symbol: str, data: SymbolSeries, window: Window, params: dict[s
             sharex=True,
             gridspec_kw={
                 "height_ratios": [2.7, 1.3, 1.1, 1.3],
-                **margins(figure, top=0.26, bottom=0.28),
+                **margins(figure, left=0.66, top=0.26, bottom=0.28),  # for 100,000
                 "hspace": 0.26,
             },
         )

@@ -181,7 +181,7 @@ def forecasts(labels: Labelled, first: int, as_of: int) -> tuple[Forecasts, bool
         The forecasts, whether the probability is published at ``as_of``, and the failed month-ends in a
         row.
     """
-    made, is_published, failed = Forecasts(), False, 0
+    made, is_calibrated, failed = Forecasts(), False, 0
     for month in splits.walk_forward(first + BASE_LEAST_H, as_of, HEADLINE_H):
         fit = labels.part(month.fit(labels.hours))
         if not len(fit.hours) or fit.hours[-1] - fit.hours[0] < BASE_LEAST_H - 48:
@@ -194,8 +194,8 @@ def forecasts(labels: Labelled, first: int, as_of: int) -> tuple[Forecasts, bool
             continue
         passes = made.skill(month.ends).low > 0
         failed = 0 if passes else failed + 1
-        is_published = passes or (is_published and failed < FAILURES_TO_WITHDRAW)
-    return made, is_published or made.skill(as_of + 1).low > 0, failed
+        is_calibrated = passes or (is_calibrated and failed < FAILURES_TO_WITHDRAW)
+    return made, is_calibrated or made.skill(as_of + 1).low > 0, failed
 
 
 def of_signal(
@@ -204,7 +204,7 @@ def of_signal(
     """The calibrator of a signal and side at the end of a day, and its table of reliability."""
     as_of = int(history.hours[-1])
     labels = Labelled.of(history, signal, side)
-    made, is_published, _ = forecasts(labels, int(history.hours[0]), as_of)
+    made, is_calibrated, _ = forecasts(labels, int(history.hours[0]), as_of)
     newest = labels.part(
         splits.Month(0, 0, as_of + 1 - splits.FIT_H, as_of + 1 - HEADLINE_H).fit(labels.hours)
     )
@@ -220,7 +220,7 @@ def of_signal(
         "brier_skill": skill.skill,
         "brier_skill_low": skill.low,
         "brier_skill_high": skill.high,
-        "is_published": bool(maps) and is_published,
+        "is_calibrated": bool(maps) and is_calibrated,
         "verdict_raw": _verdict(history, signal),
         "signal_freshness": float(np.isfinite(scores[:, -1]).mean()),
         "signal_coverage": float(np.isfinite(scores[:, -MONTH_H:]).mean()),
@@ -236,15 +236,15 @@ def of_signal(
             "calibrator_params": json.dumps(maps[kind].params, sort_keys=True),
             "fit_from": int(newest.hours[0]),
             "fit_to": int(newest.hours[-1]),
-            "data_hash": hashlib.sha256(np.stack([n, k]).astype("<i8").tobytes()).hexdigest(),
-            "publication_reason": _why(made, row["is_published"]),
+            "labels_hash": hashlib.sha256(np.stack([n, k]).astype("<i8").tobytes()).hexdigest(),
+            "calibration_reason": _why(made, row["is_calibrated"]),
         }
     found = list(_reliability(made, row))
     return row, [key | one for one in found]
 
 
-def _why(made: Forecasts, is_published: bool) -> str | None:
-    if is_published:
+def _why(made: Forecasts, is_calibrated: bool) -> str | None:
+    if is_calibrated:
         return None
     return "no_skill_over_base_rate" if len(made.hours) else "no_month_was_forecast"
 

@@ -56,12 +56,14 @@ CHANNELS = (20, 55)
 _TRENDS = (0.5, 0.3, 0.2)
 
 
-def momentum(close: FloatPanel) -> Component:
+def momentum(close: FloatPanel, *, first_hour: int) -> Component:
     """Mean of the 4, 24 and 72 h log returns over ``sigma sqrt(h)``; ``100 Phi(m)``, clipped at +-3.
 
     See :mod:`regime_pipeline.signals.momentum`.
     """
-    found = maths.momentum(close, maths.ewma_sigma(close), MOMENTUM_HORIZONS_H)
+    found = maths.momentum(
+        close, maths.ewma_sigma(close, first_hour=first_hour), MOMENTUM_HORIZONS_H
+    )
     verdicts = Verdicts(close.shape)
     for code, (status, reason) in enumerate(zip(_MOMENTUM_STATUS, maths.REASONS, strict=True)):
         if reason:
@@ -82,7 +84,7 @@ def technical(close: FloatPanel, *, first_hour: int) -> Component:
     in the last 500 slots, partial from 150. Null when more than 20 of the last 400 or any of the last
     3 closes are missing. A price that never moves is null.
     """
-    found = indicators.oscillators(close, TECHNICAL_MIN - HISTOGRAM_BARS)
+    found = indicators.oscillators(close, TECHNICAL_MIN - HISTOGRAM_BARS, first_hour=first_hour)
     sd = rolling_std(found.histogram, HISTOGRAM_BARS, HISTOGRAM_MIN, lag=1, anchor=first_hour)
     flat = sd <= 1e-12 * close
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -224,7 +226,9 @@ def price_action(bars: Bars) -> Component:
     )
 
 
-def beta_exp(close: FloatPanel, reference: FloatPanel, same: FloatPanel, keep: int) -> Component:
+def beta_exp(
+    close: FloatPanel, reference: FloatPanel, same: FloatPanel, keep: int, *, first_hour: int
+) -> Component:
     """What the reference coin's momentum says of a coin that follows it: ``100 Phi(beta m)``.
 
     ``beta`` as :func:`regime_pipeline.signals.beta.exposure` has it, ``m`` the momentum of the reference
@@ -235,9 +239,12 @@ def beta_exp(close: FloatPanel, reference: FloatPanel, same: FloatPanel, keep: i
         reference: closes of the reference coin, one column.
         same: per symbol, 1 where it is the reference coin.
         keep: rows that are put out.
+        first_hour: of the panels' first row; see the module.
     """
     found = regression.exposure(log_returns(close), log_returns(reference), keep)
-    own = maths.momentum(reference, maths.ewma_sigma(reference), MOMENTUM_HORIZONS_H)
+    own = maths.momentum(
+        reference, maths.ewma_sigma(reference, first_hour=first_hour), MOMENTUM_HORIZONS_H
+    )
     leader = own.value[len(own.value) - keep :]
     score = score_of(found.beta * leader)
     shape = score.shape

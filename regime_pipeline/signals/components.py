@@ -35,7 +35,7 @@ from regime_pipeline.windows import HOUR, Grid
 if TYPE_CHECKING:
     from regime_pipeline.signals.component import Component
 
-METHOD = "components/3"
+METHOD = "components/4"
 
 REFERENCE = "BTC"
 """Coin whose momentum the others are exposed to."""
@@ -190,7 +190,7 @@ def _from_candles(
     if others:
         reference = to_panel(perp, wide, ("close",))["close"]
     return {
-        "momentum": own.momentum(bars["close"]),
+        "momentum": own.momentum(bars["close"], first_hour=first),
         "technical": own.technical(bars["close"], first_hour=first),
         "volume": own.volume(bars, first_hour=first),
         "price_action": own.price_action(bars),
@@ -199,6 +199,7 @@ def _from_candles(
             reference,
             np.array([base == REFERENCE for base in bases], dtype="float64"),
             grid_length(grid),
+            first_hour=first,
         ),
     }
 

@@ -216,9 +216,9 @@ def funding(
     )
 
 
-def momentum(close: FloatPanel) -> Factor:
+def momentum(close: FloatPanel, *, first_hour: int) -> Factor:
     """Volatility-scaled momentum over 1, 4 and 24 h; see :mod:`regime_pipeline.signals.momentum`."""
-    sigma = maths.ewma_sigma(close)
+    sigma = maths.ewma_sigma(close, first_hour=first_hour)
     found = maths.momentum(close, sigma, MOMENTUM_HORIZONS_H)
     codes = Codes(close.shape)
     for code, reason in enumerate(maths.REASONS):

@@ -39,7 +39,7 @@ from regime_pipeline.windows import HOUR, Grid, Window
 if TYPE_CHECKING:
     from regime_pipeline.signals.factors import Factor
 
-METHOD = "futures_score/3"
+METHOD = "futures_score/4"
 
 HIGH_CONFIDENCE, MEDIUM_CONFIDENCE = 0.75, 0.5
 TOP = 3
@@ -174,7 +174,7 @@ def futures_scores(
             ),
         ).last(rows),
         "funding": funding_factor,
-        "momentum": f.momentum(close).last(rows),
+        "momentum": f.momentum(close, first_hour=_first_hour(grid, "market.candles_1h")).last(rows),
         "long_short": f.share(
             crowd, sign=-1.0, first_hour=positioned, names=FACTOR_NUMBERS["long_short"]
         ).last(rows),

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from regime_pipeline.numerics.compiled import kernel
 from regime_pipeline.numerics.conventions import CodePanel, FloatPanel
+from regime_pipeline.numerics.recursions import lagged_decayed_mean
 from regime_pipeline.numerics.rolling import rolling_count
 
 DECAY = 0.94
@@ -50,26 +50,6 @@ class Momentum:
     code: CodePanel
 
 
-@kernel
-def _ewma(returns, decay, lags, out):  # type: ignore[no-untyped-def]
-    """Lagged EWMA variance of each row from its own ``lags`` slots; columns x hours."""
-    columns, length = returns.shape
-    weight = np.empty(lags)
-    weight[0] = 1.0
-    for k in range(1, lags):
-        weight[k] = weight[k - 1] * decay
-    for s in range(columns):
-        for h in range(length):
-            total = 0.0
-            mass = 0.0
-            for k in range(1, min(lags, h) + 1):
-                r = returns[s, h - k]
-                if math.isfinite(r):
-                    total += weight[k - 1] * (r * r)
-                    mass += weight[k - 1]
-            out[s, h] = total / mass if mass > 0.0 else np.nan
-
-
 def log_change(close: FloatPanel, hours: int) -> FloatPanel:
     """Log change over ``hours`` slots; null unless both ends are observed."""
     out = np.full_like(close, np.nan)
@@ -79,15 +59,13 @@ def log_change(close: FloatPanel, hours: int) -> FloatPanel:
     return out
 
 
-def ewma_sigma(close: FloatPanel) -> FloatPanel:
+def ewma_sigma(close: FloatPanel, *, first_hour: int) -> FloatPanel:
     """Hourly volatility from the 447 returns before each row, zero mean, decay 0.94.
 
     Null returns leave both numerator and denominator. The current return is not part of it.
     """
-    returns = np.ascontiguousarray(log_change(close, 1).T)
-    out = np.empty_like(returns)
-    _ewma(returns, DECAY, LAGS, out)
-    return np.sqrt(np.ascontiguousarray(out.T))
+    squares = np.square(log_change(close, 1))
+    return np.sqrt(lagged_decayed_mean(squares, DECAY, LAGS, anchor=first_hour))
 
 
 def momentum(close: FloatPanel, sigma: FloatPanel, horizons: Sequence[int]) -> Momentum:

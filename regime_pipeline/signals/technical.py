@@ -37,119 +37,215 @@ class Oscillators:
     percent_b: FloatPanel
 
 
-def oscillators(close: FloatPanel, min_closes: int) -> Oscillators:
+def oscillators(close: FloatPanel, min_closes: int, *, first_hour: int) -> Oscillators:
     """RSI(14), MACD(12, 26, 9) histogram and %b(20, 2) of every row.
 
     RSI and MACD run over the closes present in the last 400 slots, as if the missing ones were not
-    there; a row needs its own close and ``min_closes`` of them. RSI without any gain or loss is null.
-    %b is over 20 slots with the current one (18 closes), deviation with ddof 0; null where the band
-    has no width.
+    there; a row needs its own close and ``min_closes`` of them, at least 35. RSI without any gain or
+    loss is null. %b is over 20 slots with the current one (18 closes), deviation with ddof 0; null where
+    the band has no width.
     """
     by_column = np.ascontiguousarray(close.T)
     rsi, histogram, percent_b = (np.full(by_column.shape, np.nan) for _ in range(3))
+    least = max(min_closes, SLOW + SIGNAL)
 
     def part(first: int, stop: int) -> None:
-        _oscillators(by_column, min_closes, first, stop, rsi, histogram, percent_b)
+        tables = (_SEED, _FADE, _ANSWER)
+        _recursions(by_column, least, first_hour, first, stop, *tables, rsi, histogram)
+        _percent_b(by_column, first, stop, percent_b)
 
-    in_stretches(part, by_column.shape[1], by_column.shape[0] * 20)
+    length, width = close.shape
+    in_stretches(part, length, width, unit=WINDOW, origin=-first_hour % WINDOW)
     return Oscillators(*(np.ascontiguousarray(x.T) for x in (rsi, histogram, percent_b)))
 
 
+_FAST_K, _SLOW_K, _SIGNAL_K = (2.0 / (bars + 1.0) for bars in (FAST, SLOW, SIGNAL))
+_SEED_BARS = SLOW + SIGNAL - 1
+"""Closes until MACD's three averages are all seeded."""
+
+
+def _step(state: FloatPanel, close: FloatPanel) -> FloatPanel:
+    """The averages (fast, slow, signal) one close later; a column each state."""
+    fast = state[0] + _FAST_K * (close - state[0])
+    slow = state[1] + _SLOW_K * (close - state[1])
+    return np.stack([fast, slow, state[2] + _SIGNAL_K * (fast - slow - state[2])])
+
+
+def _weights_of_seeds() -> FloatPanel:
+    """What each of a window's first 34 closes adds to the seeded averages: averages x closes."""
+    closes = np.eye(_SEED_BARS)
+    state = np.zeros((3, _SEED_BARS))
+    state[0] = closes[SLOW - FAST : SLOW].mean(axis=0)
+    state[1] = closes[:SLOW].mean(axis=0)
+    differences = [state[0] - state[1]]
+    for close in closes[SLOW:]:
+        state = _step(state, close)
+        differences.append(state[0] - state[1])
+    state[2] = np.mean(differences, axis=0)
+    return state
+
+
+def _powers() -> tuple[FloatPanel, FloatPanel]:
+    """What closes leave behind, by how many came since.
+
+    First what is left of each of the averages (fast, slow, signal) in each of them, then what a close
+    of 1 makes of them.
+    """
+    fades, answers = [np.eye(3)], [_step(np.zeros((3, 1)), np.ones(1))[:, 0]]
+    for _ in range(WINDOW):
+        fades.append(_step(fades[-1], np.zeros(3)))
+        answers.append(_step(answers[-1][:, None], np.zeros(1))[:, 0])
+    return np.stack(fades), np.stack(answers)
+
+
+_SEED = _weights_of_seeds()
+_FADE, _ANSWER = _powers()
+
+
 @ieee_kernel
-def _oscillators(close, min_closes, first, stop, rsi, histogram, percent_b):  # type: ignore[no-untyped-def]
-    kept = np.empty(WINDOW)
+def _recursions(close, least, anchor, first, stop, seed, fade, answer, rsi, histogram):  # type: ignore[no-untyped-def]
+    """Block by block: the closes of a block and of the one before it, the missing ones left out."""
+    kept = np.empty(2 * WINDOW)
+    rows = np.empty(2 * WINDOW, np.int64)
+    windows = np.empty(2 * WINDOW, np.int64)
     for s in range(close.shape[0]):
-        for h in range(first, stop):
-            if not math.isfinite(close[s, h]):
-                continue
+        block = first - (first + anchor) % WINDOW
+        while block < stop:
             n = 0
-            for i in range(max(0, h - WINDOW + 1), h + 1):
-                if math.isfinite(close[s, i]):
-                    kept[n] = close[s, i]
+            begin = 0
+            for h in range(max(0, block - WINDOW), min(block + WINDOW, stop)):
+                if h == block:
+                    begin = n
+                if math.isfinite(close[s, h]):
+                    kept[n] = close[s, h]
+                    rows[n] = h
                     n += 1
-            if n >= min_closes and n >= SLOW + SIGNAL:
-                rsi[s, h] = _rsi(kept, n)
-                histogram[s, h] = _histogram(kept, n)
-            percent_b[s, h] = _percent_b(close[s], h)
+            since = 0
+            for i in range(begin, n):
+                while rows[since] <= rows[i] - WINDOW:
+                    since += 1
+                windows[i] = since
+            if begin < n:
+                _rsi(kept, rows, windows, begin, n, least, rsi[s])
+                _histogram(kept, rows, windows, begin, n, least, seed, fade, answer, histogram[s])
+            block += WINDOW
 
 
 @ieee_kernel
-def _rsi(x, n):  # type: ignore[no-untyped-def]
-    up = 0.0
-    down = 0.0
-    for i in range(1, RSI_BARS + 1):
+def _rsi(x, rows, windows, begin, n, least, out):  # type: ignore[no-untyped-def]
+    """Fourteen times Wilder's averages; the change into ``begin`` is the last one of the earlier block."""
+    decay = (RSI_BARS - 1.0) / RSI_BARS
+    powers = decay ** np.arange(WINDOW + 1.0)
+    sums = np.zeros((2, n + 1))  # from the beginning of the block on, or until there
+    seeds = np.zeros((2, n))  # changes of the fourteen closes after this one
+    for i in range(n - 1):
+        change = x[i + 1] - x[i]
+        side = 0 if change > 0.0 else 1
+        for k in range(max(0, i - RSI_BARS + 1), i + 1):
+            seeds[side, k] += abs(change)
+    for i in range(begin, 0, -1):
         change = x[i] - x[i - 1]
-        if change > 0.0:
-            up += change
-        else:
-            down -= change
-    up /= RSI_BARS
-    down /= RSI_BARS
-    for i in range(RSI_BARS + 1, n):
+        for side in range(2):
+            sums[side, i] = sums[side, i + 1] if i < begin else 0.0
+        sums[0 if change > 0.0 else 1, i] += powers[begin - i] * abs(change)
+    earlier = sums[:, : begin + 1].copy()
+    sums[:, begin] = 0.0
+    for i in range(begin + 1, n):
         change = x[i] - x[i - 1]
-        up *= RSI_BARS - 1
-        down *= RSI_BARS - 1
-        if change > 0.0:
-            up += change
+        for side in range(2):
+            sums[side, i] = decay * sums[side, i - 1]
+        sums[0 if change > 0.0 else 1, i] += abs(change)
+    for i in range(begin, n):
+        since = windows[i]
+        if i - since + 1 < least:
+            continue
+        seeded = since + RSI_BARS
+        left = powers[i - seeded]
+        if seeded < begin:
+            far = powers[i - begin]
+            up = sums[0, i] + far * earlier[0, seeded + 1] + left * seeds[0, since]
+            down = sums[1, i] + far * earlier[1, seeded + 1] + left * seeds[1, since]
         else:
-            down -= change
-        up /= RSI_BARS
-        down /= RSI_BARS
-    if up + down <= 1e-12 * x[n - 1]:
-        return np.nan
-    return 100.0 * up / (up + down)
+            up = sums[0, i] + left * (seeds[0, since] - sums[0, seeded])
+            down = sums[1, i] + left * (seeds[1, since] - sums[1, seeded])
+        up = max(up, 0.0)
+        down = max(down, 0.0)
+        if up + down > RSI_BARS * 1e-12 * x[i]:
+            out[rows[i]] = 100.0 * up / (up + down)
 
 
 @ieee_kernel
-def _histogram(x, n):  # type: ignore[no-untyped-def]
-    fast_k = 2.0 / (FAST + 1.0)
-    slow_k = 2.0 / (SLOW + 1.0)
-    signal_k = 2.0 / (SIGNAL + 1.0)
-    slow = 0.0
+def _histogram(x, rows, windows, begin, n, least, seed, fade, answer, out):  # type: ignore[no-untyped-def]
+    """The averages of closes less the block's first one, which leaves their differences as they are."""
+    centre = x[begin]
+    seeds = np.zeros((3, n))
+    for k in range(_SEED_BARS):
+        for average in range(3):
+            weight = seed[average, k]
+            for i in range(n - _SEED_BARS + 1):
+                seeds[average, i] += weight * (x[i + k] - centre)
+    earlier = np.zeros((3, begin + 1))  # of the closes from each on to the block's beginning
+    for i in range(begin - 1, -1, -1):
+        for average in range(3):
+            added = answer[begin - 1 - i, average] * (x[i] - centre)
+            earlier[average, i] = earlier[average, i + 1] + added
+    states = np.zeros((3, n))
     fast = 0.0
-    for i in range(SLOW):
-        slow += x[i]
-        if i >= SLOW - FAST:
-            fast += x[i]
-    slow /= SLOW
-    fast /= FAST
-    total = fast - slow
+    slow = 0.0
     signal = 0.0
-    macd = total
-    for i in range(SLOW, n):
-        fast += fast_k * (x[i] - fast)
-        slow += slow_k * (x[i] - slow)
-        macd = fast - slow
-        if i < SLOW + SIGNAL - 2:
-            total += macd
-        elif i == SLOW + SIGNAL - 2:
-            signal = (total + macd) / SIGNAL
-        else:
-            signal += signal_k * (macd - signal)
-    return macd - signal
+    for i in range(begin, n):
+        fast += _FAST_K * (x[i] - centre - fast)
+        slow += _SLOW_K * (x[i] - centre - slow)
+        signal += _SIGNAL_K * (fast - slow - signal)
+        states[0, i] = fast
+        states[1, i] = slow
+        states[2, i] = signal
+        since = windows[i]
+        if i - since + 1 < least:
+            continue
+        seeded = since + _SEED_BARS - 1
+        found = fast - slow - signal
+        for average in range(3):
+            if seeded < begin:
+                gone = begin - 1 - seeded
+                value = earlier[average, seeded + 1]
+                for source in range(3):
+                    value += fade[gone, average, source] * seeds[source, since]
+                far = fade[i - begin + 1]
+            else:
+                value = seeds[average, since] - states[average, seeded]
+                far = fade[i - seeded]
+            found += (far[0, average] - far[1, average] - far[2, average]) * value
+        out[rows[i]] = found
 
 
 @ieee_kernel
-def _percent_b(x, h):  # type: ignore[no-untyped-def]
-    if h < BAND_BARS - 1:
-        return np.nan
+def _percent_b(close, first, stop, out):  # type: ignore[no-untyped-def]
+    for s in range(close.shape[0]):
+        for h in range(max(first, BAND_BARS - 1), stop):
+            if math.isfinite(close[s, h]):
+                out[s, h] = _within_band(close[s, h - BAND_BARS + 1 : h + 1])
+
+
+@ieee_kernel
+def _within_band(x):  # type: ignore[no-untyped-def]
     n = 0
     total = 0.0
-    for i in range(h - BAND_BARS + 1, h + 1):
-        if math.isfinite(x[i]):
-            total += x[i]
+    for value in x:
+        if math.isfinite(value):
+            total += value
             n += 1
     if n < BAND_MIN:
         return np.nan
     mean = total / n
     square = 0.0
-    for i in range(h - BAND_BARS + 1, h + 1):
-        if math.isfinite(x[i]):
-            square += (x[i] - mean) ** 2
+    for value in x:
+        if math.isfinite(value):
+            square += (value - mean) ** 2
     sd = math.sqrt(square / n)
     if sd <= 1e-12 * mean:
         return np.nan
-    return (x[h] - mean + BAND_WIDTH * sd) / (2.0 * BAND_WIDTH * sd)
+    return (x[BAND_BARS - 1] - mean + BAND_WIDTH * sd) / (2.0 * BAND_WIDTH * sd)
 
 
 def point_of_control(

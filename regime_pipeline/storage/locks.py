@@ -28,6 +28,8 @@ SERVICE = 0x73657276696365
 """For the one process that serves schedules and sensors of a database."""
 COLLECTOR = 0x636F6C6C656374
 """For the one live collector of a database."""
+EVENT_ORDER = 0x6576656E7473
+"""For whoever stores market events, until they can be read: their numbers follow that order."""
 WAIT_SECONDS = 300
 MAX_DAY_LOCKS = 400  # beyond, the whole table is locked: lock slots of a server are finite
 _HOLDERS = (

@@ -36,8 +36,9 @@ def numbered(file: str) -> tuple[str, str | None]:
     Args:
         file: ``__file__`` of ``NNNN_what.py``.
     """
-    number = int(Path(file).name[:4])
-    return f"{number:04d}", f"{number - 1:04d}" if number > 1 else None
+    name = Path(file).name
+    before = [p.name[:4] for p in Path(file).parent.glob("[0-9]*.py") if p.name < name]
+    return name[:4], max(before, default=None)
 
 
 def create_table(full_name: str) -> None:

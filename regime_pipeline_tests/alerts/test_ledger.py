@@ -10,6 +10,7 @@ import sys
 from datetime import timedelta
 
 import pandas as pd
+import psycopg
 import pytest
 from pydantic import SecretStr
 from standardwebhooks.webhooks import Webhook
@@ -68,6 +69,27 @@ def stored(database, settings, frame: pd.DataFrame) -> None:
                 list(row.values()),
             )
     put(database, settings, frame)
+
+
+def test_no_event_can_be_read_after_one_with_a_higher_number(database, receiver, tmp_path):
+    """Who stores events waits for whoever numbered some before and has not committed yet."""
+    stored(database, settings_for(receiver, tmp_path), many(2))
+    another = (
+        "INSERT INTO alerts.market_events SELECT (jsonb_populate_record(e, jsonb_build_object("
+        "'event_id', %s::text))).* FROM alerts.market_events e ORDER BY event_id LIMIT 1"
+    )
+    with database.connect() as first:
+        first.execute(another, ("first",))
+        with pytest.raises(psycopg.errors.LockNotAvailable), database.connect() as second:
+            second.execute("SET LOCAL lock_timeout = '50ms'")
+            second.execute(another, ("second",))
+    with database.connect() as third:
+        third.execute(another, ("third",))
+    with database.connect() as conn:
+        numbers = dict(
+            conn.execute("SELECT event_id, stored_order FROM alerts.market_events").fetchall()
+        )
+    assert sorted(numbers, key=numbers.get) == [f"{0:064d}", f"{1:064d}", "first", "third"]
 
 
 def test_fault_70_a_killed_dispatcher_leaves_its_attempt_and_holds_nobody_up(

@@ -142,3 +142,30 @@ def test_a_collector_that_beats_no_more_is_named_by_both_paths_unless_it_was_tol
         assert "COLLECTOR_DOWN" not in {f.kind.name for f in as_told}
     asked = Asked(NOW, NOW, NOW, 0, None, collector_at=late)
     assert judged(asked, NOW, needs_daemon=True) == ["collector: silent for 1 min"]
+
+
+def test_what_is_wrong_stands_in_a_table_until_it_is_over(database, tmp_path, short, monkeypatch):
+    nobody = Settings(_env_file=None, home=tmp_path)
+
+    def looked(minutes: int) -> dict[str, tuple[int, bool]]:
+        watch.tell(database, nobody, FixedClock(NOW + timedelta(minutes=minutes)))
+        with database.connect() as conn:
+            rows = conn.execute(
+                "SELECT title, seen_count, over_at FROM ops.system_alerts"
+            ).fetchall()
+        return {title: (seen, over is None) for title, seen, over in rows}
+
+    assert looked(0) == {"disk is full": (1, True), "memory is low": (1, True)}
+    assert looked(1)["disk is full"] == (2, True)
+    monkeypatch.setattr(watch, "disk_faults", lambda _: [])
+    assert looked(2) == {"disk is full": (2, False), "memory is low": (3, True)}
+    monkeypatch.setattr(watch, "disk_faults", lambda _: ["disk: full, 0.9 % free at /"])
+    assert looked(3)["disk is full"] == (3, True)
+
+
+def test_connections_that_are_nearly_used_up_are_told(database, tmp_path, monkeypatch):
+    with database.connect() as conn:
+        assert watch._connection_faults(conn) == []
+        monkeypatch.setattr(watch, "CONNECTIONS_HIGH", 0.0)
+        found = [f.title for f in watch.look(conn, tmp_path, NOW)]
+    assert "pool of connections is nearly used up" in found

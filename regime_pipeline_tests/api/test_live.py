@@ -47,6 +47,13 @@ def until(said: list[str], wanted: str, seconds: float = 20) -> None:
         time.sleep(0.02)
 
 
+def until_it_has_looked(address: str, seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while version(address, "volatility") is None:
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
 def version(address: str, name: str) -> int | None:
     meta = httpx.get(f"{address}/v1/{name}?limit=1", trust_env=False, timeout=30).json()["meta"]
     found: int | None = meta["mart_version"]
@@ -178,21 +185,62 @@ def test_who_comes_back_is_told_what_was_missed_in_order_and_once(
 ) -> None:
     with served_market.connect() as connection:
         stored = connection.execute(
-            "select event_id, ingested_at from alerts.market_events order by 2 desc, 1 desc limit 4"
+            "select event_id, stored_order from alerts.market_events order by 2 desc limit 4"
         ).fetchall()
-    fourth = Position(stored[3][1], stored[3][0])
+    fourth = Position(stored[3][1])
     *missed, last = events_of(alone, 4, str(fourth))
     assert [json.loads(n["data"])["event_id"] for n in missed] == [e for e, _ in stored[2::-1]]
-    assert [n["id"] for n in missed] == [str(Position(at, e)) for e, at in stored[2::-1]]
+    assert [n["id"] for n in missed] == [str(number) for _, number in stored[2::-1]]
     assert last["event"] == "version"
     # cut after the first of them: the others follow, wherever the stream is opened again
     again = events_of(alone, 2, missed[0]["id"])
     assert [n["id"] for n in again] == [n["id"] for n in missed[1:]]
     assert events_of(alone, 1, missed[-1]["id"])[0]["event"] == "version"
-    for unknown in ("0", "yesterday/x", "2024-07-16T00:00:00Z"):
+    for unknown in ("-1", "1.0", "9" * 19, "yesterday/x", "2024-07-16T00:00:00Z"):
         assert events_of(alone, 1, unknown)[0]["event"] == "resync"
     beginning = events_of(alone, 1, str(BEGINNING))[0]
     assert beginning["event"] == "resync"  # hundreds were missed: ask anew
+
+
+LATE = (
+    "insert into alerts.market_events select (jsonb_populate_record(e, jsonb_build_object("
+    "'event_id', %s::text, 'ingested_at', e.ingested_at - interval '1 hour'))).* "
+    "from alerts.market_events as e order by stored_order limit 1 returning stored_order"
+)
+"""An event that was stored before all others by its times, and can be read only now."""
+
+
+def test_an_event_that_was_committed_late_with_older_times_is_told_too(
+    alone: str, served_market: Database
+) -> None:
+    said: list[str] = []
+
+    def listen() -> None:
+        with httpx.stream("GET", f"{alone}/v1/stream", trust_env=False, timeout=60) as answer:
+            for line in answer.iter_lines():
+                said.append(line)
+                if '"event_id":"late' in line:
+                    return
+
+    with served_market.connect() as connection:
+        last = connection.execute("select max(stored_order) from alerts.market_events").fetchone()
+    until_it_has_looked(alone)
+    thread = threading.Thread(target=listen, daemon=True)
+    thread.start()
+    until(said, "resync")
+    try:
+        with served_market.connect() as connection:
+            (number,) = connection.execute(LATE, ("late",)).fetchone()
+            connection.execute("select pg_notify('regime_tables', 'alerts.market_events')")
+        until(said, '"event_id":"late"')
+        assert f"id: {number}" in said
+        assert number > last[0]
+        missed = events_of(alone, 1, str(Position(last[0])))[0]
+        assert json.loads(missed["data"])["event_id"] == "late"
+        thread.join(20)
+    finally:
+        with served_market.connect() as connection:
+            connection.execute("delete from alerts.market_events where event_id = 'late'")
 
 
 def test_a_token_has_a_few_streams_and_others_are_not_kept_out() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,8 @@ from regime_pipeline.correlation.asset_correlations import (
     correlations,
     judge,
 )
-from regime_pipeline.settings import CorrelationParams
+from regime_pipeline.correlation.frames import MOST_PAIRS, stored_pairs
+from regime_pipeline.settings import DEFAULT_SYMBOLS, CorrelationParams
 from regime_pipeline.windows import Grid, Window, hours_between, parse_lookback, utc
 
 SYMBOLS = ("ADA/USDT", "BTC/USDT", "ETH/USDT", "SOL/USDT")
@@ -352,3 +354,27 @@ def test_breaks_of_two_years_are_few_and_are_the_ones_a_trader_remembers(
     ends = breaks[breaks["event_kind"] == "end"]
     assert len(ends) == len(starts)  # none is open at the end of 2024
     assert ends["duration_hours"].median() < 24 * 8
+
+
+def test_of_many_pairs_those_of_leading_symbols_have_rows_and_their_values_stay(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    closes = _decoupled()
+    start, end = START + timedelta(hours=7248 + 72), START + timedelta(hours=7248 + 168)
+    whole = _run(closes, start, end)
+    monkeypatch.setattr(module, "stored_pairs", partial(stored_pairs, most=3))
+    for some, all_ in zip(_run(closes, start, end), whole, strict=True):
+        of_btc = all_["symbol_a"].eq("BTC/USDT") | all_["symbol_b"].eq("BTC/USDT")
+        assert 0 < of_btc.sum() < len(all_)
+        pd.testing.assert_frame_equal(some, all_[of_btc].reset_index(drop=True))
+
+
+def test_two_thousand_pairs_are_the_leading_symbols_with_every_other() -> None:
+    names = sorted({*(f"X{n:03}/USDT" for n in range(92)), *DEFAULT_SYMBOLS})
+    pairs = list(itertools.combinations(names, 2))
+    kept = [pairs[i] for i in stored_pairs(names)]
+    assert 1_900 < len(kept) <= MOST_PAIRS
+    assert {p for p in pairs if set(p) & set(DEFAULT_SYMBOLS)} <= set(kept)
+    others = {p[0] for p in kept if not set(p) & set(DEFAULT_SYMBOLS)}
+    assert others == {f"X{n:03}/USDT" for n in range(len(others))}
+    assert len(stored_pairs(names[:63])) == 63 * 62 // 2

@@ -17,7 +17,7 @@ from regime_pipeline.orchestration.build import all_assets, build_definitions, p
 from regime_pipeline.orchestration.history import declared_inputs
 from regime_pipeline.orchestration.instance import LOCATION, ROOT
 from regime_pipeline.orchestration.metadata import spec_metadata
-from regime_pipeline.orchestration.partitions import COMPUTE, DAILY, EVERY_HOUR, FETCH
+from regime_pipeline.orchestration.partitions import COMPUTE, DAILY, EVERY_HOUR, FETCH, MONTHLY
 from regime_pipeline.settings import Settings
 from regime_pipeline.windows import parse_lookback
 
@@ -55,7 +55,8 @@ def test_the_chain_shares_one_partitions_object_and_one_policy() -> None:
             assert asset.partitions_def is None  # files are about any time
             continue
         raw = next(iter(asset.keys)).path[0] == "raw"
-        assert asset.partitions_def is DAILY, asset.key
+        trained = asset.keys == {dg.AssetKey(["signals", "models"])}  # at the ends of months
+        assert asset.partitions_def is (MONTHLY if trained else DAILY), asset.key
         assert asset.backfill_policy is (FETCH if raw else COMPUTE), asset.keys
 
 
@@ -128,8 +129,9 @@ def test_every_jobs_steps_cover_their_layers(definitions: dg.Definitions) -> Non
     fetched = len(DATASETS)
     assert count["raw_fetch"] == fetched
     assert count["reporting"] == 1
-    assert nightly == 3  # the passports and their ledger: once a day
-    assert count["hourly_tick"] == sum(count.values()) - count["hourly_tick"]
+    assert nightly == 5  # passports, their ledger and the models judged: once a day
+    said = 1  # by models, each hour
+    assert count["hourly_tick"] == sum(count.values()) - count["hourly_tick"] + said
 
 
 def test_books_are_sampled_twelve_times_an_hour(definitions: dg.Definitions) -> None:

@@ -7,9 +7,11 @@ from datetime import timedelta
 import dagster as dg
 import pytest
 
-from regime_pipeline.orchestration import retention
+from regime_pipeline.orchestration import retention as job
 from regime_pipeline.orchestration.partitions import DAILY, range_tags
 from regime_pipeline.orchestration.resources import Platform, platform_resource
+from regime_pipeline.settings import Settings
+from regime_pipeline.storage import retention
 from regime_pipeline.storage.database import Database
 from regime_pipeline.windows import DAY, SystemClock, Window, utc
 
@@ -45,8 +47,25 @@ def count(database: Database, table: str, run_id: str | None = None) -> int:
     return int(row[0])
 
 
-def remove(database: Database) -> retention.Removed:
-    return retention.remove_old(database, NOW, event_days=30, run_days=90)
+def remove(database: Database) -> dict[str, int]:
+    settings = Settings(event_days=30, run_days=90)
+    due = retention.due(database, NOW, settings)
+    gone = retention.remove_old(database, NOW, settings)
+    # the event of a result goes once the result has gone, which counting beforehand cannot see
+    assert due["check_results"] == gone["check_results"]
+    assert due["events"] <= gone["events"] <= due["events"] + due["check_results"]
+    return gone
+
+
+def costs(database: Database, *days_ago: int) -> None:
+    with database.connect() as connection:
+        for days in days_ago:
+            connection.execute(
+                "insert into ops.run_steps "
+                "(run_id, step, job_name, started_at, duration_s, cpu_s, step_outcome, attempt_count, "
+                "request_count) values (%s, 'a', 'j', %s, 1, 1, 'succeeded', 1, 0)",
+                (f"run-{days}", NOW - timedelta(days=days)),
+            )
 
 
 def days_there(instance: dg.DagsterInstance) -> set[str]:
@@ -60,10 +79,11 @@ def test_fault_85_of_old_runs_only_the_newest_materializations_and_results_stay(
     older, newer, young = run(instance, 4), run(instance, 2), run(instance, 1)
     ended(database, older, 100)
     ended(database, newer, 40)
+    costs(database, 40, 100)
     before = count(database, "event_logs", young)
     there = days_there(instance)
     gone = remove(database)
-    assert gone.events > 20
+    assert gone["events"] > 20
     assert days_there(instance) == there
     assert count(database, "event_logs", older) == 2  # days 3 and 4
     assert count(database, "event_logs", newer) == 1  # day 2
@@ -71,8 +91,9 @@ def test_fault_85_of_old_runs_only_the_newest_materializations_and_results_stay(
     check = dg.AssetCheckKey(KEY, "fine")
     (found,) = instance.event_log_storage.get_asset_check_execution_history(check, limit=9)
     assert found.run_id == young
-    assert gone.runs == 0 and count(database, "runs") == 3  # each still shows something
-    assert remove(database) == retention.Removed()
+    assert gone["step_costs"] == 1  # of the run before the last 90 days
+    assert gone["runs"] == 0 and count(database, "runs") == 3  # each still shows something
+    assert not any(remove(database).values())
 
 
 def test_a_run_whose_days_were_all_made_again_goes_in_the_end(
@@ -80,10 +101,10 @@ def test_a_run_whose_days_were_all_made_again_goes_in_the_end(
 ) -> None:
     older, newer = run(instance, 2), run(instance, 2)
     ended(database, older, 89)
-    assert remove(database).runs == 0
+    assert remove(database)["runs"] == 0
     assert count(database, "event_logs", older) == 0
     ended(database, older, 91)
-    assert remove(database).runs == 1
+    assert remove(database)["runs"] == 1
     assert instance.get_run_by_id(older) is None
     assert instance.get_run_by_id(newer) is not None
     assert len(days_there(instance)) == 2
@@ -99,7 +120,7 @@ def test_runs_that_go_on_and_young_runs_keep_everything(
         connection.execute(
             "update dagster.runs set status = 'STARTED' where run_id = %s", (running,)
         )
-    assert remove(database) == retention.Removed()
+    assert not any(remove(database).values())
 
 
 def test_the_nightly_job_follows_the_settings(
@@ -109,7 +130,7 @@ def test_the_nightly_job_follows_the_settings(
     run(instance, 1)
     ended(database, older, 10)
     settings = platform.settings.model_copy(update={"event_days": 9})
-    result = retention.retention.execute_in_process(
+    result = job.retention.execute_in_process(
         resources={"platform": platform_resource(Platform(settings, SystemClock(), database))},
         run_config=QUIET,
     )

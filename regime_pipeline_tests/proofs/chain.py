@@ -38,8 +38,9 @@ Tamper = Callable[[pd.DataFrame], pd.DataFrame]
 
 
 LEDGERS = {"signals.trials", "signals.trial_days"}
+_SOME = Window(utc("2024-09-30"), utc("2024-10-02"))
 COSTLY = dict.fromkeys(
-    ("signals.passports", "signals.calibrators"), Window(utc("2024-09-30"), utc("2024-10-02"))
+    ("signals.passports", "signals.calibrators", "signals.model_performance"), _SOME
 )
 """Tables of which some days stand for all: each day of theirs looks at all hours there are."""
 
@@ -81,7 +82,7 @@ class MemoryWarehouse:
         name: str,
         frame: pd.DataFrame,
         *,
-        window: Window,
+        window: Window | None = None,
         mode: str = "replace",
         symbols: Sequence[str] | None = None,
         **_: Any,
@@ -89,9 +90,13 @@ class MemoryWarehouse:
         item = table(name)
         new = conform(frame, item)
         old = self.frames.get(name)
+        if window is None and mode != "insert":
+            raise ValueError(f"{name}: rows of which window are replaced?")
         if old is not None and len(old):
             stamps = old[item.time_column]
-            replaced = (stamps >= window.start) & (stamps < window.end)
+            replaced = stamps.isna()
+            if window is not None:
+                replaced = (stamps >= window.start) & (stamps < window.end)
             for column in item.symbol_columns if symbols is not None else ():
                 replaced &= old[column].isin(symbols)
             if mode == "insert":  # what is stored stays

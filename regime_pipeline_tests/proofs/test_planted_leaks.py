@@ -121,8 +121,8 @@ def _last_bands(original: Any, x: np.ndarray, *args: Any) -> np.ndarray:
     return np.broadcast_to(bands[-1], bands.shape).copy()
 
 
-def _both_ways(original: Any, close: np.ndarray) -> np.ndarray:
-    return (original(close) + original(close[::-1])[::-1]) / 2
+def _both_ways(original: Any, close: np.ndarray, **at: int) -> np.ndarray:
+    return (original(close, **at) + original(close[::-1], **at)[::-1]) / 2
 
 
 def _rank_in_everything(
@@ -223,7 +223,9 @@ AHEAD = (
     Leak(
         "oscillators that read the close of the next bar",
         ("signals.components",),
-        wrapped(technical, "oscillators", lambda f, close, least: f(earlier(close), least)),
+        wrapped(
+            technical, "oscillators", lambda f, close, least, **at: f(earlier(close), least, **at)
+        ),
     ),
     Leak(
         "a bar stamped with its start",

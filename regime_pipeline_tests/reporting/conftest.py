@@ -122,6 +122,7 @@ def made_market(fresh: Database) -> None:
     frames = world.make(WINDOW.start, WINDOW.end, SYMBOLS)
     frames |= world.raw(WINDOW.start, WINDOW.end, SYMBOLS)
     frames["ops.fetch_log"] = world.fetch_log(WINDOW, CLOCK.now(), SYMBOLS)
+    frames["ops.run_steps"] = world.run_steps(CLOCK.now())
     write(fresh, frames)
     with tempfile.TemporaryDirectory() as folder:
         Builder(Path(folder))(fresh)

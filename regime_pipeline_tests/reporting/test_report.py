@@ -171,6 +171,21 @@ def test_the_funding_axis_stays_readable_beside_a_large_z():
         assert min(np.diff(ticks)) / (high - low) > 0.12, largest  # a label needs a tenth of it
 
 
+@pytest.mark.parametrize("price", [0.00012345, 98_765.0, 123_456.0, 12_345_678.0])
+def test_no_label_of_a_price_is_clipped(price: float):
+    at = hours_between(utc("2024-01-01"), utc("2024-01-03"))
+    empty = pd.Series(dtype="float64", index=at[:0])
+    close = pd.Series(np.linspace(price, 1.08 * price, len(at)), index=at)
+    data = charts.SymbolSeries(close, *[empty] * 7, pd.DataFrame({"dominance": []}, index=at[:0]))
+    params = {"borders": (1.2, 2.0, 3.0), "anomaly_z": 2.0, "extreme_z": 3.0}
+    drawn = charts.symbol_chart("X/USDT", data, Window(at[0], at[-1]), params)
+    ends = re.findall(r'text-anchor: end[^>]* x="([\d.]+)"[^>]*>([^<]*)<', drawn)
+    assert len(ends) >= 3
+    for x, text in ends:
+        # of the common fonts DejaVu Sans is the widest: a digit has 0.64 of its height, a mark half of that
+        assert float(x) > 9 * sum(0.32 if c in ".," else 0.64 for c in text), (x, text)
+
+
 def test_what_failed_holds_failures_whole_and_remarks_apart(database: Database, tmp_path: Path):
     said = "the venue answered 503 for the whole night; " * 8 + "the end of it"
     log = [

@@ -378,6 +378,20 @@ def fetch_log(window: Window, now: datetime, symbols: tuple[str, ...]) -> pd.Dat
     return frame_of("ops.fetch_log", **pd.DataFrame(rows).to_dict("list"))
 
 
+def run_steps(now: datetime) -> pd.DataFrame:
+    """Two steps of one run, the second by dbt."""
+    return frame_of(
+        "ops.run_steps", run_id="run", step=["market__candles_1h", "reporting__models"],
+        job_name="hourly_tick", started_at=now - timedelta(minutes=2), duration_s=[1.5, 4.0],
+        cpu_s=[1.0, 3.0], step_outcome="succeeded", attempt_count=1, request_count=0,
+        written_count=[48, None], changed_count=[2, None],
+        by_table=[
+            '{"market.candles_1h":{"changed_count":2,"written_count":48}}',
+            '{"reporting.hourly":{"duration_s":0.25}}',
+        ],
+    )  # fmt: skip
+
+
 Writer = Callable[[str, pd.DataFrame], object]
 
 

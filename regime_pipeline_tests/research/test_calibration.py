@@ -103,15 +103,15 @@ def history() -> History:
     return found
 
 
-def test_what_knows_the_return_is_published_and_noise_is_not() -> None:
+def test_what_knows_the_return_is_calibrated_and_noise_is_not() -> None:
     good, reliable = of_signal(history(), "momentum", "up")
-    assert good["is_published"] and good["brier_skill_low"] > 0
-    assert good["publication_reason"] is None and good["status"] == "ok"
+    assert good["is_calibrated"] and good["brier_skill_low"] > 0
+    assert good["calibration_reason"] is None and good["status"] == "ok"
     assert 0 <= good["signal_health"] <= 100 and len(reliable) >= 2
     bad, _ = of_signal(history(), "volume", "up")
-    assert not bad["is_published"] and bad["publication_reason"] == "no_skill_over_base_rate"
+    assert not bad["is_calibrated"] and bad["calibration_reason"] == "no_skill_over_base_rate"
     down, _ = of_signal(history(), "momentum", "down")
-    assert down["is_published"]  # turned round, it knows of falls
+    assert down["is_calibrated"]  # turned round, it knows of falls
 
 
 def test_no_month_is_forecast_by_a_fit_that_knew_it() -> None:
@@ -134,7 +134,7 @@ def test_a_row_is_an_artefact_of_what_was_known_and_fits_its_table() -> None:
         validate(found.assign(ingested_at=None, revision=None, run_id=None), loose)
         assert len(found)
     one = made[0]
-    assert len(one) == 2 * len(SCORES) and one["data_hash"].notna().all()
+    assert len(one) == 2 * len(SCORES) and one["labels_hash"].notna().all()
     kind, params = one.loc[0, ["calibrator_kind", "calibrator_params"]]
     assert fits.Calibrator(kind, json.loads(params)).table().shape == (201,)
     assert (one["fit_to"] <= one["ts"] - pd.Timedelta(hours=HEADLINE_H)).all()

@@ -77,7 +77,7 @@ def slow_histogram(x: list[float]) -> float:
 @pytest.mark.parametrize("count", [60, 400, 700])
 def test_oscillators_equal_the_slow_reference(count: int) -> None:
     close = walk(count, count)
-    found = technical.oscillators(close, 50)
+    found = technical.oscillators(close, 50, first_hour=FIRST)
     last = close[-400:, 0].tolist()
     assert found.rsi[-1, 0] == pytest.approx(slow_rsi(last), rel=1e-10)
     assert found.histogram[-1, 0] == pytest.approx(slow_histogram(last), rel=1e-9)
@@ -86,10 +86,36 @@ def test_oscillators_equal_the_slow_reference(count: int) -> None:
     assert found.percent_b[-1, 0] == pytest.approx((band[-1] - low) / (4 * band.std()), rel=1e-9)
 
 
+def test_oscillators_of_a_coin_with_holes_equal_the_slow_reference_in_every_row() -> None:
+    close = walk(1_300, 5)
+    close[np.random.default_rng(6).random(len(close)) < 0.1] = np.nan
+    close[500:900] = np.nan
+    found = technical.oscillators(close, 50, first_hour=FIRST)
+    for row in range(0, len(close), 7):
+        window = close[max(0, row - 399) : row + 1, 0]
+        present = window[np.isfinite(window)].tolist()
+        if len(present) < 50 or np.isnan(close[row, 0]):
+            assert np.isnan(found.rsi[row, 0])
+            assert np.isnan(found.histogram[row, 0])
+        else:
+            assert found.rsi[row, 0] == pytest.approx(slow_rsi(present), rel=1e-10)
+            assert found.histogram[row, 0] == pytest.approx(slow_histogram(present), abs=1e-10)
+
+
+@pytest.mark.parametrize("begin", [1, 250, 399, 400])
+def test_where_a_panel_begins_cannot_be_seen_in_its_oscillators(begin: int) -> None:
+    close = walk(1_300, 5)
+    whole = technical.oscillators(close, 50, first_hour=FIRST)
+    part = technical.oscillators(close[begin:], 50, first_hour=FIRST + begin)
+    for name in ("rsi", "histogram", "percent_b"):
+        cut = getattr(part, name)[400:]
+        assert cut.tobytes() == getattr(whole, name)[begin + 400 :].tobytes()
+
+
 def test_oscillators_agree_with_talib_after_the_warm_up() -> None:
     talib = pytest.importorskip("talib")
     close = walk(3000, 8)
-    found = technical.oscillators(close, 50)
+    found = technical.oscillators(close, 50, first_hour=FIRST)
     after = slice(500, None)
     given = close[:, 0].copy()
     rsi = talib.RSI(given, 14)
@@ -325,7 +351,7 @@ def test_a_follower_takes_the_leaders_momentum_and_the_leader_has_none() -> None
         np.cumsum(np.hstack([lead, 1.5 * lead, rng.normal(0, 0.005, lead.shape)]), 0)
     )
     same = np.array([1.0, 0.0, 0.0])
-    found = candle_scores.beta_exp(close, close[:, :1], same, 5)
+    found = candle_scores.beta_exp(close, close[:, :1], same, 5, first_hour=FIRST)
     assert found.score[-1, 1] > 95
     assert 45 < found.score[-1, 2] < 75  # no exposure, but for the prior's share
     assert np.isnan(found.score[-1, 0])
@@ -336,7 +362,7 @@ def test_a_follower_takes_the_leaders_momentum_and_the_leader_has_none() -> None
 def test_a_young_coin_has_no_exposure_yet() -> None:
     close = walk(760, 15, 2)
     close[:300, 1] = np.nan
-    found = candle_scores.beta_exp(close, close[:, :1], np.array([1.0, 0.0]), 1)
+    found = candle_scores.beta_exp(close, close[:, :1], np.array([1.0, 0.0]), 1, first_hour=FIRST)
     assert found.verdicts.status[-1, 1] == SHORT
     assert reason_of(found.verdicts, column=1) == "fewer_than_480_triples"
 
@@ -383,11 +409,13 @@ def test_on_walks_without_direction_scores_average_50() -> None:
     given = bars(8_760, 20250101, 40)
     close = given["close"]
     found = {
-        "momentum": candle_scores.momentum(close),
+        "momentum": candle_scores.momentum(close, first_hour=FIRST),
         "technical": candle_scores.technical(close, first_hour=FIRST),
         "volume": candle_scores.volume(given, first_hour=FIRST),
         "price_action": candle_scores.price_action(given),
-        "beta_exp": candle_scores.beta_exp(close, close[:, :1], np.eye(1, 40)[0], 2_000),
+        "beta_exp": candle_scores.beta_exp(
+            close, close[:, :1], np.eye(1, 40)[0], 2_000, first_hour=FIRST
+        ),
     }
     for name, one in found.items():
         assert abs(np.nanmean(one.score) - 50) < 1, f"{name}: {np.nanmean(one.score)}"

@@ -22,6 +22,13 @@ FIELDS = (
     Field("ordinal", Kind.INTEGER, "Ordinal of the alert within its episode.", None, 0),
     Field("alert_severity", Kind.TEXT, "Severity.", allowed=("INFO", "WARNING", "CRITICAL")),
     Field("level", Kind.TEXT, "Level reached: a severity, a regime, a z level."),
+    Field(
+        "stored_order",
+        Kind.INTEGER,
+        "Number of the event in the order in which events could be read; some numbers are nobody's.",
+        None,
+        1,
+    ),
     Field("known_at", Kind.TIMESTAMP, "When it could be known: ts + 1h, or the print's own time."),
     Field("title", Kind.TEXT, "One line for a person."),
     Field("details", Kind.JSON, "The numbers behind the event."),

@@ -326,7 +326,7 @@ FIELDS = (
     Field("labels", Kind.INTEGER, "Labels behind the fit.", "rows", 0),
     Field("labels_eff", Kind.FLOAT, "Independent labels that they amount to.", "rows", 0),
     Field("base_rate", Kind.FLOAT, "Share of labels that are true.", "fraction", 0, 1),
-    Field("data_hash", Kind.TEXT, "Digest of what the fit learnt from."),
+    Field("labels_hash", Kind.TEXT, "Digest of what the fit learnt from."),
     Field(
         "brier_skill",
         Kind.FLOAT,
@@ -338,13 +338,13 @@ FIELDS = (
     Field("brier_skill_low", Kind.FLOAT, "Lower 95 % bound of brier_skill.", "fraction"),
     Field("brier_skill_high", Kind.FLOAT, "Upper 95 % bound of brier_skill.", "fraction"),
     Field(
-        "is_published",
+        "is_calibrated",
         Kind.BOOLEAN,
         "The probability may be shown: the lower bound of brier_skill is above 0, or was at one of the last "
         "two month-ends.",
     ),
     Field(
-        "publication_reason",
+        "calibration_reason",
         Kind.TEXT,
         "Why it may not.",
         allowed=("no_skill_over_base_rate", "no_month_was_forecast"),
@@ -447,7 +447,9 @@ FIELDS = (
     Field("dissenters", Kind.TEXT, "Who voted otherwise than the consensus, by comma."),
     Field("trial_id", Kind.TEXT, "Digest of family, kind and specification."),
     Field("trial_family", Kind.TEXT, "Signal whose variants belong together."),
-    Field("trial_kind", Kind.TEXT, "What kind of statistic it is about.", allowed=("pooled",)),
+    Field(
+        "trial_kind", Kind.TEXT, "What kind of statistic it is about.", allowed=("pooled", "model")
+    ),
     Field(
         "trial_spec",
         Kind.JSON,
@@ -457,7 +459,7 @@ FIELDS = (
         "trial_origin",
         Kind.TEXT,
         "Door through which it was first asked.",
-        allowed=("passport", "cli", "what_if", "notebook"),
+        allowed=("passport", "cli", "what_if", "notebook", "training"),
     ),
     Field("headline_h", Kind.INTEGER, "Horizon that the trial is judged by.", "h", 1),
     Field("trial_code_version", Kind.TEXT, "Version of the code that first computed it."),

@@ -10,7 +10,16 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from regime_pipeline.catalogue.marts import askable, events, health, live, research, series, state
+from regime_pipeline.catalogue.marts import (
+    askable,
+    events,
+    health,
+    live,
+    models,
+    research,
+    series,
+    state,
+)
 from regime_pipeline.catalogue.model import Mart
 from regime_pipeline.catalogue.registry import TABLES
 
@@ -21,6 +30,7 @@ def _gather() -> dict[str, Mart]:
         *state.MARTS,
         *series.MARTS,
         *research.MARTS,
+        *models.MARTS,
         *events.MARTS,
         *health.MARTS,
         *live.MARTS,

@@ -51,7 +51,7 @@ def as_table(
     stored = TABLES[table]
     new = dict(pair.split(">") for pair in names.split())
     if known is None:
-        instant = stored.cadence in (Cadence.HOURLY, Cadence.SPARSE)
+        instant = stored.cadence in (Cadence.HOURLY, Cadence.SPARSE, Cadence.MONTHLY)
         known = "t.ts + interval '1 hour'" if instant else "t.available_at"
     shown = [f for f in stored.fields if f not in HIDDEN | {"ingested_at", "available_at"}]
     picked = [f"t.{f} as {new[f]}" if f in new else f"t.{f}" for f in shown]

@@ -50,9 +50,10 @@ MARTS = (
             METHOD_VERSION,
             KNOWN_AT,
             INGESTED_AT,
+            *columns("stored_order"),
         ),
         query=f"select {', '.join(f'e.{c}' for c in _EVENT)}, o.endpoints, o.delivered, o.failed, "
-        "e.source_tier, e.method_version, e.known_at, e.ingested_at "
+        "e.source_tier, e.method_version, e.known_at, e.ingested_at, e.stored_order "
         "from {alerts.market_events} as e cross join lateral (select count(*) as endpoints, "
         "count(*) filter (where state = 'delivered') as delivered, "
         "count(*) filter (where state in ('failed', 'expired', 'suppressed', 'dead')) as failed "

@@ -121,6 +121,12 @@ _DATA_HEALTH = """
     from covered
     left join scored on scored.table_name = 'raw.' || dataset"""
 
+_RUN_PERFORMANCE = """
+    select
+        s.run_id, s.step, s.job_name, s.started_at, s.duration_s, s.cpu_s, s.step_outcome,
+        s.error_class, s.attempt_count, s.request_count, s.written_count, s.changed_count, s.by_table
+    from {ops.run_steps} as s"""
+
 _INSTRUMENTS = """
     with stored as (
         select
@@ -246,6 +252,29 @@ MARTS = (
         rules={"stored_is_expected": "expected = stored + missed + venue_had_none"},
         extent=("'-infinity'::timestamptz", "r.day + interval '1 day'"),
         indexes=(("day",),),
+    ),
+    Mart(
+        "run_performance",
+        "What each step of each run cost, one row a step that began: time, processor seconds, rows, "
+        "requests, how it ended. Rows of a run are there once it has ended, and go with Dagster's own runs.",
+        ("run_id", "step"),
+        columns(
+            "run_id",
+            "step",
+            "job_name",
+            "started_at",
+            "duration_s",
+            "cpu_s",
+            "step_outcome",
+            "error_class",
+            "attempt_count",
+            "request_count",
+            "written_count",
+            "changed_count",
+            "by_table",
+        ),
+        query=_RUN_PERFORMANCE,
+        time_column="started_at",
     ),
     Mart(
         "quality_scores",

@@ -76,7 +76,7 @@ MARTS = (
         "calibrators",
         "signals.calibrators",
         "The curve from each score to a probability, its skill over the base rate in months that no fit "
-        "knew, and whether it may be shown; one row per signal, side and day. Read `is_published` first.",
+        "knew, and whether it may be shown; one row per signal, side and day. Read `is_calibrated` first.",
     ),
     as_table(
         "reliability",

@@ -27,6 +27,7 @@ TABLES = (
             "source_tier",
             "method_version",
             *DERIVED_BOOKKEEPING,
+            "stored_order",
         ),
         key=("event_id", "ts"),
         required=frozenset(
@@ -43,8 +44,9 @@ TABLES = (
             }
         ),
         symbol_columns=(),
-        bookkeeping=frozenset(DERIVED_BOOKKEEPING),
+        bookkeeping=frozenset({*DERIVED_BOOKKEEPING, "stored_order"}),
         cadence=Cadence.INSTANT,
+        indexes=(("stored_order",), ("known_at",)),
     ),
     Table(
         schema="alerts",

@@ -225,6 +225,7 @@ class _Fetching:
         warehouse.record("ops.payloads", got.payloads, run_id=run_id)
         self.replies.append(got.payloads)
         warehouse.record("ops.fetch_log", got.log, run_id=run_id)
+        self._platform.work.requests += int(got.log["request_count"].fillna(0).sum())
         self.log = got.log if self.log.empty else pd.concat([self.log, got.log], ignore_index=True)
         self.sample = got.frame if len(got.frame) else self.sample
 

@@ -10,15 +10,13 @@ import dagster as dg
 
 from regime_pipeline.catalogue import table
 from regime_pipeline.orchestration.derived import IO_MANAGER, asset_key, common
+from regime_pipeline.orchestration.ledger import MADE_UP
 from regime_pipeline.orchestration.partitions import COMPUTE, DAILY
 from regime_pipeline.orchestration.resources import Platform
 from regime_pipeline.research.passports import score_versions
 from regime_pipeline.research.trials import CODE_VERSION, published
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.trials import TRIAL_DAYS, TRIALS, Trial, note
-
-MADE_UP = "simulated"
-"""Origin of data on which nothing is a trial: who looks at noise learns nothing of the market."""
 
 
 def own_trials(settings: Settings) -> tuple[Trial, ...]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from regime_pipeline.storage.schema import create_table
+from regime_pipeline.storage.schema import create_table, numbered
 
-revision, down_revision = "0028", "0022"
+revision, down_revision = numbered(__file__)
 
 
 def upgrade() -> None:

@@ -1,0 +1,442 @@
+"""The forecasting models: what each looks at, how it is fitted at a month's end, the registry's rows.
+
+Belongs here: the list of models, one fit, its version, ``signals.models``. Does not belong here: what they
+forecast hour by hour (``model_predictions``), what that has been worth (``model_performance``).
+
+The definition in words: docs/models.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from regime_pipeline.catalogue.derivation import derives, reads
+from regime_pipeline.catalogue.frames import conform, empty
+from regime_pipeline.catalogue.registry import table
+from regime_pipeline.numerics.panel import to_panel
+from regime_pipeline.research.forecast_inputs import (
+    DAY_H,
+    DIRECTION,
+    HAR,
+    HISTORY_H,
+    HORIZON_H,
+    PRICE,
+    RANGES,
+    VARIANCE,
+    Prices,
+    features,
+    target,
+)
+from regime_pipeline.research.linear_fits import (
+    FitError,
+    Linear,
+    least_squares,
+    logistic,
+    non_negative,
+    probability,
+)
+from regime_pipeline.settings import method_version
+from regime_pipeline.windows import HOUR, Grid
+
+METHOD = "models/1"
+TABLE = "signals.models"
+
+Floats = npt.NDArray[np.float64]
+
+TRAINED_D = 365
+LEAST_D = 180
+"""Days with labels that a fit needs; a year that holds no more than a calm spring forecasts no crash."""
+REACH = timedelta(days=1200)
+"""Of the registry, what the judgement of a day looks at."""
+SEED = 0
+"""No fit here draws anything; the registry says so."""
+IN_FORCE_AFTER_H = DAY_H
+"""Hours from a month's end until its model is used: by then it has been trained on every machine that
+keeps up, so a forecast does not depend on how soon that was."""
+OUTDATED_AFTER_H = 64 * DAY_H
+"""A model that is older forecasts nothing: somebody has stopped training."""
+PROBABILITY_STEP = 1e-6
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a model is before it has seen a row.
+
+    Attributes:
+        name: of the model.
+        target: what it forecasts.
+        inputs: its features in order.
+        fit: ``least_squares``, ``non_negative`` or ``logistic``.
+        role: ``champion`` of its target until another is promoted, or ``challenger``.
+    """
+
+    name: str
+    target: str
+    inputs: tuple[str, ...]
+    fit: str
+    role: str
+
+    @property
+    def horizon_h(self) -> int:
+        """How far ahead it forecasts."""
+        return HORIZON_H[self.target]
+
+    @property
+    def purge_h(self) -> int:
+        """Hours before the month's end whose labels are not known by then."""
+        return self.horizon_h
+
+    def text(self, universe: Sequence[str]) -> str:
+        """All that makes it another model, as canonical JSON."""
+        return canonical(
+            {
+                "features": list(self.inputs),
+                "fit": self.fit,
+                "horizon_h": self.horizon_h,
+                "least_d": LEAST_D,
+                "params": f"{self.name} {METHOD}",
+                "sign": 1,
+                "target": self.target,
+                "trained_d": TRAINED_D,
+                "universe": sorted(set(universe)),
+            }
+        )
+
+
+MODELS = (
+    Spec("volatility_har", VARIANCE, HAR, "least_squares", "champion"),
+    Spec("volatility_har_gk", VARIANCE, (*HAR, *RANGES), "non_negative", "challenger"),
+    Spec("direction_1h", DIRECTION, PRICE, "logistic", "champion"),
+)
+"""Every model, the champion of a target before its challengers."""
+BY_NAME = {spec.name: spec for spec in MODELS}
+TARGETS = tuple(dict.fromkeys(spec.target for spec in MODELS))
+WITH_INTERVAL = "volatility_har"
+"""The model whose deviation the interval of the next day's return is a multiple of."""
+
+
+def canonical(value: object) -> str:
+    """JSON with sorted keys and no blanks."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+@dataclass(frozen=True)
+class ModelTrial:
+    """A model as a trial of the ledger; models of one target are a family.
+
+    Attributes:
+        model: that is tried.
+        universe: symbols, any order.
+        origin: the door that asked.
+    """
+
+    model: Spec
+    universe: tuple[str, ...]
+    origin: str = "training"
+
+    @property
+    def family(self) -> str:
+        """The target."""
+        return self.model.target
+
+    @property
+    def kind(self) -> str:
+        """Not of a score's passport."""
+        return "model"
+
+    @property
+    def spec(self) -> str:
+        """All that makes it another trial."""
+        return self.model.text(self.universe)
+
+    @property
+    def headline_h(self) -> int:
+        """How far ahead it forecasts."""
+        return self.model.horizon_h
+
+    @property
+    def trial_id(self) -> str:
+        """Digest of family, kind and specification."""
+        text = "\0".join((self.family, self.kind, self.spec))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def trials_of(universe: Sequence[str]) -> tuple[ModelTrial, ...]:
+    """Every model as a trial."""
+    return tuple(ModelTrial(spec, tuple(universe)) for spec in MODELS)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A model that can forecast.
+
+    Attributes:
+        spec: what it is.
+        linear: of the features: a logarithm of a variance, or log odds.
+        low: the least that it forecasts; NaN: no bound.
+        high: the most.
+    """
+
+    spec: Spec
+    linear: Linear
+    low: float
+    high: float
+
+    def forecast(self, inputs: Floats) -> Floats:
+        """The variance of the next day, or the probability that the next hour rises.
+
+        Args:
+            inputs: features x any shape; NaN where one is unknown, and so is the forecast.
+        """
+        value = self.linear.at(inputs)
+        if self.spec.target == DIRECTION:
+            return np.round(probability(value) / PROBABILITY_STEP) * PROBABILITY_STEP
+        return np.clip(np.exp(value + self.linear.residual_variance / 2.0), self.low, self.high)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """As they are stored."""
+        out: dict[str, Any] = {
+            "intercept": self.linear.intercept,
+            "coefficients": list(self.linear.coefficients),
+        }
+        if self.spec.target == VARIANCE:
+            out |= {"residual_variance": self.linear.residual_variance}
+            out |= {"low": self.low, "high": self.high}
+        return out
+
+    @classmethod
+    def stored(cls, spec: Spec, parameters: dict[str, Any]) -> Fitted:
+        """The model that :attr:`parameters` are of."""
+        linear = Linear(
+            float(parameters["intercept"]),
+            tuple(float(b) for b in parameters["coefficients"]),
+            float(parameters.get("residual_variance", "nan")),
+        )
+        bounds = (float(parameters.get(name, "nan")) for name in ("low", "high"))
+        return cls(spec, linear, *bounds)
+
+
+_FITS = {"least_squares": least_squares, "non_negative": non_negative, "logistic": logistic}
+
+
+def fitted(spec: Spec, inputs: Floats, labels: Floats) -> Fitted:
+    """Fit a model to rows.
+
+    Args:
+        spec: the model.
+        inputs: features x rows, finite.
+        labels: targets of the rows, finite.
+
+    Raises:
+        FitError: the rows do not determine it.
+    """
+    is_variance = spec.target == VARIANCE
+    linear = _FITS[spec.fit](inputs, np.log(labels) if is_variance else labels)
+    if not is_variance:
+        return Fitted(spec, linear, float("nan"), float("nan"))
+    return Fitted(spec, linear, float(labels.min()), float(labels.max()))
+
+
+@dataclass(frozen=True)
+class Training:
+    """The rows that a model is fitted to, in the order of hour and symbol.
+
+    Attributes:
+        inputs: features x rows.
+        labels: of the rows.
+        first_h: hour since 1970 of the first row; -1 without rows.
+        last_h: of the last one.
+        hours: how many hours have a row.
+    """
+
+    inputs: Floats
+    labels: Floats
+    first_h: int
+    last_h: int
+    hours: int
+
+    @classmethod
+    def of(cls, spec: Spec, prices: Prices, known: Floats, labels: Floats, end_h: int) -> Training:
+        """The rows of the 365 days before an instant whose labels are known by then.
+
+        Args:
+            spec: the model.
+            prices: bars.
+            known: its features, features x hours x symbols.
+            labels: its targets, hours x symbols.
+            end_h: the instant, hours since 1970.
+        """
+        first = int(prices.hours[0])
+        stop = max(end_h - spec.purge_h - first, 0)  # row t's label is known at t + 1 h + horizon
+        start = max(end_h - TRAINED_D * DAY_H - first, 0)
+        inside = slice(start, max(start, stop))
+        whole = np.isfinite(known[:, inside]).all(axis=0) & np.isfinite(labels[inside])
+        rows = np.flatnonzero(whole.any(axis=1))
+        if not len(rows):
+            return cls(np.empty((len(known), 0)), np.empty(0), -1, -1, 0)
+        return cls(
+            known[:, inside][:, whole],
+            labels[inside][whole],
+            first + start + int(rows[0]),
+            first + start + int(rows[-1]),
+            len(rows),
+        )
+
+    @property
+    def digest(self) -> str:
+        """Of features and labels as little-endian float32 in the order of the rows."""
+        found = hashlib.sha256()
+        for part in (self.inputs.T, self.labels):
+            found.update(np.ascontiguousarray(part).astype("<f4").tobytes())
+        return found.hexdigest()
+
+
+def libraries() -> dict[str, str]:
+    """Versions of what computes a fit."""
+    return {"numpy": np.__version__, "python": platform.python_version()}
+
+
+def month_ends(start: datetime, end: datetime) -> Iterator[datetime]:
+    """The first instants of months in ``(start, end]``, ascending."""
+    year, month = start.year, start.month
+    while True:
+        year, month = (year + 1, 1) if month == 12 else (year, month + 1)
+        at = start.replace(year=year, month=month, day=1, hour=0, minute=0, second=0, microsecond=0)
+        if at > end:
+            return
+        yield at
+
+
+@derives(
+    TABLE,
+    of_universe=True,
+    candles_1h=reads(
+        "market.candles_1h",
+        "396d",
+        where={"market": "perp"},
+        columns=("market", "symbol", "ts", "open", "high", "low", "close", "source_tier"),
+    ),
+)
+def models(candles_1h: pd.DataFrame, *, grid: Grid) -> pd.DataFrame:
+    """Every model, fitted at the ends of months to the 365 days before.
+
+    A label over h hours of row t is known at t + 1 h + h; only labels known by the month's end count. All
+    symbols share one fit. A model that cannot be fitted has a row without parameters that says why.
+
+    Args:
+        candles_1h: rows of ``market.candles_1h``, 396 days before the grid; only the perpetual's are used.
+        grid: hours owed; months that end in it are put out.
+
+    Returns:
+        Content columns of ``signals.models`` at the last hours of months, sorted by key.
+        ``insufficient_history`` where fewer than 180 days have a row that can be learnt from.
+    """
+    item = table(TABLE)
+    ends = list(month_ends(grid.start, grid.end))
+    if not ends or not grid.symbols:
+        return empty(item)[list(item.content)]
+    wide = grid.widened(timedelta(days=TRAINED_D, hours=HISTORY_H))
+    prices = Prices.of(candles_1h, wide)
+    perp = candles_1h[candles_1h["market"] == "perp"]
+    tiers = to_panel(perp, wide, ["source_tier"])["source_tier"]
+    rows: list[dict[str, Any]] = []
+    for spec in MODELS:
+        known, labels = features(prices, spec.inputs), target(prices, spec.target)
+        for end in ends:
+            end_h = int(end.timestamp()) // 3600
+            training = Training.of(spec, prices, known, labels, end_h)
+            row = {"model": spec.name, "ts": pd.Timestamp(end - HOUR)}
+            rows.append(row | _registered(spec, training, grid.symbols))
+            if rows[-1]["status"] == "ok":
+                span = slice(
+                    training.first_h - int(prices.hours[0]),
+                    training.last_h - int(prices.hours[0]) + 1,
+                )
+                rows[-1]["source_tier"] = float(np.nanmax(tiers[span]))
+    return _framed(rows)
+
+
+def _framed(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    item = table(TABLE)
+    frame = pd.DataFrame(rows, columns=list(item.content))
+    for name in ("ts", "trained_from", "trained_to"):
+        frame[name] = pd.to_datetime(frame[name], utc=True).astype("datetime64[us, UTC]")
+    frame["method_version"] = method_version(METHOD)
+    frame = conform(frame, item)[list(item.content)]
+    return frame.sort_values(list(item.key), ignore_index=True)
+
+
+def _registered(spec: Spec, training: Training, universe: Sequence[str]) -> dict[str, Any]:
+    """What the registry says of one fit."""
+    row: dict[str, Any] = {
+        "model_target": spec.target,
+        "model_role": spec.role,
+        "horizon_h": spec.horizon_h,
+        "purge_h": spec.purge_h,
+        "model_features": canonical(list(spec.inputs)),
+        "model_spec": spec.text(universe),
+        "model_rows": len(training.labels),
+        "model_hours_eff": training.hours / spec.horizon_h,
+        "model_seed": SEED,
+        "model_libraries": canonical(libraries()),
+        "status": "insufficient_history",
+        "reason": f"under_{LEAST_D}_days_of_labels",
+    }
+    if training.hours < LEAST_D * DAY_H:
+        return row
+    try:
+        found = fitted(spec, training.inputs, training.labels)
+    except FitError:
+        return row | {"status": "missing", "reason": "rows_determine_no_fit"}
+    parameters = canonical(found.parameters)
+    data = training.digest
+    said = "\0".join((row["model_spec"], data, METHOD, str(SEED), row["model_libraries"]))
+    return row | {
+        "model_version": hashlib.sha256(said.encode()).hexdigest()[:16],
+        "trained_from": pd.Timestamp(training.first_h, unit="h", tz="UTC"),
+        "trained_to": pd.Timestamp(training.last_h, unit="h", tz="UTC"),
+        "data_hash": data,
+        "artefact_hash": hashlib.sha256(parameters.encode()).hexdigest(),
+        "model_parameters": parameters,
+        "status": "ok",
+        "reason": None,
+    }
+
+
+def in_force(
+    registry: pd.DataFrame, name: str, hours: npt.NDArray[np.int64]
+) -> Iterator[tuple[Fitted, pd.Series, npt.NDArray[np.bool_]]]:
+    """The fits of a model with the hours at which each is the newest that is used.
+
+    A fit of a month's end is used from a day later on, and for :data:`OUTDATED_AFTER_H`; one without
+    parameters never, and the fit before it goes on.
+
+    Args:
+        registry: rows of ``signals.models``.
+        name: of the model.
+        hours: since 1970, ascending.
+
+    Yields:
+        Fit, its row, and which of the hours it is for.
+    """
+    own = registry[(registry["model"] == name) & (registry["status"] == "ok")].sort_values("ts")
+    seconds = (own["ts"] - pd.Timestamp(0, tz="UTC")).dt.total_seconds()
+    begins = (seconds // 3600).to_numpy("int64") + 1 + IN_FORCE_AFTER_H
+    newest = np.searchsorted(begins, hours, side="right") - 1
+    for place in np.unique(newest[newest >= 0]).tolist():
+        used = (newest == place) & (hours < begins[place] + OUTDATED_AFTER_H)
+        row = own.iloc[place]
+        if used.any():
+            parameters = json.loads(row["model_parameters"])
+            yield Fitted.stored(BY_NAME[name], parameters), row, used

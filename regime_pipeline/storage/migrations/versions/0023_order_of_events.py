@@ -1,0 +1,46 @@
+"""Events are numbered in the order in which they can be read, so that who follows them misses none.
+
+A number is given under a lock that is held until the transaction ends: whoever has a higher one is seen
+later. Times do not tell that, because a transaction may take its time early and commit late.
+"""
+
+from __future__ import annotations
+
+from regime_pipeline.storage.locks import EVENT_ORDER
+from regime_pipeline.storage.schema import add_column, driver_connection, numbered
+
+revision, down_revision = numbered(__file__)
+
+_NUMBERED = """
+UPDATE alerts.market_events AS e SET stored_order = n.stored_order FROM (
+    SELECT event_id, ts, row_number() OVER (ORDER BY ingested_at, event_id) AS stored_order
+    FROM alerts.market_events
+) AS n WHERE n.event_id = e.event_id AND n.ts = e.ts AND e.stored_order IS NULL
+"""
+_GO_ON = """
+SELECT setval('alerts.event_order', (SELECT coalesce(max(stored_order), 0) + 1 FROM alerts.market_events),
+    false)
+"""
+_FUNCTION = f"""
+CREATE OR REPLACE FUNCTION alerts.number_event() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock({EVENT_ORDER});
+    NEW.stored_order := nextval('alerts.event_order');
+    RETURN NEW;
+END
+$$
+"""
+_TRIGGER = """
+CREATE OR REPLACE TRIGGER number_event BEFORE INSERT ON alerts.market_events
+FOR EACH ROW EXECUTE FUNCTION alerts.number_event()
+"""
+
+
+def upgrade() -> None:
+    """Number the stored events as they were stored, and those to come as they become visible."""
+    add_column("alerts.market_events", "stored_order")
+    connection = driver_connection()
+    connection.execute("CREATE SEQUENCE IF NOT EXISTS alerts.event_order")
+    for statement in (_NUMBERED, _GO_ON, _FUNCTION, _TRIGGER):
+        connection.execute(statement)
