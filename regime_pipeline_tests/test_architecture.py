@@ -61,7 +61,7 @@ ALLOWED: dict[str, set[str]] = {
     | PURE
     | {"net", "wording", "storage", "providers", "coverage", "collect", "legacy", "alerts"}
     | {"reporting", "evaluation", "api", "dashboard"}
-    | {"configuration", "orchestration", "simulator", "definitions"},
+    | {"configuration", "exposition", "orchestration", "simulator", "definitions"},
 }
 """What each part may import; a part that is not listed may not exist."""
 

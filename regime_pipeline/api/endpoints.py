@@ -250,6 +250,11 @@ ENDPOINTS = (
         "signal horizon_h passport_kind passport_regime verdict",
     ),
     _row(
+        "/execution/{symbol}",
+        "execution_quality",
+        "What trading a symbol would have cost hour by hour: spread, depth, slippage, impact.",
+    ),
+    _row(
         "/trials",
         "trials",
         "What was tried, dropped trials too; verdicts allow for all of it.",

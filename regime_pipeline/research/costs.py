@@ -10,6 +10,10 @@ from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
+
+from regime_pipeline.numerics.panel import to_panel
+from regime_pipeline.windows import Grid
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int8]
@@ -32,6 +36,23 @@ BOOK, MEDIAN, DECLARED = 0, 1, 2
 KINDS = ("book", "median_30d", "declared")
 """Where the cost of an hour comes from, best first."""
 _MONTH_H, _MONTH_LEAST = 720, 24
+
+
+def listed_fees(perp: pd.DataFrame, grid: Grid) -> Floats:
+    """The taker's fee of each hour's venue, bps, hours x symbols; NaN where it is unknown.
+
+    Args:
+        perp: rows of ``market.candles_1h`` of the perpetual, with their venue.
+        grid: hours and symbols of the panel.
+    """
+    fee = perp["venue"].map(TAKER_FEE_BPS).astype("float64")
+    return to_panel(perp[["symbol", "ts"]].assign(fee=fee), grid, ["fee"])["fee"]
+
+
+def fees(perp: pd.DataFrame, grid: Grid) -> Floats:
+    """:func:`listed_fees`, the highest one listed where it is unknown."""
+    listed = listed_fees(perp, grid)
+    return np.where(np.isfinite(listed), listed, USUAL_FEE_BPS)
 
 
 def of_the_hour(fee_bps: Floats, spread_bps: Floats, thinner_usd: Floats) -> Floats:

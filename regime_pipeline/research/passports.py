@@ -531,7 +531,9 @@ def histories_of(
     book = order_book_1h[order_book_1h["market"] == "perp"]
     sums = to_panel(book, wide, ["spread_bps", "depth_10bps_bid_usd", "depth_10bps_ask_usd"])
     thinner = np.fmin(sums["depth_10bps_bid_usd"], sums["depth_10bps_ask_usd"])
-    cost, code = costs.filled(costs.of_the_hour(_fees(perp, wide), sums["spread_bps"], thinner))
+    cost, code = costs.filled(
+        costs.of_the_hour(costs.fees(perp, wide), sums["spread_bps"], thinner)
+    )
     cost, code = _by_symbol(cost), _by_symbol(code)
     sides = {name: spreads.sides(panel) for name, panel in scores.items()}
     first = int(pd.Timestamp(wide.start).timestamp()) // 3600
@@ -576,10 +578,3 @@ def _regimes(volatility_regimes: pd.DataFrame, grid: Grid) -> Floats:
         code=np.where(code < 0, np.nan, code.astype("float64"))
     )
     return to_panel(coded, grid, ["code"])["code"]
-
-
-def _fees(perp: pd.DataFrame, grid: Grid) -> Floats:
-    """The taker's fee of each hour's venue, bps; the highest one listed where it is unknown."""
-    fee = perp["venue"].map(costs.TAKER_FEE_BPS).astype("float64")
-    panel = to_panel(perp[["symbol", "ts"]].assign(fee=fee), grid, ["fee"])["fee"]
-    return np.where(np.isfinite(panel), panel, costs.USUAL_FEE_BPS)

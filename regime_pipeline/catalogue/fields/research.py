@@ -14,6 +14,9 @@ _WHY = (
     "deflated",
 )
 
+ORDER_SIZES_USD = {"10k": 1e4, "100k": 1e5, "1m": 1e6}
+"""Orders that slippage is told of, by the name in its columns."""
+
 FIELDS = (
     Field(
         "signal",
@@ -196,6 +199,105 @@ FIELDS = (
         Kind.TEXT,
         "`live`: the rows after the ledger's first run of it pass alone; `history`: they do not.",
         allowed=("live", "history"),
+    ),
+    Field("quoted_spread_bps", Kind.FLOAT, "Mean spread of the hour's books.", "bps", 0),
+    Field(
+        "effective_spread_bps",
+        Kind.FLOAT,
+        "Spread that 30 days of bars imply: single trades beside their book are not stored, so that this is "
+        "an estimate.",
+        "bps",
+        0,
+        source="Abdi & Ranaldo (2017)",
+    ),
+    *(
+        Field(
+            f"thinner_depth_{band}bps_usd",
+            Kind.FLOAT,
+            f"Resting value within {band} bps of the mid on the side that has less.",
+            "USD",
+            0,
+        )
+        for band in (10, 25, 50)
+    ),
+    *(
+        Field(
+            f"slippage_{name}_bps",
+            Kind.FLOAT,
+            f"Mean distance from the mid that taking {usd:,.0f} USD on the thinner side pays, half the "
+            "spread included; null where 50 bps do not hold it.",
+            "bps",
+            0,
+        )
+        for name, usd in ORDER_SIZES_USD.items()
+    ),
+    *(
+        Field(
+            f"filled_share_{name}",
+            Kind.FLOAT,
+            f"Share of {usd:,.0f} USD that rests within 50 bps on the thinner side.",
+            "fraction",
+            0,
+            1,
+        )
+        for name, usd in ORDER_SIZES_USD.items()
+    ),
+    Field(
+        "amihud_bps_per_musd",
+        Kind.FLOAT,
+        "Mean of an hour's absolute return over its volume, 30 days.",
+        "bps/million USD",
+        0,
+        source="Amihud (2002)",
+    ),
+    Field(
+        "kyle_bps_per_musd",
+        Kind.FLOAT,
+        "Slope of the hour's return on what takers bought less what they sold, 90 days.",
+        "bps/million USD",
+        source="Kyle (1985)",
+    ),
+    Field(
+        "taker_fee_bps",
+        Kind.FLOAT,
+        "Taker's fee of the venue at its lowest tier; null where the venue is unknown.",
+        "bps",
+        0,
+    ),
+    Field(
+        "cost_10k_bps",
+        Kind.FLOAT,
+        "Cost of changing a position of 10,000 USD: fee, half the spread, slippage; null without a book "
+        "within 30 days.",
+        "bps",
+        0,
+    ),
+    Field(
+        "cost_10k_kind",
+        Kind.TEXT,
+        "Where cost_10k_bps comes from: the hour's book, or its 30 day median.",
+        allowed=("book", "median_30d"),
+    ),
+    Field(
+        "liquidity_score",
+        Kind.FLOAT,
+        "Mean of where spread, depth within 25 bps, slippage of 100,000 USD and Amihud's measure lie among "
+        "the 720 hours before, three of four needed; 100 is the most liquid.",
+        None,
+        0,
+        100,
+    ),
+    Field(
+        "signal_edge_bps",
+        Kind.FLOAT,
+        "Half the quantile spread that the futures score's newest passport says of 4 h; null without one.",
+        "bps",
+    ),
+    Field(
+        "signal_tradable",
+        Kind.BOOLEAN,
+        "The futures score is VALID over 4 h by its newest passport before the hour, and |signal_edge_bps| "
+        "is above cost_10k_bps; null without a proven or refuted passport.",
     ),
     Field("trial_id", Kind.TEXT, "Digest of family, kind and specification."),
     Field("trial_family", Kind.TEXT, "Signal whose variants belong together."),

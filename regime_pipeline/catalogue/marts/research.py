@@ -6,8 +6,9 @@ Belongs here: what their rows and columns mean. Does not belong here: how the nu
 
 from __future__ import annotations
 
-from regime_pipeline.catalogue.marts.common import TAIL, as_table, columns, renamed
+from regime_pipeline.catalogue.marts.common import HIDDEN, TAIL, as_table, columns, renamed
 from regime_pipeline.catalogue.model import Mart
+from regime_pipeline.catalogue.registry import TABLES
 
 _SHOWN = (
     *("ic", "ic_se", "ic_hours", "ic_hours_eff"),
@@ -17,6 +18,11 @@ _SHOWN = (
     *("score_half_life_h", "ic_half_life_h", "redundancy_r2", "nearest_signal"),
     *("trials_eff", "crit", "verdict", "verdict_reason", "evidence"),
 )
+
+_COSTS = tuple(
+    f for f in TABLES["signals.execution_quality"].fields if f not in HIDDEN | {"ingested_at"}
+)
+_LAST = ("status", "reason", "source_tier", "method_version")
 
 MARTS = (
     as_table(
@@ -42,6 +48,29 @@ MARTS = (
         + ", p.status, p.reason, p.source_tier, p.method_version, p.ts + interval '1 hour' as known_at, "
         "p.ingested_at from {signals.passports} as p where p.passport_kind = 'pooled'",
         required=frozenset({"verdict", "status"}),
+    ),
+    Mart(
+        "execution_quality",
+        "What trading each symbol's perpetual would have cost, one row per symbol and hour, beside what the "
+        "futures score is worth by its newest passport. Analysis only: nothing places an order.",
+        ("symbol", "ts"),
+        (
+            *columns(*(f for f in _COSTS if f not in _LAST), "signal_edge_bps", "signal_tradable"),
+            *TAIL,
+        ),
+        query="select "
+        + ", ".join(f"e.{c}" for c in _COSTS if c not in _LAST)
+        + ", p.quantile_spread_bps / 2 as signal_edge_bps, "
+        "case p.verdict when 'UNPROVEN' then null "
+        "else p.verdict = 'VALID' and abs(p.quantile_spread_bps) / 2 > e.cost_10k_bps end "
+        "as signal_tradable, e.status, e.reason, e.source_tier, e.method_version, "
+        "e.ts + interval '1 hour' as known_at, e.ingested_at "
+        "from {signals.execution_quality} as e left join lateral ("
+        "select n.verdict, n.quantile_spread_bps from {signals.passports} as n "
+        "where n.signal = 'futures' and n.horizon_h = 4 and n.passport_kind = 'pooled' "
+        "and n.symbol = '*' and n.passport_regime = '*' and n.ts < e.ts "
+        "order by n.ts desc limit 1) as p on true",
+        required=frozenset({"status"}),
     ),
     Mart(
         "trials",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from regime_pipeline.catalogue.fields.research import ORDER_SIZES_USD
 from regime_pipeline.catalogue.model import Cadence, Table
 from regime_pipeline.catalogue.tables.market import derived
 
@@ -46,6 +47,23 @@ TABLES = (
         time_column="trial_day",
         symbol_columns=(),
         partitioned=False,
+    ),
+    derived(
+        "signals",
+        "execution_quality",
+        "What trading the perpetual of the primary venue would have cost in each hour: spread, depth, "
+        "slippage, how far a dollar moves the price. No order is ever placed.",
+        ("symbol", "ts"),
+        (
+            *("venue", "quoted_spread_bps", "effective_spread_bps"),
+            *(f"thinner_depth_{band}bps_usd" for band in (10, 25, 50)),
+            *(f"slippage_{name}_bps" for name in ORDER_SIZES_USD),
+            *(f"filled_share_{name}" for name in ORDER_SIZES_USD),
+            *("amihud_bps_per_musd", "kyle_bps_per_musd", "taker_fee_bps"),
+            *("cost_10k_bps", "cost_10k_kind", "liquidity_score"),
+        ),
+        computed_in="research.execution",
+        main="cost_10k_bps",
     ),
     derived(
         "signals",
