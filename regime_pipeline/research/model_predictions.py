@@ -39,7 +39,7 @@ _RADII = tuple(f"radius_{100 * level:.0f}" for level in LEVELS)
 @derives(
     TABLE,
     of_universe=True,
-    models=reads("signals.models", "1200d", whole=True),
+    models=reads("signals.models", "100d"),
     model_performance=reads(
         "signals.model_performance",
         "10d",
@@ -68,7 +68,7 @@ def model_predictions(
     that it is the same whether it is made at once or later.
 
     Args:
-        models: rows of ``signals.models``; months that end later do not count.
+        models: rows of ``signals.models``, 100 days before the grid; months that end later do not count.
         model_performance: of ``signals.model_performance``, 10 days before the grid.
         candles_1h: of ``market.candles_1h``, 31 days before the grid; only the perpetual's are used.
         grid: hours owed.
