@@ -21,13 +21,15 @@ NAMES = (
     "dispatch",
     "what_if",
     "outcomes",
+    "marts",
     "surface",
     "signal_history",
     "research",
+    "models",
     "collect",
     "signals",
 )
-SIZED = ("features", "signals", "surface")
+SIZED = ("features", "signals", "surface", "marts")
 """Benchmarks with a smaller size of their own."""
 
 

@@ -231,6 +231,9 @@ async def research_page(served: Served, _: Request) -> tuple[str, dict[str, Any]
         "matrix": _components([r for r in components if r["ts"] == newest], served.symbols),
         "newest": newest,
         "performance": _newest(await rows(served, "signal_performance", limit=200, regime="*")),
+        "models": _newest(
+            await rows(served, "ml_model_performance", limit=200, regime="*", symbol="*")
+        ),
         "has_components": "signal_components_1h" in MARTS,
     }
 

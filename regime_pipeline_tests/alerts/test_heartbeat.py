@@ -80,6 +80,7 @@ def test_alerts_that_nobody_sends_are_found_in_the_database(database, receiver, 
     assert no_daemon.faults[0] == "daemon: never ran its sensors"
 
 
+@pytest.mark.slow
 def test_a_database_that_is_gone_or_hangs_is_told_in_seconds(tmp_path):
     none = Settings(_env_file=None, home=tmp_path)
     assert look(none, FixedClock(NOW)).faults == ("database: none was ever started here",)
@@ -111,6 +112,7 @@ server.serve_forever()
 """
 
 
+@pytest.mark.slow
 def test_a_web_server_whose_process_is_stopped_or_killed_is_named(tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-c", SERVER],
@@ -129,6 +131,7 @@ def test_a_web_server_whose_process_is_stopped_or_killed_is_named(tmp_path):
     assert "no answer" in asyncio.run(_web_fault(address))
 
 
+@pytest.mark.slow
 def test_a_backup_that_is_late_damaged_or_was_never_made_is_told_where_one_is_kept(
     database, tmp_path
 ):

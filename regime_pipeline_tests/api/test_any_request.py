@@ -19,7 +19,7 @@ from regime_pipeline.storage.database import Database
 from regime_pipeline_tests.api.conftest import serve
 from regime_pipeline_tests.reporting.conftest import CLOCK, SYMBOLS, WINDOW
 
-pytestmark = pytest.mark.xdist_group("api")
+pytestmark = pytest.mark.xdist_group("market")
 
 CASES = 10_000
 

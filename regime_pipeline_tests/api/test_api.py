@@ -20,7 +20,7 @@ from regime_pipeline.catalogue.marts import MARTS, WITH_PAST
 from regime_pipeline.storage.database import Database
 from regime_pipeline_tests.reporting.conftest import CLOCK, SYMBOLS, WINDOW
 
-pytestmark = pytest.mark.xdist_group("api")  # one market, not one a worker
+pytestmark = pytest.mark.xdist_group("market")  # one market, not one a worker
 
 BUILT = [e for e in ENDPOINTS if e.described is not None]
 
@@ -320,6 +320,7 @@ def test_health_names_what_is_wrong(client: httpx.Client) -> None:
     assert 'regime_mart_version{mart="volatility_1h"}' in figures
 
 
+@pytest.mark.slow
 def test_fault_93_a_database_that_is_gone_is_a_problem_and_no_empty_answer() -> None:
     from regime_pipeline.api.app import create_app
     from regime_pipeline_tests.api.conftest import serve

@@ -65,3 +65,12 @@ WITH_PAST = (*TRAVELLING, *DATED, *(m for m in BUILT if m.has_past))
 """Marts that can be asked for as they were known at an instant, by ``reporting.<mart>_as_of``."""
 READ_BY_VIEWS = frozenset(t for m in VIEWS for t in m.reads)
 """Stored tables whose changes change a view."""
+READ_IN_ORDER = tuple(
+    dict.fromkeys(
+        (name, m.time_column)
+        for m in VIEWS
+        for name in m.reads
+        if m.time_column is not None and name in TABLES and m.time_column in TABLES[name].fields
+    )
+)
+"""Stored tables and the column by which a view over them is read, newest rows first."""
