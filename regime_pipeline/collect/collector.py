@@ -147,7 +147,7 @@ class Collector:
                     self._stop.set()
             storing.result()
             self._has_ended = True
-            self._once(spool, 0)
+            self.turn(spool, 0)
         return self.totals
 
     def _learn_sizes(self) -> None:
@@ -288,9 +288,9 @@ class Collector:
         turn = 0
         while not self._stop.wait(STORE_EVERY_S):
             turn += 1
-            self._once(spool, turn)
+            self.turn(spool, turn)
 
-    def _once(self, spool: Spool, turn: int) -> None:
+    def turn(self, spool: Spool, turn: int) -> None:
         """One turn: what was heard by now is made safe, then stored, then called covered."""
         watches = list(self.watches.values())
         self.totals.received = sum(w.received for w in watches)

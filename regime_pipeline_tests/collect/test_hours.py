@@ -183,7 +183,7 @@ def test_dagster_is_told_of_closed_hours_once(warehouse: Warehouse, tmp_path: Pa
     beat = {
         "identity": 1, "beat_at": now, "began_at": now, "process_id": 1, "open_connections": 1,
         "wanted_connections": 2, "received_count": 1, "dropped_count": 0, "memory_mb": 90.0,
-        "lag_s": 0.0,
+        "lag_s": 0.0, "ended_at": None, "clock_offset_s": None,
     }  # fmt: skip
     warehouse.merge("ops.collector_heartbeat", pd.DataFrame([beat]))
 
