@@ -42,7 +42,7 @@ from regime_pipeline.collect.session import Session
 from regime_pipeline.collect.spool import Spool
 from regime_pipeline.collect.store import Storer, instant_ns
 from regime_pipeline.collect.venues import CLOCKS, CONNECTIONS
-from regime_pipeline.collect.watch import Watch, contradicted
+from regime_pipeline.collect.watch import Newest, Watch, contradicted
 from regime_pipeline.providers.errors import ProviderError
 from regime_pipeline.providers.http import HttpClient
 from regime_pipeline.providers.limits.gate import gate_for
@@ -368,10 +368,10 @@ class _Asking:
     async def book(self, line: Line, topic: str) -> Any:
         return await self._off(self._asker.book, line, topic)
 
-    async def newest_trade_ns(self, line: Line, topic: str) -> int | None:
-        found = await self._off(self._asker.newest_trade_ns, line, topic)
+    async def newest_trade(self, line: Line, topic: str, heard: bytes) -> Newest | None:
+        found = await self._off(self._asker.newest_trade, line, topic, heard)
         offset = self._offsets_s.get(line.source.name, 0.0)
-        return None if found is None else found - round(offset * 1e9)
+        return None if found is None else found._replace(at_ns=found.at_ns - round(offset * 1e9))
 
     async def trades_since(self, line: Line, topic: str, known: bytes) -> list[bytes] | None:
         found: list[bytes] | None = await self._off(self._asker.trades_since, line, topic, known)

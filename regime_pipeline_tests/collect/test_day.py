@@ -18,12 +18,8 @@ import orjson
 import pandas as pd
 import pytest
 
-from regime_pipeline.collect.archive import last_trades
-from regime_pipeline.collect.collector import Collector
-from regime_pipeline.collect.plan import Line
 from regime_pipeline.collect.proofs import prove_day
 from regime_pipeline.collect.segments import read, segments_of
-from regime_pipeline.collect.spool import Spool
 from regime_pipeline.providers.fetch.fetch import fetch
 from regime_pipeline.providers.http import HttpClient
 from regime_pipeline.providers.landing import LandingStore
@@ -31,77 +27,15 @@ from regime_pipeline.settings import Settings
 from regime_pipeline.simulator.bybit import trade_id
 from regime_pipeline.simulator.server import SimulatorServer
 from regime_pipeline.simulator.streams import StreamFault
-from regime_pipeline.simulator.tape import SyntheticTape
 from regime_pipeline.storage.database import Database
-from regime_pipeline.storage.warehouse import Warehouse
-from regime_pipeline.windows import HOUR, Window, utc
-from regime_pipeline_tests.collect.streams import SYMBOLS, lines, settings_in
-from regime_pipeline_tests.collect.virtual import Link, SetClock, Venue, pass_time
+from regime_pipeline.windows import HOUR, Window
+from regime_pipeline_tests.collect.streams import SYMBOLS, lines
+from regime_pipeline_tests.collect.virtual import START, STEP, Day
 
 HOURS = int(os.environ.get("VIRTUAL_HOURS", "6"))
-START = utc("2024-06-20T00:00:00")
-STEP = timedelta(seconds=20)
-TURN = timedelta(minutes=1)
 NAMES = dict(zip(SYMBOLS, ("BTCUSDT", "ETHUSDT"), strict=True))
 CUT = START + timedelta(hours=2, minutes=30)
 """From here on one trade of the first symbol does not come."""
-
-
-class Day:
-    """A collector of Bybit's perpetuals over some hours, by a clock that is set."""
-
-    def __init__(self, database: Database, home: Path) -> None:
-        self.clock = SetClock(START - timedelta(minutes=10))
-        self.warehouse = Warehouse(database, self.clock)
-        self.tape = SyntheticTape(seed=7, symbols=SYMBOLS, end=START + timedelta(days=3))
-        self.venue = Venue(self.tape, self.clock)
-        self.settings = settings_in(home, sources="bybit", collect_venues="bybit", collect="on")
-        self.lines: list[Line] = [
-            *lines(self.settings, "bybit", "perp"),
-            *lines(self.settings, "bybit", "liquidations"),
-        ]
-        self.folder = home / "collect"
-        self.turns = 0
-
-    def begin(self) -> None:
-        """A collector's process starts."""
-        self.collector = Collector(
-            self.warehouse, self.settings, symbols=SYMBOLS, venues=["bybit"], lines=self.lines
-        )
-        self.spool = Spool(self.folder, [line.name for line in self.lines])
-        self.links = [
-            Link(self.venue, line, self.spool, known=last_trades(self.folder, line))
-            for line in self.lines
-        ]
-        self.collector.watches = {link.line.name: link.watch for link in self.links}
-
-    async def run(self, until: datetime) -> None:
-        """Time passes; once a minute what was received is stored."""
-        for link in self.links:
-            if link.wire is None:
-                await link.open()
-        while self.clock.at < until:
-            await pass_time(self.venue, self.links, self.clock.at + TURN, STEP)
-            self.turn()
-
-    def turn(self) -> None:
-        """One turn of the storer's thread that notes spans, too; every tenth keeps bytes for good."""
-        self.turns += 1
-        self.collector.turn(self.spool, 30 if self.turns % 10 == 0 else 5)
-
-    async def kill(self) -> None:
-        """The process ends without a word: what came in the last minute is in memory alone, and is gone."""
-        await pass_time(self.venue, self.links, self.clock.at + TURN, STEP)
-        for line in self.lines:
-            self.spool._waiting[line.name].clear()
-            self.spool.cut(line.name)
-
-    def end(self) -> None:
-        for link in self.links:
-            link.close("the collector ended")
-        self.turn()
-        for line in self.lines:
-            self.spool.cut(line.name)
 
 
 def _fault_of(hour: int) -> str:
