@@ -80,6 +80,7 @@ def test_equal_closures_are_told_apart_alike_when_a_restart_lies_between(
     assert len(warehouse.read("raw.liquidation_events")) == 2
 
 
+@pytest.mark.slow
 def test_an_hour_that_twins_heard_together_has_sums_and_a_proof(
     warehouse: Warehouse, tmp_path: Path
 ) -> None:
