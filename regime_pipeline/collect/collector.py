@@ -345,6 +345,7 @@ class Collector:
             "memory_mb": memory, "lag_s": self.storer.lag_ns / 1e9, "open_connections": open_,
             "wanted_connections": wanted, "received_count": self.totals.received,
             "dropped_count": self.totals.dropped,
+            "death_count": sum(w.deaths for w in self.watches.values()),
         }  # fmt: skip
         put = upsert(table("ops.collector_heartbeat"), tuple(beat))
 
@@ -399,6 +400,10 @@ class Beat(NamedTuple):
     """When it had ended as it was told to; None: it runs, or died."""
     clock_offset_s: float | None
     """A venue's clock minus ours, of the one that is furthest off."""
+    lag_s: float | None
+    memory_mb: float | None
+    death_count: int | None
+    """Subscriptions that died on a healthy connection."""
 
     @property
     def has_right_time(self) -> bool:
@@ -410,8 +415,8 @@ def last_beat(warehouse: Warehouse) -> Beat | None:
     """The last beat of the collector of a database; None: none has run on it."""
     row = warehouse.transact(
         lambda c: c.execute(
-            "select beat_at, open_connections, wanted_connections, ended_at, clock_offset_s "
-            "from ops.collector_heartbeat"
+            "select beat_at, open_connections, wanted_connections, ended_at, clock_offset_s, "
+            "lag_s, memory_mb, death_count from ops.collector_heartbeat"
         ).fetchone()
     )
     return None if row is None else Beat(*row)
