@@ -422,7 +422,10 @@ class Session:
                 self._watch.lost(topic, why)
             self._why = f"{len(gone)} subscriptions died, {next(iter(gone))} first"
             log.warning("%s: %s", self._line.name, self._why)
-            self.is_worn.set()
+            if self._present.topics:  # changes of a book that two connections tell follow nothing
+                await socket.close()
+            else:
+                self.is_worn.set()
             return
         if self._questions is not None:
             quiet = {*silent(self._watch, now), *over_the_hour(self._watch, now)}
