@@ -489,6 +489,7 @@ TABLES = (
             "wanted_connections",
             "received_count",
             "dropped_count",
+            "death_count",
         ),
         key=("identity",),
         required=frozenset(
