@@ -375,7 +375,8 @@ class _Launch:
         ends = (datetime.fromtimestamp(h * 3600, UTC) for h in models.month_ends(first, until))
         wanted = [end for end in ends if end - HOUR not in known]
         if wanted:
-            self.run("train models", TRAINING, Window(wanted[0] - DAY, wanted[-1]))
+            months = Window((wanted[0] - DAY).replace(day=1), wanted[-1])
+            self.run("train models", TRAINING, months)
 
     def deliver(self) -> None:
         """Note what is wrong and send what waits; who runs launches from cron has no sensors that would."""

@@ -59,6 +59,7 @@ from regime_pipeline.research.models import (
     month_ends,
     trials_of,
 )
+from regime_pipeline.research.passports import EVERY, HOUR_OF_DAY, regimes_of
 from regime_pipeline.research.splits import month_of
 from regime_pipeline.settings import method_version
 from regime_pipeline.windows import Grid
@@ -69,8 +70,6 @@ TABLE = "signals.model_performance"
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-HOUR_OF_DAY = 23
-EVERY = "*"
 PROMOTED_D = 730
 """Days of common forecasts that a comparison of two models looks at."""
 _LOOKS_D = 2 * SCORED_D + 62
@@ -232,17 +231,13 @@ def _history(
 ) -> History:
     prices = Prices.of(candles_1h, wide)
     forecasts = {spec.name: Forecasts.of(spec, prices, models) for spec in MODELS}
-    code = pd.Categorical(volatility_regimes["vol_regime_confirmed"], categories=VOL_REGIMES).codes
-    coded = volatility_regimes[["symbol", "ts"]].assign(
-        code=np.where(code < 0, np.nan, code.astype("float64"))
-    )
     size = sizes(prices, forecasts[WITH_INTERVAL].value)
     today = {t.trial_id for t in trials_of(wide.symbols)}
     older = trials[(trials["trial_kind"] == "model") & ~trials["trial_id"].isin(today)]
     return History(
         prices,
         forecasts,
-        to_panel(coded, wide, ["code"])["code"],
+        regimes_of(volatility_regimes, wide),
         size,
         daily_radii(size, prices.hours, DAY_H, IN_FORCE_AFTER_H),
         {name: int((older["trial_family"] == name).sum()) for name in TARGETS},
