@@ -20,6 +20,7 @@ NAMES = (
     "cost",
     "dispatch",
     "outcomes",
+    "marts",
     "surface",
     "signal_history",
     "research",
@@ -27,7 +28,7 @@ NAMES = (
     "collect",
     "signals",
 )
-SIZED = ("features", "signals", "surface")
+SIZED = ("features", "signals", "surface", "marts")
 """Benchmarks with a smaller size of their own."""
 
 

@@ -255,6 +255,24 @@ ENDPOINTS = (
         "What trading a symbol would have cost hour by hour: spread, depth, slippage, impact.",
     ),
     _row(
+        "/calibration",
+        "calibrators",
+        "The probability behind each score, its skill, and whether it may be shown.",
+        "signal calibration_side is_calibrated",
+    ),
+    _row(
+        "/reliability",
+        "reliability",
+        "How often it came true what probabilities said, by bins.",
+        "signal calibration_side",
+    ),
+    _row(
+        "/consensus/{symbol}",
+        "consensus_1h",
+        "What the voters say together about a symbol, hour by hour.",
+        "consensus",
+    ),
+    _row(
         "/trials",
         "trials",
         "What was tried, dropped trials too; verdicts allow for all of it.",

@@ -26,6 +26,7 @@ from dagster._core.storage.tags import MAX_RETRIES_TAG
 from regime_pipeline.catalogue import TABLES
 from regime_pipeline.catalogue.datasets import BY_TABLE, DATASETS
 from regime_pipeline.catalogue.schemas import DERIVED_SCHEMAS
+from regime_pipeline.net import logs
 from regime_pipeline.orchestration import freshness, history, retention
 from regime_pipeline.orchestration.assets.alerts import REPLAY_TAG
 from regime_pipeline.orchestration.assets.raw import calls_of
@@ -433,7 +434,10 @@ class _Launch:
         began = time.monotonic()
         _executing[run_id] = self._instance
         try:
-            with contextlib.redirect_stdout(self._said):  # dbt's; stdout belongs to the caller
+            with (
+                contextlib.redirect_stdout(self._said),  # dbt's; stdout belongs to the caller
+                logs.bound(run_id=run_id, job=job_name),
+            ):
                 result = job.execute_in_process(
                     instance=self._instance,
                     run_id=run_id,

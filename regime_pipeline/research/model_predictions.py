@@ -119,9 +119,10 @@ def _of_model(
     why = np.repeat(verdict.why[:, None], shape[1], axis=1)
     known = np.isfinite(value)
     shown = published & known
-    reason = np.where(
-        ~has_fit, "no_model", np.where(~published, why, np.where(known, None, "bars_are_missing"))
-    )
+    reason = np.full(shape, None, dtype=object)
+    reason[~known] = "bars_are_missing"
+    reason[~published] = why[~published]
+    reason[~has_fit] = "no_model"
     status = np.where(shown, "ok", "missing").astype(object)
     value = np.where(shown, value, np.nan)
     is_variance = spec.target == VARIANCE

@@ -16,7 +16,7 @@ from regime_pipeline.catalogue.marts import MARTS
 from regime_pipeline.storage.database import Database
 from regime_pipeline_tests.reporting.conftest import CLOCK, SYMBOLS, WINDOW
 
-pytestmark = pytest.mark.xdist_group("api")  # one market with the tests of the API
+pytestmark = pytest.mark.xdist_group("market")  # one market with the tests of the API
 
 Sql = Callable[..., list[Any]]
 LAST = (WINDOW.end - timedelta(hours=1)).isoformat()
@@ -116,6 +116,7 @@ QUESTIONS: list[tuple[str, str, dict[str, Any], Callable[[dict[str, Any]], Any],
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_twenty_two_questions_are_answered_as_by_sql(address: str, served_market: Database) -> None:
     results = asked(address, [(tool, given) for _, tool, given, _, _ in QUESTIONS])
     wrong = {}

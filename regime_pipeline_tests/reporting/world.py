@@ -351,6 +351,13 @@ def raw(start: datetime, end: datetime, symbols: tuple[str, ...]) -> dict[str, p
                 price_usd=[10.0], available_at=hours[-1:], pit_grade="observed",
             )
         )  # fmt: skip
+        parts.setdefault("raw.liquidation_events", []).append(
+            frame_of(
+                "raw.liquidation_events", source="bybit", venue="bybit", market="perp", symbol=symbol,
+                ts=hours[-1:], closure_id="1", position_side="long", price=[10.0], quantity_base=[2.0],
+                liquidation_usd=[20.0], available_at=hours[-1:], pit_grade="observed",
+            )
+        )  # fmt: skip
         parts.setdefault("raw.liquidation_levels", []).append(
             frame_of(
                 "raw.liquidation_levels", source="coinglass", venue="aggregate", market="perp",
