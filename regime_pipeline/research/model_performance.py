@@ -20,7 +20,7 @@ import pandas as pd
 
 from regime_pipeline.catalogue.derivation import derives, reads
 from regime_pipeline.catalogue.fields.features import VOL_REGIMES
-from regime_pipeline.catalogue.frames import conform, empty
+from regime_pipeline.catalogue.frames import empty
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.numerics.panel import to_panel
 from regime_pipeline.research import model_drift
@@ -60,6 +60,7 @@ from regime_pipeline.research.models import (
     trials_of,
 )
 from regime_pipeline.research.passports import EVERY, HOUR_OF_DAY, regimes_of
+from regime_pipeline.research.rows import framed
 from regime_pipeline.research.splits import month_of
 from regime_pipeline.settings import method_version
 from regime_pipeline.windows import Grid
@@ -207,19 +208,8 @@ def model_performance(
         tier = float(np.nanmax(seen)) if np.isfinite(seen).any() else math.nan
         for row in _of_day(history, champions, end_h, grid.symbols):
             known = row["status"] in ("ok", "partial")
-            rows.append({"ts": at, "source_tier": tier if known else math.nan, **row})
-    return _framed(rows)
-
-
-def _framed(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    item = table(TABLE)
-    frame = pd.DataFrame(rows, columns=list(item.content))
-    frame["ts"] = pd.to_datetime(frame["ts"], utc=True).astype("datetime64[us, UTC]")
-    frame["method_version"] = method_version(METHOD)
-    for name in ("is_published", "has_passed", "has_drifted"):
-        frame[name] = frame[name].astype("boolean")
-    frame = conform(frame, item)[list(item.content)]
-    return frame.sort_values(list(item.key), ignore_index=True)
+            rows.append({"ts": end_h - 1, "source_tier": tier if known else math.nan, **row})
+    return framed(rows, item, method_version(METHOD))
 
 
 def _history(
