@@ -16,7 +16,7 @@ import os
 import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -373,7 +373,8 @@ class _Launch:
         if begins is None:
             return
         first = max(utc(begins), until - models.REACH)
-        wanted = [end for end in models.month_ends(first, until) if end - HOUR not in known]
+        ends = (datetime.fromtimestamp(h * 3600, UTC) for h in models.month_ends(first, until))
+        wanted = [end for end in ends if end - HOUR not in known]
         if wanted:
             self.run("train models", TRAINING, Window(wanted[0] - DAY, wanted[-1]))
 

@@ -71,6 +71,35 @@ def stored(database, settings, frame: pd.DataFrame) -> None:
     put(database, settings, frame)
 
 
+def test_what_was_known_of_deliveries_at_an_instant_is_told_again(database, receiver, tmp_path):
+    settings = settings_for(receiver, tmp_path)
+    receiver.statuses = [500]
+    stored(database, settings, many(1))
+    for minute in (1, 3):
+        dispatch_due(database, settings, FixedClock(NOW + timedelta(minutes=minute)))
+
+    def asked(sql: str, minute: float) -> list[tuple]:
+        with database.connect() as conn:
+            return conn.execute(sql, (NOW + timedelta(minutes=minute),)).fetchall()
+
+    logs = "SELECT attempt, success FROM reporting.webhook_logs_as_of(%s) ORDER BY attempt"
+    counts = "SELECT endpoints, delivered, failed FROM reporting.market_events_as_of(%s)"
+    with database.connect() as conn:
+        conn.execute("UPDATE alerts.market_events SET ingested_at = %s", (NOW,))
+    assert asked(logs, 0) == []
+    assert asked(logs, 2) == [(1, False)]
+    assert asked(logs, 4) == [(1, False), (2, True)]
+    assert asked(counts, -1) == []
+    assert asked(counts, 2) == [(1, 0, None)]
+    assert asked(counts, 4) == [(1, 1, None)]
+    with database.connect() as conn:  # an attempt is under way between its start and its outcome
+        conn.execute(
+            "UPDATE alerts.delivery_attempts SET recorded_at = recorded_at + interval '1 h'"
+        )
+    assert asked(logs, 4) == [(1, None), (2, None)]
+    assert asked(counts, 4) == [(1, 0, None)]
+
+
 def test_no_event_can_be_read_after_one_with_a_higher_number(database, receiver, tmp_path):
     """Who stores events waits for whoever numbered some before and has not committed yet."""
     stored(database, settings_for(receiver, tmp_path), many(2))
@@ -92,6 +121,7 @@ def test_no_event_can_be_read_after_one_with_a_higher_number(database, receiver,
     assert sorted(numbers, key=numbers.get) == [f"{0:064d}", f"{1:064d}", "first", "third"]
 
 
+@pytest.mark.slow
 def test_fault_70_a_killed_dispatcher_leaves_its_attempt_and_holds_nobody_up(
     database, receiver, tmp_path
 ):

@@ -61,6 +61,7 @@ def test_fault_55_a_run_that_was_given_up_writes_nothing_when_it_wakes(
     assert warehouse.merge(name, restated, run_id="not a run").updated == len(frame)
 
 
+@pytest.mark.slow
 def test_fault_81_while_a_run_of_older_code_goes_on_its_days_are_in_doubt(
     stage: tuple[Platform, dg.DagsterInstance],
 ) -> None:
