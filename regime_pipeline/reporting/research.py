@@ -27,6 +27,10 @@ _PASSPORTS = """
     where p.ts = (select max(n.ts) from reporting.passports as n where n.ts < %(before)s)
         and (%(signal)s::text is null or p.signal = %(signal)s)
     order by p.signal, p.horizon_h, p.passport_kind, p.symbol, p.passport_regime"""
+_CALIBRATORS = """
+    select * from reporting.calibrators as c
+    where c.ts = (select max(n.ts) from reporting.calibrators as n where n.ts < %(before)s)
+    order by c.signal, c.calibration_side"""
 _TRIALS = """
     select * from reporting.trials as t
     where %(family)s::text is null or t.trial_family = %(family)s
@@ -44,6 +48,11 @@ def passports_of(
         signal: of this one only.
     """
     return rows(database, _PASSPORTS, {"before": before, "signal": signal})
+
+
+def calibrators_of(database: Database, before: datetime) -> list[dict[str, Any]]:
+    """The calibrators of the newest day whose last hour lies before an instant."""
+    return _rows(database, _CALIBRATORS, {"before": before})
 
 
 def trials_of(database: Database, family: str | None = None) -> list[dict[str, Any]]:
@@ -171,6 +180,32 @@ def _number(value: float | None, form: str) -> str:
 
 def _why(row: dict[str, Any]) -> str:
     return f" ({row['verdict_reason'].replace('_', ' ')})" if row["verdict_reason"] else ""
+
+
+def calibration_lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """One line a score and side, and which probabilities may be shown."""
+    if not rows:
+        yield "no score has been calibrated yet; the nightly run does it"
+        return
+    yield f"to the end of {rows[0]['ts']:%Y-%m-%d}: probability that the return over 4 h passes the cost"
+    yield (
+        f"{'signal':<20}{'side':<6}{'curve':<10}{'labels eff.':>11}{'base':>7}  "
+        f"{'skill over base [95 %]':<28}{'ECE':>6}  shown"
+    )
+    for row in rows:
+        why = row["calibration_reason"] or row["reason"] or UNKNOWN
+        skill = (
+            f"{_number(row['brier_skill'], '+.2%')} [{_number(row['brier_skill_low'], '+.2%')}, "
+            f"{_number(row['brier_skill_high'], '+.2%')}]"
+        )
+        yield (
+            f"{row['signal']:<20}{row['calibration_side']:<6}{row['calibrator_kind'] or UNKNOWN:<10}"
+            f"{_number(row['labels_eff'], '.0f'):>11}{_number(row['base_rate'], '.1%'):>7}  "
+            f"{skill:<28}{_number(row['ece'], '.3f'):>6}  "
+            f"{'yes' if row['is_calibrated'] else why.replace('_', ' ')}"
+        )
+    shown = sum(bool(r["is_calibrated"]) for r in rows)
+    yield f"{shown} of {len(rows)} probabilities may be shown"
 
 
 def outcome_lines(answer: Answer, horizon_h: int) -> Iterator[str]:
