@@ -24,6 +24,7 @@ NAMES = (
     "surface",
     "signal_history",
     "research",
+    "models",
     "collect",
     "signals",
 )

@@ -255,10 +255,46 @@ ENDPOINTS = (
         "What trading a symbol would have cost hour by hour: spread, depth, slippage, impact.",
     ),
     _row(
+        "/calibration",
+        "calibrators",
+        "The probability behind each score, its skill, and whether it may be shown.",
+        "signal calibration_side is_calibrated",
+    ),
+    _row(
+        "/reliability",
+        "reliability",
+        "How often it came true what probabilities said, by bins.",
+        "signal calibration_side",
+    ),
+    _row(
+        "/consensus/{symbol}",
+        "consensus_1h",
+        "What the voters say together about a symbol, hour by hour.",
+        "consensus",
+    ),
+    _row(
         "/trials",
         "trials",
         "What was tried, dropped trials too; verdicts allow for all of it.",
         "trial_family trial_origin",
+    ),
+    _row(
+        "/models",
+        "models",
+        "Every fit of every forecasting model, with its parameters.",
+        "model model_version model_role",
+    ),
+    _row(
+        "/models/performance",
+        "ml_model_performance",
+        "What the forecasting models have been worth, whether they are published, whether they drift.",
+        "model regime model_role is_published",
+    ),
+    _row(
+        "/models/forecasts",
+        "model_predictions",
+        "What the published models say of the coming hours, with intervals.",
+        "model model_role status",
     ),
     _row(
         "/sources/{symbol}",

@@ -34,6 +34,7 @@ REPORTING = dg.AssetSelection.groups("reporting")
 PREDICTIONS = "signals.model_predictions"
 NIGHTLY_TABLES = (
     *("signals.trials", "signals.trial_days", "signals.passports"),
+    *("signals.calibrators", "signals.reliability"),
     *("signals.model_performance", PREDICTIONS),
 )
 """What looks at years of hours for one row a day: made each night, and with no tick or range of days."""
@@ -86,7 +87,7 @@ recompute = dg.define_asset_job(
 research = dg.define_asset_job(
     "research",
     selection=NIGHTLY,
-    description="Passports of all signals and the performance of all models to the end of a day.",
+    description="Passports, calibrators, and the performance of models to the end of a day.",
     executor_def=dg.in_process_executor,
 )
 training = dg.define_asset_job(

@@ -20,12 +20,13 @@ import pandas as pd
 
 from regime_pipeline.catalogue.derivation import Input, derives, reads
 from regime_pipeline.catalogue.fields.features import VOL_REGIMES
-from regime_pipeline.catalogue.frames import conform, empty
+from regime_pipeline.catalogue.frames import empty
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.features import price_structure as structure
 from regime_pipeline.numerics.panel import HOUR_US, microseconds, to_panel
 from regime_pipeline.research import costs, information, redundancy, spreads
 from regime_pipeline.research.bounds import critical, effective
+from regime_pipeline.research.rows import framed
 from regime_pipeline.research.trials import (
     BY_NAME,
     HORIZONS_H,
@@ -369,25 +370,23 @@ def _scores_of(name: str) -> Input:
     return reads(name, columns=("symbol", "ts", *columns_of(name), "source_tier"), all_stored=True)
 
 
-@derives(
-    TABLE,
-    of_universe=True,
-    components=_scores_of("signals.components"),
-    confluence=_scores_of("signals.confluence"),
-    futures_scores=_scores_of("signals.futures_scores"),
-    price_structure=_scores_of("features.price_structure"),
-    candles_1h=reads(
+HISTORY: dict[str, Any] = {
+    "components": _scores_of("signals.components"),
+    "confluence": _scores_of("signals.confluence"),
+    "futures_scores": _scores_of("signals.futures_scores"),
+    "price_structure": _scores_of("features.price_structure"),
+    "candles_1h": reads(
         "market.candles_1h",
         where={"market": "perp"},
         columns=("market", "symbol", "ts", "venue", "close"),
         all_stored=True,
     ),
-    volatility_regimes=reads(
+    "volatility_regimes": reads(
         "features.volatility_regimes",
         columns=("symbol", "ts", "vol_regime_confirmed"),
         all_stored=True,
     ),
-    order_book_1h=reads(
+    "order_book_1h": reads(
         "market.order_book_1h",
         where={"market": "perp"},
         columns=(
@@ -396,6 +395,14 @@ def _scores_of(name: str) -> Input:
         ),
         all_stored=True,
     ),
+}
+"""What a :class:`History` is made of."""
+
+
+@derives(
+    TABLE,
+    of_universe=True,
+    **HISTORY,
     trials=reads("signals.trials", whole=True),
     trial_days=reads("signals.trial_days", whole=True),
     signal_params="params.signals",
@@ -460,25 +467,7 @@ def passports(
                 is_headline = row["passport_kind"] == "pooled" and row["passport_regime"] == EVERY
                 beside = others[row["horizon_h"]].get(name, {}) if is_headline else {}
                 rows.append({"ts": as_of, **row, **beside})
-    return framed(rows, columns)
-
-
-def framed(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
-    """Rows as content columns of the table, sorted by key."""
-    target = table(TABLE)
-    frame = pd.DataFrame(rows)
-    stamps = pd.to_datetime(frame["ts"].to_numpy("int64") * HOUR_US, unit="us", utc=True)
-    frame["ts"] = stamps.as_unit("us")
-    frame["method_version"] = method_version(METHOD)
-    for name in columns:
-        if name not in frame:
-            frame[name] = pd.Series(np.nan, index=frame.index, dtype="float64")
-        elif name == "is_tradable":
-            frame[name] = frame[name].astype("boolean")
-        elif frame[name].dtype == object:
-            frame[name] = frame[name].astype("str").where(frame[name].notna())
-    frame = conform(frame[columns], target)[columns]
-    return frame.sort_values(list(target.key), ignore_index=True)
+    return framed(rows, target, method_version(METHOD))
 
 
 def redundancies_of(history: History, returns: Floats) -> dict[str, dict[str, Any]]:

@@ -27,7 +27,7 @@ BLOCKS = [
 ]
 ENDPOINTS = dict(re.findall(r"^\| (.+?) \| `(select .+?)` \|$", PAGE, re.MULTILINE))
 
-pytestmark = pytest.mark.xdist_group("dbt")
+pytestmark = pytest.mark.xdist_group("market")
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,8 @@ _WHY = (
 
 ORDER_SIZES_USD = {"10k": 1e4, "100k": 1e5, "1m": 1e6}
 """Orders that slippage is told of, by the name in its columns."""
+CALIBRATION_SIDES = ("up", "down")
+VOTES = ("LONG", "SHORT", "NEUTRAL")
 
 FIELDS = (
     Field(
@@ -299,6 +301,150 @@ FIELDS = (
         "The futures score is VALID over 4 h by its newest passport before the hour, and |signal_edge_bps| "
         "is above cost_10k_bps; null without a proven or refuted passport.",
     ),
+    Field(
+        "calibration_side",
+        Kind.TEXT,
+        "What the probability is of: the return over the horizon is above the hour's cost (up), or below its "
+        "negative (down).",
+        allowed=CALIBRATION_SIDES,
+    ),
+    Field(
+        "calibrator_kind",
+        Kind.TEXT,
+        "Curve from score to probability: the one that had lost least in months it was not fitted on.",
+        allowed=("platt", "beta", "isotonic"),
+        source="Platt (1999); Kull, Silva Filho & Flach (2017); Zadrozny & Elkan (2002)",
+    ),
+    Field(
+        "calibrator_params",
+        Kind.JSON,
+        "Numbers of the curve: weights of 1 and (s - 50) / 50 (platt), of 1, ln s and -ln(1 - s) (beta), or "
+        "first scores and probabilities of steps; down turns the score round first.",
+    ),
+    Field("fit_from", Kind.TIMESTAMP, "First hour that the fit learnt from."),
+    Field("fit_to", Kind.TIMESTAMP, "Last hour that the fit learnt from."),
+    Field("labels", Kind.INTEGER, "Labels behind the fit.", "rows", 0),
+    Field("labels_eff", Kind.FLOAT, "Independent labels that they amount to.", "rows", 0),
+    Field("base_rate", Kind.FLOAT, "Share of labels that are true.", "fraction", 0, 1),
+    Field("labels_hash", Kind.TEXT, "Digest of what the fit learnt from."),
+    Field(
+        "brier_skill",
+        Kind.FLOAT,
+        "Share of the Brier score of the rolling base rate that walk-forward forecasts save.",
+        "fraction",
+        None,
+        1,
+    ),
+    Field("brier_skill_low", Kind.FLOAT, "Lower 95 % bound of brier_skill.", "fraction"),
+    Field("brier_skill_high", Kind.FLOAT, "Upper 95 % bound of brier_skill.", "fraction"),
+    Field(
+        "is_calibrated",
+        Kind.BOOLEAN,
+        "The probability may be shown: the lower bound of brier_skill is above 0, or was at one of the last "
+        "two month-ends.",
+    ),
+    Field(
+        "calibration_reason",
+        Kind.TEXT,
+        "Why it may not.",
+        allowed=("no_skill_over_base_rate", "no_month_was_forecast"),
+    ),
+    Field(
+        "ece",
+        Kind.FLOAT,
+        "Expected calibration error over the bins; biased upwards.",
+        "fraction",
+        0,
+        1,
+    ),
+    Field("ece_low", Kind.FLOAT, "Lower 95 % bound of ece, blocks of 14 days.", "fraction", 0, 1),
+    Field("ece_high", Kind.FLOAT, "Upper 95 % bound of ece.", "fraction", 0, 1),
+    Field(
+        "is_consistent",
+        Kind.BOOLEAN,
+        "No bin is further off than chance allows, all bins together.",
+    ),
+    Field("brier", Kind.FLOAT, "Mean square of probability less label, walk-forward.", None, 0, 1),
+    Field("murphy_reliability", Kind.FLOAT, "Part of brier: bins that are off.", None, 0, 1),
+    Field(
+        "murphy_resolution", Kind.FLOAT, "Part of brier, subtracted: bins that differ.", None, 0, 1
+    ),
+    Field("murphy_uncertainty", Kind.FLOAT, "Part of brier: the base rate's own.", None, 0, 1),
+    Field(
+        "murphy_within_variance",
+        Kind.FLOAT,
+        "Part of brier: probabilities that differ within bins.",
+        None,
+        0,
+        1,
+    ),
+    Field(
+        "murphy_within_covariance",
+        Kind.FLOAT,
+        "Part of brier, subtracted: what they know within bins.",
+        source="Stephenson, Coelho & Jolliffe (2008)",
+    ),
+    Field(
+        "signal_freshness",
+        Kind.FLOAT,
+        "Share of symbols with a score in the last hour.",
+        "fraction",
+        0,
+        1,
+    ),
+    Field("signal_coverage", Kind.FLOAT, "Share of 720 hours with a score.", "fraction", 0, 1),
+    Field(
+        "signal_health",
+        Kind.FLOAT,
+        "100 x freshness x coverage x (1 - min(1, ece / .1)); null while uncalibrated.",
+        None,
+        0,
+        100,
+    ),
+    Field(
+        "reliability_bin",
+        Kind.INTEGER,
+        "Bin of about equal rows, lowest probability first.",
+        None,
+        0,
+    ),
+    Field("bin_rows", Kind.INTEGER, "Rows in the bin.", "rows", 1),
+    Field("bin_probability", Kind.FLOAT, "Mean probability that was forecast.", "fraction", 0, 1),
+    Field("bin_observed", Kind.FLOAT, "Share of its labels that came true.", "fraction", 0, 1),
+    Field("bin_observed_se", Kind.FLOAT, "Standard error of it by blocks of weeks.", "fraction", 0),
+    Field(
+        "votes",
+        Kind.JSON,
+        "Voter -> vote (LONG, SHORT, NEUTRAL, ABSTAIN) and weight; a vote that is missing abstains.",
+    ),
+    Field("voters", Kind.INTEGER, "Voters that did not abstain.", "voters", 0),
+    Field(
+        "consensus",
+        Kind.TEXT,
+        "What has two thirds of the weight of those who voted, with three voters and 60 % of all weight.",
+        allowed=(*VOTES, "NO_CONSENSUS"),
+    ),
+    Field(
+        "consensus_reason", Kind.TEXT, "Why there is none.", allowed=("no_quorum", "no_majority")
+    ),
+    Field(
+        "consensus_margin", Kind.FLOAT, "First less second share of the weight.", "fraction", 0, 1
+    ),
+    Field(
+        "is_unproven",
+        Kind.BOOLEAN,
+        "No voter has a proven skill: weights are equal, 0 for one that points the wrong way.",
+    ),
+    Field(
+        "fleiss_kappa_30d",
+        Kind.FLOAT,
+        "Agreement beyond chance over the 720 hours with three voters; null while all votes are of one kind.",
+        None,
+        -1,
+        1,
+        source="Fleiss (1971)",
+    ),
+    Field("dissenters", Kind.TEXT, "Who voted otherwise than the consensus, by comma."),
     Field("trial_id", Kind.TEXT, "Digest of family, kind and specification."),
     Field("trial_family", Kind.TEXT, "Signal whose variants belong together."),
     Field(

@@ -59,7 +59,9 @@ TRAVELLING = tuple(
     m for m in VIEWS if m.reads and all(t in TABLES and TABLES[t].partitioned for t in m.reads)
 )
 """Views over tables that keep replaced versions, so that any past answer can be given again."""
-WITH_PAST = (*TRAVELLING, *(m for m in BUILT if m.has_past))
+DATED = tuple(m for m in VIEWS if m.past is not None)
+"""Views whose rows say themselves when each thing was known."""
+WITH_PAST = (*TRAVELLING, *DATED, *(m for m in BUILT if m.has_past))
 """Marts that can be asked for as they were known at an instant, by ``reporting.<mart>_as_of``."""
 READ_BY_VIEWS = frozenset(t for m in VIEWS for t in m.reads)
 """Stored tables whose changes change a view."""

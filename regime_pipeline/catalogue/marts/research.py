@@ -72,6 +72,24 @@ MARTS = (
         "order by n.ts desc limit 1) as p on true",
         required=frozenset({"status"}),
     ),
+    as_table(
+        "calibrators",
+        "signals.calibrators",
+        "The curve from each score to a probability, its skill over the base rate in months that no fit "
+        "knew, and whether it may be shown; one row per signal, side and day. Read `is_calibrated` first.",
+    ),
+    as_table(
+        "reliability",
+        "signals.reliability",
+        "How often it came true what each score's probability said, by bins; one row per signal, side, bin "
+        "and day.",
+    ),
+    as_table(
+        "consensus_1h",
+        "signals.consensus",
+        "What regime, futures score, confluence and momentum say together, one row per symbol and hour. A "
+        "description, no advice.",
+    ),
     Mart(
         "trials",
         "The ledger of trials: every distinct specification whose statistic against later returns was "
@@ -86,5 +104,6 @@ MARTS = (
         "t.headline_h, t.trial_code_version, t.first_run_at, t.run_count, t.dropped_reason "
         "from {signals.trials} as t",
         time_column=None,
+        why_no_past="each trial says when it was first made; how often it was since is counted up in place",
     ),
 )

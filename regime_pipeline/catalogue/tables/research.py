@@ -67,6 +67,54 @@ TABLES = (
     ),
     derived(
         "signals",
+        "calibrators",
+        "The curve from each score to the probability that the return over 4 h passes the cost, fitted anew "
+        "each day and judged on months that no fit knew; one row per signal, side and day, at 23:00. A row "
+        "is an artefact and never changes.",
+        ("signal", "horizon_h", "calibration_side", "ts"),
+        (
+            *("calibrator_kind", "calibrator_params", "fit_from", "fit_to", "labels", "labels_eff"),
+            *("base_rate", "labels_hash", "brier_skill", "brier_skill_low", "brier_skill_high"),
+            *("is_calibrated", "calibration_reason", "ece", "ece_low", "ece_high", "is_consistent"),
+            *("brier", "murphy_reliability", "murphy_resolution", "murphy_uncertainty"),
+            *("murphy_within_variance", "murphy_within_covariance", "verdict_raw"),
+            *("signal_freshness", "signal_coverage", "signal_health"),
+        ),
+        ("labels", "labels_eff", "is_calibrated", "verdict_raw"),
+        symbol_columns=(),
+        computed_in="research.calibrators",
+        cadence=Cadence.SPARSE,
+        main="brier_skill",
+    ),
+    derived(
+        "signals",
+        "reliability",
+        "How often it came true what each score's probability said, in bins of about equal size over all "
+        "forecasts that no fit knew; one row per signal, side, bin and day, at 23:00.",
+        ("signal", "horizon_h", "calibration_side", "reliability_bin", "ts"),
+        ("bin_rows", "bin_probability", "bin_observed", "bin_observed_se"),
+        ("bin_rows", "bin_probability", "bin_observed"),
+        symbol_columns=(),
+        computed_in="research.calibrators",
+        cadence=Cadence.SPARSE,
+        main="bin_observed",
+    ),
+    derived(
+        "signals",
+        "consensus",
+        "What the primary regime, the futures score, the confluence and momentum say together, one row per "
+        "symbol and hour; weights by proven skill, equal while nobody has any.",
+        ("symbol", "ts"),
+        (
+            *("votes", "voters", "consensus", "consensus_reason", "consensus_margin"),
+            *("is_unproven", "fleiss_kappa_30d", "dissenters"),
+        ),
+        ("votes", "voters", "is_unproven"),
+        computed_in="research.consensus",
+        main="consensus_margin",
+    ),
+    derived(
+        "signals",
         "passports",
         "What every score has been worth over the 730 days to the day's last hour, one row per signal, "
         "horizon, and all symbols together, a volatility regime, a symbol, or across symbols, at 23:00. "
