@@ -145,11 +145,13 @@ def test_a_quiet_coin_is_heard_to_the_end_of_the_hour_where_its_newest_trade_is_
     assert over_the_hour(watch, end + S) == []
     assert doubts.to_ask(over_the_hour(watch, end + 3 * S), end + 3 * S) == [topic]
     known = watch.topics[topic]
-    doubts.told(topic, known, Newest(end - 91 * S, is_heard=False), end + 3 * S, end + 4 * S)
+    doubts.told(topic, known, Newest(end - 89 * S, is_heard=False), end + 3 * S, end + 4 * S)
     assert over_the_hour(watch, end + 4 * S) == [topic]
     doubts.told(topic, known, Newest(end - 91 * S, is_heard=True), end + 3 * S, end + 4 * S)
     assert over_the_hour(watch, end + 4 * S) == []
     assert doubts.dead(watch, end + 900 * S) == []
+    assert dead(watch, end + 602 * S) == []
+    assert dead(watch, end + 604 * S) == [topic]
     ((_, span),) = watch.spans()
     assert span.end_ns == end + 3 * S
 
