@@ -169,6 +169,22 @@ def models(
         _lines(told.model_lines(rows))
 
 
+@app.command()
+def calibration(
+    day: DayOption = None, data: DataOption = None, as_json: JsonOption = False
+) -> None:
+    """The probability behind each score, its skill over the base rate, and whether it may be shown."""
+    from regime_pipeline.reporting import research
+
+    settings, database = open_data(data)
+    end = clock_from_text(settings.clock).now() if day is None else parse_day(day, "--day") + DAY
+    rows = research.calibrators_of(database, end)
+    if as_json:
+        _json(rows)
+    else:
+        _lines(research.calibration_lines(rows))
+
+
 @app.command("try")
 def try_variant(
     signal: Annotated[str, typer.Argument(help="A signal.")],

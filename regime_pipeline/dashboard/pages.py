@@ -249,7 +249,9 @@ async def signal_page(served: Served, request: Request) -> tuple[str, dict[str, 
         )
     found.sort(key=lambda r: (r["horizon_h"], r["passport_kind"], r["symbol"]))
     whole = [r for r in found if r["passport_kind"] == "pooled" and r["passport_regime"] == "*"]
+    probabilities = _newest(await rows(served, "calibrators", limit=10, signal=name))
     return "signal.html", {
+        "probabilities": sorted(probabilities, key=lambda r: r["calibration_side"]),
         "title": f"Passport of {name.replace('_', ' ')}",
         "signal": name,
         "whole": whole,

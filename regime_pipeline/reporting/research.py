@@ -10,12 +10,10 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-import psycopg
-from psycopg.rows import dict_row
-
 from regime_pipeline.alerts.outcomes import Answer
 from regime_pipeline.catalogue.marts import MARTS
 from regime_pipeline.storage.database import Database
+from regime_pipeline.storage.query import rows
 from regime_pipeline.wording.formats import UNKNOWN
 
 EVERY = "*"
@@ -27,6 +25,10 @@ _PASSPORTS = """
     where p.ts = (select max(n.ts) from reporting.passports as n where n.ts < %(before)s)
         and (%(signal)s::text is null or p.signal = %(signal)s)
     order by p.signal, p.horizon_h, p.passport_kind, p.symbol, p.passport_regime"""
+_CALIBRATORS = """
+    select * from reporting.calibrators as c
+    where c.ts = (select max(n.ts) from reporting.calibrators as n where n.ts < %(before)s)
+    order by c.signal, c.calibration_side"""
 _TRIALS = """
     select * from reporting.trials as t
     where %(family)s::text is null or t.trial_family = %(family)s
@@ -43,19 +45,17 @@ def passports_of(
         before: the instant.
         signal: of this one only.
     """
-    return rows(database, _PASSPORTS, {"before": before, "signal": signal})
+    return rows(database, _PASSPORTS, before=before, signal=signal)
+
+
+def calibrators_of(database: Database, before: datetime) -> list[dict[str, Any]]:
+    """The calibrators of the newest day whose last hour lies before an instant."""
+    return rows(database, _CALIBRATORS, before=before)
 
 
 def trials_of(database: Database, family: str | None = None) -> list[dict[str, Any]]:
     """The ledger, newest first; of one signal only where it is named."""
-    return rows(database, _TRIALS, {"family": family})
-
-
-def rows(database: Database, query: str, values: dict[str, Any]) -> list[dict[str, Any]]:
-    """What a query finds, as dicts."""
-    with database.connect() as connection:
-        cursor: psycopg.Cursor[dict[str, Any]] = connection.cursor(row_factory=dict_row)
-        return cursor.execute(query.encode(), values).fetchall()
+    return rows(database, _TRIALS, family=family)
 
 
 def as_stored(rows: Sequence[dict[str, Any]], ts: datetime) -> list[dict[str, Any]]:
@@ -171,6 +171,32 @@ def _number(value: float | None, form: str) -> str:
 
 def _why(row: dict[str, Any]) -> str:
     return f" ({row['verdict_reason'].replace('_', ' ')})" if row["verdict_reason"] else ""
+
+
+def calibration_lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """One line a score and side, and which probabilities may be shown."""
+    if not rows:
+        yield "no score has been calibrated yet; the nightly run does it"
+        return
+    yield f"to the end of {rows[0]['ts']:%Y-%m-%d}: probability that the return over 4 h passes the cost"
+    yield (
+        f"{'signal':<20}{'side':<6}{'curve':<10}{'labels eff.':>11}{'base':>7}  "
+        f"{'skill over base [95 %]':<28}{'ECE':>6}  shown"
+    )
+    for row in rows:
+        why = row["calibration_reason"] or row["reason"] or UNKNOWN
+        skill = (
+            f"{_number(row['brier_skill'], '+.2%')} [{_number(row['brier_skill_low'], '+.2%')}, "
+            f"{_number(row['brier_skill_high'], '+.2%')}]"
+        )
+        yield (
+            f"{row['signal']:<20}{row['calibration_side']:<6}{row['calibrator_kind'] or UNKNOWN:<10}"
+            f"{_number(row['labels_eff'], '.0f'):>11}{_number(row['base_rate'], '.1%'):>7}  "
+            f"{skill:<28}{_number(row['ece'], '.3f'):>6}  "
+            f"{'yes' if row['is_calibrated'] else why.replace('_', ' ')}"
+        )
+    shown = sum(bool(r["is_calibrated"]) for r in rows)
+    yield f"{shown} of {len(rows)} probabilities may be shown"
 
 
 def outcome_lines(answer: Answer, horizon_h: int) -> Iterator[str]:

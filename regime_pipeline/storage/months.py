@@ -124,7 +124,10 @@ class Files:
     """
 
     def __init__(self, landing: str | None) -> None:
-        self._fs, self._root = (None, "") if landing is None else fsspec.core.url_to_fs(landing)
+        self._fs: fsspec.AbstractFileSystem | None = None
+        self._root = ""
+        if landing is not None:
+            self._fs, self._root = fsspec.core.url_to_fs(landing)
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{FOLDER}/{name}"

@@ -85,6 +85,7 @@ def test_a_signal_has_a_page_with_its_verdict_and_what_it_rests_on(client: httpx
     page = client.get("/signal/momentum").text
     assert "VALID" in page and "+0.120" in page and "[+0.081, +0.159]" in page
     assert "across symbols" in page and "BTC/USDT" in page
+    assert "<td>yes</td>" in page and "<td>no skill over base rate</td>" in page
     unknown = client.get("/signal/whale_act").text
     assert "UNPROVEN" in unknown and "no pairs of score and return" in unknown
     assert client.get("/signal/nonsense").status_code == 404

@@ -228,6 +228,12 @@ def _passports(add, hours, symbols) -> None:
         add("signals.passports", signal="whale_act", horizon_h=4, **view, verdict_raw="UNPROVEN",
             verdict="UNPROVEN", verdict_reason="no_coefficient", status="missing",
             reason="no_pairs_of_score_and_return")  # fmt: skip
+    for side, shown in (("up", True), ("down", False)):
+        add("signals.calibrators", signal="momentum", horizon_h=4, calibration_side=side, ts=ts,
+            calibrator_kind="platt", labels=9000, labels_eff=1100.0, base_rate=0.42, ece=0.02,
+            brier_skill=0.01, brier_skill_low=0.004 if shown else -0.002, is_calibrated=shown,
+            calibration_reason=None if shown else "no_skill_over_base_rate",
+            verdict_raw="VALID")  # fmt: skip
 
 
 def _models(add, hours, symbols) -> None:

@@ -143,6 +143,13 @@ FIELDS = (
         "A venue's clock minus ours, of the venue whose is furthest off; null: none has answered yet.",
         "s",
     ),
+    Field(
+        "death_count",
+        Kind.INTEGER,
+        "Subscriptions that died on a healthy connection since the process began.",
+        None,
+        0,
+    ),
     Field("process_id", Kind.INTEGER, "Number of the process.", None, 0),
     Field("memory_mb", Kind.FLOAT, "Memory of the process.", "MB", 0),
     Field("lag_s", Kind.FLOAT, "Age of the oldest message that is not stored yet.", "s", 0),

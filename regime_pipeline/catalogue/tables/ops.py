@@ -509,6 +509,7 @@ TABLES = (
             "wanted_connections",
             "received_count",
             "dropped_count",
+            "death_count",
         ),
         key=("identity",),
         required=frozenset(
