@@ -150,6 +150,20 @@ def calibration(
         _lines(research.calibration_lines(rows))
 
 
+@app.command()
+def paper(day: DayOption = None, data: DataOption = None, as_json: JsonOption = False) -> None:
+    """What following a signal by fixed rules came to on paper. No order is ever placed."""
+    from regime_pipeline.reporting import research
+
+    settings, database = open_data(data)
+    end = clock_from_text(settings.clock).now() if day is None else parse_day(day, "--day") + DAY
+    rows = research.paper_of(database, end)
+    if as_json:
+        _json(rows)
+    else:
+        _lines(research.paper_lines(rows))
+
+
 @app.command("try")
 def try_variant(
     signal: Annotated[str, typer.Argument(help="A signal.")],
