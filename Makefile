@@ -71,8 +71,9 @@ docs: setup ## write the generated pages, dbt sources and .env.example
 bench: setup ## benchmarks, each beside its baseline; one JSON line a figure
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-research: setup ## the tables of docs/research.md from recorded history
+research: setup ## the tables of docs/research.md and docs/models.md from recorded history
 	@$(BIN)/python -m benchmarks.research
+	@$(BIN)/python -m benchmarks.models
 
 lock: setup ## resolve requirements.lock anew (needs uv)
 	uv pip compile --python-version 3.11 --universal --no-strip-extras --extra dev pyproject.toml \

@@ -20,13 +20,15 @@ NAMES = (
     "cost",
     "dispatch",
     "outcomes",
+    "marts",
     "surface",
     "signal_history",
     "research",
+    "models",
     "collect",
     "signals",
 )
-SIZED = ("features", "signals", "surface")
+SIZED = ("features", "signals", "surface", "marts")
 """Benchmarks with a smaller size of their own."""
 
 

@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -121,3 +122,44 @@ def filled_pipeline(days: int) -> Iterator[tuple[Settings, FixedClock]]:
             EmbeddedServer(home).stop()
             os.environ.clear()
             os.environ.update(before)
+
+
+def repeated(connection: Any, table: str, window: Window, reach: timedelta) -> None:
+    """The rows of a window again, one window earlier each time, until they reach back so far.
+
+    Every instant of a row is moved; events get ids of their own.
+
+    Args:
+        connection: to the database.
+        table: ``schema.name`` with rows of the window.
+        window: whole days.
+        reach: how far before the window's end the oldest rows lie.
+    """
+    kinds: dict[str, str] = dict(
+        connection.execute(
+            "select attname, format_type(atttypid, null) from pg_attribute "
+            "where attrelid = %s::regclass and attnum > 0 and not attisdropped",
+            (table,),
+        ).fetchall()
+    )
+    length = window.end - window.start
+    if not table.startswith("reporting."):
+        month, last = (window.end - reach - length).replace(day=1), window.start
+        while month < last:
+            connection.execute(
+                "select ops.ensure_partition(%s::regclass, %s)", (table, month.date())
+            )
+            month = (month + timedelta(days=32)).replace(day=1)
+    moved = {
+        name: f'"{name}" - n.n * %(length)s' if "time zone" in kind else f'"{name}"'
+        for name, kind in kinds.items()
+    }
+    if "event_id" in moved:
+        moved["event_id"] = "md5(event_id || n.n)"
+    columns = ", ".join(f'"{name}"' for name in moved)
+    connection.execute(
+        f"insert into {table} ({columns}) select {', '.join(moved.values())} from {table} "
+        "cross join generate_series(1, %(times)s) as n on conflict do nothing",
+        {"length": length, "times": reach // length},
+    )
+    connection.execute(f"analyze {table}")

@@ -183,12 +183,13 @@ def rates(log_close: Floats, runs: int, fifties: int) -> Iterator[tuple[str, dic
     yield "best of 50, alike (.9), 24 h", best_of_many(log_close, 24, fifties, 0.9)
 
 
-def _folder() -> Path | None:
+def folder_of(name: str) -> Path | None:
+    """Recorded history; None, with a word of whoever asks, where there is none."""
     named = os.environ.get("REGIME_MARKET_HISTORY", "")
     folder = Path(named) if named else Path(__file__).parents[2] / "shared" / "data" / "market"
     if (folder / "candles_1h.parquet").is_file():
         return folder
-    sys.stderr.write(f"{NAME}: no recorded history in {folder}: nothing is reproduced\n")
+    sys.stderr.write(f"{name}: no recorded history in {folder}: nothing is reproduced\n")
     return None
 
 
@@ -211,7 +212,7 @@ def _short(row: pd.Series) -> dict[str, Any]:
 def _each(
     signal: Callable[[pd.Series], None], case: Callable[[str, dict[str, float]], None]
 ) -> None:
-    folder = _folder()
+    folder = folder_of(NAME)
     if folder is None:
         return
     history = recorded(folder)

@@ -269,10 +269,16 @@ class Settings(_Providers, ChosenSources):
         "system", description="`system`, or an ISO instant at which time stands still"
     )
 
+    dagster_home: Path | None = Field(
+        None,
+        description="folder of another dagster.yaml (and workspace.yaml), for a deployment over machines; "
+        "unset: the checkout's",
+    )
     event_days: int = Field(
         30, ge=1, description="days after which a finished run's events go, but for the newest"
     )
     run_days: int = Field(90, ge=1, description="days after which a finished run goes as well")
+    log_days: int = Field(30, ge=1, description="days for which the daily files of `logs` stay")
     fetch_log_days: int = Field(
         180,
         ge=30,

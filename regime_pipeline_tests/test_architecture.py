@@ -59,7 +59,17 @@ ALLOWED: dict[str, set[str]] = {
     "definitions": {"orchestration"},
     "cli": GROUND
     | PURE
-    | {"net", "wording", "storage", "providers", "coverage", "collect", "legacy", "alerts"}
+    | {
+        "net",
+        "exposition",
+        "wording",
+        "storage",
+        "providers",
+        "coverage",
+        "collect",
+        "legacy",
+        "alerts",
+    }
     | {"reporting", "evaluation", "api", "dashboard"}
     | {"configuration", "exposition", "orchestration", "simulator", "definitions"},
 }

@@ -41,7 +41,8 @@ DATABASE_S = 2
 DAEMON_SILENT = timedelta(seconds=90)
 TICK_LATE = timedelta(minutes=125)
 """Two hourly ticks and their start."""
-ALERTS_WAIT = timedelta(minutes=5)
+ALERTS_WAIT = timedelta(minutes=2)
+"""Two heartbeats by cron. What waits while its receiver is served or paused is no fault."""
 BACKUP_LATE = timedelta(hours=26)
 """A nightly backup and its time."""
 
@@ -52,9 +53,13 @@ SELECT (SELECT max("timestamp") FROM dagster.daemon_heartbeats WHERE daemon_type
 """
 _WAITING = """
 SELECT count(*), min(greatest(next_at, created_at)) FROM alerts.outbox
-WHERE state IN ('pending', 'sending') AND attempts = 0 AND deliver_before > %(now)s
-    AND greatest(next_at, created_at) < %(late)s AND NOT EXISTS (
+WHERE (state = 'pending' AND attempts = 0 OR state = 'sending') AND deliver_before > %(now)s
+    AND greatest(next_at, created_at) < %(late)s
+    AND NOT EXISTS (
         SELECT 1 FROM alerts.endpoints e WHERE e.endpoint = outbox.endpoint AND e.held_until > %(now)s)
+    AND NOT EXISTS (
+        SELECT 1 FROM alerts.delivery_starts s
+        WHERE s.endpoint = outbox.endpoint AND s.attempted_at > %(late)s)
 """
 
 T = TypeVar("T")

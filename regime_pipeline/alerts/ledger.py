@@ -64,8 +64,9 @@ RETURNING o.alert_severity IS DISTINCT FROM 'CRITICAL', o.ts, o.event_id, o.body
 """
 
 _LOST = """
-INSERT INTO alerts.delivery_attempts (event_id, endpoint, attempt, attempted_at, outcome, error_class)
-SELECT s.event_id, s.endpoint, s.attempt, s.attempted_at, 'unknown', %(lost)s
+INSERT INTO alerts.delivery_attempts
+    (event_id, endpoint, attempt, attempted_at, outcome, error_class, recorded_at)
+SELECT s.event_id, s.endpoint, s.attempt, s.attempted_at, 'unknown', %(lost)s, %(now)s
 FROM alerts.delivery_starts s
 WHERE s.endpoint = %(endpoint)s AND s.event_id = ANY(%(ids)s) AND NOT EXISTS (
     SELECT 1 FROM alerts.delivery_attempts a
@@ -92,9 +93,9 @@ RETURNING attempt
 _SETTLE = """
 WITH attempt AS (
     INSERT INTO alerts.delivery_attempts (event_id, endpoint, attempt, attempted_at, latency_ms,
-        http_status, outcome, error_class, response_excerpt)
+        http_status, outcome, error_class, response_excerpt, recorded_at)
     VALUES (%(event_id)s, %(endpoint)s, %(attempt)s, %(at)s, %(latency)s, %(status)s,
-        %(outcome)s, %(error)s, %(excerpt)s)
+        %(outcome)s, %(error)s, %(excerpt)s, %(recorded)s)
     ON CONFLICT DO NOTHING
 )
 UPDATE alerts.outbox
@@ -168,7 +169,8 @@ class Ledger:
                 },
             ).fetchall()
             if begun := [row[2] for row in rows if row[6]]:
-                self.conn.execute(_LOST, {"endpoint": self.endpoint, "ids": begun, "lost": LOST})
+                lost = {"endpoint": self.endpoint, "ids": begun, "lost": LOST, "now": now}
+                self.conn.execute(_LOST, lost)
         return [
             Claimed(event_id, body.encode(), attempt, deliver_before)
             for _, _, event_id, body, attempt, deliver_before, _ in sorted(rows)
@@ -213,6 +215,7 @@ class Ledger:
             "state": settled.state,
             "reason": settled.reason,
             "next_at": settled.next_at,
+            "recorded": settled.at,
             "finished": None if settled.state == "pending" else settled.at,
         }
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -43,7 +43,7 @@ STALE = timedelta(hours=3)
 MISSED_SHARE = 0.10
 """More than this share of the expected hours of a week missed is low coverage."""
 SENSOR_LATE = timedelta(minutes=15)
-COLLECTOR_LATE = timedelta(seconds=60)
+COLLECTOR_LATE = timedelta(seconds=30)
 RECENT = timedelta(days=2)
 """Days of data older than this are history: what was found in them alarms nobody."""
 DISK_LOW, DISK_FULL = 0.10, 0.03
@@ -77,9 +77,7 @@ SELECT table_name, ts AS day, max(reason) AS reason FROM ops.quality_checks
 WHERE check_id = 'DQ13' AND check_outcome = 'failed' AND ts > %(now)s - %(recent)s AND ts <= %(now)s
 GROUP BY 1, 2 ORDER BY 1, 2
 """
-_THERE = """
-SELECT to_regclass('dagster.job_ticks') IS NOT NULL, to_regclass('ops.collector_heartbeat') IS NOT NULL
-"""
+_THERE = "SELECT to_regclass(%s) IS NOT NULL"
 _SENSORS = """
 SELECT substring(tick_body from '"instigator_name": "([^"]+)"') AS sensor, max("timestamp") AS last_at
 FROM dagster.job_ticks WHERE type = 'SENSOR' AND "timestamp" > %(now)s - %(recent)s
@@ -137,7 +135,8 @@ def look(conn: psycopg.Connection, home: Path, now: datetime) -> list[Finding]:
     """
     return [
         *_data(conn, now),
-        *_parts(conn, now),
+        *_sensors(conn, now),
+        *_collector(conn, now),
         *_machine([*disk_faults(home), *memory_faults(), *_connection_faults(conn)], now),
     ]
 
@@ -152,6 +151,19 @@ def tell(database: Database, settings: Settings, clock: Clock) -> list[Finding]:
         now = clock.now()
         found = look(conn, settings.home, now)
         _note(conn, found, now)
+    return _enqueued(found, database, settings, clock)
+
+
+def tell_collector(database: Database, settings: Settings, clock: Clock) -> list[Finding]:
+    """Store that the live collector is down, which is worth looking for more often than all the rest."""
+    with database.connect(autocommit=True) as conn:
+        found = list(_collector(conn, clock.now()))
+    return _enqueued(found, database, settings, clock)
+
+
+def _enqueued(
+    found: Iterable[Finding], database: Database, settings: Settings, clock: Clock
+) -> list[Finding]:
     return [
         one
         for one in found
@@ -232,9 +244,13 @@ def _data(conn: psycopg.Connection, now: datetime) -> Iterator[Finding]:
         )
 
 
-def _parts(conn: psycopg.Connection, now: datetime) -> Iterator[Finding]:
-    ((has_ticks, has_collector),) = conn.execute(_THERE).fetchall()
-    if has_ticks:
+def _is_there(conn: psycopg.Connection, name: str) -> bool:
+    ((there,),) = conn.execute(_THERE, (name,)).fetchall()
+    return bool(there)
+
+
+def _sensors(conn: psycopg.Connection, now: datetime) -> Iterator[Finding]:
+    if _is_there(conn, "dagster.job_ticks"):
         naive = now.replace(tzinfo=None)  # as Dagster stores it, in UTC
         for row in _rows(conn, _SENSORS, now=naive, late=SENSOR_LATE, recent=RECENT):
             yield Finding(
@@ -242,7 +258,10 @@ def _parts(conn: psycopg.Connection, now: datetime) -> Iterator[Finding]:
                 f"the sensor {row['sensor']} is silent",
                 {"sensor": row["sensor"], "since": row["last_at"].isoformat() + "Z"},
             )
-    if has_collector:
+
+
+def _collector(conn: psycopg.Connection, now: datetime) -> Iterator[Finding]:
+    if _is_there(conn, "ops.collector_heartbeat"):
         for row in _rows(conn, _BEAT, now=now, late=COLLECTOR_LATE):
             yield Finding(
                 COLLECTOR_DOWN,

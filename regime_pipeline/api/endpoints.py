@@ -287,6 +287,24 @@ ENDPOINTS = (
         "trial_family trial_origin",
     ),
     _row(
+        "/models",
+        "models",
+        "Every fit of every forecasting model, with its parameters.",
+        "model model_version model_role",
+    ),
+    _row(
+        "/models/performance",
+        "ml_model_performance",
+        "What the forecasting models have been worth, whether they are published, whether they drift.",
+        "model regime model_role is_published",
+    ),
+    _row(
+        "/models/forecasts",
+        "model_predictions",
+        "What the published models say of the coming hours, with intervals.",
+        "model model_role status",
+    ),
+    _row(
         "/sources/{symbol}",
         "source_health",
         "What each source behind a symbol's rows last answered.",

@@ -107,11 +107,13 @@ _COIN = {
     "openInterestUsd": "open_interest_usd",
     "openInterestQty": "open_interest_base",
     "fundingRateOiWeighted": "funding_rate_oi_weighted",
-    "fundingRateVolumeWeighted": None,
-    "oiMarketCapRatio": None,
-    "oiVolumeRatio": None,
-    **{f"priceChange{span}": None for span in ("5m", "15m", "30m", "1h", "4h", "12h")},
-    "priceChange24h": "price_change_24h_frac",
+    "fundingRateVolumeWeighted": "funding_rate_volume_weighted",
+    "oiMarketCapRatio": "oi_to_market_cap_frac",
+    "oiVolumeRatio": "oi_to_volume_frac",
+    **{
+        f"priceChange{span}": f"price_change_{span}_frac"
+        for span in ("5m", "15m", "30m", "1h", "4h", "12h", "24h")
+    },
 }
 _BAR = {"time": "ts"}
 _BY_INTERVAL = {"interval": "interval"}

@@ -142,9 +142,8 @@ def read(
     values: dict[str, str] = {}
     for name, value in given:
         if name == "as_of" and not endpoint.has_past:
-            faults.add(
-                name, "what it tells is known as it is now only; history and events have a past"
-            )
+            why = None if endpoint.described is None else endpoint.described.why_no_past
+            faults.add(name, f"it tells of now only: {why or 'nothing is built that has a past'}")
         elif name not in takes:
             faults.add(name, f"no parameter here; there are: {', '.join(takes)}")
         elif name in values:

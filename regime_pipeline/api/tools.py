@@ -217,6 +217,15 @@ async def _passports(served: Served, given: Mapping[str, Any]) -> Answer:
     return await _page(served, "/passports", asked, limit=100)
 
 
+async def _models(served: Served, given: Mapping[str, Any]) -> Answer:
+    asked = {"model": given.get("model")}
+    if given["kind"] == "worth":
+        return await _page(served, "/models/performance", asked | {"regime": "*"}, limit=100)
+    path = "/models/forecasts" if given["kind"] == "forecasts" else "/models"
+    symbols = {"symbols": given.get("symbols")} if given["kind"] == "forecasts" else {}
+    return await _page(served, path, asked | symbols, limit=100)
+
+
 async def _describe(served: Served, given: Mapping[str, Any]) -> Answer:
     name = given.get("name")
     marts = {m["name"]: m for m in catalogue()["marts"]}
@@ -293,6 +302,18 @@ TOOLS = {
                 },
             },
             _passports,
+        ),
+        Tool(
+            "models",
+            "Forecasting models: what each was worth over a year and whether it is published, what the "
+            "published ones say of the next day's volatility, every fit with its parameters; newest first.",
+            {
+                "kind": {"enum": ["worth", "forecasts", "fits"]},
+                "model": _TEXT | {"description": "As volatility_har, direction_1h."},
+                "symbols": _SYMBOLS,
+            },
+            _models,
+            ("kind",),
         ),
         Tool(
             "events",

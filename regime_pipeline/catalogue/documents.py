@@ -191,7 +191,7 @@ def marts_page() -> str:
         cells = (
             f"[`{mart.name}`](#{mart.name})",
             ", ".join(mart.key),
-            "yes" if mart in WITH_PAST else "",
+            "yes" if mart in WITH_PAST else f"no: {mart.why_no_past}",
             f"view of {reads or 'the catalogue'}" if mart.query else f"dbt model `{mart.name}`",
         )
         lines.append("| " + " | ".join(_cell(c) for c in cells) + " |")

@@ -129,6 +129,9 @@ class Mart:
             of those, as SQL; None: of those with the same key.
         has_past: of a table that dbt builds: whether it can be asked for as it was known at an instant. Of
             a view that follows from the tables that it reads.
+        past: of a view over tables that keep no replaced versions, but say when each thing was known: the
+            SELECT over the mart itself that gives what it said at the instant ``$1``.
+        why_no_past: why it cannot be asked for as it was known at an instant; None where it can.
     """
 
     name: str
@@ -143,6 +146,8 @@ class Mart:
     indexes: tuple[tuple[str, ...], ...] = ()
     extent: tuple[str, str] | None = None
     has_past: bool = False
+    past: str | None = None
+    why_no_past: str | None = None
 
     @property
     def full_name(self) -> str:

@@ -26,6 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
+from regime_pipeline.catalogue.marts import READ_IN_ORDER
 from regime_pipeline.catalogue.model import Field, Kind, Table
 from regime_pipeline.catalogue.registry import FIELDS, TABLES
 
@@ -91,6 +92,12 @@ def _constraints(table: Table) -> list[CheckConstraint]:
     return out
 
 
+def _indexes(table: Table) -> list[tuple[str, ...]]:
+    """Those that the table names, and those by which reports show its newest rows of all symbols."""
+    asked = [(column,) for name, column in READ_IN_ORDER if name == table.full_name]
+    return [*table.indexes, *(of for of in asked if of not in table.indexes)]
+
+
 def _build() -> MetaData:
     metadata = MetaData()
     for table in TABLES.values():
@@ -103,7 +110,7 @@ def _build() -> MetaData:
             *_columns(table),
             PrimaryKeyConstraint(*table.key, name=f"{table.name}_pk"),
             *_constraints(table),
-            *[Index(f"{table.name}_{'_'.join(of)}_ix", *of) for of in table.indexes],
+            *[Index(f"{table.name}_{'_'.join(of)}_ix", *of) for of in _indexes(table)],
             schema=table.schema,
             comment=table.description,
             **options,

@@ -164,6 +164,41 @@ def paper(day: DayOption = None, data: DataOption = None, as_json: JsonOption = 
         _lines(research.paper_lines(rows))
 
 
+@app.command()
+def models(
+    model: Annotated[str | None, typer.Argument(help="A model; without one all in short.")] = None,
+    day: DayOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What each forecasting model has been worth over a year, and whether its forecasts are shown.
+
+    Skill is over a forecast that needs no model: the mean variance of 30 days, the year's rate of rising
+    hours. A model is published while the lower bound of its skill is above zero.
+
+    Examples:
+        regime research models
+
+        regime research models volatility_har
+    """
+    from regime_pipeline.reporting import models as told
+    from regime_pipeline.research.models import BY_NAME
+
+    if model is not None and model not in BY_NAME:
+        raise UsageError(f"no model {model!r}: {', '.join(BY_NAME)}")
+    settings, database = open_data(data)
+    end = clock_from_text(settings.clock).now()
+    if day is not None:
+        end = parse_day(day, "--day") + DAY
+    rows = told.models_of(database, end, model)
+    if as_json:
+        _json(rows)
+    elif model is None or not rows:
+        _lines(told.summary_lines(rows))
+    else:
+        _lines(told.model_lines(rows))
+
+
 @app.command("try")
 def try_variant(
     signal: Annotated[str, typer.Argument(help="A signal.")],

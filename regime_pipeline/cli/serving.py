@@ -105,6 +105,7 @@ def _serve(settings: Settings, database: Database, overrides: Mapping[str, str],
         FIRST_DAY_VARIABLE,
         dagster_environment,
         venv_program,
+        workspace_file,
     )
 
     dagster = dagster_environment(settings, database)
@@ -113,7 +114,7 @@ def _serve(settings: Settings, database: Database, overrides: Mapping[str, str],
     environment.setdefault("PYTHONWARNINGS", "ignore:Function `dev_command`:FutureWarning")
     folder = Path(dagster["DAGSTER_HOME"])
     err.print(f"Dagster UI: http://127.0.0.1:{port}  ({settings.origin} data; Ctrl-C ends it)")
-    command = [venv_program("dagster"), "dev", "-w", str(folder / "workspace.yaml")]
+    command = [venv_program("dagster"), "dev", "-w", str(workspace_file(folder))]
     command += ["--log-level", "warning"]  # each sensor tells every 15 or 30 s that nothing was due
     code = run_until_ended([*command, "-h", "127.0.0.1", "-p", str(port)], environment, folder)
     if code is None:

@@ -33,26 +33,20 @@ def fail(message: str, code: int) -> NoReturn:
 @contextmanager
 def quiet(settings: Settings) -> Iterator[None]:
     """What libraries print and log goes to a file: the streams are the command's own."""
-    import logging
-
     import stamina.instrumentation
+
+    from regime_pipeline.net import logs
+    from regime_pipeline.net.redact import Redactor
 
     stamina.instrumentation.set_on_retry_hooks([stamina.instrumentation.LoggingOnRetryHook])
     path = settings.home / "logs" / "run.log"
     path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path, delay=True)
-    handler.setLevel(logging.WARNING)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    root = logging.getLogger()
-    root.addHandler(handler)
-    logging.captureWarnings(True)
+    logs.install(path.parent.resolve(), Redactor.of(settings))
     try:
-        with path.open("a") as log, redirect_stdout(log):
+        with path.open("w") as log, redirect_stdout(log):
             yield
     finally:
-        logging.captureWarnings(False)
-        root.removeHandler(handler)
-        handler.close()
+        logs.remove()
 
 
 @contextmanager

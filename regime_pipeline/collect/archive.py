@@ -9,11 +9,51 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import orjson
+
 from regime_pipeline.collect.decode import Batch
-from regime_pipeline.collect.plan import Line
-from regime_pipeline.collect.segments import Record, read, segments_of, started_ns
+from regime_pipeline.collect.plan import Kind, Line
+from regime_pipeline.collect.segments import (
+    Record,
+    clock_offset_ns,
+    read,
+    segments_of,
+    started_ns,
+)
+from regime_pipeline.collect.watch import S
 from regime_pipeline.providers.landing import LandingStore
 from regime_pipeline.storage.warehouse import Warehouse
+
+ALWAYS_TOLD_NS = 15 * S
+"""What was heard so long before a collector died is told in spans: they are saved every five seconds."""
+NEWEST_FILES = 2
+
+
+def last_trades(folder: Path, line: Line) -> dict[str, tuple[int, bytes]]:
+    """When a connection's last trades were received, and their messages, by topic, after a restart.
+
+    Those of the last seconds are passed over, of which a collector that died may not have told that it
+    heard them.
+    """
+    wanted = {t for t, s in line.subscriptions.items() if s.channel.has_trades}
+    out: dict[str, tuple[int, bytes]] = {}
+    last = 0
+    paths = segments_of(folder, *line.name.split("/"))[-NEWEST_FILES:] if wanted else []
+    for path in reversed(paths):
+        records = read(path).records
+        last = max(last, records[-1].received_ns if records else 0)
+        for record in reversed(records):
+            if not wanted - out.keys():
+                return out
+            if record.received_ns > last - ALWAYS_TOLD_NS:
+                continue
+            try:
+                said = line.connection.dialect.heard(orjson.loads(record.body))
+            except orjson.JSONDecodeError:
+                continue  # it was kept as it came
+            if said.kind is Kind.DATA and said.topic in wanted:
+                out.setdefault(said.topic, (record.received_ns, record.body))
+    return out
 
 
 def batches(
@@ -40,17 +80,20 @@ def batches(
         if began >= end_ns or ends < start_ns:
             continue
         path = here.get(name)
-        records = _unsealed(landing.get(sealed[name]), name) if path is None else read(path).records
+        if path is None:
+            records, offset = _unsealed(landing.get(sealed[name]), name)
+        else:
+            records, offset = read(path).records, clock_offset_ns(path)
         inside = [r for r in records if start_ns <= r.received_ns < end_ns]
         if inside:
-            yield Batch(line, name, inside)
+            yield Batch(line, name, inside, offset)
 
 
-def _unsealed(body: bytes, name: str) -> tuple[Record, ...]:
+def _unsealed(body: bytes, name: str) -> tuple[tuple[Record, ...], int]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
         path.write_bytes(body)
-        return read(path).records
+        return read(path).records, clock_offset_ns(path)
 
 
 def _sealed(line: Line, warehouse: Warehouse) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What the collector asks over HTTP: what contracts are worth, whole books, the time.
+"""What the collector asks over HTTP: what contracts are worth, whole books, newest trades, the time.
 
 Belongs here: single requests by the shared client, with its limits and breakers. Does not belong here: what
 is made of the answers (``decode``, ``book``), when they are asked (``collector``, ``session``).
@@ -15,6 +15,7 @@ import pandas as pd
 
 from regime_pipeline.collect.plan import Line
 from regime_pipeline.collect.present import ODD_SHAPES
+from regime_pipeline.collect.recent import RECENT, Params, Recent, missed
 from regime_pipeline.collect.venues import CLOCKS
 from regime_pipeline.providers.errors import ContractViolation
 from regime_pipeline.providers.fetch.sources import base_url
@@ -74,6 +75,44 @@ class Asker:
             if (f.dataset, f.market, f.venue) == (mine.dataset, mine.market, mine.venue)
         )  # fmt: skip
         return self._ask(line.source, feed, feed.params(subscription.symbols[0]), _decoded).parsed
+
+    def newest_trade_ns(self, line: Line, topic: str) -> int | None:
+        """The venue's time of the newest trade of a topic's instrument; None: it tells of none.
+
+        Raises:
+            ProviderError: the venue does not answer, or not so.
+        """
+        rules, get, name, market = self._trades(line, topic)
+        try:
+            rows = rules.rows(get({**rules.about(name, market), "limit": "1"}))
+            return rules.at_ms(rows[-1]) * 1_000_000 if rows else None
+        except ODD_SHAPES as error:
+            raise ContractViolation("the reply tells no trade") from error
+
+    def trades_since(self, line: Line, topic: str, known: bytes) -> list[bytes] | None:
+        """The trades after those of a message, as messages of the topic; None: not all are told.
+
+        Raises:
+            ProviderError: the venue does not answer, or not so.
+        """
+        rules, get, name, market = self._trades(line, topic)
+        try:
+            rows = missed(rules, get, name, market, rules.heard(orjson.loads(known)))
+            if rows is None:
+                return None
+            return [orjson.dumps(message) for message in rules.messages(topic, rows)]
+        except ODD_SHAPES as error:
+            raise ContractViolation("the reply tells no trade") from error
+
+    def _trades(self, line: Line, topic: str) -> tuple[Recent, Callable[[Params], Any], str, str]:
+        rules, subscription = RECENT[line.source.name], line.subscriptions[topic]
+        market = subscription.channel.feeds[0].market
+
+        def get(params: Params) -> Any:
+            weight = rules.weights.get(market, 1)
+            return self._get(line.source, rules.paths[market], params, _decoded, weight).parsed
+
+        return rules, get, subscription.symbols[0].name, market
 
     def clock_offset_s(self, source: Source, now_ns: Callable[[], int]) -> float:
         """A venue's clock minus ours, as of the middle of one request.

@@ -7,6 +7,7 @@ the work itself.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
@@ -14,7 +15,7 @@ import resource
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,6 +25,7 @@ from typing import Any, NamedTuple
 import psycopg
 
 from regime_pipeline.catalogue import table
+from regime_pipeline.collect.archive import last_trades
 from regime_pipeline.collect.asking import Asker
 from regime_pipeline.collect.hours import Hours
 from regime_pipeline.collect.live import (
@@ -56,6 +58,8 @@ SPANS_EVERY = 5
 SEAL_EVERY = 30
 GARBAGE_EVERY = 200_000
 CLOCKS_EVERY_S = 600.0
+CLOCKS_WITHIN_S = 5.0
+"""The first messages wait so long for it to be known how far clocks are apart."""
 MOST_CLOCK_OFFSET_S = 1.0
 """Our clock stamps messages: further off, hours are cut in the wrong place."""
 MOST_UNSHOWN = 12
@@ -160,12 +164,12 @@ class Collector:
         waiting = list(self.lines)
         asking = ThreadPoolExecutor(1, thread_name_prefix="asking")
 
-        async def ask_book(line: Line, topic: str) -> Any:
-            return await asyncio.get_running_loop().run_in_executor(
-                asking, self._asker.book, line, topic
-            )
-
-        tasks.append(asyncio.create_task(self._compare_clocks(asking), name="clocks"))
+        questions = _Asking(self._asker, asking, self.clock_offsets_s)
+        compared = asyncio.Event()
+        comparing = self._compare_clocks(asking, spool, compared)
+        tasks.append(asyncio.create_task(comparing, name="clocks"))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(compared.wait(), CLOCKS_WITHIN_S)
         try:
             while not self._stop.is_set():
                 if seconds is not None and self._loop.time() - began >= seconds:
@@ -178,7 +182,8 @@ class Collector:
                         spool,
                         self._now_ns,
                         present=self.presents[line.name],
-                        ask_book=ask_book,
+                        questions=questions,
+                        known=last_trades(self.folder, line),
                     )
                     self.sessions[line.name] = session
                     tasks.append(asyncio.create_task(session.run(), name=line.name))
@@ -205,7 +210,9 @@ class Collector:
             return time.time_ns()
         return instant_ns(self._clock.now())
 
-    async def _compare_clocks(self, asking: ThreadPoolExecutor) -> None:
+    async def _compare_clocks(
+        self, asking: ThreadPoolExecutor, spool: Spool, compared: asyncio.Event
+    ) -> None:
         """Looks every few minutes how far our clock is from each venue's."""
         sources = {line.source.name: line.source for line in self.lines}
         loop = asyncio.get_running_loop()
@@ -221,8 +228,10 @@ class Collector:
                     log.info("the time of %s is not known: %s", name, error)
                     continue
                 self.clock_offsets_s[name] = offset
+                spool.compare_clock(name, round(offset * 1e9))
                 if abs(offset) > MOST_CLOCK_OFFSET_S:
                     log.warning("the clock of %s is %+.1f s from ours", name, offset)
+            compared.set()
             await asyncio.sleep(CLOCKS_EVERY_S)
 
     def _see(self, spool: Spool) -> None:
@@ -300,8 +309,8 @@ class Collector:
             self.storer.lag_ns = self._now_ns() - instant_ns(noted_at)
             if turn % SPANS_EVERY == 0:
                 self.storer.save_spans()
-                self.hours.close(noted_at)
                 self._beat()
+                self.hours.close(noted_at)
             if turn % SEAL_EVERY == 0:
                 if self.storer.waits_for_sizes():
                     self._learn_sizes()
@@ -343,6 +352,30 @@ class Collector:
             connection.execute(put, tuple(beat.values()))
 
         self.storer.warehouse.transact(work)
+
+
+class _Asking:
+    """Questions to venues, asked one after the other by another thread than the loop's."""
+
+    def __init__(
+        self, asker: Asker, thread: ThreadPoolExecutor, offsets_s: Mapping[str, float]
+    ) -> None:
+        self._asker, self._thread, self._offsets_s = asker, thread, offsets_s
+
+    async def _off(self, ask: Callable[..., Any], *told: object) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, ask, *told)
+
+    async def book(self, line: Line, topic: str) -> Any:
+        return await self._off(self._asker.book, line, topic)
+
+    async def newest_trade_ns(self, line: Line, topic: str) -> int | None:
+        found = await self._off(self._asker.newest_trade_ns, line, topic)
+        offset = self._offsets_s.get(line.source.name, 0.0)
+        return None if found is None else found - round(offset * 1e9)
+
+    async def trades_since(self, line: Line, topic: str, known: bytes) -> list[bytes] | None:
+        found: list[bytes] | None = await self._off(self._asker.trades_since, line, topic, known)
+        return found
 
 
 def calm_garbage_collection() -> None:

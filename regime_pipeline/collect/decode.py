@@ -44,11 +44,13 @@ class Batch:
         line: the connection.
         segment: name of the file; rows carry it until the segment has a digest.
         records: in order of receipt.
+        clock_offset_ns: the venue's clock minus ours; rows were known at the venue's time of receipt.
     """
 
     line: Line
     segment: str
     records: Sequence[Record]
+    clock_offset_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +146,7 @@ def _read(
 ) -> None:
     feed = subscription.channel.feeds[0]
     dialect = batch.line.connection.dialect
-    last = at(found[-1][0].received_ns)
+    last = at(found[-1][0].received_ns + batch.clock_offset_ns)
     context = replace(feed.context, now=last)
     try:
         body = dialect.joined([message for _, message in found])

@@ -93,7 +93,9 @@ class Channel:
         for_all: one topic brings all instruments.
         is_sparse: it may rightly be silent for hours, so that silence shows nothing.
         is_essential: its messages are kept while there is any room; others only while there is plenty.
+        has_trades: its messages are single trades, those of a gap can be asked for.
         quiet_after_s: silence that is looked into.
+        grace_s: so long after a trade it may still be silent, as the venue has it.
         wanted: which messages become rows; None: all.
         nothing: a message without any row.
         book: its messages are changes of order books, which are kept; samples of them are stored.
@@ -107,7 +109,9 @@ class Channel:
     for_all: bool = False
     is_sparse: bool = False
     is_essential: bool = False
+    has_trades: bool = False
     quiet_after_s: float = 60.0
+    grace_s: float = 2.0
     wanted: Callable[[Message], bool] | None = None
     nothing: bytes = b""
     book: BookRules | None = None

@@ -59,10 +59,26 @@ def packed(received_ns: int, body: bytes) -> bytes:
     return _HEAD.pack(len(body), received_ns, zlib.crc32(body, zlib.crc32(stamp))) + body
 
 
-def header(venue: str, connection: str, started_ns: int) -> bytes:
-    """The first line of a segment."""
-    told = {"format": 1, "venue": venue, "connection": connection, "started_ns": started_ns}
+def header(
+    venue: str, connection: str, started_ns: int, clock_offset_ns: int | None = None
+) -> bytes:
+    """The first line of a segment; the offset is the venue's clock minus ours, null where not known."""
+    told = {
+        "format": 1, "venue": venue, "connection": connection, "started_ns": started_ns,
+        "clock_offset_ns": clock_offset_ns,
+    }  # fmt: skip
     return orjson.dumps(told) + b"\n"
+
+
+def clock_offset_ns(path: Path) -> int:
+    """The venue's clock minus ours as it was known when a segment began; 0 where it was not.
+
+    Raises:
+        SegmentError: the file does not begin as a segment does.
+    """
+    with path.open("rb") as file:
+        told = orjson.loads(_header_of(file, path)).get("clock_offset_ns")
+    return told if isinstance(told, int) else 0
 
 
 def read(path: Path, offset: int = 0, most: int | None = None) -> Part:
@@ -142,6 +158,9 @@ class SegmentWriter:
         folder: ``<home>/collect``.
         venue: whose connection.
         connection: its name.
+
+    Attributes:
+        clock_offset_ns: the venue's clock minus ours, for the segments that begin from now on.
     """
 
     def __init__(self, folder: Path, venue: str, connection: str) -> None:
@@ -152,6 +171,7 @@ class SegmentWriter:
         self._started_ns = self._last_ns = self._size = 0
         self._whole = 0
         self._is_dirty = False
+        self.clock_offset_ns: int | None = None
 
     @property
     def path(self) -> Path | None:
@@ -214,7 +234,9 @@ class SegmentWriter:
         self.close()
         name = f"{datetime.fromtimestamp(now_ns / 1e9, UTC):%Y%m%dT%H%M%S}-{now_ns}{SUFFIX}"
         file = (self._folder / name).open("xb")
-        self._size = self._whole = file.write(header(self._venue, self._connection, now_ns))
+        self._size = self._whole = file.write(
+            header(self._venue, self._connection, now_ns, self.clock_offset_ns)
+        )
         self._file, self._started_ns, self._last_ns = file, now_ns, now_ns
         self._is_dirty = True
 

@@ -14,8 +14,8 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Coroutine, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 from websockets.asyncio.client import connect
@@ -23,7 +23,7 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from regime_pipeline.collect.plan import Kind, Line
 from regime_pipeline.collect.present import Present
-from regime_pipeline.collect.watch import Watch, dead, silent
+from regime_pipeline.collect.watch import Doubts, S, Watch, dead, silent
 from regime_pipeline.providers.errors import ProviderError
 
 if TYPE_CHECKING:
@@ -40,8 +40,39 @@ OVERLAP_S = 30.0
 LOOK_EVERY_S = 1.0
 PONG_WITHIN_S = 30.0
 
-AskBook = Callable[[Line, str], Awaitable[Any]]
-"""Asks for the whole book of a topic: the decoded reply, or a ProviderError."""
+FILLED_WITHIN_NS = 20 * S
+"""An hour is summed so long after its end: what is asked for later is none of its."""
+HOUR_NS = 3_600 * S
+"""A longer gap is left to the hourly tick."""
+
+
+class Socket(Protocol):
+    """What is needed of an open connection beside receiving."""
+
+    async def send(self, message: str) -> None:
+        """Sends a text."""
+        ...
+
+    async def close(self) -> None:
+        """Ends the connection."""
+        ...
+
+
+class Questions(Protocol):
+    """What a venue is asked over HTTP about a topic; a ProviderError where it does not answer."""
+
+    async def book(self, line: Line, topic: str) -> Any:
+        """The whole book, decoded."""
+        ...
+
+    async def newest_trade_ns(self, line: Line, topic: str) -> int | None:
+        """When the newest trade of the instrument was, on our clock; None: the venue knows of none."""
+        ...
+
+    async def trades_since(self, line: Line, topic: str, known: bytes) -> list[bytes] | None:
+        """Messages of all trades after those of a message; None: the venue does not tell all of them."""
+        ...
+
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +86,12 @@ class Session:
         spool: is given every data message that is kept.
         clock_ns: stamps messages.
         present: is given messages of books and marks; None: nobody keeps them.
-        ask_book: asks a venue for the whole book of a topic over HTTP.
+        questions: asks the venue; None: nobody does.
+        known: when the last trades before this one were received, and their messages, by topic.
+
+    Attributes:
+        refused: subscriptions that the venue refused, and its words.
+        is_worn: a topic died, so that another connection is to take this one's place.
     """
 
     def __init__(
@@ -66,17 +102,22 @@ class Session:
         clock_ns: Callable[[], int] = time.time_ns,
         *,
         present: Present | None = None,
-        ask_book: AskBook | None = None,
+        questions: Questions | None = None,
+        known: Mapping[str, tuple[int, bytes]] | None = None,
     ) -> None:
         self._line, self._watch, self._spool, self._now = line, watch, spool, clock_ns
+        self._name = line.name
+        self._essential = {t for t, s in line.subscriptions.items() if s.channel.is_essential}
         self._present = Present(line) if present is None else present
-        self._ask_book = ask_book
+        self._questions = questions
+        self._last = dict(known or {})
         self._asking: set[asyncio.Task[None]] = set()
         self._dialect = line.connection.dialect
         self._requests: dict[str, tuple[str, ...]] = {}
         self._number = 0
         self._is_heard = False
-        self._probed: set[str] = set()
+        self._doubts = Doubts()
+        self.is_worn = asyncio.Event()
         self._why = self._doomed = ""
         self.refused: dict[str, str] = {}
 
@@ -102,14 +143,21 @@ class Session:
         self._present.opened(self._now())
         current = await self._open()
         reading = asyncio.create_task(self._read(current))
+        worn = asyncio.create_task(self.is_worn.wait())
         try:
             while True:
-                done, _ = await asyncio.wait({reading}, timeout=self._life_s())
-                if done:
+                await asyncio.wait(
+                    {reading, worn}, timeout=self._life_s(), return_when=asyncio.FIRST_COMPLETED
+                )
+                if reading.done():
                     reading.result()
                     return
+                if worn.done():
+                    self.is_worn.clear()
+                    worn = asyncio.create_task(self.is_worn.wait())
                 current, reading = await self._renewed(current, reading)
         finally:
+            worn.cancel()
             self._present.end("the connection ended")
             for task in self._asking:
                 task.cancel()
@@ -144,7 +192,12 @@ class Session:
             await old.close()
             await asyncio.wait({reading})
             return old, reading
-        new = await self._open()
+        try:
+            new = await self._open()
+        except (OSError, WebSocketException, TimeoutError) as error:
+            log.warning("%s: no successor: %s", self._line.name, error)
+            asyncio.get_running_loop().call_later(LONGEST_WAIT_S, self.is_worn.set)
+            return old, reading
         successor = asyncio.create_task(self._read(new))
         await asyncio.wait({successor}, timeout=OVERLAP_S)
         reading.cancel()
@@ -165,27 +218,32 @@ class Session:
     async def _read(self, socket: ClientConnection) -> None:
         self._watch.opened(self._now())
         self._is_heard = True
-        asking = asyncio.create_task(self._ask(socket, list(self._line.subscriptions)))
+        asking = asyncio.create_task(self.subscribe(socket, list(self._line.subscriptions)))
         keeping = asyncio.create_task(self._keep(socket))
-        heard, spool, watch = self._heard, self._spool, self._watch
-        name = self._line.name
-        essential = {t for t, s in self._line.subscriptions.items() if s.channel.is_essential}
+        take, clock = self.take, self._now
         try:
             while True:
-                body = await socket.recv(decode=False)
-                now = self._now()
-                topic = heard(body, now)
-                if topic is None:
-                    continue
-                if (spool.is_short and topic not in essential) or not spool.put(name, now, body):
-                    watch.left_out(topic, now)
-                else:
-                    watch.data(topic, now)
+                take(await socket.recv(decode=False), clock())
         except ConnectionClosed:
             return
         finally:
             asking.cancel()
             keeping.cancel()
+
+    def take(self, body: bytes, now: int) -> None:
+        """Deals with a message that was received at an instant, ns."""
+        topic = self._heard(body, now)
+        if topic is None:
+            return
+        spool, watch = self._spool, self._watch
+        if (spool.is_short and topic not in self._essential) or not spool.put(
+            self._name, now, body
+        ):
+            watch.left_out(topic, now)
+            return
+        if watch.data(topic, now):
+            self._begun(topic, now)
+        self._last[topic] = (now, body)
 
     def _heard(self, body: bytes, now: int) -> str | None:
         """The topic of a data message; everything else is dealt with here."""
@@ -227,34 +285,86 @@ class Session:
             book = self._present.books.get(topic)
             watch.lost(topic, "unreadable" if book is None else f"resync: {book.reason}"[:200])
 
-    async def _mend(self, socket: ClientConnection) -> None:
+    async def _mend(self, socket: Socket) -> None:
         """Asks anew for books that miss a change."""
         for topic in self._present.waiting(self._now()):
             if not self._present.books[topic].rules.is_asked_for:
                 self._number += 1
                 await socket.send(self._dialect.unsubscribe([topic], self._number))
-                await self._ask(socket, [topic])
-            elif self._ask_book is not None:
-                task = asyncio.create_task(self._fill(topic, self._ask_book))
-                self._asking.add(task)
-                task.add_done_callback(self._asking.discard)
+                await self.subscribe(socket, [topic])
+            elif self._questions is not None:
+                self._beside(self._fill(topic, self._questions))
 
-    async def _fill(self, topic: str, ask: AskBook) -> None:
+    def _beside(self, work: Coroutine[Any, Any, None]) -> None:
+        """Asks while messages go on coming."""
+        task = asyncio.create_task(work)
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
+
+    async def _fill(self, topic: str, questions: Questions) -> None:
         try:
-            body = await ask(self._line, topic)
+            body = await questions.book(self._line, topic)
         except ProviderError as error:
             log.warning("%s: no book of %s: %s", self._line.name, topic, error)
             return
         self._settle(topic, self._present.take_whole(topic, body), self._now())
 
-    async def _ask(self, socket: ClientConnection, topics: list[str]) -> None:
+    def _begun(self, topic: str, now: int) -> None:
+        """The first message of a stretch came: trades since the one before it are asked for."""
+        subscription, known = self._line.subscriptions.get(topic), self._last.get(topic)
+        if (
+            self._questions is not None
+            and known is not None
+            and subscription is not None
+            and subscription.channel.has_trades
+            and now - known[0] <= HOUR_NS
+        ):
+            self._beside(self._refill(topic, known, now, self._questions))
+
+    async def _refill(
+        self, topic: str, known: tuple[int, bytes], until: int, questions: Questions
+    ) -> None:
+        """Keeps the trades of a gap as the stream would have told them; the gap counts as covered then."""
+        try:
+            bodies = await questions.trades_since(self._line, topic, known[1])
+        except ProviderError as error:
+            log.warning("%s: trades of a gap of %s: %s", self._line.name, topic, error)
+            return
+        if bodies is None or self._spool.is_short:
+            log.info(
+                "%s: the venue tells no longer all trades of a gap of %s", self._line.name, topic
+            )
+            return
+        now = self._now()
+        if all([self._spool.put(self._line.name, now, body) for body in bodies]):
+            hour = (now - FILLED_WITHIN_NS) // HOUR_NS * HOUR_NS
+            start = max(known[0], hour)
+            if start < until:
+                self._watch.backfilled(topic, start, until, len(bodies))
+
+    async def _doubt(self, topic: str, questions: Questions) -> None:
+        """Asks whether the venue has had a trade since a quiet topic was heard."""
+        try:
+            trade_ns = await questions.newest_trade_ns(self._line, topic)
+        except ProviderError as error:
+            log.info("%s: the newest trade of %s: %s", self._line.name, topic, error)
+            return
+        if trade_ns is not None:
+            self._doubts.told(topic, self._watch.topics[topic], trade_ns, self._now())
+
+    async def subscribe(self, socket: Socket, topics: list[str]) -> None:
+        """Asks for some topics, a few at a time."""
         most = self._dialect.topics_per_request
-        for part in (tuple(topics[i : i + most]) for i in range(0, len(topics), most)):
-            self._number += 1
-            self._requests[str(self._number)] = part
+        for i in range(0, len(topics), most):
             with contextlib.suppress(ConnectionClosed):
-                await socket.send(self._dialect.subscribe(part, self._number))
+                await socket.send(self.request(topics[i : i + most]))
             await asyncio.sleep(REQUEST_EVERY_S)
+
+    def request(self, topics: list[str]) -> str:
+        """The request for some topics, whose acknowledgement is known by its number."""
+        self._number += 1
+        self._requests[str(self._number)] = tuple(topics)
+        return self._dialect.subscribe(topics, self._number)
 
     async def _keep(self, socket: ClientConnection) -> None:
         """Pings, and looks for topics that died alone."""
@@ -273,7 +383,7 @@ class Session:
                     self._why = "no answer to a ping"
                     await socket.close()
                     return
-                await self._look(socket)
+                await self.look(socket)
 
     async def _ping(self, socket: ClientConnection) -> None:
         text = self._dialect.ping()
@@ -288,26 +398,27 @@ class Session:
             self._is_heard = True
             self._watch.alive(self._now())
 
-    async def _look(self, socket: ClientConnection) -> None:
+    async def look(self, socket: Socket) -> None:
+        """Looks once a second for topics that died alone, and for books to be asked for."""
         if self._doomed:
             self._why = self._doomed
             await socket.close()
             return
         await self._mend(socket)
         now = self._now()
-        gone = dead(self._watch, now)
+        gone = {topic: "silent for too long" for topic in dead(self._watch, now)}
+        gone |= dict.fromkeys(self._doubts.dead(self._watch, now), "silent while there were trades")
         if gone:
-            for topic in gone:
+            for topic, why in gone.items():
                 self._watch.deaths += 1
-                self._watch.lost(topic, "silent for too long")
-            self._why = f"{len(gone)} subscriptions died, {gone[0]} first"
-            await socket.close()
+                self._watch.lost(topic, why)
+            self._why = f"{len(gone)} subscriptions died, {next(iter(gone))} first"
+            log.warning("%s: %s", self._line.name, self._why)
+            self.is_worn.set()
             return
-        quiet = set(silent(self._watch, now))
-        self._probed &= quiet
-        if asked := sorted(quiet - self._probed):
-            self._probed |= quiet
-            await self._ask(socket, asked)
+        if self._questions is not None:
+            for topic in self._doubts.to_ask(silent(self._watch, now), now):
+                self._beside(self._doubt(topic, self._questions))
 
     def end(self, reason: str) -> None:
         """Nothing is expected of the connection any more: the next look closes it."""

@@ -92,6 +92,12 @@ class Spool:
         """The segment that is written just now; None: none is."""
         return self._writers[line].path
 
+    def compare_clock(self, source: str, offset_ns: int) -> None:
+        """Notes a venue's clock minus ours in the segments that begin from now on."""
+        for name, writer in self._writers.items():
+            if name.startswith(f"{source}/"):
+                writer.clock_offset_ns = offset_ns
+
     def cut(self, line: str) -> None:
         """Ends the newest segment of a connection."""
         with self._files:

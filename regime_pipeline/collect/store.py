@@ -23,7 +23,14 @@ import psycopg
 from regime_pipeline.catalogue.datasets import DATASETS, Form
 from regime_pipeline.collect import decode
 from regime_pipeline.collect.plan import Line
-from regime_pipeline.collect.segments import Record, SegmentError, read, segments_of, started_ns
+from regime_pipeline.collect.segments import (
+    Record,
+    SegmentError,
+    clock_offset_ns,
+    read,
+    segments_of,
+    started_ns,
+)
 from regime_pipeline.collect.watch import S, Span, Topic, Watch
 from regime_pipeline.providers.fetch.stream import Stream
 from regime_pipeline.providers.landing import LandingStore
@@ -67,6 +74,7 @@ class Storer:
         self.lag_ns = 0
         self._noted: list[tuple[object, ...]] = []
         self._cursors: dict[tuple[str, str], Cursor] = {}
+        self._offsets_ns: dict[tuple[str, str], int] = {}
         self._load()
 
     def datasets_of(self, line: Line) -> list[str]:
@@ -151,7 +159,7 @@ class Storer:
             if found is None:
                 continue
             records, segment, end = found
-            batches += _by_second(line, [*cursor.before, *records] if again else records)
+            batches += self._by_second(line, [*cursor.before, *records] if again else records)
             news.append((cursor, records, (line.name, dataset, segment, end)))
         if not news:
             return None
@@ -190,6 +198,17 @@ class Storer:
                 segment, end = path.name, part.end
                 left -= part.end - offset
         return (out, segment, end) if out else None
+
+    def _by_second(
+        self, line: Line, records: Sequence[tuple[str, Record]]
+    ) -> Iterator[decode.Batch]:
+        """Records in batches of one segment and second of receipt."""
+        for (segment, _), part in groupby(records, lambda r: (r[0], r[1].received_ns // S)):
+            offset = self._offsets_ns.get((line.name, segment))
+            if offset is None:
+                offset = clock_offset_ns(self.folder / line.name / segment)
+                self._offsets_ns[line.name, segment] = offset
+            yield decode.Batch(line, segment, [record for _, record in part], offset)
 
     def _refuse(self, dataset: str, refused: pd.DataFrame, parsed: decode.Parsed) -> None:
         self.warehouse.quarantine(f"raw.{dataset}", refused, source=None, run_id=RUN_ID)
@@ -261,6 +280,7 @@ class Storer:
             if SystemClock().now().timestamp() - mark.stat().st_mtime > KEPT_BESIDE_S:
                 path.unlink()
                 mark.unlink()
+                self._offsets_ns.pop((line.name, path.name), None)
             return False
         body = path.read_bytes()
         landed = self.landing.put(body)
@@ -289,12 +309,6 @@ class Storer:
         self.warehouse.transact(work)
         mark.write_text(landed.payload_id)
         return True
-
-
-def _by_second(line: Line, records: Sequence[tuple[str, Record]]) -> Iterator[decode.Batch]:
-    """Records in batches of one segment and second of receipt."""
-    for (segment, _), part in groupby(records, lambda r: (r[0], r[1].received_ns // S)):
-        yield decode.Batch(line, segment, [record for _, record in part])
 
 
 def _save(connection: psycopg.Connection, offsets: Sequence[tuple[str, str, str, int]]) -> None:

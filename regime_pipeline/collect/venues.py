@@ -84,7 +84,7 @@ class BybitDialect:
             return Heard(Kind.OTHER)
         if message.get("success") is False:
             return Heard(Kind.REFUSED, detail=str(message.get("ret_msg", ""))[:200])
-        return Heard(Kind.ACCEPTED)
+        return Heard(Kind.ACCEPTED, detail=str(message.get("req_id", "")))
 
     def joined(self, messages: Sequence[Message]) -> bytes:
         """Data messages of one topic as one body."""
@@ -219,7 +219,9 @@ def _binance_has_closed(message: Message) -> bool:
 
 
 _BYBIT, _OKX, _BINANCE = BybitDialect(), OkxDialect(), BinanceDialect()
-BARS_QUIET_S = 90.0
+BARS_QUIET_S, BOOKS_QUIET_S, MARKS_QUIET_S = 90.0, 10.0, 5.0
+BARS_GRACE_S = 60.0
+"""Bybit tells a running bar every 1 to 60 s."""
 
 
 def _market(
@@ -236,9 +238,14 @@ def _bars(name: str, feed: Feed, topic: Topic, has_closed: Callable[[Message], b
         feeds=(feed,),
         topic=topic,
         quiet_after_s=BARS_QUIET_S,
+        grace_s=BARS_GRACE_S,
         wanted=has_closed,
         is_essential=True,
     )
+
+
+def _trades(name: str, feed: Feed, topic: Topic) -> Channel:
+    return Channel(name=name, feeds=(feed,), topic=topic, has_trades=True)
 
 
 def _bybit_market(market: str, path: str) -> Connection:
@@ -248,7 +255,7 @@ def _bybit_market(market: str, path: str) -> Connection:
         path,
         _BYBIT,
         _bars("kline", bybit.bars_of(market), _dotted("kline.60"), _bybit_has_closed),
-        Channel(name="publicTrade", feeds=(bybit.trades_of(market),), topic=_dotted("publicTrade")),
+        _trades("publicTrade", bybit.trades_of(market), _dotted("publicTrade")),
     )
 
 
@@ -259,9 +266,7 @@ def _okx_market(market: str) -> Connection:
         "/ws/v5/business",
         _OKX,
         _bars("candle1H", okx.bars_of(market), _of_instrument("candle1H"), _okx_has_closed),
-        Channel(
-            name="trades-all", feeds=(okx.trades_of(market),), topic=_of_instrument("trades-all")
-        ),
+        _trades("trades-all", okx.trades_of(market), _of_instrument("trades-all")),
     )
 
 
@@ -272,9 +277,7 @@ def _binance_market(provider: str, market: str, path: str) -> Connection:
         path,
         _BINANCE,
         _bars("kline", binance.bars_of(provider, market), _at("kline_1h"), _binance_has_closed),
-        Channel(
-            name="aggTrade", feeds=(binance.trades_of(provider, market),), topic=_at("aggTrade")
-        ),
+        _trades("aggTrade", binance.trades_of(provider, market), _at("aggTrade")),
     )
 
 
@@ -302,13 +305,13 @@ def _present(
 
 
 def _book(name: str, feed: Feed, topic: Topic, rules: BookRules) -> Channel:
-    return Channel(name=name, feeds=(feed,), topic=topic, book=rules)
+    return Channel(name=name, feeds=(feed,), topic=topic, book=rules, quiet_after_s=BOOKS_QUIET_S)
 
 
 def _marks(
     name: str, feed: Feed, topic: Topic, read: Callable[[Message], dict[str, float]]
 ) -> Channel:
-    return Channel(name=name, feeds=(feed,), topic=topic, marks=read)
+    return Channel(name=name, feeds=(feed,), topic=topic, marks=read, quiet_after_s=MARKS_QUIET_S)
 
 
 def _bybit_present(market: str, path: str) -> Connection:

@@ -25,6 +25,10 @@ DEAD_AFTER_S = 600.0
 DEAD_MEDIANS = 25.0
 LONGEST_GAPS = 3.0
 QUIET_MEDIANS = 5.0
+ASKED_AGAIN_NS = 30 * S
+"""A quiet topic is not asked about more often."""
+NEWER_NS = 2 * S
+"""A trade that is newer by less may be told by the message that came last; one may be on its way so long."""
 
 
 @dataclass(slots=True)
@@ -37,7 +41,8 @@ class Span:
         received: messages.
         dropped: messages that were left out.
         reason: why it ended; empty while it goes on.
-        state: ``live``, or ``dropped``: messages came and were not kept.
+        state: ``live``; ``dropped``: messages came and were not kept; ``backfilled``: nobody heard, and
+            what happened was asked for.
     """
 
     start_ns: int
@@ -135,16 +140,27 @@ class Watch:
             if topic.subscription.channel.is_sparse and topic.span is None:
                 topic.span = Span(now_ns, now_ns)
 
-    def data(self, name: str, now_ns: int) -> None:
-        """A message of a topic came; one that nobody subscribed is only counted."""
+    def data(self, name: str, now_ns: int) -> bool:
+        """A message of a topic came; whether it is the first of a stretch.
+
+        One that nobody subscribed is only counted.
+        """
         self.received += 1
         if self._sparse:
             self.alive(now_ns)
         topic = self.topics.get(name)
-        if topic is not None:
-            if topic.dropping is not None:
-                self._resume(topic, now_ns)
-            topic.heard(now_ns)
+        if topic is None:
+            return False
+        if topic.dropping is not None:
+            self._resume(topic, now_ns)
+        begins = topic.span is None
+        topic.heard(now_ns)
+        return begins
+
+    def backfilled(self, name: str, start_ns: int, end_ns: int, received: int) -> None:
+        """What nobody heard of a topic was asked for, and is kept."""
+        span = Span(start_ns, end_ns, received, reason="asked for", state="backfilled")
+        self._ended.append((self.topics[name], span))
 
     def lost(self, name: str, reason: str) -> None:
         """A topic is heard no more; its span ends with its last message."""
@@ -210,6 +226,46 @@ def silent(watch: Watch, now_ns: int) -> list[str]:
         and topic.last_ns is not None
         and topic.silent_s(now_ns) > topic.quiet_after_s
     ]
+
+
+@dataclass(slots=True)
+class Doubts:
+    """Quiet topics of one connection of whose instruments the venue was asked for the newest trade.
+
+    A trade that is newer than a topic's last message contradicts its silence; the topic is dead when it
+    stays silent for its grace after that trade.
+    """
+
+    _asked_ns: dict[str, int] = field(default_factory=dict)
+    _doomed: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    def to_ask(self, quiet: Iterable[str], now_ns: int) -> list[str]:
+        """The topics about which the venue is to be asked now; they count as asked."""
+        found = [
+            name
+            for name in quiet
+            if name not in self._doomed and now_ns - self._asked_ns.get(name, 0) >= ASKED_AGAIN_NS
+        ]
+        self._asked_ns.update(dict.fromkeys(found, now_ns))
+        return found
+
+    def told(self, name: str, topic: Topic, trade_ns: int, now_ns: int) -> None:
+        """The venue's newest trade, on our clock."""
+        last = topic.last_ns
+        if last is not None and trade_ns > last + NEWER_NS:
+            grace = int(topic.subscription.channel.grace_s * S)
+            self._doomed[name] = (last, max(trade_ns + grace, now_ns + NEWER_NS))
+
+    def dead(self, watch: Watch, now_ns: int) -> list[str]:
+        """Topics that were contradicted and stayed silent; those that were heard since are forgotten."""
+        found = []
+        for name, (last, doomed) in list(self._doomed.items()):
+            if watch.topics[name].last_ns != last:
+                del self._doomed[name]
+            elif now_ns >= doomed:
+                del self._doomed[name]
+                found.append(name)
+        return found
 
 
 def dead(watch: Watch, now_ns: int) -> list[str]:

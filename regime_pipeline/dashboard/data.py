@@ -38,24 +38,70 @@ async def rows(
     Raises:
         Problem: the database does not answer, or not in time.
     """
-    described = MARTS.get(mart)
-    if described is None:
+    if mart not in MARTS:
         return []
+    page = await _page(served, mart, symbols, start, end, limit, columns, **filters)
+    return [dict(zip(page.names, row, strict=True)) for row in page.rows]
+
+
+async def _page(
+    served: Served,
+    mart: str,
+    symbols: Sequence[str] | None,
+    start: datetime | None,
+    end: datetime | None,
+    limit: int,
+    columns: Sequence[str],
+    **filters: Any,
+) -> query.Page:
+    """The rows as the database gives them: the asked columns come first."""
     asked = Query(
         Endpoint(f"/{mart}", mart, ""),
         tuple(symbols) if symbols is not None else None,
         start,
         end,
         tuple((k, tuple(v) if isinstance(v, (list, tuple)) else (v,)) for k, v in filters.items()),
-        tuple(columns) or described.names,
+        tuple(columns) or MARTS[mart].names,
         limit,
         None,
         None,
         "json",
     )
     _, newest = await served.feed.newest()
-    page = await query.rows(served.pool, asked, newest)
-    return [dict(zip(page.names, row, strict=True)) for row in page.rows]
+    return await query.rows(served.pool, asked, newest)
+
+
+async def series(
+    served: Served,
+    mart: str,
+    columns: Sequence[str],
+    *,
+    symbols: Sequence[str],
+    start: datetime,
+    end: datetime,
+) -> tuple[tuple[datetime, ...], dict[str, tuple[list[Any], ...]]]:
+    """The hours of a span, and of each symbol the values of some columns by hour.
+
+    A value is None where it is not known or there is no row. No row becomes a dictionary: pictures of many
+    symbols are made of thousands.
+
+    Raises:
+        Problem: the database does not answer, or not in time.
+    """
+    page = await _page(served, mart, symbols, start, end, MOST_POINTS, ("symbol", "ts", *columns))
+    hours = _hours(start, end)
+    place = {hour: n for n, hour in enumerate(hours)}
+    found = {symbol: tuple([None] * len(hours) for _ in columns) for symbol in symbols}
+    for symbol, ts, *values in (row[: 2 + len(columns)] for row in page.rows):
+        at = place.get(ts)
+        if at is not None:
+            for kept, value in zip(found[symbol], values, strict=True):
+                kept[at] = value
+    return hours, found
+
+
+def _hours(start: datetime, end: datetime) -> tuple[datetime, ...]:
+    return tuple(start + n * HOUR for n in range(max(0, int((end - start) / HOUR))))
 
 
 def by_hour(
@@ -63,6 +109,5 @@ def by_hour(
 ) -> tuple[tuple[datetime, ...], list[Row]]:
     """The hours of a span and the row of each; an empty row where there is none."""
     at = {row["ts"]: row for row in found}
-    count = max(0, int((end - start) / HOUR))
-    hours = tuple(start + n * HOUR for n in range(count))
+    hours = _hours(start, end)
     return hours, [at.get(h, {}) for h in hours]

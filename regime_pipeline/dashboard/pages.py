@@ -11,18 +11,21 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
+import orjson
 from markupsafe import Markup
 from starlette.requests import Request
 
 from regime_pipeline.api.answers import Served
+from regime_pipeline.api.cache import Answer
 from regime_pipeline.api.endpoints import ENDPOINTS, VERSION
+from regime_pipeline.api.formats import json_bytes
 from regime_pipeline.api.params import known_parameters, symbol_named
 from regime_pipeline.api.problems import Problem
 from regime_pipeline.api.why import explain
 from regime_pipeline.catalogue.marts import MARTS
 from regime_pipeline.dashboard import charts
 from regime_pipeline.dashboard.charts import Band, Chart, Line
-from regime_pipeline.dashboard.data import HOUR, MOST_POINTS, Row, by_hour, rows
+from regime_pipeline.dashboard.data import HOUR, MOST_POINTS, Row, by_hour, rows, series
 from regime_pipeline.wording.formats import usd_text
 from regime_pipeline.wording.labels import SEVERITIES, label_of
 
@@ -41,17 +44,10 @@ async def now_page(served: Served, _: Request) -> tuple[str, dict[str, Any]]:
     overview = await rows(served, "market_overview", symbols=served.symbols, limit=1000)
     overview.sort(key=lambda r: _place(served.symbols, r["symbol"]))
     newest = max((r["ts"] for r in overview), default=None)
-    history: dict[str, list[Row]] = {}
+    drawn: dict[str, list[str]] = {}
     matrix: list[Row] = []
     if newest is not None:
-        begin = newest - timedelta(days=30)
-        columns = ("symbol", "ts", "price", "vol_ratio_gk", "vol_regime_confirmed")
-        hours = await rows(
-            served, "hourly", symbols=served.symbols, start=begin, end=newest + HOUR,
-            limit=MOST_POINTS, columns=columns,
-        )  # fmt: skip
-        for row in hours:
-            history.setdefault(row["symbol"], []).append(row)
+        drawn = await _pictures(served, newest)
         matrix = await rows(
             served, "correlation_pairs_1h", start=newest, end=newest + HOUR, limit=1000
         )
@@ -73,12 +69,7 @@ async def now_page(served: Served, _: Request) -> tuple[str, dict[str, Any]]:
         default=0.0,
     )
     for row in overview:
-        mine = history.get(row["symbol"], [])
-        if newest is not None:
-            times, filled = by_hour(mine, newest - timedelta(days=30), newest + HOUR)
-            prices = charts.thinned([r.get("price") for r in filled], 180)
-            row["spark"] = charts.spark(prices, f"{row['symbol']}, 30 days")
-            row["chart"] = charts.svg(_volatility_chart(times, filled, height=110, width=420))
+        row["spark"], row["chart"] = (Markup(m) for m in drawn[row["symbol"]])  # noqa: S704
         row["sides"] = charts.sides(
             row["long_liquidations_24h_usd"], row["short_liquidations_24h_usd"], most
         )
@@ -90,6 +81,33 @@ async def now_page(served: Served, _: Request) -> tuple[str, dict[str, Any]]:
         "matrix": _matrix(matrix, served.symbols),
         "events": await rows(served, "market_events", limit=12),
     }
+
+
+async def _pictures(served: Served, newest: datetime) -> dict[str, list[str]]:
+    """The price and the volatility of 30 days, by symbol: drawn once for each state of their mart.
+
+    They are most of what the page costs, and change once an hour; the rest of it changes more often.
+    """
+
+    async def make() -> Answer:
+        begin = newest - timedelta(days=30)
+        columns = ("price", "vol_ratio_gk", "vol_regime_confirmed")
+        times, found = await series(
+            served, "hourly", columns, symbols=served.symbols, start=begin, end=newest + HOUR
+        )
+        drawn = {
+            symbol: [
+                charts.spark(charts.thinned(prices, 180), f"{symbol}, 30 days"),
+                charts.svg(_volatility_chart(times, ratios, regimes, height=110, width=420)),
+            ]
+            for symbol, (prices, ratios, regimes) in found.items()
+        }
+        return Answer(json_bytes(drawn), {}, "")
+
+    key = json_bytes(["pictures", newest])
+    stamp = served.feed.stamp(("hourly",), seconds=HOUR.total_seconds())
+    kept: dict[str, list[str]] = orjson.loads((await served.cache.get(key, stamp, make)).body)
+    return kept
 
 
 async def realtime_page(served: Served, _: Request) -> tuple[str, dict[str, Any]]:
@@ -213,6 +231,9 @@ async def research_page(served: Served, _: Request) -> tuple[str, dict[str, Any]
         "matrix": _components([r for r in components if r["ts"] == newest], served.symbols),
         "newest": newest,
         "performance": _newest(await rows(served, "signal_performance", limit=200, regime="*")),
+        "models": _newest(
+            await rows(served, "ml_model_performance", limit=200, regime="*", symbol="*")
+        ),
         "has_components": "signal_components_1h" in MARTS,
     }
 
@@ -408,14 +429,19 @@ def _figure(chart: Chart) -> tuple[str, Markup, Markup]:
 
 
 def _volatility_chart(
-    times: Sequence[datetime], filled: Sequence[Row], *, height: int, width: int = 1000
+    times: Sequence[datetime],
+    ratios: Sequence[float | None],
+    regimes: Sequence[str | None],
+    *,
+    height: int,
+    width: int = 1000,
 ) -> Chart:
     most = PIXELS if width >= charts.WIDE else width  # small ones are shown at half their width
     return Chart(
         "Volatility against its 30-day median",
         _kept_times(times, most),
-        (Line("ratio", _kept([r.get("vol_ratio_gk") for r in filled], most)),),
-        _bands(times, [r.get("vol_regime_confirmed") for r in filled]),
+        (Line("ratio", _kept(ratios, most)),),
+        _bands(times, regimes),
         marks=(1.0, 1.5, 2.5),
         height=height,
         width=width,
@@ -432,7 +458,12 @@ def _symbol_charts(times: Sequence[datetime], filled: Sequence[Row]) -> list[Cha
     regimes = _bands(times, [r.get("primary_regime") for r in filled])
     return [
         Chart("Price over the primary regime", kept, (line("price", "price"),), regimes, height=240),
-        _volatility_chart(times, filled, height=140),
+        _volatility_chart(
+            times,
+            [r.get("vol_ratio_gk") for r in filled],
+            [r.get("vol_regime_confirmed") for r in filled],
+            height=140,
+        ),
         Chart("Funding, % per 8 h", kept, (line("funding", "funding_rate_8h", scale=100),),
               digits=4, marks=(0.0,), height=120),
         Chart(

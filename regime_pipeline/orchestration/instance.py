@@ -7,6 +7,7 @@ data, so each kind of data has its own run history. Does not belong here: defini
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sys
@@ -35,6 +36,26 @@ FIRST_DAY_VARIABLE = "REGIME_DAGSTER_FIRST_DAY"
 _CREATE_LOCK = 0x646167737465
 
 
+def dagster_home(settings: Settings) -> Path:
+    """The folder whose ``dagster.yaml`` configures the instance.
+
+    Raises:
+        FileNotFoundError: the settings name one that has none.
+    """
+    chosen = ROOT if settings.dagster_home is None else settings.dagster_home.resolve()
+    if not (chosen / "dagster.yaml").is_file():
+        raise FileNotFoundError(
+            errno.ENOENT, "no dagster.yaml is in the folder of REGIME_DAGSTER_HOME", str(chosen)
+        )
+    return chosen
+
+
+def workspace_file(home: Path) -> Path:
+    """The list of code locations beside a ``dagster.yaml``; where there is none, the checkout's."""
+    own = home / "workspace.yaml"
+    return own if own.is_file() else ROOT / own.name
+
+
 def dagster_url(database: Database) -> str:
     """The URL of Dagster's tables: psycopg2, which dagster-postgres needs, and its own schema."""
     url = make_url(database.url).set(drivername="postgresql+psycopg2")
@@ -45,6 +66,7 @@ def dagster_url(database: Database) -> str:
 
 def dagster_environment(settings: Settings, database: Database) -> dict[str, str]:
     """The variables that ``dagster.yaml`` reads; also makes the schema and the folder they name."""
+    home = dagster_home(settings)
     folder = settings.home.resolve() / "dagster" / settings.origin
     folder.mkdir(parents=True, exist_ok=True)
     with database.connect() as connection, connection.transaction():
@@ -54,7 +76,7 @@ def dagster_environment(settings: Settings, database: Database) -> dict[str, str
         if known == (None,):  # one's own database: the account that is given makes it
             connection.execute(f"create schema {SCHEMA}")
     return {
-        "DAGSTER_HOME": str(ROOT),
+        "DAGSTER_HOME": str(home),
         "DAGSTER_EVENT_BATCH_SIZE": "1000",
         "REGIME_DAGSTER_PG_URL": dagster_url(database),
         "REGIME_DAGSTER_DIR": str(folder),
@@ -91,11 +113,11 @@ def environment(values: Mapping[str, str]) -> Iterator[None]:
 
 @contextmanager
 def instance_for(settings: Settings, database: Database) -> Iterator[DagsterInstance]:
-    """The persistent instance of a database, configured by the checkout's ``dagster.yaml``."""
+    """The persistent instance of a database, configured by the ``dagster.yaml`` that it names."""
     from dagster import DagsterInstance
 
     with (
         environment(dagster_environment(settings, database)),
-        DagsterInstance.from_config(str(ROOT)) as instance,
+        DagsterInstance.from_config(str(dagster_home(settings))) as instance,
     ):
         yield instance

@@ -16,7 +16,7 @@ import os
 import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -26,6 +26,7 @@ from dagster._core.storage.tags import MAX_RETRIES_TAG
 from regime_pipeline.catalogue import TABLES
 from regime_pipeline.catalogue.datasets import BY_TABLE, DATASETS
 from regime_pipeline.catalogue.schemas import DERIVED_SCHEMAS
+from regime_pipeline.net import logs
 from regime_pipeline.orchestration import freshness, history, retention
 from regime_pipeline.orchestration.assets.alerts import REPLAY_TAG
 from regime_pipeline.orchestration.assets.raw import calls_of
@@ -372,7 +373,8 @@ class _Launch:
         if begins is None:
             return
         first = max(utc(begins), until - models.REACH)
-        wanted = [end for end in models.month_ends(first, until) if end - HOUR not in known]
+        ends = (datetime.fromtimestamp(h * 3600, UTC) for h in models.month_ends(first, until))
+        wanted = [end for end in ends if end - HOUR not in known]
         if wanted:
             self.run("train models", TRAINING, Window(wanted[0] - DAY, wanted[-1]))
 
@@ -431,7 +433,10 @@ class _Launch:
         began = time.monotonic()
         _executing[run_id] = self._instance
         try:
-            with contextlib.redirect_stdout(self._said):  # dbt's; stdout belongs to the caller
+            with (
+                contextlib.redirect_stdout(self._said),  # dbt's; stdout belongs to the caller
+                logs.bound(run_id=run_id, job=job_name),
+            ):
                 result = job.execute_in_process(
                     instance=self._instance,
                     run_id=run_id,

@@ -1,10 +1,11 @@
 """Find out what every published column is made of, and write it down: ``catalogue/lineage.json``.
 
 Read are the queries of marts that are views, the SQL that dbt compiles of its models, the inputs that
-derived functions declare, the tables that announce events, and, in a folder that is named, recorded
-replies of providers with their parsers. Nothing is described by hand. After a change of any of them:
-``make docs``, which runs this module; a test compares the digest. After a change of a parser: ``python -m
-regime_pipeline.orchestration.lineage FOLDER``.
+derived functions declare, the tables that announce events, and, in folders that are named, replies of
+providers with their parsers. Nothing is described by hand. After a change of any of them: ``make docs``,
+which runs this module; a test compares the digest. After a change of a parser: ``python -m
+regime_pipeline_tests.simulator.replies SIMULATED``, then ``python -m regime_pipeline.orchestration.lineage
+RECORDED SIMULATED``, where RECORDED holds replies of the providers themselves.
 
 Does not belong here: reading the file (``catalogue.lineage``), following it for a row of data
 (``storage.provenance``).
@@ -16,7 +17,7 @@ import hashlib
 import json
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -199,12 +200,12 @@ def _models_traced() -> Columns:
             server.destroy()
 
 
-def write(path: Path = PATH, replies: Path | None = None) -> None:
+def write(path: Path = PATH, replies: Sequence[Path] = ()) -> None:
     """Write the file; queries that are as they were are not read again.
 
     Args:
         path: the file.
-        replies: recorded replies, ``provider/endpoint__1.json``; None: what is known of replies stays.
+        replies: folders of replies, see :func:`columns_of_all`; none: what is known of replies stays.
     """
     before = stored()
     views, models = made_of().split(".")
@@ -212,10 +213,10 @@ def write(path: Path = PATH, replies: Path | None = None) -> None:
     built = {m.name: before.marts.get(m.name, {}) for m in BUILT}
     marts = dict(before.marts) if views == known_views else _views_traced()
     marts |= built if models == known_models else _models_traced()
-    told = before.replies if replies is None else columns_of_all(SOURCES.values(), replies)
+    told = columns_of_all(SOURCES.values(), replies) if replies else before.replies
     found = Lineage(marts, table_edges(), f"{views}.{models}", told)
     path.write_text(json.dumps(to_json(found), indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    write(replies=Path(sys.argv[1]) if len(sys.argv) > 1 else None)
+    write(replies=[Path(folder) for folder in sys.argv[1:]])

@@ -6,7 +6,9 @@ out what wakes up too late. Does not belong here: starting runs (``launch``).
 
 from __future__ import annotations
 
+import hashlib
 import os
+import socket
 from pathlib import Path
 
 import dagster as dg
@@ -18,6 +20,7 @@ from regime_pipeline.storage.roles import RUNS_SCHEMA
 
 PROCESS_TAG = "regime/process"
 """Run tag: the process that executes the run, so that a killed one is told from a live one."""
+_MACHINE_ID = Path("/etc/machine-id")
 
 
 def _boot_id() -> str:
@@ -27,13 +30,25 @@ def _boot_id() -> str:
         return "unknown"
 
 
+def _machine_id() -> str:
+    """A short digest that stays over boots and differs between machines, containers among them."""
+    try:
+        named = _MACHINE_ID.read_text().strip()
+    except OSError:
+        named = ""
+    return hashlib.sha256(f"{named}|{socket.gethostname()}".encode()).hexdigest()[:8]
+
+
 def process_id(pid: int) -> str:
-    """A process of this machine since it was started: another boot, another name."""
-    return f"{_boot_id()}:{pid}"
+    """A process of this machine since it was started: another machine or boot, another name."""
+    return f"{_machine_id()}/{_boot_id()}:{pid}"
 
 
 def settle_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     """Mark runs as failed whose process, started by a launch, is gone (killed, rebooted).
+
+    A run of another machine that shares the database is left alone: it is settled there, or by Dagster's
+    own limit of time.
 
     Returns:
         Their run ids.
@@ -42,7 +57,7 @@ def settle_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     out = []
     for run in instance.get_runs(dg.RunsFilter(statuses=states)):
         process = run.tags.get(PROCESS_TAG)
-        if process is None or _alive(process):
+        if process is None or _alive(process) is not False:
             continue
         instance.report_run_failed(run, message="its process is gone; run the same command again")
         out.append(run.run_id)
@@ -77,8 +92,12 @@ def keep_out_ended_runs(connection: psycopg.Connection, run_id: str) -> None:
         )
 
 
-def _alive(process: str) -> bool:
-    boot, _, pid = process.partition(":")
+def _alive(process: str) -> bool | None:
+    """Whether a process lives; None: it is another machine's, so that nobody here knows."""
+    machine, slash, local = process.rpartition("/")
+    if slash and machine != _machine_id():
+        return None
+    boot, _, pid = local.partition(":")
     if boot != _boot_id():
         return False
     try:

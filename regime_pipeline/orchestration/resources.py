@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from pydantic import Field
 
+from regime_pipeline.net import logs
+from regime_pipeline.orchestration import run_lines
 from regime_pipeline.orchestration.processes import keep_out_ended_runs
 from regime_pipeline.orchestration.step_costs import Work, hear
 from regime_pipeline.settings import Settings
@@ -224,6 +226,7 @@ def process_platform() -> Platform:
             if _process is not None:
                 _process.close()
             _process = Platform(settings)
+            run_lines.install(settings)
         return _process
 
 
@@ -236,6 +239,8 @@ def _close() -> None:
 @dg.resource(description="Settings, clock, warehouse and HTTP client, from the environment.")
 def environment_platform(context: dg.InitResourceContext) -> Platform:
     """The platform of the process, as the plain object; takes no config."""
+    if context.run_id:
+        logs.bind(run_id=context.run_id)
     platform = process_platform()
     hear(context, platform)
     return platform

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dagster as dg
 
+from regime_pipeline.net import logs
 from regime_pipeline.orchestration.resources import Platform
 from regime_pipeline.storage.retention import RULES, remove_old
 
@@ -18,6 +19,9 @@ def remove_old_events(context) -> None:  # type: ignore[no-untyped-def]
     """Remove what is older than the settings say."""
     platform: Platform = context.resources.platform
     gone = remove_old(platform.database, platform.clock.now(), platform.settings)
+    settings, now = platform.settings, platform.clock.now()
+    files = logs.remove_old(settings.home / "logs", now, settings.log_days)
+    context.log.info(f"removed {files} files of logs after {settings.log_days} days")
     for rule in RULES:
         if rule.name in gone:
             days = rule.days(platform.settings)

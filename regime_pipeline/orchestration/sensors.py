@@ -39,13 +39,17 @@ RUNNING = dg.DefaultSensorStatus.RUNNING
     minimum_interval_seconds=DISPATCH_SECONDS,
     default_status=RUNNING,
     required_resource_keys={"platform"},
-    description="Sends what waits in the outbox: claim, commit, send, record.",
+    description="Sends what waits in the outbox: claim, commit, send, record; looks first whether the live "
+    "collector is down.",
 )
 def alert_dispatch(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """Deliver due alerts; the counts are the tick's text."""
     from regime_pipeline.alerts.dispatch import dispatch_due
+    from regime_pipeline.alerts.watch import tell_collector
 
     platform: Platform = context.resources.platform
+    if platform.at_rest() is None:
+        tell_collector(platform.database, platform.settings, platform.clock)
     counts = dispatch_due(
         platform.database, platform.settings, platform.clock, budget_s=DISPATCH_BUDGET_S
     )

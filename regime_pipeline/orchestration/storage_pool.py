@@ -55,6 +55,7 @@ from sqlalchemy import event as engine_events
 from sqlalchemy.exc import DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
+from regime_pipeline.orchestration import run_lines
 from regime_pipeline.orchestration.instance import LOCATION
 from regime_pipeline.orchestration.processes import PROCESS_TAG
 
@@ -180,6 +181,7 @@ class PooledEventLogStorage(PostgresEventLogStorage):
 
     def store_event(self, event: EventLogEntry) -> None:
         """Store one event; see the base class."""
+        run_lines.write(event)
         if not known_versions():
             super().store_event(event)
         elif is_told(event):
@@ -188,6 +190,8 @@ class PooledEventLogStorage(PostgresEventLogStorage):
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Store events that belong together; see the base class."""
+        for event in events:
+            run_lines.write(event)
         kinds = {e.get_dagster_event().event_type for e in events}
         if not events or not kinds <= BATCHED or not known_versions():
             super().store_event_batch(events)

@@ -7,7 +7,10 @@ for one reply and one feed. Does not belong here: keeping what was found (``cata
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import csv
+import io
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,6 +29,7 @@ from regime_pipeline.providers.trades import hourly
 
 ROWS = 40
 """Entries of a list that are looked at: all of a list are read alike."""
+_ZIP = b"PK"
 _EPOCH = 1_000_000_000
 _HOUR_S = 3600
 _PAIRS = (("buy", "sell"), ("long", "short"), ("bid", "ask"))
@@ -36,22 +40,25 @@ _SEEN = datetime(2024, 1, 1, tzinfo=UTC)
 def columns_of(feed: Feed, body: bytes) -> dict[str, tuple[str, ...]]:
     """Column of the feed's raw table -> places of the reply that its value comes from.
 
-    A place is written as ``data[].fundingRate``, or ``[][4]`` for the fifth value of a row that is a list.
-    What a request asks for (symbol, market) and what the fetch adds (times of arrival, hours that single
-    trades are summed over) is in no reply and in no answer.
+    A place is written as ``data[].fundingRate``, or ``[][4]`` for the fifth value of a row that is a list,
+    or ``data.*`` where members are called by numbers. What a request asks for (symbol, market) and what
+    the fetch adds (times of arrival, hours that single trades are summed over) is in no reply and in no
+    answer.
 
     Args:
         feed: whose parser and table.
-        body: a reply of its endpoint, JSON.
+        body: a reply of its endpoint: JSON, or a zip with one CSV.
 
     Raises:
         ProviderError: the parser refuses the reply as it is.
     """
     wanted = set(table(f"raw.{feed.dataset}").fields)
+    is_zip = body.startswith(_ZIP)
 
     def parse(document: Any) -> pd.DataFrame:
         key = f"{feed.endpoint.provider}/{feed.endpoint.name}"
-        frame = PARSERS[key](orjson.dumps(document), feed.context)
+        written = zip_of(document) if is_zip else orjson.dumps(document)
+        frame = PARSERS[key](written, feed.context)
         if feed.summed:
             return frame.head(0)  # closures become hours over what was asked for
         if DATASETS[feed.dataset].form is Form.SUMMED and len(frame):
@@ -63,6 +70,7 @@ def columns_of(feed: Feed, body: bytes) -> dict[str, tuple[str, ...]]:
                 "fetched_at": _SEEN,
                 "seen_at": _SEEN,
                 "stream": 0,
+                "listing_complete": True,
             }
             for name, value in stamps.items():
                 if name not in frame:
@@ -70,29 +78,61 @@ def columns_of(feed: Feed, body: bytes) -> dict[str, tuple[str, ...]]:
             frame = feed.shape(frame)
         return frame
 
-    found = read_from(parse, _cut(orjson.loads(body)))
+    found = read_from(parse, _cut(rows_of(body) if is_zip else orjson.loads(body)))
     return {column: places for column, places in found.items() if column in wanted}
 
 
-def columns_of_all(sources: Iterable[Source], replies: Path) -> Replies:
-    """The same for every feed of which a reply was recorded: table -> column -> endpoint -> places.
+def columns_of_all(sources: Iterable[Source], folders: Sequence[Path]) -> Replies:
+    """The same for every feed of which a reply is kept: table -> column -> endpoint -> places.
 
     Args:
         sources: whose feeds.
-        replies: folder with a file ``provider/endpoint__1.json`` each.
+        folders: with a file ``provider/endpoint__1.json`` (or ``.zip``) each; the first that tells
+            something of a feed is believed.
     """
     out: Replies = {}
     for source in sources:
         for feed in source.feeds:
-            endpoint = f"{source.name}/{feed.endpoint.name}"
-            recorded = replies / f"{feed.endpoint.provider}/{feed.endpoint.name}__1.json"
-            if feed.part in NO_SERIES or not recorded.is_file():
+            if feed.part in NO_SERIES:
                 continue
+            endpoint = f"{source.name}/{feed.endpoint.name}"
             found = out.setdefault(f"raw.{feed.dataset}", {})
-            for column, places in columns_of(feed, recorded.read_bytes()).items():
+            for column, places in _first_told(feed, folders).items():
                 known = found.setdefault(column, {})
                 known[endpoint] = tuple(dict.fromkeys([*known.get(endpoint, ()), *places]))
     return {name: found for name, found in out.items() if found}
+
+
+def _first_told(feed: Feed, folders: Sequence[Path]) -> dict[str, tuple[str, ...]]:
+    for folder in folders:
+        for kind in ("json", "zip"):
+            kept = folder / f"{feed.endpoint.provider}/{feed.endpoint.name}__1.{kind}"
+            if kept.is_file() and (told := columns_of(feed, kept.read_bytes())):
+                return told
+    return {}
+
+
+def rows_of(body: bytes) -> list[Any]:
+    """The rows of the one CSV in a zip: by the names of its header, or as lists where it has none."""
+    with zipfile.ZipFile(io.BytesIO(body)) as packed:
+        text = packed.read(packed.namelist()[0]).decode()
+    rows = list(csv.reader(io.StringIO(text, newline="")))
+    if _number(rows[0][0]) is not None:
+        return rows
+    return [dict(zip(rows[0], row, strict=True)) for row in rows[1:]]
+
+
+def zip_of(rows: list[Any]) -> bytes:
+    """What :func:`rows_of` reads."""
+    out, text = io.BytesIO(), io.StringIO(newline="")
+    writing = csv.writer(text)
+    if rows and isinstance(rows[0], dict):
+        writing.writerow(rows[0])
+        rows = [list(row.values()) for row in rows]
+    writing.writerows(rows)
+    with zipfile.ZipFile(out, "w") as packed:
+        packed.writestr("rows.csv", text.getvalue())
+    return out.getvalue()
 
 
 def read_from(parse: Callable[[Any], pd.DataFrame], document: Any) -> dict[str, tuple[str, ...]]:
@@ -148,12 +188,18 @@ def _places(node: Any, at: str = "", *, in_list: bool = False) -> Iterator[str]:
     """Where values stand, entries of a list alike unless they are the fields of a row."""
     if isinstance(node, dict):
         for name, inner in node.items():
-            yield from _places(inner, f"{at}.{name}" if at else name)
+            yield from _places(inner, _member(at, name))
     elif isinstance(node, list):
         for number, inner in enumerate(node):
             yield from _places(inner, _entry(at, number, inner, in_list=in_list), in_list=True)
     else:
         yield at
+
+
+def _member(at: str, name: str) -> str:
+    """Members that are called by numbers, such as prices, are alike."""
+    shown = name if _number(name) is None else "*"
+    return f"{at}.{shown}" if at else shown
 
 
 def _entry(at: str, number: int, inner: Any, *, in_list: bool) -> str:
@@ -166,8 +212,7 @@ def _changed(
 ) -> Any:
     if isinstance(node, dict):
         return {
-            name: _changed(inner, place, change, f"{at}.{name}" if at else name)
-            for name, inner in node.items()
+            name: _changed(inner, place, change, _member(at, name)) for name, inner in node.items()
         }
     if isinstance(node, list):
         return [

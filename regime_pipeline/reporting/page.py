@@ -16,6 +16,7 @@ import pandas as pd
 from regime_pipeline.catalogue.fields.signals import FACTORS, SINGLE_COMPONENTS
 from regime_pipeline.reporting import charts
 from regime_pipeline.reporting.html import render_template
+from regime_pipeline.reporting.models import whole
 from regime_pipeline.reporting.queries import LATELY
 from regime_pipeline.reporting.research import headlines
 from regime_pipeline.reporting.summary import Summary
@@ -34,6 +35,7 @@ SECTIONS = (
     ("futures", "Futures score", "futures.html"),
     ("signals", "Signal components", "signals.html"),
     ("worth", "What signals were worth", "worth.html"),
+    ("models", "Forecasting models", "models.html"),
     ("health", "Data health", "health.html"),
     ("reading", "How to read this", "reading.html"),
 )
@@ -85,6 +87,7 @@ class ReportData:
     correlation: pd.DataFrame
     breaks: dict[tuple[str, str], int]
     passports: list[dict[str, Any]]
+    models: list[dict[str, Any]]
     events: list[dict[str, Any]]
     coverage: pd.DataFrame
 
@@ -108,6 +111,7 @@ def render(data: ReportData) -> str:
         futures=_futures(data),
         signals=_signals(data),
         passports=headlines(data.passports),
+        models=whole(data.models),
         health=_health(data),
     )
 

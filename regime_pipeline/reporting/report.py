@@ -16,6 +16,7 @@ from regime_pipeline.catalogue.fields.signals import FACTORS, SINGLE_COMPONENTS
 from regime_pipeline.reporting import queries
 from regime_pipeline.reporting.charts import SymbolSeries
 from regime_pipeline.reporting.html import write_page
+from regime_pipeline.reporting.models import models_of
 from regime_pipeline.reporting.page import ReportData, render
 from regime_pipeline.reporting.research import passports_of
 from regime_pipeline.reporting.summary import collect
@@ -130,6 +131,7 @@ def load(
             zip(started["symbol_a"].astype(str), started["symbol_b"].astype(str), strict=True)
         ),
         passports=passports_of(database, past.end),
+        models=models_of(database, past.end),
         events=queries.events(database, past, wanted),
         coverage=queries.coverage(database, past, wanted),
     )

@@ -51,7 +51,7 @@ def passports_of(
         before: the instant.
         signal: of this one only.
     """
-    return _rows(database, _PASSPORTS, {"before": before, "signal": signal})
+    return rows(database, _PASSPORTS, {"before": before, "signal": signal})
 
 
 def calibrators_of(database: Database, before: datetime) -> list[dict[str, Any]]:
@@ -66,10 +66,11 @@ def paper_of(database: Database, before: datetime) -> list[dict[str, Any]]:
 
 def trials_of(database: Database, family: str | None = None) -> list[dict[str, Any]]:
     """The ledger, newest first; of one signal only where it is named."""
-    return _rows(database, _TRIALS, {"family": family})
+    return rows(database, _TRIALS, {"family": family})
 
 
-def _rows(database: Database, query: str, values: dict[str, Any]) -> list[dict[str, Any]]:
+def rows(database: Database, query: str, values: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a query finds, as dicts."""
     with database.connect() as connection:
         cursor: psycopg.Cursor[dict[str, Any]] = connection.cursor(row_factory=dict_row)
         return cursor.execute(query.encode(), values).fetchall()

@@ -84,7 +84,7 @@ class Labelled:
     def counts(self) -> tuple[Floats, Floats]:
         """Labels and true ones at each of the 201 scores."""
         n = np.bincount(self.cell, minlength=201).astype(np.float64)
-        return n, np.bincount(self.cell, self.true, 201)
+        return n, np.bincount(self.cell, self.true, 201).astype(np.float64)
 
     def effective(self) -> float:
         """How many independent labels they amount to."""

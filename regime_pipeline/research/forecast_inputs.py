@@ -37,6 +37,7 @@ CLIPPED = 5.0
 
 HAR = ("log_variance_1d", "log_variance_7d", "log_variance_30d")
 RANGES = ("log_range_variance_1d", "log_range_variance_7d", "log_range_variance_30d")
+TRENDS = ("return_24h", "return_168h")
 _STEPS_H = (1, 2, 3, 6, 12, 24, 72, 168)
 _MEANS_H = (24, 168, 720)
 PRICE = (

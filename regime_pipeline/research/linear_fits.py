@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +42,15 @@ class Linear:
     intercept: float
     coefficients: tuple[float, ...]
     residual_variance: float = math.nan
+
+    def stored(self) -> dict[str, Any]:
+        """What is kept of it."""
+        return {"intercept": self.intercept, "coefficients": list(self.coefficients)}
+
+    @property
+    def artefact(self) -> bytes:
+        """What stands for it in a digest."""
+        return repr((self.intercept, self.coefficients)).encode()
 
     def at(self, features: Floats) -> Floats:
         """The function's values.

@@ -54,12 +54,14 @@ from regime_pipeline.research.models import (
     TRAINED_D,
     WITH_INTERVAL,
     Spec,
+    hour_of,
     in_force,
     month_ends,
     trials_of,
 )
+from regime_pipeline.research.splits import month_of
 from regime_pipeline.settings import method_version
-from regime_pipeline.windows import Grid, utc
+from regime_pipeline.windows import Grid
 
 METHOD = "model_performance/1"
 TABLE = "signals.model_performance"
@@ -107,7 +109,7 @@ class Forecasts:
         for fit, row, used in in_force(registry, spec.name, prices.hours):
             value[used] = fit.forecast(inputs[:, used])
             for k, name in enumerate(("trained_from", "trained_to")):
-                trained[k, used] = int(row[name].timestamp()) // 3600
+                trained[k, used] = hour_of(row[name])
             version[used] = row["model_version"]
         own = loss(spec.target, happened, value)
         base = loss(spec.target, happened, baseline(prices, spec.target))
@@ -144,10 +146,6 @@ class History:
         one = self.models[name]
         rows = self.known(one.spec, end_h)
         return skill(one.loss[rows], one.base[rows], self.prices.hours[rows])
-
-
-def _hour(at: Any) -> int:
-    return int(at.timestamp()) // 3600
 
 
 @derives(
@@ -204,7 +202,7 @@ def model_performance(
     champions = _champions(history, wide)
     rows: list[dict[str, Any]] = []
     for at in days:
-        end_h = _hour(at) + 1
+        end_h = hour_of(at) + 1
         last = history.known(MODELS[0], end_h).stop
         seen = tiers[max(last - SCORED_D * DAY_H, 0) : last]
         tier = float(np.nanmax(seen)) if np.isfinite(seen).any() else math.nan
@@ -268,8 +266,7 @@ def _champions(history: History, wide: Grid) -> dict[str, list[tuple[int, str]]]
         group = [s for s in MODELS if s.target == name]
         holder = next(s.name for s in group if s.role == "champion")
         held = [(int(history.prices.hours[0]), holder)]
-        for end in month_ends(utc(wide.start), utc(wide.end)):
-            end_h = _hour(end)
+        for end_h in month_ends(wide.start, wide.end):
             best = (0.0, "")
             for spec in group:
                 if spec.name != holder:
@@ -343,9 +340,8 @@ def _of_day(
 
 def _two_ends(end_h: int) -> list[int]:
     """The last two ends of months at or before an hour, the older one first."""
-    at = pd.Timestamp(end_h, unit="h", tz="UTC")
-    last = at.normalize().replace(day=1)
-    return [_hour(last - pd.DateOffset(months=1)), _hour(last)]
+    last, _ = month_of(end_h)
+    return [month_of(last - 1)[0], last]
 
 
 def _newest(version: npt.NDArray[np.object_], prices: Prices, end_h: int) -> str | None:

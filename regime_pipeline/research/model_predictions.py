@@ -39,7 +39,7 @@ _RADII = tuple(f"radius_{100 * level:.0f}" for level in LEVELS)
 @derives(
     TABLE,
     of_universe=True,
-    models=reads("signals.models", "1200d", whole=True),
+    models=reads("signals.models", "100d"),
     model_performance=reads(
         "signals.model_performance",
         "10d",
@@ -68,7 +68,7 @@ def model_predictions(
     that it is the same whether it is made at once or later.
 
     Args:
-        models: rows of ``signals.models``; months that end later do not count.
+        models: rows of ``signals.models``, 100 days before the grid; months that end later do not count.
         model_performance: of ``signals.model_performance``, 10 days before the grid.
         candles_1h: of ``market.candles_1h``, 31 days before the grid; only the perpetual's are used.
         grid: hours owed.
@@ -119,9 +119,10 @@ def _of_model(
     why = np.repeat(verdict.why[:, None], shape[1], axis=1)
     known = np.isfinite(value)
     shown = published & known
-    reason = np.where(
-        ~has_fit, "no_model", np.where(~published, why, np.where(known, None, "bars_are_missing"))
-    )
+    reason = np.full(shape, None, dtype=object)
+    reason[~known] = "bars_are_missing"
+    reason[~published] = why[~published]
+    reason[~has_fit] = "no_model"
     status = np.where(shown, "ok", "missing").astype(object)
     value = np.where(shown, value, np.nan)
     is_variance = spec.target == VARIANCE

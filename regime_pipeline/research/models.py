@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -24,6 +24,14 @@ from regime_pipeline.catalogue.derivation import derives, reads
 from regime_pipeline.catalogue.frames import conform, empty
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.numerics.panel import to_panel
+from regime_pipeline.research.boosting import (
+    MissingExtraError,
+    Trees,
+    boosted_odds,
+    boosted_values,
+    is_installed,
+    versions,
+)
 from regime_pipeline.research.forecast_inputs import (
     DAY_H,
     DIRECTION,
@@ -32,6 +40,7 @@ from regime_pipeline.research.forecast_inputs import (
     HORIZON_H,
     PRICE,
     RANGES,
+    TRENDS,
     VARIANCE,
     Prices,
     features,
@@ -45,21 +54,22 @@ from regime_pipeline.research.linear_fits import (
     non_negative,
     probability,
 )
+from regime_pipeline.research.splits import FIT_H, month_of, walk_forward
 from regime_pipeline.settings import method_version
-from regime_pipeline.windows import HOUR, Grid
+from regime_pipeline.windows import Grid
 
 METHOD = "models/1"
 TABLE = "signals.models"
 
 Floats = npt.NDArray[np.float64]
 
-TRAINED_D = 365
+TRAINED_D = FIT_H // DAY_H
 LEAST_D = 180
 """Days with labels that a fit needs; a year that holds no more than a calm spring forecasts no crash."""
 REACH = timedelta(days=1200)
 """Of the registry, what the judgement of a day looks at."""
 SEED = 0
-"""No fit here draws anything; the registry says so."""
+"""Fits draw nothing, trees included; the registry says so."""
 IN_FORCE_AFTER_H = DAY_H
 """Hours from a month's end until its model is used: by then it has been trained on every machine that
 keeps up, so a forecast does not depend on how soon that was."""
@@ -76,7 +86,7 @@ class Spec:
         name: of the model.
         target: what it forecasts.
         inputs: its features in order.
-        fit: ``least_squares``, ``non_negative`` or ``logistic``.
+        fit: ``least_squares``, ``non_negative``, ``logistic``, or ``boosting`` of values or of odds.
         role: ``champion`` of its target until another is promoted, or ``challenger``.
     """
 
@@ -95,6 +105,11 @@ class Spec:
     def purge_h(self) -> int:
         """Hours before the month's end whose labels are not known by then."""
         return self.horizon_h
+
+    @property
+    def needs_extra(self) -> bool:
+        """Whether it is made of trees, for which further libraries are needed."""
+        return self.fit.startswith("boosting")
 
     def text(self, universe: Sequence[str]) -> str:
         """All that makes it another model, as canonical JSON."""
@@ -116,7 +131,9 @@ class Spec:
 MODELS = (
     Spec("volatility_har", VARIANCE, HAR, "least_squares", "champion"),
     Spec("volatility_har_gk", VARIANCE, (*HAR, *RANGES), "non_negative", "challenger"),
+    Spec("volatility_boosting", VARIANCE, (*HAR, *RANGES, *TRENDS), "boosting", "challenger"),
     Spec("direction_1h", DIRECTION, PRICE, "logistic", "champion"),
+    Spec("direction_1h_boosting", DIRECTION, PRICE, "boosting_odds", "challenger"),
 )
 """Every model, the champion of a target before its challengers."""
 BY_NAME = {spec.name: spec for spec in MODELS}
@@ -182,13 +199,13 @@ class Fitted:
 
     Attributes:
         spec: what it is.
-        linear: of the features: a logarithm of a variance, or log odds.
+        function: of the features: a logarithm of a variance, or log odds.
         low: the least that it forecasts; NaN: no bound.
         high: the most.
     """
 
     spec: Spec
-    linear: Linear
+    function: Linear | Trees
     low: float
     high: float
 
@@ -198,36 +215,40 @@ class Fitted:
         Args:
             inputs: features x any shape; NaN where one is unknown, and so is the forecast.
         """
-        value = self.linear.at(inputs)
+        value = self.function.at(inputs)
         if self.spec.target == DIRECTION:
             return np.round(probability(value) / PROBABILITY_STEP) * PROBABILITY_STEP
-        return np.clip(np.exp(value + self.linear.residual_variance / 2.0), self.low, self.high)
+        return np.clip(np.exp(value + self.function.residual_variance / 2.0), self.low, self.high)
 
     @property
     def parameters(self) -> dict[str, Any]:
         """As they are stored."""
-        out: dict[str, Any] = {
-            "intercept": self.linear.intercept,
-            "coefficients": list(self.linear.coefficients),
-        }
+        out = self.function.stored()
         if self.spec.target == VARIANCE:
-            out |= {"residual_variance": self.linear.residual_variance}
+            out |= {"residual_variance": self.function.residual_variance}
             out |= {"low": self.low, "high": self.high}
         return out
 
     @classmethod
     def stored(cls, spec: Spec, parameters: dict[str, Any]) -> Fitted:
         """The model that :attr:`parameters` are of."""
-        linear = Linear(
-            float(parameters["intercept"]),
-            tuple(float(b) for b in parameters["coefficients"]),
-            float(parameters.get("residual_variance", "nan")),
+        residual, low, high = (
+            float(parameters.get(name, "nan")) for name in ("residual_variance", "low", "high")
         )
-        bounds = (float(parameters.get(name, "nan")) for name in ("low", "high"))
-        return cls(spec, linear, *bounds)
+        if spec.needs_extra:
+            return cls(spec, Trees.decoded(parameters["onnx"], residual), low, high)
+        coefficients = tuple(float(b) for b in parameters["coefficients"])
+        linear = Linear(float(parameters["intercept"]), coefficients, residual)
+        return cls(spec, linear, low, high)
 
 
-_FITS = {"least_squares": least_squares, "non_negative": non_negative, "logistic": logistic}
+_FITS: dict[str, Callable[[Floats, Floats], Linear | Trees]] = {
+    "least_squares": least_squares,
+    "non_negative": non_negative,
+    "logistic": logistic,
+    "boosting": boosted_values,
+    "boosting_odds": boosted_odds,
+}
 
 
 def fitted(spec: Spec, inputs: Floats, labels: Floats) -> Fitted:
@@ -242,10 +263,10 @@ def fitted(spec: Spec, inputs: Floats, labels: Floats) -> Fitted:
         FitError: the rows do not determine it.
     """
     is_variance = spec.target == VARIANCE
-    linear = _FITS[spec.fit](inputs, np.log(labels) if is_variance else labels)
+    function = _FITS[spec.fit](inputs, np.log(labels) if is_variance else labels)
     if not is_variance:
-        return Fitted(spec, linear, float("nan"), float("nan"))
-    return Fitted(spec, linear, float(labels.min()), float(labels.max()))
+        return Fitted(spec, function, float("nan"), float("nan"))
+    return Fitted(spec, function, float(labels.min()), float(labels.max()))
 
 
 @dataclass(frozen=True)
@@ -277,10 +298,8 @@ class Training:
             labels: its targets, hours x symbols.
             end_h: the instant, hours since 1970.
         """
-        first = int(prices.hours[0])
-        stop = max(end_h - spec.purge_h - first, 0)  # row t's label is known at t + 1 h + horizon
-        start = max(end_h - TRAINED_D * DAY_H - first, 0)
-        inside = slice(start, max(start, stop))
+        inside = next(walk_forward(end_h, end_h, spec.horizon_h)).fit(prices.hours)
+        begins = int(prices.hours[inside.start]) if inside.stop > inside.start else -1
         whole = np.isfinite(known[:, inside]).all(axis=0) & np.isfinite(labels[inside])
         rows = np.flatnonzero(whole.any(axis=1))
         if not len(rows):
@@ -288,8 +307,8 @@ class Training:
         return cls(
             known[:, inside][:, whole],
             labels[inside][whole],
-            first + start + int(rows[0]),
-            first + start + int(rows[-1]),
+            begins + int(rows[0]),
+            begins + int(rows[-1]),
             len(rows),
         )
 
@@ -302,20 +321,23 @@ class Training:
         return found.hexdigest()
 
 
-def libraries() -> dict[str, str]:
+def libraries(spec: Spec) -> dict[str, str]:
     """Versions of what computes a fit."""
-    return {"numpy": np.__version__, "python": platform.python_version()}
+    own = {"numpy": np.__version__, "python": platform.python_version()}
+    return own | versions() if spec.needs_extra else own
 
 
-def month_ends(start: datetime, end: datetime) -> Iterator[datetime]:
-    """The first instants of months in ``(start, end]``, ascending."""
-    year, month = start.year, start.month
-    while True:
-        year, month = (year + 1, 1) if month == 12 else (year, month + 1)
-        at = start.replace(year=year, month=month, day=1, hour=0, minute=0, second=0, microsecond=0)
-        if at > end:
-            return
-        yield at
+def hour_of(at: datetime) -> int:
+    """An instant as whole hours since 1970."""
+    return int(at.timestamp()) // 3600
+
+
+def month_ends(start: datetime, end: datetime) -> Iterator[int]:
+    """The hours since 1970 at which months end, those in ``(start, end]``, ascending."""
+    _, ends = month_of(hour_of(start))
+    while ends <= hour_of(end):
+        yield ends
+        _, ends = month_of(ends)
 
 
 @derives(
@@ -353,10 +375,9 @@ def models(candles_1h: pd.DataFrame, *, grid: Grid) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for spec in MODELS:
         known, labels = features(prices, spec.inputs), target(prices, spec.target)
-        for end in ends:
-            end_h = int(end.timestamp()) // 3600
+        for end_h in ends:
             training = Training.of(spec, prices, known, labels, end_h)
-            row = {"model": spec.name, "ts": pd.Timestamp(end - HOUR)}
+            row = {"model": spec.name, "ts": pd.Timestamp(end_h - 1, unit="h", tz="UTC")}
             rows.append(row | _registered(spec, training, grid.symbols))
             if rows[-1]["status"] == "ok":
                 span = slice(
@@ -389,7 +410,7 @@ def _registered(spec: Spec, training: Training, universe: Sequence[str]) -> dict
         "model_rows": len(training.labels),
         "model_hours_eff": training.hours / spec.horizon_h,
         "model_seed": SEED,
-        "model_libraries": canonical(libraries()),
+        "model_libraries": canonical(libraries(spec)),
         "status": "insufficient_history",
         "reason": f"under_{LEAST_D}_days_of_labels",
     }
@@ -399,6 +420,8 @@ def _registered(spec: Spec, training: Training, universe: Sequence[str]) -> dict
         found = fitted(spec, training.inputs, training.labels)
     except FitError:
         return row | {"status": "missing", "reason": "rows_determine_no_fit"}
+    except MissingExtraError:
+        return row | {"status": "missing", "reason": "libraries_of_models_are_not_installed"}
     parameters = canonical(found.parameters)
     data = training.digest
     said = "\0".join((row["model_spec"], data, METHOD, str(SEED), row["model_libraries"]))
@@ -407,7 +430,7 @@ def _registered(spec: Spec, training: Training, universe: Sequence[str]) -> dict
         "trained_from": pd.Timestamp(training.first_h, unit="h", tz="UTC"),
         "trained_to": pd.Timestamp(training.last_h, unit="h", tz="UTC"),
         "data_hash": data,
-        "artefact_hash": hashlib.sha256(parameters.encode()).hexdigest(),
+        "artefact_hash": hashlib.sha256(found.function.artefact).hexdigest(),
         "model_parameters": parameters,
         "status": "ok",
         "reason": None,
@@ -420,7 +443,7 @@ def in_force(
     """The fits of a model with the hours at which each is the newest that is used.
 
     A fit of a month's end is used from a day later on, and for :data:`OUTDATED_AFTER_H`; one without
-    parameters never, and the fit before it goes on.
+    parameters never, and the fit before it goes on. Without its libraries a model of trees has none.
 
     Args:
         registry: rows of ``signals.models``.
@@ -430,6 +453,8 @@ def in_force(
     Yields:
         Fit, its row, and which of the hours it is for.
     """
+    if BY_NAME[name].needs_extra and not is_installed():
+        return
     own = registry[(registry["model"] == name) & (registry["status"] == "ok")].sort_values("ts")
     seconds = (own["ts"] - pd.Timestamp(0, tz="UTC")).dt.total_seconds()
     begins = (seconds // 3600).to_numpy("int64") + 1 + IN_FORCE_AFTER_H

@@ -370,7 +370,7 @@ def _scores_of(name: str) -> Input:
     return reads(name, columns=("symbol", "ts", *columns_of(name), "source_tier"), all_stored=True)
 
 
-HISTORY: dict[str, Input] = {
+HISTORY: dict[str, Any] = {
     "components": _scores_of("signals.components"),
     "confluence": _scores_of("signals.confluence"),
     "futures_scores": _scores_of("signals.futures_scores"),

@@ -26,7 +26,7 @@ from regime_pipeline.simulator.context import World, reply
 TICK_S = 0.05
 KINDS = (
     "mute", "ack_mute", "gap", "late", "duplicate", "reorder", "disconnect", "slow", "burst",
-    "no_pong", "bad_json", "huge_frame", "reset_seq", "stale_snapshot",
+    "no_pong", "bad_json", "huge_frame", "reset_seq", "stale_snapshot", "skew",
 )  # fmt: skip
 OF_BOOKS = ("orderbook.", "books:")
 """Beginnings of the topics that ``reset_seq`` and ``stale_snapshot`` are about."""
@@ -34,6 +34,8 @@ BURST = 50_000
 HUGE_BYTES = 17 * 2**20
 LATE_S = 3.0
 SLOW_S = 0.5
+SKEW_MS = 5_000
+"""What is told bears times so long ago, as of a venue whose clock is behind ours."""
 LOOPBACK = ("127.0.0.1", "::1", "testclient")
 
 
@@ -128,7 +130,7 @@ class StreamState:
 
 
 class Connection:
-    """One client's connection."""
+    """One client's connection; a socket is anything that takes texts at a path."""
 
     def __init__(
         self, socket: WebSocket, desk: StreamDesk, state: StreamState, now: Callable[[], int]
@@ -143,14 +145,11 @@ class Connection:
         """Until the client leaves, or a fault ends it."""
         await self._socket.accept()
         self._state.open.add(self._number)
-        telling = asyncio.create_task(self._tell())
+        telling = asyncio.create_task(self._tell_on())
         try:
             while True:
                 text = await self._socket.receive_text()
-                if self._fault("no_pong", "") and "ping" in text:
-                    continue
-                for answer in self._desk.answer(text, self._topics):
-                    await self._socket.send_text(answer)
+                await self.hear(text)
         except WebSocketDisconnect:
             return
         finally:
@@ -159,14 +158,28 @@ class Connection:
             with contextlib.suppress(asyncio.CancelledError, RuntimeError, WebSocketDisconnect):
                 await telling
 
-    async def _tell(self) -> None:
+    async def _tell_on(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
-            now = self._now()
-            for topic, last in list(self._topics.items()):
-                self._topics[topic] = now
-                for message in self._desk.since(topic, last, now):
-                    await self._send(message)
+            await self.tell()
+
+    async def hear(self, text: str) -> None:
+        """Answers what the client sends."""
+        if self._fault("no_pong", "") and "ping" in text:
+            return
+        for answer in self._desk.answer(text, self._topics):
+            await self._socket.send_text(answer)
+
+    async def tell(self) -> None:
+        """Sends what happened since the last time."""
+        now = self._now()
+        for topic, last in list(self._topics.items()):
+            until = now - SKEW_MS if self._fault("skew", topic) else now
+            if until <= last:
+                continue
+            self._topics[topic] = until
+            for message in self._desk.since(topic, last, until):
+                await self._send(message)
 
     def _fault(self, kind: str, topic: str) -> bool:
         path = self._socket.url.path

@@ -7,7 +7,7 @@ For every table that keeps replaced versions and that a mart reads there is a vi
 each with the span ``[valid_from, valid_to)`` in which it was the newest. ``<mart>_as_of(at)`` is the
 mart's own query over the versions of that instant. It is a plain SQL function with the caller's rights,
 so that PostgreSQL opens it up and a condition on symbol or time reaches the indexes below. Those of marts
-that dbt builds are made by dbt, of the same versions.
+that dbt builds are made by dbt, of the same versions; what is only added and says when is asked by that.
 
 ``outcomes.sql`` holds ``reporting.outcomes``, which says what followed after a condition on the marts.
 """
@@ -22,7 +22,7 @@ import psycopg
 from psycopg import sql
 
 from regime_pipeline.catalogue.lineage import stored
-from regime_pipeline.catalogue.marts import BUILT, TRAVELLING, VIEWS
+from regime_pipeline.catalogue.marts import BUILT, DATED, TRAVELLING, VIEWS
 from regime_pipeline.catalogue.model import PLACEHOLDER, Field, Mart, meaning
 from regime_pipeline.catalogue.registry import FIELDS, TABLES
 from regime_pipeline.storage import provenance
@@ -38,7 +38,7 @@ def definition() -> str:
             *(f"{_history_name(t)}: {_history_query(t)}" for t in _histories()),
             *(f"{m.name}: {m.description}: {_query(m)}" for m in VIEWS),
             *(f"{m.name}.{c.name}: {meaning(c)}" for m in VIEWS for c in m.columns),
-            *(f"{m.name} as of: {_query_as_of(m)}" for m in TRAVELLING),
+            *(f"{m.name} as of: {_query_as_of(m)}" for m in (*TRAVELLING, *DATED)),
             provenance.definition(),
             _outcomes(),
         ]
@@ -69,11 +69,12 @@ def settle_marts(connection: psycopg.Connection) -> None:
             "it was the newest; valid_to of the newest is infinity.",
             [FIELDS[c] for c in TABLES[table].fields],
         )
+    orders = {}
     for mart in VIEWS:
-        order = _settle_view(connection, mart.name, mart.names, _query(mart))
-        if mart in TRAVELLING:
-            _settle_as_of(connection, mart, order)
+        orders[mart.name] = _settle_view(connection, mart.name, mart.names, _query(mart))
         _comment(connection, mart.name, mart.description, mart.columns)
+    for mart in (*TRAVELLING, *DATED):  # their queries may read any view
+        _settle_as_of(connection, mart, orders[mart.name])
     provenance.settle_why(connection)
     connection.execute(_outcomes().encode())  # bytes: a percent sign in it is no parameter
 
@@ -96,6 +97,8 @@ def _query(mart: Mart) -> str:
 
 
 def _query_as_of(mart: Mart) -> str:
+    if mart.past is not None:
+        return mart.past
     return _filled(
         mart,
         lambda table: (

@@ -190,6 +190,22 @@ def make_roles(address: str, home: Path, *, prefix: str = "regime") -> None:
             )
 
 
+def rotate(address: str, home: Path, *, prefix: str = "regime") -> None:
+    """New passwords for all roles of the embedded server.
+
+    The file is written first: whoever is killed before the server knows them leaves a file that the next
+    command brings to the server, as it does after the file was deleted.
+
+    Args:
+        address: a superuser's URL of any database of the server.
+        home: where passwords are kept.
+        prefix: as for :func:`make_roles`.
+    """
+    fresh = {role: secrets.token_urlsafe(24) for role in ROLES}
+    write_private(home / PASSWORDS_FILE, json.dumps(fresh))
+    make_roles(address, home, prefix=prefix)
+
+
 def hand_over(connection: psycopg.Connection, *, prefix: str = "regime") -> None:
     """Give a database to the owner, so that it can migrate it; safe to repeat and to race.
 

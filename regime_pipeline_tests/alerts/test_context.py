@@ -135,6 +135,7 @@ def afterwards(database, receiver, tmp_path, **changes: object) -> str:
     return dict(facts(message_in(json.loads(receiver.requests[-1][1]))))["afterwards"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("event_type", "level", "why"),
     [

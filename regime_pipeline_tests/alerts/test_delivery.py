@@ -243,6 +243,7 @@ def test_gone_ends_the_delivery(database, receiver, tmp_path):
     assert dispatch_due(database, settings, FixedClock(NOW))["dead"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", [0, 1985, 1990, 2040])
 def test_a_receivers_reply_is_kept_without_our_secrets_wherever_it_is_cut(
     database, receiver, tmp_path, before

@@ -9,10 +9,12 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 from pydantic import SecretStr
 
@@ -41,6 +43,10 @@ def ago(minutes: float):
         (Asked(NOW, NOW, None, 0, None), []),  # started within the hour
         (Asked(NOW, NOW, NOW, 3, ago(7)), ["alerts: 3 wait, the oldest for 7 min"]),
         (
+            Asked(NOW, NOW, NOW, 0, None, collector_at=ago(2)),
+            ["collector: silent for 2 min"],
+        ),
+        (
             Asked(None, None, None, 0, None, has_daemon=False),
             ["daemon: never ran its sensors", "daemon: never ran its schedules"],
         ),
@@ -58,14 +64,23 @@ def test_who_runs_by_cron_needs_no_daemon():
 def test_alerts_that_nobody_sends_are_found_in_the_database(database, receiver, tmp_path):
     settings = settings_for(receiver, tmp_path, database_url=SecretStr(database.url))
     put(database, settings, event())
-    early = look(settings, FixedClock(NOW + timedelta(minutes=4)), needs_daemon=False)
+    early = look(settings, FixedClock(NOW + timedelta(minutes=1)), needs_daemon=False)
     assert early.is_well, early.line
     late = look(settings, FixedClock(NOW + timedelta(minutes=9)), needs_daemon=False)
     assert late.faults == ("alerts: 1 wait, the oldest for 9 min",)
+    with database.connect() as conn:  # another message has just been begun: its turn will come
+        conn.execute(
+            "INSERT INTO alerts.delivery_starts (event_id, endpoint, attempt, attempted_at) "
+            "SELECT 'another', endpoint, 1, %s FROM alerts.outbox",
+            (NOW + timedelta(minutes=8),),
+        )
+    served = look(settings, FixedClock(NOW + timedelta(minutes=9)), needs_daemon=False)
+    assert served.is_well, served.line
     no_daemon = look(settings, FixedClock(NOW))
     assert no_daemon.faults[0] == "daemon: never ran its sensors"
 
 
+@pytest.mark.slow
 def test_a_database_that_is_gone_or_hangs_is_told_in_seconds(tmp_path):
     none = Settings(_env_file=None, home=tmp_path)
     assert look(none, FixedClock(NOW)).faults == ("database: none was ever started here",)
@@ -97,6 +112,7 @@ server.serve_forever()
 """
 
 
+@pytest.mark.slow
 def test_a_web_server_whose_process_is_stopped_or_killed_is_named(tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-c", SERVER],
@@ -115,6 +131,7 @@ def test_a_web_server_whose_process_is_stopped_or_killed_is_named(tmp_path):
     assert "no answer" in asyncio.run(_web_fault(address))
 
 
+@pytest.mark.slow
 def test_a_backup_that_is_late_damaged_or_was_never_made_is_told_where_one_is_kept(
     database, tmp_path
 ):
@@ -202,6 +219,50 @@ def test_a_database_that_is_stopped_or_killed_is_named(tmp_path):
     finally:
         database.close()
         _server(settings.home).stop()
+
+
+DISPATCHER = """
+import sys
+from pathlib import Path
+from pydantic import SecretStr
+from regime_pipeline.alerts.dispatch import dispatch_due
+from regime_pipeline.settings import Settings
+from regime_pipeline.storage.database import Database
+from regime_pipeline.windows import SystemClock
+url, receiver, home = sys.argv[1:]
+settings = Settings(_env_file=None, home=Path(home), webhooks_all=SecretStr(receiver))
+dispatch_due(Database(url), settings, SystemClock())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGSTOP, signal.SIGKILL])
+def test_a_dispatcher_that_is_stopped_or_killed_while_it_sends_is_named(
+    how, database, receiver, tmp_path
+):
+    settings = settings_for(receiver, tmp_path, database_url=SecretStr(database.url))
+    receiver.drip_s = 3600.0
+    now = SystemClock().now()
+    stamp = pd.Timestamp(now).floor("s")
+    put(database, settings, event(ts=stamp, known_at=stamp, episode_start=stamp), FixedClock(now))
+    command = [sys.executable, "-c", DISPATCHER, database.url, receiver.url, str(tmp_path)]
+    with subprocess.Popen(command) as process:
+        try:
+            with database.connect(autocommit=True) as conn:
+                until = time.monotonic() + 120
+                while conn.execute("SELECT count(*) FROM alerts.delivery_starts").fetchone() == (
+                    0,
+                ):
+                    assert time.monotonic() < until
+                    time.sleep(0.02)
+            process.send_signal(how)
+            at = SystemClock().now()
+            assert look(settings, FixedClock(at), needs_daemon=False).is_well
+            two_ticks = look(settings, FixedClock(at + timedelta(minutes=2)), needs_daemon=False)
+            (fault,) = two_ticks.faults
+            assert fault.startswith("alerts: 1 wait, the oldest for ")
+        finally:
+            process.kill()
 
 
 def _server(home: Path):

@@ -15,10 +15,10 @@ import pytest
 from pydantic import SecretStr
 from standardwebhooks.webhooks import Webhook
 
-from regime_pipeline.alerts import health, ledger
+from regime_pipeline.alerts import health, ledger, signing
 from regime_pipeline.alerts.attempt import Answer
 from regime_pipeline.alerts.dispatch import dispatch_due
-from regime_pipeline.alerts.endpoints import endpoints
+from regime_pipeline.alerts.endpoints import ConfigurationError, endpoints
 from regime_pipeline.alerts.health import DEAD_AFTER, GONE_AFTER, PAUSE_AFTER, Health, told_of
 from regime_pipeline.alerts.outbox import ACKNOWLEDGED, acknowledge, enqueue_system, retry
 from regime_pipeline.reporting import deliveries
@@ -71,6 +71,35 @@ def stored(database, settings, frame: pd.DataFrame) -> None:
     put(database, settings, frame)
 
 
+def test_what_was_known_of_deliveries_at_an_instant_is_told_again(database, receiver, tmp_path):
+    settings = settings_for(receiver, tmp_path)
+    receiver.statuses = [500]
+    stored(database, settings, many(1))
+    for minute in (1, 3):
+        dispatch_due(database, settings, FixedClock(NOW + timedelta(minutes=minute)))
+
+    def asked(sql: str, minute: float) -> list[tuple]:
+        with database.connect() as conn:
+            return conn.execute(sql, (NOW + timedelta(minutes=minute),)).fetchall()
+
+    logs = "SELECT attempt, success FROM reporting.webhook_logs_as_of(%s) ORDER BY attempt"
+    counts = "SELECT endpoints, delivered, failed FROM reporting.market_events_as_of(%s)"
+    with database.connect() as conn:
+        conn.execute("UPDATE alerts.market_events SET ingested_at = %s", (NOW,))
+    assert asked(logs, 0) == []
+    assert asked(logs, 2) == [(1, False)]
+    assert asked(logs, 4) == [(1, False), (2, True)]
+    assert asked(counts, -1) == []
+    assert asked(counts, 2) == [(1, 0, None)]
+    assert asked(counts, 4) == [(1, 1, None)]
+    with database.connect() as conn:  # an attempt is under way between its start and its outcome
+        conn.execute(
+            "UPDATE alerts.delivery_attempts SET recorded_at = recorded_at + interval '1 h'"
+        )
+    assert asked(logs, 4) == [(1, None), (2, None)]
+    assert asked(counts, 4) == [(1, 0, None)]
+
+
 def test_no_event_can_be_read_after_one_with_a_higher_number(database, receiver, tmp_path):
     """Who stores events waits for whoever numbered some before and has not committed yet."""
     stored(database, settings_for(receiver, tmp_path), many(2))
@@ -92,6 +121,7 @@ def test_no_event_can_be_read_after_one_with_a_higher_number(database, receiver,
     assert sorted(numbers, key=numbers.get) == [f"{0:064d}", f"{1:064d}", "first", "third"]
 
 
+@pytest.mark.slow
 def test_fault_70_a_killed_dispatcher_leaves_its_attempt_and_holds_nobody_up(
     database, receiver, tmp_path
 ):
@@ -331,6 +361,27 @@ def test_fault_74_while_secrets_change_over_a_receiver_with_either_is_content(
     assert len(headers["webhook-signature"].split(" ")) == 2
     for secret in (new, old):
         Webhook(secret).verify(body, headers)
+
+
+def test_fault_74_a_kept_secret_is_replaced_while_messages_are_delivered(
+    database, receiver, tmp_path
+):
+    settings = settings_for(receiver, tmp_path, clock=NOW.isoformat())
+    old = signing.signing_secret(settings)
+    until = signing.rotate(settings, NOW)
+    new = signing.signing_secret(settings)
+    assert new != old
+    put(database, settings, event(), FixedClock(NOW))
+    assert dispatch_due(database, settings, FixedClock(NOW))["delivered"] == 1
+    ((headers, body),) = receiver.requests
+    for secret in (new, old):
+        Webhook(secret.get_secret_value()).verify(body, headers)
+    with pytest.raises(ConfigurationError, match="still changing over"):
+        signing.rotate(settings, NOW)
+    later = settings.model_copy(update={"clock": until.isoformat()})
+    assert signing.signing_secrets(later) == (new,)
+    for name in (signing.SECRET_FILE, signing.PREVIOUS_FILE):
+        assert (tmp_path / name).stat().st_mode & 0o077 == 0
 
 
 def test_an_operational_event_is_told_by_severity_too(database, receiver, tmp_path):

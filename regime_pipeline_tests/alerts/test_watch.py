@@ -111,12 +111,12 @@ def test_what_is_wrong_reaches_who_gets_operational_events(database, receiver, t
 def test_where_all_is_well_nothing_is_said(database, tmp_path):
     with database.connect() as conn:
         assert list(watch._data(conn, NOW)) == []
-        assert list(watch._parts(conn, NOW)) == []
+        assert list(watch._sensors(conn, NOW)) == list(watch._collector(conn, NOW)) == []
     assert watch.memory_faults(tmp_path / "no-such-system") == []
 
 
 def test_a_collector_that_beats_no_more_is_named_by_both_paths_unless_it_was_told_to_end(database):
-    late = NOW - timedelta(seconds=61)
+    late = NOW - timedelta(seconds=31)
     with database.connect() as conn:
         wrong_everywhere(conn)
         columns = conn.execute(
@@ -135,6 +135,7 @@ def test_a_collector_that_beats_no_more_is_named_by_both_paths_unless_it_was_tol
             f for f in watch.look(conn, watch.Path("/"), NOW) if f.kind.name == "COLLECTOR_DOWN"
         ]
         assert [f.details["since"] for f in found] == [late.isoformat()]
+        assert list(watch._collector(conn, NOW)) == found
         just_so = watch.look(conn, watch.Path("/"), NOW - timedelta(seconds=5))
         assert "COLLECTOR_DOWN" not in {f.kind.name for f in just_so}
         conn.execute("UPDATE ops.collector_heartbeat SET ended_at = beat_at")

@@ -18,7 +18,7 @@ from regime_pipeline.windows import SystemClock
 from regime_pipeline_tests.api.conftest import serve
 from regime_pipeline_tests.reporting.conftest import CLOCK, SYMBOLS
 
-pytestmark = pytest.mark.xdist_group("api")
+pytestmark = pytest.mark.xdist_group("market")
 
 NOW = SystemClock().now()
 

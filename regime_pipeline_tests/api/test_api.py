@@ -16,11 +16,11 @@ import pytest
 
 from regime_pipeline.api.endpoints import ENDPOINTS, VERSION, Endpoint
 from regime_pipeline.api.openapi import document
-from regime_pipeline.catalogue.marts import MARTS
+from regime_pipeline.catalogue.marts import MARTS, WITH_PAST
 from regime_pipeline.storage.database import Database
 from regime_pipeline_tests.reporting.conftest import CLOCK, SYMBOLS, WINDOW
 
-pytestmark = pytest.mark.xdist_group("api")  # one market, not one a worker
+pytestmark = pytest.mark.xdist_group("market")  # one market, not one a worker
 
 BUILT = [e for e in ENDPOINTS if e.described is not None]
 
@@ -227,6 +227,12 @@ def test_the_past_is_answered_as_it_was_known_then(
     assert state == client.get("/v1/overview").json()["data"]
     refused = client.get("/v1/quality", params={"as_of": at.isoformat()})
     assert refused.status_code == 422
+    assert "judged again" in refused.json()["detail"]
+
+
+def test_every_mart_has_a_past_or_says_why_not() -> None:
+    for mart in MARTS.values():
+        assert (mart in WITH_PAST) != (mart.why_no_past is not None), mart.name
 
 
 def test_an_unchanged_answer_is_not_sent_again(client: httpx.Client) -> None:
@@ -314,6 +320,7 @@ def test_health_names_what_is_wrong(client: httpx.Client) -> None:
     assert 'regime_mart_version{mart="volatility_1h"}' in figures
 
 
+@pytest.mark.slow
 def test_fault_93_a_database_that_is_gone_is_a_problem_and_no_empty_answer() -> None:
     from regime_pipeline.api.app import create_app
     from regime_pipeline_tests.api.conftest import serve

@@ -14,7 +14,7 @@ import pytest
 from regime_pipeline.api import export
 from regime_pipeline.storage.database import Database
 
-pytestmark = pytest.mark.xdist_group("api")
+pytestmark = pytest.mark.xdist_group("market")
 
 SPAN = {"symbols": "BTC", "from": "2024-07-01T00:00:00Z"}
 

@@ -18,7 +18,7 @@ from regime_pipeline.storage.database import Database
 from regime_pipeline_tests.api.conftest import serve
 from regime_pipeline_tests.reporting.conftest import CLOCK, SYMBOLS
 
-pytestmark = pytest.mark.xdist_group("api")
+pytestmark = pytest.mark.xdist_group("market")
 
 CHANGE = (
     "insert into ops.table_versions as v (table_name, version, rows_changed, changed_at) "
@@ -113,6 +113,7 @@ def test_a_notice_without_a_change_tells_nothing_and_keeps_what_is_kept(
     assert count(after, name) - count(before, name) <= 1
 
 
+@pytest.mark.slow
 def test_a_server_that_lost_its_listener_goes_on_and_hears_again(
     alone: str, served_market: Database
 ) -> None:

@@ -16,7 +16,7 @@ from regime_pipeline.catalogue.marts import MARTS
 from regime_pipeline.storage.database import Database
 from regime_pipeline_tests.reporting.conftest import CLOCK, SYMBOLS, WINDOW
 
-pytestmark = pytest.mark.xdist_group("api")  # one market with the tests of the API
+pytestmark = pytest.mark.xdist_group("market")  # one market with the tests of the API
 
 Sql = Callable[..., list[Any]]
 LAST = (WINDOW.end - timedelta(hours=1)).isoformat()
@@ -101,6 +101,9 @@ QUESTIONS: list[tuple[str, str, dict[str, Any], Callable[[dict[str, Any]], Any],
     ("what momentum was worth", "passports", {"signal": "momentum"}, column("verdict"),
      "select verdict from reporting.passports where signal = 'momentum' and "
      "passport_kind = 'pooled' and passport_regime = '*' order by ts desc, horizon_h"),
+    ("whether a direction is forecast", "models", {"kind": "worth", "model": "direction_1h"},
+     column("is_published"), "select is_published from reporting.ml_model_performance "
+     "where model = 'direction_1h' and regime = '*' order by ts desc, symbol"),
     ("events of BTC", "events", {"symbols": ["BTC"]}, column("event_id"),
      "select event_id from reporting.market_events where instrument = 'BTC/USDT' "
      "order by known_at desc, event_id limit 100"),
@@ -113,7 +116,8 @@ QUESTIONS: list[tuple[str, str, dict[str, Any], Callable[[dict[str, Any]], Any],
 ]  # fmt: skip
 
 
-def test_twenty_one_questions_are_answered_as_by_sql(address: str, served_market: Database) -> None:
+@pytest.mark.slow
+def test_twenty_two_questions_are_answered_as_by_sql(address: str, served_market: Database) -> None:
     results = asked(address, [(tool, given) for _, tool, given, _, _ in QUESTIONS])
     wrong = {}
     with served_market.connect() as connection:
@@ -135,7 +139,7 @@ def test_twenty_one_questions_are_answered_as_by_sql(address: str, served_market
             for name in ("data_origin", "ts", "age_s", "status", "source_tier", "method_versions"):
                 assert name in answer["meta"], (question, name)
             assert len(result.content[0].text) <= tools.MOST_CHARACTERS, question
-    assert len(QUESTIONS) == 21
+    assert len(QUESTIONS) == 22
     assert wrong == {}
 
 

@@ -27,7 +27,7 @@ from regime_pipeline_tests._server import TestServer
 from regime_pipeline_tests.api.conftest import serve
 from regime_pipeline_tests.reporting.conftest import CLOCK, SYMBOLS, made_market
 
-pytestmark = [pytest.mark.xdist_group("api"), pytest.mark.slow]
+pytestmark = [pytest.mark.xdist_group("market"), pytest.mark.slow]
 
 SOON_S = 10.0
 """Far above what is promised, for busy machines; far below any time-out of a client."""

@@ -36,6 +36,7 @@ WAITS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("body", WAITS.values(), ids=WAITS)
 def test_a_signal_ends_the_process_even_where_its_handler_was_replaced(

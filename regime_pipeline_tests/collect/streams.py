@@ -33,10 +33,14 @@ def storer(warehouse: Warehouse, settings: Settings, some: Sequence[Line]) -> St
 
 
 def write(
-    home: Path, line: Line, messages: Iterable[tuple[datetime, Mapping[str, object]]]
+    home: Path,
+    line: Line,
+    messages: Iterable[tuple[datetime, Mapping[str, object]]],
+    clock_offset_ns: int | None = None,
 ) -> None:
     """One segment (or several, as time has it) with some messages."""
     writer = SegmentWriter(home / "collect", *line.name.split("/"))
+    writer.clock_offset_ns = clock_offset_ns
     writer.append([(instant_ns(at), orjson.dumps(m)) for at, m in messages])
     writer.close()
 

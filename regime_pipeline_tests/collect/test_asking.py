@@ -12,6 +12,7 @@ from regime_pipeline.collect.plan import lines_of
 from regime_pipeline.collect.present import Present
 from regime_pipeline.collect.store import instant_ns
 from regime_pipeline.collect.venues import CLOCKS, CONNECTIONS
+from regime_pipeline.collect.watch import S
 from regime_pipeline.providers.errors import ProviderError
 from regime_pipeline.providers.http import HttpClient
 from regime_pipeline.providers.landing import LandingStore
@@ -50,6 +51,12 @@ def test_times_and_books_of_the_venues_are_asked_for(tmp_path: Path) -> None:
                         assert levels is not None
                         assert len(levels.bids) > 100
             assert asked == 2
+            for line in lines:
+                for topic, subscription in line.subscriptions.items():
+                    if subscription.channel.has_trades:
+                        newest = asker.newest_trade_ns(line, topic)
+                        assert newest is not None
+                        assert instant_ns(AT) - 300 * S < newest <= instant_ns(AT)
             server.app.state.faults["/bybit/v5/market/time"] = Fault(body=b'{"retCode":0}')
             with pytest.raises(ProviderError):
                 asker.clock_offset_s(lines[0].source, lambda: behind)

@@ -175,7 +175,7 @@ def test_a_book_that_does_not_come_is_asked_for_ever_more_slowly() -> None:
 
 def test_faults_without_an_effect_are_refused_at_once() -> None:
     for kind, topic in (
-        ("skew", ""),
+        ("unheard_of", ""),
         ("reset_seq", "publicTrade."),
         ("stale_snapshot", "btcusdt@depth"),
     ):

@@ -66,6 +66,7 @@ def _collected(warehouse: Warehouse, home: Path, lost: int = -1) -> tuple[Settin
     return settings, Hours(keeper).close(HOUR_AT + timedelta(hours=2, minutes=1))
 
 
+@pytest.mark.slow
 def test_trades_are_proven_by_the_bar_and_one_that_is_missing_unproves_its_hour_alone(
     warehouse: Warehouse, tmp_path: Path
 ) -> None:
@@ -145,6 +146,7 @@ def test_a_tick_asks_for_no_hour_that_is_proven_and_for_each_that_is_not(
     assert asked() == {"ETH/USDT"}
 
 
+@pytest.mark.slow
 def test_an_hour_that_is_stored_and_not_proven_is_asked_for_at_the_next_tick_and_then_no_more(
     warehouse: Warehouse, tmp_path: Path
 ) -> None:

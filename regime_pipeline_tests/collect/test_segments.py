@@ -10,6 +10,7 @@ from regime_pipeline.collect.segments import (
     CUT_S,
     SegmentError,
     SegmentWriter,
+    clock_offset_ns,
     cut_torn_tail,
     read,
     segments_of,
@@ -50,6 +51,18 @@ def test_a_file_cut_anywhere_gives_the_records_that_are_whole(tmp_path: Path) ->
         cut_torn_tail(path)
         assert path.stat().st_size == known.end
         assert read(path) == known
+
+
+def test_a_segment_says_how_far_clocks_were_apart_when_it_began(tmp_path: Path) -> None:
+    writer = SegmentWriter(tmp_path, "bybit", "perp")
+    writer.append([(1, b"{}")])
+    writer.clock_offset_ns = -250_000_000
+    writer.append([(2, b"{}")])
+    writer.close()
+    writer.append([(3, b"{}")])
+    writer.close()
+    first, second = segments_of(tmp_path, "bybit", "perp")
+    assert (clock_offset_ns(first), clock_offset_ns(second)) == (0, -250_000_000)
 
 
 def test_a_flipped_bit_ends_a_segment(tmp_path: Path) -> None:

@@ -80,6 +80,7 @@ def test_equal_closures_are_told_apart_alike_when_a_restart_lies_between(
     assert len(warehouse.read("raw.liquidation_events")) == 2
 
 
+@pytest.mark.slow
 def test_an_hour_that_twins_heard_together_has_sums_and_a_proof(
     warehouse: Warehouse, tmp_path: Path
 ) -> None:
@@ -174,11 +175,18 @@ def test_a_message_that_cannot_be_read_is_quoted_and_takes_no_other_with_it(
     settings = settings_in(tmp_path)
     a, _ = _twins(tmp_path)
     good = closure(HOUR_AT, "BTCUSDT", "Buy", 2.0, 100.0)
+    ours = HOUR_AT + 40 * MS
+    write(tmp_path, a, [(ours, closure(HOUR_AT, "ETHUSDT", "Buy", 2.0, 9.0))], 250_000_000)
     odd = {**good, "data": "none of your business"}
     worse = closure(HOUR_AT, "BTCUSDT", "Neither", 2.0, 100.0)
-    write(tmp_path, a, [(HOUR_AT + n * MS, m) for n, m in enumerate((good, odd, worse))])
+    write(tmp_path, a, [(ours + (n + 1) * MS, m) for n, m in enumerate((good, odd, worse))])
     storer(warehouse, settings, [a]).store()
-    assert len(warehouse.read("raw.liquidation_events")) == 1
+    rows = warehouse.read("raw.liquidation_events").set_index("symbol")
+    assert rows["available_at"].to_dict() == {
+        "BTC/USDT": ours + MS,
+        "ETH/USDT": ours
+        + 250 * MS,  # at the venue's time: its clock was a quarter of a second ahead
+    }
     reasons = warehouse.read("ops.quarantine")["reason"].tolist()
     assert len(reasons) == 2
     assert any("side" in r for r in reasons)

@@ -237,6 +237,7 @@ def test_leads_and_what_chance_shows_equal_plain_means() -> None:
     assert limit == pytest.approx(sorted(chance)[37], rel=1e-12)  # the 38th of 39 and one
 
 
+@pytest.mark.slow
 def test_a_world_without_leads_names_one_as_rarely_as_stated() -> None:
     """Clustered volatility and fat tails, where a plain permutation of hours rejects too often."""
     rng = np.random.default_rng(8)

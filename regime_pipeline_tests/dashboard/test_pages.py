@@ -12,7 +12,7 @@ import pytest
 from regime_pipeline.storage.database import Database
 from regime_pipeline_tests.api.test_live import changed
 
-pytestmark = pytest.mark.xdist_group("api")  # one market with the tests of the API
+pytestmark = pytest.mark.xdist_group("market")  # one market with the tests of the API
 
 PAGES = ("/", "/realtime", "/symbol/BTC-USDT", "/pair/BTC-USDT/ETH-USDT", "/research",
          "/signal/momentum", "/signal/whale_act",

@@ -543,6 +543,7 @@ def test_on_recorded_history_every_change_of_the_published_regime_is_a_machine_c
     assert (known["event_kind"].notna() & ~changed).sum() <= 0.02 * changed.sum()  # held ones
 
 
+@pytest.mark.slow
 @pytest.mark.history
 def test_the_jump_model_holds_the_crash_of_august_2024_in_its_highest_state(
     history: pd.DataFrame,

@@ -117,6 +117,7 @@ def test_a_dry_run_reports_the_same_and_writes_nothing(
     assert dry.to_json()["dry_run"]
 
 
+@pytest.mark.slow
 def test_files_that_contradict_each_other_settle_the_same_every_time(
     platform: Platform, folder: Path
 ) -> None:

@@ -119,6 +119,7 @@ def test_fault_86_no_cut_of_any_sample_invents_or_alters_a_row(data: st.DataObje
 _SOUND = [s for s in samples(7) if s.outcome == "ok"]
 
 
+@pytest.mark.slow
 @given(st.one_of(st.binary(max_size=400), st.text(max_size=200).map(str.encode)))
 @settings(max_examples=120, deadline=None)
 def test_any_bytes_give_a_report_and_no_exception(body: bytes) -> None:

@@ -107,6 +107,7 @@ def test_book_that_ends_early_makes_a_lower_bound() -> None:
     assert bool(computed(raw).loc[("BTC/USDT", START), "is_lower_bound"])
 
 
+@pytest.mark.slow
 def test_rows_do_not_depend_on_where_the_window_begins_or_on_row_order() -> None:
     rng = np.random.default_rng(3)
     parts = []

@@ -39,6 +39,7 @@ def test_no_value_depends_on_where_the_array_starts(
     assert_no_start_matters(lambda x, _: FUNCTIONS[name](x), series, 0, data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(FUNCTIONS))
 @QUICKLY
 @given(series=SERIES, data=st.data())

@@ -77,6 +77,7 @@ def test_blocks_do_not_depend_on_where_the_array_starts(
     assert_no_start_matters(BLOCKS[name], series, anchor, data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(BLOCKS))
 @QUICKLY
 @given(series=SERIES, anchor=st.integers(0, 600_000), data=st.data())

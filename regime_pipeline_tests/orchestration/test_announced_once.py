@@ -182,6 +182,7 @@ def test_a_launch_over_the_past_sends_nothing(
     assert receiver.requests == []
 
 
+@pytest.mark.slow
 def test_what_happens_while_a_launch_runs_is_left_to_the_next_one(
     world: tuple[Settings, Platform], receiver: Receiver
 ) -> None:

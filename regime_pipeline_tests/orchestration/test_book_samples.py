@@ -120,6 +120,7 @@ def test_an_hour_without_samples_is_not_shown(platform: Platform) -> None:
     assert samples_of_hour(platform, AT - HOUR) is None
 
 
+@pytest.mark.slow
 def test_a_sample_whose_time_has_passed_is_not_taken(
     platform: Platform, instance: dg.DagsterInstance
 ) -> None:
@@ -127,6 +128,7 @@ def test_a_sample_whose_time_has_passed_is_not_taken(
     assert platform.warehouse.read("raw.order_book").empty
 
 
+@pytest.mark.slow
 def test_a_slow_sample_is_not_waited_for_and_the_next_leaves_it_alone(
     platform: Platform, simulator: SimulatorServer
 ) -> None:

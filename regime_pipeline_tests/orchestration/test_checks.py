@@ -82,6 +82,7 @@ def candles(platform: Platform, *, without: slice = slice(0, 0)) -> pd.DataFrame
     return conform(frame, item)
 
 
+@pytest.mark.slow
 def test_nothing_stored_fails_every_check_and_says_so(platform: Platform) -> None:
     found = evaluate(platform)
     assert set(found) == {s.name for d in CHECKS for s in d.check_specs}
@@ -128,6 +129,7 @@ def test_a_suite_that_crashes_is_an_error_and_no_bad_data(
     assert "mean" in unmet.page.read_text()
 
 
+@pytest.mark.slow
 def test_of_data_that_nobody_adds_to_the_last_stored_week_is_judged(
     platform: Platform, tmp_path: Path
 ) -> None:

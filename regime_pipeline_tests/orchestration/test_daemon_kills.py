@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
+import time
 from collections import Counter
+from datetime import timedelta
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -15,12 +18,17 @@ from dagster._core.test_utils import (
     create_test_daemon_workspace_context,
 )
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from dagster._core.workspace.load_target import EmptyWorkspaceTarget
+from dagster._daemon.controller import daemon_controller_from_instance
 from dagster._daemon.sensor import execute_sensor_iteration
+from pydantic import SecretStr
 
+from regime_pipeline.alerts import heartbeat
 from regime_pipeline.orchestration.instance import instance_for
 from regime_pipeline.orchestration.sensors import REQUESTS_PER_TICK, gaps
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
+from regime_pipeline.windows import FixedClock, SystemClock
 
 GAPS_ALONE = "regime_pipeline_tests.orchestration._gaps_alone"
 STEPS = ("TICK_CREATED", "RUN_CREATED", "RUN_LAUNCHED")
@@ -60,3 +68,44 @@ def test_fault_78_a_killed_daemon_asks_for_each_gap_once(
         keys = Counter(run.tags["dagster/run_key"] for run in instance.get_runs())
     assert 1 <= len(keys) <= REQUESTS_PER_TICK
     assert set(keys.values()) == {1}
+
+
+def serve(url: str) -> None:
+    """A daemon without anything to do, until the process ends."""
+    with (
+        instance_for(Settings(), Database(url)) as instance,
+        daemon_controller_from_instance(
+            instance, workspace_load_target=EmptyWorkspaceTarget(), heartbeat_interval_seconds=1
+        ) as controller,
+    ):
+        controller.check_daemon_loop()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("how", [signal.SIGSTOP, signal.SIGKILL])
+def test_a_daemon_that_is_stopped_or_killed_is_named_within_two_heartbeats(
+    how: signal.Signals, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REGIME_DATABASE_URL", database.url)
+    monkeypatch.setenv("REGIME_HOME", str(tmp_path))
+    settings = Settings(_env_file=None, home=tmp_path, database_url=SecretStr(database.url))
+    process = get_context("spawn").Process(target=serve, args=(database.url,))
+    process.start()
+    try:
+        until = time.monotonic() + 300
+        while not (found := heartbeat.look(settings, SystemClock())).is_well:
+            assert time.monotonic() < until, found.line
+            assert process.is_alive()
+            time.sleep(0.2)
+        assert process.pid is not None
+        os.kill(process.pid, how)
+        two_ticks = FixedClock(SystemClock().now() + timedelta(minutes=2))
+        faults = heartbeat.look(settings, two_ticks).faults
+    finally:
+        process.kill()
+        process.join()
+    assert [fault.split(" silent")[0] for fault in faults] == [
+        "daemon: sensors",
+        "daemon: schedules",
+    ]

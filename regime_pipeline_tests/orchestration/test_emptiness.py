@@ -66,6 +66,7 @@ def test_a_symbol_that_is_not_listed_and_a_source_that_is_off_are_no_failure() -
     assert failed_datasets(pd.concat([off, unlisted])) == []
 
 
+@pytest.mark.slow
 def test_a_launch_whose_sources_are_down_has_not_succeeded(
     database: Database, tmp_path: Path
 ) -> None:

@@ -185,6 +185,7 @@ def test_the_story_is_read_from_runs_and_rows(
     assert Happening(foreign_from=datetime.min.replace(tzinfo=UTC)) in tell()
 
 
+@pytest.mark.slow
 def test_reports_stand_until_a_run_that_may_change_their_inputs(
     instance: dg.DagsterInstance,
 ) -> None:

@@ -122,6 +122,7 @@ def test_a_row_after_the_window_fails_the_run_and_stores_nothing(platform: Platf
     assert platform.warehouse.read("market.funding").empty
 
 
+@pytest.mark.slow
 def test_the_window_ends_where_now_is(platform: Platform) -> None:
     platform.clock = FixedClock(utc("2024-03-05 08:30"))
     platform.warehouse.merge("raw.funding_rates", raw_funding(START, START + 10 * DAY))
@@ -132,6 +133,7 @@ def test_the_window_ends_where_now_is(platform: Platform) -> None:
     assert frame["ts"].max() == pd.Timestamp("2024-03-05 08:00", tz="UTC")
 
 
+@pytest.mark.slow
 def test_a_replaced_window_loses_rows_that_are_no_longer_owed(platform: Platform) -> None:
     platform.warehouse.merge("raw.funding_rates", raw_funding(START, START + 10 * DAY))
     assets = [upstream(), probe([])]
@@ -149,6 +151,7 @@ def test_a_replaced_window_loses_rows_that_are_no_longer_owed(platform: Platform
     assert "data:image/svg+xml;base64," in metadata["plot"].value
 
 
+@pytest.mark.slow
 def test_a_run_over_days_gives_dagster_the_rows_of_its_last_day_to_draw(platform: Platform) -> None:
     platform.warehouse.merge("raw.funding_rates", raw_funding(START, START + 10 * DAY))
     result = run_assets(platform, [upstream(), probe([])], days("2024-03-02", "2024-03-04"))

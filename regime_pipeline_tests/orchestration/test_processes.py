@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from regime_pipeline.orchestration import freshness, processes
-from regime_pipeline.orchestration.instance import instance_for
+from regime_pipeline.orchestration.instance import (
+    ROOT,
+    dagster_home,
+    instance_for,
+    workspace_file,
+)
 from regime_pipeline.orchestration.partitions import range_tags
 from regime_pipeline.orchestration.resources import Platform
 from regime_pipeline.storage.errors import RunEndedError
@@ -54,6 +61,7 @@ def test_fault_55_a_run_that_was_given_up_writes_nothing_when_it_wakes(
     assert warehouse.merge(name, restated, run_id="not a run").updated == len(frame)
 
 
+@pytest.mark.slow
 def test_fault_81_while_a_run_of_older_code_goes_on_its_days_are_in_doubt(
     stage: tuple[Platform, dg.DagsterInstance],
 ) -> None:
@@ -85,3 +93,45 @@ def test_fault_81_while_a_run_of_older_code_goes_on_its_days_are_in_doubt(
     assert freshness.known(told, lambda day: {}) == [freshness.Known(DAYS.start, DAYS.end)]
     told = freshness.story(instance, platform.database, "this code", harmless=("raw_fetch",))
     assert freshness.known(told, lambda day: {}) == [freshness.Known(DAYS.start, doubted.start)]
+
+
+def test_runs_of_another_machine_are_left_to_it(
+    stage: tuple[Platform, dg.DagsterInstance],
+) -> None:
+    _, instance = stage
+    here = processes.process_id(2**22 + 1)
+    machine, _, local = here.rpartition("/")
+    tags = {
+        "gone": here,
+        "another boot": f"{machine}/0badb007:1",
+        "another machine": f"0badcafe/{local}",
+        "this one": processes.process_id(os.getpid()),
+    }
+    runs = {
+        name: dg.DagsterRun(
+            job_name="derived_chain",
+            status=dg.DagsterRunStatus.STARTED,
+            tags={processes.PROCESS_TAG: tag},
+        )
+        for name, tag in tags.items()
+    }
+    for run in runs.values():
+        instance.add_run(run)
+    settled = processes.settle_dead_runs(instance)
+    assert set(settled) == {runs["gone"].run_id, runs["another boot"].run_id}
+
+
+def test_another_folder_may_configure_the_instance(
+    stage: tuple[Platform, dg.DagsterInstance], tmp_path: Path
+) -> None:
+    platform, _ = stage
+    chosen = platform.settings.model_copy(update={"dagster_home": tmp_path})
+    with pytest.raises(FileNotFoundError, match="REGIME_DAGSTER_HOME"):
+        dagster_home(chosen)
+    text = (ROOT / "dagster.yaml").read_text().replace("max_retries: 2", "max_retries: 7")
+    (tmp_path / "dagster.yaml").write_text(text)
+    with instance_for(chosen, platform.database) as configured:
+        assert configured.run_retries_max_retries == 7
+    assert workspace_file(tmp_path) == ROOT / "workspace.yaml"
+    (tmp_path / "workspace.yaml").touch()
+    assert workspace_file(tmp_path) == tmp_path / "workspace.yaml"

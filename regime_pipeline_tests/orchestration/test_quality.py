@@ -76,6 +76,7 @@ def candle(platform: Platform, at=SPIKE, symbol: str = "BTC/USDT", which: str = 
     return row
 
 
+@pytest.mark.slow
 def test_fault_26_a_hundredfold_candle_is_stored_and_only_its_hour_withheld(
     platform: Platform, candles: pd.DataFrame
 ) -> None:

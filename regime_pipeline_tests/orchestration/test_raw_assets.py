@@ -102,6 +102,7 @@ def test_a_run_that_goes_on_past_a_full_hour_ends_where_it_began(
     assert set(derived["status"]) == {"ok"}
 
 
+@pytest.mark.slow
 def test_asking_again_changes_no_row(platform: Platform) -> None:
     for _ in range(2):
         result = run_assets(platform, [ASSETS["funding_rates"]], WINDOW)
@@ -141,6 +142,7 @@ def test_a_dataset_without_any_source_fails_clearly(
     assert "candles: none of" in failure.step_failure_data.user_failure_data.description
 
 
+@pytest.mark.slow
 def test_only_what_is_missing_is_asked_for(platform: Platform) -> None:
     run_assets(platform, [ASSETS["open_interest"]], WINDOW)
     requests = int(platform.warehouse.read("ops.fetch_log")["request_count"].sum())

@@ -112,6 +112,7 @@ def test_a_restated_candle_is_derived_again_once_and_changes_only_what_depends_o
     assert said == [{"n": 1}]
 
 
+@pytest.mark.slow
 def test_a_run_that_derives_what_it_fetched_is_left_alone(platform: Platform) -> None:
     clock = platform.clock = platform.warehouse.clock = Going(END + 5 * HOUR)
     candles = raw_candles(START, END)

@@ -96,6 +96,7 @@ def test_fault_85_of_old_runs_only_the_newest_materializations_and_results_stay(
     assert not any(remove(database).values())
 
 
+@pytest.mark.slow
 def test_a_run_whose_days_were_all_made_again_goes_in_the_end(
     instance: dg.DagsterInstance, database: Database
 ) -> None:
@@ -110,6 +111,7 @@ def test_a_run_whose_days_were_all_made_again_goes_in_the_end(
     assert len(days_there(instance)) == 2
 
 
+@pytest.mark.slow
 def test_runs_that_go_on_and_young_runs_keep_everything(
     instance: dg.DagsterInstance, database: Database
 ) -> None:
@@ -123,6 +125,7 @@ def test_runs_that_go_on_and_young_runs_keep_everything(
     assert not any(remove(database).values())
 
 
+@pytest.mark.slow
 def test_the_nightly_job_follows_the_settings(
     instance: dg.DagsterInstance, database: Database, platform: Platform
 ) -> None:

@@ -186,6 +186,7 @@ def test_complete_days_ask_for_nothing_and_a_failed_source_for_itself(platform: 
     }
 
 
+@pytest.mark.slow
 def test_requests_of_gaps_name_assets_that_the_job_has(platform: Platform) -> None:
     platform.clock = Stopped("2024-05-04 10:20")
     found = gap_tick(platform)

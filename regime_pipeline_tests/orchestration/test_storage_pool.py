@@ -170,6 +170,7 @@ def test_a_day_of_a_long_range_costs_less_than_a_kilobyte(
     assert size / (2 * (days - 2)) < 1000
 
 
+@pytest.mark.slow
 def test_a_failed_run_can_go_on_where_it_failed(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,6 +190,7 @@ def test_a_failed_run_can_go_on_where_it_failed(
     assert kinds[dg.DagsterEventType.STEP_OUTPUT].message
 
 
+@pytest.mark.slow
 def test_a_check_that_is_only_planned_leaves_no_row_and_its_result_one(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

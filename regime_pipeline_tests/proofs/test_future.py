@@ -30,9 +30,13 @@ EDGES = (
 NEVER_FILLED = {
     "correlation.correlation_matrices": {"corr_clipped"},
     "signals.passports": {"icir"},
+    "signals.model_predictions": {
+        *("p_up", "interval_50_frac", "interval_80_frac", "interval_90_frac", "interval_95_frac"),
+    },
     "market.derivatives_1d": set(table("market.derivatives_1d").content) - {"reason"},
 }
-"""Columns that are null in this world: under 20 coins, under 5, factors made of hours."""
+"""Columns that are null in this world: under 20 coins, under 5, models of no skill, factors made of
+hours."""
 
 
 def instants(count: int, seed: int) -> list[pd.Timestamp]:

@@ -64,6 +64,12 @@ PLAIN_ZEROS: dict[str, str] = {
     "confluence_confidence": "as many components say up as down",
     "net_flow_usd": "no flow of this coin in the hours that were seen",
     "ic_half_life_h": "half of the effect within the first hour",
+    "loss_cusum": "no loss has crept up",
+    "coverage_90": "few rows, all within the interval",
+    "coverage_90_low": "a bound at the end of its scale",
+    "coverage_90_high": "a bound at the end of its scale",
+    "coverage_rows_eff": "all rows within the interval",
+    "scored_rows_eff": "rows of one block",
     "hit_rate": "as many returns with the sign as against it",
 }
 """Columns in which a round number is a finding, with what it says."""

@@ -37,6 +37,7 @@ def test_ticks_chunks_and_one_shot_give_one_hash_per_table() -> None:
         assert not differ, f"{way}: {differ}"
 
 
+@pytest.mark.slow
 def test_a_hash_shows_one_changed_bit() -> None:
     rows = base.computed()["signals.components"]
     at = rows["momentum_score"].notna().to_numpy().argmax()

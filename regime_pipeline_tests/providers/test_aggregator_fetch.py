@@ -486,6 +486,7 @@ FAULTS: dict[str, Callable[[Asked, socket.socket], bytes | None]] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", KEYED)
 @pytest.mark.parametrize("fault", list(FAULTS))
 def test_no_key_leaks_on_any_error_path(

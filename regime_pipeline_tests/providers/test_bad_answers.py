@@ -272,6 +272,7 @@ def test_a_hole_between_rows_is_the_venues_when_it_was_seen_twice(ask: Ask) -> N
         assert {walk: states(spans) for walk, spans in told.items()} == dict.fromkeys(WALKS, wanted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_fault_14_no_hour_is_the_venues_after_bad_answers(kind: str, ask: Ask) -> None:
     found = ask(bad=KINDS[kind])

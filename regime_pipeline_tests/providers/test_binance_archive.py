@@ -277,6 +277,7 @@ _HEADERS = st.sampled_from(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda e: e.name)
 @given(
     body=st.one_of(

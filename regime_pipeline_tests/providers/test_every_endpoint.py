@@ -83,6 +83,7 @@ def judged(key: str, body: bytes, market: str | None = "perp") -> pd.DataFrame |
     return frame
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", KEYS)
 @QUICK
 @given(body=st.one_of(st.binary(max_size=200), JSONS.map(lambda d: json.dumps(d).encode())))
@@ -149,6 +150,7 @@ FLAGS = {"lunarcrush/topic_v1"}
 """Counts by network: a network of another shape is a bad row."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", recorded(k for k in KEYS if not k.startswith("errors/")))
 def test_fault_38_more_members_and_numbers_as_texts_change_no_value(
     key: str, payloads_dir: Path

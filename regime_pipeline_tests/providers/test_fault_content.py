@@ -264,6 +264,7 @@ def zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
     time.tzset()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("day", ["2024-03-10", "2024-11-03"])
 def test_fault_36_a_host_in_new_york_stores_the_same_rows_and_days(
     day: str, ask: Ask, zone: Callable[[str], None], database: Database

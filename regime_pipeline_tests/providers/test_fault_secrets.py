@@ -224,6 +224,7 @@ def _row(value: str) -> bytes:
     return orjson.dumps({"code": "0", "data": [{**row, "short_liquidation_usd": "1"}]})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pad", [160, 180, 195])
 @pytest.mark.parametrize("where", SPELLINGS)
 def test_fault_89_a_key_across_the_cut_of_a_message_shows_no_part_of_itself(

@@ -125,6 +125,7 @@ def once(script: Fault, then: Fault = GOOD) -> Script:
 # --- throttles and bans --------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_fault_01_retry_after_holds_for_every_process(
     server: FaultServer, database: Database, tmp_path: Path
 ) -> None:
@@ -173,6 +174,7 @@ def test_fault_03_throttle_without_a_time_is_waited_out_with_growing_jitter(
     assert all(b - a >= 0.009 for a, b in pairwise(times))
 
 
+@pytest.mark.slow
 def test_fault_04_banned_address_is_left_alone_by_every_process(
     server: FaultServer, database: Database, tmp_path: Path
 ) -> None:
@@ -231,6 +233,7 @@ def test_fault_06_expired_key_is_tried_once(desk: Desk, caplog: pytest.LogCaptur
     assert key not in "".join(str(v) for v in second.log.to_numpy().ravel())
 
 
+@pytest.mark.slow
 def test_fault_07_outage_is_probed_by_one_process_and_mends_itself(
     server: FaultServer, database: Database, tmp_path: Path
 ) -> None:
@@ -405,6 +408,7 @@ def test_fault_21_with_every_source_down_nothing_is_made_up(desk: Desk) -> None:
     assert asked <= 6 * 2 + 2 * 4, "two breakers, and what was on its way"
 
 
+@pytest.mark.slow
 def test_fault_22_flapping_source_is_neither_given_up_nor_swapped_within_a_series(
     desk: Desk,
 ) -> None:

@@ -194,6 +194,7 @@ def _log_row(**changes: object) -> pd.DataFrame:
     )
 
 
+@pytest.mark.slow
 def test_fault_19_freshness_is_judged_by_the_rows_and_not_by_the_fetch(
     simulator: SimulatorServer, tmp_path: Path, database: Database, warehouse: Warehouse
 ) -> None:

@@ -28,7 +28,7 @@ HOURS = 200
 NEWEST = START + timedelta(hours=HOURS - 1)
 LETTERS = {"S": "STABLE", "H": "HIGH_VOL", "X": "EXTREME", ".": None}
 
-pytestmark = pytest.mark.xdist_group("dbt")
+pytestmark = pytest.mark.xdist_group("market")
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ SYMBOLS = ("BTC/USDT", "ETH/USDT")
 START, END = utc("2024-06-01"), utc("2024-06-03")
 MARTS = [m.name for m in BUILT if m in WITH_PAST]
 
-pytestmark = [pytest.mark.xdist_group("dbt"), pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.xdist_group("market"), pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def read(database: Database, relation: str) -> list[str]:

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from regime_pipeline.api import endpoints
 from regime_pipeline.catalogue.documents import ROOT
 from regime_pipeline.catalogue.marts import MARTS
 from regime_pipeline.storage.database import Database
@@ -26,7 +27,7 @@ BLOCKS = [
 ]
 ENDPOINTS = dict(re.findall(r"^\| (.+?) \| `(select .+?)` \|$", PAGE, re.MULTILINE))
 
-pytestmark = pytest.mark.xdist_group("dbt")
+pytestmark = pytest.mark.xdist_group("market")
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +70,13 @@ def test_each_endpoint_of_the_replaced_systems_is_one_select(
 ) -> None:
     found = rows(reader, ENDPOINTS[endpoint])
     assert found, endpoint
+
+
+def test_no_endpoint_of_the_replaced_systems_is_left_out() -> None:
+    told = set(re.findall(r"`(/[^`]+)`", " ".join(ENDPOINTS)))
+    old = {path.replace("{symbol}", "{s}") for e in endpoints.ENDPOINTS for path in e.old}
+    assert len(old) > 20
+    assert old - told == set()
 
 
 def test_what_followed_a_cascade_is_worked_out_from_the_closes(

@@ -17,7 +17,7 @@ START, END = utc("2024-06-01"), utc("2024-06-11")
 LATER = FixedClock(END + HOUR)
 CHANGED = Window(utc("2024-06-03"), utc("2024-06-04"))
 
-pytestmark = [pytest.mark.xdist_group("dbt"), pytest.mark.slow]
+pytestmark = [pytest.mark.xdist_group("market"), pytest.mark.slow]
 
 
 def contents(database: Database) -> dict[str, list[str]]:

@@ -19,7 +19,7 @@ from regime_pipeline_tests.browser import laid_out
 from regime_pipeline_tests.reporting.conftest import CLOCK, SYMBOLS, WINDOW, write
 from regime_pipeline_tests.synthetic import frame_of
 
-pytestmark = pytest.mark.xdist_group("dbt")
+pytestmark = pytest.mark.xdist_group("market")
 VOID = {"meta", "link", "br", "img"}
 
 

@@ -28,7 +28,7 @@ from regime_pipeline.wording.labels import label_of
 from regime_pipeline_tests.reporting.conftest import CLOCK, SYMBOLS, WINDOW, write
 from regime_pipeline_tests.synthetic import frame_of
 
-pytestmark = pytest.mark.xdist_group("dbt")
+pytestmark = pytest.mark.xdist_group("market")
 
 
 def printed(what, show, width: int = 120) -> str:

@@ -24,7 +24,7 @@ PROGRAMS = Path(os.environ.get("REGIME_SUPERSET", ROOT / ".superset" / "venv" / 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(1800),
-    pytest.mark.xdist_group("dbt"),
+    pytest.mark.xdist_group("market"),
     pytest.mark.skipif(
         not (PROGRAMS / "superset").exists(), reason=f"no Superset in {PROGRAMS}: `make superset`"
     ),

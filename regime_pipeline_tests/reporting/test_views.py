@@ -22,6 +22,8 @@ from regime_pipeline.windows import HOUR, Window, utc
 from regime_pipeline_tests._server import TestServer
 from regime_pipeline_tests.reporting import world
 
+pytestmark = pytest.mark.xdist_group("views")  # one archive, not one a worker
+
 SYMBOLS = ("BTC/USDT", "ETH/USDT")
 START, END = utc("2024-06-01"), utc("2024-06-03")
 WRITES = 5
@@ -96,6 +98,7 @@ def test_a_hundred_random_moments_equal_what_was_archived_then(archived) -> None
     assert read(database, "reporting.volatility_1h_as_of('2024-06-02')") == []
 
 
+@pytest.mark.slow
 def test_a_row_of_an_old_hour_is_invisible_before_it_was_stored(archived) -> None:
     database, _ = archived
     for mart in ("cascades_1h", "regimes_1h"):
@@ -113,6 +116,7 @@ def test_a_row_of_an_old_hour_is_invisible_before_it_was_stored(archived) -> Non
         assert then == [{"newest": END}]
 
 
+@pytest.mark.slow
 def test_restatements_are_every_version_that_is_no_longer_the_newest(archived) -> None:
     database, archive = archived
     found = rows(
@@ -151,6 +155,7 @@ def test_a_view_has_the_columns_types_and_words_of_the_catalogue(mart, archived)
     assert twice == []
 
 
+@pytest.mark.slow
 def test_time_travel_reads_one_symbol_by_index_and_only_the_months_asked_for(archived) -> None:
     database, _ = archived
     plan = rows(
@@ -248,6 +253,7 @@ def test_a_view_that_must_be_made_again_under_somebody_s_own_view_is_named(own: 
         marts.settle_marts(connection)
 
 
+@pytest.mark.slow
 def test_the_instant_of_a_reading_needs_no_zone_of_the_session(archived) -> None:
     database, archive = archived
     written = sorted(archive)[3]

@@ -91,6 +91,7 @@ def test_what_is_not_there_is_said_with_a_reason(small: Database) -> None:
     assert why(small, "funding_1h", "BTC/USDT", utc("2020-01-01"), "rate_8h") == []
 
 
+@pytest.mark.slow
 def test_a_pair_leads_to_both_of_its_symbols_and_no_other(small: Database) -> None:
     steps = why(small, "correlation_pairs_1h", "BTC/USDT|ETH/USDT", AT, "corr_7d")
     candles = [s for s in steps if s["input_table"] == "market.candles_1h"]

@@ -65,6 +65,7 @@ def make(start: datetime, end: datetime, symbols: tuple[str, ...], seed: int = 7
         _features(add, rng, symbol, hours, close, vol, gap, status, reason)
     _correlations(add, rng, hours, sorted(symbols))
     _passports(add, hours, sorted(symbols))
+    _models(add, hours, sorted(symbols))
     days = hours[hours.hour == 0]
     add("market.fear_greed", ts=days, available_at=days + timedelta(minutes=10),
         fear_greed=np.clip(50 + np.cumsum(rng.normal(0, 6, len(days))), 5, 95).round())  # fmt: skip
@@ -235,6 +236,32 @@ def _passports(add, hours, symbols) -> None:
             verdict_raw="VALID")  # fmt: skip
 
 
+def _models(add, hours, symbols) -> None:
+    """A model that is published and one that is not, at the last hour of the last whole day."""
+    ts = hours[hours.hour == 23][-1:]
+    trained = hours[:1]
+    for model, target, skill in (("volatility_har", "variance_24h", 0.25),
+                                 ("direction_1h", "direction_1h", 0.0013)):  # fmt: skip
+        good = model == "volatility_har"
+        fit = {"model": model, "model_version": f"{model}-fit", "model_role": "champion"}
+        add("signals.models", **fit, ts=trained, model_target=target, horizon_h=24 if good else 1,
+            purge_h=24 if good else 1, model_features="[]", model_spec="{}", model_rows=70_000,
+            model_hours_eff=365.0, model_seed=0, model_libraries="{}", trained_from=trained,
+            trained_to=trained, model_parameters="{}")  # fmt: skip
+        worth = {"skill": skill, "skill_low": skill - 0.002, "skill_high": skill + 0.002}
+        worth |= {"model_loss": 0.36, "baseline_loss": 0.48, "scored_rows_eff": 500.0}
+        worth |= {"scored_rows": 70_000, "psi": 0.1, "psi_limit": 0.3, "psi_feature": "x"}
+        worth |= {"loss_cusum": 0.5, "has_drifted": False}
+        add("signals.model_performance", **fit, symbol="*", passport_regime="*", ts=ts, **worth,
+            has_passed=good, is_published=good, coverage_90=0.9 if good else np.nan,
+            publication_reason=None if good else "no_skill_over_baseline")  # fmt: skip
+        for symbol in symbols:
+            known = {"volatility_forecast_frac": 0.03, "interval_90_frac": 0.05} if good else {}
+            silent = {"status": "missing", "reason": "no_skill_over_baseline"}
+            add("signals.model_predictions", **fit, symbol=symbol, ts=hours[-24:],
+                horizon_h=24 if good else 1, **(known or silent))  # fmt: skip
+
+
 def _correlations(add, rng, hours, symbols) -> None:
     n = len(hours)
     days = hours[hours.hour == 23]
@@ -328,6 +355,13 @@ def raw(start: datetime, end: datetime, symbols: tuple[str, ...]) -> dict[str, p
             frame_of(
                 "raw.coin_markets", source="coinglass", symbol=symbol, ts=hours[-1:],
                 price_usd=[10.0], available_at=hours[-1:], pit_grade="observed",
+            )
+        )  # fmt: skip
+        parts.setdefault("raw.liquidation_events", []).append(
+            frame_of(
+                "raw.liquidation_events", source="bybit", venue="bybit", market="perp", symbol=symbol,
+                ts=hours[-1:], closure_id="1", position_side="long", price=[10.0], quantity_base=[2.0],
+                liquidation_usd=[20.0], available_at=hours[-1:], pit_grade="observed",
             )
         )  # fmt: skip
         parts.setdefault("raw.liquidation_levels", []).append(

@@ -84,6 +84,7 @@ def test_a_variant_that_dies_before_its_number_is_in_the_ledger(database: Databa
     assert row["trial_id"] == trial.trial_id and row["trial_spec"]["sign"] == -1
 
 
+@pytest.mark.slow
 def test_a_variant_is_judged_kept_by_day_and_counted_from_then_on(database: Database) -> None:
     stored(database)
     at, day = platform(database), worlds.END - DAY

@@ -131,6 +131,7 @@ def judge(found: History, trials: pd.DataFrame, days: pd.DataFrame, horizon_h: i
     return next(of_signal(found, trial, family, horizon_h, {}))
 
 
+@pytest.mark.slow
 def test_variants_in_the_ledger_raise_the_bound_until_nothing_passes() -> None:
     variants = [replace(own("momentum"), params=f"variant/{k}") for k in range(200)]
     none = worlds.empty_days()
@@ -188,6 +189,7 @@ def garbage(world: worlds.World, after: pd.Timestamp) -> worlds.World:
     return worlds.World(**{n: f if n in kept else spoilt(f) for n, f in frames.items()})
 
 
+@pytest.mark.slow
 def test_nothing_after_its_hour_changes_a_passport_and_chunks_give_the_same_bytes() -> None:
     whole = made(known(), days=2)
     days = sorted(set(whole["ts"]))

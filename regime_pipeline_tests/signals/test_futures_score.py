@@ -498,6 +498,7 @@ def test_without_a_source_of_moods_70_percent_of_the_rest_are_enough() -> None:
 # --- a change of source ------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "factor", "hours"),
     [("liquidations_1h", "liquidations", 24 + 2 * 720), ("open_interest", "oi_trend", 24 + 720)],

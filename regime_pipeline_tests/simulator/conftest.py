@@ -11,6 +11,7 @@ from regime_pipeline.simulator.server import SimulatorServer
 from regime_pipeline.simulator.tape import SyntheticTape
 from regime_pipeline.windows import FixedClock, utc
 from regime_pipeline_tests.simulator import asking
+from regime_pipeline_tests.simulator.replies import small_market
 
 NOW = utc("2024-06-12T10:30:00Z")  # a Wednesday, half an hour into a bar
 
@@ -36,8 +37,5 @@ def client(server: SimulatorServer) -> Iterator[httpx.Client]:
 @pytest.fixture(scope="session")
 def web() -> Iterator[TestClient]:
     """Every provider of a small market, at the present of ``asking.NOW``."""
-    made = SyntheticTape(
-        start=utc("2024-07-01"), end=utc("2024-09-01"), symbols=("BTC/USDT", "ETH/USDT")
-    )
-    with TestClient(build_app(made, FixedClock(asking.NOW))) as one:
+    with TestClient(build_app(small_market(), FixedClock(asking.NOW))) as one:
         yield one

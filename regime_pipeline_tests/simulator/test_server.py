@@ -73,6 +73,7 @@ def test_a_process_serves_the_same_tape_and_clock(
         httpx.get(url)
 
 
+@pytest.mark.slow
 def test_a_killed_parent_takes_its_simulator_along() -> None:
     script = (
         "import sys, time\n"

@@ -46,6 +46,7 @@ def made(settings: Settings, folder: Path, at: datetime | None = None) -> backup
     return backups.backup(settings, folder, NOW if at is None else FixedClock(at), quiet)
 
 
+@pytest.mark.slow
 def test_a_backup_says_what_it_holds_and_a_second_one_copies_no_reply_again(
     stored: Settings, tmp_path: Path
 ) -> None:

@@ -134,6 +134,7 @@ def test_schema_newer_than_the_code_is_refused_and_left_alone(database: Database
         assert migrate.current(connection) == "9999"
 
 
+@pytest.mark.slow
 def test_fault_58_migration_that_is_killed_midway_leaves_nothing(
     postgres: TestServer, monkeypatch
 ) -> None:
@@ -186,6 +187,7 @@ def test_unusable_url_is_one_line_without_the_secret(url: str) -> None:
     assert told.value.__cause__ is None, "a chained error would print the secret"
 
 
+@pytest.mark.slow
 def test_server_that_accepts_and_never_answers_fails_within_ten_seconds() -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))

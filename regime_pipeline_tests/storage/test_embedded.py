@@ -125,6 +125,7 @@ def test_kill_9_loses_no_committed_row(server: EmbeddedServer, everything: bool)
     assert _pid(server) != pid
 
 
+@pytest.mark.slow
 def test_stop_while_it_recovers_from_a_killed_child_does_not_hang(server: EmbeddedServer) -> None:
     server.start()
     _commit(server, 16)
@@ -137,6 +138,7 @@ def test_stop_while_it_recovers_from_a_killed_child_does_not_hang(server: Embedd
     assert 16 in _kept(server.start())
 
 
+@pytest.mark.slow
 def test_fault_49_pid_file_that_names_another_living_process_is_no_server(
     server: EmbeddedServer,
 ) -> None:
@@ -180,6 +182,7 @@ def test_fault_49_damaged_state_file_is_rebuilt(server: EmbeddedServer, damage: 
     assert json.loads((server.control / "server.json").read_text())["port"]
 
 
+@pytest.mark.slow
 def test_lost_password_file_is_replaced_and_the_old_password_is_worth_nothing(
     server: EmbeddedServer,
 ) -> None:
@@ -193,6 +196,7 @@ def test_lost_password_file_is_replaced_and_the_old_password_is_worth_nothing(
         psycopg.connect(old)
 
 
+@pytest.mark.slow
 def test_port_taken_by_somebody_else_means_another_port(server: EmbeddedServer) -> None:
     server.start()
     server.stop()

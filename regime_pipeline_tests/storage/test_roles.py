@@ -13,7 +13,7 @@ from sqlalchemy import make_url
 
 from regime_pipeline.storage.database import Database
 from regime_pipeline.storage.embedded import SERVER_SETTINGS
-from regime_pipeline.storage.roles import ROLES, Roles, ensure_roles
+from regime_pipeline.storage.roles import ROLES, Roles, ensure_roles, rotate, url_of
 from regime_pipeline.storage.warehouse import Warehouse
 from regime_pipeline.windows import Window, utc
 from regime_pipeline_tests._server import TestServer
@@ -197,3 +197,16 @@ def test_making_roles_again_keeps_passwords_and_an_ordinary_account_is_told_why_
     assert "superuser" in told.skipped
     assert not told.urls
     ordinary.close()
+
+
+def test_new_passwords_open_and_old_ones_do_not(
+    urls: dict[str, str], database: Database, tmp_path: Path
+) -> None:
+    prefix = str(make_url(urls["bi"]).username).removesuffix("_bi")
+    rotate(database.libpq, tmp_path, prefix=prefix)
+    for role, old in urls.items():
+        with pytest.raises(psycopg.OperationalError, match="authentication failed"):
+            _as(old)
+        new = url_of(role, database.url, tmp_path, prefix=prefix)
+        assert new is not None
+        _as(new).close()

@@ -372,6 +372,7 @@ def test_json_is_canonical_text_on_the_way_out(warehouse: Warehouse) -> None:
 # ---------------------------------------------------------------- text of every kind
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("given_text", "kept"),
     [
@@ -541,6 +542,7 @@ def test_refusal_by_the_server_is_a_storage_error_in_one_line(
     assert not isinstance(told.value, TransientStorageError)
 
 
+@pytest.mark.slow
 def test_passing_failures_are_retried_as_a_whole_and_then_typed(
     warehouse: Warehouse,
 ) -> None:

@@ -59,6 +59,7 @@ FIELDS = (
     Field("digest_id", Kind.TEXT, "Event id of the message that tells this one among others."),
     Field("attempt", Kind.INTEGER, "Number of the attempt, from 1.", None, 1),
     Field("attempted_at", Kind.TIMESTAMP, "Start of the attempt."),
+    Field("recorded_at", Kind.TIMESTAMP, "When the outcome was noted; null before there is one."),
     Field("latency_ms", Kind.FLOAT, "Time until the answer.", "ms", 0),
     Field(
         "http_status",

@@ -59,7 +59,18 @@ TRAVELLING = tuple(
     m for m in VIEWS if m.reads and all(t in TABLES and TABLES[t].partitioned for t in m.reads)
 )
 """Views over tables that keep replaced versions, so that any past answer can be given again."""
-WITH_PAST = (*TRAVELLING, *(m for m in BUILT if m.has_past))
+DATED = tuple(m for m in VIEWS if m.past is not None)
+"""Views whose rows say themselves when each thing was known."""
+WITH_PAST = (*TRAVELLING, *DATED, *(m for m in BUILT if m.has_past))
 """Marts that can be asked for as they were known at an instant, by ``reporting.<mart>_as_of``."""
 READ_BY_VIEWS = frozenset(t for m in VIEWS for t in m.reads)
 """Stored tables whose changes change a view."""
+READ_IN_ORDER = tuple(
+    dict.fromkeys(
+        (name, m.time_column)
+        for m in VIEWS
+        for name in m.reads
+        if m.time_column is not None and name in TABLES and m.time_column in TABLES[name].fields
+    )
+)
+"""Stored tables and the column by which a view over them is read, newest rows first."""

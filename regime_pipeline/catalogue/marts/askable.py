@@ -71,5 +71,6 @@ def listed(marts: Sequence[Mart]) -> Mart:
         f"v.description from (values {rows}) as v "
         "(field, mart, column_name, kind, unit, allowed, description)",
         time_column=None,
+        why_no_past="it lists what can be asked now",
         required=frozenset({"mart", "column_name", "kind", "unit", "description"}),
     )

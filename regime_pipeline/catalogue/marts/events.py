@@ -45,7 +45,13 @@ MARTS = (
             *columns(*_EVENT),
             Field("endpoints", Kind.INTEGER, "Endpoints that are or were to be told.", minimum=0),
             Field("delivered", Kind.INTEGER, "Endpoints that took it.", minimum=0),
-            Field("failed", Kind.INTEGER, "Endpoints that will not be told any more.", minimum=0),
+            Field(
+                "failed",
+                Kind.INTEGER,
+                "Endpoints that will not be told any more; as of a past instant null, because a delivery "
+                "that is tried again leaves no trace of having been given up.",
+                minimum=0,
+            ),
             SOURCE_TIER,
             METHOD_VERSION,
             KNOWN_AT,
@@ -59,6 +65,11 @@ MARTS = (
         "count(*) filter (where state in ('failed', 'expired', 'suppressed', 'dead')) as failed "
         "from {alerts.outbox} where event_id = e.event_id) as o",
         time_column="known_at",
+        past=f"select {', '.join(f'e.{c}' for c in _EVENT)}, e.endpoints, "
+        "(select count(distinct w.endpoint) from reporting.webhook_logs as w where w.event_id = e.event_id "
+        "and w.success and w.recorded_at <= $1) as delivered, null::bigint as failed, "
+        "e.source_tier, e.method_version, e.known_at, e.ingested_at, e.stored_order "
+        "from reporting.market_events as e where e.ingested_at <= $1",
     ),
     Mart(
         "events",
@@ -183,10 +194,19 @@ MARTS = (
             ),
             renamed("response_code", "http_status"),
             renamed("at", "attempted_at"),
-            *columns("latency_ms", "outcome", "error_class"),
+            *columns("latency_ms", "outcome", "error_class", "recorded_at"),
         ),
         query="select a.event_id, a.webhook_url as endpoint, a.attempt, a.success, a.response_code, "
-        'a."timestamp" as at, a.latency_ms, a.outcome, a.error_class from {alerts.webhook_logs} as a',
+        'a."timestamp" as at, a.latency_ms, a.outcome, a.error_class, a.recorded_at '
+        "from {alerts.webhook_logs} as a",
         time_column="at",
+        past="select w.event_id, w.endpoint, w.attempt, "
+        + ", ".join(
+            f"case when w.recorded_at <= $1 then w.{c} end as {c}"
+            for c in ("success", "response_code", "latency_ms", "outcome")
+        )
+        + ", case when w.recorded_at <= $1 then w.error_class else 'under way' end as error_class, "
+        "case when w.recorded_at <= $1 then w.recorded_at end as recorded_at, w.at "
+        "from reporting.webhook_logs as w where w.at <= $1",
     ),
 )

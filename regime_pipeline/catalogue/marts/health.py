@@ -155,6 +155,11 @@ _INSTRUMENTS = """
     from stored as s
     left join listings as l on l.venue = s.venue and l.market = s.market and l.symbol = s.symbol"""
 
+_JUDGED_NOW = (
+    "it says how the stored hours stand now: an hour that was filled later is not missing in it; "
+    "ops.fetch_log says what was asked and answered when"
+)
+
 MARTS = (
     Mart(
         "data_health",
@@ -171,6 +176,7 @@ MARTS = (
         ),
         query=_DATA_HEALTH,
         time_column=None,
+        why_no_past=_JUDGED_NOW,
     ),
     Mart(
         "source_health",
@@ -192,6 +198,7 @@ MARTS = (
         ),
         query=_SOURCE_HEALTH,
         time_column=None,
+        why_no_past=_JUDGED_NOW,
     ),
     Mart(
         "instruments",
@@ -209,6 +216,7 @@ MARTS = (
         ),
         query=_INSTRUMENTS,
         time_column=None,
+        why_no_past=_JUDGED_NOW,
     ),
     Mart(
         "coverage_daily",
@@ -252,6 +260,7 @@ MARTS = (
         rules={"stored_is_expected": "expected = stored + missed + venue_had_none"},
         extent=("'-infinity'::timestamptz", "r.day + interval '1 day'"),
         indexes=(("day",),),
+        why_no_past=_JUDGED_NOW,
     ),
     Mart(
         "run_performance",
@@ -275,6 +284,7 @@ MARTS = (
         ),
         query=_RUN_PERFORMANCE,
         time_column="started_at",
+        why_no_past="runs are told once they have ended, and go with Dagster's own",
     ),
     Mart(
         "quality_scores",
@@ -296,6 +306,7 @@ MARTS = (
         query="select q.table_name, q.ts as day, q.quality_score, q.failing_checks, q.n_checks, "
         "q.n_not_applicable, q.n_warn, q.n_block, q.n_withheld from {ops.quality_scores} as q",
         time_column="day",
+        why_no_past="a day is judged again when its rows change, and its last verdict alone counts",
     ),
 )
 
@@ -347,6 +358,7 @@ def versions(marts: Sequence[Mart]) -> Mart:
             left join {{ops.table_versions}} as v using (table_name)
             group by m.mart""",
         time_column=None,
+        why_no_past="a version tells whether what is read now is still what was read",
     )
 
 
@@ -384,6 +396,7 @@ def restatements() -> Mart:
         ),
         query=" union all ".join(parts),
         time_column="restated_at",
+        past="select r.* from reporting.restatements as r where r.restated_at <= $1",
     )
 
 
@@ -422,6 +435,7 @@ def restated_announcements() -> Mart:
         ),
         query=" union all ".join(parts),
         time_column="restated_at",
+        why_no_past="it compares what was announced with what is announced now",
     )
 
 

@@ -23,5 +23,6 @@ MARTS = (
         "where p.ts > (select max(n.ts) from {live.prices_5s} as n) - interval '1 hour' "
         f"order by {', '.join('p.' + c for c in _SERIES)}, p.ts desc",
         time_column=None,
+        why_no_past="it shows this moment; candles_1h and hourly tell of past ones",
     ),
 )

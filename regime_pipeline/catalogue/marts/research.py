@@ -120,5 +120,6 @@ MARTS = (
         "t.headline_h, t.trial_code_version, t.first_run_at, t.run_count, t.dropped_reason "
         "from {signals.trials} as t",
         time_column=None,
+        why_no_past="each trial says when it was first made; how often it was since is counted up in place",
     ),
 )

@@ -172,6 +172,7 @@ TABLES = (
             "outcome",
             "error_class",
             "response_excerpt",
+            "recorded_at",
         ),
         key=("event_id", "endpoint", "attempt"),
         required=frozenset({"attempted_at", "outcome"}),

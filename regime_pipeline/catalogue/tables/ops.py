@@ -77,7 +77,6 @@ TABLES = (
         time_column="started_at",
         symbol_columns=(),
         partitioned=False,
-        indexes=(("started_at",),),
     ),
     Table(
         schema="ops",

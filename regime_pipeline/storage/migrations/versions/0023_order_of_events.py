@@ -1,7 +1,8 @@
-"""Events are numbered in the order in which they can be read, so that who follows them misses none.
+"""Events are numbered in the order in which they can be read, and outcomes say when they were noted.
 
 A number is given under a lock that is held until the transaction ends: whoever has a higher one is seen
-later. Times do not tell that, because a transaction may take its time early and commit late.
+later, so that who follows the numbers misses no event. Times do not tell that, because a transaction may
+take its time early and commit late. With its time an outcome can be left out of what was known before.
 """
 
 from __future__ import annotations
@@ -35,6 +36,17 @@ _TRIGGER = """
 CREATE OR REPLACE TRIGGER number_event BEFORE INSERT ON alerts.market_events
 FOR EACH ROW EXECUTE FUNCTION alerts.number_event()
 """
+_LOGS = """
+CREATE OR REPLACE VIEW alerts.webhook_logs AS
+SELECT event_id || ':' || endpoint || ':' || attempt AS id, endpoint AS webhook_url, event_id,
+    CASE WHEN a.outcome IS NOT NULL THEN a.outcome = 'delivered' END AS success,
+    a.http_status AS response_code, coalesce(s.attempted_at, a.attempted_at) AS "timestamp",
+    attempt, a.outcome, a.latency_ms,
+    coalesce(a.error_class, CASE WHEN a.outcome IS NULL
+        THEN 'under way, or the dispatcher ended before it had an answer' END) AS error_class,
+    a.response_excerpt, a.recorded_at
+FROM alerts.delivery_starts s FULL JOIN alerts.delivery_attempts a USING (event_id, endpoint, attempt)
+"""
 
 
 def upgrade() -> None:
@@ -42,5 +54,10 @@ def upgrade() -> None:
     add_column("alerts.market_events", "stored_order")
     connection = driver_connection()
     connection.execute("CREATE SEQUENCE IF NOT EXISTS alerts.event_order")
-    for statement in (_NUMBERED, _GO_ON, _FUNCTION, _TRIGGER):
+    add_column(
+        "alerts.delivery_attempts",
+        "recorded_at",
+        fill="attempted_at + coalesce(latency_ms, 0) * interval '1 millisecond'",
+    )
+    for statement in (_NUMBERED, _GO_ON, _FUNCTION, _TRIGGER, _LOGS):
         connection.execute(statement)

@@ -1,0 +1,89 @@
+"""Questions to the marts are answered by indexes and by the months that they are about, not by reading all.
+
+Small tables are read whole because that is cheapest; here it is forbidden, so that a plan that still does
+so has no index to use.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from regime_pipeline.catalogue.marts import MARTS
+from regime_pipeline.catalogue.model import Mart
+from regime_pipeline.storage.database import Database
+from regime_pipeline.windows import DAY, Window
+from regime_pipeline_tests.reporting.conftest import WINDOW
+
+pytestmark = pytest.mark.xdist_group("dbt")
+
+OF_EVERYTHING = {"restatements", "restated_announcements"}
+"""Marts about replaced versions of all tables; who asks one of them asks all of it."""
+ASKED = [m for m in MARTS.values() if m.time_column and m.name not in OF_EVERYTHING]
+MONTH = re.compile(r"_y(\d{4})m(\d{2})$")
+
+
+def nodes(plan: Any) -> Iterator[dict[str, Any]]:
+    """Every node of a plan."""
+    yield plan
+    for below in plan.get("Plans", ()):
+        yield from nodes(below)
+
+
+def planned(database: Database, question: str, *forbidden: str) -> list[dict[str, Any]]:
+    """The nodes of a question's plan where some ways of answering are dearer than all others."""
+    with database.connect() as connection, connection.transaction():
+        for way in forbidden:
+            connection.execute(f"set local enable_{way} = off")
+        row = connection.execute(f"explain (format json) {question}").fetchone()
+    assert row is not None
+    found = row[0] if isinstance(row[0], list) else json.loads(row[0])
+    return list(nodes(found[0]["Plan"]))
+
+
+def of_symbol(mart: Mart) -> str:
+    pair = dict(zip(mart.symbol_columns, ("BTC/USDT", "ETH/USDT"), strict=False))
+    return " and ".join(f"{column} = '{value}'" for column, value in pair.items())
+
+
+def months(found: list[dict[str, Any]]) -> set[tuple[int, int]]:
+    names = (MONTH.search(n.get("Relation Name", "")) for n in found)
+    return {(int(m[1]), int(m[2])) for m in names if m}
+
+
+@pytest.mark.parametrize("mart", [m for m in ASKED if m.symbol_columns], ids=lambda m: m.name)
+def test_a_symbol_s_days_are_found_by_index_in_their_months(mart: Mart, market: Database) -> None:
+    days = Window(WINDOW.end - 3 * DAY, WINDOW.end - DAY)
+    found = planned(
+        market,
+        f"select * from {mart.full_name} where {of_symbol(mart)} "
+        f"and {mart.time_column} >= '{days.start}' and {mart.time_column} < '{days.end}'",
+        "seqscan",
+    )
+    assert [n["Relation Name"] for n in found if n["Node Type"] == "Seq Scan"] == []
+    if mart.time_column == "ts":
+        assert months(found) <= {(2024, 7)}
+
+
+@pytest.mark.parametrize("mart", ASKED, ids=lambda m: m.name)
+def test_the_newest_rows_of_all_symbols_are_found_without_sorting_all(
+    mart: Mart, market: Database
+) -> None:
+    if mart.name in COMPUTED:
+        pytest.skip(COMPUTED[mart.name])
+    found = planned(
+        market,
+        f"select * from {mart.full_name} order by {mart.time_column} desc limit 100",
+        "seqscan",
+        "sort",
+    )
+    read = [n for n in found if n["Node Type"] == "Sort"]
+    assert read == []
+
+
+COMPUTED = {"correlation_breaks": "an episode's begin is known when its rows have been read"}
+"""Marts whose time is worked out of rows, so that all are read for the newest."""
