@@ -56,12 +56,12 @@ def passports_of(
 
 def calibrators_of(database: Database, before: datetime) -> list[dict[str, Any]]:
     """The calibrators of the newest day whose last hour lies before an instant."""
-    return _rows(database, _CALIBRATORS, {"before": before})
+    return rows(database, _CALIBRATORS, {"before": before})
 
 
 def paper_of(database: Database, before: datetime) -> list[dict[str, Any]]:
     """What paper strategies came to by the newest day whose last hour lies before an instant."""
-    return _rows(database, _PAPER, {"before": before})
+    return rows(database, _PAPER, {"before": before})
 
 
 def trials_of(database: Database, family: str | None = None) -> list[dict[str, Any]]:
