@@ -19,6 +19,7 @@ NAMES = (
     "ingest",
     "cost",
     "dispatch",
+    "what_if",
     "outcomes",
     "marts",
     "surface",

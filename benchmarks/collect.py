@@ -1,8 +1,11 @@
-"""The live collector: messages a processor second from socket to typed rows, beside a bare reader.
+"""The live collector: messages a processor second from socket to typed rows, beside a bare reader; delays.
 
 A server in a process of its own, which is not counted, sends the same trade over and over. The bare side
 receives with the same library and decodes JSON; ours also stamps, watches, writes segments with
 checksums, reads them again and parses their rows. Each side runs in a process of its own.
+
+Delays are by the clock, so they mean something only where nothing else runs: from receipt to the disk at
+1,000 messages a second, and from a forced closure to its committed row.
 """
 
 from __future__ import annotations
@@ -19,19 +22,29 @@ from pathlib import Path
 
 MESSAGES = 60_000
 SYMBOLS = ("BTC/USDT", "ETH/USDT")
+STEADY, STEADY_A_SECOND = 20_000, 1_000
+CLOSURES, CLOSURES_A_SECOND = 300, 10
 _SERVER = """
-import asyncio, sys, orjson
+import asyncio, sys, time, orjson
 from websockets.asyncio.server import serve
-count = int(sys.argv[1])
+count, rate, kind = int(sys.argv[1]), float(sys.argv[2]), sys.argv[3]
 def message(n):
     row = {"T": 1717236000000 + n, "s": "BTCUSDT", "S": "Buy", "v": "0.010", "p": "67451.00", "L": "PlusTick",
         "i": f"9dc75fca-4bdd-4773-9f78-{n:012d}", "BT": False, "RPI": False}
     told = {"topic": "publicTrade.BTCUSDT", "type": "snapshot", "ts": 1717236000005 + n, "data": [row]}
     return orjson.dumps(told).decode()
+def closure(n):
+    at = time.time_ns() // 1_000_000
+    row = {"T": at, "s": "BTCUSDT", "S": "Buy", "v": str(n + 1), "p": "67451.00"}
+    told = {"topic": "allLiquidation.BTCUSDT", "type": "snapshot", "ts": at, "data": [row]}
+    return orjson.dumps(told).decode()
 async def tell(socket):
     await socket.recv()
+    begin = time.monotonic()
     for n in range(count):
-        await socket.send(message(n))
+        if rate and (ahead := begin + n / rate - time.monotonic()) > 0.002:
+            await asyncio.sleep(ahead)
+        await socket.send(closure(n) if kind == "closures" else message(n))
     await socket.send('{"success":true,"ret_msg":"pong","op":"ping"}')
     await asyncio.sleep(3600)
 async def main():
@@ -58,21 +71,14 @@ async def _bare(port: int) -> float:
 
 
 async def _ours(port: int, home: Path) -> float:
-    from dataclasses import replace
-
     from regime_pipeline.collect import decode
     from regime_pipeline.collect.collector import calm_garbage_collection
-    from regime_pipeline.collect.plan import lines_of
     from regime_pipeline.collect.segments import read, segments_of
     from regime_pipeline.collect.session import Session
     from regime_pipeline.collect.spool import Spool
-    from regime_pipeline.collect.venues import CONNECTIONS
     from regime_pipeline.collect.watch import Watch
-    from regime_pipeline.settings import Settings
 
-    found = lines_of(CONNECTIONS, Settings(_env_file=None), SYMBOLS, ["bybit"])  # type: ignore[call-arg]
-    line = next(item for item in found if item.connection.name == "perp")
-    line = replace(line, url=f"ws://127.0.0.1:{port}")
+    line = _line(port, "perp")
     watch = Watch(line)
     calm_garbage_collection()  # as the collector does
     with Spool(home, [line.name]) as spool:
@@ -94,12 +100,96 @@ async def _ours(port: int, home: Path) -> float:
     return time.process_time() - begin
 
 
+def _line(port: int, name: str):
+    from dataclasses import replace
+
+    from regime_pipeline.collect.plan import lines_of
+    from regime_pipeline.collect.venues import CONNECTIONS
+    from regime_pipeline.settings import Settings
+
+    found = lines_of(CONNECTIONS, Settings(_env_file=None), SYMBOLS, ["bybit"])  # type: ignore[call-arg]
+    line = next(item for item in found if item.connection.name == name)
+    return replace(line, url=f"ws://127.0.0.1:{port}")
+
+
+async def _steady(port: int, home: Path) -> float:
+    """Milliseconds from receipt to the segment on the disk, 99 of 100 messages within."""
+    from regime_pipeline.collect.segments import SegmentError, read, segments_of
+    from regime_pipeline.collect.session import Session
+    from regime_pipeline.collect.spool import Spool
+    from regime_pipeline.collect.watch import Watch
+
+    line, offset, waits = _line(port, "perp"), 0, []
+    with Spool(home, [line.name]) as spool:
+        running = asyncio.create_task(Session(line, Watch(line), spool).run())
+        while len(waits) < STEADY:
+            await asyncio.sleep(0.005)
+            for path in segments_of(home, *line.name.split("/"))[-1:]:
+                try:
+                    part = read(path, offset)
+                except SegmentError:
+                    continue
+                now, offset = time.time_ns(), part.end
+                waits += [(now - record.received_ns) / 1e6 for record in part.records]
+        running.cancel()
+    return sorted(waits)[int(0.99 * len(waits))]
+
+
+async def _commits(port: int, home: Path) -> float:
+    """Milliseconds from a closure to its committed row, 99 of 100 within."""
+    import threading
+
+    from regime_pipeline.collect.collector import Collector
+    from regime_pipeline.settings import Settings
+    from regime_pipeline.simulator.server import overrides_for
+    from regime_pipeline.storage.database import open_database
+    from regime_pipeline.storage.warehouse import Warehouse
+    from regime_pipeline.windows import SystemClock
+
+    settings = Settings(
+        **overrides_for(f"http://127.0.0.1:{port}"), home=home, symbols=SYMBOLS, _env_file=None
+    )  # type: ignore[call-arg]
+    database = open_database(settings, origin="simulated")
+    collector = Collector(
+        Warehouse(database, SystemClock()), settings, symbols=SYMBOLS, venues=["bybit"],
+        lines=[_line(port, "liquidations-a")],
+    )  # fmt: skip
+    running = threading.Thread(target=collector.run, args=(600.0,))
+    running.start()
+    known: set[object] = set()
+    waits: list[float] = []
+    while len(waits) < CLOSURES:
+        await asyncio.sleep(0.02)
+        with database.connect() as connection:
+            rows = connection.execute(
+                "select closure_id, ts from raw.liquidation_events"
+            ).fetchall()
+        now = time.time()
+        waits += [1e3 * (now - at.timestamp()) for name, at in rows if name not in known]
+        known.update(name for name, _ in rows)
+    collector.stop()
+    running.join()
+    database.close()
+    return sorted(waits)[int(0.99 * len(waits))]
+
+
+SIDES = {
+    "bare": (MESSAGES, 0, "trades", lambda port, _: _bare(port)),
+    "ours": (MESSAGES, 0, "trades", _ours),
+    "steady": (STEADY, STEADY_A_SECOND, "trades", _steady),
+    "commits": (CLOSURES, CLOSURES_A_SECOND, "closures", _commits),
+}
+"""How many messages are sent, how many a second (0: as fast as they are taken), what, and who takes them."""
+
+
 def run() -> None:
-    """Prints the figure of both sides."""
+    """Prints the figures."""
     seconds = {}
-    for side in ("bare", "ours"):
+    for side, (count, rate, kind, _) in SIDES.items():
         server = subprocess.Popen(
-            [sys.executable, "-c", _SERVER, str(MESSAGES)], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", _SERVER, str(count), str(rate), kind],
+            stdout=subprocess.PIPE,
+            text=True,
         )
         try:
             assert server.stdout is not None
@@ -121,15 +211,13 @@ def run() -> None:
         "messages_per_cpu_s": round(MESSAGES / seconds["ours"]),
         "bare_messages_per_cpu_s": round(MESSAGES / seconds["bare"]),
         "times_the_bare_cost": round(seconds["ours"] / seconds["bare"], 2),
+        "receipt_to_disk_p99_ms": round(seconds["steady"]),
+        "closure_to_row_p99_ms": round(seconds["commits"]),
     }
     sys.stdout.write(json.dumps(told) + "\n")
 
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
-        work = (
-            _bare(int(sys.argv[2]))
-            if sys.argv[1] == "bare"
-            else _ours(int(sys.argv[2]), Path(folder))
-        )
+        work = SIDES[sys.argv[1]][3](int(sys.argv[2]), Path(folder))
         sys.stdout.write(str(asyncio.run(work)) + "\n")

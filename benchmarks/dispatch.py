@@ -1,4 +1,6 @@
-"""Alert dispatch: processor seconds for 1,000 events to 4 receivers, beside another build with ``--beside``.
+"""Alert dispatch: processor seconds for 1,000 events to 4 receivers, and how long one event takes to arrive.
+
+Beside another build with ``--beside``.
 
 Events go through the outbox of a throw-away database to receivers in a process of their own, which are
 not counted. Each build runs in its own process from its own checkout; only what builds share is called.
@@ -8,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -19,7 +22,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-EVENTS, RECEIVERS = 1_000, 4
+EVENTS, RECEIVERS, SINGLE = 1_000, 4, 40
 
 _RECEIVERS = """
 import asyncio, sys
@@ -72,7 +75,7 @@ def measure() -> dict[str, float]:
     processes.adopt_orphans()
     clock = SystemClock()
     now = pd.Timestamp(clock.now()).floor("s")
-    events = pd.DataFrame(
+    every = pd.DataFrame(
         {
             "event_id": f"{n:064d}",
             "ts": now,
@@ -89,7 +92,7 @@ def measure() -> dict[str, float]:
             "source_tier": 1,
             "method_version": "cascades/1",
         }
-        for n in range(EVENTS)
+        for n in range(EVENTS + SINGLE)
     )
     with tempfile.TemporaryDirectory(prefix="regime-bench-") as folder, _receivers() as found:
         pid, *ports = found
@@ -97,8 +100,14 @@ def measure() -> dict[str, float]:
         settings = Settings(_env_file=None, home=Path(folder), webhooks_all=SecretStr(urls))
         try:
             database = open_database(settings, origin="live")
-            with database.connect() as connection, connection.transaction():
-                enqueue(connection, events, settings=settings, clock=clock, suppress_reason=None)
+
+            def store(events: pd.DataFrame) -> None:
+                with database.connect() as connection, connection.transaction():
+                    enqueue(
+                        connection, events, settings=settings, clock=clock, suppress_reason=None
+                    )
+
+            store(every[:EVENTS])
             before, began = processes.spent_s(without=[pid]), time.perf_counter()
             delivered = 0
             while delivered < EVENTS * RECEIVERS:
@@ -108,10 +117,28 @@ def measure() -> dict[str, float]:
                     raise RuntimeError(f"only {delivered} were delivered: {counts}")
             took = time.perf_counter() - began
             spent = processes.difference_s(before, processes.spent_s(without=[pid]))
+            arrivals = []
+            for n in range(EVENTS, EVENTS + SINGLE):
+                store(every[n : n + 1])
+                began = time.perf_counter()
+                dispatch_due(database, settings, clock, budget_s=600)
+                arrivals.append(1000 * (time.perf_counter() - began))
+            with database.connect() as connection:
+                (sent_ms,) = connection.execute(
+                    "SELECT percentile_cont(0.95) WITHIN GROUP (ORDER BY latency_ms) "
+                    "FROM alerts.delivery_attempts WHERE event_id >= %s",
+                    (f"{EVENTS:064d}",),
+                ).fetchone()
             database.close()
         finally:
             EmbeddedServer(Path(folder)).stop()
-    return {"cpu_s": spent["total"], "dispatcher_s": spent["own"], "clock_s": took}
+    return {
+        "cpu_s": spent["total"],
+        "dispatcher_s": spent["own"],
+        "clock_s": took,
+        "arrival_p95_ms": statistics.quantiles(arrivals, n=20)[-1],
+        "send_p95_ms": sent_ms,
+    }
 
 
 def _of(root: Path) -> dict[str, float]:

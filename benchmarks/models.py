@@ -24,7 +24,6 @@ from benchmarks.signal_history import PARAMS
 from benchmarks.worlds import RECORDED, History, recorded
 from regime_pipeline.catalogue.fields.features import VOL_REGIMES
 from regime_pipeline.features.volatility_regimes import volatility_regimes
-from regime_pipeline.numerics.panel import to_panel
 from regime_pipeline.research import costs, information, spreads
 from regime_pipeline.research.forecast_inputs import (
     DAY_H,
@@ -45,7 +44,14 @@ from regime_pipeline.research.model_scores import (
     loss,
     skill,
 )
-from regime_pipeline.research.models import IN_FORCE_AFTER_H, MODELS, WITH_INTERVAL, models
+from regime_pipeline.research.models import (
+    IN_FORCE_AFTER_H,
+    MODELS,
+    WITH_INTERVAL,
+    in_force,
+    models,
+)
+from regime_pipeline.research.passports import regimes_of
 from regime_pipeline.windows import Grid, utc
 
 NAME = "models"
@@ -61,7 +67,7 @@ class Walk:
 
     Attributes:
         prices: bars.
-        models: forecasts by name of the model.
+        models: forecasts by name of the model; of trees only where their libraries are.
         scored: the rows of 2024.
         regime: code of the confirmed volatility regime.
         month_s: processor seconds of training all models at one month's end.
@@ -83,21 +89,18 @@ def walk(history: History) -> Walk:
     registry = models(history.candles_1h, grid=grid)
     month_s = (time.process_time() - began) / registry["ts"].nunique()
     prices = Prices.of(history.candles_1h, grid)
-    made = {spec.name: Forecasts.of(spec, prices, registry) for spec in MODELS}
+    every = {spec.name: Forecasts.of(spec, prices, registry) for spec in MODELS}
+    made = {name: one for name, one in every.items() if np.isfinite(one.value).any()}
     rows = volatility_regimes(history.candles_1h, grid=grid, params=PARAMS.volatility)
-    code = pd.Categorical(rows["vol_regime_confirmed"], categories=VOL_REGIMES).codes
-    coded = rows[["symbol", "ts"]].assign(code=np.where(code < 0, np.nan, code.astype("float64")))
     first = int(SCORED_FROM.timestamp()) // 3600 - int(prices.hours[0])
     return Walk(
-        prices, made, slice(first, None), to_panel(coded, grid, ["code"])["code"], month_s,
+        prices, made, slice(first, None), regimes_of(rows, grid), month_s,
         {name: _row_us(one, registry) for name, one in made.items()},
     )  # fmt: skip
 
 
 def _row_us(one: Forecasts, registry: pd.DataFrame) -> float:
     """Of a forecast of all symbols at one hour, the features given."""
-    from regime_pipeline.research.models import in_force
-
     last = np.array([int(pd.Timestamp(RECORDED.end).timestamp()) // 3600 - 1])
     ((fit, _, _),) = in_force(registry, one.spec.name, last)
     row = one.inputs[:, -1]

@@ -8,6 +8,7 @@ import pytest
 
 from regime_pipeline.orchestration.freshness import fingerprint
 from regime_pipeline.settings import Settings, changed
+from regime_pipeline.source_choice import versioned
 from regime_pipeline.storage import resolved
 from regime_pipeline.storage.database import Database
 from regime_pipeline.windows import HOUR, utc
@@ -40,6 +41,18 @@ def test_the_choice_follows_from_what_can_be_asked(
     assert set(found.open_interest_sources.values()) == {interest}
     assert found.liquidation_order_source == "okx"
     assert fingerprint(found, ()) == fingerprint(settings(**given), ())
+
+
+def test_where_the_collector_runs_without_a_key_closures_are_those_that_bybit_streams() -> None:
+    found = settings(collect="on")
+    assert (found.liquidation_source, found.liquidation_venue) == ("bybit", "bybit")
+    assert found.liquidation_order_source == "bybit"
+    assert set(found.open_interest_sources.values()) == {"binance_futures"}
+    assert "collector is on" in {c.role: c.why for c in found.choices}["liquidations"]
+    assert versioned("liquidations/3", found.liquidation_source) == "liquidations/3@bybit"
+    assert fingerprint(found, ()) != fingerprint(settings(), ())
+    assert settings(collect="on", collect_venues="okx").liquidation_source == "okx"
+    assert settings(collect="on", **KEY).liquidation_source == "coinglass"
 
 
 def test_auto_said_aloud_is_auto_also_after_other_settings_change() -> None:

@@ -29,6 +29,8 @@ CHECKED_S = 1.0
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LOOKED_AT_FIRST = timedelta(days=32)
 """Tables of history are stored by the month: one or two of them are read for a page, not all."""
+LOOKS = 3
+"""How many spans are looked at, each four times as long as the one after it, before all that is older."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,8 +206,11 @@ async def rows(pool: AsyncConnectionPool, query: Query, newest: datetime | None 
     if query.endpoint.described is None:
         return Page(query.columns, [], is_more=False, is_built=False)
     async with connection_of(pool) as connection, connection.cursor(binary=True) as cursor:
-        for start in _starts(query, newest):
-            built, values, names = statement(replace(query, start=start))
+        found: list[tuple[Any, ...]] = []
+        names = query.columns
+        for looked in looks(query, newest):
+            wanted = query.limit - len(found)  # and one more, which tells whether a page follows
+            built, values, names = statement(replace(looked, limit=wanted))
             try:
                 await cursor.execute(built, values)
             except (
@@ -214,16 +219,17 @@ async def rows(pool: AsyncConnectionPool, query: Query, newest: datetime | None 
                 psycopg.errors.UndefinedColumn,  # built by an earlier version, until the next run
             ):
                 return Page(names, [], is_more=False, is_built=False)
-            found = await cursor.fetchall()
+            found += await cursor.fetchall()
             if len(found) > query.limit:
                 break
     return Page(names, found[: query.limit], is_more=len(found) > query.limit)
 
 
-def _starts(query: Query, newest: datetime | None) -> list[datetime | None]:
-    """Where to begin to look: of many months the last one first, since the newest rows are wanted.
+def looks(query: Query, newest: datetime | None) -> list[Query]:
+    """The same query over spans that follow one another backwards, each read when a page is not full yet.
 
-    A page that is full from there on is the page; else everything is looked at.
+    The newest rows are wanted, and tables of history lie by the month: of years the last month is read
+    first, then four before it, then sixteen. What an index finds at once is looked for in one go.
     """
     mart = query.endpoint.described
     is_long = mart in TRAVELLING and query.start is None and len(query.symbols or ()) != 1
@@ -232,8 +238,13 @@ def _starts(query: Query, newest: datetime | None) -> list[datetime | None]:
         ends.append(query.after[0])
     last = min((at for at in ends if at is not None), default=None)
     if not is_long or last is None or last < _EPOCH:
-        return [query.start]
-    return [last - LOOKED_AT_FIRST, None]
+        return [query]
+    found, end, reach = [], query.end, LOOKED_AT_FIRST
+    for _ in range(LOOKS):
+        start = last - reach
+        found.append(replace(query, start=start, end=end))
+        end, last, reach = start, start, 4 * reach
+    return [*found, replace(query, end=end)]
 
 
 async def newest(pool: AsyncConnectionPool) -> tuple[str, datetime | None]:

@@ -172,7 +172,7 @@ def db_hash(
     from regime_pipeline.storage.warehouse import Warehouse
 
     settings, database = open_data(data)
-    warehouse = Warehouse(database, clock_from_text(settings.clock))
+    warehouse = Warehouse(database, clock_from_text(settings.clock), landing=settings.landing)
     known = [n for n, t in TABLES.items() if t.partitioned]
     names = [n.strip() for n in tables.split(",")] if tables else known
     unknown = [n for n in names if n not in TABLES]

@@ -8,17 +8,20 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from regime_pipeline.cli.options import DataOption, JsonOption
+from regime_pipeline.cli.options import DataOption, JsonOption, UsageError
 from regime_pipeline.cli.origins import open_data
-from regime_pipeline.cli.terminal import out
+from regime_pipeline.cli.terminal import out, progress
 from regime_pipeline.windows import SystemClock
 
 if TYPE_CHECKING:
+    from regime_pipeline.settings import Settings
     from regime_pipeline.storage.usage import Usage
+    from regime_pipeline.storage.warehouse import Warehouse
 
 app = typer.Typer(invoke_without_command=True)
 _MB = 1e6
@@ -116,3 +119,115 @@ def _show(found: Usage, top: int) -> None:
 
 def _mb(size: float | None) -> str:
     return "" if size is None else f"{size / _MB:,.1f}"
+
+
+BeforeOption = Annotated[
+    str | None,
+    typer.Option(help="Months before this one leave, as 2024-01. Default: older than 13 months."),
+]
+TablesOption = Annotated[
+    str | None, typer.Option(help="Comma-separated; default: every table whose months may leave.")
+]
+
+
+@app.command("months")
+def months(data: DataOption = None) -> None:
+    """The months that are out of the database, and where each lies."""
+    from regime_pipeline.storage.months import MOVABLE
+
+    settings, warehouse = _opened(data)
+    table = _table("table", "month", "rows", "file")
+    for name in MOVABLE:
+        for one in warehouse.moved_months(name):
+            table.add_row(name, f"{one.month:%Y-%m}", f"{one.row_count:,}", one.file)
+    out.print(table)
+    out.print(f"files lie below {settings.landing}/months", markup=False, soft_wrap=True)
+
+
+@app.command("move-out")
+def move_out(
+    before: BeforeOption = None,
+    tables: TablesOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would leave.")] = False,
+    data: DataOption = None,
+) -> None:
+    """Move closed months out of the database into Parquet files below the landing store.
+
+    `regime run`, `db hash`, `backup` and everything that derives read them there as before. What reads the
+    database itself does not: the API, marts, the report, your SQL. A month that is out is not written.
+    """
+    settings, warehouse = _opened(data)
+    end = _closed(before, warehouse.clock.now())
+    moved = rows = 0
+    with progress() as say:
+        for name in _chosen(tables):
+            for month in warehouse.movable_months(name, end):
+                say(f"{name} {month:%Y-%m}", 0, 1)
+                gone = None if dry_run else warehouse.move_out(name, month)
+                moved += dry_run or gone is not None
+                rows += 0 if gone is None else gone.row_count
+    told = "would leave" if dry_run else f"left with {rows:,} rows for {settings.landing}/months"
+    out.print(f"{moved} months {told}", markup=False, soft_wrap=True)
+
+
+@app.command("move-in")
+def move_in(
+    month: Annotated[str, typer.Argument(metavar="MONTH", help="As 2024-01, or `all`.")],
+    tables: TablesOption = None,
+    data: DataOption = None,
+) -> None:
+    """Bring months back into the database; each is compared with the hash that it left with."""
+    _, warehouse = _opened(data)
+    wanted = None if month == "all" else _month(month)
+    moved = 0
+    with progress() as say:
+        for name in _chosen(tables):
+            for one in warehouse.moved_months(name):
+                if wanted in (None, one.month):
+                    say(f"{name} {one.month:%Y-%m}", 0, 1)
+                    moved += warehouse.move_in(name, one.month) is not None
+    out.print(f"{moved} months are back")
+
+
+def _opened(data: str | None) -> tuple[Settings, Warehouse]:
+    """The tables, by the account that owns them."""
+    from regime_pipeline.storage.database import Database, administrators_address
+    from regime_pipeline.storage.warehouse import Warehouse
+    from regime_pipeline.windows import clock_from_text
+
+    settings, database = open_data(data)
+    database.close()
+    owner = Database(administrators_address(settings))
+    return settings, Warehouse(owner, clock_from_text(settings.clock), landing=settings.landing)
+
+
+def _chosen(tables: str | None) -> list[str]:
+    from regime_pipeline.storage.months import MOVABLE
+
+    names = [n.strip() for n in tables.split(",")] if tables else list(MOVABLE)
+    stays = [n for n in names if n not in MOVABLE]
+    if stays:
+        raise UsageError(f"no months of it may leave: {', '.join(stays)}")
+    return names
+
+
+def _month(text: str) -> datetime:
+    try:
+        return datetime.strptime(text, "%Y-%m").replace(tzinfo=UTC)
+    except ValueError:
+        raise UsageError(f"{text!r} is no month, as 2024-01") from None
+
+
+def _closed(before: str | None, now: datetime) -> datetime:
+    """The first instant that stays: 13 months ago, or what was asked for; the last two months always stay."""
+    this = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    latest = (this - timedelta(days=1)).replace(day=1)
+    if before is None:
+        year, month = divmod(this.year * 12 + this.month - 1 - 13, 12)
+        return this.replace(year=year, month=month + 1)
+    asked = _month(before)
+    if asked > latest:
+        raise UsageError(
+            f"months from {latest:%Y-%m} on are still written: --before {latest:%Y-%m}"
+        )
+    return asked

@@ -17,6 +17,7 @@ from regime_pipeline.collect.plan import Line
 from regime_pipeline.collect.present import ODD_SHAPES
 from regime_pipeline.collect.recent import RECENT, Params, Recent, missed
 from regime_pipeline.collect.venues import CLOCKS
+from regime_pipeline.collect.watch import Newest
 from regime_pipeline.providers.errors import ContractViolation
 from regime_pipeline.providers.fetch.sources import base_url
 from regime_pipeline.providers.fetch.stream import CONTRACTS, Page, Stream
@@ -76,8 +77,13 @@ class Asker:
         )  # fmt: skip
         return self._ask(line.source, feed, feed.params(subscription.symbols[0]), _decoded).parsed
 
-    def newest_trade_ns(self, line: Line, topic: str) -> int | None:
-        """The venue's time of the newest trade of a topic's instrument; None: it tells of none.
+    def newest_trade(self, line: Line, topic: str, heard: bytes) -> Newest | None:
+        """The newest trade of a topic's instrument, at the venue's time; None: it tells of none.
+
+        Args:
+            line: the connection.
+            topic: of any kind.
+            heard: the last message of the topic; only of trades it tells whether the trade was heard.
 
         Raises:
             ProviderError: the venue does not answer, or not so.
@@ -85,7 +91,12 @@ class Asker:
         rules, get, name, market = self._trades(line, topic)
         try:
             rows = rules.rows(get({**rules.about(name, market), "limit": "1"}))
-            return rules.at_ms(rows[-1]) * 1_000_000 if rows else None
+            if not rows:
+                return None
+            row = rows[-1]
+            has_trades = line.subscriptions[topic].channel.has_trades and bool(heard)
+            known = rules.heard(orjson.loads(heard)) if has_trades else None
+            return Newest(rules.at_ms(row) * 1_000_000, rules.identity(row) == known)
         except ODD_SHAPES as error:
             raise ContractViolation("the reply tells no trade") from error
 

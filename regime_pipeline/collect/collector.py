@@ -42,7 +42,7 @@ from regime_pipeline.collect.session import Session
 from regime_pipeline.collect.spool import Spool
 from regime_pipeline.collect.store import Storer, instant_ns
 from regime_pipeline.collect.venues import CLOCKS, CONNECTIONS
-from regime_pipeline.collect.watch import Watch, contradicted
+from regime_pipeline.collect.watch import Newest, Watch, contradicted
 from regime_pipeline.providers.errors import ProviderError
 from regime_pipeline.providers.http import HttpClient
 from regime_pipeline.providers.limits.gate import gate_for
@@ -147,7 +147,7 @@ class Collector:
                     self._stop.set()
             storing.result()
             self._has_ended = True
-            self._once(spool, 0)
+            self.turn(spool, 0)
         return self.totals
 
     def _learn_sizes(self) -> None:
@@ -288,9 +288,9 @@ class Collector:
         turn = 0
         while not self._stop.wait(STORE_EVERY_S):
             turn += 1
-            self._once(spool, turn)
+            self.turn(spool, turn)
 
-    def _once(self, spool: Spool, turn: int) -> None:
+    def turn(self, spool: Spool, turn: int) -> None:
         """One turn: what was heard by now is made safe, then stored, then called covered."""
         watches = list(self.watches.values())
         self.totals.received = sum(w.received for w in watches)
@@ -345,6 +345,7 @@ class Collector:
             "memory_mb": memory, "lag_s": self.storer.lag_ns / 1e9, "open_connections": open_,
             "wanted_connections": wanted, "received_count": self.totals.received,
             "dropped_count": self.totals.dropped,
+            "death_count": sum(w.deaths for w in self.watches.values()),
         }  # fmt: skip
         put = upsert(table("ops.collector_heartbeat"), tuple(beat))
 
@@ -368,10 +369,10 @@ class _Asking:
     async def book(self, line: Line, topic: str) -> Any:
         return await self._off(self._asker.book, line, topic)
 
-    async def newest_trade_ns(self, line: Line, topic: str) -> int | None:
-        found = await self._off(self._asker.newest_trade_ns, line, topic)
+    async def newest_trade(self, line: Line, topic: str, heard: bytes) -> Newest | None:
+        found = await self._off(self._asker.newest_trade, line, topic, heard)
         offset = self._offsets_s.get(line.source.name, 0.0)
-        return None if found is None else found - round(offset * 1e9)
+        return None if found is None else found._replace(at_ns=found.at_ns - round(offset * 1e9))
 
     async def trades_since(self, line: Line, topic: str, known: bytes) -> list[bytes] | None:
         found: list[bytes] | None = await self._off(self._asker.trades_since, line, topic, known)
@@ -399,6 +400,10 @@ class Beat(NamedTuple):
     """When it had ended as it was told to; None: it runs, or died."""
     clock_offset_s: float | None
     """A venue's clock minus ours, of the one that is furthest off."""
+    lag_s: float | None
+    memory_mb: float | None
+    death_count: int | None
+    """Subscriptions that died on a healthy connection."""
 
     @property
     def has_right_time(self) -> bool:
@@ -410,8 +415,8 @@ def last_beat(warehouse: Warehouse) -> Beat | None:
     """The last beat of the collector of a database; None: none has run on it."""
     row = warehouse.transact(
         lambda c: c.execute(
-            "select beat_at, open_connections, wanted_connections, ended_at, clock_offset_s "
-            "from ops.collector_heartbeat"
+            "select beat_at, open_connections, wanted_connections, ended_at, clock_offset_s, "
+            "lag_s, memory_mb, death_count from ops.collector_heartbeat"
         ).fetchone()
     )
     return None if row is None else Beat(*row)

@@ -169,7 +169,7 @@ class SegmentWriter:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._file: BinaryIO | None = None
         self._started_ns = self._last_ns = self._size = 0
-        self._whole = 0
+        self._undo: list[tuple[Path, int]] = []
         self._is_dirty = False
         self.clock_offset_ns: int | None = None
 
@@ -180,7 +180,7 @@ class SegmentWriter:
 
     def append(self, records: list[tuple[int, bytes]]) -> None:
         """Writes records, perhaps in a new segment; they are safe after :meth:`sync` only."""
-        self._whole = self._size
+        self._undo = [] if self._file is None else [(Path(self._file.name), self._size)]
         parts: list[bytes] = []
         for received_ns, body in records:
             if self._file is None or self._is_full(received_ns):
@@ -210,14 +210,16 @@ class SegmentWriter:
 
     def abandon(self) -> None:
         """After a failed write: the records of this call are cut off again, and will come once more."""
-        if self._file is None:
-            return
-        path, whole = Path(self._file.name), self._whole
-        with contextlib.suppress(OSError):
-            self._file.close()
-        self._file = None
-        with contextlib.suppress(OSError):
-            os.truncate(path, whole)
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                self._file.close()
+            self._file = None
+        for path, whole in self._undo:
+            with contextlib.suppress(OSError):
+                if whole:
+                    os.truncate(path, whole)
+                else:  # its name is that of the first record, which comes again
+                    path.unlink()
 
     def close(self) -> None:
         """Syncs and closes the segment; the next record begins another one."""
@@ -234,9 +236,8 @@ class SegmentWriter:
         self.close()
         name = f"{datetime.fromtimestamp(now_ns / 1e9, UTC):%Y%m%dT%H%M%S}-{now_ns}{SUFFIX}"
         file = (self._folder / name).open("xb")
-        self._size = self._whole = file.write(
-            header(self._venue, self._connection, now_ns, self.clock_offset_ns)
-        )
+        self._undo.append((self._folder / name, 0))
+        self._size = file.write(header(self._venue, self._connection, now_ns, self.clock_offset_ns))
         self._file, self._started_ns, self._last_ns = file, now_ns, now_ns
         self._is_dirty = True
 

@@ -23,7 +23,16 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from regime_pipeline.collect.plan import Kind, Line
 from regime_pipeline.collect.present import Present
-from regime_pipeline.collect.watch import Doubts, S, Watch, dead, silent
+from regime_pipeline.collect.watch import (
+    HOUR_NS,
+    Doubts,
+    Newest,
+    S,
+    Watch,
+    dead,
+    over_the_hour,
+    silent,
+)
 from regime_pipeline.providers.errors import ProviderError
 
 if TYPE_CHECKING:
@@ -42,8 +51,6 @@ PONG_WITHIN_S = 30.0
 
 FILLED_WITHIN_NS = 20 * S
 """An hour is summed so long after its end: what is asked for later is none of its."""
-HOUR_NS = 3_600 * S
-"""A longer gap is left to the hourly tick."""
 
 
 class Socket(Protocol):
@@ -65,8 +72,8 @@ class Questions(Protocol):
         """The whole book, decoded."""
         ...
 
-    async def newest_trade_ns(self, line: Line, topic: str) -> int | None:
-        """When the newest trade of the instrument was, on our clock; None: the venue knows of none."""
+    async def newest_trade(self, line: Line, topic: str, heard: bytes) -> Newest | None:
+        """The newest trade of the instrument, beside the last message; None: the venue knows of none."""
         ...
 
     async def trades_since(self, line: Line, topic: str, known: bytes) -> list[bytes] | None:
@@ -317,7 +324,7 @@ class Session:
             and known is not None
             and subscription is not None
             and subscription.channel.has_trades
-            and now - known[0] <= HOUR_NS
+            and now - known[0] <= HOUR_NS  # a longer one is left to the hourly tick
         ):
             self._beside(self._refill(topic, known, now, self._questions))
 
@@ -344,13 +351,14 @@ class Session:
 
     async def _doubt(self, topic: str, questions: Questions) -> None:
         """Asks whether the venue has had a trade since a quiet topic was heard."""
+        asked, (_, heard) = self._now(), self._last.get(topic, (0, b""))
         try:
-            trade_ns = await questions.newest_trade_ns(self._line, topic)
+            newest = await questions.newest_trade(self._line, topic, heard)
         except ProviderError as error:
             log.info("%s: the newest trade of %s: %s", self._line.name, topic, error)
             return
-        if trade_ns is not None:
-            self._doubts.told(topic, self._watch.topics[topic], trade_ns, self._now())
+        if newest is not None:
+            self._doubts.told(topic, self._watch.topics[topic], newest, asked, self._now())
 
     async def subscribe(self, socket: Socket, topics: list[str]) -> None:
         """Asks for some topics, a few at a time."""
@@ -414,10 +422,14 @@ class Session:
                 self._watch.lost(topic, why)
             self._why = f"{len(gone)} subscriptions died, {next(iter(gone))} first"
             log.warning("%s: %s", self._line.name, self._why)
-            self.is_worn.set()
+            if self._present.topics:  # changes of a book that two connections tell follow nothing
+                await socket.close()
+            else:
+                self.is_worn.set()
             return
         if self._questions is not None:
-            for topic in self._doubts.to_ask(silent(self._watch, now), now):
+            quiet = {*silent(self._watch, now), *over_the_hour(self._watch, now)}
+            for topic in self._doubts.to_ask(sorted(quiet), now):
                 self._beside(self._doubt(topic, self._questions))
 
     def end(self, reason: str) -> None:

@@ -220,8 +220,8 @@ def _binance_has_closed(message: Message) -> bool:
 
 _BYBIT, _OKX, _BINANCE = BybitDialect(), OkxDialect(), BinanceDialect()
 BARS_QUIET_S, BOOKS_QUIET_S, MARKS_QUIET_S = 90.0, 10.0, 5.0
-BARS_GRACE_S = 60.0
-"""Bybit tells a running bar every 1 to 60 s."""
+BARS_GRACE_S, BOOKS_GRACE_S, MARKS_GRACE_S = 60.0, 10.0, 15.0
+"""Bybit tells a running bar every 1 to 60 s, OKX a mark that stays every 10 s; a trade may leave a book."""
 
 
 def _market(
@@ -305,13 +305,27 @@ def _present(
 
 
 def _book(name: str, feed: Feed, topic: Topic, rules: BookRules) -> Channel:
-    return Channel(name=name, feeds=(feed,), topic=topic, book=rules, quiet_after_s=BOOKS_QUIET_S)
+    return Channel(
+        name=name,
+        feeds=(feed,),
+        topic=topic,
+        book=rules,
+        quiet_after_s=BOOKS_QUIET_S,
+        grace_s=BOOKS_GRACE_S,
+    )
 
 
 def _marks(
     name: str, feed: Feed, topic: Topic, read: Callable[[Message], dict[str, float]]
 ) -> Channel:
-    return Channel(name=name, feeds=(feed,), topic=topic, marks=read, quiet_after_s=MARKS_QUIET_S)
+    return Channel(
+        name=name,
+        feeds=(feed,),
+        topic=topic,
+        marks=read,
+        quiet_after_s=MARKS_QUIET_S,
+        grace_s=MARKS_GRACE_S,
+    )
 
 
 def _bybit_present(market: str, path: str) -> Connection:

@@ -10,11 +10,13 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
+from typing import NamedTuple
 
 from regime_pipeline.collect.plan import Line, Subscription
 
 S = 1_000_000_000
 US = 1_000
+HOUR_NS = 3_600 * S
 LEFT_OUT = "left out: the disk could not follow"
 DROPPED_AT_LEAST_NS = 2 * S
 """An hour counts as whole with a second missing; one with a message that was left out must not."""
@@ -228,6 +230,13 @@ def silent(watch: Watch, now_ns: int) -> list[str]:
     ]
 
 
+class Newest(NamedTuple):
+    """The newest trade of an instrument as the venue tells it: when, on our clock; whether we heard it."""
+
+    at_ns: int
+    is_heard: bool
+
+
 @dataclass(slots=True)
 class Doubts:
     """Quiet topics of one connection of whose instruments the venue was asked for the newest trade.
@@ -249,9 +258,12 @@ class Doubts:
         self._asked_ns.update(dict.fromkeys(found, now_ns))
         return found
 
-    def told(self, name: str, topic: Topic, trade_ns: int, now_ns: int) -> None:
-        """The venue's newest trade, on our clock."""
-        last = topic.last_ns
+    def told(self, name: str, topic: Topic, newest: Newest, asked_ns: int, now_ns: int) -> None:
+        """The venue's newest trade; where it is the one that was heard last nothing was missed till then."""
+        last, trade_ns = topic.last_ns, newest.at_ns
+        if newest.is_heard and topic.span is not None and last is not None and last < asked_ns:
+            topic.span.end_ns = max(asked_ns, topic.span.end_ns)
+            return
         if last is not None and trade_ns > last + NEWER_NS:
             grace = int(topic.subscription.channel.grace_s * S)
             self._doomed[name] = (last, max(trade_ns + grace, now_ns + NEWER_NS))
@@ -266,6 +278,20 @@ class Doubts:
                 del self._doomed[name]
                 found.append(name)
         return found
+
+
+def over_the_hour(watch: Watch, now_ns: int) -> list[str]:
+    """Topics of trades of which nothing tells yet that they were heard to the end of the last hour."""
+    hour_ns = now_ns - now_ns % HOUR_NS
+    if now_ns - hour_ns < NEWER_NS:
+        return []
+    return [
+        name
+        for name, topic in watch.topics.items()
+        if topic.subscription.channel.has_trades
+        and topic.span is not None
+        and topic.span.end_ns < hour_ns
+    ]
 
 
 def dead(watch: Watch, now_ns: int) -> list[str]:

@@ -16,7 +16,7 @@ import os
 import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -41,10 +41,10 @@ from regime_pipeline.orchestration.processes import PROCESS_TAG, process_id, set
 from regime_pipeline.orchestration.resources import Platform, Progress, Scope, platform_resource
 from regime_pipeline.orchestration.run_report import Outcome, RunReport, by_source
 from regime_pipeline.orchestration.storage_pool import CONNECTION_LOST
-from regime_pipeline.research import models
+from regime_pipeline.orchestration.training import untrained
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.errors import DatabaseUnreachableError, first_line
-from regime_pipeline.windows import DAY, HOUR, Clock, Window, floor_day, utc
+from regime_pipeline.windows import DAY, Clock, Window, floor_day, utc
 
 if TYPE_CHECKING:
     from regime_pipeline.storage.merge import WriteResult
@@ -52,9 +52,6 @@ if TYPE_CHECKING:
 RAW, DERIVED, REPORTING, RESEARCH = "raw_fetch", "derived_chain", "reporting", "research"
 TRAINING = "training"
 _NOT_DERIVING = (RAW, REPORTING, "book_samples", RESEARCH, TRAINING, retention.NAME)
-
-
-_FIRST_BAR = "select min(ts) from market.candles_1h where market = 'perp' and close is not null"
 
 
 class LaunchError(RuntimeError):
@@ -362,21 +359,10 @@ class _Launch:
         self.run("derive", DERIVED, todo.window, tags=tags)
         last = Window(floor_day(self.until) - DAY, floor_day(self.until))
         if todo.window.start <= last.start < todo.window.end:
-            self._train(last.end)
+            months = untrained(self.platform, last.end)
+            if months is not None:
+                self.run("train models", TRAINING, months)
             self.run("judge scores", RESEARCH, last)
-
-    def _train(self, until: datetime) -> None:
-        """The models of months that have ended and that hold bars, as far as there are none yet."""
-        known = set(self.platform.warehouse.read(models.TABLE, None, columns=["ts"])["ts"])
-        with self.platform.database.connect() as connection:
-            (begins,) = connection.execute(_FIRST_BAR).fetchone() or (None,)
-        if begins is None:
-            return
-        first = max(utc(begins), until - models.REACH)
-        ends = (datetime.fromtimestamp(h * 3600, UTC) for h in models.month_ends(first, until))
-        wanted = [end for end in ends if end - HOUR not in known]
-        if wanted:
-            self.run("train models", TRAINING, Window(wanted[0] - DAY, wanted[-1]))
 
     def deliver(self) -> None:
         """Note what is wrong and send what waits; who runs launches from cron has no sensors that would."""

@@ -83,7 +83,9 @@ def collector(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipR
         details: dict[str, Any] = {
             "beat": beat.at.isoformat(), "open connections": beat.open_connections,
             "wanted connections": beat.wanted_connections,
-            "clock offset, s": "unknown" if beat.clock_offset_s is None else beat.clock_offset_s,
+            "clock offset, s": _or_unknown(beat.clock_offset_s),
+            "lag, s": _or_unknown(beat.lag_s), "memory, MB": _or_unknown(beat.memory_mb),
+            "deaths": _or_unknown(beat.death_count),
             "ended as told": "no" if beat.ended_at is None else beat.ended_at.isoformat(),
         }  # fmt: skip
         for spec in live_assets():
@@ -96,6 +98,10 @@ def collector(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipR
         restated = _restated(platform, key, now)
         events.append(_check(key, "equals_rest", restated == 0, {"rows restated": restated}))
     return dg.SensorResult(asset_events=events, cursor=f"{last.isoformat()} {observed.isoformat()}")
+
+
+def _or_unknown(value: float | None) -> float | str:
+    return "unknown" if value is None else value
 
 
 def _cursor(text: str | None, now: datetime) -> tuple[datetime, datetime]:

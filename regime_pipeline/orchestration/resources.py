@@ -94,7 +94,9 @@ class Platform:
         """Tables of the database."""
         from regime_pipeline.storage.warehouse import Warehouse
 
-        return Warehouse(self.database, self.clock, fence=keep_out_ended_runs)
+        return Warehouse(
+            self.database, self.clock, fence=keep_out_ended_runs, landing=self.settings.landing
+        )
 
     def until(self, run_id: str | None) -> datetime:
         """The instant at which the rows of a run end, the same for all of its steps.

@@ -22,6 +22,7 @@ from regime_pipeline.orchestration.jobs import (
 )
 from regime_pipeline.orchestration.partitions import TICK_TAG, month_tags, range_tags, tick_window
 from regime_pipeline.orchestration.resources import Platform
+from regime_pipeline.orchestration.training import untrained
 from regime_pipeline.windows import DAY, HOUR, Window, floor_day, floor_hour
 
 BOOKS_EVERY = timedelta(minutes=5)
@@ -129,18 +130,20 @@ def nightly_research(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | d
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
     required_resource_keys={"platform"},
-    description="Once a month, at 01:40 of its first day that the machine is on: the models of the month "
-    "that has ended.",
+    description="Every night at 01:40: the models of months that have ended and have none; once a month "
+    "there is something to do.",
 )
 def monthly_training(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    """One run request per month, asked for every night under the same key."""
+    """One run request for all months that lack models, asked for every night under the same key."""
     platform: Platform = context.resources.platform
     why = platform.at_rest()
     if why is not None:
         return dg.SkipReason(why)
-    ended = floor_day(context.scheduled_execution_time).replace(day=1)
-    month = Window(ended - DAY, ended)
-    return dg.RunRequest(run_key=f"{month.start:%Y-%m}", tags=month_tags(month))
+    months = untrained(platform, floor_day(context.scheduled_execution_time))
+    if months is None:
+        return dg.SkipReason("every month that has ended is trained")
+    key = f"{months.start:%Y-%m}..{months.end - DAY:%Y-%m}"
+    return dg.RunRequest(run_key=key, tags=month_tags(months))
 
 
 @dg.schedule(

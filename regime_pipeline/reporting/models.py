@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from regime_pipeline.reporting.research import EVERY, rows
+from regime_pipeline.reporting.research import EVERY
 from regime_pipeline.storage.database import Database
+from regime_pipeline.storage.query import rows
 from regime_pipeline.wording.formats import UNKNOWN
 
 _PERFORMANCE = """
@@ -34,7 +35,7 @@ def models_of(
         before: the instant.
         model: of this one only.
     """
-    return rows(database, _PERFORMANCE, {"before": before, "model": model})
+    return rows(database, _PERFORMANCE, before=before, model=model)
 
 
 def whole(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

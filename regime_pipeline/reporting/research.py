@@ -10,12 +10,10 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-import psycopg
-from psycopg.rows import dict_row
-
 from regime_pipeline.alerts.outcomes import Answer
 from regime_pipeline.catalogue.marts import MARTS
 from regime_pipeline.storage.database import Database
+from regime_pipeline.storage.query import rows
 from regime_pipeline.wording.formats import UNKNOWN
 
 EVERY = "*"
@@ -51,29 +49,22 @@ def passports_of(
         before: the instant.
         signal: of this one only.
     """
-    return rows(database, _PASSPORTS, {"before": before, "signal": signal})
+    return rows(database, _PASSPORTS, before=before, signal=signal)
 
 
 def calibrators_of(database: Database, before: datetime) -> list[dict[str, Any]]:
     """The calibrators of the newest day whose last hour lies before an instant."""
-    return rows(database, _CALIBRATORS, {"before": before})
+    return rows(database, _CALIBRATORS, before=before)
 
 
 def paper_of(database: Database, before: datetime) -> list[dict[str, Any]]:
     """What paper strategies came to by the newest day whose last hour lies before an instant."""
-    return rows(database, _PAPER, {"before": before})
+    return rows(database, _PAPER, before=before)
 
 
 def trials_of(database: Database, family: str | None = None) -> list[dict[str, Any]]:
     """The ledger, newest first; of one signal only where it is named."""
-    return rows(database, _TRIALS, {"family": family})
-
-
-def rows(database: Database, query: str, values: dict[str, Any]) -> list[dict[str, Any]]:
-    """What a query finds, as dicts."""
-    with database.connect() as connection:
-        cursor: psycopg.Cursor[dict[str, Any]] = connection.cursor(row_factory=dict_row)
-        return cursor.execute(query.encode(), values).fetchall()
+    return rows(database, _TRIALS, family=family)
 
 
 def as_stored(rows: Sequence[dict[str, Any]], ts: datetime) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ import pandas as pd
 
 from regime_pipeline.catalogue.derivation import derives, reads
 from regime_pipeline.catalogue.fields.features import VOL_REGIMES
-from regime_pipeline.catalogue.frames import conform, empty
+from regime_pipeline.catalogue.frames import empty
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.numerics.panel import to_panel
 from regime_pipeline.research import model_drift
@@ -59,6 +59,8 @@ from regime_pipeline.research.models import (
     month_ends,
     trials_of,
 )
+from regime_pipeline.research.passports import EVERY, HOUR_OF_DAY, regimes_of
+from regime_pipeline.research.rows import framed
 from regime_pipeline.research.splits import month_of
 from regime_pipeline.settings import method_version
 from regime_pipeline.windows import Grid
@@ -69,8 +71,6 @@ TABLE = "signals.model_performance"
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-HOUR_OF_DAY = 23
-EVERY = "*"
 PROMOTED_D = 730
 """Days of common forecasts that a comparison of two models looks at."""
 _LOOKS_D = 2 * SCORED_D + 62
@@ -208,19 +208,8 @@ def model_performance(
         tier = float(np.nanmax(seen)) if np.isfinite(seen).any() else math.nan
         for row in _of_day(history, champions, end_h, grid.symbols):
             known = row["status"] in ("ok", "partial")
-            rows.append({"ts": at, "source_tier": tier if known else math.nan, **row})
-    return _framed(rows)
-
-
-def _framed(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    item = table(TABLE)
-    frame = pd.DataFrame(rows, columns=list(item.content))
-    frame["ts"] = pd.to_datetime(frame["ts"], utc=True).astype("datetime64[us, UTC]")
-    frame["method_version"] = method_version(METHOD)
-    for name in ("is_published", "has_passed", "has_drifted"):
-        frame[name] = frame[name].astype("boolean")
-    frame = conform(frame, item)[list(item.content)]
-    return frame.sort_values(list(item.key), ignore_index=True)
+            rows.append({"ts": end_h - 1, "source_tier": tier if known else math.nan, **row})
+    return framed(rows, item, method_version(METHOD))
 
 
 def _history(
@@ -232,17 +221,13 @@ def _history(
 ) -> History:
     prices = Prices.of(candles_1h, wide)
     forecasts = {spec.name: Forecasts.of(spec, prices, models) for spec in MODELS}
-    code = pd.Categorical(volatility_regimes["vol_regime_confirmed"], categories=VOL_REGIMES).codes
-    coded = volatility_regimes[["symbol", "ts"]].assign(
-        code=np.where(code < 0, np.nan, code.astype("float64"))
-    )
     size = sizes(prices, forecasts[WITH_INTERVAL].value)
     today = {t.trial_id for t in trials_of(wide.symbols)}
     older = trials[(trials["trial_kind"] == "model") & ~trials["trial_id"].isin(today)]
     return History(
         prices,
         forecasts,
-        to_panel(coded, wide, ["code"])["code"],
+        regimes_of(volatility_regimes, wide),
         size,
         daily_radii(size, prices.hours, DAY_H, IN_FORCE_AFTER_H),
         {name: int((older["trial_family"] == name).sum()) for name in TARGETS},

@@ -19,9 +19,9 @@ from regime_pipeline.catalogue.frames import conform, empty
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.numerics.panel import to_panel
 from regime_pipeline.research.forecast_inputs import DAY_H, HISTORY_H, VARIANCE, Prices, features
-from regime_pipeline.research.model_performance import EVERY
 from regime_pipeline.research.model_scores import LEVELS
 from regime_pipeline.research.models import IN_FORCE_AFTER_H, MODELS, WITH_INTERVAL, Spec, in_force
+from regime_pipeline.research.passports import EVERY
 from regime_pipeline.settings import method_version
 from regime_pipeline.windows import Grid
 

@@ -21,7 +21,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from regime_pipeline.catalogue.derivation import derives, reads
-from regime_pipeline.catalogue.frames import conform, empty
+from regime_pipeline.catalogue.frames import empty
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.numerics.panel import to_panel
 from regime_pipeline.research.boosting import (
@@ -54,6 +54,7 @@ from regime_pipeline.research.linear_fits import (
     non_negative,
     probability,
 )
+from regime_pipeline.research.rows import framed
 from regime_pipeline.research.splits import FIT_H, month_of, walk_forward
 from regime_pipeline.settings import method_version
 from regime_pipeline.windows import Grid
@@ -377,7 +378,7 @@ def models(candles_1h: pd.DataFrame, *, grid: Grid) -> pd.DataFrame:
         known, labels = features(prices, spec.inputs), target(prices, spec.target)
         for end_h in ends:
             training = Training.of(spec, prices, known, labels, end_h)
-            row = {"model": spec.name, "ts": pd.Timestamp(end_h - 1, unit="h", tz="UTC")}
+            row = {"model": spec.name, "ts": end_h - 1}
             rows.append(row | _registered(spec, training, grid.symbols))
             if rows[-1]["status"] == "ok":
                 span = slice(
@@ -385,17 +386,7 @@ def models(candles_1h: pd.DataFrame, *, grid: Grid) -> pd.DataFrame:
                     training.last_h - int(prices.hours[0]) + 1,
                 )
                 rows[-1]["source_tier"] = float(np.nanmax(tiers[span]))
-    return _framed(rows)
-
-
-def _framed(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    item = table(TABLE)
-    frame = pd.DataFrame(rows, columns=list(item.content))
-    for name in ("ts", "trained_from", "trained_to"):
-        frame[name] = pd.to_datetime(frame[name], utc=True).astype("datetime64[us, UTC]")
-    frame["method_version"] = method_version(METHOD)
-    frame = conform(frame, item)[list(item.content)]
-    return frame.sort_values(list(item.key), ignore_index=True)
+    return framed(rows, item, method_version(METHOD))
 
 
 def _registered(spec: Spec, training: Training, universe: Sequence[str]) -> dict[str, Any]:
@@ -427,8 +418,8 @@ def _registered(spec: Spec, training: Training, universe: Sequence[str]) -> dict
     said = "\0".join((row["model_spec"], data, METHOD, str(SEED), row["model_libraries"]))
     return row | {
         "model_version": hashlib.sha256(said.encode()).hexdigest()[:16],
-        "trained_from": pd.Timestamp(training.first_h, unit="h", tz="UTC"),
-        "trained_to": pd.Timestamp(training.last_h, unit="h", tz="UTC"),
+        "trained_from": training.first_h,
+        "trained_to": training.last_h,
         "data_hash": data,
         "artefact_hash": hashlib.sha256(found.function.artefact).hexdigest(),
         "model_parameters": parameters,

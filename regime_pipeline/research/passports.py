@@ -516,7 +516,7 @@ def histories_of(
     perp = candles_1h[candles_1h["market"] == "perp"]
     close = _by_symbol(to_panel(perp, wide, ["close"])["close"])
     log_close = np.log(np.where(close > 0, close, np.nan))
-    regime = _by_symbol(_regimes(volatility_regimes, wide))
+    regime = _by_symbol(regimes_of(volatility_regimes, wide))
     book = order_book_1h[order_book_1h["market"] == "perp"]
     sums = to_panel(book, wide, ["spread_bps", "depth_10bps_bid_usd", "depth_10bps_ask_usd"])
     thinner = np.fmin(sums["depth_10bps_bid_usd"], sums["depth_10bps_ask_usd"])
@@ -560,8 +560,8 @@ def _worst(tier: Floats) -> float:
     return float(np.nanmax(tier)) if np.isfinite(tier).any() else math.nan
 
 
-def _regimes(volatility_regimes: pd.DataFrame, grid: Grid) -> Floats:
-    """Codes of the confirmed regime, NaN unknown."""
+def regimes_of(volatility_regimes: pd.DataFrame, grid: Grid) -> Floats:
+    """Codes of the confirmed regime in the order of ``VOL_REGIMES``, NaN unknown; hours x symbols."""
     code = pd.Categorical(volatility_regimes["vol_regime_confirmed"], categories=VOL_REGIMES).codes
     coded = volatility_regimes[["symbol", "ts"]].assign(
         code=np.where(code < 0, np.nan, code.astype("float64"))

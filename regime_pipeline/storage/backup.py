@@ -43,6 +43,7 @@ from regime_pipeline.storage.database import (
 from regime_pipeline.storage.embedded import EmbeddedServer
 from regime_pipeline.storage.errors import BackupError, first_line
 from regime_pipeline.storage.folders import write_private
+from regime_pipeline.storage.months import FOLDER as MONTHS
 from regime_pipeline.storage.roles import RUNS_SCHEMA, grant, hand_over, make_roles
 from regime_pipeline.storage.warehouse import Warehouse
 from regime_pipeline.windows import Clock
@@ -149,7 +150,7 @@ def backup(settings: Settings, target: Path, clock: Clock, say: Say) -> Backup:
                 assert row is not None
                 now = clock.now()
                 _dump(settings, address, row[0], making / DUMP, say)
-                found = _described(_Snapshot(address, row[0]), say)
+                found = _described(_Snapshot(address, row[0]), settings.landing, say)
             if landing is not None:
                 _mirror(landing, target / LANDING, say)
             manifest = Manifest(
@@ -266,7 +267,9 @@ def restore(settings: Settings, source: Backup, say: Say) -> None:
         with psycopg.connect(made) as connection:
             hand_over(connection)
             grant(connection)
-    _compare(Database(made), manifest, say)
+    # months that were moved out lie beside the backup, or in the object store that keeps the replies
+    beside = str(source.folder.parent / LANDING) if manifest.landing else settings.landing
+    _compare(Database(made), manifest, beside, say)
     with psycopg.connect(_named(address, "postgres"), autocommit=True) as server:
         _drop(server, name)
         server.execute(
@@ -313,20 +316,20 @@ def _landing(settings: Settings) -> Path | None:
     return None if "://" in settings.landing else Path(settings.landing)
 
 
-def _described(database: Database, say: Say) -> dict[str, object]:
+def _described(database: Database, landing: str, say: Say) -> dict[str, object]:
     """Origin, version, hashes and rows of a database of this release's schema."""
     with database.connect() as connection:
         version = migrate.stored(connection).version
     return {
         "origin": database.identity(),
         "schema_version": version or "",
-        "hashes": _hashes(database, _HASHED, say),
+        "hashes": _hashes(database, _HASHED, landing, say),
         "rows": _rows(database, list(TABLES)),
     }
 
 
-def _hashes(database: Database, tables: Sequence[str], say: Say) -> dict[str, str]:
-    found, warehouse = {}, Warehouse(database)
+def _hashes(database: Database, tables: Sequence[str], landing: str, say: Say) -> dict[str, str]:
+    found, warehouse = {}, Warehouse(database, landing=landing)
     for done, table in enumerate(tables):
         say("hashing tables", done, len(tables))
         found[table] = warehouse.content_hash(table)
@@ -345,7 +348,7 @@ def _rows(database: Database, tables: Sequence[str]) -> dict[str, int]:
         return {str(name): int(n) for name, n in connection.execute(query)}
 
 
-def _compare(database: Database, manifest: Manifest, say: Say) -> None:
+def _compare(database: Database, manifest: Manifest, landing: str, say: Say) -> None:
     """Refuse a database whose rows are not those of a backup.
 
     Hashes cover the columns that this release knows; of a backup of an older release rows are counted.
@@ -353,7 +356,8 @@ def _compare(database: Database, manifest: Manifest, say: Say) -> None:
     try:
         rows = _rows(database, list(manifest.rows))
         is_same_schema = manifest.schema_version == migrate.head()
-        hashes = _hashes(database, list(manifest.hashes), say) if is_same_schema else {}
+        known = list(manifest.hashes) if is_same_schema else []
+        hashes = _hashes(database, known, landing, say)
     finally:
         database.close()
     other = {t for t, n in manifest.rows.items() if rows[t] != n}
@@ -400,14 +404,15 @@ def _program(settings: Settings, name: str, address: str, *options: str) -> None
 
 
 def _mirror(source: Path, target: Path, say: Say) -> None:
-    """Copy the payloads that the target lacks; each appears whole or not at all."""
+    """Copy the payloads and months that the target lacks; each appears whole or not at all."""
     folders = sorted(p for p in source.iterdir() if p.is_dir()) if source.is_dir() else []
+    folders += sorted(p for p in (source / MONTHS).glob("*") if p.is_dir())
     for done, folder in enumerate(folders):
         say("copying replies", done, len(folders))
-        there = target / folder.name
+        there = target / folder.relative_to(source)
         there.mkdir(mode=0o700, parents=True, exist_ok=True)
         known = {p.name for p in there.iterdir()}
-        for path in folder.glob("*.zst"):
+        for path in (*folder.glob("*.zst"), *folder.glob("*.parquet")):
             if path.name not in known:
                 part = there / f"{path.name}.part"
                 shutil.copyfile(path, part)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
 import pandas as pd
@@ -78,6 +78,17 @@ class Batch:
         """Whether nothing would be looked at."""
         return self.frame.empty and (self.window is None or self.window.is_empty)
 
+    @property
+    def extent(self) -> Window:
+        """The stretch of time that the write may touch."""
+        if self.window is not None:
+            return self.window
+        times = self.frame[self.table.time_column]
+        if times.empty:
+            return Window(datetime.min.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC))
+        end = times.max().to_pydatetime() + timedelta(microseconds=1)
+        return Window(times.min().to_pydatetime(), end)
+
     @cached_property
     def locks(self) -> list[int] | None:
         """The keys of the days that are locked; None when it is the whole table."""
@@ -124,6 +135,10 @@ class Batch:
             self._raise_version(connection, now, result.changed)
         crash_point("merged")
         return result
+
+    def append(self, connection: psycopg.Connection) -> None:
+        """Copy all rows in as they are; their keys are known to be new."""
+        self._copy(connection, table_of(self.table))
 
     def _raise_version(self, connection: psycopg.Connection, now: datetime, changed: int) -> None:
         """Say that the table is another now; last, because writers of one table wait for each other."""

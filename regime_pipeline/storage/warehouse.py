@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pandas as pd
@@ -42,6 +42,23 @@ from regime_pipeline.storage.crash import crash_point
 from regime_pipeline.storage.database import Database
 from regime_pipeline.storage.errors import TransientStorageError
 from regime_pipeline.storage.merge import Also, Batch, Fence, WriteResult
+from regime_pipeline.storage.months import (
+    Files,
+    Moved,
+    MovedOutError,
+    content_of,
+    following,
+    frame_of,
+    is_movable,
+    is_touched,
+    known,
+    lock,
+    months_in,
+    named,
+    note_in,
+    note_out,
+    refuse,
+)
 from regime_pipeline.storage.retrying import retrying
 from regime_pipeline.storage.statements import among, in_window, names, table_of
 from regime_pipeline.windows import Clock, SystemClock, Window
@@ -57,12 +74,19 @@ class Warehouse:
         database: where.
         clock: stamps ``ingested_at``, ``superseded_at`` and ``created_at``.
         fence: keeps runs from writing that were given up; None keeps nobody.
+        landing: fsspec URL of the landing store, where months lie that were moved out of the database.
     """
 
     def __init__(
-        self, database: Database, clock: Clock | None = None, *, fence: Fence | None = None
+        self,
+        database: Database,
+        clock: Clock | None = None,
+        *,
+        fence: Fence | None = None,
+        landing: str | None = None,
     ) -> None:
         self.database = database
+        self.files = Files(landing)
         self.clock = clock or SystemClock()
         self._fence = fence
         self._months: set[tuple[str, int, int]] = set()
@@ -110,19 +134,55 @@ class Warehouse:
         where: Mapping[str, str | list[str]],
     ) -> pa.Table:
         """The rows as Arrow, sorted by key in code point order, JSON in canonical text."""
+        wanted = {n: [v] if isinstance(v, str) else list(v) for n, v in where.items()}
+        of_symbols = {} if symbols is None else {c: list(symbols) for c in table.symbol_columns}
         conditions: list[sql.Composable] = []
         if window is not None:
             conditions.append(in_window(table, window))
-        if symbols is not None:
-            conditions += [among(c, list(symbols)) for c in table.symbol_columns]
-        for name, value in where.items():
-            conditions.append(among(name, [value] if isinstance(value, str) else list(value)))
+        conditions += [among(c, v) for asked in (of_symbols, wanted) for c, v in asked.items()]
         query = sql.SQL("SELECT {} FROM {}").format(names(columns), table_of(table))
         if conditions:
             query = sql.SQL("{} WHERE {}").format(query, sql.SQL(" AND ").join(conditions))
-        raw = self._table(query)
-        out = pa.table({c: fetched(raw.column(c), FIELDS[c].kind) for c in columns})
-        return sorted_by(out, table.key)
+        if not is_movable(table):
+            return sorted_by(_typed(self._table(query), columns), table.key)
+        raw, out = self._of_present(table, query)
+        asked = (of_symbols, wanted)
+        parts = [
+            _typed(self.files.rows(table, moved, columns, window, asked), columns)
+            for moved in out
+            if is_touched(moved, window)
+        ]
+        return sorted_by(pa.concat_tables([_typed(raw, columns), *parts]), table.key)
+
+    def _of_present(self, table: Table, query: sql.Composed) -> tuple[pa.Table, list[Moved]]:
+        """The rows that are in the database, and the months that were not while they were read.
+
+        Asked before and after, so that a month that moves meanwhile is noticed: a condition in the query
+        itself is not looked at where the planner finds that no partition can have rows.
+        """
+        asked, text = named(table), query.as_string(None)
+
+        def run() -> tuple[pa.Table, list[str]]:
+            with self.database.arrow() as connection, connection.cursor() as cursor:
+                seen: list[str] = []
+                rows: pa.Table
+                for statement in (asked, text, asked):
+                    cursor.execute(statement)
+                    found = cursor.fetch_arrow_table()
+                    if statement is asked:
+                        seen.append(found.column(0)[0].as_py())
+                    else:
+                        rows = found
+                return rows, seen
+
+        while True:
+            rows, (before, after) = retrying(self.database, run)
+            out: list[Moved] = []
+            if before == after and before:
+                with self.database.connect() as connection:
+                    out = known(connection, table)
+            if before == after == ",".join(m.file for m in out):
+                return rows, out
 
     def _table(self, query: sql.Composable) -> pa.Table:
         # literals, quoted by psycopg, because the driver copies in bulk only without parameters
@@ -145,6 +205,9 @@ class Warehouse:
         """
         item = find_table(table)
         wanted = list(dict.fromkeys([*item.key, "revision", *columns]))
+        if is_movable(item):
+            with self.database.connect() as connection:
+                refuse(connection, item, window)
         raw = self._table(revisions.versions(item, window, wanted))
         out = pa.table({c: fetched(raw.column(c), FIELDS[c].kind) for c in wanted})
         out = sorted_by(out, (*item.key, "revision"))
@@ -225,6 +288,8 @@ class Warehouse:
                 self._ensure_partitions(item, batch.frame)
             try:
                 with self.database.connect() as connection:
+                    if is_movable(item):
+                        refuse(connection, item, batch.extent)
                     result = batch.write(connection, self.clock, also)
                     if run_id is not None and self._fence is not None:
                         self._fence(connection, run_id)
@@ -328,6 +393,86 @@ class Warehouse:
             f"by {found}: nothing was stored; end that process or run again later"
         )
 
+    # ---------------------------------------------------------------- months
+
+    def movable_months(self, table: str, before: datetime) -> list[datetime]:
+        """First instants of the months in the database that have rows and end by an instant."""
+        with self.database.connect() as connection:
+            return months_in(connection, find_table(table), before)
+
+    def moved_months(self, table: str) -> list[Moved]:
+        """The months of a table that are out of the database, oldest first."""
+        with self.database.connect() as connection:
+            return known(connection, find_table(table))
+
+    def move_out(self, table: str, month: datetime) -> Moved | None:
+        """Move a closed month into a file; reads find it there. The account must own the table.
+
+        Args:
+            table: one of :data:`~regime_pipeline.storage.months.MOVABLE`.
+            month: its first instant.
+
+        Returns:
+            The month as it is known now; None: it is out already, or has no rows.
+
+        Raises:
+            MovedOutError: the file did not give the rows back; nothing has moved.
+        """
+        item, window = find_table(table), Window(month, following(month))
+        if not is_movable(item):
+            raise ValueError(f"months of {table} stay in the database")
+        with self.database.connect() as connection:
+            lock(connection, item)
+            rows = self._fetch(item, item.fields, window, None, {})
+            if not rows.num_rows or month in {m.month for m in known(connection, item)}:
+                return None
+            name, body = self.files.write(item, month, rows)
+            content = content_of(item, rows)
+            moved = Moved(month, name, hashlib.sha256(body).hexdigest(), rows.num_rows, content)
+            if not self._of_file(item, moved).equals(rows):
+                raise MovedOutError(
+                    f"{name} does not give back what was written; nothing has moved"
+                )
+            crash_point("month_written")
+            note_out(connection, item, moved, self.clock.now())
+        crash_point("month_out")
+        return moved
+
+    def move_in(self, table: str, month: datetime) -> Moved | None:
+        """Bring a month back into the database; its file goes when all of it is there.
+
+        Returns:
+            What came back; None: the month is not out.
+
+        Raises:
+            MovedOutError: the file is absent or damaged, or gave other rows; it is kept.
+        """
+        item = find_table(table)
+        with self.database.connect() as connection:
+            lock(connection, item)
+            moved = next((m for m in known(connection, item) if m.month == month), None)
+            if moved is None:
+                return None
+            rows = self._of_file(item, moved)
+            if content_of(item, rows) != moved.content:
+                raise MovedOutError(f"{moved.file} holds other rows than were moved out")
+            connection.execute(
+                "select ops.ensure_partition(%s::regclass, %s)", (table, month.date())
+            )
+            Batch(item, frame_of(item, rows), "insert").append(connection)
+            note_in(connection, item, moved)
+        crash_point("month_in")
+        if self.content_hash(table, moved.window) != moved.content:
+            raise MovedOutError(f"{table} of {month:%Y-%m} came back with other rows")
+        self.files.remove(moved)
+        return moved
+
+    def _of_file(self, table: Table, moved: Moved) -> pa.Table:
+        """All rows of a month that is out, in key order."""
+        return sorted_by(
+            _typed(self.files.rows(table, moved, table.fields), table.fields), table.key
+        )
+
     # ---------------------------------------------------------------- partitions
 
     def _ensure_partitions(self, table: Table, frame: pd.DataFrame) -> None:
@@ -346,6 +491,9 @@ class Warehouse:
         if not missing:
             return
         with self.database.connect() as connection:
+            if is_movable(table):
+                first, last = times.min().to_pydatetime(), times.max().to_pydatetime()
+                refuse(connection, table, Window(first, last + timedelta(microseconds=1)))
             connection.execute(
                 "select ops.ensure_partition(%s::regclass, m) from unnest(%s::date[]) m",
                 (table.full_name, [date(y, m, 1) for y, m in missing]),
@@ -354,6 +502,11 @@ class Warehouse:
 
 
 # -------------------------------------------------------------------- frames
+
+
+def _typed(raw: pa.Table, columns: Sequence[str]) -> pa.Table:
+    """Columns in the catalogue's types; JSON in canonical text."""
+    return pa.table({c: fetched(raw.column(c), FIELDS[c].kind) for c in columns})
 
 
 def _check_extent(

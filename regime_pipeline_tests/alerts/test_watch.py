@@ -115,7 +115,9 @@ def test_where_all_is_well_nothing_is_said(database, tmp_path):
     assert watch.memory_faults(tmp_path / "no-such-system") == []
 
 
-def test_a_collector_that_beats_no_more_is_named_by_both_paths_unless_it_was_told_to_end(database):
+def test_a_collector_that_beats_no_more_is_named_by_both_paths_unless_it_was_told_to_end(
+    database, tmp_path
+):
     late = NOW - timedelta(seconds=31)
     with database.connect() as conn:
         wrong_everywhere(conn)
@@ -141,6 +143,12 @@ def test_a_collector_that_beats_no_more_is_named_by_both_paths_unless_it_was_tol
         conn.execute("UPDATE ops.collector_heartbeat SET ended_at = beat_at")
         as_told = watch.look(conn, watch.Path("/"), NOW)
         assert "COLLECTOR_DOWN" not in {f.kind.name for f in as_told}
+    with database.connect() as conn:
+        conn.execute("UPDATE ops.collector_heartbeat SET ended_at = NULL")
+    nobody = Settings(_env_file=None, home=tmp_path)
+    (told,) = watch.tell_collector(database, nobody, FixedClock(NOW))
+    assert told.kind.name == "COLLECTOR_DOWN"
+    assert watch.tell_collector(database, nobody, FixedClock(NOW + timedelta(seconds=15))) == []
     asked = Asked(NOW, NOW, NOW, 0, None, collector_at=late)
     assert judged(asked, NOW, needs_daemon=True) == ["collector: silent for 1 min"]
 

@@ -54,9 +54,10 @@ def test_times_and_books_of_the_venues_are_asked_for(tmp_path: Path) -> None:
             for line in lines:
                 for topic, subscription in line.subscriptions.items():
                     if subscription.channel.has_trades:
-                        newest = asker.newest_trade_ns(line, topic)
+                        newest = asker.newest_trade(line, topic, b"")
                         assert newest is not None
-                        assert instant_ns(AT) - 300 * S < newest <= instant_ns(AT)
+                        assert instant_ns(AT) - 300 * S < newest.at_ns <= instant_ns(AT)
+                        assert not newest.is_heard
             server.app.state.faults["/bybit/v5/market/time"] = Fault(body=b'{"retCode":0}')
             with pytest.raises(ProviderError):
                 asker.clock_offset_s(lines[0].source, lambda: behind)

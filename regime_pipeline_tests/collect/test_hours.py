@@ -185,7 +185,7 @@ def test_dagster_is_told_of_closed_hours_once(warehouse: Warehouse, tmp_path: Pa
     beat = {
         "identity": 1, "beat_at": now, "began_at": now, "process_id": 1, "open_connections": 1,
         "wanted_connections": 2, "received_count": 1, "dropped_count": 0, "memory_mb": 90.0,
-        "lag_s": 0.0,
+        "lag_s": 0.0, "ended_at": None, "clock_offset_s": None, "death_count": 3,
     }  # fmt: skip
     warehouse.merge("ops.collector_heartbeat", pd.DataFrame([beat]))
 
@@ -205,6 +205,13 @@ def test_dagster_is_told_of_closed_hours_once(warehouse: Warehouse, tmp_path: Pa
     made = [e for e in first.asset_events if isinstance(e, dg.AssetMaterialization)]
     assert {e.asset_key.path[2] for e in made} == {"candles", "trade_flow"}
     assert len(made) == len(hours)
+    assert {e.partition for e in made} == {"2024-06-01"}
+    observed = [e for e in first.asset_events if isinstance(e, dg.AssetObservation)]
+    assert {e.asset_key for e in observed} == {spec.key for spec in live_assets()}
+    assert {(e.metadata["deaths"].value, e.metadata["lag, s"].value) for e in observed} == {
+        (3, 0.0)
+    }
+    assert all(spec.freshness_policy is not None for spec in live_assets())
     checks = [e for e in first.asset_events if isinstance(e, dg.AssetCheckEvaluation)]
     assert {c.check_name for c in checks} == {"alive", "complete", "equals_rest"}
     assert not any(c.passed for c in checks if c.check_name == "alive")

@@ -10,22 +10,33 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import orjson
 
+from regime_pipeline.collect.archive import last_trades
+from regime_pipeline.collect.collector import Collector
 from regime_pipeline.collect.plan import Line
 from regime_pipeline.collect.recent import RECENT, missed
 from regime_pipeline.collect.session import Session
 from regime_pipeline.collect.spool import Spool
 from regime_pipeline.collect.store import instant_ns
-from regime_pipeline.collect.watch import Watch
+from regime_pipeline.collect.watch import Newest, Watch
 from regime_pipeline.simulator.bybit import Desk as BybitRest
 from regime_pipeline.simulator.context import Query, World
 from regime_pipeline.simulator.stream_desks import STREAMS
 from regime_pipeline.simulator.streams import Connection, StreamState
-from regime_pipeline.simulator.tape import Tape
+from regime_pipeline.simulator.tape import SyntheticTape, Tape
+from regime_pipeline.storage.database import Database
+from regime_pipeline.storage.warehouse import Warehouse
+from regime_pipeline.windows import utc
+from regime_pipeline_tests.collect.streams import SYMBOLS, lines, settings_in
+
+START = utc("2024-06-20T00:00:00")
+STEP = timedelta(seconds=20)
+TURN = timedelta(minutes=1)
 
 
 class SetClock:
@@ -83,11 +94,16 @@ class Venue:
     async def book(self, line: Line, topic: str) -> Any:
         raise AssertionError(f"no book is asked for here: {line.name} {topic}")
 
-    async def newest_trade_ns(self, line: Line, topic: str) -> int | None:
+    async def newest_trade(self, line: Line, topic: str, heard: bytes) -> Newest | None:
         rules, subscription = RECENT[line.source.name], line.subscriptions[topic]
         market = subscription.channel.feeds[0].market
         rows = rules.rows(self._get(rules.about(subscription.symbols[0].name, market)))
-        return rules.at_ms(rows[-1]) * 1_000_000 if rows else None
+        if not rows:
+            return None
+        known = (
+            rules.heard(orjson.loads(heard)) if subscription.channel.has_trades and heard else None
+        )
+        return Newest(rules.at_ms(rows[-1]) * 1_000_000, rules.identity(rows[-1]) == known)
 
     async def trades_since(self, line: Line, topic: str, known: bytes) -> list[bytes] | None:
         rules, subscription = RECENT[line.source.name], line.subscriptions[topic]
@@ -169,3 +185,60 @@ async def pass_time(
             await link.tell()
             await link.look()
         await asyncio.sleep(0)  # questions are answered
+
+
+class Day:
+    """A collector of Bybit's perpetuals over some hours, by a clock that is set."""
+
+    def __init__(self, database: Database, home: Path) -> None:
+        self.clock = SetClock(START - timedelta(minutes=10))
+        self.warehouse = Warehouse(database, self.clock)
+        self.tape = SyntheticTape(seed=7, symbols=SYMBOLS, end=START + timedelta(days=3))
+        self.venue = Venue(self.tape, self.clock)
+        self.settings = settings_in(home, sources="bybit", collect_venues="bybit", collect="on")
+        self.lines: list[Line] = [
+            *lines(self.settings, "bybit", "perp"),
+            *lines(self.settings, "bybit", "liquidations"),
+        ]
+        self.folder = home / "collect"
+        self.turns = 0
+
+    def begin(self) -> None:
+        """A collector's process starts."""
+        self.collector = Collector(
+            self.warehouse, self.settings, symbols=SYMBOLS, venues=["bybit"], lines=self.lines
+        )
+        self.spool = Spool(self.folder, [line.name for line in self.lines])
+        self.links = [
+            Link(self.venue, line, self.spool, known=last_trades(self.folder, line))
+            for line in self.lines
+        ]
+        self.collector.watches = {link.line.name: link.watch for link in self.links}
+
+    async def run(self, until: datetime) -> None:
+        """Time passes; once a minute what was received is stored."""
+        for link in self.links:
+            if link.wire is None:
+                await link.open()
+        while self.clock.at < until:
+            await pass_time(self.venue, self.links, self.clock.at + TURN, STEP)
+            self.turn()
+
+    def turn(self) -> None:
+        """One turn of the storer's thread that notes spans, too; every tenth keeps bytes for good."""
+        self.turns += 1
+        self.collector.turn(self.spool, 30 if self.turns % 10 == 0 else 5)
+
+    async def kill(self) -> None:
+        """The process ends without a word: what came in the last minute is in memory alone, and is gone."""
+        await pass_time(self.venue, self.links, self.clock.at + TURN, STEP)
+        for line in self.lines:
+            self.spool._waiting[line.name].clear()
+            self.spool.cut(line.name)
+
+    def end(self) -> None:
+        for link in self.links:
+            link.close("the collector ended")
+        self.turn()
+        for line in self.lines:
+            self.spool.cut(line.name)

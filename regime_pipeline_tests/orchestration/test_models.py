@@ -11,10 +11,12 @@ from regime_pipeline.orchestration import launch
 from regime_pipeline.orchestration.derived import asset_of
 from regime_pipeline.orchestration.partitions import COMPUTE, MONTHLY, month_tags
 from regime_pipeline.orchestration.resources import Platform
+from regime_pipeline.orchestration.training import untrained
 from regime_pipeline.research.models import MODELS
 from regime_pipeline.storage.database import Database
-from regime_pipeline.windows import DAY, FixedClock, Window, utc
+from regime_pipeline.windows import DAY, FixedClock, Window, hours_between, utc
 from regime_pipeline_tests.orchestration.conftest import SYMBOLS, settings_for
+from regime_pipeline_tests.synthetic import frame_of
 
 NIGHT = Window(utc("2024-06-30"), utc("2024-07-01"))
 
@@ -70,3 +72,22 @@ def test_a_month_writes_its_trials_first_and_then_a_row_of_every_model(
     said = platform.warehouse.read("signals.model_predictions")
     assert len(said) == 24 * len(MODELS) * len(settings.universe)
     assert set(said["reason"]) == {"no_model"}
+
+
+@pytest.mark.slow
+def test_the_months_that_lack_a_model_are_those_that_have_ended_and_hold_bars(
+    database: Database, tmp_path: Path
+) -> None:
+    settings = settings_for(database, tmp_path)
+    platform = Platform(settings, FixedClock(utc("2024-07-02")), database)
+    assert untrained(platform, utc("2024-07-02")) is None  # no bars
+    hours = hours_between(utc("2024-04-20"), utc("2024-04-21"))
+    bars = frame_of(
+        "market.candles_1h",
+        **{"market": "perp", "symbol": "BTC/USDT", "ts": hours, "venue": "binance"},
+        **dict.fromkeys(("open", "high", "low", "close"), 1.0),
+    )
+    platform.warehouse.merge("market.candles_1h", bars, mode="upsert")
+    months = Window(utc("2024-04-01"), utc("2024-07-01"))
+    assert untrained(platform, utc("2024-07-02")) == months
+    assert untrained(platform, utc("2024-06-30")) == Window(months.start, utc("2024-06-01"))

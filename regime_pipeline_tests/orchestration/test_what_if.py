@@ -22,8 +22,9 @@ from regime_pipeline.orchestration.what_if import (
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
 from regime_pipeline.storage.warehouse import Warehouse
-from regime_pipeline.windows import FixedClock, Grid, Window, utc
+from regime_pipeline.windows import DAY, FixedClock, Grid, Window, utc
 from regime_pipeline_tests.alerts.test_context import insert
+from regime_pipeline_tests.recordings import MARKET_HISTORY, absent
 
 SYMBOLS = ("BTC/USDT", "ETH/USDT")
 WINDOW = Window(utc("2024-03-20"), utc("2024-04-01"))
@@ -79,12 +80,54 @@ def test_the_same_thresholds_give_the_ledger_and_execute_nothing(database, setti
     assert (nights["before"] == nights["after"]).all()
 
 
-def test_other_thresholds_give_what_brute_force_gives_and_write_and_send_nothing(
+RECORDED = Window(utc("2024-06-20"), utc("2024-08-20"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not MARKET_HISTORY.is_dir(), reason=absent(MARKET_HISTORY))
+def test_sixty_recorded_days_replayed_are_the_ledger_of_their_daily_runs(
     database, settings, monkeypatch
 ):
-    warehouse = market(database)
-    before = warehouse.read("alerts.market_events")
+    """Under other thresholds than the stored tables have, so that all of it is computed again."""
+    clock = FixedClock(RECORDED.end)
+    warehouse = Warehouse(database, clock)
+    bars = pd.read_parquet(MARKET_HISTORY / "candles_1h.parquet")
+    bars["symbol"] = bars["symbol"].str.replace("USDT", "/USDT")
+    begin = RECORDED.start - pd.Timedelta("60D")
+    bars = bars[
+        bars["symbol"].isin(SYMBOLS) & (bars["venue"] == "binance") & (bars["market"] == "spot")
+        & (bars["ts"] >= begin) & (bars["ts"] < RECORDED.end)
+    ]  # fmt: skip
+    insert(
+        database,
+        "market.candles_1h",
+        bars.drop(columns="venue").rename(columns={"volume": "volume_base"}).assign(status="ok"),
+    )
+    candles = warehouse.read("market.candles_1h")
+    whole = Grid(begin, RECORDED.end, SYMBOLS)
+    stored = volatility_regimes(candles, grid=whole, params=settings.params.volatility)
+    warehouse.merge("features.volatility_regimes", stored)
     changed = with_thresholds(settings, HIGHER)
+    for day in RECORDED.days():  # each run knows what was there at its end, and no more
+        end = day + DAY
+        known = candles[candles["ts"] < pd.Timestamp(end)]
+        rows = volatility_regimes(
+            known, grid=Grid(begin, end, SYMBOLS), params=changed.params.volatility
+        )
+        found = market_events(volatility_regimes=rows)
+        found = found[(found["ts"] >= day) & (found["ts"] < end)].reset_index(drop=True)
+        warehouse.merge(
+            "alerts.market_events", found, window=Window(day, end), mode="insert", run_id="test"
+        )
+    allow_only_this_machine(monkeypatch)
+    found = replay(settings, changed, database, clock, RECORDED)
+    assert found.executed == ("features.volatility_regimes",)
+    assert [len(f) for f in (found.new, found.gone, found.changed)] == [0, 0, 0]
+    assert len(found.same) > 20
+
+
+def allow_only_this_machine(monkeypatch) -> None:
+    """From now on no socket connects to another host."""
     reached = socket.socket.connect
 
     def local_only(self: socket.socket, address: object) -> None:
@@ -92,6 +135,15 @@ def test_other_thresholds_give_what_brute_force_gives_and_write_and_send_nothing
         reached(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", local_only)
+
+
+def test_other_thresholds_give_what_brute_force_gives_and_write_and_send_nothing(
+    database, settings, monkeypatch
+):
+    warehouse = market(database)
+    before = warehouse.read("alerts.market_events")
+    changed = with_thresholds(settings, HIGHER)
+    allow_only_this_machine(monkeypatch)
     found = replay(settings, changed, database, CLOCK, WINDOW)
     assert found.executed == ("features.volatility_regimes",)
     first = warehouse.read("market.candles_1h")["ts"].min().to_pydatetime()

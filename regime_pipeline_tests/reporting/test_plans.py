@@ -19,7 +19,7 @@ from regime_pipeline.storage.database import Database
 from regime_pipeline.windows import DAY, Window
 from regime_pipeline_tests.reporting.conftest import WINDOW
 
-pytestmark = pytest.mark.xdist_group("dbt")
+pytestmark = pytest.mark.xdist_group("market")
 
 OF_EVERYTHING = {"restatements", "restated_announcements"}
 """Marts about replaced versions of all tables; who asks one of them asks all of it."""

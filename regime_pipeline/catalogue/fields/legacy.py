@@ -44,5 +44,9 @@ FIELDS = (
         allowed=("agrees", "differs", "no_reference"),
     ),
     Field("is_repaired", Kind.BOOLEAN, "The file could be read only after a repair."),
-    Field("file_name", Kind.TEXT, "File below the folder that was migrated."),
+    Field(
+        "file_name",
+        Kind.TEXT,
+        "File below the folder that was migrated, or that months are moved to.",
+    ),
 )

@@ -79,6 +79,12 @@ FIELDS = (
     Field("ran_at", Kind.TIMESTAMP, "When the rule was last followed."),
     Field("removed_count", Kind.INTEGER, "Rows that went that time.", None, 0),
     Field("removed_total", Kind.INTEGER, "Rows that ever went.", None, 0),
+    Field("month", Kind.TIMESTAMP, "First instant of a UTC month."),
+    Field("file_hash", Kind.TEXT, "SHA-256 of the file."),
+    Field(
+        "content_digest", Kind.TEXT, "Content hash of the month, as `regime db hash` computes it."
+    ),
+    Field("moved_at", Kind.TIMESTAMP, "When it was moved out."),
     Field("finding_id", Kind.TEXT, "Digest of what is wrong and since when."),
     Field("first_at", Kind.TIMESTAMP, "When it was first seen."),
     Field("last_at", Kind.TIMESTAMP, "When it was last seen."),
@@ -112,7 +118,7 @@ FIELDS = (
     Field("dropped_count", Kind.INTEGER, "Messages received and left out.", None, 0),
     Field("live_s", Kind.FLOAT, "Seconds of the hour that some connection heard.", "s", 0, 3600),
     Field("lost_s", Kind.FLOAT, "Seconds of the hour that none heard.", "s", 0, 3600),
-    Field("row_count", Kind.INTEGER, "Rows of the hour.", None, 0),
+    Field("row_count", Kind.INTEGER, "Rows of the hour or month.", None, 0),
     Field(
         "proof",
         Kind.TEXT,
@@ -136,6 +142,13 @@ FIELDS = (
         Kind.FLOAT,
         "A venue's clock minus ours, of the venue whose is furthest off; null: none has answered yet.",
         "s",
+    ),
+    Field(
+        "death_count",
+        Kind.INTEGER,
+        "Subscriptions that died on a healthy connection since the process began.",
+        None,
+        0,
     ),
     Field("process_id", Kind.INTEGER, "Number of the process.", None, 0),
     Field("memory_mb", Kind.FLOAT, "Memory of the process.", "MB", 0),

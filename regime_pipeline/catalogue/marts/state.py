@@ -424,6 +424,7 @@ MARTS = (
             "and coalesce(to_ts = through_ts + interval '1 hour', true)",
         },
         extent=("r.from_ts", "coalesce(r.to_ts, r.through_ts) + interval '1 hour'"),
+        indexes=(("from_ts",),),
         why_no_past="an hour belongs to a spell by what came after it: volatility_1h and regimes_1h say what "
         "was known of each hour",
     ),

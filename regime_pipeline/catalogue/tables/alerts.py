@@ -156,7 +156,7 @@ TABLES = (
         time_column="attempted_at",
         symbol_columns=(),
         partitioned=False,
-        indexes=(("endpoint", "attempted_at"),),
+        indexes=(("endpoint", "attempted_at"), ("attempted_at",)),
     ),
     Table(
         schema="alerts",

@@ -112,6 +112,26 @@ TABLES = (
     ),
     Table(
         schema="ops",
+        name="moved_months",
+        description="Closed months that left the database, and the file below the landing store that has "
+        "each of them. A month is here or in its table, never both.",
+        fields=(
+            "table_name",
+            "month",
+            "file_name",
+            "file_hash",
+            "row_count",
+            "content_digest",
+            "moved_at",
+        ),
+        key=("table_name", "month"),
+        required=frozenset({"file_name", "file_hash", "row_count", "content_digest", "moved_at"}),
+        time_column="month",
+        symbol_columns=(),
+        partitioned=False,
+    ),
+    Table(
+        schema="ops",
         name="system_alerts",
         description="What is or was wrong with the pipeline itself: a row a finding, from when it was first "
         "seen until it was no longer. Written before anybody is told, and whether or not anybody is.",
@@ -489,6 +509,7 @@ TABLES = (
             "wanted_connections",
             "received_count",
             "dropped_count",
+            "death_count",
         ),
         key=("identity",),
         required=frozenset(

@@ -36,16 +36,21 @@ _TRIGGER = """
 CREATE OR REPLACE TRIGGER number_event BEFORE INSERT ON alerts.market_events
 FOR EACH ROW EXECUTE FUNCTION alerts.number_event()
 """
+_STARTS = """
+INSERT INTO alerts.delivery_starts (event_id, endpoint, attempt, attempted_at)
+SELECT event_id, endpoint, attempt, attempted_at FROM alerts.delivery_attempts ON CONFLICT DO NOTHING
+"""
+"""Attempts of databases from before starts were noted: from now on every attempt has one."""
 _LOGS = """
 CREATE OR REPLACE VIEW alerts.webhook_logs AS
-SELECT event_id || ':' || endpoint || ':' || attempt AS id, endpoint AS webhook_url, event_id,
+SELECT s.event_id || ':' || s.endpoint || ':' || s.attempt AS id, s.endpoint AS webhook_url, s.event_id,
     CASE WHEN a.outcome IS NOT NULL THEN a.outcome = 'delivered' END AS success,
-    a.http_status AS response_code, coalesce(s.attempted_at, a.attempted_at) AS "timestamp",
-    attempt, a.outcome, a.latency_ms,
+    a.http_status AS response_code, s.attempted_at AS "timestamp", s.attempt, a.outcome, a.latency_ms,
     coalesce(a.error_class, CASE WHEN a.outcome IS NULL
         THEN 'under way, or the dispatcher ended before it had an answer' END) AS error_class,
     a.response_excerpt, a.recorded_at
-FROM alerts.delivery_starts s FULL JOIN alerts.delivery_attempts a USING (event_id, endpoint, attempt)
+FROM alerts.delivery_starts s LEFT JOIN alerts.delivery_attempts a
+    ON a.event_id = s.event_id AND a.endpoint = s.endpoint AND a.attempt = s.attempt
 """
 
 
@@ -59,5 +64,5 @@ def upgrade() -> None:
         "recorded_at",
         fill="attempted_at + coalesce(latency_ms, 0) * interval '1 millisecond'",
     )
-    for statement in (_NUMBERED, _GO_ON, _FUNCTION, _TRIGGER, _LOGS):
+    for statement in (_NUMBERED, _GO_ON, _FUNCTION, _TRIGGER, _STARTS, _LOGS):
         connection.execute(statement)
