@@ -35,6 +35,8 @@ PREDICTIONS = "signals.model_predictions"
 NIGHTLY_TABLES = (
     *("signals.trials", "signals.trial_days", "signals.passports"),
     *("signals.calibrators", "signals.reliability"),
+    *("signals.strategies", "signals.trade_intents", "signals.trade_executions"),
+    *("signals.positions", "signals.equity"),
     *("signals.model_performance", PREDICTIONS),
 )
 """What looks at years of hours for one row a day: made each night, and with no tick or range of days."""
