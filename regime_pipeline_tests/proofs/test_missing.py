@@ -56,6 +56,7 @@ PLAIN_ZEROS: dict[str, str] = {
     "persistence_score": "no anomaly in the week",
     "funding_factor": "the dead zone of an older print",
     "liquidations_factor": "a balance at the end of its scale, after the outage",
+    "consensus_margin": "a tie, or voters of one mind, among those that are left",
     "ic_hours_eff": "hours in which an event never happened have no ranks: none is counted",
     "outflow_usd": "no flow of this coin in the hours that were seen",
     "inflow_usd": "no flow of this coin in the hours that were seen",
