@@ -74,6 +74,17 @@ ENDPOINTS = (
     ),
     _row("/hourly/{symbol}", "hourly", "Everything that was known about a symbol, hour by hour."),
     _row(
+        "/candles/{symbol}",
+        "candles_1h",
+        "Hourly candles of one symbol, spot and perpetual.",
+        "market",
+    ),
+    _row(
+        "/snapshots",
+        "snapshots_1h",
+        "What a trader looks at first, of every symbol, hour by hour.",
+    ),
+    _row(
         "/cascades",
         "cascades_1h",
         "Liquidation cascades: sums by side, severity, dominance, excitation, levels.",
@@ -112,6 +123,11 @@ ENDPOINTS = (
         "Settled funding rates of every venue as bars.",
         "interval venue",
         "/coinglass/funding-rate/{symbol}",
+    ),
+    _row(
+        "/funding/{symbol}/prints",
+        "funding_prints_1h",
+        "Each settled funding rate with what is unusual about it.",
     ),
     _row(
         "/volatility",
@@ -242,6 +258,12 @@ ENDPOINTS = (
         "What signals were worth, with sample sizes and base rates.",
         "signal horizon_h regime",
         "/api/live/performance",
+    ),
+    _row(
+        "/performance/runs",
+        "run_performance",
+        "What each step of each run cost: time, processor seconds, rows, requests.",
+        "run_id job_name step step_outcome",
     ),
     _row(
         "/passports",
