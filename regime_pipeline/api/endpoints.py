@@ -294,6 +294,14 @@ ENDPOINTS = (
         "What the voters say together about a symbol, hour by hour.",
         "consensus",
     ),
+    _row("/paper", "paper_strategies", "What rules followed on paper came to.", "strategy"),
+    _row(
+        "/paper/executions",
+        "paper_executions",
+        "What each paper order met; none was ever placed.",
+        "strategy symbol fill_kind",
+    ),
+    _row("/paper/equity", "paper_equity", "Equity of paper strategies by the hour.", "strategy"),
     _row(
         "/trials",
         "trials",

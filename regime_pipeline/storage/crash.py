@@ -1,6 +1,7 @@
 """Named points at which a test may end the process as ``kill -9`` would.
 
-Set ``REGIME_CRASH_AT`` to a label of :data:`WRITING` or :data:`MIGRATING`; unset, a point costs one look-up.
+Set ``REGIME_CRASH_AT`` to a label of :data:`WRITING`, :data:`MIGRATING` or :data:`MOVING`; unset, a point
+costs one look-up.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ WRITING = ("mid_copy", "staged", "merged", "committed")
 
 MIGRATING = ("migrating", "migrated")
 """The schema's versions run, not committed; committed."""
+
+MOVING = ("month_written", "month_out", "month_in")
+"""The file is there, the rows are not gone; out, committed; back, committed, the file still there."""
 
 
 def crash_point(label: str) -> None:

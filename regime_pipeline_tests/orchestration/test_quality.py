@@ -229,7 +229,9 @@ def test_a_block_of_one_symbol_stays_when_another_is_computed(
 
 
 @pytest.mark.slow
-def test_what_is_made_of_a_withheld_hour_says_so(platform: Platform, candles: pd.DataFrame) -> None:
+def test_fault_83_what_is_made_of_a_withheld_hour_says_so_and_the_rest_is_published(
+    platform: Platform, candles: pd.DataFrame
+) -> None:
     definitions = build_definitions(
         assets=pipeline_assets(),
         resources={"platform": platform_resource(platform)},

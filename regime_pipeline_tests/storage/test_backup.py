@@ -188,3 +188,21 @@ def test_two_backups_at_once_are_refused_and_nothing_half_made_stays(
         backups.backup(stored, folder, NOW, again)
     assert backups.found_in(folder) == []
     assert not list(folder.glob(".making-*"))
+
+
+@pytest.mark.slow
+def test_months_that_are_out_of_the_database_are_in_its_backup(
+    stored: Settings, tmp_path: Path
+) -> None:
+    assert stored.database_url is not None
+    database = Database(stored.database_url.get_secret_value())
+    warehouse = Warehouse(database, NOW, landing=stored.landing)
+    whole = warehouse.content_hash("raw.candles")
+    moved = warehouse.move_out("raw.candles", utc("2024-03-01"))
+    assert moved is not None
+    manifest = made(stored, tmp_path / "kept").manifest
+    assert manifest.hashes["raw.candles"] == whole
+    assert manifest.rows["raw.candles"] == 0
+    copied = tmp_path / "kept" / "landing" / "months" / moved.file
+    assert copied.read_bytes() == warehouse.files.body(moved)
+    database.close()

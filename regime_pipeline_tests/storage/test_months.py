@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from regime_pipeline.storage.crash import MOVING
 from regime_pipeline.storage.database import Database
 from regime_pipeline.storage.months import MovedOutError
 from regime_pipeline.storage.warehouse import Warehouse
@@ -110,3 +114,38 @@ def test_a_file_that_is_gone_or_damaged_is_an_error_and_no_empty_month(
 def test_tables_that_others_read_stay(stored: Warehouse) -> None:
     with pytest.raises(ValueError, match="stay in the database"):
         stored.move_out("alerts.market_events", MARCH)
+
+
+VICTIM = """
+import sys
+from regime_pipeline.storage.database import Database
+from regime_pipeline.storage.warehouse import Warehouse
+from regime_pipeline.windows import FixedClock, utc
+warehouse = Warehouse(Database(sys.argv[1]), FixedClock(utc("2024-08-01")), landing=sys.argv[2])
+warehouse.move_out("raw.candles", utc("2024-03-01"))
+warehouse.move_in("raw.candles", utc("2024-03-01"))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("label", "is_out"), zip(MOVING, (False, True, False), strict=True))
+def test_whoever_is_killed_leaves_the_month_out_or_in_and_never_both(
+    stored: Warehouse, tmp_path: Path, label: str, is_out: bool
+) -> None:
+    whole, count = stored.content_hash(NAME), rows_in_database(stored.database)
+    done = subprocess.run(
+        [sys.executable, "-c", VICTIM, stored.database.libpq, str(tmp_path)],
+        env={**os.environ, "REGIME_CRASH_AT": label},
+        cwd=Path(__file__).resolve().parents[2],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 9, done.stderr
+    assert bool(stored.moved_months(NAME)) == is_out
+    assert (rows_in_database(stored.database) < count) == is_out
+    assert stored.content_hash(NAME) == whole
+    assert (stored.move_in(NAME, MARCH) is not None) == is_out
+    assert stored.move_out(NAME, MARCH) is not None
+    assert stored.content_hash(NAME) == whole
