@@ -151,15 +151,15 @@ def repeated(connection: Any, table: str, window: Window, reach: timedelta) -> N
             )
             month = (month + timedelta(days=32)).replace(day=1)
     moved = {
-        name: f'"{name}" - n.n * %(length)s' if "time zone" in kind else f'"{name}"'
+        name: f'r."{name}" - k.times * %(length)s' if "time zone" in kind else f'r."{name}"'
         for name, kind in kinds.items()
     }
     if "event_id" in moved:
-        moved["event_id"] = "md5(event_id || n.n)"
+        moved["event_id"] = "md5(r.event_id || k.times)"
     columns = ", ".join(f'"{name}"' for name in moved)
     connection.execute(
-        f"insert into {table} ({columns}) select {', '.join(moved.values())} from {table} "
-        "cross join generate_series(1, %(times)s) as n on conflict do nothing",
+        f"insert into {table} ({columns}) select {', '.join(moved.values())} from {table} as r "
+        "cross join generate_series(1, %(times)s) as k (times) on conflict do nothing",
         {"length": length, "times": reach // length},
     )
     connection.execute(f"analyze {table}")

@@ -74,6 +74,17 @@ ENDPOINTS = (
     ),
     _row("/hourly/{symbol}", "hourly", "Everything that was known about a symbol, hour by hour."),
     _row(
+        "/candles/{symbol}",
+        "candles_1h",
+        "Hourly candles of one symbol, spot and perpetual.",
+        "market",
+    ),
+    _row(
+        "/snapshots",
+        "snapshots_1h",
+        "What a trader looks at first, of every symbol, hour by hour.",
+    ),
+    _row(
         "/cascades",
         "cascades_1h",
         "Liquidation cascades: sums by side, severity, dominance, excitation, levels.",
@@ -112,6 +123,11 @@ ENDPOINTS = (
         "Settled funding rates of every venue as bars.",
         "interval venue",
         "/coinglass/funding-rate/{symbol}",
+    ),
+    _row(
+        "/funding/{symbol}/prints",
+        "funding_prints_1h",
+        "Each settled funding rate with what is unusual about it.",
     ),
     _row(
         "/volatility",
@@ -244,6 +260,12 @@ ENDPOINTS = (
         "/api/live/performance",
     ),
     _row(
+        "/performance/runs",
+        "run_performance",
+        "What each step of each run cost: time, processor seconds, rows, requests.",
+        "run_id job_name step step_outcome",
+    ),
+    _row(
         "/passports",
         "passports",
         "What every score has been worth, with its verdict: all symbols, regimes, symbols, across symbols.",
@@ -272,6 +294,14 @@ ENDPOINTS = (
         "What the voters say together about a symbol, hour by hour.",
         "consensus",
     ),
+    _row("/paper", "paper_strategies", "What rules followed on paper came to.", "strategy"),
+    _row(
+        "/paper/executions",
+        "paper_executions",
+        "What each paper order met; none was ever placed.",
+        "strategy symbol fill_kind",
+    ),
+    _row("/paper/equity", "paper_equity", "Equity of paper strategies by the hour.", "strategy"),
     _row(
         "/trials",
         "trials",

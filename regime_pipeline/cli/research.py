@@ -135,6 +135,36 @@ def trials(
 
 
 @app.command()
+def calibration(
+    day: DayOption = None, data: DataOption = None, as_json: JsonOption = False
+) -> None:
+    """The probability behind each score, its skill over the base rate, and whether it may be shown."""
+    from regime_pipeline.reporting import research
+
+    settings, database = open_data(data)
+    end = clock_from_text(settings.clock).now() if day is None else parse_day(day, "--day") + DAY
+    rows = research.calibrators_of(database, end)
+    if as_json:
+        _json(rows)
+    else:
+        _lines(research.calibration_lines(rows))
+
+
+@app.command()
+def paper(day: DayOption = None, data: DataOption = None, as_json: JsonOption = False) -> None:
+    """What following a signal by fixed rules came to on paper. No order is ever placed."""
+    from regime_pipeline.reporting import research
+
+    settings, database = open_data(data)
+    end = clock_from_text(settings.clock).now() if day is None else parse_day(day, "--day") + DAY
+    rows = research.paper_of(database, end)
+    if as_json:
+        _json(rows)
+    else:
+        _lines(research.paper_lines(rows))
+
+
+@app.command()
 def models(
     model: Annotated[str | None, typer.Argument(help="A model; without one all in short.")] = None,
     day: DayOption = None,
@@ -167,22 +197,6 @@ def models(
         _lines(told.summary_lines(rows))
     else:
         _lines(told.model_lines(rows))
-
-
-@app.command()
-def calibration(
-    day: DayOption = None, data: DataOption = None, as_json: JsonOption = False
-) -> None:
-    """The probability behind each score, its skill over the base rate, and whether it may be shown."""
-    from regime_pipeline.reporting import research
-
-    settings, database = open_data(data)
-    end = clock_from_text(settings.clock).now() if day is None else parse_day(day, "--day") + DAY
-    rows = research.calibrators_of(database, end)
-    if as_json:
-        _json(rows)
-    else:
-        _lines(research.calibration_lines(rows))
 
 
 @app.command("try")

@@ -64,6 +64,7 @@ class Topic:
     span: Span | None = None
     dropping: Span | None = None
     last_ns: int | None = None
+    vouched_ns: int = 0  # until then there was nothing to tell of, as the venue says
     gaps: deque[int] = field(default_factory=lambda: deque(maxlen=GAPS_KEPT))
 
     def heard(self, now_ns: int) -> None:
@@ -86,6 +87,10 @@ class Topic:
     def silent_s(self, now_ns: int) -> float:
         """Seconds since its last message."""
         return 0.0 if self.last_ns is None else (now_ns - self.last_ns) / S
+
+    def unknown_s(self, now_ns: int) -> float:
+        """Seconds since it was last known to be heard: by a message, or because the venue had no other."""
+        return min(self.silent_s(now_ns), (now_ns - self.vouched_ns) / S)
 
     @property
     def quiet_after_s(self) -> float:
@@ -261,10 +266,13 @@ class Doubts:
     def told(self, name: str, topic: Topic, newest: Newest, asked_ns: int, now_ns: int) -> None:
         """The venue's newest trade; where it is the one that was heard last nothing was missed till then."""
         last, trade_ns = topic.last_ns, newest.at_ns
-        if newest.is_heard and topic.span is not None and last is not None and last < asked_ns:
-            topic.span.end_ns = max(asked_ns, topic.span.end_ns)
+        if last is None or last >= asked_ns:
             return
-        if last is not None and trade_ns > last + NEWER_NS:
+        if newest.is_heard and topic.span is not None:
+            topic.span.end_ns = max(asked_ns, topic.span.end_ns)
+        if newest.is_heard or trade_ns <= last:
+            topic.vouched_ns = asked_ns
+        elif trade_ns > last + NEWER_NS:
             grace = int(topic.subscription.channel.grace_s * S)
             self._doomed[name] = (last, max(trade_ns + grace, now_ns + NEWER_NS))
 
@@ -299,7 +307,7 @@ def dead(watch: Watch, now_ns: int) -> list[str]:
     return [
         name
         for name in silent(watch, now_ns)
-        if watch.topics[name].silent_s(now_ns) > watch.topics[name].dead_after_s
+        if watch.topics[name].unknown_s(now_ns) > watch.topics[name].dead_after_s
     ]
 
 

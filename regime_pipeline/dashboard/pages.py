@@ -235,6 +235,7 @@ async def research_page(served: Served, _: Request) -> tuple[str, dict[str, Any]
             await rows(served, "ml_model_performance", limit=200, regime="*", symbol="*")
         ),
         "has_components": "signal_components_1h" in MARTS,
+        "paper": _newest(await rows(served, "paper_strategies", limit=20)),
     }
 
 

@@ -35,6 +35,8 @@ PREDICTIONS = "signals.model_predictions"
 NIGHTLY_TABLES = (
     *("signals.trials", "signals.trial_days", "signals.passports"),
     *("signals.calibrators", "signals.reliability"),
+    *("signals.strategies", "signals.trade_intents", "signals.trade_executions"),
+    *("signals.positions", "signals.equity"),
     *("signals.model_performance", PREDICTIONS),
 )
 """What looks at years of hours for one row a day: made each night, and with no tick or range of days."""
@@ -123,13 +125,15 @@ def part_of(job: dg.JobDefinition, assets: Iterable[dg.AssetKey]) -> dg.JobDefin
     """A resolved job narrowed to some of its assets, with those of its checks that these can answer.
 
     Left to itself Dagster adds every check that there is on an asset: the suites over a week with
-    each fetch, and findings that nobody judged, which the UI then shows as skipped.
+    each fetch, and findings that nobody judged, which the UI then shows as skipped. Assets that one step
+    makes come together, as the step cannot be run for one of them.
     """
-    chosen = set(assets)
+    graph = job.asset_layer.asset_graph
+    chosen = {one for key in assets for one in graph.get(key).execution_set_asset_keys}
     is_judged = asset_key(JUDGED) in chosen
     checks = {
         key
-        for key in job.asset_layer.asset_graph.asset_check_keys
+        for key in graph.asset_check_keys
         if (is_judged if key in CHECK_KEYS else key.asset_key in chosen)
     }
     return job.get_subset(asset_selection=chosen, asset_check_selection=checks)

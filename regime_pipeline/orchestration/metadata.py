@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from regime_pipeline.catalogue import FIELDS, Kind, Table
+from regime_pipeline.catalogue.datasets import BY_TABLE
 from regime_pipeline.catalogue.fields.common import USABLE
 from regime_pipeline.catalogue.lineage import stored
 from regime_pipeline.catalogue.sql import SQL_NAMES
@@ -64,8 +65,17 @@ def spec_metadata(table: Table) -> dict[str, Any]:
         "dagster/table_name": table.full_name,
         "dagster/column_schema": column_schema(table),
         "primary_key": ", ".join(table.key),
+        **_beginning(table),
         **_lineage(stored().replies.get(table.full_name, {}), "/"),
     }
+
+
+def _beginning(table: Table) -> dict[str, str]:
+    """When the history of a raw table can begin, since Dagster shows the same first day for all."""
+    found = BY_TABLE.get(table.full_name)
+    if found is None:
+        return {}
+    return {"history begins": found.forward_only or "as far back as its sources keep it"}
 
 
 def column_lineage(mart: str) -> dict[str, Any]:

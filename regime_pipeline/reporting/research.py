@@ -29,6 +29,10 @@ _CALIBRATORS = """
     select * from reporting.calibrators as c
     where c.ts = (select max(n.ts) from reporting.calibrators as n where n.ts < %(before)s)
     order by c.signal, c.calibration_side"""
+_PAPER = """
+    select * from reporting.paper_strategies as s
+    where s.ts = (select max(n.ts) from reporting.paper_strategies as n where n.ts < %(before)s)
+    order by s.strategy"""
 _TRIALS = """
     select * from reporting.trials as t
     where %(family)s::text is null or t.trial_family = %(family)s
@@ -51,6 +55,11 @@ def passports_of(
 def calibrators_of(database: Database, before: datetime) -> list[dict[str, Any]]:
     """The calibrators of the newest day whose last hour lies before an instant."""
     return rows(database, _CALIBRATORS, before=before)
+
+
+def paper_of(database: Database, before: datetime) -> list[dict[str, Any]]:
+    """What paper strategies came to by the newest day whose last hour lies before an instant."""
+    return rows(database, _PAPER, before=before)
 
 
 def trials_of(database: Database, family: str | None = None) -> list[dict[str, Any]]:
@@ -197,6 +206,33 @@ def calibration_lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
         )
     shown = sum(bool(r["is_calibrated"]) for r in rows)
     yield f"{shown} of {len(rows)} probabilities may be shown"
+
+
+def paper_lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """A few lines a strategy."""
+    if not rows:
+        yield "no paper position was walked yet; the nightly run does it"
+    for row in rows:
+        yield f"{row['strategy']}, {row['paper_days']} days to the end of {row['ts']:%Y-%m-%d}"
+        yield (
+            f"    Sharpe {_number(row['sharpe'], '.2f')} [{_number(row['sharpe_low'], '.2f')}, "
+            f"{_number(row['sharpe_high'], '.2f')}], above luck {_number(row['sharpe_deflated'], '.0%')}; "
+            f"holding {_number(row['hold_sharpe'], '.2f')}"
+        )
+        yield (
+            f"    beside holding at equal deviation {_number(row['excess_bps_per_day'], '+.1f')} bps a day "
+            f"[{_number(row['excess_low_bps_per_day'], '+.1f')}, "
+            f"{_number(row['excess_high_bps_per_day'], '+.1f')}]"
+        )
+        yield (
+            f"    largest drawdown {_number(row['max_drawdown'], '.1%')}, exposure "
+            f"{_number(row['exposure_mean'], '.0%')}, traded a day "
+            f"{_number(row['traded_share_per_day'], '.0%')}, fees "
+            f"{_number(row['fees_total_usd'], ',.0f')} USD, funding "
+            f"{_number(row['funding_total_usd'], ',.0f')} USD"
+        )
+        yield f"    fills: {row['book_fills']} by a book, {row['assumed_fills']} assumed"
+    yield "on paper: no order was placed"
 
 
 def outcome_lines(answer: Answer, horizon_h: int) -> Iterator[str]:

@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int8]
 
 TAKER_FEE_BPS: Mapping[str, float] = {
-    "binance_futures": 5.0,
+    "binance": 5.0,
     "bybit": 5.5,
     "okx": 5.0,
     "hyperliquid": 4.5,

@@ -23,6 +23,7 @@ LEAST_MONTH_ROWS = MONTH_H // 2
 CUSUM_D = 365
 CUSUM_RANK_D, CUSUM_RANK_LEAST = 180, 90
 CUSUM_SLACK = 0.25
+CUSUM_ALIKE = 0.8
 CUSUM_LIMIT = 7.98
 """Standard normal days cross it once in 730 days on average, by Siegmund's approximation."""
 
@@ -71,6 +72,7 @@ def cumulative(differences: Sequence[float]) -> float:
 
     Each day counts by its rank among the 180 days before, as the normal value of that rank: a single wild
     day says no more than the wildest of half a year. What exceeds the slack adds up and never falls under 0.
+    Days that resemble the one before count less, so that their sums spread as those of unlike days do.
 
     Args:
         differences: by day, the loss of the model less that of the baseline; NaN: none. The last is today.
@@ -78,15 +80,22 @@ def cumulative(differences: Sequence[float]) -> float:
     from scipy import special  # here, so that declaring what is computed loads no library for it
 
     values = np.asarray(differences, np.float64)
-    total, seen = 0.0, 0
+    normal = np.full(len(values), np.nan)
     for day in range(max(len(values) - CUSUM_D, 0), len(values)):
         before = values[max(day - CUSUM_RANK_D, 0) : day]
         before = before[np.isfinite(before)]
         if not math.isfinite(values[day]) or len(before) < CUSUM_RANK_LEAST:
             continue
         rank = float((before < values[day]).sum()) + 0.5 * float((before == values[day]).sum())
-        seen += 1
-        total = max(
-            0.0, total + float(special.ndtri((rank + 0.5) / (len(before) + 1))) - CUSUM_SLACK
-        )
-    return total if seen >= CUSUM_RANK_LEAST else math.nan
+        normal[day] = float(special.ndtri((rank + 0.5) / (len(before) + 1)))
+    known = normal[np.isfinite(normal)]
+    if len(known) < CUSUM_RANK_LEAST:
+        return math.nan
+    square = float((known * known).sum())
+    alike = float((known[1:] * known[:-1]).sum()) / square if square > 0 else 0.0
+    alike = min(max(alike, 0.0), CUSUM_ALIKE)
+    scale = math.sqrt((1.0 - alike) / (1.0 + alike))
+    total = 0.0
+    for own in known.tolist():
+        total = max(0.0, total + scale * own - CUSUM_SLACK)
+    return total

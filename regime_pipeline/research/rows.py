@@ -19,7 +19,7 @@ def framed(rows: list[dict[str, Any]], target: Table, version: str) -> pd.DataFr
     """Rows as content columns of a table, sorted by key.
 
     Args:
-        rows: with hours since 1970 as stamps; columns that no row has are null.
+        rows: with hours since 1970, or instants, as stamps; columns that no row has are null.
         target: the table.
         version: of the method.
     """
@@ -43,5 +43,7 @@ def framed(rows: list[dict[str, Any]], target: Table, version: str) -> pd.DataFr
 
 
 def _stamps(hours: pd.Series) -> pd.Series:
+    if hours.dtype.kind not in "iuf":  # instants within an hour
+        return pd.to_datetime(hours, utc=True).astype("datetime64[us, UTC]")
     since = pd.to_timedelta(hours.astype("Int64"), unit="h").astype("timedelta64[us]")
     return pd.Timestamp(0, tz="UTC").as_unit("us") + since

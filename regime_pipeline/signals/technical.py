@@ -50,7 +50,7 @@ def oscillators(close: FloatPanel, min_closes: int, *, first_hour: int) -> Oscil
     least = max(min_closes, SLOW + SIGNAL)
 
     def part(first: int, stop: int) -> None:
-        tables = (_SEED, _FADE, _ANSWER)
+        tables = (_SEED, _ADDS, _ANSWER)
         _recursions(by_column, least, first_hour, first, stop, *tables, rsi, histogram)
         _percent_b(by_column, first, stop, percent_b)
 
@@ -86,24 +86,26 @@ def _weights_of_seeds() -> FloatPanel:
 
 
 def _powers() -> tuple[FloatPanel, FloatPanel]:
-    """What closes leave behind, by how many came since.
+    """What closes leave behind, by how many came since; closes x averages.
 
-    First what is left of each of the averages (fast, slow, signal) in each of them, then what a close
-    of 1 makes of them.
+    First what each of the averages (fast, slow, signal) adds to the histogram then, next what a close of
+    1 makes of them.
     """
-    fades, answers = [np.eye(3)], [_step(np.zeros((3, 1)), np.ones(1))[:, 0]]
-    for _ in range(WINDOW):
-        fades.append(_step(fades[-1], np.zeros(3)))
-        answers.append(_step(answers[-1][:, None], np.zeros(1))[:, 0])
-    return np.stack(fades), np.stack(answers)
+    left, made = np.eye(3), _step(np.zeros((3, 1)), np.ones(1))
+    adds, answers = [], []
+    for _ in range(WINDOW + 1):
+        adds.append(left[0] - left[1] - left[2])
+        answers.append(made[:, 0])
+        left, made = _step(left, np.zeros(3)), _step(made, np.zeros(1))
+    return np.stack(adds), np.stack(answers)
 
 
 _SEED = _weights_of_seeds()
-_FADE, _ANSWER = _powers()
+_ADDS, _ANSWER = _powers()
 
 
 @ieee_kernel
-def _recursions(close, least, anchor, first, stop, seed, fade, answer, rsi, histogram):  # type: ignore[no-untyped-def]
+def _recursions(close, least, anchor, first, stop, seed, adds, answer, rsi, histogram):  # type: ignore[no-untyped-def]
     """Block by block: the closes of a block and of the one before it, the missing ones left out."""
     kept = np.empty(2 * WINDOW)
     rows = np.empty(2 * WINDOW, np.int64)
@@ -127,7 +129,7 @@ def _recursions(close, least, anchor, first, stop, seed, fade, answer, rsi, hist
                 windows[i] = since
             if begin < n:
                 _rsi(kept, rows, windows, begin, n, least, rsi[s])
-                _histogram(kept, rows, windows, begin, n, least, seed, fade, answer, histogram[s])
+                _histogram(kept, rows, windows, begin, n, least, seed, adds, answer, histogram[s])
             block += WINDOW
 
 
@@ -175,7 +177,7 @@ def _rsi(x, rows, windows, begin, n, least, out):  # type: ignore[no-untyped-def
 
 
 @ieee_kernel
-def _histogram(x, rows, windows, begin, n, least, seed, fade, answer, out):  # type: ignore[no-untyped-def]
+def _histogram(x, rows, windows, begin, n, least, seed, adds, answer, out):  # type: ignore[no-untyped-def]
     """The averages of closes less the block's first one, which leaves their differences as they are."""
     centre = x[begin]
     seeds = np.zeros((3, n))
@@ -206,16 +208,12 @@ def _histogram(x, rows, windows, begin, n, least, seed, fade, answer, out):  # t
         seeded = since + _SEED_BARS - 1
         found = fast - slow - signal
         for average in range(3):
+            value = seeds[average, since]
             if seeded < begin:
-                gone = begin - 1 - seeded
-                value = earlier[average, seeded + 1]
-                for source in range(3):
-                    value += fade[gone, average, source] * seeds[source, since]
-                far = fade[i - begin + 1]
+                found += adds[i - begin + 1, average] * earlier[average, seeded + 1]
             else:
-                value = seeds[average, since] - states[average, seeded]
-                far = fade[i - seeded]
-            found += (far[0, average] - far[1, average] - far[2, average]) * value
+                value -= states[average, seeded]
+            found += adds[i - seeded, average] * value
         out[rows[i]] = found
 
 

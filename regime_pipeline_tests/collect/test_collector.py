@@ -28,10 +28,16 @@ START = utc("2024-06-20T09:58:00")
 SYMBOLS = ("BTC/USDT", "ETH/USDT")
 
 
-def _pinged_often(line: Line) -> Line:
-    """A connection whose clock runs fast needs to show as often that it is alive."""
+def _for_a_fast_clock(line: Line) -> Line:
+    """A connection whose clock runs fast shows as often that it is alive, and is not soon called silent."""
     dialect = replace(line.connection.dialect, ping_every_s=0.1)
-    return replace(line, connection=replace(line.connection, dialect=dialect))
+    patient = {
+        topic: replace(one, channel=replace(one.channel, quiet_after_s=1_800.0))
+        for topic, one in line.subscriptions.items()
+    }
+    return replace(
+        line, connection=replace(line.connection, dialect=dialect), subscriptions=patient
+    )
 
 
 def _collect_until(collector: Collector, is_done: Callable[[], bool]) -> None:
@@ -62,7 +68,7 @@ def test_closures_of_a_stream_are_stored_once_and_summed_by_the_hour(
             **server.settings_overrides(), home=tmp_path, symbols=SYMBOLS, _env_file=None
         )
         lines = [
-            _pinged_often(line)
+            _for_a_fast_clock(line)
             for line in lines_of(CONNECTIONS, settings, SYMBOLS, ["bybit"])
             if not line.connection.name.startswith("books")
         ]
@@ -111,7 +117,7 @@ def test_books_and_marks_are_shown_and_samples_of_them_stored(
             **server.settings_overrides(), home=tmp_path, symbols=SYMBOLS[:1], _env_file=None
         )
         lines = [
-            _pinged_often(line)
+            _for_a_fast_clock(line)
             for line in lines_of(CONNECTIONS, settings, SYMBOLS[:1], venues)
             if any(s.channel.book or s.channel.marks for s in line.subscriptions.values())
         ]

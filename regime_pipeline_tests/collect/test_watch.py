@@ -7,7 +7,19 @@ import pytest
 
 from regime_pipeline.collect.plan import lines_of
 from regime_pipeline.collect.venues import CONNECTIONS
-from regime_pipeline.collect.watch import S, Watch, contradicted, dead, holes, silent, union
+from regime_pipeline.collect.watch import (
+    HOUR_NS,
+    Doubts,
+    Newest,
+    S,
+    Watch,
+    contradicted,
+    dead,
+    holes,
+    over_the_hour,
+    silent,
+    union,
+)
 from regime_pipeline.settings import Settings
 
 SYMBOLS = ("BTC/USDT", "ETH/USDT")
@@ -122,3 +134,39 @@ def test_a_sparse_topic_counts_as_heard_again_with_the_next_sign_of_life() -> No
     live, dropped, after = (span for _, span in watch.spans())
     assert (live.end_ns, dropped.state, after.state) == (0, "dropped", "live")
     assert (after.start_ns, after.end_ns) == (dropped.end_ns + 1_000, 30 * S)
+
+
+def test_a_quiet_coin_is_heard_to_the_end_of_the_hour_where_its_newest_trade_is_known() -> None:
+    watch, topic = _watch("bybit", "publicTrade")
+    doubts, end = Doubts(), HOUR_NS
+    watch.opened(0)
+    watch.accepted([topic], 0)
+    watch.data(topic, end - 90 * S)
+    assert over_the_hour(watch, end + S) == []
+    assert doubts.to_ask(over_the_hour(watch, end + 3 * S), end + 3 * S) == [topic]
+    known = watch.topics[topic]
+    doubts.told(topic, known, Newest(end - 89 * S, is_heard=False), end + 3 * S, end + 4 * S)
+    assert over_the_hour(watch, end + 4 * S) == [topic]
+    doubts.told(topic, known, Newest(end - 91 * S, is_heard=True), end + 3 * S, end + 4 * S)
+    assert over_the_hour(watch, end + 4 * S) == []
+    assert doubts.dead(watch, end + 900 * S) == []
+    assert dead(watch, end + 602 * S) == []
+    assert dead(watch, end + 604 * S) == [topic]
+    ((_, span),) = watch.spans()
+    assert span.end_ns == end + 3 * S
+
+
+def test_a_trade_that_a_topic_did_not_tell_of_dooms_it_unless_it_is_heard_within_its_grace() -> (
+    None
+):
+    watch, topic = _watch("bybit", "kline")
+    watch.opened(0)
+    watch.accepted([topic], 0)
+    watch.data(topic, 10 * S)
+    doubts, known = Doubts(), watch.topics[topic]
+    doubts.told(topic, known, Newest(50 * S, is_heard=False), 100 * S, 101 * S)
+    assert doubts.dead(watch, 109 * S) == []
+    assert doubts.dead(watch, 110 * S) == [topic]
+    doubts.told(topic, known, Newest(50 * S, is_heard=False), 100 * S, 101 * S)
+    watch.data(topic, 109 * S)
+    assert doubts.dead(watch, 110 * S) == []

@@ -81,7 +81,8 @@ def test_a_number_leads_to_what_is_behind_it_in_one_click(client: httpx.Client) 
 
 
 def test_a_signal_has_a_page_with_its_verdict_and_what_it_rests_on(client: httpx.Client) -> None:
-    assert 'href="/signal/momentum"' in client.get("/research").text
+    shown = client.get("/research").text
+    assert 'href="/signal/momentum"' in shown and "-1.25" in shown and "5300" in shown
     page = client.get("/signal/momentum").text
     assert "VALID" in page and "+0.120" in page and "[+0.081, +0.159]" in page
     assert "across symbols" in page and "BTC/USDT" in page

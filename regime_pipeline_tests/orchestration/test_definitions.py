@@ -16,6 +16,7 @@ from regime_pipeline.orchestration.assets.raw import CHECK
 from regime_pipeline.orchestration.build import all_assets, build_definitions, pipeline_assets
 from regime_pipeline.orchestration.history import declared_inputs
 from regime_pipeline.orchestration.instance import LOCATION, ROOT
+from regime_pipeline.orchestration.jobs import part_of
 from regime_pipeline.orchestration.metadata import spec_metadata
 from regime_pipeline.orchestration.partitions import COMPUTE, DAILY, EVERY_HOUR, FETCH, MONTHLY
 from regime_pipeline.settings import Settings
@@ -90,6 +91,19 @@ def test_people_find_descriptions_owners_and_columns(definitions: dg.Definitions
             columns = getattr(columns, "value", columns).columns
             assert [c.name for c in columns] == list(item.fields)
             assert all(c.description for c in columns)
+
+
+def test_a_table_can_be_derived_alone_with_those_that_its_step_makes(
+    definitions: dg.Definitions,
+) -> None:
+    job = definitions.resolve_job_def("derived_chain")
+    graph = job.asset_layer.asset_graph
+    together = [
+        graph.get(key).execution_set_asset_keys for key in job.asset_layer.executable_asset_keys
+    ]
+    step = max(together, key=lambda keys: (len(keys), sorted(keys)))
+    assert len(step) > 1
+    assert part_of(job, [min(step)]).asset_layer.selected_asset_keys == step
 
 
 def test_raw_columns_lead_on_to_the_places_of_providers_replies() -> None:

@@ -40,7 +40,8 @@ Tamper = Callable[[pd.DataFrame], pd.DataFrame]
 LEDGERS = {"signals.trials", "signals.trial_days"}
 _SOME = Window(utc("2024-09-30"), utc("2024-10-02"))
 COSTLY = dict.fromkeys(
-    ("signals.passports", "signals.calibrators", "signals.model_performance"), _SOME
+    ("signals.passports", "signals.calibrators", "signals.model_performance", "signals.strategies"),
+    _SOME,
 )
 """Tables of which some days stand for all: each day of theirs looks at all hours there are."""
 

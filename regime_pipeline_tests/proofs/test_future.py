@@ -30,13 +30,16 @@ EDGES = (
 NEVER_FILLED = {
     "correlation.correlation_matrices": {"corr_clipped"},
     "signals.passports": {"icir"},
+    "signals.execution_quality": {"slippage_1m_bps"},
+    "signals.trade_executions": {"book_payload_id"},
     "signals.model_predictions": {
         *("p_up", "interval_50_frac", "interval_80_frac", "interval_90_frac", "interval_95_frac"),
     },
     "market.derivatives_1d": set(table("market.derivatives_1d").content) - {"reason"},
 }
 """Columns that are null in this world: under 20 coins, under 5, models of no skill, factors made of
-hours."""
+hours, books that hold no
+million and came in no reply."""
 
 
 def instants(count: int, seed: int) -> list[pd.Timestamp]:

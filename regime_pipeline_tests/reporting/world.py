@@ -228,6 +228,9 @@ def _passports(add, hours, symbols) -> None:
         add("signals.passports", signal="whale_act", horizon_h=4, **view, verdict_raw="UNPROVEN",
             verdict="UNPROVEN", verdict_reason="no_coefficient", status="missing",
             reason="no_pairs_of_score_and_return")  # fmt: skip
+    add("signals.strategies", strategy="follow_futures", ts=ts, paper_days=120, sharpe=-1.25,
+        sharpe_low=-3.5, sharpe_high=0.5, max_drawdown=0.08, fees_total_usd=5300.0, book_fills=40,
+        assumed_fills=2)  # fmt: skip
     for side, shown in (("up", True), ("down", False)):
         add("signals.calibrators", signal="momentum", horizon_h=4, calibration_side=side, ts=ts,
             calibrator_kind="platt", labels=9000, labels_eff=1100.0, base_rate=0.42, ece=0.02,

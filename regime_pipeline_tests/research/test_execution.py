@@ -84,6 +84,12 @@ def test_rows_say_what_trading_costs_and_fit_their_table() -> None:
     assert 0 <= row["liquidity_score"] <= 100
 
 
+def test_every_venue_of_a_perpetual_has_a_fee() -> None:
+    for venue, fee in {"binance": 5.0, "bybit": 5.5, "okx": 5.0, "hyperliquid": 4.5}.items():
+        bars = inputs()["candles_1h"].assign(venue=venue)
+        assert set(made(1, candles_1h=bars)["taker_fee_bps"]) == {fee}
+
+
 def test_without_a_book_what_needs_one_is_null_and_the_row_says_so() -> None:
     row = made().query("symbol == 'ETH/USDT'").iloc[-1]
     assert (row["status"], row["reason"]) == ("partial", "no_book")

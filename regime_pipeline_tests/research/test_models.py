@@ -77,7 +77,7 @@ def regimes() -> pd.DataFrame:
 
 
 @cache
-def judged(days: int = 2) -> pd.DataFrame:
+def judged(days: int = 4) -> pd.DataFrame:
     return model_performance.model_performance(
         registry(), candles(), regimes(), empty(table("signals.trials")), grid=grid(days)
     )
@@ -239,7 +239,7 @@ def test_an_interval_of_90_percent_holds_90_percent_and_by_regime_too() -> None:
     assert 0.88 <= row["coverage_90"] <= 0.92
     parts = judged()[judged()["passport_regime"].isin(["STABLE", "HIGH_VOL"])]
     assert parts["coverage_90"].between(0.86, 0.94).all()
-    assert len(parts) == 4
+    assert len(parts) == 8  # two regimes on four days
 
 
 def test_a_forecast_that_knows_something_is_published_and_one_of_noise_is_not() -> None:
@@ -342,7 +342,7 @@ def test_losses_that_creep_up_are_noticed_and_noise_is_not() -> None:
 
 def _said(days: int = 1, rows: pd.DataFrame | None = None) -> pd.DataFrame:
     return model_predictions(
-        registry(), judged(4) if rows is None else rows, candles(), grid=grid(days)
+        registry(), judged() if rows is None else rows, candles(), grid=grid(days)
     )
 
 
@@ -359,8 +359,8 @@ def test_a_published_model_speaks_and_another_is_null_with_its_reason() -> None:
 
 def test_what_is_said_does_not_depend_on_chunks_or_on_verdicts_of_the_same_day() -> None:
     both = _said(2)
-    late = judged(4)["ts"] >= pd.Timestamp(END) - pd.Timedelta(days=2)
-    tampered = judged(4).assign(is_published=~late & judged(4)["is_published"].fillna(False))
+    late = judged()["ts"] >= pd.Timestamp(END) - pd.Timedelta(days=2)
+    tampered = judged().assign(is_published=~late & judged()["is_published"].fillna(False))
     tampered["is_published"] = tampered["is_published"].astype("boolean")
     alone = _said(1, tampered)
     last = both[both["ts"] >= pd.Timestamp(END) - pd.Timedelta(days=1)].reset_index(drop=True)
@@ -368,7 +368,7 @@ def test_what_is_said_does_not_depend_on_chunks_or_on_verdicts_of_the_same_day()
 
 
 def test_nobody_who_judged_lately_or_no_fit_means_nothing_is_said() -> None:
-    rows = judged(4)
+    rows = judged()
     old = rows.assign(ts=rows["ts"] - pd.Timedelta(days=11))
     late = _said(1, old)
     assert set(late.loc[late["model"] == "volatility_har", "reason"]) == {"not_judged"}

@@ -90,6 +90,22 @@ MARTS = (
         "What regime, futures score, confluence and momentum say together, one row per symbol and hour. A "
         "description, no advice.",
     ),
+    as_table(
+        "paper_strategies",
+        "signals.strategies",
+        "Rules that are followed on paper and what they came to, one row per strategy and day. The past of "
+        "rules, no promise; no order is ever placed.",
+    ),
+    as_table(
+        "paper_executions",
+        "signals.trade_executions",
+        "What each paper order met: size, mean price, slippage, fee, and whether by a book or assumed.",
+    ),
+    as_table(
+        "paper_equity",
+        "signals.equity",
+        "What each strategy is worth on paper, one row per strategy and hour.",
+    ),
     Mart(
         "trials",
         "The ledger of trials: every distinct specification whose statistic against later returns was "
