@@ -217,14 +217,15 @@ def test_column_that_no_version_adds_is_named(database: Database) -> None:
         migrate.upgrade(database.engine)
 
 
-def test_version_files_are_numbered_without_a_gap() -> None:
+def test_no_two_version_files_have_one_number() -> None:
     names = sorted(
         f.name
         for f in (files("regime_pipeline.storage.migrations") / "versions").iterdir()
         if re.match(r"\d{4}_\w+\.py$", f.name)
     )
     numbers = [int(n[:4]) for n in names]
-    assert numbers == list(range(1, len(names) + 1)), "two files of one number: rename the later"
+    assert len(set(numbers)) == len(numbers), "two files of one number: rename the later"
+    assert numbers[0] == 1
     assert list(migrate.known_versions()) == [f"{n:04d}" for n in numbers]
 
 
