@@ -398,7 +398,7 @@ def _world(
     panels["half_spread"] = quality["effective_spread_bps"] / 2.0
     panels["depth"] = quality["thinner_depth_25bps_usd"]
     settled = funding.assign(hour=funding["ts"].dt.floor("1h"))
-    settled = settled.groupby(["symbol", "hour"], as_index=False)["funding_rate"].sum()
+    settled = settled.groupby(["symbol", "hour"], as_index=False).agg({"funding_rate": "sum"})
     panels["funding"] = to_panel(settled, grid, ["funding_rate"], time="hour")["funding_rate"]
     own = {name: np.ascontiguousarray(p.T) for name, p in panels.items()}
     first = int(grid.start.timestamp()) // 3600
@@ -441,7 +441,10 @@ def _books(
     names = ("bid", "ask")
     out = {}
     for one in near.to_dict("records"):
-        depth = {s: tuple(float(one[f"depth_{b}bps_{s}_usd"]) for b in (10, 25)) for s in names}
+        depth = {
+            s: (float(one[f"depth_10bps_{s}_usd"]), float(one[f"depth_25bps_{s}_usd"]))
+            for s in names
+        }
         payload = one["payload_id"]
         out[int(one["hour"]), column[one["symbol"]]] = Book(
             int(one["us"]), float(one["mid"]), float(one["spread_bps"]), depth["bid"], depth["ask"],
