@@ -143,7 +143,7 @@ def test_every_jobs_steps_cover_their_layers(definitions: dg.Definitions) -> Non
     fetched = len(DATASETS)
     assert count["raw_fetch"] == fetched
     assert count["reporting"] == 1
-    assert nightly == 6  # passports, their ledger, probabilities and the models judged: once a day
+    assert nightly == 7  # passports, their ledger, probabilities, models judged, paper: once a day
     said = 1  # by models, each hour
     assert count["hourly_tick"] == sum(count.values()) - count["hourly_tick"] + said
 
