@@ -38,11 +38,13 @@ Tamper = Callable[[pd.DataFrame], pd.DataFrame]
 
 
 LEDGERS = {"signals.trials", "signals.trial_days"}
-_SOME = Window(utc("2024-09-30"), utc("2024-10-02"))
-COSTLY = dict.fromkeys(
-    ("signals.passports", "signals.calibrators", "signals.model_performance", "signals.strategies"),
-    _SOME,
-)
+_ONE, _TWO = (Window(utc(day), utc("2024-10-02")) for day in ("2024-10-01", "2024-09-30"))
+COSTLY = {
+    "signals.passports": _TWO,
+    "signals.model_performance": _TWO,
+    "signals.strategies": _TWO,
+    "signals.calibrators": _ONE,
+}
 """Tables of which some days stand for all: each day of theirs looks at all hours there are."""
 
 
