@@ -30,6 +30,9 @@ def insert(database, name: str, rows: pd.DataFrame) -> None:
     for column in (item.required | {"revision", "ingested_at"}) & set(item.fields) - set(frame):
         field = FIELDS[column]
         frame[column] = field.allowed[0] if field.allowed else FILL.get(field.kind, LAST)
+    for column in frame:
+        if FIELDS[column].kind is Kind.INTEGER:
+            frame[column] = frame[column].astype("Int64")
     with database.connect() as conn:
         for month in sorted({f"{ts:%Y-%m-01}" for ts in frame["ts"]}):
             conn.execute("SELECT ops.ensure_partition(%s::regclass, %s)", (name, month))
