@@ -7,7 +7,9 @@ still (a replayed tape) they skip and say so.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -25,48 +27,68 @@ from regime_pipeline.orchestration.resources import Platform
 from regime_pipeline.orchestration.training import untrained
 from regime_pipeline.windows import DAY, HOUR, Window, floor_day, floor_hour
 
+if TYPE_CHECKING:
+    from dagster._core.definitions.unresolved_asset_job_definition import (
+        UnresolvedAssetJobDefinition,
+    )
+
 BOOKS_EVERY = timedelta(minutes=5)
 QUALITY_DAYS = 7
 """Days whose findings are made anew each day."""
 _books = BookSampler()
 
+Answer = dg.RunRequest | dg.SkipReason
 
-@dg.schedule(
-    name="hourly",
-    job=hourly_tick,
-    cron_schedule="2 * * * *",
-    execution_timezone="UTC",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    required_resource_keys={"platform"},
-    description="At minute 2: fetch and derive the day of the last closed hour up to today.",
+
+def scheduled(
+    name: str, job: dg.JobDefinition | UnresolvedAssetJobDefinition, cron: str, description: str
+) -> Callable[[Callable[[dg.ScheduleEvaluationContext, Platform], Answer]], dg.ScheduleDefinition]:
+    """Make a schedule of a function that is asked at each tick, unless time stands still."""
+
+    def declare(
+        asked: Callable[[dg.ScheduleEvaluationContext, Platform], Answer],
+    ) -> dg.ScheduleDefinition:
+        @dg.schedule(
+            name=name,
+            job=job,
+            cron_schedule=cron,
+            execution_timezone="UTC",
+            default_status=dg.DefaultScheduleStatus.RUNNING,
+            required_resource_keys={"platform"},
+            description=description,
+        )
+        def schedule(context: dg.ScheduleEvaluationContext) -> Answer:
+            platform: Platform = context.resources.platform
+            why = platform.at_rest()
+            return asked(context, platform) if why is None else dg.SkipReason(why)
+
+        return schedule
+
+    return declare
+
+
+@scheduled(
+    "hourly",
+    hourly_tick,
+    "2 * * * *",
+    "At minute 2: fetch and derive the day of the last closed hour up to today.",
 )
-def hourly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+def hourly(context: dg.ScheduleEvaluationContext, _: Platform) -> Answer:
     """One run request per tick; its key is the hour that has closed."""
-    platform: Platform = context.resources.platform
-    why = platform.at_rest()
-    if why is not None:
-        return dg.SkipReason(why)
     at = context.scheduled_execution_time
     hour = f"{floor_hour(at) - HOUR:%Y-%m-%dT%H}"
     return dg.RunRequest(run_key=hour, tags={**range_tags(tick_window(at)), TICK_TAG: hour})
 
 
-@dg.schedule(
-    name="books",
-    job=book_samples,
-    cron_schedule="*/5 * * * *",
-    execution_timezone="UTC",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    required_resource_keys={"platform"},
-    description="Every five minutes: one snapshot of every order book, taken without a run; the asset "
+@scheduled(
+    "books",
+    book_samples,
+    "*/5 * * * *",
+    "Every five minutes: one snapshot of every order book, taken without a run; the asset "
     "is materialized once an hour.",
 )
-def books(context: dg.ScheduleEvaluationContext) -> dg.SkipReason:
+def books(context: dg.ScheduleEvaluationContext, platform: Platform) -> Answer:
     """Take the sample here; what became of it is the tick's text."""
-    platform: Platform = context.resources.platform
-    why = platform.at_rest()
-    if why is not None:
-        return dg.SkipReason(why)
     from regime_pipeline.providers.registry import sources_of
 
     sources = [s for s in sources_of("order_book") if s in platform.settings.sources]
@@ -83,62 +105,41 @@ def books(context: dg.ScheduleEvaluationContext) -> dg.SkipReason:
     return dg.SkipReason(_books.sample(platform, at, left))
 
 
-@dg.schedule(
-    name="daily_quality",
-    job=quality,
-    cron_schedule="20 1 * * *",
-    execution_timezone="UTC",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    required_resource_keys={"platform"},
-    description="Every day at 01:20: the suites, and the findings of the last days anew.",
+@scheduled(
+    "daily_quality",
+    quality,
+    "20 1 * * *",
+    "Every day at 01:20: the suites, and the findings of the last days anew.",
 )
-def daily_quality(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+def daily_quality(context: dg.ScheduleEvaluationContext, _: Platform) -> Answer:
     """One run request per day."""
-    platform: Platform = context.resources.platform
-    why = platform.at_rest()
-    if why is not None:
-        return dg.SkipReason(why)
     at = context.scheduled_execution_time
     days = Window(floor_day(at) - QUALITY_DAYS * DAY, floor_day(at))
     return dg.RunRequest(run_key=f"{at:%Y-%m-%d}", tags=range_tags(days))
 
 
-@dg.schedule(
-    name="nightly_research",
-    job=research,
-    cron_schedule="10 2 * * *",
-    execution_timezone="UTC",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    required_resource_keys={"platform"},
-    description="Every night at 02:10: passports and models judged to the end of the day before.",
+@scheduled(
+    "nightly_research",
+    research,
+    "10 2 * * *",
+    "Every night at 02:10: passports and models judged to the end of the day before.",
 )
-def nightly_research(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+def nightly_research(context: dg.ScheduleEvaluationContext, _: Platform) -> Answer:
     """One run request per night."""
-    platform: Platform = context.resources.platform
-    why = platform.at_rest()
-    if why is not None:
-        return dg.SkipReason(why)
     today = floor_day(context.scheduled_execution_time)
     day = Window(today - DAY, today)
     return dg.RunRequest(run_key=f"{today:%Y-%m-%d}", tags=range_tags(day))
 
 
-@dg.schedule(
-    name="monthly_training",
-    job=training,
-    cron_schedule="40 1 * * *",
-    execution_timezone="UTC",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    required_resource_keys={"platform"},
-    description="Every night at 01:40: the models of months that have ended and have none; once a month "
+@scheduled(
+    "monthly_training",
+    training,
+    "40 1 * * *",
+    "Every night at 01:40: the models of months that have ended and have none; once a month "
     "there is something to do.",
 )
-def monthly_training(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+def monthly_training(context: dg.ScheduleEvaluationContext, platform: Platform) -> Answer:
     """One run request for all months that lack models, asked for every night under the same key."""
-    platform: Platform = context.resources.platform
-    why = platform.at_rest()
-    if why is not None:
-        return dg.SkipReason(why)
     months = untrained(platform, floor_day(context.scheduled_execution_time))
     if months is None:
         return dg.SkipReason("every month that has ended is trained")
@@ -146,20 +147,14 @@ def monthly_training(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | d
     return dg.RunRequest(run_key=key, tags=month_tags(months))
 
 
-@dg.schedule(
-    name="nightly_retention",
-    job=retention,
-    cron_schedule="40 2 * * *",
-    execution_timezone="UTC",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    required_resource_keys={"platform"},
-    description="Every night at 02:40: old events and runs of Dagster itself are removed.",
+@scheduled(
+    "nightly_retention",
+    retention,
+    "40 2 * * *",
+    "Every night at 02:40: old events and runs of Dagster itself are removed.",
 )
-def nightly_retention(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+def nightly_retention(context: dg.ScheduleEvaluationContext, _: Platform) -> Answer:
     """One run request per night."""
-    why = context.resources.platform.at_rest()
-    if why is not None:
-        return dg.SkipReason(why)
     return dg.RunRequest(run_key=f"{context.scheduled_execution_time:%Y-%m-%d}")
 
 
