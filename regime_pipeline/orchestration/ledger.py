@@ -6,21 +6,29 @@ not belong here: what a trial is (``research``), the table (``storage.trials``),
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from regime_pipeline.orchestration.resources import Platform
 from regime_pipeline.research import models
-from regime_pipeline.storage.trials import note
+from regime_pipeline.storage.trials import Trial, note
 
 MADE_UP = "simulated"
 """Origin of data on which nothing is a trial: who looks at noise learns nothing of the market."""
 
 
+def noted(platform: Platform, trials: Sequence[Trial], code_version: str) -> int | None:
+    """Note trials before their numbers are known; how many were new.
+
+    None: the data are made up, and nothing is noted.
+    """
+    if platform.settings.origin == MADE_UP:
+        return None
+    return note(platform.warehouse, trials, code_version=code_version, now=platform.clock.now())
+
+
 def note_models(platform: Platform) -> None:
-    """Note every model as a trial; on simulated data nothing is noted."""
-    if platform.settings.origin != MADE_UP:
-        own = models.trials_of(platform.settings.universe)
-        note(platform.warehouse, own, code_version=models.METHOD, now=platform.clock.now())
+    """Note every model as a trial."""
+    noted(platform, models.trials_of(platform.settings.universe), models.METHOD)
 
 
 BEFORE: Mapping[str, Callable[[Platform], None]] = {models.TABLE: note_models}

@@ -16,11 +16,11 @@ from regime_pipeline.catalogue import table
 from regime_pipeline.catalogue.derivation import derivation_of
 from regime_pipeline.orchestration import io_manager as io
 from regime_pipeline.orchestration.derived import inputs, parameter
-from regime_pipeline.orchestration.ledger import MADE_UP
+from regime_pipeline.orchestration.ledger import noted
 from regime_pipeline.orchestration.resources import Platform
 from regime_pipeline.research import passports
 from regime_pipeline.research.trials import CODE_VERSION, Trial
-from regime_pipeline.storage.trials import keep_days, note
+from regime_pipeline.storage.trials import keep_days
 from regime_pipeline.windows import DAY, Grid, Window
 
 
@@ -61,9 +61,7 @@ def judge(platform: Platform, trial: Trial, day: datetime) -> list[dict[str, Any
         trial: of :func:`variant`.
         day: midnight of the day; its last hour is closed.
     """
-    is_trial = platform.settings.origin != MADE_UP
-    if is_trial:
-        note(platform.warehouse, [trial], code_version=CODE_VERSION, now=platform.clock.now())
+    is_trial = noted(platform, [trial], CODE_VERSION) is not None
     frames = _frames(platform, Window(day, day + DAY))
     trials, trial_days = frames.pop("trials"), frames.pop("trial_days")
     grid = Grid.of(Window(day, day + DAY), trial.universe)

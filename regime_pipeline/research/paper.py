@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from regime_pipeline.research.fills import Fill
 from regime_pipeline.research.splits import month_of
+from regime_pipeline.research.trials import canonical
 
 Floats = npt.NDArray[np.float64]
 
@@ -64,7 +65,7 @@ class Rules:
     @property
     def spec(self) -> str:
         """All of it as canonical JSON."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        return canonical(asdict(self))
 
 
 @dataclass
@@ -105,7 +106,7 @@ class State:
     def written(self) -> str:
         """As JSON that reads back to the same bytes; null is unknown."""
         plain = {k: _plain(v) for k, v in vars(self).items()}
-        return json.dumps(plain, sort_keys=True, separators=(",", ":"))
+        return canonical(plain)
 
     @classmethod
     def read(cls, text: str) -> State:

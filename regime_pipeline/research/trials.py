@@ -63,6 +63,16 @@ def columns_of(table: str) -> tuple[str, ...]:
     return tuple(s.column for s in SIGNALS if s.table == table)
 
 
+def canonical(value: object) -> str:
+    """JSON with sorted keys and no blanks."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def identity(family: str, kind: str, spec: str) -> str:
+    """By what the ledger knows a trial again: a digest of all that makes it another one."""
+    return hashlib.sha256("\0".join((family, kind, spec)).encode()).hexdigest()
+
+
 @dataclass(frozen=True)
 class Trial:
     """What was tried.
@@ -97,13 +107,12 @@ class Trial:
             "target": TARGET,
             "universe": sorted(set(self.universe)),
         }
-        return json.dumps(said, sort_keys=True, separators=(",", ":"))
+        return canonical(said)
 
     @property
     def trial_id(self) -> str:
         """Digest of family, kind and specification."""
-        text = "\0".join((self.family, self.kind, self.spec))
-        return hashlib.sha256(text.encode()).hexdigest()
+        return identity(self.family, self.kind, self.spec)
 
 
 def published(universe: Sequence[str], params: dict[str, str]) -> tuple[Trial, ...]:

@@ -10,13 +10,13 @@ import dagster as dg
 
 from regime_pipeline.catalogue import table
 from regime_pipeline.orchestration.derived import IO_MANAGER, asset_key, common
-from regime_pipeline.orchestration.ledger import MADE_UP
+from regime_pipeline.orchestration.ledger import noted
 from regime_pipeline.orchestration.partitions import COMPUTE, DAILY
 from regime_pipeline.orchestration.resources import Platform
 from regime_pipeline.research.passports import score_versions
 from regime_pipeline.research.trials import CODE_VERSION, published
 from regime_pipeline.settings import Settings
-from regime_pipeline.storage.trials import TRIAL_DAYS, TRIALS, Trial, note
+from regime_pipeline.storage.trials import TRIAL_DAYS, TRIALS, Trial
 
 
 def own_trials(settings: Settings) -> tuple[Trial, ...]:
@@ -36,10 +36,10 @@ def own_trials(settings: Settings) -> tuple[Trial, ...]:
 def trials(context) -> dg.MaterializeResult:  # type: ignore[no-untyped-def]
     """Note the passports' own specifications; on simulated data nothing is noted."""
     platform: Platform = context.resources.platform
-    if platform.settings.origin == MADE_UP:
-        return dg.MaterializeResult(metadata={"new": 0, "why": "simulated data are no trial"})
     own = own_trials(platform.settings)
-    new = note(platform.warehouse, own, code_version=CODE_VERSION, now=platform.clock.now())
+    new = noted(platform, own, CODE_VERSION)
+    if new is None:
+        return dg.MaterializeResult(metadata={"new": 0, "why": "simulated data are no trial"})
     return dg.MaterializeResult(metadata={"noted": len(own), "new": new})
 
 
