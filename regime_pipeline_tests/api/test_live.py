@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import httpx
@@ -60,24 +60,32 @@ def version(address: str, name: str) -> int | None:
     return found
 
 
+def listening(address: str, said: list[str], heard: Callable[[str], bool]) -> threading.Thread:
+    """A thread that notes the lines of the stream until one is what is waited for; not started."""
+
+    def listen() -> None:
+        with httpx.stream("GET", f"{address}/v1/stream", trust_env=False, timeout=60) as answer:
+            for line in answer.iter_lines():
+                said.append(line)
+                if heard(line):
+                    return
+
+    return threading.Thread(target=listen, daemon=True)
+
+
 def test_a_commit_is_told_within_a_second_and_makes_its_answers_new(
     alone: str, served_market: Database
 ) -> None:
     said: list[str] = []
-
-    def listen() -> None:
-        with httpx.stream("GET", f"{alone}/v1/stream", trust_env=False, timeout=60) as answer:
-            for line in answer.iter_lines():
-                said.append(line)
-                if line.startswith("data:") and "volatility_1h" in line:
-                    return
 
     changed(served_market)
     end = time.monotonic() + 20
     while (before := version(alone, "volatility")) is None and time.monotonic() < end:
         time.sleep(0.1)
     other = version(alone, "funding/BTC")
-    thread = threading.Thread(target=listen, daemon=True)
+    thread = listening(
+        alone, said, lambda line: line.startswith("data:") and "volatility_1h" in line
+    )
     thread.start()
     until(said, "resync")
     began = time.monotonic()
@@ -216,17 +224,10 @@ def test_an_event_that_was_committed_late_with_older_times_is_told_too(
 ) -> None:
     said: list[str] = []
 
-    def listen() -> None:
-        with httpx.stream("GET", f"{alone}/v1/stream", trust_env=False, timeout=60) as answer:
-            for line in answer.iter_lines():
-                said.append(line)
-                if '"event_id":"late' in line:
-                    return
-
     with served_market.connect() as connection:
         last = connection.execute("select max(stored_order) from alerts.market_events").fetchone()
     until_it_has_looked(alone)
-    thread = threading.Thread(target=listen, daemon=True)
+    thread = listening(alone, said, lambda line: '"event_id":"late' in line)
     thread.start()
     until(said, "resync")
     try:

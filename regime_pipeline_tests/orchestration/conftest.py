@@ -13,14 +13,16 @@ import pandas as pd
 import pytest
 
 from regime_pipeline.catalogue import table
+from regime_pipeline.orchestration import launch
 from regime_pipeline.orchestration.instance import instance_for
 from regime_pipeline.orchestration.io_manager import warehouse_io_manager
 from regime_pipeline.orchestration.partitions import range_tags
 from regime_pipeline.orchestration.quality import quality_blocks
 from regime_pipeline.orchestration.resources import Platform, Scope, platform_resource
+from regime_pipeline.orchestration.run_report import RunReport
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
-from regime_pipeline.windows import HOUR, FixedClock, Window, hours_between, utc
+from regime_pipeline.windows import DAY, HOUR, FixedClock, Window, hours_between, utc
 from regime_pipeline_tests.synthetic import long
 
 SYMBOLS = ("BTC/USDT", "ETH/USDT", "SOL/USDT")
@@ -35,6 +37,22 @@ def settings_for(database: Database, home: Path, **more: Any) -> Settings:
         start_date=more.pop("start_date", "2024-01-01"),
         **more,
     )
+
+
+def a_night(
+    database: Database, home: Path, night: Window, select: str
+) -> tuple[RunReport, Platform]:
+    """Launch a selection for one day, two hours after its end, over whatever is stored."""
+    settings, clock = settings_for(database, home), FixedClock(night.end + DAY / 12)
+    report = launch.run_selection(
+        settings=settings,
+        clock=clock,
+        window=night,
+        symbols=SYMBOLS,
+        select=select,
+        allow_empty=True,
+    )
+    return report, Platform(settings, clock, database)
 
 
 @pytest.fixture

@@ -7,15 +7,14 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from regime_pipeline.orchestration import launch
 from regime_pipeline.orchestration.derived import asset_of
 from regime_pipeline.orchestration.partitions import COMPUTE, MONTHLY, month_tags
 from regime_pipeline.orchestration.resources import Platform
 from regime_pipeline.orchestration.training import untrained
 from regime_pipeline.research.models import MODELS
 from regime_pipeline.storage.database import Database
-from regime_pipeline.windows import DAY, FixedClock, Window, hours_between, utc
-from regime_pipeline_tests.orchestration.conftest import SYMBOLS, settings_for
+from regime_pipeline.windows import FixedClock, Window, hours_between, utc
+from regime_pipeline_tests.orchestration.conftest import SYMBOLS, a_night, settings_for
 from regime_pipeline_tests.synthetic import frame_of
 
 NIGHT = Window(utc("2024-06-30"), utc("2024-07-01"))
@@ -45,18 +44,9 @@ def test_a_day_is_given_the_registry_whose_months_are_partitions() -> None:
 def test_a_month_writes_its_trials_first_and_then_a_row_of_every_model(
     database: Database, tmp_path: Path
 ) -> None:
-    settings = settings_for(database, tmp_path)
-    clock = FixedClock(NIGHT.end + DAY / 12)
-    report = launch.run_selection(
-        settings=settings,
-        clock=clock,
-        window=NIGHT,
-        symbols=SYMBOLS,
-        select="signals/models,signals/model_performance",
-        allow_empty=True,
-    )
+    select = "signals/models,signals/model_performance"
+    report, platform = a_night(database, tmp_path, NIGHT, select)
     assert [(r.job, r.error) for r in report.runs] == [("training", None), ("research", None)]
-    platform = Platform(settings, clock, database)
     trials = platform.warehouse.read("signals.trials")
     assert (trials["trial_kind"] == "model").sum() == len(MODELS)
     registry = platform.warehouse.read("signals.models")
@@ -70,7 +60,7 @@ def test_a_month_writes_its_trials_first_and_then_a_row_of_every_model(
     assert set(whole["status"]) == {"missing"}
     assert not whole["is_published"].any()
     said = platform.warehouse.read("signals.model_predictions")
-    assert len(said) == 24 * len(MODELS) * len(settings.universe)
+    assert len(said) == 24 * len(MODELS) * len(SYMBOLS)
     assert set(said["reason"]) == {"no_model"}
 
 

@@ -6,12 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from regime_pipeline.orchestration import launch
-from regime_pipeline.orchestration.resources import Platform
 from regime_pipeline.research.trials import HORIZONS_H, SIGNALS
 from regime_pipeline.storage.database import Database
-from regime_pipeline.windows import DAY, FixedClock, Window, utc
-from regime_pipeline_tests.orchestration.conftest import SYMBOLS, settings_for
+from regime_pipeline.windows import Window, utc
+from regime_pipeline_tests.orchestration.conftest import a_night
 
 NIGHT = Window(utc("2024-06-01"), utc("2024-06-02"))
 
@@ -20,18 +18,8 @@ NIGHT = Window(utc("2024-06-01"), utc("2024-06-02"))
 def test_a_night_writes_its_trials_first_and_then_a_passport_of_every_signal(
     database: Database, tmp_path: Path
 ) -> None:
-    settings = settings_for(database, tmp_path)
-    clock = FixedClock(NIGHT.end + DAY / 12)
-    report = launch.run_selection(
-        settings=settings,
-        clock=clock,
-        window=NIGHT,
-        symbols=SYMBOLS,
-        select="signals/passports",
-        allow_empty=True,
-    )
+    report, platform = a_night(database, tmp_path, NIGHT, "signals/passports")
     assert [(run.job, run.error) for run in report.runs] == [("research", None)]
-    platform = Platform(settings, clock, database)
     trials = platform.warehouse.read("signals.trials")
     assert set(trials["trial_family"]) == {s.name for s in SIGNALS}
     found = platform.warehouse.read("signals.passports")
