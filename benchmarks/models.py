@@ -52,7 +52,7 @@ from regime_pipeline.research.models import (
     models,
 )
 from regime_pipeline.research.passports import regimes_of
-from regime_pipeline.windows import Grid, utc
+from regime_pipeline.windows import Grid, hour_number, utc
 
 NAME = "models"
 SCORED_FROM = utc("2024-01-01")
@@ -92,7 +92,7 @@ def walk(history: History) -> Walk:
     every = {spec.name: Forecasts.of(spec, prices, registry) for spec in MODELS}
     made = {name: one for name, one in every.items() if np.isfinite(one.value).any()}
     rows = volatility_regimes(history.candles_1h, grid=grid, params=PARAMS.volatility)
-    first = int(SCORED_FROM.timestamp()) // 3600 - int(prices.hours[0])
+    first = hour_number(SCORED_FROM) - int(prices.hours[0])
     return Walk(
         prices, made, slice(first, None), regimes_of(rows, grid), month_s,
         {name: _row_us(one, registry) for name, one in made.items()},
@@ -101,7 +101,7 @@ def walk(history: History) -> Walk:
 
 def _row_us(one: Forecasts, registry: pd.DataFrame) -> float:
     """Of a forecast of all symbols at one hour, the features given."""
-    last = np.array([int(pd.Timestamp(RECORDED.end).timestamp()) // 3600 - 1])
+    last = np.array([hour_number(RECORDED.end) - 1])
     ((fit, _, _),) = in_force(registry, one.spec.name, last)
     row = one.inputs[:, -1]
     began = time.process_time()

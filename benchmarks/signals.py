@@ -41,7 +41,7 @@ from benchmarks.features import END, QUICK, SIZES, best
 from regime_pipeline.catalogue.frames import conform, empty
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.numerics.panel import FloatPanel, from_panel
-from regime_pipeline.windows import Grid
+from regime_pipeline.windows import Grid, hour_number
 
 NAME, MODULE = "signals", "benchmarks.signals"
 TOLERANCE = 1e-4
@@ -83,7 +83,7 @@ def world(symbols: int, hours: int) -> dict[str, FloatPanel]:
 
 
 def _first(hours: int) -> int:
-    return int(END.timestamp()) // 3600 - hours
+    return hour_number(END) - hours
 
 
 def ours(name: str, x: Panels) -> FloatPanel:

@@ -482,6 +482,11 @@ class Settings(_Providers, ChosenSources):
         return self.landing_url or str((self.home / "landing").absolute())
 
     @property
+    def landing_folder(self) -> Path | None:
+        """The folder of replies; None where an object store keeps them."""
+        return None if "://" in self.landing else Path(self.landing)
+
+    @property
     def universe(self) -> tuple[str, ...]:
         """The configured symbols, sorted: the columns of every panel."""
         return tuple(sorted(self.symbols))

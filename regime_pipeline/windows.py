@@ -124,6 +124,16 @@ def floor_day(at: datetime) -> datetime:
     return at.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
+def hour_number(at: datetime) -> int:
+    """Whole hours from 1970 to ``at``."""
+    return int(at.timestamp()) // 3600
+
+
+def at_hour(number: int) -> datetime:
+    """The instant so many hours after the beginning of 1970."""
+    return datetime.fromtimestamp(number * 3600, UTC)
+
+
 def last_closed_hour(now: datetime) -> datetime:
     """The open of the newest 1h bar that is closed at ``now``."""
     return floor_hour(now) - HOUR

@@ -36,6 +36,7 @@ from regime_pipeline.alerts.kinds import (
 from regime_pipeline.alerts.outbox import enqueue_system
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
+from regime_pipeline.storage.folders import existing
 from regime_pipeline.windows import Clock
 
 STALE = timedelta(hours=3)
@@ -290,7 +291,7 @@ def _connection_faults(conn: psycopg.Connection) -> list[str]:
 
 def disk_faults(home: Path) -> list[str]:
     """Whether the disk of a folder, there or not, is short; none: it is not."""
-    place = next(p for p in (home, *home.resolve().parents) if p.exists())
+    place = existing(home)
     usage = shutil.disk_usage(place)
     share = usage.free / usage.total
     if share >= DISK_LOW:

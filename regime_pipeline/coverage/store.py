@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 import numpy as np
 import pandas as pd
@@ -39,7 +39,7 @@ from regime_pipeline.coverage.rules import (
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage import locks
 from regime_pipeline.storage.warehouse import Warehouse
-from regime_pipeline.windows import DAY, Window, floor_day, floor_hour
+from regime_pipeline.windows import DAY, Window, at_hour, floor_day, floor_hour
 
 _LOG = (
     "source", "venue", "market", "symbol", "run_id", "window_start", "window_end", "fetch_status",
@@ -383,7 +383,7 @@ def _write(
 
 
 def _instants(hours: pd.Series) -> list[datetime]:
-    return [datetime.fromtimestamp(int(h) * 3600, UTC) for h in hours]
+    return [at_hour(int(h)) for h in hours]
 
 
 def _shown(spans: pd.DataFrame, window: Window) -> pd.DataFrame:

@@ -7,6 +7,7 @@ sums, whoever adds them up. Does not belong here: which rows are looked at.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -135,6 +136,17 @@ def t_quantile(level: float, blocks_effective: float) -> float:
     from scipy import special  # here, so that declaring what is computed loads no library for it
 
     return float(special.stdtrit(max(blocks_effective - 1.0, 1.0), 0.5 + level / 2.0))
+
+
+def half_width(weeks: Weeks, spread: float) -> float:
+    """Half the 95 % interval of a share; NaN where its variance is not above 0.
+
+    Args:
+        weeks: the rows.
+        spread: variance of their share.
+    """
+    quantile = t_quantile(0.95, weeks.blocks_effective())
+    return math.sqrt(spread) * quantile if spread > 0 else math.nan
 
 
 def rows_effective(weeks: Weeks, apart: float) -> float:

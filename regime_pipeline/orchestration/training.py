@@ -6,11 +6,11 @@ here: training (``research.models``).
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from regime_pipeline.orchestration.resources import Platform
 from regime_pipeline.research import models
-from regime_pipeline.windows import DAY, HOUR, Window, utc
+from regime_pipeline.windows import DAY, HOUR, Window, at_hour, utc
 
 _FIRST_BAR = "select min(ts) from market.candles_1h where market = 'perp' and close is not null"
 
@@ -28,6 +28,6 @@ def untrained(platform: Platform, until: datetime) -> Window | None:
     if begins is None:
         return None
     first = max(utc(begins), until - models.REACH)
-    ends = (datetime.fromtimestamp(h * 3600, UTC) for h in models.month_ends(first, until))
+    ends = map(at_hour, models.month_ends(first, until))
     wanted = [end for end in ends if end - HOUR not in known]
     return Window((wanted[0] - DAY).replace(day=1), wanted[-1]) if wanted else None

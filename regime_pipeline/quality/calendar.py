@@ -22,7 +22,7 @@ from regime_pipeline.quality.model import (
 )
 from regime_pipeline.quality.panels import day_verdicts, panels
 from regime_pipeline.settings import QualityParams
-from regime_pipeline.windows import HOUR, Window
+from regime_pipeline.windows import HOUR, Window, hour_number
 
 DAYS_BEFORE = timedelta(days=2)
 """Days before a day in which an hourly series that has fallen silent is still known."""
@@ -58,7 +58,7 @@ def completeness(
         return nothing
     there = np.isfinite(found.values["one"])
     days = days_of(window)
-    start = int((days[0] - DAYS_BEFORE).timestamp()) // 3600
+    start = hour_number(days[0] - DAYS_BEFORE)
     hours = start + np.arange(24 * (len(days) + DAYS_BEFORE.days))
     inside = (hours >= found.first_hour) & (hours < found.first_hour + len(there))
     seen = np.zeros((len(hours), there.shape[1]), bool)
@@ -66,7 +66,7 @@ def completeness(
     begun = np.logical_or.accumulate(_with_days_before(seen, 24), axis=1)
     listed = begun[:, -24:].reshape(-1, there.shape[1])
     seen, hours = seen[24 * DAYS_BEFORE.days :], hours[24 * DAYS_BEFORE.days :]
-    due = int((now - FLAGGED_AFTER).timestamp()) // 3600 - _later_h(found.series, turns)
+    due = hour_number(now - FLAGGED_AFTER) - _later_h(found.series, turns)
     owed = listed & (hours[:, None] < due[None, :])
     shape = (len(days), 24, there.shape[1])
     n_owed = owed.reshape(shape).sum(axis=1)

@@ -25,6 +25,7 @@ from regime_pipeline.exposition import Family, gauge
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage import locks
 from regime_pipeline.storage.database import address_at_rest
+from regime_pipeline.storage.folders import existing
 
 ANSWER_S = 1
 """Seconds in which the database must answer one question."""
@@ -276,12 +277,9 @@ def _services(connection: psycopg.Connection) -> dict[str, int]:
 
 def _machine(settings: Settings, now: datetime) -> Iterator[Family]:
     mounts = {"home": settings.home}
-    if "://" not in settings.landing:
-        mounts["landing"] = Path(settings.landing)
-    usage = {
-        name: shutil.disk_usage(next(p for p in (place, *place.resolve().parents) if p.exists()))
-        for name, place in mounts.items()
-    }
+    if settings.landing_folder is not None:
+        mounts["landing"] = settings.landing_folder
+    usage = {name: shutil.disk_usage(existing(place)) for name, place in mounts.items()}
     for name, part in (("disk_free_bytes", "free"), ("disk_bytes", "total")):
         samples = tuple(({"mount": m}, float(getattr(u, part))) for m, u in usage.items())
         yield Family(f"regime_{name}", f"Disk of each place: {part}.", samples)

@@ -54,7 +54,6 @@ from regime_pipeline.research.models import (
     TRAINED_D,
     WITH_INTERVAL,
     Spec,
-    hour_of,
     in_force,
     month_ends,
     trials_of,
@@ -63,7 +62,7 @@ from regime_pipeline.research.passports import EVERY, HOUR_OF_DAY, regimes_of
 from regime_pipeline.research.rows import framed
 from regime_pipeline.research.splits import month_of
 from regime_pipeline.settings import method_version
-from regime_pipeline.windows import Grid
+from regime_pipeline.windows import Grid, hour_number
 
 METHOD = "model_performance/1"
 TABLE = "signals.model_performance"
@@ -109,7 +108,7 @@ class Forecasts:
         for fit, row, used in in_force(registry, spec.name, prices.hours):
             value[used] = fit.forecast(inputs[:, used])
             for k, name in enumerate(("trained_from", "trained_to")):
-                trained[k, used] = hour_of(row[name])
+                trained[k, used] = hour_number(row[name])
             version[used] = row["model_version"]
         own = loss(spec.target, happened, value)
         base = loss(spec.target, happened, baseline(prices, spec.target))
@@ -202,7 +201,7 @@ def model_performance(
     champions = _champions(history, wide)
     rows: list[dict[str, Any]] = []
     for at in days:
-        end_h = hour_of(at) + 1
+        end_h = hour_number(at) + 1
         last = history.known(MODELS[0], end_h).stop
         seen = tiers[max(last - SCORED_D * DAY_H, 0) : last]
         tier = float(np.nanmax(seen)) if np.isfinite(seen).any() else math.nan

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from regime_pipeline.numerics.block_estimator import Weeks, t_quantile, variance
+from regime_pipeline.numerics.block_estimator import Weeks, half_width, variance
 from regime_pipeline.research.forecast_inputs import DAY_H, VARIANCE
 
 Floats = npt.NDArray[np.float64]
@@ -96,7 +96,7 @@ def skill(own: Floats, base: Floats, hours: Ints) -> Skill:
         return Skill(**plain, rows=rows, days=days)
     weeks = Weeks.added(hours, others, others - mine)
     wide = variance(weeks)
-    half = math.sqrt(wide) * t_quantile(0.95, weeks.blocks_effective()) if wide > 0 else math.nan
+    half = half_width(weeks, wide)
     difference = np.where(both, base - own, 0.0)
     mean = float(difference.sum()) / rows
     alone = float((np.where(both, base - own - mean, 0.0) ** 2).sum()) / rows
@@ -212,6 +212,6 @@ def coverage(size: Floats, radius: Floats, hours: Ints, inside: Flags | None = N
     weeks = Weeks.added(hours, count, hit)
     wide = variance(weeks)
     share = weeks.share
-    half = math.sqrt(wide) * t_quantile(0.95, weeks.blocks_effective()) if wide > 0 else math.nan
+    half = half_width(weeks, wide)
     rows_eff = min(float(rows), share * (1.0 - share) / wide) if wide > 0 else 0.0
     return Skill(share, share - half, share + half, rows=rows, rows_eff=rows_eff)

@@ -56,8 +56,9 @@ from regime_pipeline.research.linear_fits import (
 )
 from regime_pipeline.research.rows import framed
 from regime_pipeline.research.splits import FIT_H, month_of, walk_forward
+from regime_pipeline.research.trials import canonical, identity
 from regime_pipeline.settings import method_version
-from regime_pipeline.windows import Grid
+from regime_pipeline.windows import Grid, hour_number
 
 METHOD = "models/1"
 TABLE = "signals.models"
@@ -143,11 +144,6 @@ WITH_INTERVAL = "volatility_har"
 """The model whose deviation the interval of the next day's return is a multiple of."""
 
 
-def canonical(value: object) -> str:
-    """JSON with sorted keys and no blanks."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
-
-
 @dataclass(frozen=True)
 class ModelTrial:
     """A model as a trial of the ledger; models of one target are a family.
@@ -185,8 +181,7 @@ class ModelTrial:
     @property
     def trial_id(self) -> str:
         """Digest of family, kind and specification."""
-        text = "\0".join((self.family, self.kind, self.spec))
-        return hashlib.sha256(text.encode()).hexdigest()
+        return identity(self.family, self.kind, self.spec)
 
 
 def trials_of(universe: Sequence[str]) -> tuple[ModelTrial, ...]:
@@ -328,15 +323,10 @@ def libraries(spec: Spec) -> dict[str, str]:
     return own | versions() if spec.needs_extra else own
 
 
-def hour_of(at: datetime) -> int:
-    """An instant as whole hours since 1970."""
-    return int(at.timestamp()) // 3600
-
-
 def month_ends(start: datetime, end: datetime) -> Iterator[int]:
     """The hours since 1970 at which months end, those in ``(start, end]``, ascending."""
-    _, ends = month_of(hour_of(start))
-    while ends <= hour_of(end):
+    _, ends = month_of(hour_number(start))
+    while ends <= hour_number(end):
         yield ends
         _, ends = month_of(ends)
 

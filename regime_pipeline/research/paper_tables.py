@@ -27,9 +27,10 @@ from regime_pipeline.numerics.block_estimator import Weeks, t_quantile, variance
 from regime_pipeline.numerics.panel import HOUR_US, microseconds, to_panel
 from regime_pipeline.research import costs, fills, paper, paper_statistics
 from regime_pipeline.research.consensus import VOTERS
+from regime_pipeline.research.passports import HOUR_OF_DAY
 from regime_pipeline.research.rows import framed
 from regime_pipeline.settings import method_version
-from regime_pipeline.windows import Grid, utc
+from regime_pipeline.windows import Grid, hour_number, utc
 
 METHOD = "paper/1"
 TABLES = tuple(
@@ -41,7 +42,6 @@ INCEPTION = utc("2020-01-01")
 STRATEGIES: Mapping[str, paper.Rules] = {
     f"follow_{signal}": paper.Rules(signal) for signal in ("confluence", "futures")
 }
-HOUR_OF_DAY = 23
 ASSUMED_TIER = 3
 _SIDES = (1.0, -1.0, 0.0)  # by the codes of votes
 
@@ -242,7 +242,7 @@ def _summaries(made: Walk, world: World, grid: Grid) -> Iterator[dict[str, Any]]
     rules = STRATEGIES[made.name]
     ends = np.flatnonzero(world.hours % 24 == HOUR_OF_DAY)
     equity = np.array(made.equity)
-    first = int(grid.start.timestamp()) // 3600
+    first = hour_number(grid.start)
     hold = _hold(world.panels["close"])
     for at in ends[world.hours[ends] >= first].tolist():
         days = ends[ends <= at]
@@ -366,7 +366,7 @@ def paper_positions(
     )  # fmt: skip
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
     for name, rules in STRATEGIES.items():
-        made = walk(world, name, rules, int(grid.start.timestamp()) // 3600)
+        made = walk(world, name, rules, hour_number(grid.start))
         for of, found in made.rows.items():
             rows[of] += found
         rows[TABLES[0]] += _summaries(made, world, grid)
@@ -401,7 +401,7 @@ def _world(
     settled = settled.groupby(["symbol", "hour"], as_index=False).agg({"funding_rate": "sum"})
     panels["funding"] = to_panel(settled, grid, ["funding_rate"], time="hour")["funding_rate"]
     own = {name: np.ascontiguousarray(p.T) for name, p in panels.items()}
-    first = int(grid.start.timestamp()) // 3600
+    first = hour_number(grid.start)
     hours = np.arange(first, first + own["close"].shape[1], dtype=np.int64)
     books, began = _books(raw_order_book, perp, grid)
     return World(hours, grid.symbols, own, _clusters(own["close"], hours), books, began)

@@ -41,7 +41,7 @@ from regime_pipeline.settings import FuturesParams, SignalParams, method_version
 from regime_pipeline.signals import components as component_scores
 from regime_pipeline.signals import confluence as confluence_scores
 from regime_pipeline.signals import futures_score
-from regime_pipeline.windows import HOUR, Grid
+from regime_pipeline.windows import HOUR, Grid, hour_number
 
 METHOD = "passports/1"
 TABLE = "signals.passports"
@@ -525,11 +525,11 @@ def histories_of(
     )
     cost, code = _by_symbol(cost), _by_symbol(code)
     sides = {name: spreads.sides(panel) for name, panel in scores.items()}
-    first = int(pd.Timestamp(wide.start).timestamp()) // 3600
+    first = hour_number(wide.start)
     for at in grid.hours:
         if at.hour != HOUR_OF_DAY:
             continue
-        stop = int(at.timestamp()) // 3600 - first + 1
+        stop = hour_number(at) - first + 1
         known = np.isfinite(log_close[:, stop - 24 * WINDOW_D : stop]).any(axis=0)
         empty_hours = int(known.argmax()) if known.any() else 24 * WINDOW_D - 24
         own = slice(stop - 24 * WINDOW_D + empty_hours, stop)

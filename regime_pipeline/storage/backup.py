@@ -136,7 +136,7 @@ def backup(settings: Settings, target: Path, clock: Clock, say: Say) -> Backup:
         BackupError: another backup is being made there, or a program failed; nothing half-made stays.
         StorageError: the database does not answer.
     """
-    address, landing = administrators_address(settings), _landing(settings)
+    address, landing = administrators_address(settings), settings.landing_folder
     target.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _alone(target):
         for leftover in target.glob(f"{_UNFINISHED}*"):
@@ -277,7 +277,7 @@ def restore(settings: Settings, source: Backup, say: Say) -> None:
                 sql.Identifier(aside), sql.Identifier(name)
             )
         )
-    landing = _landing(settings)
+    landing = settings.landing_folder
     if landing is not None and manifest.landing:
         _mirror(source.folder.parent / LANDING, landing, say)
 
@@ -309,11 +309,6 @@ def _alone(target: Path) -> Iterator[None]:
         except BlockingIOError:
             raise BackupError(f"another backup is being made in {target}") from None
         yield
-
-
-def _landing(settings: Settings) -> Path | None:
-    """The folder of replies; None where an object store keeps them, which has backups of its own."""
-    return None if "://" in settings.landing else Path(settings.landing)
 
 
 def _described(database: Database, landing: str, say: Say) -> dict[str, object]:

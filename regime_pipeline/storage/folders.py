@@ -14,6 +14,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 
+def existing(place: Path) -> Path:
+    """A folder, or the nearest one above it that is there."""
+    return next(p for p in (place, *place.resolve().parents) if p.exists())
+
+
 def write_private(path: Path, text: str) -> None:
     """Write a 0600 file whole or not at all."""
     scratch = path.with_name(f"{path.name}.{secrets.token_hex(4)}")

@@ -63,6 +63,12 @@ class WriteResult:
         return self.inserted + self.updated + self.deleted
 
 
+def spanned(times: pd.Series) -> Window:
+    """The window from the first to the last of some instants, both in it."""
+    last = times.max().to_pydatetime() + timedelta(microseconds=1)
+    return Window(times.min().to_pydatetime(), last)
+
+
 @dataclass
 class Batch:
     """One validated batch on its way into one table."""
@@ -86,8 +92,7 @@ class Batch:
         times = self.frame[self.table.time_column]
         if times.empty:
             return Window(datetime.min.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC))
-        end = times.max().to_pydatetime() + timedelta(microseconds=1)
-        return Window(times.min().to_pydatetime(), end)
+        return spanned(times)
 
     @cached_property
     def locks(self) -> list[int] | None:

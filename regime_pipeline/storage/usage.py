@@ -20,6 +20,7 @@ from regime_pipeline.catalogue.model import Table
 from regime_pipeline.catalogue.registry import TABLES
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
+from regime_pipeline.storage.folders import existing
 from regime_pipeline.storage.statements import in_window, names, table_of
 from regime_pipeline.windows import Window, floor_day
 
@@ -142,7 +143,7 @@ def usage(database: Database, settings: Settings, now: datetime) -> Usage:
         growth = list(_growth(connection, relations, now))
     growth.sort(key=lambda g: -(g.bytes_per_day or 0))
     home = settings.home.resolve()
-    disk = shutil.disk_usage(next(p for p in (home, *home.parents) if p.exists()))
+    disk = shutil.disk_usage(existing(home))
     return Usage(relations, growth, folders(settings), disk.free, disk.total)
 
 
@@ -188,8 +189,8 @@ def _recent(connection: psycopg.Connection, table: Table, window: Window) -> tup
 def folders(settings: Settings) -> list[Folder]:
     """The folders below the home and the landing store's, each with what lies in it."""
     places = sorted(p for p in settings.home.glob("*") if p.is_dir() and not p.is_symlink())
-    landing = Path(settings.landing)
-    if "://" not in settings.landing and landing.is_dir():
+    landing = settings.landing_folder
+    if landing is not None and landing.is_dir():
         known = {p.resolve() for p in places}
         places += [] if landing.resolve() in known else [landing]
     return [Folder(p, *_below(p)) for p in places]

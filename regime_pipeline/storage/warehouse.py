@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pandas as pd
@@ -41,7 +41,7 @@ from regime_pipeline.storage.arrow import (
 from regime_pipeline.storage.crash import crash_point
 from regime_pipeline.storage.database import Database
 from regime_pipeline.storage.errors import TransientStorageError
-from regime_pipeline.storage.merge import Also, Batch, Fence, WriteResult
+from regime_pipeline.storage.merge import Also, Batch, Fence, WriteResult, spanned
 from regime_pipeline.storage.months import (
     Files,
     Moved,
@@ -492,8 +492,7 @@ class Warehouse:
             return
         with self.database.connect() as connection:
             if is_movable(table):
-                first, last = times.min().to_pydatetime(), times.max().to_pydatetime()
-                refuse(connection, table, Window(first, last + timedelta(microseconds=1)))
+                refuse(connection, table, spanned(times))
             connection.execute(
                 "select ops.ensure_partition(%s::regclass, m) from unnest(%s::date[]) m",
                 (table.full_name, [date(y, m, 1) for y, m in missing]),
