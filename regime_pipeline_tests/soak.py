@@ -6,8 +6,8 @@ Each simulated hour is a launch as cron makes it, an hour later by the clock tha
 real HTTP from the simulator, derive, find events, send what is due to a receiver on this machine. The seed
 decides which requests fail and how, after which step a launch is killed, after which the database server is,
 when the machine stands still, when every source is down, when the clock is set back. Then the faults end,
-launches go on until no hour is missed, and the invariants are looked at. What does not hold is printed with the
-seed, and the exit code is 1.
+launches go on until no hour is missed, and the invariants are looked at. What does not hold is printed with
+the seed, and the exit code is 1.
 
 Belongs here: the plan, carrying it out, the invariants. Does not belong here: Dagster's daemon, whose own
 kills have their tests, and workers of other machines (``orchestration/test_scale.py``).

@@ -25,7 +25,9 @@ from regime_pipeline.orchestration.instance import ROOT, dagster_home, workspace
 from regime_pipeline.settings import Settings
 
 LOOK_S = 1.0
-_MODULE, _REPOSITORY = "regime_pipeline.definitions", "__repository__"
+CODE = "regime_pipeline.definitions"
+"""What Dagster loads, on each machine."""
+_REPOSITORY = "__repository__"
 
 
 @dataclass
@@ -65,7 +67,7 @@ def enqueue(
     (location,) = WorkspaceFileTarget(
         [str(workspace_file(dagster_home(settings)))]
     ).create_origins()
-    pointer = ModuleCodePointer(_MODULE, "defs", working_directory=str(ROOT))
+    pointer = ModuleCodePointer(CODE, "defs", working_directory=str(ROOT))
     plan = create_execution_plan(job, run_config=run_config, tags=tags)
     run = instance.create_run(
         job_name=job.name,

@@ -10,7 +10,7 @@ import importlib.util
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 import psycopg
@@ -21,6 +21,7 @@ from regime_pipeline.orchestration.worker_beats import LATE, beats
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
 from regime_pipeline.storage.errors import StorageError, first_line
+from regime_pipeline.windows import SystemClock
 
 LAUNCHER = "regime_pipeline.orchestration.workers"
 CLOCKS = timedelta(seconds=5)
@@ -111,7 +112,7 @@ def _broker(settings: Settings) -> Finding:
 
 
 def _seen(database: Database) -> Iterator[Finding]:
-    now = datetime.now(UTC)
+    now = SystemClock().now()
     try:
         with database.connect() as connection:
             row = connection.execute("SELECT clock_timestamp()").fetchone()

@@ -12,9 +12,10 @@ look at the run's state in their transaction.
 
 from __future__ import annotations
 
+import importlib
 import os
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -28,7 +29,9 @@ from dagster_celery.tasks import create_execute_job_task
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
+from regime_pipeline.orchestration.queued_runs import CODE
 from regime_pipeline.orchestration.worker_beats import BEAT_S, LATE, beat_of, note_beat
+from regime_pipeline.windows import SystemClock
 
 QUEUE = "runs"
 WORKER_TAG = "regime/worker"
@@ -53,7 +56,7 @@ class BeatingRunLauncher(CeleryRunLauncher):
         if worker is None:
             return CheckRunHealthResult(WorkerStatus.RUNNING, "no worker has begun it yet")
         at = beat_of(self._instance, worker)
-        silent = None if at is None else datetime.now(UTC) - at
+        silent = None if at is None else SystemClock().now() - at
         if silent is None or silent > LATE:
             since = "never" if silent is None else f"for {silent / timedelta(seconds=1):.0f} s"
             return CheckRunHealthResult(WorkerStatus.FAILED, f"{worker} was not heard {since}")
@@ -80,7 +83,7 @@ execute_run = create_execute_job_task(app)
 @signals.worker_init.connect
 def _import_everything(**_: Any) -> None:
     """Before the pool is forked, so that no run pays for imports."""
-    import regime_pipeline.definitions  # noqa: F401
+    importlib.import_module(CODE)
 
 
 @signals.worker_ready.connect
@@ -90,7 +93,7 @@ def _begin_to_beat(sender: Any, **_: Any) -> None:
     def beat() -> None:
         with dg.DagsterInstance.get() as instance:
             while True:
-                note_beat(instance, name, datetime.now(UTC))
+                note_beat(instance, name, SystemClock().now())
                 _ended.wait(BEAT_S)
                 if _ended.is_set():
                     return
