@@ -13,6 +13,9 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
+SEALED = "sealed"
+"""Folder of the landing store with the files that hold many replies, a folder a source."""
+
 
 def existing(place: Path) -> Path:
     """A folder, or the nearest one above it that is there."""
