@@ -260,7 +260,9 @@ class HttpClient:
 
         Raises:
             ProviderError: the last failure, secrets removed, ``attempts`` set.
+            OSError: the disk of the landing store is nearly full; nothing was asked.
         """
+        self._landing.require_room()
         url = base_url.rstrip("/") + path + (f"?{urlencode(params)}" if params else "")
         call = Call(provider, host_of(url), path, weight)
         made = 0

@@ -7,6 +7,7 @@ requests (``ops.payloads``), which the caller writes; which replies are sealed (
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import re
@@ -20,7 +21,7 @@ import fsspec
 import zstandard
 
 from regime_pipeline.settings import Settings
-from regime_pipeline.storage.folders import SEALED
+from regime_pipeline.storage.folders import DISK_FULL, SEALED, free_share
 
 MAX_BYTES = 2**30
 _ID_LENGTH = 64
@@ -95,6 +96,19 @@ class LandingStore:
         except OSError:
             self._fs.rm(aside) if self._fs.exists(aside) else None
             raise
+
+    def require_room(self, least: float = DISK_FULL) -> None:
+        """Refuse what would need space before it is asked for.
+
+        Args:
+            least: share of a local store's disk that must be free.
+
+        Raises:
+            OSError: less is free (ENOSPC).
+        """
+        if self.is_local and (share := free_share(Path(self._root))) < least:
+            text = f"{100 * share:.1f} % of the disk is free; below {100 * least:.0f} % nothing is fetched"
+            raise OSError(errno.ENOSPC, text, str(self._root))
 
     def check(self) -> None:
         """Writes a small file and removes it again.
