@@ -4,7 +4,7 @@ Belongs here: copying with ``pg_upgrade``, putting the copy in the data folder's
 kill. Does not belong here: running the server (``embedded``), versions of our own schema (``migrate``).
 
 The old folder is only read. The copy stands beside it until it is whole and marked as such; then the old one
-gets another name and the copy its place. Who is killed before that has the old version, afterwards the new one.
+gets another name and the copy its place. Who is killed before that has the old version, afterwards the new.
 """
 
 from __future__ import annotations
