@@ -293,8 +293,9 @@ def disk_faults(home: Path) -> list[str]:
     share = free_share(home)
     if share >= DISK_LOW:
         return []
-    kind = "full, nothing is fetched" if share < DISK_FULL else "low"
-    return [f"disk: {kind}, {100 * share:.1f} % free at {existing(home)}"]
+    is_full = share < DISK_FULL
+    told = f"{100 * share:.1f} % free at {existing(home)}"
+    return [f"disk: full, {told}; nothing is fetched" if is_full else f"disk: low, {told}"]
 
 
 def memory_faults(source: Path = _MEMORY) -> list[str]:
