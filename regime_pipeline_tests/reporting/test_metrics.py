@@ -110,7 +110,7 @@ def test_the_age_of_a_backup_is_that_of_the_newest_whole_one(
 
 
 def test_a_worker_has_an_age_until_it_ends_in_order(database: Database, tmp_path: Path) -> None:
-    assert figures(database, tmp_path)["regime_worker_age_seconds"].samples == ()
+    assert "regime_worker_age_seconds" not in figures(database, tmp_path)
     with database.connect() as connection:
         connection.execute("create schema dagster")
         connection.execute("create table dagster.kvs (key text primary key, value text)")
