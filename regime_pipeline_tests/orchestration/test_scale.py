@@ -215,18 +215,27 @@ def children_of(pid: int) -> list[int]:
     return [int(child) for child in listed.split()]
 
 
+@pytest.fixture(scope="module")
+def expected(postgres: TestServer, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What one run makes of the same rows."""
+    pytest.importorskip("dagster_celery")
+    if shutil.which("redis-server") is None:
+        pytest.skip("no redis-server")
+    with filled(postgres, tmp_path_factory.mktemp("one")) as (settings, warehouse):
+        derived(settings, 1)
+        return hashes(warehouse)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(3000)
 @pytest.mark.parametrize("what", ["nothing", "child", "worker", "redis", "daemon"])
 def test_what_is_killed_is_settled_and_the_hashes_are_those_of_one_run(
-    what: str, postgres: TestServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    what: str,
+    expected: dict[str, str],
+    postgres: TestServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    pytest.importorskip("dagster_celery")
-    if shutil.which("redis-server") is None:
-        pytest.skip("no redis-server")
-    with filled(postgres, tmp_path / "one") as (settings, warehouse):
-        derived(settings, 1)
-        expected = hashes(warehouse)
     with filled(postgres, tmp_path / "cluster") as (settings, warehouse):
         settings = settings.model_copy(update={"dagster_home": CELERY})
         cluster = Cluster(settings, warehouse.database, tmp_path)
