@@ -254,6 +254,10 @@ class Settings(_Providers, ChosenSources):
         None, description="any PostgreSQL 14+; unset: an embedded server under `home`"
     )
     landing_url: str | None = Field(None, description="fsspec URL; unset: `home`/landing")
+    broker_url: SecretStr | None = Field(
+        None,
+        description="Redis that hands runs to workers of other machines; unset: there are none",
+    )
     backup_dir: Path | None = Field(
         None,
         description="folder of backups, best on another disk; set, `regime heartbeat` names a missing one; "

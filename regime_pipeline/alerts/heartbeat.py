@@ -30,6 +30,7 @@ from regime_pipeline.alerts.watch import COLLECTOR_LATE, disk_faults, memory_fau
 from regime_pipeline.net.client import FAILED, async_client
 from regime_pipeline.net.redact import Redactor
 from regime_pipeline.settings import Settings
+from regime_pipeline.storage import manifests
 from regime_pipeline.storage.database import address_at_rest
 from regime_pipeline.storage.errors import StorageError
 from regime_pipeline.storage.folders import write_private
@@ -163,15 +164,12 @@ def _backup_faults(folder: Path | None, now: datetime) -> list[str]:
     """What is wrong with the backups of a folder; nothing is expected where none is named."""
     if folder is None:
         return []
-    from regime_pipeline.storage.backup import found_in  # brings the libraries of tables along
-
     try:
-        newest = max((b.made_at for b in found_in(folder)), default=None)
+        late = manifests.age(folder, now)
     except StorageError as error:
         return [f"backup: {error}"]
-    if newest is None:
+    if late is None:
         return [f"backup: none in {folder}"]
-    late = now - newest
     return [f"backup: none for {_long(late)}"] if late > BACKUP_LATE else []
 
 
