@@ -48,6 +48,17 @@ async def rows(
     return [dict(zip(page.names, row, strict=True)) for row in page.rows]
 
 
+async def newest_rows(served: Served, mart: str, **asked: Any) -> list[Row]:
+    """The rows of the newest instant of a mart that has ``ts``, of those that :func:`rows` finds.
+
+    Raises:
+        Problem: the database does not answer, or not in time.
+    """
+    found = await rows(served, mart, **asked)
+    newest = max((r["ts"] for r in found), default=None)
+    return [r for r in found if r["ts"] == newest]
+
+
 async def _page(
     served: Served,
     mart: str,

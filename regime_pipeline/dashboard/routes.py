@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
@@ -25,7 +25,7 @@ from regime_pipeline.api.cache import Answer
 from regime_pipeline.api.endpoints import ENDPOINTS, VERSION
 from regime_pipeline.api.envelope import is_stale
 from regime_pipeline.api.problems import Problem
-from regime_pipeline.dashboard import pages
+from regime_pipeline.dashboard import now, pages, research
 from regime_pipeline.dashboard.data import HOUR
 from regime_pipeline.dashboard.markup import rendered
 from regime_pipeline.wording import formats
@@ -66,20 +66,23 @@ def routes(served: Served) -> list[BaseRoute]:
                 {"dashboard": "/", "api": [VERSION + e.path for e in ENDPOINTS]}
                 | {"openapi": "/openapi.json", "docs": "/docs"}
             )
-        return await page(pages.now_page)(request)
+        return await page(now.now_page)(request)
 
     return [
         Route("/", index),
         Route("/realtime", page(pages.realtime_page, LIVE_KEPT_S)),
         Route("/symbol/{symbol}", page(pages.symbol_page)),
         Route("/pair/{one}/{other}", page(pages.pair_page)),
-        Route("/research", page(pages.research_page)),
-        Route("/signal/{signal}", page(pages.signal_page)),
+        Route("/pair/{pair}", _pair),
+        Route("/research", page(research.research_page)),
+        Route("/signal/{signal}", page(research.signal_page)),
+        Route("/paper/{strategy}", page(research.paper_page)),
         Route("/event/{event_id}", page(pages.event_page)),
         Route("/data-health", page(pages.health_page)),
         Route("/why/{mart}/{symbol}/{ts}", page(pages.why_page)),
         Route("/docs", page(pages.docs_page)),
         Route("/redoc", _redoc),
+        Route("/problems/{kind}", _problem_kind),
         Route("/glossary", page(pages.glossary_page)),
         Route("/theme", _theme),
         Route("/login", _sign_in(served), methods=["GET", "POST"]),
@@ -89,6 +92,17 @@ def routes(served: Served) -> list[BaseRoute]:
 
 async def _redoc(_: Request) -> Response:
     return RedirectResponse("/docs", 308)
+
+
+async def _problem_kind(request: Request) -> Response:
+    """What a kind of problem is called in answers leads to its row of the page about the API."""
+    return RedirectResponse(f"/docs#problem-{quote(request.path_params['kind'])}", 308)
+
+
+async def _pair(request: Request) -> Response:
+    """A pair written as ``BTC-ETH``."""
+    one, _, other = request.path_params["pair"].partition("-")
+    return RedirectResponse(f"/pair/{quote(one)}/{quote(other)}", 308)
 
 
 async def _theme(request: Request) -> Response:
