@@ -64,4 +64,4 @@ def _instant(at: datetime | None) -> str:
 _templates.globals.update(
     f=formats, label_of=label_of, slug=_slug, heat=_heat, tilt=_tilt, why_address=_why_address
 )
-_templates.filters["instant"] = _instant
+_templates.filters |= {"instant": _instant, "format": formats.filled}
