@@ -99,7 +99,9 @@ class Collector:
         lines: Sequence[Line] | None = None,
     ) -> None:
         self.lines = list(
-            lines if lines is not None else lines_of(CONNECTIONS, settings, symbols, venues)
+            lines
+            if lines is not None
+            else lines_of(CONNECTIONS, settings, symbols, venues, settings.collect_channels)
         )
         self.folder = Path(settings.home) / "collect"
         self.watches = {line.name: Watch(line) for line in self.lines}
