@@ -22,14 +22,27 @@ _HAIR = 1.0 + 1e-12
 
 @ieee_kernel
 def walk(  # type: ignore[no-untyped-def]
-    rules, hours, month_ends, seen, held, account, met, is_met, at, came_to, did
+    rules,
+    hours,
+    months,
+    seen,
+    held,
+    account,
+    met,
+    is_met,
+    at,
+    came_to,
+    ends,
+    due,
+    decided,
+    counts,
 ):
     """Move a state over hours, in place, up to the first one whose orders meet a book that is not given.
 
     Args:
         rules: limits by the numbers ``R_``.
         hours: since 1970, one after the other.
-        month_ends: the first hour of the month after each hour's.
+        months: the first hours of the months that begin after the first of the hours.
         seen: (hours, ``SEEN``, symbols).
         held: (``HELD``, symbols), changed.
         account: (``ACCOUNT``,), changed.
@@ -37,62 +50,75 @@ def walk(  # type: ignore[no-untyped-def]
         is_met: whether ``met`` is given.
         at: index of the hour to begin with.
         came_to: (hours, ``CAME_TO``), filled in.
-        did: (hours, ``DID``, symbols), filled in; zeros where nothing was ordered.
+        ends: (hours, ``ENDS``, symbols), filled in.
+        due: (hours x symbols, ``DUE``), a row filled in for each order that was due.
+        decided: (hours x symbols, ``DECIDED``), a row for each that was decided.
+        counts: (2,) how many rows of both are filled in, counted on.
 
     Returns:
         The index of the hour that waits for its books; the number of hours when all are done.
     """
     symbols = held.shape[1]
-    target, grouped = np.empty(symbols), np.empty(symbols)
+    target, grouped, weights = np.empty(symbols), np.empty(symbols), np.empty(symbols)
     for h in range(at, hours.shape[0]):
-        now, row, cells = seen[h], came_to[h], did[h]
         if not (is_met and h == at):
             for k in range(symbols):
-                if held[lay.WANTED, k] != 0.0 and now[lay.BOOK, k] == lay.BOOK_IN_TIME:
+                if held[lay.WANTED, k] != 0.0 and seen[h, lay.BOOK, k] == lay.BOOK_IN_TIME:
                     return h
-        row[lay.TRADED_NOW], row[lay.FEES_NOW] = _fill(now, held, account, met, cells)
-        row[lay.PAID_NOW] = _settle(now, held, account)
-        equity = _mark(now, held, account)
-        row[lay.GROSS], row[lay.NET] = _weigh(held, equity, cells)
+        came_to[h, lay.TRADED_NOW], came_to[h, lay.FEES_NOW] = _fill(
+            seen, h, held, account, met, due, counts
+        )
+        came_to[h, lay.PAID_NOW] = _settle(seen, h, held, account)
+        equity = _mark(seen, h, held, account)
+        came_to[h, lay.GROSS], came_to[h, lay.NET] = _weigh(h, held, equity, weights, ends)
         if account[lay.STOPPED_UNTIL] != 0.0 and hours[h] + 1 >= account[lay.STOPPED_UNTIL]:
             account[lay.STOPPED_UNTIL], account[lay.PEAK] = 0.0, equity
         account[lay.PEAK] = max(account[lay.PEAK], equity)
         drawdown = 1.0 - equity / account[lay.PEAK]
         if account[lay.STOPPED_UNTIL] == 0.0 and drawdown >= rules[lay.R_STOP]:
-            account[lay.STOPPED_UNTIL] = month_ends[h]
+            account[lay.STOPPED_UNTIL] = months[np.searchsorted(months, hours[h], "right")]
         if equity > 0.0:
-            limits = _aim(rules, now, held, target, grouped)
+            limits = _aim(rules, seen, h, held, target, grouped)
             if account[lay.STOPPED_UNTIL] != 0.0:
                 target[:] = 0.0
                 limits |= lay.L_STOPPED
             elif drawdown >= rules[lay.R_HALVE]:
                 target /= 2.0
                 limits |= lay.L_DRAWDOWN
-            row[lay.LIMITS] = limits | _order(rules, now, held, equity, target, cells)
+            came_to[h, lay.LIMITS] = limits | _order(
+                rules, seen, h, held, equity, target, weights, decided, counts
+            )
         account[lay.EQUITY_H] += equity
-        account[lay.GROSS_H] += row[lay.GROSS]
-        row[lay.EQUITY], row[lay.AT_CASH], row[lay.DRAWDOWN] = equity, account[lay.CASH], drawdown
-        row[lay.AT_TIER], row[lay.HOLDING] = account[lay.WORST_TIER], account[lay.HOLD]
+        account[lay.GROSS_H] += came_to[h, lay.GROSS]
+        came_to[h, lay.EQUITY], came_to[h, lay.AT_CASH], came_to[h, lay.DRAWDOWN] = (
+            equity,
+            account[lay.CASH],
+            drawdown,
+        )
+        came_to[h, lay.AT_TIER], came_to[h, lay.HOLDING] = (
+            account[lay.WORST_TIER],
+            account[lay.HOLD],
+        )
     return hours.shape[0]
 
 
 @ieee_kernel
-def _fill(now, held, account, met, cells):  # type: ignore[no-untyped-def]
+def _fill(seen, h, held, account, met, due, counts):  # type: ignore[no-untyped-def]
     """Fill what was decided at the end of the hour before; value that changed hands, and fees."""
     fees = traded = 0.0
     tier = account[lay.WORST_TIER]
     for k in range(held.shape[1]):
-        if now[lay.BOOK, k] != lay.NO_BOOK:
+        if seen[h, lay.BOOK, k] != lay.NO_BOOK:
             held[lay.BOOKED, k] = 1.0
-        if now[lay.TIER, k] > tier or math.isnan(tier):
-            tier = now[lay.TIER, k]
+        if seen[h, lay.TIER, k] > tier or math.isnan(tier):
+            tier = seen[h, lay.TIER, k]
         wanted = held[lay.WANTED, k]
         if wanted == 0.0:
             continue
         side, size = (1.0 if wanted > 0.0 else -1.0), abs(wanted)
         filled, price, mid, why = 0.0, math.nan, math.nan, lay.WHOLE
         is_assumed = False
-        if now[lay.BOOK, k] == lay.BOOK_IN_TIME:
+        if seen[h, lay.BOOK, k] == lay.BOOK_IN_TIME:
             filled, price, mid = met[k, 0], met[k, 1], met[k, 2]
             if filled < size:
                 why = lay.TOO_SHALLOW
@@ -100,24 +126,27 @@ def _fill(now, held, account, met, cells):  # type: ignore[no-untyped-def]
             why = lay.NO_BOOK_THEN
         else:
             mid = held[lay.DECIDED_MID, k]
-            is_assumed = math.isfinite(now[lay.HALF_SPREAD, k]) and mid > 0.0
+            is_assumed = math.isfinite(seen[h, lay.HALF_SPREAD, k]) and mid > 0.0
             if is_assumed:
-                filled, price = size, mid * (1.0 + side * now[lay.HALF_SPREAD, k] / 1e4)
+                filled, price = size, mid * (1.0 + side * seen[h, lay.HALF_SPREAD, k] / 1e4)
                 tier = max(tier, lay.ASSUMED_TIER)
             else:
                 why = lay.NO_SPREAD
         fee = 0.0
         if filled > 0.0:
             worth = filled * price
-            fee = worth * now[lay.FEE, k] / 1e4
+            fee = worth * seen[h, lay.FEE, k] / 1e4
             account[lay.CASH] -= side * worth + fee
             held[lay.QUANTITY, k] += side * filled
             traded += worth
             fees += fee
             account[lay.ASSUMED_FILLS if is_assumed else lay.BOOK_FILLS] += 1.0
-        cells[lay.ORDER, k], cells[lay.FILLED, k], cells[lay.VWAP, k] = wanted, filled, price
-        cells[lay.MID_THEN, k], cells[lay.MID_NOW, k] = held[lay.DECIDED_MID, k], mid
-        cells[lay.FEE_USD, k], cells[lay.WHY, k], cells[lay.IS_ASSUMED, k] = fee, why, is_assumed
+        row = due[counts[0]]
+        counts[0] += 1
+        row[lay.HOUR], row[lay.SYMBOL], row[lay.ORDER] = h, k, wanted
+        row[lay.FILLED], row[lay.VWAP] = filled, price
+        row[lay.MID_THEN], row[lay.MID_NOW] = held[lay.DECIDED_MID, k], mid
+        row[lay.FEE_USD], row[lay.WHY], row[lay.IS_ASSUMED] = fee, why, is_assumed
         held[lay.WANTED, k], held[lay.DECIDED_MID, k] = 0.0, math.nan
     account[lay.WORST_TIER] = tier
     account[lay.TRADED] += traded
@@ -126,11 +155,11 @@ def _fill(now, held, account, met, cells):  # type: ignore[no-untyped-def]
 
 
 @ieee_kernel
-def _settle(now, held, account):  # type: ignore[no-untyped-def]
+def _settle(seen, h, held, account):  # type: ignore[no-untyped-def]
     """Pay the funding of the hour; how much."""
     paid = 0.0
     for k in range(held.shape[1]):
-        rate = now[lay.FUNDING, k]
+        rate = seen[h, lay.FUNDING, k]
         if (
             math.isfinite(rate)
             and held[lay.QUANTITY, k] != 0.0
@@ -143,12 +172,12 @@ def _settle(now, held, account):  # type: ignore[no-untyped-def]
 
 
 @ieee_kernel
-def _mark(now, held, account):  # type: ignore[no-untyped-def]
+def _mark(seen, h, held, account):  # type: ignore[no-untyped-def]
     """Take the prices at the end of the hour; the equity, and what holding all in equal parts came to."""
     equity = account[lay.CASH]
     moves, known = 0.0, 0
     for k in range(held.shape[1]):
-        close = now[lay.CLOSE, k]
+        close = seen[h, lay.CLOSE, k]
         if math.isfinite(close):
             held[lay.MARK, k] = close
             if math.isfinite(held[lay.LAST_CLOSE, k]):
@@ -163,45 +192,50 @@ def _mark(now, held, account):  # type: ignore[no-untyped-def]
 
 
 @ieee_kernel
-def _weigh(held, equity, cells):  # type: ignore[no-untyped-def]
+def _weigh(h, held, equity, weights, ends):  # type: ignore[no-untyped-def]
     """Weights at the end of the hour; the sum of their sizes, and their sum."""
     gross = net = 0.0
+    part = 1.0 / equity if equity > 0.0 else 0.0
     for k in range(held.shape[1]):
         weight = 0.0
-        if equity > 0.0 and held[lay.QUANTITY, k] != 0.0:
-            weight = held[lay.QUANTITY, k] * held[lay.MARK, k] / equity
-        cells[lay.BASE, k], cells[lay.AT_MARK, k] = held[lay.QUANTITY, k], held[lay.MARK, k]
-        cells[lay.WEIGHT, k] = weight
+        if held[lay.QUANTITY, k] != 0.0:
+            weight = held[lay.QUANTITY, k] * held[lay.MARK, k] * part
+        ends[h, lay.BASE, k], ends[h, lay.AT_MARK, k] = held[lay.QUANTITY, k], held[lay.MARK, k]
+        weights[k] = weight
         gross += abs(weight)
         net += weight
     return gross, net
 
 
 @ieee_kernel
-def _aim(rules, now, held, target, grouped):  # type: ignore[no-untyped-def]
+def _aim(rules, seen, h, held, target, grouped):  # type: ignore[no-untyped-def]
     """Weights by side and risk, within the limits; the bits of those that held."""
     for k in range(held.shape[1]):
-        side = now[lay.ASKED, k]
+        side = seen[h, lay.ASKED, k]
         if math.isfinite(side):
             held[lay.SIDE, k], held[lay.SILENT_H, k] = side, 0.0
         else:
             held[lay.SILENT_H, k] += 1.0
             if held[lay.SILENT_H, k] >= rules[lay.R_NULL_H]:
                 held[lay.SIDE, k] = 0.0
-        risk = now[lay.MULTIPLIER, k]
-        target[k] = held[lay.SIDE, k] * rules[lay.R_WEIGHT] / (risk if risk > 1.0 else 1.0)
-    return limit(rules, target, now[lay.CLUSTER], grouped)
+        risk = seen[h, lay.MULTIPLIER, k]
+        target[k] = held[lay.SIDE, k] * rules[lay.R_WEIGHT]
+        if risk > 1.0:
+            target[k] /= risk
+    return limit(rules, target, seen[h, lay.CLUSTER], grouped)
 
 
 @ieee_kernel
-def _order(rules, now, held, equity, target, cells):  # type: ignore[no-untyped-def]
+def _order(rules, seen, h, held, equity, target, weights, decided, counts):  # type: ignore[no-untyped-def]
     """Decide the orders that lead to the targets; the bits of limits that held."""
     limits = 0
     for k in range(held.shape[1]):
-        weight, close = cells[lay.WEIGHT, k], now[lay.CLOSE, k]
+        weight, close = weights[k], seen[h, lay.CLOSE, k]
         is_fresh = math.isfinite(close)
         is_known = (
-            is_fresh and math.isfinite(now[lay.MULTIPLIER, k]) and math.isfinite(now[lay.ASKED, k])
+            is_fresh
+            and math.isfinite(seen[h, lay.MULTIPLIER, k])
+            and math.isfinite(seen[h, lay.ASKED, k])
         )
         if not is_known and abs(target[k]) > abs(weight):
             target[k] = weight
@@ -213,16 +247,16 @@ def _order(rules, now, held, equity, target, cells):  # type: ignore[no-untyped-
         order = -held[lay.QUANTITY, k] if closes else change * equity / price
         if order == 0.0:
             continue
-        most = rules[lay.R_DEPTH] * now[lay.DEPTH, k] / price
-        if abs(order) > most:  # false where no book is known
-            order = math.copysign(most, order)
+        most = rules[lay.R_DEPTH] * seen[h, lay.DEPTH, k]
+        if abs(order) * price > most:  # false where no book is known
+            order = math.copysign(most / price, order)
             limits |= lay.L_DEPTH
         held[lay.WANTED, k], held[lay.DECIDED_MID, k] = order, price
-        cells[lay.TARGET, k], cells[lay.NEXT, k], cells[lay.NEXT_SIDE, k] = (
-            target[k],
-            order,
-            held[lay.SIDE, k],
-        )
+        row = decided[counts[1]]
+        counts[1] += 1
+        row[lay.HOUR], row[lay.SYMBOL], row[lay.BEFORE] = h, k, weight
+        row[lay.TARGET], row[lay.NEXT], row[lay.NEXT_PRICE] = target[k], order, price
+        row[lay.NEXT_SIDE] = held[lay.SIDE, k]
     return limits
 
 

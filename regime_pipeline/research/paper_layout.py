@@ -21,10 +21,15 @@ ACCOUNT = 13
 EQUITY, AT_CASH, GROSS, NET, DRAWDOWN, FEES_NOW, PAID_NOW = range(7)
 TRADED_NOW, LIMITS, AT_TIER, HOLDING = range(7, 11)
 CAME_TO = 11
-# and by symbol: the order that was due, the position at the end, the order that was decided
-ORDER, FILLED, VWAP, MID_THEN, MID_NOW, FEE_USD, WHY, IS_ASSUMED = range(8)
-BASE, AT_MARK, WEIGHT, TARGET, NEXT, NEXT_SIDE = range(8, 14)
-DID = 14
+# and by symbol
+BASE, AT_MARK = range(2)
+ENDS = 2
+# an order that was due
+HOUR, SYMBOL, ORDER, FILLED, VWAP, MID_THEN, MID_NOW, FEE_USD, WHY, IS_ASSUMED = range(10)
+DUE = 10
+# an order that was decided, after its hour and symbol
+BEFORE, TARGET, NEXT, NEXT_PRICE, NEXT_SIDE = range(2, 7)
+DECIDED = 7
 WHOLE, NO_BOOK_THEN, TOO_SHALLOW, NO_SPREAD = 0.0, 1.0, 2.0, 3.0
 # limits, bit by bit, in the order in which they are held
 L_SYMBOL, L_CLUSTER, L_NET, L_GROSS = 1, 2, 4, 8

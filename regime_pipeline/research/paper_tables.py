@@ -54,7 +54,6 @@ _REASONS = {
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-_Cells = tuple[pd.DataFrame, dict[int, Floats]]
 
 
 @dataclass(frozen=True)
@@ -131,8 +130,8 @@ def walk(world: World, name: str, state: paper.State, after: int, shown_from: in
     """
     rules, seen = STRATEGIES[name], world.of(STRATEGIES[name].signal)
     at, stop = int(np.searchsorted(world.hours, after, "right")), len(world.hours)
-    shown = int(np.searchsorted(world.hours, shown_from))
-    kept, ends = [], {}
+    kept: list[paper.Moved] = []
+    ends = {}
     while at < stop:
         # to the end of the day: what a state is at ends of days never depends on where a walk begins
         until = min(stop, at + 24 - int(world.hours[at]) % 24)
@@ -145,20 +144,40 @@ def walk(world: World, name: str, state: paper.State, after: int, shown_from: in
             lambda h, *o, at=at: world.meets(at + h, *o),
         )
         last = int(world.hours[until - 1])
-        if last % 24 == HOUR_OF_DAY:
+        is_shown, is_end = last >= shown_from, last % 24 == HOUR_OF_DAY
+        if is_end:
             state.day_ends(float(moved.came_to[-1, lay.EQUITY]))
-        if until > shown:
-            inside = slice(max(shown - at, 0), None)
-            kept.append(paper.Moved(moved.came_to[inside], moved.did[inside]))
-            if last % 24 == HOUR_OF_DAY:
-                ends[last] = copy.deepcopy(state)
+        if is_shown:
+            kept.append(_since(moved, world.hours[part], shown_from))
+        if is_shown and is_end:
+            ends[last] = copy.deepcopy(state)
         at = until
-    nothing = paper.Moved(np.empty((0, lay.CAME_TO)), np.empty((0, lay.DID, len(world.symbols))))
-    whole = paper.Moved(
-        np.concatenate([nothing.came_to, *(m.came_to for m in kept)]),
-        np.concatenate([nothing.did, *(m.did for m in kept)]),
+    return Walk(
+        name, world.hours[world.hours >= shown_from], _joined(kept, len(world.symbols)), ends
     )
-    return Walk(name, world.hours[stop - len(whole.came_to) :], whole, ends)
+
+
+def _since(moved: paper.Moved, hours: Ints, shown_from: int) -> paper.Moved:
+    """The hours from one on; orders carry hours since 1970 from here on."""
+    inside = hours >= shown_from
+    due, decided = moved.due.copy(), moved.decided.copy()
+    for rows in (due, decided):
+        rows[:, lay.HOUR] += hours[0]
+    return paper.Moved(
+        moved.came_to[inside],
+        moved.ends[inside],
+        due[due[:, lay.HOUR] >= shown_from],
+        decided[decided[:, lay.HOUR] >= shown_from],
+    )
+
+
+def _joined(parts: list[paper.Moved], symbols: int) -> paper.Moved:
+    nothing = paper.Moved(
+        np.empty((0, lay.CAME_TO)), np.empty((0, lay.ENDS, symbols)), np.empty((0, lay.DUE)),
+        np.empty((0, lay.DECIDED)),
+    )  # fmt: skip
+    whole = {n: np.concatenate([getattr(p, n) for p in (nothing, *parts)]) for n in vars(nothing)}
+    return paper.Moved(**whole)
 
 
 def _hourly(made: Walk) -> pd.DataFrame:
@@ -177,45 +196,46 @@ def _hourly(made: Walk) -> pd.DataFrame:
     )  # fmt: skip
 
 
-def _cells(made: Walk, symbols: tuple[str, ...], where: npt.NDArray[np.bool_]) -> _Cells:
-    """The hours and symbols where something holds, as columns."""
-    hour, symbol = np.nonzero(where)
-    frame = pd.DataFrame(
-        {
-            "ts": made.hours[hour], "strategy": made.name, "status": "ok",
-            "source_tier": made.moved.came_to[hour, lay.AT_TIER],
-            "symbol": np.array(symbols, dtype=object)[symbol],
-        }
-    )  # fmt: skip
-    return frame, {k: made.moved.did[hour, k, symbol] for k in range(lay.DID)}
+def _rows(
+    made: Walk, symbols: tuple[str, ...], hours: npt.NDArray[Any], columns: npt.NDArray[Any]
+) -> pd.DataFrame:
+    """What rows of hours and symbols share."""
+    hours = hours.astype(np.int64)
+    tier = made.moved.came_to[np.searchsorted(made.hours, hours), lay.AT_TIER]
+    named = np.array(symbols, dtype=object)[columns.astype(np.int64)]
+    return pd.DataFrame(
+        {"ts": hours, "strategy": made.name, "status": "ok", "source_tier": tier, "symbol": named}
+    )
 
 
 def _positions(made: Walk, symbols: tuple[str, ...]) -> pd.DataFrame:
     """Rows of ``signals.positions``."""
-    frame, of = _cells(made, symbols, np.isfinite(made.moved.did[:, lay.AT_MARK]))
-    return frame.assign(
-        position_base=of[lay.BASE],
-        position_usd=of[lay.BASE] * of[lay.AT_MARK],
-        position_weight=of[lay.WEIGHT],
+    base, mark = made.moved.ends[:, lay.BASE], made.moved.ends[:, lay.AT_MARK]
+    hour, symbol = np.nonzero(np.isfinite(mark))
+    value, equity = (base * mark)[hour, symbol], made.moved.came_to[hour, lay.EQUITY]
+    return _rows(made, symbols, made.hours[hour], symbol).assign(
+        position_base=base[hour, symbol],
+        position_usd=value,
+        position_weight=np.divide(value, equity, out=np.full(len(value), np.nan), where=equity > 0),
     )
 
 
 def _intents(made: Walk, symbols: tuple[str, ...]) -> pd.DataFrame:
     """Rows of ``signals.trade_intents``."""
-    frame, of = _cells(made, symbols, made.moved.did[:, lay.NEXT] != 0.0)
-    return frame.assign(
+    of = made.moved.decided.T
+    return _rows(made, symbols, of[lay.HOUR], of[lay.SYMBOL]).assign(
         intent_side=of[lay.NEXT_SIDE],
-        position_weight=of[lay.WEIGHT],
+        position_weight=of[lay.BEFORE],
         target_weight=of[lay.TARGET],
-        order_usd=of[lay.NEXT] * of[lay.AT_MARK],
+        order_usd=of[lay.NEXT] * of[lay.NEXT_PRICE],
     )
 
 
 def _executions(made: Walk, world: World) -> pd.DataFrame:
     """Rows of ``signals.trade_executions``."""
-    frame, of = _cells(made, world.symbols, made.moved.did[:, lay.ORDER] != 0.0)
-    column = {s: k for k, s in enumerate(world.symbols)}
-    keys = list(zip(frame["ts"].tolist(), frame["symbol"].map(column).tolist(), strict=True))
+    of = made.moved.due.T
+    frame = _rows(made, world.symbols, of[lay.HOUR], of[lay.SYMBOL])
+    keys = zip(frame["ts"].tolist(), of[lay.SYMBOL].astype(int).tolist(), strict=True)
     books = [world.books.get(key) for key in keys]
     size, is_filled = np.abs(of[lay.ORDER]), of[lay.FILLED] > 0
     side = np.sign(of[lay.ORDER])
@@ -424,12 +444,12 @@ def _world(
     seen[:, lay.DEPTH] = quality["thinner_depth_25bps_usd"]
     seen[1:, lay.HALF_SPREAD] = quality["effective_spread_bps"][:-1] / 2.0
     seen[:, lay.FUNDING] = to_panel(settled, grid, ["funding_rate"], time="hour")["funding_rate"]
-    seen[:, lay.CLUSTER] = _clusters(close, hours)
+    seen[:, lay.CLUSTER] = groups(close, hours)
     seen[:, lay.BOOK] = there
     return World(hours, grid.symbols, seen, sides, books)
 
 
-def _clusters(close: Floats, hours: Ints) -> Floats:
+def groups(close: Floats, hours: Ints) -> Floats:
     """Groups of each hour by the 30 days before its day, hours x symbols."""
     returns = np.full(close.T.shape, np.nan)
     returns[:, 1:] = np.diff(np.log(close.T), axis=1)

@@ -91,14 +91,13 @@ class Moved:
     """What one hour came to, by name."""
 
     def __init__(self, made: paper.Moved) -> None:
-        row, self.cells = made.came_to[0], made.did[0]
+        row = made.came_to[0]
         self.equity, self.fees, self.drawdown = (
             float(row[k]) for k in (lay.EQUITY, lay.FEES_NOW, lay.DRAWDOWN)
         )
         self.limits = list(paper.named(row[lay.LIMITS]))
-        due = self.cells[lay.NEXT] != 0
-        self.targets = self.cells[lay.TARGET][due].tolist()
-        self.usd = (self.cells[lay.NEXT] * self.cells[lay.AT_MARK])[due].tolist()
+        self.targets = made.decided[:, lay.TARGET].tolist()
+        self.usd = (made.decided[:, lay.NEXT] * made.decided[:, lay.NEXT_PRICE]).tolist()
 
 
 def moved(rules: paper.Rules, state: paper.State, at: int = AT, **changed: object) -> Moved:
@@ -119,16 +118,23 @@ def test_a_side_is_taken_next_hour_and_costs_fee_and_half_the_spread() -> None:
     assert 1e6 - second.equity == pytest.approx(second.fees + 3e5 * 1e-4, rel=1e-9)
 
 
+def limited(target: np.ndarray, cluster: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+    from regime_pipeline.research.paper_kernels import limit
+
+    out = target.copy()
+    return out, paper.named(limit(RULES.numbers, out, cluster, np.empty(len(out))))
+
+
 def test_weights_shrink_with_risk_and_every_limit_holds() -> None:
     many = np.full(12, 0.1)
     apart, together = np.arange(12.0), np.zeros(12)
-    out, hit = paper.limited(RULES, many, together)
+    out, hit = limited(many, together)
     assert out.sum() == pytest.approx(0.35) and hit == ("cluster",)
-    out, hit = paper.limited(RULES, many, apart)
+    out, hit = limited(many, apart)
     assert out.sum() == pytest.approx(0.6) and hit == ("net",)
-    out, hit = paper.limited(RULES, many * np.tile([1, -1], 6), apart)
+    out, hit = limited(many * np.tile([1, -1], 6), apart)
     assert np.abs(out).sum() == pytest.approx(1.0) and hit == ("gross",)
-    out, hit = paper.limited(RULES, np.array([0.5]), apart[:1])
+    out, hit = limited(np.array([0.5]), apart[:1])
     assert out[0] == 0.15 and hit == ("symbol",)
     state = fresh()
     risky = moved(RULES, state, multiplier=np.array([1.0, 2.0, np.nan]))
@@ -306,17 +312,20 @@ def test_an_hour_from_a_stored_state_is_the_hour_of_one_shot() -> None:
     hours = AT + np.arange(200)
     one = fresh()
     at_once = paper.advance(RULES, one, hours, seen, half_of_it)
-    stored, by_hour, cells = fresh().written(), [], []
+    stored, by_hour = fresh().written(), []
     for k in range(200):
         state = paper.State.read(stored)
         made = paper.advance(RULES, state, hours[k : k + 1], seen[k : k + 1], half_of_it)
-        by_hour.append(made.came_to)
-        cells.append(made.did)
+        for rows in (made.due, made.decided):
+            rows[:, lay.HOUR] += k
+        by_hour.append(made)
         stored = state.written()
-    assert np.array_equal(np.concatenate(by_hour), at_once.came_to, equal_nan=True)
-    assert np.array_equal(np.concatenate(cells), at_once.did, equal_nan=True)
+    for name, whole in vars(at_once).items():
+        assert np.array_equal(
+            np.concatenate([getattr(made, name) for made in by_hour]), whole, equal_nan=True
+        ), name
     assert stored == one.written()
-    whys = {int(w) for w in at_once.did[:, lay.WHY].ravel()}
+    whys = {int(w) for w in at_once.due[:, lay.WHY]}
     assert whys == {int(w) for w in (lay.WHOLE, lay.NO_BOOK_THEN, lay.TOO_SHALLOW)}
 
 
