@@ -83,7 +83,7 @@ def walked(seen: Floats, hours: npt.NDArray[np.int64]) -> paper.Moved:
     """The whole walk from cash."""
     rules = paper.Rules("futures")
     names = tuple(str(k) for k in range(seen.shape[2]))
-    return paper.advance(rules, paper.State.fresh(rules, names), hours, seen)
+    return paper.advance(rules, paper.State.fresh(rules, names, int(hours[0])), hours, seen)
 
 
 def backtest() -> tuple[Backtest, str]:

@@ -95,6 +95,7 @@ class State:
 
     Attributes:
         symbols: of the columns of ``held``.
+        spec: of the rules that it was walked by.
         held: by what and symbol, as ``paper_layout`` numbers them.
         account: what is known in all.
         own_days: return of each whole UTC day so far, in parts of 1e9.
@@ -104,6 +105,7 @@ class State:
     """
 
     symbols: tuple[str, ...]
+    spec: str
     held: Floats
     account: Floats
     own_days: list[int]
@@ -112,14 +114,14 @@ class State:
     day_hold: float
 
     @classmethod
-    def fresh(cls, rules: Rules, symbols: tuple[str, ...]) -> State:
-        """Before the first hour: cash only."""
+    def fresh(cls, rules: Rules, symbols: tuple[str, ...], hour: int) -> State:
+        """Before the first hour, which is counted since 1970: cash only."""
         held = np.zeros((lay.HELD, len(symbols)))
         held[[lay.MARK, lay.DECIDED_MID, lay.LAST_CLOSE]] = np.nan
         account = np.zeros(lay.ACCOUNT)
         account[[lay.CASH, lay.PEAK]] = rules.capital_usd
-        account[lay.WORST_TIER], account[lay.HOLD] = np.nan, 1.0
-        return cls(symbols, held, account, [], [], rules.capital_usd, 1.0)
+        account[lay.WORST_TIER], account[lay.HOLD], account[lay.BEGAN_H] = np.nan, 1.0, hour
+        return cls(symbols, rules.spec, held, account, [], [], rules.capital_usd, 1.0)
 
     def day_ends(self, equity: float) -> None:
         """Note the return of a day that ends with this equity; after ruin there are no more days."""

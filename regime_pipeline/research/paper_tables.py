@@ -3,8 +3,8 @@
 Belongs here: rows of ``signals.strategies``, ``trade_intents``, ``trade_executions``, ``positions`` and
 ``equity``. Does not belong here: rules and the kernel (``paper``), fills (``fills``), statistics.
 
-A strategy is walked from its inception each time, so a row is the same wherever a run begins. It reads
-tables and writes numbers: no order is ever placed.
+A strategy is walked on from the newest stored state, from its inception where there is none: a row is the
+same wherever a run begins. It reads tables and writes numbers: no order is ever placed.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from regime_pipeline.catalogue.derivation import derives, reads
+from regime_pipeline.catalogue.derivation import Resume, derives, reads
 from regime_pipeline.catalogue.frames import empty
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.market.order_book import is_valid
@@ -32,13 +33,15 @@ from regime_pipeline.research.consensus import VOTERS
 from regime_pipeline.research.passports import HOUR_OF_DAY
 from regime_pipeline.research.rows import framed
 from regime_pipeline.settings import method_version
-from regime_pipeline.windows import Grid, hour_number, utc
+from regime_pipeline.windows import Grid, at_hour, hour_number, parse_lookback, utc
 
 METHOD = "paper/2"
 TABLES = tuple(
     f"signals.{n}"
     for n in ("strategies", "trade_intents", "trade_executions", "positions", "equity")
 )
+LOOKBACK = "32d"
+"""Before a state that is gone on from: groups look at 30 days before their day."""
 INCEPTION = utc("2020-01-01")
 """No strategy begins before; it begins with the first price."""
 STRATEGIES: Mapping[str, paper.Rules] = {
@@ -148,7 +151,7 @@ def walk(world: World, name: str, state: paper.State, after: int, shown_from: in
         if is_end:
             state.day_ends(float(moved.came_to[-1, lay.EQUITY]))
         if is_shown:
-            kept.append(_since(moved, world.hours[part], shown_from))
+            kept.append(_shown(moved, world.hours[part], shown_from))
         if is_shown and is_end:
             ends[last] = copy.deepcopy(state)
         at = until
@@ -157,7 +160,7 @@ def walk(world: World, name: str, state: paper.State, after: int, shown_from: in
     )
 
 
-def _since(moved: paper.Moved, hours: Ints, shown_from: int) -> paper.Moved:
+def _shown(moved: paper.Moved, hours: Ints, shown_from: int) -> paper.Moved:
     """The hours from one on; orders carry hours since 1970 from here on."""
     inside = hours >= shown_from
     due, decided = moved.due.copy(), moved.decided.copy()
@@ -333,6 +336,35 @@ def _excess(equity: Floats, held: Floats, hours: npt.NDArray[np.int64]) -> dict[
     }
 
 
+def states_before(
+    stored: pd.DataFrame | None, symbols: tuple[str, ...]
+) -> tuple[datetime, dict[str, paper.State]] | None:
+    """The newest time at which every strategy has a state to go on from, and the states.
+
+    Args:
+        stored: rows of ``signals.strategies``.
+        symbols: of the run; a state of other ones is none, and one of other rules or another method.
+    """
+    if stored is None or stored.empty:
+        return None
+    rows = stored[
+        stored["method_version"].eq(method_version(METHOD)) & stored["paper_state"].notna()
+    ]
+    for ts, own in sorted(rows.groupby("ts"), reverse=True):
+        texts = dict(zip(own["strategy"], own["paper_state"], strict=True))
+        if texts.keys() != STRATEGIES.keys():
+            continue
+        states = {name: paper.State.read(text) for name, text in texts.items()}
+        if all(s.symbols == symbols and s.spec == STRATEGIES[n].spec for n, s in states.items()):
+            return ts.to_pydatetime(), states
+    return None
+
+
+def _since(stored: pd.DataFrame, symbols: tuple[str, ...]) -> datetime | None:
+    found = states_before(stored, symbols)
+    return None if found is None else found[0]
+
+
 def _stored(name: str, *columns: str, **where: str) -> Any:
     return reads(name, where=where, columns=("symbol", "ts", *where, *columns), all_stored=True)
 
@@ -354,6 +386,10 @@ def _stored(name: str, *columns: str, **where: str) -> Any:
         "ask_levels", *(f"depth_{b}bps_{s}_usd" for b in (10, 25) for s in ("bid", "ask")),
         "payload_id", "source_tier", market="perp",
     ),
+    strategies=Resume(
+        TABLES[0], ("strategy", "ts", "paper_state", "method_version"), within="10d", lookback=LOOKBACK,
+        since=_since,
+    ),
 )  # fmt: skip
 def paper_positions(
     confluence: pd.DataFrame,
@@ -363,6 +399,7 @@ def paper_positions(
     funding: pd.DataFrame,
     execution_quality: pd.DataFrame,
     raw_order_book: pd.DataFrame,
+    strategies: pd.DataFrame | None = None,
     *,
     grid: Grid,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
@@ -379,6 +416,8 @@ def paper_positions(
         funding: of ``market.funding``.
         execution_quality: of ``signals.execution_quality``.
         raw_order_book: snapshots of the perpetual's books.
+        strategies: own rows of the days before, whose states are gone on from; the others are then needed
+            for the 32 days before the newest of them only.
         grid: hours whose rows are put out.
 
     Returns:
@@ -386,18 +425,26 @@ def paper_positions(
     """
     perp = candles_1h[(candles_1h["market"] == "perp") & candles_1h["close"].notna()]
     perp = perp[(perp["ts"] >= INCEPTION) & (perp["ts"] < grid.end)]
-    if perp.empty or not grid.symbols:
+    found = states_before(strategies, grid.symbols)
+    if not grid.symbols or (perp.empty and found is None):
         return tuple(empty(table(n))[list(table(n).content)] for n in TABLES)  # type: ignore[return-value]
-    whole = replace(grid, start=perp["ts"].min().to_pydatetime())
+    if found is None:
+        begin = perp["ts"].min().to_pydatetime()
+        states = {
+            n: paper.State.fresh(r, grid.symbols, hour_number(begin)) for n, r in STRATEGIES.items()
+        }
+        after = hour_number(begin) - 1
+    else:
+        at, states = found
+        after = hour_number(at)
+        began = min(int(s.account[lay.BEGAN_H]) for s in states.values())
+        begin = max(at_hour(began), at - parse_lookback(LOOKBACK))
     world = _world(
-        whole, perp, confluence, futures_scores, volatility_regimes, funding, execution_quality,
-        raw_order_book,
+        replace(grid, start=begin), perp, confluence, futures_scores, volatility_regimes, funding,
+        execution_quality, raw_order_book,
     )  # fmt: skip
-    walks = []
-    for name, rules in STRATEGIES.items():
-        state = paper.State.fresh(rules, grid.symbols)
-        state.account[lay.BEGAN_H] = world.hours[0]
-        walks.append(walk(world, name, state, int(world.hours[0]) - 1, hour_number(grid.start)))
+    shown = hour_number(grid.start)
+    walks = [walk(world, name, states[name], after, shown) for name in STRATEGIES]
     made = (
         [_summaries(one) for one in walks],
         [_intents(one, grid.symbols) for one in walks],

@@ -17,7 +17,7 @@ from regime_pipeline.catalogue import table
 from regime_pipeline.catalogue.frames import validate
 from regime_pipeline.research import fills, paper, paper_statistics
 from regime_pipeline.research import paper_layout as lay
-from regime_pipeline.research.paper_tables import STRATEGIES, TABLES, paper_positions
+from regime_pipeline.research.paper_tables import STRATEGIES, TABLES, paper_positions, states_before
 from regime_pipeline.settings import Settings
 from regime_pipeline.windows import DAY, HOUR, Grid, hours_between, utc
 from regime_pipeline_tests.synthetic import filled, long
@@ -105,7 +105,7 @@ def moved(rules: paper.Rules, state: paper.State, at: int = AT, **changed: objec
 
 
 def fresh() -> paper.State:
-    return paper.State.fresh(RULES, ("A", "B", "C"))
+    return paper.State.fresh(RULES, ("A", "B", "C"), AT)
 
 
 def test_a_side_is_taken_next_hour_and_costs_fee_and_half_the_spread() -> None:
@@ -295,6 +295,23 @@ def test_no_later_row_changes_a_row_and_chunks_give_the_same_bytes() -> None:
 
 def half_of_it(at: int, symbol: int, wanted: float, side: int) -> tuple[fills.Fill, float]:
     return fills.Fill.at(wanted / 2, 100.0 + side * 0.01, 100.0, wanted, side), 100.0
+
+
+def test_a_night_goes_on_from_the_stored_state_and_reads_a_month() -> None:
+    start, first = END - 3 * DAY, END - 36 * DAY
+    month = {n: f[f["ts"] >= first] for n, f in inputs().items()}
+    stored = whole()["strategies"]
+    night = made(start, strategies=stored[stored["ts"] < start], **month)
+    for name, frame in whole().items():
+        assert frame[frame["ts"] >= start].reset_index(drop=True).equals(night[name]), name
+    late = made(start, strategies=stored[stored["ts"] < start - 2 * DAY], **month)
+    assert late["equity"].equals(night["equity"])  # two nights that did not run are walked too
+    for strange in (
+        stored.assign(method_version="paper/0"),
+        stored[stored["strategy"] == "follow_futures"],
+        stored.assign(paper_state=stored["paper_state"].str.replace("BTC/USDT", "XRP/USDT")),
+    ):
+        assert states_before(strange, COINS) is None
 
 
 def test_an_hour_from_a_stored_state_is_the_hour_of_one_shot() -> None:
