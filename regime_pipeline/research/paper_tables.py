@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -32,6 +33,7 @@ from regime_pipeline.research import paper_layout as lay
 from regime_pipeline.research.consensus import VOTERS
 from regime_pipeline.research.passports import HOUR_OF_DAY
 from regime_pipeline.research.rows import framed
+from regime_pipeline.research.trials import SpecTrial, canonical
 from regime_pipeline.settings import method_version
 from regime_pipeline.windows import Grid, at_hour, hour_number, parse_lookback, utc
 
@@ -274,18 +276,42 @@ def _executions(made: Walk, world: World) -> pd.DataFrame:
     )
 
 
-def _summaries(made: Walk) -> pd.DataFrame:
+def trials_of(universe: Sequence[str]) -> tuple[SpecTrial, ...]:
+    """Every strategy as a trial; all of them are one family."""
+    symbols = sorted(set(universe))
+    return tuple(
+        SpecTrial(
+            "paper",
+            "paper",
+            canonical({"rules": json.loads(r.spec), "universe": symbols}),
+            "paper",
+            1,
+        )
+        for r in STRATEGIES.values()
+    )
+
+
+def _tried(trials: pd.DataFrame | None, symbols: tuple[str, ...]) -> int:
+    """How many strategies were ever followed: those of today, and others in the ledger."""
+    ids = {t.trial_id for t in trials_of(symbols)}
+    if trials is not None:
+        ids |= set(trials.loc[trials["trial_kind"] == "paper", "trial_id"])
+    return len(ids)
+
+
+def _summaries(made: Walk, tried: int) -> pd.DataFrame:
     """The row of a strategy at the end of each day that is shown."""
-    return pd.DataFrame([_summary(made.name, hour, state) for hour, state in made.ends.items()])
+    rows = [_summary(made.name, hour, state, tried) for hour, state in made.ends.items()]
+    return pd.DataFrame(rows)
 
 
-def _summary(name: str, hour: int, state: paper.State) -> dict[str, Any]:
+def _summary(name: str, hour: int, state: paper.State, tried: int) -> dict[str, Any]:
     rules, account = STRATEGIES[name], state.account
     own, hold = (
         np.concatenate([[1.0], np.cumprod(1.0 + np.array(days) / paper.RETURN_PARTS)])
         for days in (state.own_days, state.hold_days)
     )
-    found = paper_statistics.worth(own, float(len(STRATEGIES)))
+    found = paper_statistics.worth(own, float(tried))
     days_end = hour - 24 * np.arange(found.days)[::-1]
     hours = hour - int(account[lay.BEGAN_H]) + 1
     return {
@@ -386,6 +412,7 @@ def _stored(name: str, *columns: str, **where: str) -> Any:
         "ask_levels", *(f"depth_{b}bps_{s}_usd" for b in (10, 25) for s in ("bid", "ask")),
         "payload_id", "source_tier", market="perp",
     ),
+    trials=reads("signals.trials", columns=("trial_id", "trial_kind"), whole=True),
     strategies=Resume(
         TABLES[0], ("strategy", "ts", "paper_state", "method_version"), within="10d", lookback=LOOKBACK,
         since=_since,
@@ -399,6 +426,7 @@ def paper_positions(
     funding: pd.DataFrame,
     execution_quality: pd.DataFrame,
     raw_order_book: pd.DataFrame,
+    trials: pd.DataFrame | None = None,
     strategies: pd.DataFrame | None = None,
     *,
     grid: Grid,
@@ -416,6 +444,7 @@ def paper_positions(
         funding: of ``market.funding``.
         execution_quality: of ``signals.execution_quality``.
         raw_order_book: snapshots of the perpetual's books.
+        trials: rows of ``signals.trials``; the deflated Sharpe ratio allows for every strategy in it.
         strategies: own rows of the days before, whose states are gone on from; the others are then needed
             for the 32 days before the newest of them only.
         grid: hours whose rows are put out.
@@ -446,7 +475,7 @@ def paper_positions(
     shown = hour_number(grid.start)
     walks = [walk(world, name, states[name], after, shown) for name in STRATEGIES]
     made = (
-        [_summaries(one) for one in walks],
+        [_summaries(one, _tried(trials, grid.symbols)) for one in walks],
         [_intents(one, grid.symbols) for one in walks],
         [_executions(one, world) for one in walks],
         [_positions(one, grid.symbols) for one in walks],

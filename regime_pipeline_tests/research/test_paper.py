@@ -17,7 +17,13 @@ from regime_pipeline.catalogue import table
 from regime_pipeline.catalogue.frames import validate
 from regime_pipeline.research import fills, paper, paper_statistics
 from regime_pipeline.research import paper_layout as lay
-from regime_pipeline.research.paper_tables import STRATEGIES, TABLES, paper_positions, states_before
+from regime_pipeline.research.paper_tables import (
+    STRATEGIES,
+    TABLES,
+    paper_positions,
+    states_before,
+    trials_of,
+)
 from regime_pipeline.settings import Settings
 from regime_pipeline.windows import DAY, HOUR, Grid, hours_between, utc
 from regime_pipeline_tests.synthetic import filled, long
@@ -369,6 +375,18 @@ def test_a_sharpe_ratio_allows_for_days_that_resemble_one_another() -> None:
     assert (
         paper_statistics.annual_sharpe(slow) < slow.mean() / slow.std(ddof=1) * math.sqrt(365) / 1.5
     )
+
+
+def test_every_strategy_is_a_trial_and_each_that_was_ever_tried_deflates() -> None:
+    own = trials_of(COINS)
+    assert len({t.trial_id for t in own}) == len(STRATEGIES) and {t.kind for t in own} == {"paper"}
+    assert not {t.trial_id for t in own} & {t.trial_id for t in trials_of(COINS[:1])}
+    ids = [t.trial_id for t in own] + [f"{k:064d}" for k in range(40)]
+    ledger = pd.DataFrame({"trial_id": ids, "trial_kind": "paper"})
+    night = END - DAY
+    many, few = (made(night, trials=frame)["strategies"] for frame in (ledger, ledger[:2]))
+    assert few["sharpe_deflated"].equals(made(night)["strategies"]["sharpe_deflated"])
+    assert (many["sharpe_deflated"] < few["sharpe_deflated"]).all()
 
 
 def test_paper_has_no_way_to_place_an_order() -> None:
