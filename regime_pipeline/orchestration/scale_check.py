@@ -14,13 +14,13 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 
 import psycopg
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from regime_pipeline.orchestration.instance import dagster_home
-from regime_pipeline.orchestration.worker_beats import LATE, beats
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
 from regime_pipeline.storage.errors import StorageError, first_line
+from regime_pipeline.storage.workers import LATE, beats, silent
 from regime_pipeline.windows import SystemClock
 
 LAUNCHER = "regime_pipeline.orchestration.workers"
@@ -126,6 +126,6 @@ def _seen(database: Database) -> Iterator[Finding]:
         "clock", apart <= CLOCKS, f"{apart / timedelta(seconds=1):.1f} s from the database's"
     )
     there = sorted(name for name, at in known.items() if now - at <= LATE)
-    gone = sorted(set(known) - set(there))
+    gone = sorted(silent(known, now))
     text = ", ".join(there) or "none was heard: regime scale worker"
     yield Finding("workers", bool(there), text + (f"; silent: {', '.join(gone)}" if gone else ""))

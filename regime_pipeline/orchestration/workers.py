@@ -30,7 +30,8 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from regime_pipeline.orchestration.queued_runs import CODE
-from regime_pipeline.orchestration.worker_beats import BEAT_S, LATE, beat_of, note_beat
+from regime_pipeline.orchestration.worker_beats import BEAT_S, beat_of, note_beat
+from regime_pipeline.storage.workers import LATE
 from regime_pipeline.windows import SystemClock
 
 QUEUE = "runs"
@@ -92,21 +93,24 @@ def _begin_to_beat(sender: Any, **_: Any) -> None:
 
     def beat() -> None:
         with dg.DagsterInstance.get() as instance:
-            while True:
+            while not _ended.is_set():
                 note_beat(instance, name, SystemClock().now())
                 _ended.wait(BEAT_S)
-                if _ended.is_set():
-                    return
+            note_beat(instance, name, None)
 
-    threading.Thread(target=beat, name="beats", daemon=True).start()
+    _beating.append(threading.Thread(target=beat, name="beats", daemon=True))
+    _beating[0].start()
 
 
 _ended = threading.Event()
+_beating: list[threading.Thread] = []
 
 
 @signals.worker_shutdown.connect
 def _end(**_: Any) -> None:
     _ended.set()
+    for thread in _beating:
+        thread.join(BEAT_S)
 
 
 @signals.task_prerun.connect

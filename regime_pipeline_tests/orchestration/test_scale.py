@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -23,6 +24,7 @@ import pytest
 import yaml
 from pydantic import SecretStr
 
+from regime_pipeline.alerts import heartbeat
 from regime_pipeline.cli.scale import worker_command
 from regime_pipeline.orchestration import launch, shards
 from regime_pipeline.orchestration.instance import (
@@ -32,11 +34,12 @@ from regime_pipeline.orchestration.instance import (
     instance_for,
 )
 from regime_pipeline.orchestration.scale_check import LAUNCHER, findings
-from regime_pipeline.orchestration.worker_beats import beats, note_beat
+from regime_pipeline.orchestration.worker_beats import note_beat
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
 from regime_pipeline.storage.warehouse import Warehouse
-from regime_pipeline.windows import FixedClock, SystemClock
+from regime_pipeline.storage.workers import beats
+from regime_pipeline.windows import DAY, FixedClock, SystemClock
 from regime_pipeline_tests._server import TestServer
 from regime_pipeline_tests.orchestration.conftest import SYMBOLS
 from regime_pipeline_tests.orchestration.test_shards import WINDOW, derived, filled, hashes
@@ -89,14 +92,17 @@ def test_a_worker_that_is_silent_is_told_from_one_that_beats(
 ) -> None:
     with instance_for(settings, database) as instance:
         now = SystemClock().now()
-        note_beat(instance, "one", now)
-        note_beat(instance, "two", now.replace(year=2020))
+        gone = now - timedelta(minutes=5)
+        for name, at in (("one", now), ("two", gone), ("three", now - 2 * DAY), ("four", None)):
+            note_beat(instance, name, at)
     with database.connect() as connection:
-        assert beats(connection) == {"one": now, "two": now.replace(year=2020)}
+        assert set(beats(connection)) == {"one", "two", "three"}
     found = {f.what: f for f in findings(settings, database)}
     assert found["workers"].is_met
     assert found["workers"].text == "one; silent: two"
     assert found["clock"].is_met
+    told = heartbeat.look(settings, SystemClock(), needs_daemon=False).faults
+    assert [f for f in told if f.startswith("worker")] == ["worker two: silent for 5 min"]
 
 
 # ---------------------------------------------------------------- the whole of it
@@ -209,18 +215,27 @@ def children_of(pid: int) -> list[int]:
     return [int(child) for child in listed.split()]
 
 
+@pytest.fixture(scope="module")
+def expected(postgres: TestServer, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What one run makes of the same rows."""
+    pytest.importorskip("dagster_celery")
+    if shutil.which("redis-server") is None:
+        pytest.skip("no redis-server")
+    with filled(postgres, tmp_path_factory.mktemp("one")) as (settings, warehouse):
+        derived(settings, 1)
+        return hashes(warehouse)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(3000)
 @pytest.mark.parametrize("what", ["nothing", "child", "worker", "redis", "daemon"])
 def test_what_is_killed_is_settled_and_the_hashes_are_those_of_one_run(
-    what: str, postgres: TestServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    what: str,
+    expected: dict[str, str],
+    postgres: TestServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    pytest.importorskip("dagster_celery")
-    if shutil.which("redis-server") is None:
-        pytest.skip("no redis-server")
-    with filled(postgres, tmp_path / "one") as (settings, warehouse):
-        derived(settings, 1)
-        expected = hashes(warehouse)
     with filled(postgres, tmp_path / "cluster") as (settings, warehouse):
         settings = settings.model_copy(update={"dagster_home": CELERY})
         cluster = Cluster(settings, warehouse.database, tmp_path)

@@ -15,10 +15,10 @@ from regime_pipeline.exposition import Family, gauge, text
 from regime_pipeline.reporting import metrics
 from regime_pipeline.reporting.monitor import create_app
 from regime_pipeline.settings import Settings
-from regime_pipeline.storage import locks
+from regime_pipeline.storage import locks, workers
 from regime_pipeline.storage.database import Database
 from regime_pipeline.storage.manifests import MANIFEST, Manifest
-from regime_pipeline.windows import DAY, FixedClock, utc
+from regime_pipeline.windows import DAY, HOUR, FixedClock, utc
 
 NOW = utc("2024-08-05 12:30")
 _OF_SYMBOLS = """
@@ -107,6 +107,19 @@ def test_the_age_of_a_backup_is_that_of_the_newest_whole_one(
     assert age == DAY.total_seconds()
     (tmp_path / "backups" / "live-20990101T000000Z" / MANIFEST).write_text("{")
     assert figures(database, tmp_path)["regime_backup_age_seconds"].samples == ()
+
+
+def test_a_worker_has_an_age_until_it_ends_in_order(database: Database, tmp_path: Path) -> None:
+    assert "regime_worker_age_seconds" not in figures(database, tmp_path)
+    with database.connect() as connection:
+        connection.execute("create schema dagster")
+        connection.execute("create table dagster.kvs (key text primary key, value text)")
+        for name, value in (("one", (NOW - HOUR).isoformat()), ("two", "")):
+            connection.execute(
+                "insert into dagster.kvs values (%s, %s)", (workers.KEY + name, value)
+            )
+    ((labels, age),) = figures(database, tmp_path)["regime_worker_age_seconds"].samples
+    assert (labels, age) == ({"worker": "one"}, 3600.0)
 
 
 def test_while_the_database_is_away_the_server_says_so(tmp_path: Path) -> None:
