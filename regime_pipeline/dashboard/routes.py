@@ -29,6 +29,8 @@ from regime_pipeline.dashboard import now, pages, research
 from regime_pipeline.dashboard.data import HOUR
 from regime_pipeline.dashboard.markup import rendered
 from regime_pipeline.wording import formats
+from regime_pipeline.wording.labels import BANNERS
+from regime_pipeline.wording.palette import by_choice
 
 FOLDER = Path(__file__).parent
 KEPT_S = 15.0
@@ -86,8 +88,13 @@ def routes(served: Served) -> list[BaseRoute]:
         Route("/glossary", page(pages.glossary_page)),
         Route("/theme", _theme),
         Route("/login", _sign_in(served), methods=["GET", "POST"]),
+        Route("/static/palette.css", _palette),
         Mount("/static", StaticFiles(directory=FOLDER / "static")),
     ]
+
+
+async def _palette(_: Request) -> Response:
+    return Response(by_choice(), media_type="text/css", headers={"cache-control": "no-cache"})
 
 
 async def _redoc(_: Request) -> Response:
@@ -139,6 +146,7 @@ async def _whole(served: Served, request: Request, template: str, content: dict[
         "newest": newest,
         "age": formats.age_text(age),
         "is_stale": is_stale(newest, origin, served.clock.now()),
+        "banner": BANNERS.get(origin),
         "theme": _theme_of(request),
         "path": request.url.path,
         "symbols": served.symbols,

@@ -106,9 +106,9 @@ def bands_of(times: Sequence[datetime], labels: Sequence[str | None]) -> tuple[B
     return tuple(out)
 
 
-def figure(chart: Chart) -> tuple[str, Markup, Markup]:
-    """A chart as the templates take it: its title, its legend, its picture."""
-    return chart.title, charts.legend(chart), charts.svg(chart)
+def figure(chart: Chart) -> tuple[str, Markup, Markup, Markup]:
+    """A chart as the templates take it: its title, its legend, its picture, the table behind it."""
+    return chart.title, charts.legend(chart), charts.svg(chart), charts.table(chart)
 
 
 def volatility_chart(

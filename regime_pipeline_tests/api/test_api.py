@@ -9,6 +9,7 @@ import json
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -395,6 +396,14 @@ def test_every_answer_carries_the_guards_and_a_name(client: httpx.Client) -> Non
         assert headers["x-content-type-options"] == "nosniff"
         assert len(headers["x-request-id"]) == 16
     assert "access-control-allow-origin" not in client.get("/v1/overview").headers
+
+
+def test_a_body_of_unknown_length_is_refused(client: httpx.Client) -> None:
+    def endless() -> Iterator[bytes]:
+        yield b"token=" + b"x" * 100
+
+    assert client.post("/login", content=endless()).status_code == 413
+    assert client.post("/mcp", content=(b"x" * 40_000 for _ in range(2))).status_code == 413
 
 
 def test_a_foreign_host_name_is_not_served(client: httpx.Client) -> None:
