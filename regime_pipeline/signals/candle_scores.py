@@ -208,8 +208,10 @@ def price_action(bars: Bars) -> Component:
     score += np.multiply(_TRENDS[1], far, out=part)
     narrow = ~np.isfinite(score)
     whole = np.isfinite(candle)
-    np.add(score, np.multiply(_TRENDS[2], candle, out=part), out=score, where=whole)
-    np.divide(score, 1.0 - _TRENDS[2], out=score, where=~whole)
+    np.multiply(_TRENDS[2], candle, out=part)
+    part[~whole] = 0.0
+    score += part
+    score[~whole] /= 1.0 - _TRENDS[2]
     bars_before = rolling_count(close, CHANNELS[1], lag=1)
     verdicts = Verdicts(close.shape)
     verdicts.set(~whole, PARTIAL, "bar_without_range")
@@ -281,8 +283,15 @@ def beta_exp(
 
 def _covered(present: FloatPanel, since: FloatPanel) -> FloatPanel:
     """Share of the slots since a symbol's first bar that have one."""
-    return np.divide(present, since, out=np.zeros_like(present), where=since > 0.0)
+    (share,) = new_panels(1, present.shape)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        np.divide(present, since, out=share)
+    share[since <= 0.0] = 0.0
+    return share
 
 
 def _flag(known: FloatPanel, flag: np.ndarray) -> FloatPanel:
-    return np.where(np.isfinite(known), flag, np.nan)
+    (out,) = new_panels(1, known.shape)
+    out[:] = flag
+    out[~np.isfinite(known)] = np.nan
+    return out

@@ -162,16 +162,20 @@ def sentiment(
         z, code = lagged_z_and_code(moods[kind], MONTH_H, MIN_OF_MONTH_H, anchor=first_hour)
         there = np.isfinite(z)
         n = rolling_count(moods[kind], MONTH_H, lag=1)
-        np.add(total, np.multiply(KINDS[kind], z, out=part), out=total, where=there)
-        np.add(square, KINDS[kind] ** 2, out=square, where=there)
+        np.multiply(KINDS[kind], z, out=part)
+        part[~there] = 0.0
+        total += part
+        square += np.multiply(KINDS[kind] ** 2, there, out=part)
         n *= KINDS[kind]
         n /= MONTH_H
-        np.add(observed, n, out=observed, where=there)
+        n[~there] = 0.0
+        observed += n
         kinds += there
         young |= code == INSUFFICIENT
         raw[f"{kind}_z"] = z
     none = kinds == 0
-    z = np.divide(total, np.sqrt(square, out=square), out=total, where=~none)
+    square[none] = 1.0
+    z = np.divide(total, np.sqrt(square, out=square), out=total)
     z[none] = np.nan
     seen = np.zeros(shape, dtype=bool)
     for kind in own:
