@@ -54,6 +54,7 @@ from regime_pipeline.thresholds import (
     SignalParams,
     TimeframeParams,
     VolatilityParams,
+    digest_of,
 )
 
 __all__ = [
@@ -558,8 +559,7 @@ def method_version(name: str, params: BaseModel | None = None) -> str:
     """
     if params is None:
         return name
-    digest = hashlib.sha256(params.model_dump_json().encode()).hexdigest()[:8]
-    return f"{name}+{digest}"
+    return f"{name}+{digest_of(params)}"
 
 
 def environment_names(field: str) -> tuple[str, ...]:

@@ -205,8 +205,12 @@ async def _events(served: Served, given: Mapping[str, Any]) -> Answer:
 async def _explain(served: Served, given: Mapping[str, Any]) -> Answer:
     path = {k: str(given[k]).replace("/", "-") for k in ("mart", "symbol")}
     found = await explain(
-        served.pool, path | {"ts": str(given["ts"])}, {"column": str(given["column"])}, served.symbols
-    )  # fmt: skip
+        served.pool,
+        path | {"ts": str(given["ts"])},
+        {"column": str(given["column"])},
+        served.symbols,
+        served.parameters,
+    )
     meta = await _meta(served, found["mart"], str(found.get("meaning") or ""))
     row = found["row"]
     meta |= {"known_at": row.get("known_at"), "count": 1, "ts": found["ts"]}

@@ -9,8 +9,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-import orjson
-
 from regime_pipeline.api import query
 from regime_pipeline.api.answers import Served
 from regime_pipeline.api.cache import Answer
@@ -108,9 +106,7 @@ async def kept(
         return Answer(json_bytes(await make()), {}, "")
 
     stamp = served.feed.stamp(marts, seconds=HOUR.total_seconds())
-    found: dict[str, Any] = orjson.loads(
-        (await served.cache.get(json_bytes(key), stamp, made)).body
-    )
+    found: dict[str, Any] = (await served.cache.get(json_bytes(key), stamp, made)).content
     return found
 
 

@@ -33,7 +33,7 @@ async def now_page(served: Served, __: Request) -> tuple[str, dict[str, Any]]:
         return "now.html", {"title": "Now", "parts": {}, "cards": [], "events": events}
     day = newest + HOUR - timedelta(days=1)
     state = await kept(
-        served, ("now", newest), ("market_overview",), lambda: _state_parts(served, newest)
+        served, ("now", newest), ("market_overview", "hourly"), lambda: _state_parts(served, newest)
     )
     pairs = await kept(
         served, ("pairs", newest), ("correlation_pairs_1h",), lambda: _pair_parts(served, newest)

@@ -258,7 +258,9 @@ def _sum_of(found: Sequence[Row], name: str) -> float | None:
 
 async def why_page(served: Served, request: Request) -> tuple[str, dict[str, Any]]:
     """Where a number comes from."""
-    found = await explain(served.pool, request.path_params, request.query_params, served.symbols)
+    found = await explain(
+        served.pool, request.path_params, request.query_params, served.symbols, served.parameters
+    )
     mart = MARTS[found["mart"]]
     return "why.html", {
         "title": f"Why {found['column'] or found['mart']}",

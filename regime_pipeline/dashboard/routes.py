@@ -21,7 +21,7 @@ from starlette.staticfiles import StaticFiles
 from regime_pipeline.api import formats as formats_of_api
 from regime_pipeline.api.answers import Served, finished, respond
 from regime_pipeline.api.auth import COOKIE, Tokens
-from regime_pipeline.api.cache import Answer
+from regime_pipeline.api.cache import QUICK_LEVEL, Answer
 from regime_pipeline.api.endpoints import ENDPOINTS, VERSION
 from regime_pipeline.api.envelope import is_stale
 from regime_pipeline.api.problems import Problem
@@ -130,7 +130,8 @@ async def _made(served: Served, request: Request, make: Make) -> Answer:
         "cache-control": "private, no-cache",
         "vary": "accept-encoding, cookie",
     }
-    return finished(body, headers, f'W/"{hashlib.sha256(body).hexdigest()[:24]}"')
+    etag = f'W/"{hashlib.sha256(body).hexdigest()[:24]}"'
+    return finished(body, headers, etag, QUICK_LEVEL)
 
 
 async def _whole(served: Served, request: Request, template: str, content: dict[str, Any]) -> str:

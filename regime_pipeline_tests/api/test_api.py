@@ -325,6 +325,21 @@ def test_a_number_leads_to_where_it_comes_from(client: httpx.Client) -> None:
     assert client.get("/v1/why/volatility_1h/BTC/1999-01-01T00:00:00Z").status_code == 404
 
 
+def test_a_method_is_told_with_the_thresholds_that_it_was_computed_with() -> None:
+    from regime_pipeline.api.why import parameters_of
+    from regime_pipeline.settings import Params, VolatilityParams, method_version
+    from regime_pipeline.thresholds import by_digest
+
+    ours = method_version("volatility/1", Params().volatility)
+    other = method_version("volatility/1", VolatilityParams(confirmations=5))
+    rows = [{"method_version": m} for m in (ours, other, "candles/1", None, ours)]
+    known, unknown = parameters_of(rows, by_digest(Params()))
+    assert known["method_version"] == ours
+    said = {t["name"]: t["value"] for t in known["thresholds"]}
+    assert said["volatility.confirmations"] == Params().volatility.confirmations
+    assert unknown == {"method_version": other, "thresholds": None}
+
+
 def test_the_document_describes_every_endpoint_and_every_column(client: httpx.Client) -> None:
     told = client.get("/openapi.json").json()
     assert told["openapi"] == "3.1.0"
