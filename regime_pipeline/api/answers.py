@@ -17,22 +17,25 @@ from starlette.responses import Response
 
 from regime_pipeline.api import envelope, formats, query
 from regime_pipeline.api.cache import Answer, AnswerCache
+from regime_pipeline.api.endpoints import BY_PATH, VERSION, Beside
 from regime_pipeline.api.live import Feed
-from regime_pipeline.api.params import Query
+from regime_pipeline.api.params import MOST_ROWS, Query, address_of
 from regime_pipeline.api.query import Page
 from regime_pipeline.windows import Clock
 
 MOST_QUESTIONS = 10_000
+MOST_BESIDE = 10
+"""Rows beside a page are at most so many times its own limit."""
 PAST_S = 3600
 """An answer as of an instant that lies further back does not change any more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What an address asks for: the key of its answer, its mart, the path of its route."""
+    """What an address asks for: the key of its answer, its marts, the path of its route."""
 
     key: bytes
-    mart: str
+    marts: tuple[str, ...]
     route: str
 
 
@@ -64,7 +67,7 @@ def known_answer(served: Served, path: str, query_string: bytes) -> tuple[Answer
     question = served.questions.get((path, query_string))
     if question is None:
         return None
-    found = served.cache.kept(question.key, served.feed.stamp((question.mart,)))
+    found = served.cache.kept(question.key, served.feed.stamp(question.marts))
     return None if found is None else (found, question.route)
 
 
@@ -73,7 +76,7 @@ def remember(served: Served, request: Request, asked: Query, route: str) -> None
     if len(served.questions) >= MOST_QUESTIONS:
         served.questions.clear()
     address = (request.scope["path"], request.scope["query_string"])
-    served.questions[address] = Question(asked.canonical, asked.endpoint.mart, route)
+    served.questions[address] = Question(asked.canonical, asked.marts, route)
 
 
 async def reported(served: Served, asked: Query) -> tuple[dict[str, Any], Page]:
@@ -91,6 +94,7 @@ async def reported(served: Served, asked: Query) -> tuple[dict[str, Any], Page]:
         newest=newest,
         now=served.clock.now(),
         version=served.feed.version(asked.endpoint.mart),
+        newest_of_mart=served.feed.newest_of(asked.endpoint.mart),
     )
     return meta, page
 
@@ -101,16 +105,75 @@ async def answer_of(served: Served, asked: Query) -> Answer:
     Raises:
         Problem: the database does not answer, or not in time.
     """
-    stamp = served.feed.stamp((asked.endpoint.mart,))
+    stamp = served.feed.stamp(asked.marts)
     return await served.cache.get(asked.canonical, stamp, lambda: _made(served, asked))
 
 
 async def _made(served: Served, asked: Query) -> Answer:
     meta, page = await reported(served, asked)
     if asked.shape != "csv":
-        return in_json(served, asked, meta, {"data": envelope.records(asked, page)})
+        more = await beside(served, asked, meta, page)
+        return in_json(served, asked, meta, {"data": envelope.records(asked, page)} | more)
     body = formats.csv_bytes(asked.columns, [row[: len(asked.columns)] for row in page.rows])
     return _headed(served, asked, meta, body, body)
+
+
+async def beside(served: Served, asked: Query, meta: dict[str, Any], page: Page) -> dict[str, Any]:
+    """What was asked for beside the rows of a page, by its name in the answer.
+
+    Args:
+        served: what requests share.
+        asked: what was asked.
+        meta: of the answer; a part that is cut is told in its ``warnings``.
+        page: the rows.
+
+    Raises:
+        Problem: the database does not answer, or not in time.
+    """
+    found: dict[str, Any] = {}
+    _, newest = await served.feed.newest()
+    for part in asked.beside:
+        if part.path is None:
+            found[part.key] = envelope.heatmap(
+                [dict(zip(page.names, row, strict=True)) for row in page.rows]
+            )
+            continue
+        question = _beside(asked, part, page)
+        more = await query.rows(served.pool, question, newest)
+        records = envelope.records(question, more)
+        time = (
+            None if question.endpoint.described is None else question.endpoint.described.time_column
+        )
+        if time is not None and not part.of_page and records:
+            records = [r for r in records if r[time] == records[0][time]]
+        elif more.is_more:
+            told = (
+                f"`{part.key}` has its newest {len(records)} rows; ask {VERSION}{part.path} for all"
+            )
+            meta["warnings"] = [*meta["warnings"], told]
+        found[part.key] = records
+    return found
+
+
+def _beside(asked: Query, part: Beside, page: Page) -> Query:
+    """The rows that a part of an answer is: of the page's hours, or the newest ones."""
+    target = BY_PATH[str(part.path)]
+    mart, own = target.described, asked.endpoint.described
+    start = asked.start
+    if part.of_page and own is not None and own.time_column is not None and page.rows:
+        start = page.rows[-1][page.names.index(own.time_column)]
+    return Query(
+        target,
+        asked.symbols if target.symbol_columns else None,
+        start if mart is not None and mart.time_column is not None and part.of_page else None,
+        asked.end,
+        (),
+        () if mart is None else mart.names,
+        MOST_BESIDE * asked.limit if part.of_page else MOST_ROWS,
+        None,
+        asked.as_of,
+        "json",
+    )
 
 
 def in_json(served: Served, asked: Query, meta: dict[str, Any], content: dict[str, Any]) -> Answer:
@@ -144,7 +207,7 @@ def _headed(
         "vary": "accept-encoding, authorization",
     }
     if meta["next"]:
-        headers["link"] = f'<?cursor={meta["next"]}>; rel="next"'
+        headers["link"] = f'<{address_of(asked, meta["next"])}>; rel="next"'
     return finished(body, headers, f'W/"{seen.hexdigest()[:24]}"')
 
 

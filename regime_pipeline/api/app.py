@@ -21,9 +21,17 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from regime_pipeline.api import envelope, formats, params, query
-from regime_pipeline.api.answers import Served, answer_of, in_json, remember, reported, respond
+from regime_pipeline.api.answers import (
+    Served,
+    answer_of,
+    beside,
+    in_json,
+    remember,
+    reported,
+    respond,
+)
 from regime_pipeline.api.cache import Answer, AnswerCache
-from regime_pipeline.api.endpoints import ENDPOINTS, EXPORT_PATH, VERSION, Endpoint
+from regime_pipeline.api.endpoints import BY_PATH, ENDPOINTS, EXPORT_PATH, VERSION, Endpoint
 from regime_pipeline.api.export import Exports
 from regime_pipeline.api.guard import Access, Guard
 from regime_pipeline.api.legacy import OLD, Old, translated, with_old_names
@@ -109,11 +117,27 @@ def made_served(conninfo: str, *, symbols: Sequence[str], clock: Clock) -> Serve
 def _routes(served: Served, public_url: str | None) -> list[BaseRoute]:
     openapi = _made_once(lambda: document(served.symbols))
     actions = _made_once(lambda: action_schema(served.symbols, public_url))
-    described = _made_once(catalogue)
+    everything = _made_once(catalogue)
+
+    async def described(request: Request) -> Response:
+        name = params.single(request.query_params.multi_items(), "name").get("name")
+        if name is None:
+            return await everything(request)
+        found = catalogue(name)
+        if not found["marts"]:
+            raise Problem("not-found", f"no mart and no column {name[:60]!r}")
+        return Response(formats.json_bytes(found), media_type="application/json")
 
     async def why(request: Request) -> Response:
-        body = await explain(served.pool, request.path_params, request.query_params, served.symbols)
-        return Response(formats.json_bytes(body), media_type="application/json")
+        given = params.single(request.query_params.multi_items(), "column")
+        found = await explain(served.pool, request.path_params, given, served.symbols)
+        origin, newest = await served.feed.newest()
+        meta = envelope.bare_meta(
+            found["mart"], found["meaning"], origin=origin, newest=newest, now=served.clock.now()
+        )
+        body = formats.json_bytes({"meta": meta | {"count": len(found["rows"])}} | found)
+        told = {"regime-data-origin": origin, "cache-control": "private, no-cache"}
+        return Response(body, headers=told, media_type="application/json")
 
     async def live(request: Request) -> Response:
         return stream(served.feed, request)
@@ -160,9 +184,8 @@ def _asked(
 ) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
         given = request.query_params.multi_items()
-        included: list[str] = []
         if old is not None:
-            given, included = translated(OLD.get(old, Old()), given)
+            given = translated(OLD.get(old, Old()), given)
         asked = _read(served, endpoint, given, dict(request.path_params))
         if old is None:
             found = await answer_of(served, asked)
@@ -175,7 +198,7 @@ def _asked(
             return respond(
                 request, found, link=", ".join(filter(None, [link, found.headers.get("link")]))
             )
-        found = await _old_answer(served, old, asked, included, dict(request.path_params))
+        found = await _old_answer(served, old, asked, dict(request.path_params))
         return respond(request, found, link=link)
 
     return answer
@@ -191,29 +214,23 @@ async def _old_answer(
     served: Served,
     name_of_old: str,
     asked: params.Query,
-    included: list[str],
     path: dict[str, str],
 ) -> Answer:
     """An answer as a replaced service gave it."""
     old = OLD[name_of_old]
-    by_path = {e.path: e for e in ENDPOINTS}
 
     async def make() -> Answer:
         meta, page = await reported(served, asked)
         state = None
         if old.state:
-            _, now = await reported(served, _read(served, by_path["/overview/{symbol}"], [], path))
+            _, now = await reported(served, _read(served, BY_PATH["/overview/{symbol}"], [], path))
             state = dict(zip(now.names, now.rows[0], strict=True)) if now.rows else None
         content = with_old_names(old, envelope.records(asked, page), state)
-        for name in included:
-            more, key = old.include[name]
-            question = _read(served, by_path[more], [], path)
-            _, rows = await reported(served, question)
-            content[key] = envelope.records(question, rows)
+        content |= await beside(served, asked, meta, page)
         return in_json(served, asked, meta, content)
 
-    key = formats.json_bytes(["old", name_of_old, asked.canonical.decode(), included])
-    return await served.cache.get(key, served.feed.stamp((asked.endpoint.mart,), seconds=15), make)
+    key = formats.json_bytes(["old", name_of_old, asked.canonical.decode()])
+    return await served.cache.get(key, served.feed.stamp(asked.marts, seconds=15), make)
 
 
 async def _alive(_: Request) -> Response:

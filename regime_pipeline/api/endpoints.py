@@ -6,7 +6,9 @@ is read (``params``) and answered (``query``, ``app``).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from regime_pipeline.catalogue.marts import MARTS, WITH_PAST
 from regime_pipeline.catalogue.model import Field, Mart
@@ -16,6 +18,31 @@ SYMBOL = "{symbol}"
 
 
 @dataclass(frozen=True, slots=True)
+class Beside:
+    """What a value of a parameter adds to an answer, beside its ``data``.
+
+    Attributes:
+        parameter: its name, as ``include``.
+        value: the value that asks for it, as ``orders``; a flag's is ``true``.
+        key: where it stands in the answer.
+        path: the endpoint whose rows it is; None: it is made of the rows of the answer themselves.
+        of_page: whether it has rows from the oldest hour of the page on; else those of its newest instant.
+    """
+
+    parameter: str
+    value: str
+    key: str
+    path: str | None = None
+    of_page: bool = True
+
+    @property
+    def text(self) -> str:
+        """What it adds, for people."""
+        rows = "the rows as a matrix" if self.path is None else f"rows of {VERSION}{self.path}"
+        return f"`{self.value}` adds {rows} as `{self.key}`"
+
+
+@dataclass(frozen=True)
 class Endpoint:
     """One GET endpoint.
 
@@ -26,6 +53,8 @@ class Endpoint:
         filters: columns that a parameter of the same name compares for equality, with commas between.
         old: paths of the replaced services that it answers as well.
         is_export: whether it gives all rows of a span as a file, instead of pages.
+        beside: what further parameters add to the answer.
+        instead: parameter -> the path that answers, with it, when it is given.
     """
 
     path: str
@@ -34,6 +63,8 @@ class Endpoint:
     filters: tuple[str, ...] = ()
     old: tuple[str, ...] = ()
     is_export: bool = False
+    beside: tuple[Beside, ...] = ()
+    instead: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def described(self) -> Mart | None:
@@ -53,8 +84,29 @@ class Endpoint:
         return tuple(c for c in ("symbol", "symbol_a", "symbol_b") if c in names)
 
 
-def _row(path: str, mart: str, summary: str, filters: str = "", old: str = "") -> Endpoint:
-    return Endpoint(path, mart, summary, tuple(filters.split()), tuple(old.split()))
+def _row(
+    path: str,
+    mart: str,
+    summary: str,
+    filters: str = "",
+    old: str = "",
+    *,
+    beside: tuple[Beside, ...] = (),
+    instead: Mapping[str, str] | None = None,
+) -> Endpoint:
+    return Endpoint(
+        path,
+        mart,
+        summary,
+        tuple(filters.split()),
+        tuple(old.split()),
+        False,
+        beside,
+        instead or {},
+    )
+
+
+_FACTORS = (Beside("debug", "true", "factors", "/signals/{symbol}/factors"),)
 
 
 ENDPOINTS = (
@@ -97,6 +149,10 @@ ENDPOINTS = (
         "Forced closures summed over 1, 4, 12 and 24 hours.",
         "window_h",
         "/coinglass/liquidations/{symbol}",
+        beside=(
+            Beside("include", "orders", "orders", "/liquidations/{symbol}/orders"),
+            Beside("include", "map", "map", "/liquidations/{symbol}/levels"),
+        ),
     ),
     _row(
         "/liquidations/{symbol}/orders",
@@ -116,6 +172,7 @@ ENDPOINTS = (
         "funding_1h",
         "The newest settled funding and how unusual it is, hour by hour.",
         "extreme_level is_anomaly",
+        instead={"interval": "/funding/{symbol}/bars"},
     ),
     _row(
         "/funding/{symbol}/bars",
@@ -175,6 +232,7 @@ ENDPOINTS = (
         "The futures score with its factors, hour by hour.",
         "futures_signal",
         "/api/intelligent/signals/latest",
+        beside=_FACTORS,
     ),
     _row(
         "/signals/matrix",
@@ -182,6 +240,7 @@ ENDPOINTS = (
         "Scores of the signal components.",
         "component",
         "/api/correlation/matrix /api/correlation/live-matrix",
+        beside=(Beside("performance", "true", "performance", "/performance", of_page=False),),
     ),
     _row(
         "/signals/correlations",
@@ -189,6 +248,7 @@ ENDPOINTS = (
         "How the signal components move together.",
         "component_a component_b",
         "/api/correlation/signal-correlations /api/correlation/heatmap-data",
+        beside=(Beside("shape", "heatmap", "heatmap"),),
     ),
     _row(
         "/signals/{symbol}",
@@ -196,6 +256,7 @@ ENDPOINTS = (
         "The futures score of one symbol.",
         "futures_signal",
         "/signals/{symbol} /api/intelligent/signals/{symbol}",
+        beside=_FACTORS,
     ),
     _row(
         "/signals/{symbol}/factors",
@@ -237,6 +298,12 @@ ENDPOINTS = (
         "Instruments of every venue, listed from and to.",
         "venue market",
         "/coinglass/supported-coins /coinglass/exchanges",
+    ),
+    _row(
+        "/venues",
+        "venues",
+        "Venues whose rows are stored: markets, symbols, from when on, until when.",
+        "venue",
     ),
     _row(
         "/events",
@@ -301,6 +368,18 @@ ENDPOINTS = (
         "What each paper order met; none was ever placed.",
         "strategy symbol fill_kind",
     ),
+    _row(
+        "/paper/intents",
+        "paper_intents",
+        "Each change of a position that a paper strategy decided, within its limits.",
+        "strategy symbol",
+    ),
+    _row(
+        "/paper/positions",
+        "paper_positions",
+        "What paper strategies hold at the end of each hour.",
+        "strategy symbol",
+    ),
     _row("/paper/equity", "paper_equity", "Equity of paper strategies by the hour.", "strategy"),
     _row(
         "/trials",
@@ -332,6 +411,11 @@ ENDPOINTS = (
         "What each source behind a symbol's rows last answered.",
         "source dataset status",
         "/debug/premium/{symbol}",
+        beside=(
+            Beside("include", "coverage", "coverage", "/coverage", of_page=False),
+            Beside("include", "coins", "coins", "/coins/{symbol}", of_page=False),
+            Beside("include", "prices", "prices", "/live/prices"),
+        ),
     ),
     _row(
         "/live/prices",
@@ -375,6 +459,7 @@ ENDPOINTS = (
     ),
 )
 """In the order in which a router tries them."""
+BY_PATH = MappingProxyType({e.path: e for e in ENDPOINTS})
 
 
 EXPORT_PATH = "/export/{mart}"

@@ -6,6 +6,7 @@ Belongs here: ``meta`` and rows as plain data. Does not belong here: reading the
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +14,7 @@ from regime_pipeline.api.endpoints import VERSION
 from regime_pipeline.api.params import Query, cursor_of, order_of
 from regime_pipeline.api.query import Page
 from regime_pipeline.api.why import addresses
+from regime_pipeline.catalogue.marts import HOURLY
 
 STALE_AFTER_S = 2 * 3600
 """An hour is stored shortly after its end: known an hour ago is fresh, two hours ago is not."""
@@ -27,17 +29,20 @@ def meta(
     newest: datetime | None,
     now: datetime,
     version: int | None = None,
+    newest_of_mart: datetime | None = None,
 ) -> dict[str, Any]:
     """What an answer is about.
 
     ``status`` is ``missing`` without rows or mart, ``partial`` when symbols asked for have no row,
-    ``stale`` when the newest hour of the database ended longer ago than :data:`STALE_AFTER_S` and no past
-    was asked for, else ``ok``. ``age_s`` counts from the newest row of the answer.
+    ``stale`` when the newest hour of the database, or of a mart that has a row every hour, ended longer ago
+    than :data:`STALE_AFTER_S` and no past was asked for, else ``ok``. ``age_s`` counts from the newest row
+    of the answer.
     """
     known = _known_at(page, newest)
     age = None if known is None else max(0, int((now - known).total_seconds()))
     is_past = query.as_of is not None or query.end is not None or query.after is not None
     coverage = _coverage(query, page)
+    mart = query.endpoint.described
     status, reason = "ok", None
     if not page.is_built:
         status, reason = "missing", NOT_BUILT
@@ -47,7 +52,8 @@ def meta(
         status, reason = "partial", "symbols_without_rows"
     elif not is_past and is_stale(newest, origin, now):
         status, reason = "stale", "no_newer_hour"
-    mart = query.endpoint.described
+    elif not is_past and mart in HOURLY and is_stale(newest_of_mart, origin, now):
+        status, reason = "stale", "mart_lags_behind"
     description = None if mart is None else mart.description
     about = bare_meta(query.endpoint.mart, description, origin=origin, newest=newest, now=now)
     return about | {
@@ -113,6 +119,24 @@ def records(query: Query, page: Page) -> list[dict[str, Any]]:
             if link is not None:
                 record["links"] = {"why": link}
     return out
+
+
+def heatmap(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Correlations of the newest instant as a matrix.
+
+    Args:
+        rows: with ``component_a``, ``component_b``, ``ts`` and ``corr``, newest first.
+
+    Returns:
+        ``labels`` in order, ``matrix`` with a row a label; null where a pair is not known.
+    """
+    newest = rows[0]["ts"] if rows else None
+    at = {(r["component_a"], r["component_b"]): r["corr"] for r in rows if r["ts"] == newest}
+    names = sorted({name for pair in at for name in pair})
+    return {
+        "labels": names,
+        "matrix": [[at.get((a, b), at.get((b, a))) for b in names] for a in names],
+    }
 
 
 def _known_at(page: Page, newest: datetime | None) -> datetime | None:

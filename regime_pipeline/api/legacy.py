@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from regime_pipeline.api.envelope import heatmap
+
 Row = Mapping[str, Any]
 Rows = Sequence[Row]
 
@@ -31,7 +33,8 @@ class Old:
         top: makes what else stood there.
         parameters: old parameter -> today's, None where it changes nothing.
         state: whether columns of the symbol's row in ``market_overview`` are looked up too.
-        include: old parameter that asks for more -> the path whose rows it adds, and under which name.
+        include: old parameter that asks for more -> what of today's ``include`` that is.
+        always: what of today's ``include`` every answer has.
     """
 
     fields: Mapping[str, str | None] = field(default_factory=dict)
@@ -39,7 +42,8 @@ class Old:
     top: Callable[[Rows], dict[str, Any]] | None = None
     parameters: Mapping[str, str | None] = field(default_factory=dict)
     state: bool = False
-    include: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    include: Mapping[str, str] = field(default_factory=dict)
+    always: tuple[str, ...] = ()
 
 
 def _correlations(rows: Rows) -> dict[str, Any]:
@@ -74,16 +78,6 @@ def _exchanges(rows: Rows) -> dict[str, Any]:
     for row in rows:
         found.setdefault(row["venue"], []).append(row["symbol"])
     return {"exchanges": {venue: sorted(set(pairs)) for venue, pairs in found.items()}}
-
-
-def _heatmap(rows: Rows) -> dict[str, Any]:
-    newest = rows[0]["ts"] if rows else None
-    at = {(r["component_a"], r["component_b"]): r["corr"] for r in rows if r["ts"] == newest}
-    names = sorted({name for pair in at for name in pair})
-    return {
-        "labels": names,
-        "matrix": [[at.get((a, b), at.get((b, a))) for b in names] for a in names],
-    }
 
 
 def _reason(rows: Rows) -> dict[str, Any]:
@@ -149,7 +143,7 @@ OLD: Mapping[str, Old] = MappingProxyType(
         "/api/volatility": Old({"timestamp": "ts"}),
         "/api/correlation": Old({"timestamp": "ts"}, top=_correlations),
         "/api/correlation/asset-correlations": Old({"timestamp": "ts"}, top=_correlations),
-        "/api/correlation/heatmap-data": Old(top=_heatmap),
+        "/api/correlation/heatmap-data": Old(top=heatmap),
         "/api/live/market-data": Old(_LIVE),
         "/api/live/market-data/{symbol}": Old(_LIVE, is_one=True),
         "/api/intelligent/signals/latest": Old(_SIGNAL),
@@ -166,23 +160,19 @@ OLD: Mapping[str, Old] = MappingProxyType(
             },
             is_one=True,
             top=_reason,
-            parameters={"debug": None},
             state=True,
         ),
         "/market/{symbol}": Old(
             {**_STATE, "symbol": "symbol", "price": "price", "socialScore": None}, is_one=True
         ),
-        "/debug/premium/{symbol}": Old(),
+        "/debug/premium/{symbol}": Old(always=("coverage", "coins", "prices")),
         "/coinglass/markets": Old(_COIN),
         "/coinglass/markets/{symbol}": Old(_COIN, is_one=True),
         "/coinglass/perpetual-market/{symbol}": Old(_COIN, is_one=True),
         "/coinglass/liquidations/{symbol}": Old(
             {"timestamp": "ts"},
             top=_windows,
-            include={
-                "include_orders": ("/liquidations/{symbol}/orders", "orders"),
-                "include_map": ("/liquidations/{symbol}/levels", "map"),
-            },
+            include={"include_orders": "orders", "include_map": "map"},
         ),
         "/coinglass/long-short-ratio/{symbol}": Old(_BAR, parameters=_BY_INTERVAL),
         "/coinglass/funding-rate/{symbol}": Old(_BAR, parameters=_BY_INTERVAL),
@@ -208,26 +198,26 @@ OLD: Mapping[str, Old] = MappingProxyType(
 )
 
 
-def translated(
-    old: Old, given: Iterable[tuple[str, str]]
-) -> tuple[list[tuple[str, str]], list[str]]:
-    """Today's parameters of an old request, and what it asks to be included.
+def translated(old: Old, given: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Today's parameters of an old request.
 
     Args:
         old: the path.
         given: its parameters in order.
     """
-    out, included = [], []
+    out, included = [], [*old.always]
     for name, value in given:
         if name in old.include and value.lower() in ("true", "false"):
-            included += [name] if value.lower() == "true" else []
+            included += [old.include[name]] if value.lower() == "true" else []
         elif name in old.parameters:
             new = old.parameters[name]
             if new is not None:
                 out.append((new, _INTERVALS.get(value, value)))
         else:
             out.append((name, value))
-    return out, included
+    if included and "csv" not in (v for k, v in out if k == "format"):
+        out.append(("include", ",".join(included)))
+    return out
 
 
 def with_old_names(old: Old, rows: Sequence[dict[str, Any]], state: Row | None) -> dict[str, Any]:

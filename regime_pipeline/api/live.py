@@ -50,7 +50,7 @@ MOST_EVENTS = 50
 """More new ones than that are told as one notice, to ask for all of them."""
 
 _LOG = logging.getLogger("regime_pipeline.api")
-_VERSIONS = "select mart, version from reporting.versions"
+_VERSIONS = "select mart, version, newest_ts from reporting.versions"
 _EVENTS_AFTER = (
     "select event_id, event_type, instrument, alert_severity, title, known_at, stored_order "
     "from reporting.market_events where stored_order > %s order by stored_order limit %s"
@@ -139,6 +139,7 @@ class Feed:
         self._listeners: set[_Listener] = set()
         self._of_tokens: Counter[str] = Counter()
         self._versions: dict[str, int | None] = {}
+        self._newest_of: dict[str, datetime | None] = {}
         self._newest: tuple[str, datetime | None] | None = None
         self._is_silent = False
         self._hint = asyncio.Event()
@@ -163,6 +164,10 @@ class Feed:
     def version(self, mart: str) -> int | None:
         """The version of a mart as it was last read; None where none is kept or known."""
         return self._versions.get(mart)
+
+    def newest_of(self, mart: str) -> datetime | None:
+        """The newest instant of a mart as it was last read; None where none is kept or known."""
+        return self._newest_of.get(mart)
 
     def stamp(self, marts: Iterable[str] | None = None, *, seconds: float | None = None) -> Stamp:
         """What an answer about these marts, or about all of them, would be made of now.
@@ -262,7 +267,8 @@ class Feed:
         async with connection_of(self._pool) as connection:
             try:
                 cursor = await connection.execute(_VERSIONS)
-                versions: dict[str, int | None] = dict(await cursor.fetchall())
+                found = await cursor.fetchall()
+                versions: dict[str, int | None] = {mart: version for mart, version, _ in found}
                 if self.position is None:
                     self.position = await _newest_event(connection)
                 events = await _events_after(connection, self.position)
@@ -275,6 +281,7 @@ class Feed:
             m for m, v in versions.items() if m in MARTS and v != self._versions.get(m, v)
         )
         self._versions, self._newest = versions, newest
+        self._newest_of = {mart: at for mart, _, at in found}
         if changed:
             told: dict[str, Any] = {"marts": {m: versions[m] for m in changed}, "ts": newest[1]}
             self._tell(Notice("version", told, self.position))

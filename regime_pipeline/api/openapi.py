@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from regime_pipeline.api.endpoints import (
+    BY_PATH,
     ENDPOINTS,
     EXPORT_PATH,
     VERSION,
@@ -29,17 +30,21 @@ from regime_pipeline.catalogue.json_types import JSON_TYPES
 from regime_pipeline.catalogue.marts import MARTS
 from regime_pipeline.catalogue.model import Field, Mart
 
+_INSTANT = {"format": "date-time", "examples": ["2026-03-01T00:00:00Z"]}
 _COMMON: dict[str, tuple[str, dict[str, Any]]] = {
-    "symbols": ("Symbols with commas between: BTC/USDT, BTC-USDT, BTCUSDT or BTC.", {}),
-    "from": ("First instant, ISO with zone.", {"format": "date-time"}),
-    "to": ("First instant after the span, ISO with zone.", {"format": "date-time"}),
+    "symbols": (
+        "Symbols with commas between: BTC/USDT, BTC-USDT, BTCUSDT or BTC.",
+        {"examples": ["BTC", "BTC,ETH"]},
+    ),
+    "from": ("First instant, ISO with zone.", _INSTANT),
+    "to": ("First instant after the span, ISO with zone.", _INSTANT),
     "limit": (
         "Rows of a page.",
         {"type": "integer", "minimum": 1, "maximum": MOST_ROWS, "default": USUAL_ROWS},
     ),
     "cursor": ("`meta.next` of the page before, with its other parameters unchanged.", {}),
     "fields": ("Fields wanted, with commas between; all by default.", {}),
-    "as_of": ("The answer as it was known at this instant.", {"format": "date-time"}),
+    "as_of": ("The answer as it was known at this instant.", _INSTANT),
     "format": ("Form of the answer.", {"enum": list(FORMATS), "default": "json"}),
 }
 ACTIONS = {
@@ -48,11 +53,14 @@ ACTIONS = {
     "/correlations": "correlations",
     "/signals": "signals",
     "/events": "events",
-    "/volatility": "volatility",
-    "/cascades": "cascades",
+    WHY_PATH: "explain",
     "/health/data": "dataHealth",
+    "/catalogue": "describe",
 }
-"""The endpoints that agents' actions may call, with their operation ids."""
+"""The addresses that agents' actions may call, with their operation ids: the first tools of agents."""
+ACTION_ROWS = 20
+"""Rows that an action may ask for: whoever calls them takes answers of at most 100,000 characters."""
+_ACTION_TEXT = 300
 
 
 def document(symbols: Sequence[str]) -> dict[str, Any]:
@@ -89,15 +97,15 @@ def action_schema(symbols: Sequence[str], public_url: str | None = None) -> dict
         symbols: configured symbols.
         public_url: address under which agents reach the server.
     """
+    whole = document(symbols)
     paths = {}
     for path, name in ACTIONS.items():
-        endpoint = next(e for e in ENDPOINTS if e.path == path)
-        operation = _operation(endpoint, symbols)
+        operation = dict(whole["paths"][VERSION + path]["get"])
         operation["operationId"] = name
         operation["x-openai-isConsequential"] = False
         operation["responses"] = {"200": {"description": "meta and data"}}
+        operation["parameters"] = [_of_action(p, path) for p in operation["parameters"]]
         paths[VERSION + path] = {"get": operation}
-    whole = document(symbols)
     whole["paths"] = paths
     whole["servers"] = [{"url": public_url or "/"}]
     bearer = {"type": "http", "scheme": "bearer"}
@@ -106,8 +114,34 @@ def action_schema(symbols: Sequence[str], public_url: str | None = None) -> dict
     return whole
 
 
-def catalogue() -> dict[str, Any]:
-    """Every mart with its columns, and the endpoints that serve it."""
+def _of_action(parameter: dict[str, Any], path: str) -> dict[str, Any]:
+    """A parameter as actions take it: they must say how much they want, so that it is never too long."""
+    found = parameter | {"description": parameter.get("description", "")[:_ACTION_TEXT]}
+    if parameter["name"] == "limit":
+        bounds = {"maximum": ACTION_ROWS, "default": ACTION_ROWS}
+        return found | {"required": True, "schema": parameter["schema"] | bounds}
+    if parameter["name"] == "name" and path == "/catalogue":
+        return found | {"required": True}
+    return found
+
+
+def catalogue(name: str | None = None) -> dict[str, Any]:
+    """Every mart with its columns, and the endpoints that serve it.
+
+    Args:
+        name: a mart, a column, or ``mart.column``: only that. Of none of them there are no marts.
+    """
+    if name is not None:
+        found = []
+        for mart in catalogue()["marts"]:
+            named = [
+                c for c in mart["columns"] if name in (c["name"], f"{mart['name']}.{c['name']}")
+            ]
+            if mart["name"] == name:
+                found.append(mart)
+            elif named:
+                found.append(mart | {"columns": named})
+        return {"marts": found}
     served: dict[str, list[str]] = {}
     for endpoint in ENDPOINTS:
         served.setdefault(endpoint.mart, []).append(VERSION + endpoint.path)
@@ -155,7 +189,13 @@ def _problems() -> dict[str, Any]:
 def _further(symbols: Sequence[str]) -> dict[str, Any]:
     """Addresses that are no pages of a mart: what a number is made of, files, the catalogue."""
     marts = list(MARTS)
-    named = {"name": "mart", "in": "path", "required": True, "schema": {"enum": marts}}
+    named = {
+        "name": "mart",
+        "in": "path",
+        "required": True,
+        "description": "As `meta.mart` of an answer says.",
+        "schema": {"enum": marts},
+    }
     any_object: dict[str, Any] = {"application/json": {"schema": {"type": "object"}}}
     files = {MEDIA_TYPES[shape]: {"schema": {"type": "string"}} for shape in FILE_FORMATS}
     why: list[dict[str, Any]] = [
@@ -167,8 +207,19 @@ def _further(symbols: Sequence[str]) -> dict[str, Any]:
             "description": "Of a pair A|B, of the whole market -.",
             "schema": {"type": "string", "examples": [s.replace("/", "-") for s in symbols[:3]]},
         },
-        {"name": "ts", "in": "path", "required": True, "schema": {"type": "string"}},
-        {"name": "column", "in": "query", "schema": {"type": "string"}},
+        {
+            "name": "ts",
+            "in": "path",
+            "required": True,
+            "description": "The row's instant.",
+            "schema": {"type": "string"} | _INSTANT,
+        },
+        {
+            "name": "column",
+            "in": "query",
+            "description": "The number that is meant; the whole row by default.",
+            "schema": {"type": "string"},
+        },
     ]
     export: list[dict[str, Any]] = [
         named,
@@ -187,7 +238,19 @@ def _further(symbols: Sequence[str]) -> dict[str, Any]:
             any_object,
         ),
         (EXPORT_PATH, "All rows of a span as a file.", export, files),
-        ("/catalogue", "Every mart with its columns.", [], any_object),
+        (
+            "/catalogue",
+            "Every mart with its columns, or what one name means.",
+            [
+                {
+                    "name": "name",
+                    "in": "query",
+                    "description": "A mart, a column, or mart.column; all marts by default.",
+                    "schema": {"type": "string", "examples": ["volatility_1h.vol_ratio_gk"]},
+                }
+            ],
+            any_object,
+        ),
     )
     return {
         VERSION + path: {
@@ -246,9 +309,22 @@ def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
             text = f"Values with commas between. {field.description}"
             if field.allowed:
                 text += f" One of {', '.join(field.allowed)}."
+        elif name in endpoint.instead:
+            path = endpoint.instead[name]
+            text = f"Given, the answer is that of {VERSION}{path}."
+            field = next(f for f in filter_fields(BY_PATH[path]) if f.name == name)
+            schema = {"type": "string", "enum": list(field.allowed or ())}
+        elif name not in _COMMON:
+            parts = [b for b in endpoint.beside if b.parameter == name]
+            text = "; ".join(b.text for b in parts) + "."
+            is_flag = [b.value for b in parts] == ["true"]
+            values = ["true", "false"] if is_flag else [b.value for b in parts]
+            schema = {"type": "string", "examples" if len(parts) > 1 else "enum": values}
         else:
             text, more = _COMMON[name]
             schema = {"type": "string"} | more
+            if name == "fields" and endpoint.described is not None:
+                schema["examples"] = [",".join(endpoint.described.names[:3])]
         out.append(
             {
                 "name": name,

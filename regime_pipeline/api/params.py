@@ -14,11 +14,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
+from urllib.parse import urlencode
 
 import orjson
 from psycopg.types.json import Jsonb
 
-from regime_pipeline.api.endpoints import Endpoint, filter_fields
+from regime_pipeline.api.endpoints import BY_PATH, SYMBOL, Beside, Endpoint, filter_fields
 from regime_pipeline.api.problems import Problem
 from regime_pipeline.catalogue.model import Field, Kind
 
@@ -47,6 +48,7 @@ class Query:
         after: key of the last row of the page before.
         as_of: the instant whose knowledge is asked for; None for now.
         shape: one of :data:`FORMATS`, of an export of :data:`FILE_FORMATS`.
+        beside: what is answered beside these rows.
     """
 
     endpoint: Endpoint
@@ -59,6 +61,7 @@ class Query:
     after: tuple[Any, ...] | None
     as_of: datetime | None
     shape: str
+    beside: tuple[Beside, ...] = ()
 
     @cached_property
     def digest(self) -> str:
@@ -72,9 +75,16 @@ class Query:
     @cached_property
     def canonical(self) -> bytes:
         """Equal for requests that have equal answers."""
+        more = [b.key for b in self.beside]
         return orjson.dumps(
-            [self.digest, self.limit, [str(v) for v in self.after or ()], self.shape]
+            [self.digest, self.limit, [str(v) for v in self.after or ()], self.shape, more]
         )
+
+    @cached_property
+    def marts(self) -> tuple[str, ...]:
+        """Every mart that an answer tells of."""
+        further = [BY_PATH[b.path].mart for b in self.beside if b.path is not None]
+        return (self.endpoint.mart, *further)
 
 
 class _Faults:
@@ -104,7 +114,30 @@ def known_parameters(endpoint: Endpoint) -> tuple[str, ...]:
         if name == "as_of" and not endpoint.has_past:
             continue
         out.append(name)
-    return (*out, *(f.name for f in filter_fields(endpoint)))
+    further = [b.parameter for b in endpoint.beside] + [*endpoint.instead]
+    return (*out, *(f.name for f in filter_fields(endpoint)), *dict.fromkeys(further))
+
+
+def single(given: Sequence[tuple[str, str]], *takes: str) -> dict[str, str]:
+    """The parameters of an address that is no page of a mart.
+
+    Args:
+        given: parameters in order, as they came.
+        takes: their names.
+
+    Raises:
+        Problem: one is unknown or given twice.
+    """
+    faults = _Faults()
+    values: dict[str, str] = {}
+    for name, value in given:
+        if name not in takes:
+            faults.add(name, f"no parameter here; there are: {', '.join(takes)}")
+        elif name in values:
+            faults.add(name, "given twice")
+        values[name] = value
+    faults.stop()
+    return values
 
 
 def symbol_named(text: str, known: Iterable[str]) -> str | None:
@@ -138,6 +171,7 @@ def read(
         Problem: a parameter is unknown, repeated, or has no meaning; all faults at once.
     """
     faults = _Faults()
+    endpoint = _meant(endpoint, given)
     takes = known_parameters(endpoint)
     values: dict[str, str] = {}
     for name, value in given:
@@ -169,17 +203,57 @@ def read(
     shape = values.get("format", shapes[0])
     if shape not in shapes:
         faults.add("format", f"one of {', '.join(shapes)}")
+    beside = _beside(endpoint, values, faults)
+    if beside and shape != "json":
+        faults.add(beside[0].parameter, "an answer in several parts has the format json")
     faults.stop()
-    query = Query(endpoint, symbols, start, end, tuple(filters), columns, limit, None, as_of, shape)
+    query = Query(
+        endpoint, symbols, start, end, tuple(filters), columns, limit, None, as_of, shape, beside
+    )
     if "cursor" in values:
         query = replace(query, after=_cursor(values["cursor"], query))
     return query
+
+
+def _meant(endpoint: Endpoint, given: Sequence[tuple[str, str]]) -> Endpoint:
+    """The endpoint that answers with these parameters."""
+    others = [endpoint.instead[name] for name, _ in given if name in endpoint.instead]
+    return BY_PATH[others[0]] if others else endpoint
 
 
 def cursor_of(query: Query, key: Sequence[Any]) -> str:
     """The cursor of the page that begins after the row with this key."""
     said = [query.digest, [v.isoformat() if isinstance(v, datetime) else v for v in key]]
     return base64.urlsafe_b64encode(orjson.dumps(said)).decode().rstrip("=")
+
+
+def address_of(query: Query, cursor: str) -> str:
+    """The reference of the page that begins at a cursor, relative to the address of the query."""
+    endpoint = query.endpoint
+    said: list[tuple[str, str]] = []
+    if query.symbols is not None and SYMBOL not in endpoint.path:
+        said.append(("symbols", ",".join(query.symbols)))
+    instants = (("from", query.start), ("to", query.end), ("as_of", query.as_of))
+    said += [(name, at.isoformat()) for name, at in instants if at is not None]
+    named = {f.name for f in filter_fields(endpoint)}
+    said += [(k, ",".join(map(_said, vs))) for k, vs in query.filters if k in named]
+    if query.columns != (endpoint.described.names if endpoint.described else ()):
+        said.append(("fields", ",".join(query.columns)))
+    further: dict[str, list[str]] = {}
+    for part in query.beside:
+        further.setdefault(part.parameter, []).append(part.value)
+    said += [(name, ",".join(parts)) for name, parts in further.items()]
+    if query.limit != USUAL_ROWS:
+        said.append(("limit", str(query.limit)))
+    if query.shape != FORMATS[0]:
+        said.append(("format", query.shape))
+    return "?" + urlencode([*said, ("cursor", cursor)], safe=",/:")
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 def order_of(endpoint: Endpoint) -> tuple[str, ...]:
@@ -287,6 +361,24 @@ def _filters(
                 faults.add(field.name, str(error))
         found.append((field.name, tuple(options)))
     return found
+
+
+def _beside(endpoint: Endpoint, values: dict[str, str], faults: _Faults) -> tuple[Beside, ...]:
+    """What an answer has beside its rows, in the order of the endpoint."""
+    out = []
+    for name in dict.fromkeys(b.parameter for b in endpoint.beside):
+        parts = {b.value: b for b in endpoint.beside if b.parameter == name}
+        options = [*parts, *(["false"] if "true" in parts else [])]
+        wanted = values[name].lower().split(",") if name in values else []
+        if any(w not in options for w in wanted):
+            faults.add(name, f"one of {', '.join(options)}")
+        out += [part for value, part in parts.items() if value in wanted]
+    for part in out if "as_of" in values else ():
+        target = None if part.path is None else BY_PATH[part.path]
+        if target is not None and not target.has_past:
+            why = None if target.described is None else target.described.why_no_past
+            faults.add("as_of", f"`{part.key}` tells of now only: {why}")
+    return tuple(out)
 
 
 def _boolean(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""Nine tools for agents over the same queries and the same envelope as the API.
+"""Tools for agents over the same queries and the same envelope as the API.
 
 Belongs here: what each tool takes and which endpoints it asks; arguments are read by the endpoints' own
 rules, because the protocol's library does not check them. Does not belong here: the protocol (``mcp``).
@@ -9,19 +9,20 @@ than :data:`MOST_CHARACTERS` has fewer rows, says so in ``meta.warnings`` and gi
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from regime_pipeline.api import envelope, params
-from regime_pipeline.api.answers import Served, reported
-from regime_pipeline.api.endpoints import ENDPOINTS, Endpoint
+from regime_pipeline.api.answers import Served, beside, reported
+from regime_pipeline.api.endpoints import BY_PATH, Endpoint
 from regime_pipeline.api.formats import json_bytes
 from regime_pipeline.api.openapi import catalogue, meta_schema
 from regime_pipeline.api.problems import Problem
 from regime_pipeline.api.why import explain
 
 MOST_CHARACTERS = 25_000
+ROOM_FOR_META = 2000
 MOST_TEXT = 300
 """Texts of providers are quoted, and cut here."""
 INSTRUCTIONS = (
@@ -51,7 +52,6 @@ CORRELATIONS = {
     "pair_signals": "/correlations/pair-signals",
     "structure": "/correlations/structure",
 }
-_BY_PATH = {e.path: e for e in ENDPOINTS}
 _SCORE = (
     "symbol",
     "ts",
@@ -139,7 +139,11 @@ async def call(served: Served, name: str, arguments: Mapping[str, Any]) -> Answe
             [{"parameter": k[:60], "detail": "no argument here"} for k in unknown]
             + [{"parameter": k, "detail": "is needed"} for k in lacking],
         )
-    return await tool.call(served, arguments)
+    answer = await tool.call(served, arguments)
+    answer, told = _fitted(answer, MOST_CHARACTERS - 500)
+    if told:
+        answer["meta"]["warnings"] = [*answer["meta"]["warnings"], *told, "name what is wanted"]
+    return answer
 
 
 # ------------------------------------------------------------------------------------ tools
@@ -170,12 +174,8 @@ async def _signals(served: Served, given: Mapping[str, Any]) -> Answer:
     if not newest["data"]:
         return newest
     asked = {"symbols": given.get("symbols"), "from": _text(newest["data"][0]["ts"])}
-    columns = None if debug else ",".join(_SCORE)
-    answer = await _page(served, "/signals", asked | {"fields": columns}, limit=1000)
-    if debug:
-        factors = replace(_BY_PATH["/signals/{symbol}/factors"], path="/signals/factors")
-        _, answer["factors"] = await _records(served, factors, asked | {"limit": 1000})
-    return answer
+    asked |= {"debug": "true"} if debug else {"fields": ",".join(_SCORE)}
+    return await _page(served, "/signals", asked, limit=1000)
 
 
 async def _events(served: Served, given: Mapping[str, Any]) -> Answer:
@@ -204,7 +204,7 @@ async def _explain(served: Served, given: Mapping[str, Any]) -> Answer:
 async def _data_health(served: Served, given: Mapping[str, Any]) -> Answer:
     answer = await _page(served, "/health/data", {"dataset": given.get("dataset")}, limit=1000)
     _, answer["sources"] = await _records(
-        served, _BY_PATH["/health/sources"], {**given, "limit": 1000}
+        served, BY_PATH["/health/sources"], {**given, "limit": 1000}
     )
     return answer
 
@@ -369,19 +369,52 @@ async def _page(
 ) -> Answer:
     """Rows of an endpoint with what they are about, short enough to be read."""
     asked = dict(given) | ({"limit": limit} if limit else {})
-    asked_for = _query(served, _BY_PATH[path], asked, symbol)
+    asked_for = _query(served, BY_PATH[path], asked, symbol)
     meta, page = await reported(served, asked_for)
-    data = envelope.records(asked_for, page)
-    kept = len(page.rows)
-    while kept > 1 and (size := len(json_bytes(_short(data[:kept])))) > MOST_CHARACTERS - 2000:
-        kept = max(1, min(kept - 1, int(kept * (MOST_CHARACTERS - 2000) / size)))
-    if kept < len(page.rows):
+    data = _short(envelope.records(asked_for, page))
+    parts = _short(await beside(served, asked_for, meta, page))
+    room = MOST_CHARACTERS - ROOM_FOR_META
+    if parts:
+        parts, told = _fitted(parts, room // 2)
+        meta = meta | {"warnings": [*meta["warnings"], *told]}
+        room -= len(json_bytes(parts))
+    kept = len(data)
+    while kept > 1 and (size := len(json_bytes(data[:kept]))) > room:
+        kept = max(1, min(kept - 1, int(kept * room / size)))
+    if kept < len(data):
         short = replace(page, rows=page.rows[:kept], is_more=True)
         following = envelope.following(asked_for, short)
         meta = meta | {"next": following, "count": kept}
-        told = f"cut to {kept} of {len(page.rows)} rows; meta.next leads on"
-        meta["warnings"] = [*meta["warnings"], told]
-    return _described(meta, data[:kept]) | {"data": _short(data[:kept])}
+        told = [f"cut to {kept} of {len(data)} rows; meta.next leads on"]
+        meta["warnings"] = [*meta["warnings"], *told]
+    return _described(meta, data[:kept]) | {"data": data[:kept]} | parts
+
+
+def _fitted(answer: Answer, most: int) -> tuple[Answer, list[str]]:
+    """An answer with the ends of its longest lists left out until it is short enough, and what was cut."""
+    whole: dict[str, int] = {}
+    kept: dict[str, int] = {}
+    while len(json_bytes(answer)) > most:
+        found = [(len(json_bytes(part)), name, part) for name, part in _lists(answer, "")]
+        _, name, longest = max(found, key=lambda f: f[0], default=(0, "", []))
+        if len(longest) < 2:
+            break
+        whole.setdefault(name, len(longest))
+        del longest[-max(1, len(longest) // 8) :]
+        kept[name] = len(longest)
+    return answer, [f"`{n}` is cut to {kept[n]} of {many}" for n, many in whole.items()]
+
+
+def _lists(value: Any, name: str) -> Iterator[tuple[str, list[Any]]]:
+    """Every list within an answer, with the name under which it stands."""
+    if isinstance(value, dict):
+        for key, part in value.items():
+            if key != "meta":
+                yield from _lists(part, str(key))
+    elif isinstance(value, list):
+        yield name, value
+        for part in value:
+            yield from _lists(part, name)
 
 
 async def _records(

@@ -5,13 +5,17 @@ Belongs here: asking, longer spans than a page of the API too. Does not belong h
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import orjson
+
 from regime_pipeline.api import query
 from regime_pipeline.api.answers import Served
+from regime_pipeline.api.cache import Answer
 from regime_pipeline.api.endpoints import Endpoint
+from regime_pipeline.api.formats import json_bytes
 from regime_pipeline.api.params import Query
 from regime_pipeline.catalogue.marts import MARTS
 
@@ -69,6 +73,34 @@ async def _page(
     )
     _, newest = await served.feed.newest()
     return await query.rows(served.pool, asked, newest)
+
+
+async def kept(
+    served: Served,
+    key: tuple[Any, ...],
+    marts: Sequence[str],
+    make: Callable[[], Awaitable[dict[str, Any]]],
+) -> dict[str, Any]:
+    """A part of a page, made once for each state of its marts: most of a page changes once an hour.
+
+    Args:
+        served: what requests share.
+        key: names the part.
+        marts: that it is made of.
+        make: makes it, of what JSON has.
+
+    Raises:
+        Problem: the database does not answer, or not in time.
+    """
+
+    async def made() -> Answer:
+        return Answer(json_bytes(await make()), {}, "")
+
+    stamp = served.feed.stamp(marts, seconds=HOUR.total_seconds())
+    found: dict[str, Any] = orjson.loads(
+        (await served.cache.get(json_bytes(key), stamp, made)).body
+    )
+    return found
 
 
 async def series(

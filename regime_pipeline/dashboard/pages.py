@@ -11,21 +11,19 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-import orjson
 from markupsafe import Markup
 from starlette.requests import Request
 
 from regime_pipeline.api.answers import Served
-from regime_pipeline.api.cache import Answer
 from regime_pipeline.api.endpoints import ENDPOINTS, VERSION
-from regime_pipeline.api.formats import json_bytes
 from regime_pipeline.api.params import known_parameters, symbol_named
 from regime_pipeline.api.problems import Problem
 from regime_pipeline.api.why import explain
 from regime_pipeline.catalogue.marts import MARTS
 from regime_pipeline.dashboard import charts
 from regime_pipeline.dashboard.charts import Band, Chart, Line
-from regime_pipeline.dashboard.data import HOUR, MOST_POINTS, Row, by_hour, rows, series
+from regime_pipeline.dashboard.data import HOUR, MOST_POINTS, Row, by_hour, kept, rows, series
+from regime_pipeline.dashboard.markup import part
 from regime_pipeline.wording.formats import usd_text
 from regime_pipeline.wording.labels import SEVERITIES, label_of
 
@@ -33,6 +31,8 @@ LIVE_STALE_S = 20.0
 """A live price is older than the collector makes them: it is silent, or its venue is."""
 PIXELS = 1600
 """Values a line has at most; longer spans are drawn by the least and the largest of each pixel."""
+_IN_A_LIST = ("event_id", "alert_severity", "known_at", "title")
+_CARDS = ("volatility", "cascades", "funding", "pairs", "events", "sources")
 SPANS = {"1 d": 1, "7 d": 7, "30 d": 30, "90 d": 90, "1 y": 365, "5 y": 1826}
 
 
@@ -41,73 +41,88 @@ SPANS = {"1 d": 1, "7 d": 7, "30 d": 30, "90 d": 90, "1 y": 365, "5 y": 1826}
 
 async def now_page(served: Served, _: Request) -> tuple[str, dict[str, Any]]:
     """The market at its newest hour."""
+    _, newest = await served.feed.newest()
+    events = await rows(served, "market_events", limit=12, columns=_IN_A_LIST)
+    if newest is None:
+        return "now.html", {"title": "Now", "parts": {}, "cards": [], "events": events}
+    day = newest + HOUR - timedelta(days=1)
+    state = await kept(
+        served, ("now", newest), ("market_overview",), lambda: _state_parts(served, newest)
+    )
+    pairs = await kept(
+        served, ("pairs", newest), ("correlation_pairs_1h",), lambda: _pair_parts(served, newest)
+    )
+    cascades = await kept(
+        served, ("cascades", newest), ("cascades_1h",), lambda: _cascade_parts(served, day, newest)
+    )
+    fresh = await rows(
+        served, "market_events", start=day, limit=1000, columns=("event_id", "alert_severity")
+    )
+    sources = await rows(served, "source_health", limit=1000, columns=("source", "status"))
+    cards = {**state["cards"], **pairs["cards"], **cascades["cards"]}
+    cards |= {"events": _events_card(fresh), "sources": _sources_card(sources)}
+    parts = {n: Markup(m) for of in (state, pairs) for n, m in of["parts"].items()}  # noqa: S704
+    return "now.html", {
+        "title": "Now",
+        "parts": parts,
+        "cards": [cards[n] for n in _CARDS],
+        "events": events,
+    }
+
+
+async def _state_parts(served: Served, newest: datetime) -> dict[str, Any]:
+    """What the page Now shows of the newest hour of each symbol."""
     overview = await rows(served, "market_overview", symbols=served.symbols, limit=1000)
     overview.sort(key=lambda r: _place(served.symbols, r["symbol"]))
-    newest = max((r["ts"] for r in overview), default=None)
-    drawn: dict[str, list[str]] = {}
-    matrix: list[Row] = []
-    if newest is not None:
-        drawn = await _pictures(served, newest)
-        matrix = await rows(
-            served, "correlation_pairs_1h", start=newest, end=newest + HOUR, limit=1000
-        )
-    sources = await rows(served, "source_health", limit=1000)
-    fresh: list[Row] = []
-    cascades: list[Row] = []
-    if newest is not None:
-        day = newest + HOUR - timedelta(days=1)
-        fresh = await rows(served, "market_events", start=day, limit=1000)
-        cascades = await rows(
-            served, "cascades_1h", symbols=served.symbols, start=day, end=newest + HOUR, limit=1000,
-            columns=("symbol", "severity", "is_cascade", "long_liquidations_usd"),
-        )  # fmt: skip
-    most = max(
-        (
-            (r["long_liquidations_24h_usd"] or 0) + (r["short_liquidations_24h_usd"] or 0)
-            for r in overview
-        ),
-        default=0.0,
-    )
+    drawn = await kept(served, ("pictures", newest), ("hourly",), lambda: _pictures(served, newest))
+    most = max((sum(_sides(r)) for r in overview), default=0.0)
     for row in overview:
         row["spark"], row["chart"] = (Markup(m) for m in drawn[row["symbol"]])  # noqa: S704
         row["sides"] = charts.sides(
             row["long_liquidations_24h_usd"], row["short_liquidations_24h_usd"], most
         )
         row["frames"] = [row[f"regime_{f}"] for f in ("1h", "4h", "1d", "1w")]
-    return "now.html", {
-        "title": "Now",
-        "overview": overview,
-        "cards": _cards(overview, cascades, fresh, matrix, sources),
-        "matrix": _matrix(matrix, served.symbols),
-        "events": await rows(served, "market_events", limit=12),
+    return {
+        "cards": _state_cards(overview),
+        "parts": {
+            "overview": part("now_parts.html", "overview_table", overview),
+            "liquidations": part("now_parts.html", "liquidations", overview),
+            "volatility": part("now_parts.html", "volatility", overview),
+        },
     }
 
 
+async def _pair_parts(served: Served, newest: datetime) -> dict[str, Any]:
+    pairs = await rows(served, "correlation_pairs_1h", start=newest, end=newest + HOUR, limit=1000)
+    matrix = _matrix(pairs, served.symbols)
+    return {
+        "cards": {"pairs": _pairs_card(pairs)},
+        "parts": {"matrix": part("now_parts.html", "matrix_table", matrix)},
+    }
+
+
+async def _cascade_parts(served: Served, start: datetime, newest: datetime) -> dict[str, Any]:
+    found = await rows(
+        served, "cascades_1h", symbols=served.symbols, start=start, end=newest + HOUR, limit=1000,
+        columns=("symbol", "severity", "is_cascade", "long_liquidations_usd"),
+    )  # fmt: skip
+    return {"cards": {"cascades": _cascades_card(found)}}
+
+
 async def _pictures(served: Served, newest: datetime) -> dict[str, list[str]]:
-    """The price and the volatility of 30 days, by symbol: drawn once for each state of their mart.
-
-    They are most of what the page costs, and change once an hour; the rest of it changes more often.
-    """
-
-    async def make() -> Answer:
-        begin = newest - timedelta(days=30)
-        columns = ("price", "vol_ratio_gk", "vol_regime_confirmed")
-        times, found = await series(
-            served, "hourly", columns, symbols=served.symbols, start=begin, end=newest + HOUR
-        )
-        drawn = {
-            symbol: [
-                charts.spark(charts.thinned(prices, 180), f"{symbol}, 30 days"),
-                charts.svg(_volatility_chart(times, ratios, regimes, height=110, width=420)),
-            ]
-            for symbol, (prices, ratios, regimes) in found.items()
-        }
-        return Answer(json_bytes(drawn), {}, "")
-
-    key = json_bytes(["pictures", newest])
-    stamp = served.feed.stamp(("hourly",), seconds=HOUR.total_seconds())
-    kept: dict[str, list[str]] = orjson.loads((await served.cache.get(key, stamp, make)).body)
-    return kept
+    """The price and the volatility of 30 days, by symbol: most of what the page costs."""
+    begin = newest - timedelta(days=30)
+    columns = ("price", "vol_ratio_gk", "vol_regime_confirmed")
+    times, found = await series(
+        served, "hourly", columns, symbols=served.symbols, start=begin, end=newest + HOUR
+    )
+    return {
+        symbol: [
+            charts.spark(charts.thinned(prices, 180), f"{symbol}, 30 days"),
+            charts.svg(_volatility_chart(times, ratios, regimes, height=110, width=420)),
+        ]
+        for symbol, (prices, ratios, regimes) in found.items()
+    }
 
 
 async def realtime_page(served: Served, _: Request) -> tuple[str, dict[str, Any]]:
@@ -490,41 +505,53 @@ def _levels(cascades: Sequence[Row]) -> list[tuple[str, float, str]]:
     return out
 
 
-def _cards(
-    overview: Sequence[Row],
-    cascades: Sequence[Row],
-    events: Sequence[Row],
-    pairs: Sequence[Row],
-    sources: Sequence[Row],
-) -> list[dict[str, str]]:
+def _sides(row: Row) -> tuple[float, float]:
+    return row["long_liquidations_24h_usd"] or 0.0, row["short_liquidations_24h_usd"] or 0.0
+
+
+def _state_cards(overview: Sequence[Row]) -> dict[str, Any]:
     usable = [r for r in overview if r["vol_regime_confirmed"] is not None]
     stressed = [r for r in usable if r["vol_regime_confirmed"] in ("EXPLOSIVE", "EXTREME")]
+    known = [r for r in overview if r["funding_z"] is not None]
+    high = [r for r in known if r["funding_z"] > 2]
+    low = [r for r in known if r["funding_z"] < -2]
+    note = f"of {len(usable)} symbols with a regime"
+    levels = f"{len(high)} high, {len(low)} low"
+    return {
+        "volatility": _card("Volatility", f"{len(stressed)} stressed", note),
+        "funding": _card("Funding", levels, f"|z| > 2, of {len(known)} known"),
+    }
+
+
+def _cascades_card(cascades: Sequence[Row]) -> dict[str, str]:
     observed = [r for r in cascades if r["severity"] is not None]
     struck = [r for r in observed if r["is_cascade"]]
-    high = [r for r in overview if (r["funding_z"] or 0) > 2]
-    low = [r for r in overview if (r["funding_z"] or 0) < -2]
-    known = [r for r in overview if r["funding_z"] is not None]
-    breaks = [r for r in pairs if r["is_break"]]
-    judged = [r for r in pairs if r["is_break"] is not None]
-    worst = next((s for s in SEVERITIES if any(e["alert_severity"] == s for e in events)), None)
-    failing = [s for s in sources if s["status"] in ("missing", "stale")]
     hours = f"of {len(observed)} observed"
     if struck:
         longs = sum(r["long_liquidations_usd"] or 0 for r in struck)
         largest = max(r["severity"] for r in struck)
         hours += f"; largest severity {largest}, {usd_text(longs)} longs"
+    return _card("Cascades, last day", f"{len(struck)} hours", hours)
+
+
+def _pairs_card(pairs: Sequence[Row]) -> dict[str, str]:
+    breaks = [r for r in pairs if r["is_break"]]
+    judged = [r for r in pairs if r["is_break"] is not None]
+    return _card("Correlation", f"{len(breaks)} broken", f"of {len(judged)} pairs judged")
+
+
+def _events_card(events: Sequence[Row]) -> dict[str, str]:
+    worst = next((s for s in SEVERITIES if any(e["alert_severity"] == s for e in events)), None)
+    return _card("Events, last day", str(len(events)), f"worst {worst}" if worst else "none")
+
+
+def _sources_card(sources: Sequence[Row]) -> dict[str, str]:
+    failing = [s for s in sources if s["status"] in ("missing", "stale")]
     answered = "series answered last" if sources else "nothing asked yet"
     if failing:
         names = ", ".join(dict.fromkeys(s["source"] for s in failing))
         answered = f"answered last; not {names}"
-    return [
-        _card("Volatility", f"{len(stressed)} stressed", f"of {len(usable)} symbols with a regime"),
-        _card("Cascades, last day", f"{len(struck)} hours", hours),
-        _card("Funding", f"{len(high)} high, {len(low)} low", f"|z| > 2, of {len(known)} known"),
-        _card("Correlation", f"{len(breaks)} broken", f"of {len(judged)} pairs judged"),
-        _card("Events, last day", str(len(events)), f"worst {worst}" if worst else "none"),
-        _card("Sources", f"{len(sources) - len(failing)} of {len(sources)}", answered),
-    ]
+    return _card("Sources", f"{len(sources) - len(failing)} of {len(sources)}", answered)
 
 
 def _card(name: str, value: str, note: str) -> dict[str, str]:

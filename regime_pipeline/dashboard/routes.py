@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
@@ -27,12 +25,10 @@ from regime_pipeline.api.cache import Answer
 from regime_pipeline.api.endpoints import ENDPOINTS, VERSION
 from regime_pipeline.api.envelope import is_stale
 from regime_pipeline.api.problems import Problem
-from regime_pipeline.api.why import address_of
-from regime_pipeline.catalogue.marts import MARTS
 from regime_pipeline.dashboard import pages
 from regime_pipeline.dashboard.data import HOUR
+from regime_pipeline.dashboard.markup import rendered
 from regime_pipeline.wording import formats
-from regime_pipeline.wording.labels import label_of
 
 FOLDER = Path(__file__).parent
 KEPT_S = 15.0
@@ -40,14 +36,6 @@ KEPT_S = 15.0
 LIVE_KEPT_S = 2.0
 """The same of the page of prices to the second."""
 Make = Callable[[Served, Request], Awaitable[tuple[str, dict[str, Any]]]]
-
-_templates = Environment(
-    loader=PackageLoader("regime_pipeline.dashboard"),
-    autoescape=select_autoescape(),
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
 
 
 def routes(served: Served) -> list[BaseRoute]:
@@ -65,7 +53,7 @@ def routes(served: Served) -> list[BaseRoute]:
                 )
             except Problem as problem:
                 content = {"title": "No answer", "problem": problem}
-                html = await _rendered(served, request, "problem.html", content)
+                html = await _whole(served, request, "problem.html", content)
                 return HTMLResponse(html, problem.status, {"cache-control": "no-store"})
             return respond(request, found)
 
@@ -115,7 +103,7 @@ async def _theme(request: Request) -> Response:
 
 async def _made(served: Served, request: Request, make: Make) -> Answer:
     template, content = await make(served, request)
-    body = (await _rendered(served, request, template, content)).encode()
+    body = (await _whole(served, request, template, content)).encode()
     headers = {
         "content-type": "text/html; charset=utf-8",
         "cache-control": "private, no-cache",
@@ -124,9 +112,7 @@ async def _made(served: Served, request: Request, make: Make) -> Answer:
     return finished(body, headers, f'W/"{hashlib.sha256(body).hexdigest()[:24]}"')
 
 
-async def _rendered(
-    served: Served, request: Request, template: str, content: dict[str, Any]
-) -> str:
+async def _whole(served: Served, request: Request, template: str, content: dict[str, Any]) -> str:
     try:
         origin, newest = await served.feed.newest()
     except Problem:
@@ -143,7 +129,7 @@ async def _rendered(
         "path": request.url.path,
         "symbols": served.symbols,
     }
-    return _templates.get_template(template).render(**shared | content)
+    return rendered(template, **shared | content)
 
 
 def _theme_of(request: Request) -> str:
@@ -170,38 +156,8 @@ def _sign_in(served: Served) -> Callable[[Request], Awaitable[Response]]:
                     COOKIE, token, 30 * 86400, httponly=True, samesite="strict", secure=is_tls
                 )
                 return back
-        html = await _rendered(served, request, "login.html", content)
+        html = await _whole(served, request, "login.html", content)
         status = 401 if content["problem"] else 200
         return HTMLResponse(html, status, {"cache-control": "no-store"})
 
     return answer
-
-
-def _why_address(mart: str, row: Mapping[str, Any]) -> str:
-    """Where a row is explained; the row of a mart without an address leads to the glossary."""
-    return address_of(MARTS[mart], row) or "/glossary"
-
-
-def _slug(symbol: str) -> str:
-    return symbol.replace("/", "-")
-
-
-def _heat(value: float | None) -> str:
-    return "none" if value is None else f"h{max(0, min(9, int(abs(value) * 10)))}"
-
-
-def _tilt(score: float | None) -> str:
-    """To which side of 50 a score leans, as a class of the stylesheet."""
-    if score is None:
-        return "none"
-    return "above" if score >= 55 else "below" if score <= 45 else "even"
-
-
-def _instant(at: datetime | None) -> str:
-    return formats.UNKNOWN if at is None else f"{at:%Y-%m-%dT%H:%M:%SZ}"
-
-
-_templates.globals.update(
-    f=formats, label_of=label_of, slug=_slug, heat=_heat, tilt=_tilt, why_address=_why_address
-)
-_templates.filters["instant"] = _instant

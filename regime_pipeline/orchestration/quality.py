@@ -98,6 +98,13 @@ def read_blocking(platform: Platform, window: Window) -> dict[str, pd.DataFrame]
     return out
 
 
+def blocks(platform: Platform, window: Window) -> pd.DataFrame:
+    """Raw rows of the window that are withheld under the platform's thresholds."""
+    return evaluate.withheld(
+        read_blocking(platform, window), window, platform.settings.params.quality
+    )
+
+
 def read_evidence(platform: Platform, window: Window) -> evaluate.Evidence:
     """Everything that the checks of a window look at."""
     warehouse = platform.warehouse
@@ -237,9 +244,7 @@ def quality_blocks(context):  # type: ignore[no-untyped-def]
     platform, window = _window(context, BLOCKS)
     if window.is_empty:
         return empty(table(BLOCKS))
-    rows = evaluate.withheld(
-        read_blocking(platform, window), window, platform.settings.params.quality
-    )
+    rows = blocks(platform, window)
     if len(rows):
         ids = rows["check_id"].value_counts().sort_index()
         add_run_metadata(

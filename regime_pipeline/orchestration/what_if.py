@@ -25,9 +25,11 @@ from regime_pipeline.catalogue import table
 from regime_pipeline.catalogue.derivation import Derivation, derivations
 from regime_pipeline.catalogue.frames import conform
 from regime_pipeline.orchestration import io_manager as io
-from regime_pipeline.orchestration.derived import Run, computed, inputs_of
+from regime_pipeline.orchestration.derived import Run, computed, inputs_of, parameter
 from regime_pipeline.orchestration.partitions import owed
+from regime_pipeline.orchestration.quality import blocks
 from regime_pipeline.orchestration.resources import Platform
+from regime_pipeline.quality.withholding import BLOCKS
 from regime_pipeline.settings import Settings
 from regime_pipeline.settings import changed as changed_settings
 from regime_pipeline.storage.database import Database
@@ -155,16 +157,13 @@ def replay(
     """
     platform, until = _Beside(changed, clock, database), clock.now()
     end = owed(window, until, full_table_name=EVENTS).end
-    starts = {
-        name: floor_day(window.start - parse_lookback(back))
-        for name, back in events.LOOKBACK.items()
-    }
     todo = touched(settings, changed)
-    for what in reversed(todo):
-        start = min((starts[n] for n in what.tables if n in starts), default=window.start)
-        for one in what.inputs.values():
-            earliest = floor_day(start - parse_lookback(one.lookback))
-            starts[one.table] = min(starts.get(one.table, earliest), earliest)
+    starts = _starts(todo, window)
+    if settings.params.quality != changed.params.quality:
+        first = min(start for name, start in starts.items() if name.startswith("raw."))
+        is_other = _withhold(platform, settings, Window(first, end))
+        todo = touched(settings, changed, withholds=is_other)
+        starts = _starts(todo, window)
     for what in todo:
         start = min(starts[n] for n in what.tables if n in starts)
         _compute(what, platform, Window(start, end), until)
@@ -186,10 +185,41 @@ def replay(
     return compared(stored, found, executed)
 
 
-def touched(before: Settings, after: Settings) -> tuple[Derivation, ...]:
-    """Functions whose results other settings may change and that events are made of, in order."""
+def _starts(todo: Sequence[Derivation], window: Window) -> dict[str, datetime]:
+    """From when on rows of each table are looked at, so that the events of a window are right."""
+    starts = {
+        name: floor_day(window.start - parse_lookback(back))
+        for name, back in events.LOOKBACK.items()
+    }
+    for what in reversed(todo):
+        start = min((starts[n] for n in what.tables if n in starts), default=window.start)
+        for one in what.inputs.values():
+            earliest = floor_day(start - parse_lookback(one.lookback))
+            starts[one.table] = min(starts.get(one.table, earliest), earliest)
+    return starts
+
+
+def _withhold(platform: _Beside, before: Settings, window: Window) -> bool:
+    """Withhold the raw rows that other quality thresholds withhold; whether those are others."""
+    now, then = (
+        blocks(_Beside(settings, platform.clock, platform.database), window)
+        for settings in (platform.settings, before)
+    )
+    platform.warehouse.made[BLOCKS] = conform(now, table(BLOCKS))
+    return not now.equals(then)
+
+
+def touched(before: Settings, after: Settings, *, withholds: bool = True) -> tuple[Derivation, ...]:
+    """Functions whose results other settings may change and that events are made of, in order.
+
+    Args:
+        before: the settings.
+        after: the others.
+        withholds: whether other quality thresholds withhold other raw rows.
+    """
     if before.params == after.params:
         return ()
+    withholds = withholds and before.params.quality != after.params.quality
     every = {what.step: what for what in derivations()}
     maker = {name: what.step for what in every.values() for name in what.tables}
     needs = {
@@ -206,7 +236,7 @@ def touched(before: Settings, after: Settings) -> tuple[Derivation, ...]:
         differs = any(
             attrgetter(path)(before) != attrgetter(path)(after)
             for path in every[step].settings.values()
-        )
+        ) or (withholds and parameter(BLOCKS) in inputs_of(every[step]))
         if step in wanted and (differs or needs[step] & set(found)):
             found.append(step)
     return tuple(every[step] for step in found)

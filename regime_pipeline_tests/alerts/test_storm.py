@@ -13,34 +13,46 @@ import time
 from collections import Counter
 
 import pandas as pd
+import psycopg
 import pytest
 
 from regime_pipeline.alerts import signing
 from regime_pipeline.alerts.dispatch import dispatch_due
+from regime_pipeline.alerts.outbox import enqueue
 from regime_pipeline.settings import Settings
+from regime_pipeline.storage.database import Database
+from regime_pipeline.storage.warehouse import Warehouse
 from regime_pipeline.windows import SystemClock
 from regime_pipeline_tests.alerts.receivers import Receiver, event, put, receiving, settings_for
 
 FORKS = """
 import os, sys
 from pathlib import Path
+import pandas as pd
 from pydantic import SecretStr
 from regime_pipeline.alerts.dispatch import dispatch_due
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
 from regime_pipeline.windows import SystemClock
-url, receiver, home = sys.argv[1:]
+from regime_pipeline_tests.alerts.test_storm import PART, found_by_a_run
+url, receiver, home, events = sys.argv[1:]
 settings = Settings(_env_file=None, home=Path(home), webhooks_all=SecretStr(receiver))
+found = pd.read_pickle(events)
 for line in sys.stdin:
     child = os.fork()
     if not child:
-        dispatch_due(Database(url), settings, SystemClock())
+        database = Database(url)
+        for first in map(int, line.split()):
+            found_by_a_run(database, settings, found[first : first + PART])
+        dispatch_due(database, settings, SystemClock())
         os._exit(0)
     print(child, flush=True)
     os.waitpid(child, 0)
     print("ended", flush=True)
 """
-"""Starts a dispatcher in a process of its own for each line that it reads."""
+"""Starts a process for each line that it reads: it stores the events that begin at the numbers of the
+line, as a run does, and sends what is due."""
+PART = 12
 
 
 def now_events(count: int, severity: str = "WARNING", prefix: str = "") -> pd.DataFrame:
@@ -51,26 +63,45 @@ def now_events(count: int, severity: str = "WARNING", prefix: str = "") -> pd.Da
     )
 
 
+def found_by_a_run(database: Database, settings: Settings, events: pd.DataFrame) -> None:
+    """Store events and what is to be sent of them in one transaction, as the asset of events does."""
+    clock = SystemClock()
+
+    def also(connection: psycopg.Connection, inserted: pd.DataFrame) -> None:
+        enqueue(connection, inserted, settings=settings, clock=clock, suppress_reason=None)
+
+    Warehouse(database, clock).merge("alerts.market_events", events, mode="insert", also=also)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1_200)
+@pytest.mark.parametrize("killed", ["dispatcher", "run"])
 def test_fault_70_fifty_kills_lose_nothing_and_repeat_at_most_once_each(
-    database, receiver, tmp_path
+    killed, database, receiver, tmp_path
 ):
     settings = settings_for(receiver, tmp_path)
     secret, rng, count, kills = signing.signing_secret(settings), random.Random(7), 600, 50
     receiver.drip_s = 0.002
-    put(database, settings, now_events(count, "CRITICAL"), SystemClock())
+    events = now_events(count, "CRITICAL")
+    if killed == "dispatcher":
+        found_by_a_run(database, settings, events)
+    parts = range(0, count if killed == "run" else 0, PART)
+    events.to_pickle(tmp_path / "events")
     command = [sys.executable, "-c", FORKS, database.url, receiver.url, str(tmp_path)]
+    command.append(str(tmp_path / "events"))
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ
     ) as forks:
         assert forks.stdout is not None
         assert forks.stdin is not None
-        for _ in range(kills):
-            print(file=forks.stdin, flush=True)
+        for turn in range(kills):
+            # the last that was found, perhaps in vain, and what is new
+            print(*parts[max(0, turn - 1) : turn + 1], file=forks.stdin, flush=True)
             worker = int(forks.stdout.readline())
+            if killed == "run":
+                time.sleep(rng.uniform(0.0, 0.3))
             wanted = len(receiver.requests) + rng.randint(0, 10)
-            late = time.monotonic() + 20
+            late = time.monotonic() + (rng.choice((0, 2)) if killed == "run" else 20)
             while len(receiver.requests) < wanted and time.monotonic() < late:
                 time.sleep(0.001)
             time.sleep(rng.uniform(0.0, 0.02))
@@ -78,6 +109,7 @@ def test_fault_70_fifty_kills_lose_nothing_and_repeat_at_most_once_each(
             assert forks.stdout.readline() == "ended\n"
         forks.stdin.close()
     assert 0 < len(receiver.requests) < count  # some were sent, none of the kills came too late
+    found_by_a_run(database, settings, events)  # the rerun after the last kill
     began = time.monotonic()
     dispatch_due(database, settings, SystemClock(), budget_s=300)
     assert time.monotonic() - began < 240
@@ -100,11 +132,13 @@ def test_fault_70_fifty_kills_lose_nothing_and_repeat_at_most_once_each(
             "SELECT count(*) FROM alerts.webhook_logs WHERE outcome IS NULL"
         ).fetchone()
         states = conn.execute("SELECT DISTINCT state FROM alerts.outbox").fetchall()
+        kept = conn.execute("SELECT count(*) FROM alerts.market_events").fetchone()
     assert all(
         started[event_id] >= n for event_id, n in arrived.items()
     )  # no attempt without a row
     assert open_starts == (0,)
     assert states == [("delivered",)]
+    assert kept == (count,)
 
 
 @pytest.mark.slow

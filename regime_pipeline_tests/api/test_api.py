@@ -189,6 +189,60 @@ def test_pages_of_any_size_join_to_the_whole(client: httpx.Client) -> None:
     assert "another question" in refused.json()["detail"]
 
 
+@pytest.mark.parametrize("shape", ["json", "csv"])
+def test_the_header_link_leads_to_the_next_page_by_itself(shape: str, client: httpx.Client) -> None:
+    asked = {"symbols": "BTC,ETH", "from": "2024-07-14T00:00:00Z", "fields": "symbol,ts",
+             "vol_regime_confirmed": "STABLE,HIGH_VOL", "limit": 7, "format": shape}  # fmt: skip
+    address = str(client.build_request("GET", "/v1/volatility", params=asked).url)
+    found: list[str] = []
+    while True:
+        answer = client.get(address)
+        assert answer.status_code == 200, answer.text
+        if shape == "json":
+            found += [f"{r['symbol']},{r['ts']}" for r in answer.json()["data"]]
+        else:
+            found += answer.text.splitlines()[1:]
+        if "next" not in answer.links:
+            break
+        address = str(answer.url.join(answer.links["next"]["url"]))
+    whole = client.get("/v1/volatility", params=asked | {"limit": 1000, "format": "json"}).json()
+    assert found == [f"{r['symbol']},{r['ts']}" for r in whole["data"]]
+    assert len(found) > 7
+
+
+def test_more_is_answered_beside_the_rows_when_it_is_asked_for(
+    client: httpx.Client, served_market: Database
+) -> None:
+    sums = client.get("/v1/liquidations/BTC", params={"include": "orders,map", "limit": 8}).json()
+    oldest = min(r["ts"] for r in sums["data"])
+    for name, path in (("orders", "orders"), ("map", "levels")):
+        rows = client.get(f"/v1/liquidations/BTC/{path}", params={"limit": 80, "from": oldest})
+        assert sums[name] == rows.json()["data"], name
+    scores = client.get("/v1/signals", params={"debug": "true", "limit": 3}).json()
+    hours = {(r["symbol"], r["ts"]) for r in scores["data"]}
+    assert {(r["symbol"], r["ts"]) for r in scores["factors"]} == hours
+    matrix = client.get("/v1/signals/matrix", params={"performance": "true"}).json()
+    with served_market.connect() as connection:
+        worth = connection.execute(
+            "select count(*) from reporting.signal_performance "
+            "where ts = (select max(ts) from reporting.signal_performance)"
+        ).fetchone()
+    assert len(matrix["performance"]) == worth[0] > 0
+    heat = client.get("/v1/signals/correlations", params={"shape": "heatmap"}).json()["heatmap"]
+    assert len(heat["matrix"]) == len(heat["labels"])
+    sources = client.get("/v1/sources/BTC", params={"include": "coverage,coins,prices"}).json()
+    assert {"coverage", "coins", "prices"} <= set(sources)
+    assert {r["symbol"] for r in sources["coverage"]} <= {"BTC/USDT"}
+    bars = client.get("/v1/funding/BTC", params={"interval": "8h", "limit": 5}).json()
+    assert bars == client.get("/v1/funding/BTC/bars?interval=8h&limit=5").json()
+    assert bars["meta"]["mart"] == "funding_ohlc"
+    plain = client.get("/v1/signals", params={"limit": 3}).json()
+    assert "factors" not in plain
+    for refused in ("/v1/signals?debug=maybe", "/v1/liquidations/BTC?include=gossip",
+                    "/v1/liquidations/BTC?include=map&format=csv"):  # fmt: skip
+        assert client.get(refused).status_code == 422, refused
+
+
 def test_pages_over_several_months_join_to_the_whole(client: httpx.Client) -> None:
     asked = {"fields": "symbol,ts", "limit": 900}  # the first look goes back a month
     found: list[dict] = []
@@ -266,6 +320,7 @@ def test_a_number_leads_to_where_it_comes_from(client: httpx.Client) -> None:
     assert found["value"] == row["vol_ratio_gk"]
     assert found["meaning"]
     assert found["inputs"] or found["reason"]
+    assert found["meta"]["data_origin"] in ("live", "simulated", "tape")
     assert client.get("/v1/why/volatility_1h/BTC/1999-01-01T00:00:00Z").status_code == 404
 
 
@@ -281,6 +336,56 @@ def test_the_document_describes_every_endpoint_and_every_column(client: httpx.Cl
     ids = [p["get"]["operationId"] for p in told["paths"].values()]
     assert len(set(ids)) == len(ids)
     assert len(client.get("/gpt/action-schema").content) < 100_000
+
+
+def test_actions_of_assistants_are_eight_and_their_answers_short_enough(
+    client: httpx.Client,
+) -> None:
+    told = client.get("/gpt/action-schema").json()
+    operations = {path: found["get"] for path, found in told["paths"].items()}
+    assert len(operations) == 8
+    row = client.get("/v1/volatility", params={"symbols": "BTC", "limit": 1}).json()["data"][0]
+    known = {"{mart}": "volatility_1h", "{symbol}": "BTC", "{ts}": row["ts"]}
+    for path, operation in operations.items():
+        asked = {}
+        for parameter in operation["parameters"]:
+            assert len(parameter["description"]) <= 300
+            if parameter["name"] == "limit":
+                assert parameter["required"]
+                asked["limit"] = parameter["schema"]["maximum"]
+            if parameter["name"] == "name":
+                asked["name"] = "hourly"
+        address = path
+        for name, value in known.items():
+            address = address.replace(name, value)
+        answer = client.get(address, params=asked)
+        assert answer.status_code == 200, answer.text
+        assert len(answer.text) < 100_000, path
+
+
+def test_one_name_of_the_catalogue_is_told_alone(client: httpx.Client) -> None:
+    (mart,) = client.get("/v1/catalogue?name=volatility_1h.vol_ratio_gk").json()["marts"]
+    assert [c["name"] for c in mart["columns"]] == ["vol_ratio_gk"]
+    everywhere = client.get("/v1/catalogue", params={"name": "vol_ratio_gk"}).json()["marts"]
+    assert {"volatility_1h", "market_overview"} <= {m["name"] for m in everywhere}
+    assert client.get("/v1/catalogue?name=gossip").status_code == 404
+    assert client.get("/v1/catalogue?mart=hourly").status_code == 422
+
+
+def test_a_mart_that_lags_behind_the_others_is_stale() -> None:
+    from regime_pipeline.api import envelope, params
+    from regime_pipeline.api.endpoints import BY_PATH
+    from regime_pipeline.api.query import Page
+
+    now = CLOCK.now()
+    newest = now.replace(minute=0) - timedelta(hours=1)
+    page = Page(("symbol", "ts", "known_at"), [("BTC/USDT", newest, newest)], is_more=False)
+    for path, hours, status in (("/volatility", 1, "ok"), ("/volatility", 5, "stale"),
+                                ("/correlations/matrix", 5, "ok")):  # fmt: skip
+        asked = params.read(BY_PATH[path], [], {}, known=SYMBOLS, now=now)
+        meta = envelope.meta(asked, page, origin="live", newest=newest, now=now,
+                             newest_of_mart=now - timedelta(hours=hours))  # fmt: skip
+        assert meta["status"] == status, (path, hours)
 
 
 def test_every_answer_carries_the_guards_and_a_name(client: httpx.Client) -> None:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.remote_origin import InProcessCodeLocationOrigin
+from dagster._core.scheduler.instigation import SensorInstigatorData
+from dagster._core.test_utils import (
+    InProcessTestWorkspaceLoadTarget,
+    create_test_daemon_workspace_context,
+    freeze_time,
+)
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from dagster._daemon.sensor import execute_sensor_iteration
 
 from regime_pipeline.orchestration import freshness, processes
 from regime_pipeline.orchestration.instance import (
@@ -18,9 +29,11 @@ from regime_pipeline.orchestration.instance import (
 )
 from regime_pipeline.orchestration.partitions import range_tags
 from regime_pipeline.orchestration.resources import Platform
+from regime_pipeline.settings import Settings
 from regime_pipeline.storage.errors import RunEndedError
-from regime_pipeline.windows import DAY, FixedClock, Window, utc
+from regime_pipeline.windows import DAY, FixedClock, SystemClock, Window, utc
 from regime_pipeline_tests._server import TestServer
+from regime_pipeline_tests.orchestration import _renamed
 from regime_pipeline_tests.orchestration.conftest import NOW, raw_funding, settings_for
 
 pytestmark = pytest.mark.xdist_group("processes")  # one module fixture, not one a worker
@@ -93,6 +106,47 @@ def test_fault_81_while_a_run_of_older_code_goes_on_its_days_are_in_doubt(
     assert freshness.known(told, lambda day: {}) == [freshness.Known(DAYS.start, DAYS.end)]
     told = freshness.story(instance, platform.database, "this code", harmless=("raw_fetch",))
     assert freshness.known(told, lambda day: {}) == [freshness.Known(DAYS.start, doubted.start)]
+
+
+@pytest.mark.slow
+def test_fault_81_sensors_go_on_from_their_cursors_when_an_asset_got_another_name(
+    stage: tuple[Platform, dg.DagsterInstance], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform, _ = stage
+    monkeypatch.setenv("REGIME_DATABASE_URL", platform.database.url)
+    monkeypatch.setenv("REGIME_HOME", str(platform.settings.home))
+    begun = SystemClock().now()
+    with instance_for(Settings(), platform.database) as instance:
+        ticks = [
+            restated_tick(instance, code, begun + timedelta(minutes=10 * n))
+            for n, code in enumerate(("before", "before", "after"))
+        ]
+    assert [why for why, _ in ticks] == ["looks from now on", *["nothing to derive again"] * 2]
+    cursors = [utc(cursor) for _, cursor in ticks]
+    assert cursors == sorted(cursors)
+
+
+def restated_tick(
+    instance: dg.DagsterInstance, code: str, at: datetime
+) -> tuple[str | None, str | None]:
+    """One round of the daemon over a code location: why the sensor asked for nothing, and its cursor."""
+    place = InProcessCodeLocationOrigin(
+        LoadableTargetOrigin(module_name=_renamed.__name__, attribute=code), "code"
+    )
+    with create_test_daemon_workspace_context(
+        InProcessTestWorkspaceLoadTarget(place), instance
+    ) as workspace:
+        (location,) = workspace.create_request_context().code_locations
+        (repository,) = location.get_repositories().values()
+        known = repository.asset_graph.get_all_asset_keys()
+        assert {_renamed.BEFORE, _renamed.AFTER} & known == {getattr(_renamed, code.upper())}
+        with freeze_time(at):
+            list(execute_sensor_iteration(workspace, logging.getLogger("daemon"), None, None))
+    (state,) = instance.all_instigator_state()
+    (tick,) = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=1)
+    data = state.instigator_data
+    assert isinstance(data, SensorInstigatorData)
+    return tick.skip_reason, data.cursor
 
 
 def test_runs_of_another_machine_are_left_to_it(

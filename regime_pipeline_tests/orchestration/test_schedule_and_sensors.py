@@ -187,6 +187,29 @@ def test_complete_days_ask_for_nothing_and_a_failed_source_for_itself(platform: 
 
 
 @pytest.mark.slow
+def test_fault_82_hours_without_a_daemon_are_made_up_by_one_tick_and_few_requests_oldest_first(
+    platform: Platform,
+) -> None:
+    stopped, back = utc("2024-05-03 20:00"), "2024-05-04 02:02"
+    platform.clock = Stopped(back)
+    before = Window(utc("2024-05-01"), stopped)
+    for run, minutes in (("a", 365), ("b", 390)):
+        platform.warehouse.record(
+            "ops.fetch_log", log_of(platform, before, minutes=minutes), run_id=run
+        )
+    now = tick(
+        platform, back
+    )  # of a schedule without partitions Dagster evaluates the last tick alone
+    assert now is not None
+    assert now.tags["dagster/asset_partition_range_start"] == "2024-05-04"
+    found = gap_tick(platform)
+    assert 1 <= len(found) <= sensors.REQUESTS_PER_TICK
+    days = [request.tags["dagster/asset_partition_range_start"] for request in found]
+    assert days == sorted(days)
+    assert days[0] == "2024-05-03"  # the evening that no tick looks at any more
+
+
+@pytest.mark.slow
 def test_requests_of_gaps_name_assets_that_the_job_has(platform: Platform) -> None:
     platform.clock = Stopped("2024-05-04 10:20")
     found = gap_tick(platform)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 
+import dagster as dg
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +12,10 @@ import pytest
 from regime_pipeline.alerts.events import market_events
 from regime_pipeline.alerts.routing import Quiet
 from regime_pipeline.features.volatility_regimes import volatility_regimes
+from regime_pipeline.orchestration import quality
+from regime_pipeline.orchestration.derived import asset_of
+from regime_pipeline.orchestration.partitions import DAILY
+from regime_pipeline.orchestration.resources import Platform
 from regime_pipeline.orchestration.what_if import (
     SAME_EVENT,
     TOLD,
@@ -24,6 +29,7 @@ from regime_pipeline.storage.database import Database
 from regime_pipeline.storage.warehouse import Warehouse
 from regime_pipeline.windows import DAY, FixedClock, Grid, Window, utc
 from regime_pipeline_tests.alerts.test_context import insert
+from regime_pipeline_tests.orchestration.conftest import NOW, raw_candles, run_assets
 from regime_pipeline_tests.recordings import MARKET_HISTORY, absent
 
 SYMBOLS = ("BTC/USDT", "ETH/USDT")
@@ -165,15 +171,65 @@ def test_other_thresholds_give_what_brute_force_gives_and_write_and_send_nothing
         assert conn.execute("SELECT count(*) FROM alerts.outbox").fetchone() == (0,)
 
 
-def test_only_what_a_threshold_touches_is_computed(settings):
+@pytest.mark.parametrize(
+    ("variable", "executed"),
+    [
+        ("CASCADES__MIN_EVENTS_FOR_DOMINANCE=7", ["features.liquidation_cascades"]),
+        ("FUNDING__ANOMALY_Z_THRESHOLD=2.5", ["features.funding_prints"]),
+        ("VOLATILITY__CONFIRMATIONS=5", ["features.volatility_regimes"]),
+        ("TIMEFRAMES__CONFIRM_AGREEMENT=4", ["regimes.timeframe_regimes"]),
+        (
+            "CORRELATION__P_BREAK_MAX=0.01",
+            ["correlation.asset_correlations", "correlation.correlation_breaks"],
+        ),
+        ("FUTURES__LONG_THRESHOLD=70", []),
+    ],
+)
+def test_only_what_a_threshold_touches_is_computed(settings, variable, executed):
     assert touched(settings, settings) == ()
-    for variable, table in (
-        ("REGIME_PARAMS__CASCADES__MIN_EVENTS_FOR_DOMINANCE=7", "features.liquidation_cascades"),
-        ("REGIME_PARAMS__FUNDING__ANOMALY_Z_THRESHOLD=2.5", "features.funding_prints"),
-    ):
-        name, value = variable.split("=")
-        changed = with_thresholds(settings, {name: value})
-        assert table in {t for what in touched(settings, changed) for t in what.tables}
+    name, value = variable.split("=")
+    changed = with_thresholds(settings, {f"REGIME_PARAMS__{name}": value})
+    assert [t for what in touched(settings, changed) for t in what.tables] == executed
+
+
+@pytest.mark.slow
+def test_another_quality_threshold_lets_other_hours_in_and_the_events_that_they_make(platform):
+    """An hour that stands half as high again is withheld, or taken for a market that went mad."""
+    candles = raw_candles(NOW - 40 * DAY, NOW)
+    hour = candles["ts"] == pd.Timestamp(NOW - 30 * pd.Timedelta("1h"))
+    hit = (candles["symbol"] == "BTC/USDT") & (candles["market"] == "spot") & hour
+    candles.loc[hit, ["open", "high", "low", "close"]] *= 1.5
+    platform.warehouse.merge("raw.candles", candles)
+    days = Window(NOW - 40 * DAY, NOW)
+    week = Window(NOW - 7 * DAY, NOW)
+
+    def run(settings: Settings) -> pd.DataFrame:
+        raw = dg.AssetSpec(["raw", "candles"], partitions_def=DAILY)
+        given = dg.AssetsDefinition(specs=[raw.with_io_manager_key("warehouse_io")])
+        chain = [asset_of("market.candles_1h"), asset_of("features.volatility_regimes")]
+        ran = Platform(settings, platform.clock, platform.database)
+        run_assets(ran, [given, quality.quality_blocks, *chain], days)
+        rows = platform.warehouse.read("features.volatility_regimes", week)
+        return market_events(volatility_regimes=rows)
+
+    ledger = run(platform.settings)
+    platform.warehouse.merge("alerts.market_events", ledger, mode="insert", window=week)
+    changes = (
+        {"REGIME_PARAMS__QUALITY__JUMP_FRAC": "0.9"},
+        {"REGIME_PARAMS__QUALITY__DRIFT_PSI": "9"},
+    )
+    other, same = (with_thresholds(platform.settings, texts) for texts in changes)
+    found = replay(platform.settings, other, platform.database, platform.clock, week)
+    assert {"market.candles_1h", "features.volatility_regimes"} < set(found.executed)
+    expected = run(other)
+    ours = pd.concat([found.same, found.changed, found.new])[[*SAME_EVENT, *TOLD]]
+    pd.testing.assert_frame_equal(
+        ours.sort_values(SAME_EVENT, ignore_index=True),
+        expected[[*SAME_EVENT, *TOLD]].sort_values(SAME_EVENT, ignore_index=True),
+    )
+    assert len(found.new) > 0
+    unchanged = replay(platform.settings, same, platform.database, platform.clock, week)
+    assert unchanged.executed == ()  # nothing else is withheld
 
 
 def test_an_unknown_threshold_is_told(settings):

@@ -20,7 +20,7 @@ from regime_pipeline.catalogue.marts import (
     series,
     state,
 )
-from regime_pipeline.catalogue.model import Mart
+from regime_pipeline.catalogue.model import Cadence, Mart
 from regime_pipeline.catalogue.registry import TABLES
 
 
@@ -59,6 +59,12 @@ TRAVELLING = tuple(
     m for m in VIEWS if m.reads and all(t in TABLES and TABLES[t].partitioned for t in m.reads)
 )
 """Views over tables that keep replaced versions, so that any past answer can be given again."""
+HOURLY = tuple(
+    m
+    for m in VIEWS
+    if m.reads and all(t in TABLES and TABLES[t].cadence is Cadence.HOURLY for t in m.reads)
+)
+"""Views that owe a row of every closed hour."""
 DATED = tuple(m for m in VIEWS if m.past is not None)
 """Views whose rows say themselves when each thing was known."""
 WITH_PAST = (*TRAVELLING, *DATED, *(m for m in BUILT if m.has_past))

@@ -155,6 +155,17 @@ _INSTRUMENTS = """
     from stored as s
     left join listings as l on l.venue = s.venue and l.market = s.market and l.symbol = s.symbol"""
 
+_VENUES = """
+    select
+        c.venue,
+        to_jsonb(array_agg(distinct c.market order by c.market)) as markets,
+        to_jsonb(array_agg(distinct c.symbol order by c.symbol)) as symbols,
+        to_jsonb(array_agg(distinct c.dataset order by c.dataset)) as datasets,
+        min(c.span_start) as first_ts, max(c.span_end) - interval '1 hour' as newest_ts
+    from {ops.coverage_spans} as c
+    where c.coverage_state = 'stored'
+    group by c.venue"""
+
 _JUDGED_NOW = (
     "it says how the stored hours stand now: an hour that was filled later is not missing in it; "
     "ops.fetch_log says what was asked and answered when"
@@ -215,6 +226,23 @@ MARTS = (
             *columns("status", "reason"),
         ),
         query=_INSTRUMENTS,
+        time_column=None,
+        why_no_past=_JUDGED_NOW,
+    ),
+    Mart(
+        "venues",
+        "One row per venue of which rows are stored: its markets, symbols and datasets, the first and the "
+        "newest hour. An aggregator that sums over venues stands for itself.",
+        ("venue",),
+        (
+            *columns("venue"),
+            Field("markets", Kind.JSON, "Markets that are stored, as spot and perp."),
+            Field("symbols", Kind.JSON, "Symbols that are stored; `*`: of the whole market."),
+            Field("datasets", Kind.JSON, "What is stored of it."),
+            Field("first_ts", Kind.TIMESTAMP, "UTC open of the first stored hour."),
+            Field("newest_ts", Kind.TIMESTAMP, "UTC open of the newest stored hour."),
+        ),
+        query=_VENUES,
         time_column=None,
         why_no_past=_JUDGED_NOW,
     ),

@@ -97,6 +97,17 @@ MARTS = (
         "rules, no promise; no order is ever placed.",
     ),
     as_table(
+        "paper_intents",
+        "signals.trade_intents",
+        "Each change of a position that a strategy decided at the end of an hour, within all limits; what "
+        "became of it is in paper_executions.",
+    ),
+    as_table(
+        "paper_positions",
+        "signals.positions",
+        "What each strategy holds on paper, one row per strategy, symbol and hour.",
+    ),
+    as_table(
         "paper_executions",
         "signals.trade_executions",
         "What each paper order met: size, mean price, slippage, fee, and whether by a book or assumed.",
