@@ -3,8 +3,8 @@
 ``python -m benchmarks research`` prints the tables of docs/research.md as JSON; ``python -m
 benchmarks.research`` as Markdown. ``REGIME_MARKET_HISTORY`` names the folder of recorded history; without
 one it says so and does nothing. Belongs here: passports, probabilities and paper positions of recorded scores
-at the end of 2024; made scores beside recorded returns: false verdicts, power, the best of fifty variants. Does
-not belong here: any statistic.
+at the end of 2024; made scores beside recorded returns: false verdicts, power, the best of fifty variants.
+Does not belong here: any statistic.
 
 Made scores are autoregressive (.97 an hour) and alike across coins (.7) unless they are called own. One
 that knows something is mixed with the return that follows.
