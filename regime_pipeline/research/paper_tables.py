@@ -280,15 +280,13 @@ def trials_of(universe: Sequence[str]) -> tuple[SpecTrial, ...]:
     """Every strategy as a trial; all of them are one family."""
     symbols = sorted(set(universe))
     return tuple(
-        SpecTrial(
-            "paper",
-            "paper",
-            canonical({"rules": json.loads(r.spec), "universe": symbols}),
-            "paper",
-            1,
-        )
-        for r in STRATEGIES.values()
+        SpecTrial("paper", "paper", canonical(_spec(name) | {"universe": symbols}), "paper", 1)
+        for name in STRATEGIES
     )
+
+
+def _spec(name: str) -> dict[str, Any]:
+    return {"params": name, "rules": json.loads(STRATEGIES[name].spec), "sign": 1}
 
 
 def _tried(trials: pd.DataFrame | None, symbols: tuple[str, ...]) -> int:
