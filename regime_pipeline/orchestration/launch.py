@@ -214,7 +214,7 @@ def derive_part(
 
 
 def _config(scope: Scope) -> dict[str, Any]:
-    return {"resources": {"scope": {"config": scope.model_dump()}}}
+    return {"resources": {"scope": {"config": scope.model_dump()}}, "loggers": _QUIET}
 
 
 _QUIET = {"console": {"config": {"log_level": "CRITICAL"}}}
@@ -532,7 +532,7 @@ class _Launch:
                     instance=self._instance,
                     run_id=run_id,
                     tags=run_tags,
-                    run_config=_config(scope) | {"loggers": _QUIET},
+                    run_config=_config(scope),
                     raise_on_error=False,
                 )
         except BaseException as error:

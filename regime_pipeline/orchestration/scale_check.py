@@ -14,7 +14,11 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 
 import psycopg
+<<<<<<< HEAD
 import yaml  # type: ignore[import-untyped]
+=======
+from dagster_shared.yaml_utils import load_yaml_from_path
+>>>>>>> years4
 
 from regime_pipeline.orchestration.instance import dagster_home
 from regime_pipeline.settings import Settings
@@ -87,10 +91,11 @@ def _database(settings: Settings) -> Finding:
 def _launcher(settings: Settings) -> Finding:
     what = "run launcher"
     try:
-        found = yaml.safe_load((dagster_home(settings) / "dagster.yaml").read_text())
+        found = load_yaml_from_path(str(dagster_home(settings) / "dagster.yaml"))
     except FileNotFoundError as error:
         return Finding(what, False, str(error))
-    module = (found.get("run_launcher") or {}).get("module")
+    launcher = found.get("run_launcher") if isinstance(found, dict) else None
+    module = launcher.get("module") if isinstance(launcher, dict) else None
     if module != LAUNCHER:
         return Finding(what, False, "runs stay on this machine: REGIME_DAGSTER_HOME=deploy/celery")
     return Finding(what, True, "runs go to workers")

@@ -211,8 +211,9 @@ def at_the_first_shard(
 
 
 def children_of(pid: int) -> list[int]:
-    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    return [int(child) for child in listed.split()]
+    """What any thread of a process started."""
+    listed = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for path in listed for child in path.read_text().split()]
 
 
 @pytest.fixture(scope="module")
@@ -245,7 +246,8 @@ def test_what_is_killed_is_settled_and_the_hashes_are_those_of_one_run(
         def act(run: dg.DagsterRun) -> None:
             worker = run.tags["regime/worker"].partition("@")[0]
             if what == "child":
-                os.kill(children_of(cluster.there[worker].pid)[0], signal.SIGKILL)
+                for child in children_of(cluster.there[worker].pid):
+                    os.kill(child, signal.SIGKILL)
             elif what != "nothing":
                 name = worker if what == "worker" else what
                 cluster.kill(name)

@@ -11,13 +11,9 @@ import pandas as pd
 import pytest
 
 from regime_pipeline.reporting import charts
-<<<<<<< HEAD
+from regime_pipeline.reporting.html import render_template
 from regime_pipeline.reporting.page import render
 from regime_pipeline.reporting.report import bucket_of, bucketed, load, write_report
-=======
-from regime_pipeline.reporting.html import render_template
-from regime_pipeline.reporting.report import bucket_of, bucketed, write_report
->>>>>>> worth4
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
 from regime_pipeline.storage.query import rows
