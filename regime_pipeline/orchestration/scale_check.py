@@ -14,11 +14,7 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 
 import psycopg
-<<<<<<< HEAD
 import yaml  # type: ignore[import-untyped]
-=======
-from dagster_shared.yaml_utils import load_yaml_from_path
->>>>>>> years4
 
 from regime_pipeline.orchestration.instance import dagster_home
 from regime_pipeline.settings import Settings
