@@ -87,7 +87,7 @@ def _database(settings: Settings) -> Finding:
 def _launcher(settings: Settings) -> Finding:
     what = "run launcher"
     try:
-        found = load_yaml_from_path(str(dagster_home(settings) / "dagster.yaml"))
+        found = yaml.safe_load((dagster_home(settings) / "dagster.yaml").read_text())
     except FileNotFoundError as error:
         return Finding(what, False, str(error))
     launcher = found.get("run_launcher") if isinstance(found, dict) else None
