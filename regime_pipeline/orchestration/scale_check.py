@@ -14,7 +14,7 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 
 import psycopg
-from dagster_shared.yaml_utils import load_yaml_from_path
+import yaml  # type: ignore[import-untyped]
 
 from regime_pipeline.orchestration.instance import dagster_home
 from regime_pipeline.settings import Settings
@@ -87,7 +87,7 @@ def _database(settings: Settings) -> Finding:
 def _launcher(settings: Settings) -> Finding:
     what = "run launcher"
     try:
-        found = load_yaml_from_path(str(dagster_home(settings) / "dagster.yaml"))
+        found = yaml.safe_load((dagster_home(settings) / "dagster.yaml").read_text())
     except FileNotFoundError as error:
         return Finding(what, False, str(error))
     launcher = found.get("run_launcher") if isinstance(found, dict) else None
