@@ -54,6 +54,7 @@ from regime_pipeline.thresholds import (
     SignalParams,
     TimeframeParams,
     VolatilityParams,
+    digest_of,
 )
 
 __all__ = [
@@ -254,6 +255,10 @@ class Settings(_Providers, ChosenSources):
         None, description="any PostgreSQL 14+; unset: an embedded server under `home`"
     )
     landing_url: str | None = Field(None, description="fsspec URL; unset: `home`/landing")
+    broker_url: SecretStr | None = Field(
+        None,
+        description="Redis that hands runs to workers of other machines; unset: there are none",
+    )
     backup_dir: Path | None = Field(
         None,
         description="folder of backups, best on another disk; set, `regime heartbeat` names a missing one; "
@@ -554,8 +559,7 @@ def method_version(name: str, params: BaseModel | None = None) -> str:
     """
     if params is None:
         return name
-    digest = hashlib.sha256(params.model_dump_json().encode()).hexdigest()[:8]
-    return f"{name}+{digest}"
+    return f"{name}+{digest_of(params)}"
 
 
 def environment_names(field: str) -> tuple[str, ...]:
