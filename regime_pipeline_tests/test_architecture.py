@@ -41,7 +41,7 @@ ALLOWED: dict[str, set[str]] = {
     "quality": GROUND | {"market"},
     "net": {"windows"},
     "storage": GROUND,
-    "providers": GROUND | {"net", "storage"},
+    "providers": GROUND | {"net"},
     "simulator": GROUND,
     "alerts": GROUND | PURE - JUDGES | {"net", "storage"},
     "coverage": GROUND | {"storage", "providers"},

@@ -33,9 +33,10 @@ from regime_pipeline.alerts.kinds import (
     EventType,
 )
 from regime_pipeline.alerts.outbox import enqueue_system
+from regime_pipeline.net.disk import DISK_FULL, free_share
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
-from regime_pipeline.storage.folders import DISK_FULL, existing, free_share
+from regime_pipeline.storage.folders import existing
 from regime_pipeline.windows import Clock
 
 STALE = timedelta(hours=3)
@@ -290,11 +291,12 @@ def _connection_faults(conn: psycopg.Connection) -> list[str]:
 
 def disk_faults(home: Path) -> list[str]:
     """Whether the disk of a folder, there or not, is short; none: it is not."""
-    share = free_share(home)
+    place = existing(home)
+    share = free_share(place)
     if share >= DISK_LOW:
         return []
     is_full = share < DISK_FULL
-    told = f"{100 * share:.1f} % free at {existing(home)}"
+    told = f"{100 * share:.1f} % free at {place}"
     return [f"disk: full, {told}; nothing is fetched" if is_full else f"disk: low, {told}"]
 
 

@@ -9,8 +9,8 @@ import dagster as dg
 
 from regime_pipeline.net import logs
 from regime_pipeline.orchestration.resources import Platform
+from regime_pipeline.orchestration.sealing import seal
 from regime_pipeline.providers.landing import LandingStore
-from regime_pipeline.providers.sealing import seal
 from regime_pipeline.storage.retention import RULES, remove_old
 
 NAME = "retention"

@@ -1,7 +1,7 @@
 """Landing store: the exact bytes of every accepted reply, compressed, addressed by their content.
 
 Belongs here: keeping and giving back bytes. Does not belong here: what they mean, and the index of
-requests (``ops.payloads``), which the caller writes; which replies are sealed (``sealing``).
+requests (``ops.payloads``), which the caller writes; which replies are sealed.
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ from pathlib import Path, PurePosixPath
 import fsspec
 import zstandard
 
+from regime_pipeline.net.disk import DISK_FULL, free_share
 from regime_pipeline.settings import Settings
-from regime_pipeline.storage.folders import DISK_FULL, SEALED, free_share
 
 MAX_BYTES = 2**30
 _ID_LENGTH = 64
+SEALED = "sealed"
+"""Folder of the files that hold many replies, a folder a source."""
 _PLACE = re.compile(r"(?P<file>[^#]+)#(?P<first>\d+)\+(?P<length>\d+)")
 
 
@@ -106,7 +108,10 @@ class LandingStore:
         Raises:
             OSError: less is free (ENOSPC).
         """
-        if self.is_local and (share := free_share(Path(self._root))) < least:
+        if not self.is_local:
+            return
+        self._fs.makedirs(str(self._root), exist_ok=True)
+        if (share := free_share(Path(self._root))) < least:
             text = f"{100 * share:.1f} % of the disk is free; below {100 * least:.0f} % nothing is fetched"
             raise OSError(errno.ENOSPC, text, str(self._root))
 

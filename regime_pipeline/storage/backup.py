@@ -41,9 +41,8 @@ from regime_pipeline.storage.database import (
 )
 from regime_pipeline.storage.embedded import EmbeddedServer
 from regime_pipeline.storage.errors import BackupError
-from regime_pipeline.storage.folders import SEALED, write_private
+from regime_pipeline.storage.folders import write_private
 from regime_pipeline.storage.manifests import MANIFEST, Backup, Manifest, found_in
-from regime_pipeline.storage.months import FOLDER as MONTHS
 from regime_pipeline.storage.roles import RUNS_SCHEMA, grant, hand_over, make_roles
 from regime_pipeline.storage.warehouse import Warehouse
 from regime_pipeline.windows import Clock
@@ -340,8 +339,7 @@ def _program(settings: Settings, name: str, address: str, *options: str) -> None
 def _mirror(source: Path, target: Path, say: Say) -> None:
     """Copy the payloads and months that the target lacks; each appears whole or not at all."""
     folders = sorted(p for p in source.iterdir() if p.is_dir()) if source.is_dir() else []
-    for nested in (MONTHS, SEALED):
-        folders += sorted(p for p in (source / nested).glob("*") if p.is_dir())
+    folders += sorted(p for p in source.glob("*/*") if p.is_dir())
     for done, folder in enumerate(folders):
         say("copying replies", done, len(folders))
         there = target / folder.relative_to(source)

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from regime_pipeline.orchestration.sealing import LARGEST, Sealed, seal
 from regime_pipeline.providers.landing import Landed, LandingError, LandingStore
-from regime_pipeline.providers.sealing import LARGEST, Sealed, seal
 from regime_pipeline.storage.crash import SEALING
 from regime_pipeline.storage.database import Database
 from regime_pipeline.windows import DAY, utc
@@ -22,7 +22,7 @@ OLD, YESTERDAY = utc("2024-03-08 12:00"), utc("2024-03-09 12:00")
 _SEAL = """
 import sys
 from regime_pipeline.providers.landing import LandingStore
-from regime_pipeline.providers.sealing import seal
+from regime_pipeline.orchestration.sealing import seal
 from regime_pipeline.storage.database import Database
 from regime_pipeline.windows import utc
 seal(Database(sys.argv[1]), LandingStore(sys.argv[2]), utc(sys.argv[3]))

@@ -18,11 +18,10 @@ from datetime import datetime
 
 import psycopg
 
-from regime_pipeline.providers.landing import LandingStore
+from regime_pipeline.providers.landing import SEALED, LandingStore
 from regime_pipeline.providers.registry import ARCHIVE
 from regime_pipeline.storage.crash import crash_point
 from regime_pipeline.storage.database import Database
-from regime_pipeline.storage.folders import SEALED
 from regime_pipeline.windows import DAY, Window, floor_day
 
 LARGEST = 2**20
