@@ -7,6 +7,9 @@ is computed with it.
 
 from __future__ import annotations
 
+import hashlib
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -176,3 +179,31 @@ class Params(_Section):
     signals: SignalParams = SignalParams()
     futures: FuturesParams = FuturesParams()
     quality: QualityParams = QualityParams()
+
+
+def digest_of(section: BaseModel) -> str:
+    """Eight digits that a ``method_version`` ends with: other values, other digits."""
+    return hashlib.sha256(section.model_dump_json().encode()).hexdigest()[:8]
+
+
+def by_digest(params: Params) -> dict[str, list[dict[str, Any]]]:
+    """The thresholds of each section by its digest, for whoever explains a number.
+
+    Args:
+        params: every threshold that is set now.
+
+    Returns:
+        digest -> ``name``, ``value``, ``meaning`` of each threshold.
+    """
+    found = {}
+    for name in Params.model_fields:
+        section = getattr(params, name)
+        found[digest_of(section)] = [
+            {
+                "name": f"{name}.{key}",
+                "value": value,
+                "meaning": type(section).model_fields[key].description,
+            }
+            for key, value in section.model_dump(mode="json").items()
+        ]
+    return found

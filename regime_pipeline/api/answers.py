@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from regime_pipeline.api import envelope, formats, query
-from regime_pipeline.api.cache import Answer, AnswerCache
+from regime_pipeline.api.cache import LEVEL, Answer, AnswerCache
 from regime_pipeline.api.endpoints import BY_PATH, VERSION, Beside
 from regime_pipeline.api.live import Feed
 from regime_pipeline.api.params import MOST_ROWS, Query, address_of
@@ -50,6 +50,7 @@ class Served:
         cache: finished answers and pages.
         feed: what is told to those who listen, and which tables changed.
         counts: requests by path of the route and status, for ``/metrics``.
+        parameters: thresholds by the digest that a method version ends with.
         questions: what an address that was answered asks for, so that it is not read again.
     """
 
@@ -59,6 +60,7 @@ class Served:
     cache: AnswerCache
     feed: Feed
     counts: dict[tuple[str, int], int] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
     questions: dict[tuple[str, bytes], Question] = field(default_factory=dict)
 
 
@@ -211,9 +213,9 @@ def _headed(
     return finished(body, headers, f'W/"{seen.hexdigest()[:24]}"')
 
 
-def finished(body: bytes, headers: Mapping[str, str], etag: str) -> Answer:
+def finished(body: bytes, headers: Mapping[str, str], etag: str, level: int = LEVEL) -> Answer:
     """An answer that carries its tag."""
-    return Answer(body, {**headers, "etag": etag}, etag)
+    return Answer(body, {**headers, "etag": etag}, etag, level)
 
 
 def respond(request: Request, found: Answer, **more: str) -> Response:

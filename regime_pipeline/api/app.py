@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from functools import cache
+from typing import Any
 
 from psycopg_pool import AsyncConnectionPool
 from starlette.applications import Starlette
@@ -57,6 +58,7 @@ def create_app(
     clock: Clock,
     access: Access | None = None,
     public_url: str | None = None,
+    parameters: Mapping[str, Any] | None = None,
     more: Callable[[Served], list[BaseRoute]] | None = None,
 ) -> ASGIApp:
     """The application.
@@ -67,9 +69,10 @@ def create_app(
         clock: the present.
         access: who may ask; None: whoever uses this machine.
         public_url: address under which agents reach it, for the schema of their actions.
+        parameters: thresholds that are set, by the digest that a method version ends with.
         more: makes further routes, the dashboard's.
     """
-    served = made_served(conninfo, symbols=symbols, clock=clock)
+    served = made_served(conninfo, symbols=symbols, clock=clock, parameters=parameters)
 
     agents = Door(served)
 
@@ -94,7 +97,13 @@ def create_app(
     return Guard(app, access or Access(), served)
 
 
-def made_served(conninfo: str, *, symbols: Sequence[str], clock: Clock) -> Served:
+def made_served(
+    conninfo: str,
+    *,
+    symbols: Sequence[str],
+    clock: Clock,
+    parameters: Mapping[str, Any] | None = None,
+) -> Served:
     """What requests share; its pool is not open yet."""
     pool = AsyncConnectionPool(
         conninfo,
@@ -111,7 +120,14 @@ def made_served(conninfo: str, *, symbols: Sequence[str], clock: Clock) -> Serve
         check=query.checked(time.monotonic),
     )
     cache_of_answers = AnswerCache(CACHE_BYTES, time.monotonic)
-    return Served(pool, tuple(symbols), clock, cache_of_answers, Feed(pool, conninfo))
+    return Served(
+        pool,
+        tuple(symbols),
+        clock,
+        cache_of_answers,
+        Feed(pool, conninfo),
+        parameters=parameters or {},
+    )
 
 
 def _routes(served: Served, public_url: str | None) -> list[BaseRoute]:
@@ -130,7 +146,9 @@ def _routes(served: Served, public_url: str | None) -> list[BaseRoute]:
 
     async def why(request: Request) -> Response:
         given = params.single(request.query_params.multi_items(), "column")
-        found = await explain(served.pool, request.path_params, given, served.symbols)
+        found = await explain(
+            served.pool, request.path_params, given, served.symbols, served.parameters
+        )
         origin, newest = await served.feed.newest()
         meta = envelope.bare_meta(
             found["mart"], found["meaning"], origin=origin, newest=newest, now=served.clock.now()

@@ -11,8 +11,13 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
+
+import orjson
 
 LEVEL = 5
+QUICK_LEVEL = 1
+"""Of what is made often and read a few times: a sixth more bytes for two fifths of the time."""
 WORTH_PACKING = 1000
 
 
@@ -24,11 +29,13 @@ class Answer:
         body: its bytes.
         headers: its headers, the media type among them.
         etag: digest of what it says, its age left out.
+        level: how hard its bytes are packed.
     """
 
     body: bytes
     headers: Mapping[str, str]
     etag: str
+    level: int = LEVEL
 
     @cached_property
     def head(self) -> tuple[tuple[bytes, bytes], ...]:
@@ -40,7 +47,12 @@ class Answer:
         """The bytes as gzip, made when somebody first takes them so; None where that saves nothing."""
         if len(self.body) < WORTH_PACKING:
             return None
-        return gzip.compress(self.body, LEVEL, mtime=0)
+        return gzip.compress(self.body, self.level, mtime=0)
+
+    @cached_property
+    def content(self) -> Any:
+        """What its bytes say as JSON, read once for all who ask; nobody may change it."""
+        return orjson.loads(self.body)
 
     @property
     def size(self) -> int:

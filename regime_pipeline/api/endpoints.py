@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 
 from regime_pipeline.catalogue.marts import MARTS, WITH_PAST
@@ -75,6 +76,13 @@ class Endpoint:
     def has_past(self) -> bool:
         """Whether it answers as of an instant."""
         return self.described in WITH_PAST
+
+    @cached_property
+    def filter_columns(self) -> tuple[Field, ...]:
+        """The columns behind its filters, those that its mart has."""
+        mart = self.described
+        by_name = {} if mart is None else {c.name: c for c in mart.columns}
+        return tuple(by_name[f] for f in self.filters if f in by_name)
 
     @property
     def symbol_columns(self) -> tuple[str, ...]:
@@ -470,12 +478,3 @@ def export_of(mart: str) -> Endpoint | None:
     if mart not in MARTS:
         return None
     return Endpoint(EXPORT_PATH.format(mart=mart), mart, "All rows as a file.", is_export=True)
-
-
-def filter_fields(endpoint: Endpoint) -> tuple[Field, ...]:
-    """The columns behind the filters of an endpoint, those that its mart has."""
-    mart = endpoint.described
-    if mart is None:
-        return ()
-    by_name = {c.name: c for c in mart.columns}
-    return tuple(by_name[f] for f in endpoint.filters if f in by_name)

@@ -7,7 +7,7 @@ Belongs here: ``meta`` and rows as plain data. Does not belong here: reading the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from regime_pipeline.api.endpoints import VERSION
@@ -74,14 +74,15 @@ def bare_meta(
 ) -> dict[str, Any]:
     """What an answer about the database as a whole is about."""
     is_old = is_stale(newest, origin, now)
+    known = _end_of(newest)
     return {
         "data_origin": origin,
         "mart": mart,
         "mart_version": None,
         "description": description,
         "ts": newest,
-        "known_at": newest,
-        "age_s": None if newest is None else max(0, int((now - newest).total_seconds())),
+        "known_at": known,
+        "age_s": None if known is None else max(0, int((now - known).total_seconds())),
         "as_of": None,
         "status": "stale" if is_old else "ok",
         "reason": "no_newer_hour" if is_old else None,
@@ -145,7 +146,12 @@ def _known_at(page: Page, newest: datetime | None) -> datetime | None:
         known = [row[at] for row in page.rows if row[at] is not None]
         if known:
             return max(known)
-    return newest if page.rows else None
+    return _end_of(newest) if page.rows else None
+
+
+def _end_of(hour: datetime | None) -> datetime | None:
+    """When an hour could be known: at its end."""
+    return None if hour is None else hour + timedelta(hours=1)
 
 
 def _coverage(query: Query, page: Page) -> dict[str, Any] | None:

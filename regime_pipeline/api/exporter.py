@@ -70,7 +70,8 @@ def written(told: dict[str, Any]) -> int:
     """
     described = {c.name: c for c in MARTS[told["mart"]].columns}
     columns = [described[c] for c in told["columns"]]
-    about = {"mart": told["mart"], "data_origin": told["origin"], "as_of": str(told["as_of"])}
+    about = {"mart": told["mart"], "data_origin": told["origin"]}
+    about |= {"as_of": told["as_of"]} if told["as_of"] else {}
     schema = pa.schema([_arrow_field(c) for c in columns], metadata=about)
     rows = 0
     with (

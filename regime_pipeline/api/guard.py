@@ -27,6 +27,8 @@ MOST_URL_BYTES = 4096
 MOST_BODY_BYTES = 64 << 10
 LOGIN = "/login"
 _OPEN = (LOGIN, "/livez")
+_OF_ANY_LENGTH = ("/mcp",)
+"""Who answers here counts the bytes itself as they come."""
 _LOG = logging.getLogger("regime_pipeline.api")
 _SECURITY = (
     (
@@ -140,6 +142,8 @@ class Guard:
         length = given.get(b"content-length", b"0")
         if not length.isdigit() or int(length[:12]) > MOST_BODY_BYTES:
             raise Problem("body", f"at most {MOST_BODY_BYTES} bytes")
+        if b"transfer-encoding" in given and path not in _OF_ANY_LENGTH:
+            raise Problem("body", "say its length: content-length")
         origin = given.get(b"origin")
         if origin is not None and scope["method"] == "POST":
             check_host(urlsplit(origin.decode("latin-1")).netloc, self._access.hosts)

@@ -14,7 +14,6 @@ from regime_pipeline.api.endpoints import (
     EXPORT_PATH,
     VERSION,
     Endpoint,
-    filter_fields,
 )
 from regime_pipeline.api.formats import MEDIA_TYPES
 from regime_pipeline.api.params import (
@@ -300,7 +299,7 @@ def _path_parameters(endpoint: Endpoint, symbols: Sequence[str]) -> list[dict[st
 
 
 def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
-    filters = {f.name: f for f in filter_fields(endpoint)}
+    filters = {f.name: f for f in endpoint.filter_columns}
     out = []
     for name in known_parameters(endpoint):
         if name in filters:
@@ -312,7 +311,7 @@ def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
         elif name in endpoint.instead:
             path = endpoint.instead[name]
             text = f"Given, the answer is that of {VERSION}{path}."
-            field = next(f for f in filter_fields(BY_PATH[path]) if f.name == name)
+            field = next(f for f in BY_PATH[path].filter_columns if f.name == name)
             schema = {"type": "string", "enum": list(field.allowed or ())}
         elif name not in _COMMON:
             parts = [b for b in endpoint.beside if b.parameter == name]

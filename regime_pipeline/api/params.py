@@ -19,7 +19,7 @@ from urllib.parse import urlencode
 import orjson
 from psycopg.types.json import Jsonb
 
-from regime_pipeline.api.endpoints import BY_PATH, SYMBOL, Beside, Endpoint, filter_fields
+from regime_pipeline.api.endpoints import BY_PATH, SYMBOL, Beside, Endpoint
 from regime_pipeline.api.problems import Problem
 from regime_pipeline.catalogue.model import Field, Kind
 
@@ -115,7 +115,7 @@ def known_parameters(endpoint: Endpoint) -> tuple[str, ...]:
             continue
         out.append(name)
     further = [b.parameter for b in endpoint.beside] + [*endpoint.instead]
-    return (*out, *(f.name for f in filter_fields(endpoint)), *dict.fromkeys(further))
+    return (*out, *(f.name for f in endpoint.filter_columns), *dict.fromkeys(further))
 
 
 def single(given: Sequence[tuple[str, str]], *takes: str) -> dict[str, str]:
@@ -235,7 +235,7 @@ def address_of(query: Query, cursor: str) -> str:
         said.append(("symbols", ",".join(query.symbols)))
     instants = (("from", query.start), ("to", query.end), ("as_of", query.as_of))
     said += [(name, at.isoformat()) for name, at in instants if at is not None]
-    named = {f.name for f in filter_fields(endpoint)}
+    named = {f.name for f in endpoint.filter_columns}
     said += [(k, ",".join(map(_said, vs))) for k, vs in query.filters if k in named]
     if query.columns != (endpoint.described.names if endpoint.described else ()):
         said.append(("fields", ",".join(query.columns)))
@@ -349,7 +349,7 @@ def _filters(
     endpoint: Endpoint, values: dict[str, str], faults: _Faults
 ) -> list[tuple[str, tuple[Any, ...]]]:
     found: list[tuple[str, tuple[Any, ...]]] = []
-    for field in filter_fields(endpoint):
+    for field in endpoint.filter_columns:
         text = values.get(field.name)
         if text is None:
             continue

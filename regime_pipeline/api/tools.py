@@ -42,8 +42,21 @@ HISTORIES = {
     "scores": "/signals/{symbol}",
     "open_interest": "/open-interest/{symbol}",
     "positioning": "/positioning/{symbol}",
+    "consensus": "/consensus/{symbol}",
+    "execution": "/execution/{symbol}",
+    "implied_volatility": "/implied-volatility",
 }
 """What ``history`` gives, by the path that is asked."""
+PROBABILITIES = {"skill": "/calibration", "reliability": "/reliability"}
+PAPER = {
+    "strategies": "/paper",
+    "equity": "/paper/equity",
+    "positions": "/paper/positions",
+    "intents": "/paper/intents",
+    "executions": "/paper/executions",
+}
+HEALTH = {"coverage": "/coverage", "runs": "/performance/runs", "quality": "/quality"}
+"""What ``data_health`` adds when it is asked to."""
 CORRELATIONS = {
     "pairs": "/correlations",
     "matrix": "/correlations/matrix",
@@ -192,8 +205,12 @@ async def _events(served: Served, given: Mapping[str, Any]) -> Answer:
 async def _explain(served: Served, given: Mapping[str, Any]) -> Answer:
     path = {k: str(given[k]).replace("/", "-") for k in ("mart", "symbol")}
     found = await explain(
-        served.pool, path | {"ts": str(given["ts"])}, {"column": str(given["column"])}, served.symbols
-    )  # fmt: skip
+        served.pool,
+        path | {"ts": str(given["ts"])},
+        {"column": str(given["column"])},
+        served.symbols,
+        served.parameters,
+    )
     meta = await _meta(served, found["mart"], str(found.get("meaning") or ""))
     row = found["row"]
     meta |= {"known_at": row.get("known_at"), "count": 1, "ts": found["ts"]}
@@ -202,11 +219,32 @@ async def _explain(served: Served, given: Mapping[str, Any]) -> Answer:
 
 
 async def _data_health(served: Served, given: Mapping[str, Any]) -> Answer:
-    answer = await _page(served, "/health/data", {"dataset": given.get("dataset")}, limit=1000)
-    _, answer["sources"] = await _records(
-        served, BY_PATH["/health/sources"], {**given, "limit": 1000}
-    )
+    include = _listed(given.get("include") or [])
+    for name in include:
+        _choice({"include": name}, "include", HEALTH)
+    asked = {k: v for k, v in given.items() if k != "include"}
+    answer = await _page(served, "/health/data", {"dataset": asked.get("dataset")}, limit=1000)
+    sources = BY_PATH["/health/sources"]
+    _, answer["sources"] = await _records(served, sources, {**asked, "limit": 1000})
+    for name in include:
+        endpoint = BY_PATH[HEALTH[name]]
+        known = {k: v for k, v in asked.items() if k in endpoint.filters}
+        _, answer[name] = await _records(served, endpoint, known)
     return answer
+
+
+async def _kinds(served: Served, given: Mapping[str, Any], choices: Mapping[str, str]) -> Answer:
+    """Rows of the endpoint that ``kind`` names, by the other arguments."""
+    path = _choice(given, "kind", choices)
+    return await _page(served, path, {k: v for k, v in given.items() if k != "kind"}, limit=100)
+
+
+async def _probabilities(served: Served, given: Mapping[str, Any]) -> Answer:
+    return await _kinds(served, given, PROBABILITIES)
+
+
+async def _paper(served: Served, given: Mapping[str, Any]) -> Answer:
+    return await _kinds(served, given, PAPER)
 
 
 async def _passports(served: Served, given: Mapping[str, Any]) -> Answer:
@@ -316,6 +354,22 @@ TOOLS = {
             ("kind",),
         ),
         Tool(
+            "probabilities",
+            "The probability behind each score: its skill over the base rate and whether it may be shown, "
+            "or how often what it said came true, by bins; newest day first.",
+            {"kind": {"enum": list(PROBABILITIES)}, "signal": _TEXT},
+            _probabilities,
+            ("kind",),
+        ),
+        Tool(
+            "paper",
+            "Rules that are followed on paper: what they came to, equity by the hour, what they hold, what "
+            "they decided, what their orders met. No order is ever placed.",
+            {"kind": {"enum": list(PAPER)}, "strategy": _TEXT, "cursor": _TEXT},
+            _paper,
+            ("kind",),
+        ),
+        Tool(
             "events",
             "Market events, newest first, with the numbers behind them and how their delivery stands.",
             {
@@ -343,7 +397,15 @@ TOOLS = {
             "data_health",
             "How far each dataset reaches, what it lacks, its quality score; when each source last "
             "answered. Whoever trusts a number looks here first.",
-            {"dataset": _TEXT, "source": _TEXT},
+            {
+                "dataset": _TEXT,
+                "source": _TEXT,
+                "include": {
+                    "type": "array",
+                    "items": {"enum": list(HEALTH)},
+                    "description": "Coverage by series and day, what runs cost, quality by day.",
+                },
+            },
             _data_health,
         ),
         Tool(

@@ -77,6 +77,7 @@ async def explain(
     path: Mapping[str, str],
     given: Mapping[str, str],
     known: Sequence[str],
+    thresholds: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The row and the rows behind one published number.
 
@@ -85,8 +86,10 @@ async def explain(
         path: ``mart``, ``symbol``, ``ts``.
         given: ``column``, or nothing for the row as a whole.
         known: configured symbols.
+        thresholds: those that are set, by the digest that a method version ends with.
 
     Returns:
+        ``parameters``: the thresholds of each method among the inputs, null where others are set today;
         ``value`` where the address names one row; ``rows`` where it names several; ``inputs``, one item a
         step of ``reporting.why``; ``reason`` where there are none.
 
@@ -118,10 +121,23 @@ async def explain(
         "row": rows[0],
         "rows": rows,
         "inputs": inputs,
+        "parameters": parameters_of([*rows, *inputs], thresholds),
         "reason": reason,
         "sql": f"select * from reporting.why({', '.join(asked)})",  # noqa: S608 - shown, never run
         "command": shlex.join(words),
     }
+
+
+def parameters_of(
+    rows: Sequence[Mapping[str, Any]], thresholds: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """The methods that rows were made by and their thresholds; those without a digest have none."""
+    methods = dict.fromkeys(r["method_version"] for r in rows if r.get("method_version"))
+    return [
+        {"method_version": m, "thresholds": thresholds.get(m.rpartition("+")[2])}
+        for m in methods
+        if "+" in m
+    ]
 
 
 def located(

@@ -116,6 +116,7 @@ def server_variables(settings: Settings, database: Database, **chosen: object) -
     """
     from regime_pipeline.dashboard.__main__ import VARIABLE
     from regime_pipeline.storage.roles import url_of
+    from regime_pipeline.thresholds import by_digest
 
     own = settings.database_url is not None  # its account is the user's choice
     url = database.url if own else url_of("api", database.url, settings.home) or database.url
@@ -124,6 +125,7 @@ def server_variables(settings: Settings, database: Database, **chosen: object) -
         "symbols": list(settings.symbols),
         "clock": settings.clock,
         "public_url": settings.api_public_url,
+        "parameters": by_digest(settings.params),
         "origins": list(settings.api_cors_origins),
     }
     return {VARIABLE: json.dumps(shared | chosen)}

@@ -26,6 +26,7 @@ USUAL: dict[str, Any] = {
     "origins": [],
     "per_second": 20.0,
     "public_url": None,
+    "parameters": {},
     "tls": None,
     "behind_proxy": False,
     "stdio": False,
@@ -54,6 +55,7 @@ def app() -> ASGIApp:
             told["per_second"],
         ),
         public_url=told["public_url"],
+        parameters=told["parameters"],
         more=routes,
     )
 
@@ -68,7 +70,13 @@ def main() -> None:
         from regime_pipeline.api.mcp import on_stdio
 
         clock = clock_from_text(told["clock"])
-        asyncio.run(on_stdio(made_served(told["conninfo"], symbols=told["symbols"], clock=clock)))
+        served = made_served(
+            told["conninfo"],
+            symbols=told["symbols"],
+            clock=clock,
+            parameters=told["parameters"],
+        )
+        asyncio.run(on_stdio(served))
         return
     import uvicorn
 

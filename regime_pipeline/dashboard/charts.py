@@ -27,6 +27,10 @@ WIDE = 800
 """Charts of this width are shrunk on a phone, their labels are not."""
 
 
+MOST_ROWS = 24
+"""Rows of the table behind a chart; all of them are in the file that the page leads to."""
+
+
 @dataclass(frozen=True)
 class Line:
     """One line of a chart.
@@ -115,6 +119,29 @@ def svg(chart: Chart) -> Markup:
         f'data-right="{chart.right}">{"".join(parts)}<line class="cross" x1="-9" x2="-9" y1="{TOP}" '
         f'y2="{chart.height - BOTTOM}"/></svg>'
         f'<script type="application/json">{_data(chart)}</script>'
+    )
+
+
+def table(chart: Chart) -> Markup:
+    """The numbers behind a chart, evenly taken and the newest among them; empty without a single one."""
+    known = [v for line in chart.lines for v in line.values if v is not None]
+    if not chart.times or not known:
+        return _safe("")
+    step = max(1, -(-len(chart.times) // MOST_ROWS))
+    heads = "".join(f'<th scope="col" class="num">{escape(line.name)}</th>' for line in chart.lines)
+    rows = []
+    for n in range(len(chart.times) - 1, -1, -step):
+        cells = "".join(
+            '<td class="num"><span class="null">not known</span></td>'
+            if (value := line.values[n]) is None
+            else f'<td class="num">{escape(_number(value, chart.digits))}</td>'
+            for line in chart.lines
+        )
+        rows.append(f'<tr><th scope="row">{stamp(chart.times[n])}</th>{cells}</tr>')
+    return _safe(
+        f'<details><summary>data<span class="hidden">: {escape(chart.title)}</span></summary>'
+        f'<div class="scroll" tabindex="0"><table><thead><tr><th scope="col">UTC</th>{heads}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div></details>"
     )
 
 

@@ -9,8 +9,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-import orjson
-
 from regime_pipeline.api import query
 from regime_pipeline.api.answers import Served
 from regime_pipeline.api.cache import Answer
@@ -46,6 +44,17 @@ async def rows(
         return []
     page = await _page(served, mart, symbols, start, end, limit, columns, **filters)
     return [dict(zip(page.names, row, strict=True)) for row in page.rows]
+
+
+async def newest_rows(served: Served, mart: str, **asked: Any) -> list[Row]:
+    """The rows of the newest instant of a mart that has ``ts``, of those that :func:`rows` finds.
+
+    Raises:
+        Problem: the database does not answer, or not in time.
+    """
+    found = await rows(served, mart, **asked)
+    newest = max((r["ts"] for r in found), default=None)
+    return [r for r in found if r["ts"] == newest]
 
 
 async def _page(
@@ -97,9 +106,7 @@ async def kept(
         return Answer(json_bytes(await make()), {}, "")
 
     stamp = served.feed.stamp(marts, seconds=HOUR.total_seconds())
-    found: dict[str, Any] = orjson.loads(
-        (await served.cache.get(json_bytes(key), stamp, made)).body
-    )
+    found: dict[str, Any] = (await served.cache.get(json_bytes(key), stamp, made)).content
     return found
 
 

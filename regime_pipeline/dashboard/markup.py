@@ -37,9 +37,15 @@ def part(template: str, macro: str, *content: Any) -> str:
     return str(made(*content))
 
 
-def _why_address(mart: str, row: Mapping[str, Any]) -> str:
-    """Where a row is explained; the row of a mart without an address leads to the glossary."""
-    return address_of(MARTS[mart], row) or "/glossary"
+def _why_address(mart: str, row: Mapping[str, Any], column: str) -> str:
+    """Where a number is explained; of a mart whose rows have no address, what its column means."""
+    address = address_of(MARTS[mart], row)
+    return f"/glossary#{mart}.{column}" if address is None else f"{address}?column={column}"
+
+
+def _unit(mart: str, column: str) -> str | None:
+    """The unit of a column, as the catalogue says."""
+    return next((c.unit for c in MARTS[mart].columns if c.name == column), None)
 
 
 def _slug(symbol: str) -> str:
@@ -62,6 +68,12 @@ def _instant(at: datetime | None) -> str:
 
 
 _templates.globals.update(
-    f=formats, label_of=label_of, slug=_slug, heat=_heat, tilt=_tilt, why_address=_why_address
+    f=formats,
+    label_of=label_of,
+    slug=_slug,
+    heat=_heat,
+    tilt=_tilt,
+    unit_of=_unit,
+    why_address=_why_address,
 )
-_templates.filters["instant"] = _instant
+_templates.filters |= {"instant": _instant, "format": formats.filled}

@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
@@ -21,14 +21,16 @@ from starlette.staticfiles import StaticFiles
 from regime_pipeline.api import formats as formats_of_api
 from regime_pipeline.api.answers import Served, finished, respond
 from regime_pipeline.api.auth import COOKIE, Tokens
-from regime_pipeline.api.cache import Answer
+from regime_pipeline.api.cache import QUICK_LEVEL, Answer
 from regime_pipeline.api.endpoints import ENDPOINTS, VERSION
 from regime_pipeline.api.envelope import is_stale
 from regime_pipeline.api.problems import Problem
-from regime_pipeline.dashboard import pages
+from regime_pipeline.dashboard import now, pages, research
 from regime_pipeline.dashboard.data import HOUR
 from regime_pipeline.dashboard.markup import rendered
 from regime_pipeline.wording import formats
+from regime_pipeline.wording.labels import BANNERS
+from regime_pipeline.wording.palette import by_choice
 
 FOLDER = Path(__file__).parent
 KEPT_S = 15.0
@@ -66,29 +68,48 @@ def routes(served: Served) -> list[BaseRoute]:
                 {"dashboard": "/", "api": [VERSION + e.path for e in ENDPOINTS]}
                 | {"openapi": "/openapi.json", "docs": "/docs"}
             )
-        return await page(pages.now_page)(request)
+        return await page(now.now_page)(request)
 
     return [
         Route("/", index),
         Route("/realtime", page(pages.realtime_page, LIVE_KEPT_S)),
         Route("/symbol/{symbol}", page(pages.symbol_page)),
         Route("/pair/{one}/{other}", page(pages.pair_page)),
-        Route("/research", page(pages.research_page)),
-        Route("/signal/{signal}", page(pages.signal_page)),
+        Route("/pair/{pair}", _pair),
+        Route("/research", page(research.research_page)),
+        Route("/signal/{signal}", page(research.signal_page)),
+        Route("/paper/{strategy}", page(research.paper_page)),
         Route("/event/{event_id}", page(pages.event_page)),
         Route("/data-health", page(pages.health_page)),
         Route("/why/{mart}/{symbol}/{ts}", page(pages.why_page)),
         Route("/docs", page(pages.docs_page)),
         Route("/redoc", _redoc),
+        Route("/problems/{kind}", _problem_kind),
         Route("/glossary", page(pages.glossary_page)),
         Route("/theme", _theme),
         Route("/login", _sign_in(served), methods=["GET", "POST"]),
+        Route("/static/palette.css", _palette),
         Mount("/static", StaticFiles(directory=FOLDER / "static")),
     ]
 
 
+async def _palette(_: Request) -> Response:
+    return Response(by_choice(), media_type="text/css", headers={"cache-control": "no-cache"})
+
+
 async def _redoc(_: Request) -> Response:
     return RedirectResponse("/docs", 308)
+
+
+async def _problem_kind(request: Request) -> Response:
+    """What a kind of problem is called in answers leads to its row of the page about the API."""
+    return RedirectResponse(f"/docs#problem-{quote(request.path_params['kind'])}", 308)
+
+
+async def _pair(request: Request) -> Response:
+    """A pair written as ``BTC-ETH``."""
+    one, _, other = request.path_params["pair"].partition("-")
+    return RedirectResponse(f"/pair/{quote(one)}/{quote(other)}", 308)
 
 
 async def _theme(request: Request) -> Response:
@@ -109,7 +130,8 @@ async def _made(served: Served, request: Request, make: Make) -> Answer:
         "cache-control": "private, no-cache",
         "vary": "accept-encoding, cookie",
     }
-    return finished(body, headers, f'W/"{hashlib.sha256(body).hexdigest()[:24]}"')
+    etag = f'W/"{hashlib.sha256(body).hexdigest()[:24]}"'
+    return finished(body, headers, etag, QUICK_LEVEL)
 
 
 async def _whole(served: Served, request: Request, template: str, content: dict[str, Any]) -> str:
@@ -125,6 +147,7 @@ async def _whole(served: Served, request: Request, template: str, content: dict[
         "newest": newest,
         "age": formats.age_text(age),
         "is_stale": is_stale(newest, origin, served.clock.now()),
+        "banner": BANNERS.get(origin),
         "theme": _theme_of(request),
         "path": request.url.path,
         "symbols": served.symbols,

@@ -23,6 +23,7 @@ from regime_pipeline.catalogue.frames import ContractError
 from regime_pipeline.orchestration.metadata import add_run_metadata, write_metadata
 from regime_pipeline.orchestration.partitions import as_window, owed
 from regime_pipeline.orchestration.resources import Platform
+from regime_pipeline.orchestration.shards import refuse_whole
 from regime_pipeline.settings import Settings
 from regime_pipeline.windows import Window, parse_lookback, utc
 
@@ -196,6 +197,14 @@ def _table_of(key: dg.AssetKey) -> Table:
     description="Catalogue tables in PostgreSQL, by time range.",
 )
 def warehouse_io_manager(context: dg.InitResourceContext) -> WarehouseIOManager:
-    """The IO manager of a run."""
+    """The IO manager of a run.
+
+    Raises:
+        ShardError: a run of some symbols that is to make what needs all of them.
+    """
     resources = context.resources
+    if context.run is not None:
+        chosen = context.run.asset_selection
+        names = None if chosen is None else [".".join(key.path) for key in chosen]
+        refuse_whole(context.run.tags, names)
     return WarehouseIOManager(resources.platform, list(resources.scope.symbols), context.run_id)

@@ -262,8 +262,10 @@ class HttpClient:
         Raises:
             OrderRefused: it is no mere reading; nothing is sent.
             ProviderError: the last failure, secrets removed, ``attempts`` set.
+            OSError: the disk of the landing store is nearly full; nothing was asked.
         """
         refuse_orders(path, posted)
+        self._landing.require_room()
         url = base_url.rstrip("/") + path + (f"?{urlencode(params)}" if params else "")
         call = Call(provider, host_of(url), path, weight)
         made = 0

@@ -19,6 +19,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from regime_pipeline.wording import formats
 from regime_pipeline.wording.labels import label_of
+from regime_pipeline.wording.palette import by_system
 
 _PACKAGE = "regime_pipeline.reporting"
 
@@ -37,6 +38,7 @@ def environment(package: str = _PACKAGE) -> Environment:
     made.filters |= {
         "age": formats.age_text,
         "anchor": anchor,
+        "format": formats.filled,
         "colour": lambda value: label_of(value).colour,
         "hours": formats.hours_text,
         "percent": formats.percent_text,
@@ -50,7 +52,7 @@ def environment(package: str = _PACKAGE) -> Environment:
         "words": formats.words,
     }
     made.tests["known"] = formats.known
-    css = (files(_PACKAGE) / "templates" / "report.css").read_text("utf-8")
+    css = by_system() + (files(_PACKAGE) / "templates" / "report.css").read_text("utf-8")
     made.globals |= {"UNKNOWN": formats.UNKNOWN, "css": css, "tint": tint}
     return made
 

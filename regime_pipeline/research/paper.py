@@ -145,7 +145,7 @@ class State:
 
 
 def _plain(values: Floats) -> list[Any]:
-    return np.where(np.isnan(values), None, values.astype(object)).tolist()  # type: ignore[no-any-return]
+    return np.where(np.isnan(values), None, values.astype(object)).tolist()  # type: ignore[call-overload, no-any-return]
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -265,7 +265,7 @@ def _executions(made: Walk, world: World) -> pd.DataFrame:
         mid_at_fill=of[lay.MID_NOW],
         paper_slippage_bps=np.where(is_filled, slippage, np.nan),
         fees_usd=of[lay.FEE_USD],
-        fill_kind=pd.Series(np.where(is_filled, kinds, None), dtype=object),
+        fill_kind=pd.Series(np.where(is_filled, kinds, None), dtype=object),  # type: ignore[call-overload, arg-type]
         fill_reason=pd.Series([_REASONS[why] for why in of[lay.WHY].tolist()], dtype=object),
         book_at=pd.to_datetime(
             pd.Series([None if b is None else b.at for b in books], dtype="Int64"),
@@ -383,7 +383,7 @@ def states_before(
             continue
         states = {name: paper.State.read(text) for name, text in texts.items()}
         if all(s.symbols == symbols and s.spec == STRATEGIES[n].spec for n, s in states.items()):
-            return ts.to_pydatetime(), states
+            return cast(pd.Timestamp, ts).to_pydatetime(), states
     return None
 
 

@@ -20,7 +20,7 @@ class Label:
 
     Attributes:
         word: as a person reads it.
-        colour: name of a CSS variable of ``report.css``; charts draw with the same names.
+        colour: name of a colour (``palette``); charts draw with the same names.
         style: of rich, for a terminal.
         glyph: a sign beside the word, so that nothing is told by colour alone.
     """

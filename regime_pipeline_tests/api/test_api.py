@@ -9,6 +9,7 @@ import json
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -324,6 +325,21 @@ def test_a_number_leads_to_where_it_comes_from(client: httpx.Client) -> None:
     assert client.get("/v1/why/volatility_1h/BTC/1999-01-01T00:00:00Z").status_code == 404
 
 
+def test_a_method_is_told_with_the_thresholds_that_it_was_computed_with() -> None:
+    from regime_pipeline.api.why import parameters_of
+    from regime_pipeline.settings import Params, VolatilityParams, method_version
+    from regime_pipeline.thresholds import by_digest
+
+    ours = method_version("volatility/1", Params().volatility)
+    other = method_version("volatility/1", VolatilityParams(confirmations=5))
+    rows = [{"method_version": m} for m in (ours, other, "candles/1", None, ours)]
+    known, unknown = parameters_of(rows, by_digest(Params()))
+    assert known["method_version"] == ours
+    said = {t["name"]: t["value"] for t in known["thresholds"]}
+    assert said["volatility.confirmations"] == Params().volatility.confirmations
+    assert unknown == {"method_version": other, "thresholds": None}
+
+
 def test_the_document_describes_every_endpoint_and_every_column(client: httpx.Client) -> None:
     told = client.get("/openapi.json").json()
     assert told["openapi"] == "3.1.0"
@@ -395,6 +411,14 @@ def test_every_answer_carries_the_guards_and_a_name(client: httpx.Client) -> Non
         assert headers["x-content-type-options"] == "nosniff"
         assert len(headers["x-request-id"]) == 16
     assert "access-control-allow-origin" not in client.get("/v1/overview").headers
+
+
+def test_a_body_of_unknown_length_is_refused(client: httpx.Client) -> None:
+    def endless() -> Iterator[bytes]:
+        yield b"token=" + b"x" * 100
+
+    assert client.post("/login", content=endless()).status_code == 413
+    assert client.post("/mcp", content=(b"x" * 40_000 for _ in range(2))).status_code == 413
 
 
 def test_a_foreign_host_name_is_not_served(client: httpx.Client) -> None:

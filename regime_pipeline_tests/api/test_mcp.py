@@ -104,6 +104,18 @@ QUESTIONS: list[tuple[str, str, dict[str, Any], Callable[[dict[str, Any]], Any],
     ("whether a direction is forecast", "models", {"kind": "worth", "model": "direction_1h"},
      column("is_published"), "select is_published from reporting.ml_model_performance "
      "where model = 'direction_1h' and regime = '*' order by ts desc, symbol"),
+    ("whether a probability may be shown", "probabilities", {"kind": "skill"},
+     column("is_calibrated"), "select is_calibrated from reporting.calibrators "
+     "order by ts desc, signal, horizon_h, calibration_side limit 100"),
+    ("what a rule on paper is worth", "paper", {"kind": "equity", "strategy": "follow_futures"},
+     column("equity_usd"), "select equity_usd from reporting.paper_equity "
+     "where strategy = 'follow_futures' order by ts desc limit 100"),
+    ("what voters say of BTC", "history", {"symbol": "BTC", "what": "consensus", "limit": 3},
+     column("consensus"), "select consensus from reporting.consensus_1h "
+     "where symbol = 'BTC/USDT' order by ts desc limit 3"),
+    ("what runs cost", "data_health", {"include": ["runs"]},
+     lambda a: [r["cpu_s"] for r in a["runs"]],
+     "select cpu_s from reporting.run_performance order by started_at desc, run_id, step limit 100"),
     ("events of BTC", "events", {"symbols": ["BTC"]}, column("event_id"),
      "select event_id from reporting.market_events where instrument = 'BTC/USDT' "
      "order by known_at desc, event_id limit 100"),
@@ -117,7 +129,7 @@ QUESTIONS: list[tuple[str, str, dict[str, Any], Callable[[dict[str, Any]], Any],
 
 
 @pytest.mark.slow
-def test_twenty_two_questions_are_answered_as_by_sql(address: str, served_market: Database) -> None:
+def test_twenty_six_questions_are_answered_as_by_sql(address: str, served_market: Database) -> None:
     results = asked(address, [(tool, given) for _, tool, given, _, _ in QUESTIONS])
     wrong = {}
     with served_market.connect() as connection:
@@ -139,7 +151,7 @@ def test_twenty_two_questions_are_answered_as_by_sql(address: str, served_market
             for name in ("data_origin", "ts", "age_s", "status", "source_tier", "method_versions"):
                 assert name in answer["meta"], (question, name)
             assert len(result.content[0].text) <= tools.MOST_CHARACTERS, question
-    assert len(QUESTIONS) == 22
+    assert len(QUESTIONS) == 26
     assert wrong == {}
 
 
@@ -152,6 +164,21 @@ def test_an_answer_that_would_be_long_is_cut_and_leads_on(address: str) -> None:
     again, = asked(address, [("history", {"symbol": "BTC", "what": "cascades", "limit": 500,
                                           "cursor": meta["next"]})])  # fmt: skip
     assert again.structured_content["data"][0]["ts"] < rows[-1]["ts"]
+
+
+def test_no_tool_answers_at_length_whatever_is_asked(address: str) -> None:
+    results = asked(address, [
+        ("signals", {"debug": True}), ("describe", {}), ("describe", {"name": "hourly"}),
+        ("data_health", {"include": ["coverage", "quality", "runs"]}), ("models", {"kind": "forecasts"}),
+        ("explain", {"mart": "market_overview", "symbol": "BTC", "ts": LAST, "column": "futures_score"}),
+    ])  # fmt: skip
+    for result in results:
+        assert not result.is_error
+        assert len(result.content[0].text) <= tools.MOST_CHARACTERS
+    whole, health = results[0].structured_content, results[3].structured_content
+    assert {r["symbol"] for r in whole["data"]} == set(SYMBOLS)
+    assert {r["symbol"] for r in whole["factors"]} == set(SYMBOLS)
+    assert "`coverage` is cut to" in " ".join(health["meta"]["warnings"])
 
 
 def test_the_past_is_told_as_it_was_known(address: str) -> None:
@@ -187,6 +214,8 @@ def test_a_number_is_explained(address: str) -> None:
         ("market_state", {"symbols": ["NOPE"]}, "symbols"),
         ("market_state", {"as_of": "yesterday"}, "as_of"),
         ("signals", {"debug": "yes"}, "debug"),
+        ("paper", {"kind": "orders"}, "kind"),
+        ("data_health", {"include": ["gossip"]}, "include"),
         ("events", {"symbols": ["NOPE"]}, "symbols"),
     ],
 )
@@ -215,8 +244,8 @@ def test_every_tool_says_that_it_only_reads_and_plain_http_is_enough(client: htt
         assert hints["readOnlyHint"] and hints["idempotentHint"] and not hints["openWorldHint"]
         assert tool["inputSchema"]["additionalProperties"] is False
         assert tool["outputSchema"]["required"] == ["meta", "data"]
-    assert set(tools.HISTORIES.values()) | set(tools.CORRELATIONS.values()) <= {
-        e.path for e in tools.ENDPOINTS if e.mart in MARTS
+    assert {*tools.HISTORIES.values(), *tools.CORRELATIONS.values(), *tools.PAPER.values()} <= {
+        p for p, e in tools.BY_PATH.items() if e.mart in MARTS
     }
 
 

@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from regime_pipeline.api import live, query
-from regime_pipeline.api.endpoints import ENDPOINTS, Endpoint, filter_fields
+from regime_pipeline.api.endpoints import ENDPOINTS, Endpoint
 from regime_pipeline.api.params import Query
 from regime_pipeline.catalogue.marts import BUILT
 from regime_pipeline.catalogue.model import Kind
@@ -89,7 +89,7 @@ def questions(endpoint: Endpoint, newest: datetime) -> Iterator[Query]:
             yield replace(plain, symbols=SYMBOLS[:count])
     if mart.time_column is not None:
         yield replace(plain, start=newest - timedelta(days=7), end=newest)
-    for field in filter_fields(endpoint):
+    for field in endpoint.filter_columns:
         yield replace(plain, filters=(*event, (field.name, (_some(field.kind, field.allowed),))))
     if endpoint.has_past:
         yield replace(

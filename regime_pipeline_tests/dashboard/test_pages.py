@@ -15,7 +15,7 @@ from regime_pipeline_tests.api.test_live import changed
 pytestmark = pytest.mark.xdist_group("market")  # one market with the tests of the API
 
 PAGES = ("/", "/realtime", "/symbol/BTC-USDT", "/pair/BTC-USDT/ETH-USDT", "/research",
-         "/signal/momentum", "/signal/whale_act",
+         "/signal/momentum", "/signal/whale_act", "/paper/follow_futures",
          "/data-health", "/docs", "/glossary")  # fmt: skip
 
 
@@ -90,6 +90,45 @@ def test_a_signal_has_a_page_with_its_verdict_and_what_it_rests_on(client: httpx
     unknown = client.get("/signal/whale_act").text
     assert "UNPROVEN" in unknown and "no pairs of score and return" in unknown
     assert client.get("/signal/nonsense").status_code == 404
+
+
+def test_what_is_followed_on_paper_has_a_page_with_its_equity_holdings_and_fills(
+    client: httpx.Client,
+) -> None:
+    assert 'href="/paper/follow_futures"' in client.get("/research").text
+    page = client.get("/paper/follow_futures").text
+    assert "Equity, USD" in page and "no order is ever placed" in page
+    assert "/why/paper_positions/BTC-USDT/" in page and "no book" in page
+    assert "/glossary#paper_strategies.sharpe" in page
+    assert client.get("/paper/nonsense").status_code == 404
+
+
+def test_a_symbol_shows_voters_costs_and_what_models_forecast(client: httpx.Client) -> None:
+    page = client.get("/symbol/BTC-USDT").text
+    for mart in ("consensus_1h", "execution_quality", "model_predictions"):
+        assert f"/why/{mart}/BTC-USDT/" in page, mart
+    assert "no skill over baseline" in page
+
+
+def test_a_probability_is_shown_beside_how_often_it_came_true(client: httpx.Client) -> None:
+    assert "Reliability of probabilities" in client.get("/research").text
+    page = client.get("/signal/momentum").text
+    assert "40.0 %" in page and "43.0 %" in page and "39.1 % to 46.9 %" in page
+
+
+def test_data_health_tells_of_coverage_runs_and_what_waits(client: httpx.Client) -> None:
+    page = client.get("/data-health").text
+    assert "79 %" in page and "h missed" in page
+    assert "hourly tick" in page and "4.0 s" in page
+    assert "No delivery of the newest events waits" in page
+
+
+def test_short_addresses_lead_to_pages(client: httpx.Client) -> None:
+    pair = client.get("/pair/BTC-ETH")
+    assert (pair.status_code, pair.headers["location"]) == (308, "/pair/BTC/ETH")
+    kind = client.get("/v1/overview?bogus=1").json()["type"]
+    place = client.get(kind).headers["location"]
+    assert f'id="{place.partition("#")[2]}"' in client.get("/docs").text
 
 
 def test_an_event_shows_what_is_behind_it(client: httpx.Client) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,7 +12,8 @@ import pytest
 
 from regime_pipeline.reporting import charts
 from regime_pipeline.reporting.html import render_template
-from regime_pipeline.reporting.report import bucket_of, bucketed, write_report
+from regime_pipeline.reporting.page import render
+from regime_pipeline.reporting.report import bucket_of, bucketed, load, write_report
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
 from regime_pipeline.storage.query import rows
@@ -82,6 +84,27 @@ def test_page_needs_nothing_else(written: Path):
     assert not re.search(r"https?://|@import|url\((?!#)|<script", text)
     assert not set(charts.COLOURS.values()) & set(re.findall(r"#[0-9a-f]{6}", text))
     assert written.stat().st_size < 3e6
+
+
+def unknown(value: object) -> object:
+    """The same rows with every number unknown."""
+    if isinstance(value, pd.DataFrame):
+        numbers = value.select_dtypes(["float64", "Int64", "boolean"]).columns
+        return value.assign(
+            **{n: value[n].where(np.zeros(len(value), dtype=bool)) for n in numbers}
+        )
+    if isinstance(value, list):
+        return [{k: None if isinstance(v, float) else v for k, v in row.items()} for row in value]
+    return value
+
+
+def test_numbers_that_are_unknown_are_dashes_and_end_no_report(market: Database) -> None:
+    settings = Settings(_env_file=None, symbols=SYMBOLS)
+    data = load(market, settings, CLOCK, WINDOW)
+    young = replace(data, **{k: unknown(v) for k, v in vars(data).items() if k != "events"})
+    young = replace(young, summary=replace(data.summary, overview=unknown(data.summary.overview)))
+    page = Page(render(young))
+    assert page.open == []
 
 
 @pytest.mark.slow

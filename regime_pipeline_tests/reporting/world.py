@@ -231,12 +231,42 @@ def _passports(add, hours, symbols) -> None:
     add("signals.strategies", strategy="follow_futures", ts=ts, paper_days=120, sharpe=-1.25,
         sharpe_low=-3.5, sharpe_high=0.5, max_drawdown=0.08, fees_total_usd=5300.0, book_fills=40,
         assumed_fills=2)  # fmt: skip
+    _paper(add, hours[-240:], symbols)
     for side, shown in (("up", True), ("down", False)):
+        add("signals.reliability", signal="momentum", horizon_h=4, calibration_side=side, ts=ts,
+            reliability_bin=0, bin_rows=600, bin_probability=0.4, bin_observed=0.43,
+            bin_observed_se=0.02)  # fmt: skip
         add("signals.calibrators", signal="momentum", horizon_h=4, calibration_side=side, ts=ts,
             calibrator_kind="platt", labels=9000, labels_eff=1100.0, base_rate=0.42, ece=0.02,
             brier_skill=0.01, brier_skill_low=0.004 if shown else -0.002, is_calibrated=shown,
             calibration_reason=None if shown else "no_skill_over_base_rate",
             verdict_raw="VALID")  # fmt: skip
+
+
+def _paper(add, hours, symbols) -> None:
+    """Ten days of a rule on paper, one order of each kind; the newest voters and costs of each symbol."""
+    n = len(hours)
+    equity = 100_000 * np.exp(np.cumsum(0.001 * np.sin(np.arange(n) / 9)))
+    rule = {"strategy": "follow_futures"}
+    add("signals.equity", **rule, ts=hours, equity_usd=equity, cash_usd=equity * 0.8,
+        gross_weight=0.2, net_weight=0.1, drawdown=1 - equity / np.maximum.accumulate(equity),
+        fees_usd=0.5, funding_paid_usd=0.1, traded_usd=900.0)  # fmt: skip
+    for n, symbol in enumerate(symbols):
+        at = {"symbol": symbol, "ts": hours[-1:]}
+        add("signals.positions", **rule, **at, position_base=0.1, position_usd=6000.0,
+            position_weight=0.06)  # fmt: skip
+        add("signals.trade_intents", **rule, **at, intent_side=1, position_weight=0.0,
+            target_weight=0.06, order_usd=6000.0)  # fmt: skip
+        met = {"fill_kind": "book", "vwap": 100.05, "filled_base": 0.1, "filled_share": 1.0,
+               "paper_slippage_bps": 1.5, "fees_usd": 3.0}  # fmt: skip
+        none = {"fill_reason": "no_book", "filled_share": 0.0}
+        add("signals.trade_executions", **rule, **at, execution_id=f"order-{n}", order_side="BUY",
+            order_base=0.1, **(none if n == 1 else met))  # fmt: skip
+        add("signals.consensus", **at, votes='{"futures":"LONG","momentum":"LONG"}', voters=2,
+            consensus="LONG", consensus_margin=1.0, is_unproven=True)  # fmt: skip
+        add("signals.execution_quality", **at, venue="binance", quoted_spread_bps=1.2,
+            slippage_10k_bps=0.9, cost_10k_bps=7.5, cost_10k_kind="book",
+            taker_fee_bps=5.0)  # fmt: skip
 
 
 def _models(add, hours, symbols) -> None:
