@@ -206,6 +206,9 @@ def read(
     beside = _beside(endpoint, values, faults)
     if beside and shape != "json":
         faults.add(beside[0].parameter, "an answer in several parts has the format json")
+    for part in beside:
+        if not set(part.needs) <= set(columns):
+            faults.add("fields", f"`{part.key}` is made of {', '.join(part.needs)}")
     faults.stop()
     query = Query(
         endpoint, symbols, start, end, tuple(filters), columns, limit, None, as_of, shape, beside

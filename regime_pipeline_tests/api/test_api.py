@@ -230,7 +230,8 @@ def test_more_is_answered_beside_the_rows_when_it_is_asked_for(
         ).fetchone()
     assert len(matrix["performance"]) == worth[0] > 0
     heat = client.get("/v1/signals/correlations", params={"shape": "heatmap"}).json()["heatmap"]
-    assert len(heat["matrix"]) == len(heat["labels"])
+    assert heat["labels"] == ["momentum", "technical"]
+    assert heat["matrix"] == [[None, 0.7], [0.7, None]]
     sources = client.get("/v1/sources/BTC", params={"include": "coverage,coins,prices"}).json()
     assert {"coverage", "coins", "prices"} <= set(sources)
     assert {r["symbol"] for r in sources["coverage"]} <= {"BTC/USDT"}
@@ -240,7 +241,8 @@ def test_more_is_answered_beside_the_rows_when_it_is_asked_for(
     plain = client.get("/v1/signals", params={"limit": 3}).json()
     assert "factors" not in plain
     for refused in ("/v1/signals?debug=maybe", "/v1/liquidations/BTC?include=gossip",
-                    "/v1/liquidations/BTC?include=map&format=csv"):  # fmt: skip
+                    "/v1/liquidations/BTC?include=map&format=csv",
+                    "/v1/signals/correlations?shape=heatmap&fields=symbol"):  # fmt: skip
         assert client.get(refused).status_code == 422, refused
 
 
