@@ -9,7 +9,7 @@ JOBS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 2 ? 2 : n)))
 unexport PYTHONDONTWRITEBYTECODE # without bytecode each process compiles two hundred modules first
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow ui quality superset dashboards-check lint types bench research fmt docs lock clean
+.PHONY: help setup run test test-slow ui quality superset dashboards-check lint types bench soak research fmt docs lock clean
 
 help: ## what can be done here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -70,6 +70,9 @@ docs: setup ## write the generated pages, dbt sources and .env.example
 
 bench: setup ## benchmarks, each beside its baseline; one JSON line a figure
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+soak: setup ## hours of operation with faults that a seed decides: make soak ARGS="--hours 24 --seed 1"
+	@$(BIN)/python -m regime_pipeline_tests.soak $(ARGS)
 
 research: setup ## the tables of docs/research.md and docs/models.md from recorded history
 	@$(BIN)/python -m benchmarks.research

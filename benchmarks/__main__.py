@@ -25,6 +25,7 @@ NAMES = (
     "surface",
     "signal_history",
     "research",
+    "paper",
     "models",
     "collect",
     "signals",

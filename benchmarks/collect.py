@@ -5,7 +5,9 @@ receives with the same library and decodes JSON; ours also stamps, watches, writ
 checksums, reads them again and parses their rows. Each side runs in a process of its own.
 
 Delays are by the clock, so they mean something only where nothing else runs: from receipt to the disk at
-1,000 messages a second, and from a forced closure to its committed row.
+1,000 messages a second, and from a forced closure to its committed row. What the storer's turn costs in
+processor time says what the second delay is on a machine with a free core: a closure waits for the next
+turn, a second at most, and for that turn.
 """
 
 from __future__ import annotations
@@ -19,11 +21,13 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 MESSAGES = 60_000
 SYMBOLS = ("BTC/USDT", "ETH/USDT")
 STEADY, STEADY_A_SECOND = 20_000, 1_000
 CLOSURES, CLOSURES_A_SECOND = 300, 10
+TURNS = 200
 _SERVER = """
 import asyncio, sys, time, orjson
 from websockets.asyncio.server import serve
@@ -173,18 +177,68 @@ async def _commits(port: int, home: Path) -> float:
     return sorted(waits)[int(0.99 * len(waits))]
 
 
+async def _turns(_port: int, home: Path) -> dict[str, float]:
+    """Processor milliseconds of the storer's turns, each with ten closures, PostgreSQL's told apart."""
+    from benchmarks import processes
+    from regime_pipeline.collect.collector import Collector
+    from regime_pipeline.collect.spool import Spool
+    from regime_pipeline.settings import Settings
+    from regime_pipeline.storage.database import open_database
+    from regime_pipeline.storage.embedded import EmbeddedServer
+    from regime_pipeline.storage.warehouse import Warehouse
+    from regime_pipeline.windows import SystemClock
+
+    processes.adopt_orphans()
+    settings = Settings(home=home, symbols=SYMBOLS, _env_file=None)  # type: ignore[call-arg]
+    database = open_database(settings, origin="simulated")
+    line = _line(0, "liquidations-a")
+    topic = next(iter(line.subscriptions))
+    collector = Collector(
+        Warehouse(database, SystemClock()),
+        settings,
+        symbols=SYMBOLS,
+        venues=["bybit"],
+        lines=[line],
+    )
+    watch, own = collector.watches[line.name], []
+    before = processes.spent_s()
+    with Spool(collector.folder, [line.name]) as spool:
+        watch.opened(time.time_ns())
+        for turn in range(1, TURNS + 1):
+            for n in range(CLOSURES_A_SECOND):
+                now = time.time_ns()
+                row = {"T": now // 1_000_000, "s": "BTCUSDT", "S": "Buy", "p": "67451.00"}
+                row["v"] = str(turn * CLOSURES_A_SECOND + n)
+                told = {"topic": topic, "type": "snapshot", "ts": row["T"], "data": [row]}
+                spool.put(line.name, now, json.dumps(told).encode())
+                watch.data(topic, now)
+            begin = time.process_time()
+            collector.turn(spool, turn)
+            own.append(1e3 * (time.process_time() - begin))
+    spent = processes.difference_s(before, processes.spent_s())
+    assert collector.totals.stored == TURNS * CLOSURES_A_SECOND
+    database.close()
+    EmbeddedServer(home).stop()
+    return {
+        "turn_own_p99_ms": sorted(own)[int(0.99 * TURNS)],
+        "turn_mean_ms": 1e3 * spent["total"] / TURNS,
+        "turn_postgres_mean_ms": 1e3 * spent["postgres"] / TURNS,
+    }
+
+
 SIDES = {
     "bare": (MESSAGES, 0, "trades", lambda port, _: _bare(port)),
     "ours": (MESSAGES, 0, "trades", _ours),
     "steady": (STEADY, STEADY_A_SECOND, "trades", _steady),
     "commits": (CLOSURES, CLOSURES_A_SECOND, "closures", _commits),
+    "turns": (0, 0, "closures", _turns),
 }
 """How many messages are sent, how many a second (0: as fast as they are taken), what, and who takes them."""
 
 
 def run() -> None:
     """Prints the figures."""
-    seconds = {}
+    found: dict[str, Any] = {}
     for side, (count, rate, kind, _) in SIDES.items():
         server = subprocess.Popen(
             [sys.executable, "-c", _SERVER, str(count), str(rate), kind],
@@ -201,18 +255,19 @@ def run() -> None:
                 check=True,
                 env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
             )
-            seconds[side] = float(done.stdout)
+            found[side] = json.loads(done.stdout)
         finally:
             server.terminate()
             server.wait()
     told = {
         "benchmark": "collect",
         "messages": MESSAGES,
-        "messages_per_cpu_s": round(MESSAGES / seconds["ours"]),
-        "bare_messages_per_cpu_s": round(MESSAGES / seconds["bare"]),
-        "times_the_bare_cost": round(seconds["ours"] / seconds["bare"], 2),
-        "receipt_to_disk_p99_ms": round(seconds["steady"]),
-        "closure_to_row_p99_ms": round(seconds["commits"]),
+        "messages_per_cpu_s": round(MESSAGES / found["ours"]),
+        "bare_messages_per_cpu_s": round(MESSAGES / found["bare"]),
+        "times_the_bare_cost": round(found["ours"] / found["bare"], 2),
+        "receipt_to_disk_p99_ms": round(found["steady"]),
+        "closure_to_row_p99_ms": round(found["commits"]),
+        **{name: round(ms, 1) for name, ms in found["turns"].items()},
     }
     sys.stdout.write(json.dumps(told) + "\n")
 
@@ -220,4 +275,4 @@ def run() -> None:
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         work = SIDES[sys.argv[1]][3](int(sys.argv[2]), Path(folder))
-        sys.stdout.write(str(asyncio.run(work)) + "\n")
+        sys.stdout.write(json.dumps(asyncio.run(work)) + "\n")

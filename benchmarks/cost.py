@@ -99,6 +99,8 @@ class Build:
             check=False,
         )
         cost = difference_s(before, spent_s())
+        said = f"{self._tree.name}: {' '.join(arguments)[:90]}: {cost['total']:.1f} processor s"
+        print(said, file=sys.stderr, flush=True)
         if done.returncode != 0:
             raise RuntimeError(f"{arguments} of {self._tree} failed: {done.stderr[-2000:]}")
         return done.stdout, cost | {"clock": time.monotonic() - began}

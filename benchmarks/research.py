@@ -2,9 +2,9 @@
 
 ``python -m benchmarks research`` prints the tables of docs/research.md as JSON; ``python -m
 benchmarks.research`` as Markdown. ``REGIME_MARKET_HISTORY`` names the folder of recorded history; without
-one it says so and does nothing. Belongs here: passports of recorded scores at the end of 2024; made scores
-beside recorded returns: false verdicts, power, the best of fifty variants. Does not belong here: any
-statistic.
+one it says so and does nothing. Belongs here: passports, probabilities and paper positions of recorded scores
+at the end of 2024; made scores beside recorded returns: false verdicts, power, the best of fifty variants.
+Does not belong here: any statistic.
 
 Made scores are autoregressive (.97 an hour) and alike across coins (.7) unless they are called own. One
 that knows something is mixed with the return that follows.
@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ import pandas as pd
 from scipy.signal import lfilter
 
 from benchmarks.common import line, markdown
-from benchmarks.signal_history import PARAMS, said
+from benchmarks.signal_history import PARAMS, Found, said
 from benchmarks.worlds import RECORDED, History, recorded
 from regime_pipeline.catalogue.frames import empty
 from regime_pipeline.catalogue.registry import table
@@ -32,7 +33,10 @@ from regime_pipeline.features.price_structure import price_structure
 from regime_pipeline.features.volatility_regimes import volatility_regimes
 from regime_pipeline.numerics.panel import to_panel
 from regime_pipeline.research.bounds import critical, effective
+from regime_pipeline.research.calibrators import calibrators
+from regime_pipeline.research.execution import execution_quality
 from regime_pipeline.research.information import Coefficient, Pairs, Ranked, pooled
+from regime_pipeline.research.paper_tables import paper_positions
 from regime_pipeline.research.passports import daily, judged, passports
 from regime_pipeline.windows import DAY, Grid, Window
 
@@ -46,28 +50,85 @@ LOOKS = 63
 Floats = npt.NDArray[np.float64]
 
 
-def worth(folder: Path, history: History) -> pd.DataFrame:
+@dataclass(frozen=True)
+class Scored:
+    """Recorded history with every score of it.
+
+    Attributes:
+        history: market tables.
+        found: signal tables.
+        structure: events of the price structure.
+        regimes: of volatility.
+    """
+
+    history: History
+    found: Found
+    structure: pd.DataFrame
+    regimes: pd.DataFrame
+
+    @classmethod
+    def of(cls, folder: Path, history: History) -> Scored:
+        """Compute every score from recorded market tables."""
+        whole = Grid.of(RECORDED, history.symbols)
+        return cls(
+            history,
+            said(history, folder),
+            price_structure(_perp(history), grid=whole),
+            volatility_regimes(history.candles_1h, grid=whole, params=PARAMS.volatility),
+        )
+
+    @property
+    def last_day(self) -> Grid:
+        """The day at whose end everything is judged."""
+        return Grid.of(Window(RECORDED.end - DAY, RECORDED.end), self.history.symbols)
+
+    def inputs(self) -> tuple[pd.DataFrame, ...]:
+        """What passports and calibrators read of it."""
+        return (
+            self.found.components, self.found.confluence, self.found.futures, self.structure,
+            _perp(self.history), self.regimes, empty(table("market.order_book_1h")),
+        )  # fmt: skip
+
+
+def _perp(history: History) -> pd.DataFrame:
+    return history.candles_1h[history.candles_1h["market"] == "perp"]
+
+
+def worth(scored: Scored) -> pd.DataFrame:
     """The passports at the end of recorded history: all symbols together, every horizon."""
-    found = said(history, folder)
-    perp = history.candles_1h[history.candles_1h["market"] == "perp"]
-    grid = Grid.of(Window(RECORDED.end - DAY, RECORDED.end), history.symbols)
-    whole = Grid.of(RECORDED, history.symbols)
     rows = passports(
-        found.components,
-        found.confluence,
-        found.futures,
-        price_structure(perp, grid=whole),
-        perp,
-        volatility_regimes(history.candles_1h, grid=whole, params=PARAMS.volatility),
-        empty(table("market.order_book_1h")),
+        *scored.inputs(),
         empty(table("signals.trials")),
         empty(table("signals.trial_days")),
-        grid=grid,
+        grid=scored.last_day,
         signal_params=PARAMS.signals,
         futures_params=PARAMS.futures,
     )
     shown = (rows["passport_kind"] == "pooled") & (rows["passport_regime"] == "*")
     return rows[shown & rows["ic"].notna()].reset_index(drop=True)
+
+
+def probabilities(scored: Scored) -> pd.DataFrame:
+    """The calibrators at the end of recorded history that have a skill."""
+    rows, _ = calibrators(*scored.inputs(), grid=scored.last_day)
+    return rows[rows["brier_skill"].notna()].reset_index(drop=True)
+
+
+def on_paper(scored: Scored) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Strategies and their equity at the end of recorded history; without books all fills are assumed."""
+    whole = Grid.of(RECORDED, scored.history.symbols)
+    books, flow = (empty(table(f"market.{n}_1h")) for n in ("order_book", "trade_flow"))
+    summary, _, _, _, equity = paper_positions(
+        scored.found.confluence,
+        scored.found.futures,
+        _perp(scored.history),
+        scored.regimes,
+        scored.history.funding,
+        execution_quality(_perp(scored.history), books, flow, grid=whole),
+        empty(table("raw.order_book")),
+        grid=scored.last_day,
+    )
+    return summary, equity[equity["ts"] == equity["ts"].max()]
 
 
 def log_closes(history: History) -> Floats:
@@ -197,8 +258,20 @@ def run() -> None:
     """Print the figures."""
     _each(
         lambda row: line(NAME, f"{row['signal']} {row['horizon_h']} h", **_short(row)),
+        lambda row: line(NAME, f"{row['signal']} {row['calibration_side']}", **_skill(row)),
+        lambda row: line(NAME, str(row["strategy"]), **_came_to(row)),
         lambda case, shares: line(NAME, case, **shares),
     )
+
+
+def _skill(row: pd.Series) -> dict[str, Any]:
+    names = ("labels_eff", "base_rate", "brier_skill", "brier_skill_low", "ece")
+    return {n: float(row[n]) for n in names} | {"is_calibrated": bool(row["is_calibrated"])}
+
+
+def _came_to(row: pd.Series) -> dict[str, Any]:
+    names = ("equity_usd", "sharpe", "sharpe_low", "sharpe_high", "hold_sharpe", "max_drawdown")
+    return {n: float(row[n]) for n in (*names, "fees_total_usd", "funding_total_usd")}
 
 
 def _short(row: pd.Series) -> dict[str, Any]:
@@ -210,14 +283,23 @@ def _short(row: pd.Series) -> dict[str, Any]:
 
 
 def _each(
-    signal: Callable[[pd.Series], None], case: Callable[[str, dict[str, float]], None]
+    signal: Callable[[pd.Series], None],
+    probability: Callable[[pd.Series], None],
+    strategy: Callable[[pd.Series], None],
+    case: Callable[[str, dict[str, float]], None],
 ) -> None:
     folder = folder_of(NAME)
     if folder is None:
         return
     history = recorded(folder)
-    for _, row in worth(folder, history).iterrows():
+    scored = Scored.of(folder, history)
+    for _, row in worth(scored).iterrows():
         signal(row)
+    for _, row in probabilities(scored).iterrows():
+        probability(row)
+    summary, equity = on_paper(scored)
+    for _, row in summary.merge(equity[["strategy", "equity_usd"]], on="strategy").iterrows():
+        strategy(row)
     for name, shares in rates(log_closes(history), runs=200, fifties=100):
         case(name, shares)
 
@@ -225,6 +307,8 @@ def _each(
 def main() -> None:
     """Print the tables of docs/research.md."""
     signals: list[dict[str, str]] = []
+    curves: list[dict[str, str]] = []
+    strategies: list[dict[str, str]] = []
     cases: list[dict[str, str]] = []
 
     def signal(row: pd.Series) -> None:
@@ -240,13 +324,36 @@ def main() -> None:
             }
         )
 
+    def probability(row: pd.Series) -> None:
+        curves.append(
+            {
+                "signal": row["signal"],
+                "side": row["calibration_side"],
+                "skill [95 %]": f"{row['brier_skill']:+.2%} "
+                f"[{row['brier_skill_low']:+.2%}, {row['brier_skill_high']:+.2%}]",
+                "calibration error": f"{row['ece']:.3f}",
+                "shown": "yes" if row["is_calibrated"] else "no",
+            }
+        )
+
+    def strategy(row: pd.Series) -> None:
+        strategies.append(
+            {
+                "strategy": row["strategy"],
+                "of a million": f"{row['equity_usd']:,.0f}",
+                "Sharpe [95 %]": f"{row['sharpe']:.1f} [{row['sharpe_low']:.1f}, {row['sharpe_high']:.1f}]",
+                "of holding": f"{row['hold_sharpe']:.1f}",
+                "fees": f"{row['fees_total_usd']:,.0f}",
+            }
+        )
+
     def case(name: str, shares: dict[str, float]) -> None:
         shown = {"VALID by 1.96": f"{shares['raw']:.1%}", "by the bound": f"{shares['bound']:.1%}"}
         other = f"se {shares['se']:.3f}" if "se" in shares else f"{shares['trials_eff']:.1f} trials"
         cases.append({"scores": name, **shown, "": other})
 
-    _each(signal, case)
-    for rows in (signals, cases):
+    _each(signal, probability, strategy, case)
+    for rows in (signals, curves, strategies, cases):
         if rows:
             sys.stdout.write(markdown(pd.DataFrame(rows)) + "\n\n")
 

@@ -86,20 +86,33 @@ def _first(hours: int) -> int:
     return hour_number(END) - hours
 
 
+def handed(x: Panels) -> dict[str, FloatPanel]:
+    """The world, and what else the product's functions are handed."""
+    ones, volume = np.ones_like(x["close"]), x["volume_quote"]
+    return {
+        **x,
+        "ones": ones,
+        "zeros": 0.0 * ones,
+        "snapshots": 13.0 * ones,
+        "bids": volume,
+        "asks": volume,
+        "usd": x["coins"] * x["close"],
+    }
+
+
 def ours(name: str, x: Panels) -> FloatPanel:
-    """A score by the product's own function."""
+    """A score by the product's own function, of the panels of :func:`handed`."""
     from regime_pipeline.signals import candle_scores as candles
     from regime_pipeline.signals import factors
     from regime_pipeline.signals import flow_scores as flows
 
-    shape = x["close"].shape
-    first, ones, zeros = _first(len(x["close"])), np.ones(shape), np.zeros(shape)
-    depth = {f"depth_25bps_{side}_usd": x["volume_quote"] for side in ("bid", "ask")}
-    book = {"imbalance": x["imbalance"], "spread_bps": x["share"], "n_snapshots": 13.0 * ones}
+    first, ones, zeros = _first(len(x["close"])), x["ones"], x["zeros"]
+    depth = {f"depth_25bps_{side}_usd": x[f"{side}s"] for side in ("bid", "ask")}
+    book = {"imbalance": x["imbalance"], "spread_bps": x["share"], "n_snapshots": x["snapshots"]}
     moved = {"net_flow_usd": x["net_flow_usd"], "stablecoin_net_flow_usd": zeros}
     moved |= {"coverage": ones, "partial": zeros}
     kinds = dict.fromkeys(flows.KINDS, x["mood"])
-    usd, names = x["coins"] * x["close"], ("share", "z")
+    names = ("share", "z")
     scores: dict[str, Callable[[], Any]] = {
         "momentum": lambda: candles.momentum(x["close"], first_hour=first),
         "technical": lambda: candles.technical(x["close"], first_hour=first),
@@ -118,7 +131,7 @@ def ours(name: str, x: Panels) -> FloatPanel:
         "momentum factor": lambda: factors.momentum(x["close"], first_hour=first),
         "share factor": lambda: factors.share(x["share"], sign=-1.0, first_hour=first, names=names),
         "open interest factor": lambda: factors.open_interest(
-            x["coins"], usd, x["close"], first_hour=first
+            x["coins"], x["usd"], x["close"], first_hour=first
         ),
         "social factor": lambda: factors.social(x["mood"], x["mentions"], first_hour=first),
     }
@@ -527,8 +540,9 @@ def child(task: dict[str, Any], out: Path) -> None:
         work = SCORES[score][0]
         small, x = world(2, 2_000), world(symbols, hours)
         if side == "ours":
-            ours(score, small)
-            spent, found = best(lambda: ours(score, x))
+            ours(score, handed(small))
+            panels = handed(x)
+            spent, found = best(lambda: ours(score, panels))
         else:
             if side != "pandas":
                 work(SIDES[side](small))

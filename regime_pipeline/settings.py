@@ -255,6 +255,10 @@ class Settings(_Providers, ChosenSources):
         None, description="any PostgreSQL 14+; unset: an embedded server under `home`"
     )
     landing_url: str | None = Field(None, description="fsspec URL; unset: `home`/landing")
+    broker_url: SecretStr | None = Field(
+        None,
+        description="Redis that hands runs to workers of other machines; unset: there are none",
+    )
     backup_dir: Path | None = Field(
         None,
         description="folder of backups, best on another disk; set, `regime heartbeat` names a missing one; "
@@ -332,6 +336,14 @@ class Settings(_Providers, ChosenSources):
     collect_venues: Annotated[tuple[str, ...], NoDecode] = Field(
         tuple(row.name for row in CONNECTIONS.values() if row.stream_url),
         description="providers whose streams are collected",
+    )
+    collect_channels: Annotated[
+        tuple[Literal["closures", "bars", "trades", "books", "marks"], ...], NoDecode
+    ] = Field(
+        ("closures", "bars", "trades", "books", "marks"),
+        min_length=1,
+        description="kinds of streams that are collected; what is left out is asked for over HTTP as "
+        "without a collector, but for closures of Bybit, which cannot be",
     )
     collect_spool_gb: float = Field(
         10.0,
@@ -452,7 +464,14 @@ class Settings(_Providers, ChosenSources):
                     raise ValueError(f"{variable}: URL {number} {fault}")
         return value
 
-    @field_validator("symbols", "sources", "api_cors_origins", "collect_venues", mode="before")
+    @field_validator(
+        "symbols",
+        "sources",
+        "api_cors_origins",
+        "collect_venues",
+        "collect_channels",
+        mode="before",
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -511,8 +530,9 @@ class Settings(_Providers, ChosenSources):
 
     @property
     def collected(self) -> tuple[str, ...]:
-        """The providers whose streams are collected, as far as anything depends on it."""
-        return self.collect_venues if self.collect == "on" else ()
+        """The providers whose forced closures are collected, as far as anything depends on it."""
+        is_on = self.collect == "on" and "closures" in self.collect_channels
+        return self.collect_venues if is_on else ()
 
     @property
     def wired_series(self) -> tuple[str, ...]:

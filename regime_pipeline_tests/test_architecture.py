@@ -41,7 +41,7 @@ ALLOWED: dict[str, set[str]] = {
     "quality": GROUND | {"market"},
     "net": {"windows"},
     "storage": GROUND,
-    "providers": GROUND | {"net"},
+    "providers": GROUND | {"net", "storage"},
     "simulator": GROUND,
     "alerts": GROUND | PURE - JUDGES | {"net", "storage"},
     "coverage": GROUND | {"storage", "providers"},
@@ -71,7 +71,7 @@ ALLOWED: dict[str, set[str]] = {
         "alerts",
     }
     | {"reporting", "evaluation", "api", "dashboard"}
-    | {"configuration", "exposition", "orchestration", "simulator", "definitions"},
+    | {"configuration", "exposition", "thresholds", "orchestration", "simulator", "definitions"},
 }
 """What each part may import; a part that is not listed may not exist."""
 

@@ -62,7 +62,7 @@ def test_the_libraries_give_the_same_scores(score: str, other: str) -> None:
     pytest.importorskip(other)
     given = signals.world(2, 2_400)
     theirs = np.asarray(signals.SCORES[score][0](signals.SIDES[other](given)))
-    mine = signals.ours(score, given)
+    mine = signals.ours(score, signals.handed(given))
     assert signals.gap(mine[signals.WARM_UP :], theirs[signals.WARM_UP :]) <= signals.TOLERANCE
 
 

@@ -5,9 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from dashboards import bundle, check
+from pydantic import SecretStr
+
+from dashboards import bundle, check, grafana
 from regime_pipeline.catalogue.marts import MARTS
 from regime_pipeline.catalogue.model import Field
+from regime_pipeline.reporting import metrics
+from regime_pipeline.settings import Settings
+from regime_pipeline.windows import utc
 
 URI = "postgresql+psycopg2://regime_bi@127.0.0.1:5432/regime"
 
@@ -46,3 +51,11 @@ def test_what_files_refer_to_is_in_the_bundle() -> None:
         for cell in content.get("position", {}).values():
             if isinstance(cell, dict) and cell["type"] == "CHART":
                 assert cell["meta"]["uuid"] in known, path
+
+
+def test_the_dashboard_of_operation_asks_for_figures_that_there_are(tmp_path: Path) -> None:
+    away = Settings(home=tmp_path, database_url=SecretStr("postgresql://me:pw@127.0.0.1:1/none"))
+    of_the_machine = {family.name for family in metrics.read(away, utc("2024-08-05"))}
+    assert grafana.names() <= of_the_machine | {f"regime_{asked.name}" for asked in metrics.ASKED}
+    kept = Path(__file__).parents[1] / "deploy" / "grafana" / "regime.json"
+    assert kept.read_text() == grafana.text()

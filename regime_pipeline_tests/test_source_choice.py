@@ -52,6 +52,7 @@ def test_where_the_collector_runs_without_a_key_closures_are_those_that_bybit_st
     assert versioned("liquidations/3", found.liquidation_source) == "liquidations/3@bybit"
     assert fingerprint(found, ()) != fingerprint(settings(), ())
     assert settings(collect="on", collect_venues="okx").liquidation_source == "okx"
+    assert settings(collect="on", collect_channels="bars,trades").liquidation_source == "okx"
     assert settings(collect="on", **KEY).liquidation_source == "coinglass"
 
 

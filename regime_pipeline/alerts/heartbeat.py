@@ -13,8 +13,8 @@ import asyncio
 import hashlib
 import json
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,6 +30,7 @@ from regime_pipeline.alerts.watch import COLLECTOR_LATE, disk_faults, memory_fau
 from regime_pipeline.net.client import FAILED, async_client
 from regime_pipeline.net.redact import Redactor
 from regime_pipeline.settings import Settings
+from regime_pipeline.storage import manifests, workers
 from regime_pipeline.storage.database import address_at_rest
 from regime_pipeline.storage.errors import StorageError
 from regime_pipeline.storage.folders import write_private
@@ -99,6 +100,7 @@ class Asked:
     waiting_since: datetime | None
     has_daemon: bool = True
     collector_at: datetime | None = None
+    silent_workers: Mapping[str, timedelta] = field(default_factory=dict)
 
 
 def judged(asked: Asked | str, now: datetime, *, needs_daemon: bool) -> list[str]:
@@ -122,6 +124,7 @@ def judged(asked: Asked | str, now: datetime, *, needs_daemon: bool) -> list[str
             faults.append(f"tick: none for {_long(now - asked.tick_at)}")
     if asked.collector_at is not None and now - asked.collector_at > COLLECTOR_LATE:
         faults.append(f"collector: silent for {_long(now - asked.collector_at)}")
+    faults += [f"worker {n}: silent for {_long(t)}" for n, t in asked.silent_workers.items()]
     if asked.waiting and asked.waiting_since is not None:
         faults.append(
             f"alerts: {asked.waiting} wait, the oldest for {_long(now - asked.waiting_since)}"
@@ -163,15 +166,12 @@ def _backup_faults(folder: Path | None, now: datetime) -> list[str]:
     """What is wrong with the backups of a folder; nothing is expected where none is named."""
     if folder is None:
         return []
-    from regime_pipeline.storage.backup import found_in  # brings the libraries of tables along
-
     try:
-        newest = max((b.made_at for b in found_in(folder)), default=None)
+        late = manifests.age(folder, now)
     except StorageError as error:
         return [f"backup: {error}"]
-    if newest is None:
+    if late is None:
         return [f"backup: none in {folder}"]
-    late = now - newest
     return [f"backup: none for {_long(late)}"] if late > BACKUP_LATE else []
 
 
@@ -215,11 +215,12 @@ def _ask(settings: Settings, now: datetime) -> Asked | str:
             sensor, scheduler, tick = (
                 None if at is None else at.replace(tzinfo=UTC) for at in beats or (None,) * 3
             )
+            gone = workers.silent(workers.beats(conn), now)
             waiting = conn.execute(_WAITING, {"now": now, "late": now - ALERTS_WAIT}).fetchone()
     except psycopg.Error as error:
         return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
     count, since = waiting or (0, None)
-    return Asked(sensor, scheduler, tick, count, since, has_daemon, collected)
+    return Asked(sensor, scheduler, tick, count, since, has_daemon, collected, gone)
 
 
 async def _web_fault(address: str) -> str | None:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -36,7 +35,7 @@ from regime_pipeline.alerts.kinds import (
 from regime_pipeline.alerts.outbox import enqueue_system
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
-from regime_pipeline.storage.folders import existing
+from regime_pipeline.storage.folders import DISK_FULL, existing, free_share
 from regime_pipeline.windows import Clock
 
 STALE = timedelta(hours=3)
@@ -47,7 +46,7 @@ SENSOR_LATE = timedelta(minutes=15)
 COLLECTOR_LATE = timedelta(seconds=30)
 RECENT = timedelta(days=2)
 """Days of data older than this are history: what was found in them alarms nobody."""
-DISK_LOW, DISK_FULL = 0.10, 0.03
+DISK_LOW = 0.10
 MEMORY_LOW = 0.05
 CONNECTIONS_HIGH = 0.8
 _MEMORY = Path("/proc/meminfo")
@@ -291,13 +290,12 @@ def _connection_faults(conn: psycopg.Connection) -> list[str]:
 
 def disk_faults(home: Path) -> list[str]:
     """Whether the disk of a folder, there or not, is short; none: it is not."""
-    place = existing(home)
-    usage = shutil.disk_usage(place)
-    share = usage.free / usage.total
+    share = free_share(home)
     if share >= DISK_LOW:
         return []
-    kind = "full" if share < DISK_FULL else "low"
-    return [f"disk: {kind}, {100 * share:.1f} % free at {place}"]
+    is_full = share < DISK_FULL
+    told = f"{100 * share:.1f} % free at {existing(home)}"
+    return [f"disk: full, {told}; nothing is fetched" if is_full else f"disk: low, {told}"]
 
 
 def memory_faults(source: Path = _MEMORY) -> list[str]:

@@ -21,7 +21,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from importlib import import_module
 from typing import Any, TypeVar
 
@@ -82,6 +82,26 @@ def reads(
 
 
 @dataclass(frozen=True, slots=True)
+class Resume:
+    """Rows of its own that a function goes on from, instead of from the first stored row.
+
+    Attributes:
+        table: one of the function's own tables; read before the window, and no input of the lineage.
+        columns: of it that are read.
+        within: how far before the window they are looked for, as ``10d``.
+        lookback: history before the newest usable one that inputs declared ``all_stored`` are then read for.
+        since: given these rows and the symbols of the run: the time from which the function goes on; None:
+            it begins at the first stored row.
+    """
+
+    table: str
+    columns: tuple[str, ...]
+    within: str
+    lookback: str
+    since: Callable[[Any, tuple[str, ...]], datetime | None]
+
+
+@dataclass(frozen=True, slots=True)
 class Derivation:
     """A pure function and everything that is known about running it.
 
@@ -93,6 +113,7 @@ class Derivation:
         of_run: the parameters out of :data:`OF_THE_RUN` that it has.
         step: name of the step where several tables are computed together.
         of_universe: it always computes every configured symbol, even in a narrowed run.
+        resume: parameter -> rows of its own that it goes on from; one at most.
     """
 
     function: Callable[..., Any]
@@ -102,13 +123,17 @@ class Derivation:
     of_run: tuple[str, ...]
     step: str
     of_universe: bool
+    resume: Mapping[str, Resume] = field(default_factory=dict)
 
 
 _DECLARED: dict[Callable[..., Any], Derivation] = {}
 
 
 def derives(
-    *tables: str, step: str | None = None, of_universe: bool = False, **parameters: Input | str
+    *tables: str,
+    step: str | None = None,
+    of_universe: bool = False,
+    **parameters: Input | Resume | str,
 ) -> Callable[[_F], _F]:
     """Declare the decorated function as what computes ``tables``; the function stays as it is.
 
@@ -116,7 +141,8 @@ def derives(
         tables: ``schema.name`` of each table, in the order in which the function gives them.
         step: name of the step; by default the one table's ``schema__name``.
         of_universe: the function needs every configured symbol, in its inputs and its grid.
-        parameters: for each parameter of the function an :class:`Input`, or a path in the settings.
+        parameters: for each parameter of the function an :class:`Input`, a :class:`Resume`, or a path in
+            the settings.
 
     Raises:
         TypeError: a parameter is declared that the function lacks, or the other way round.
@@ -146,6 +172,7 @@ def derives(
             of_run,
             step or tables[0].replace(".", "__"),
             of_universe,
+            {n: p for n, p in parameters.items() if isinstance(p, Resume)},
         )
         return function
 

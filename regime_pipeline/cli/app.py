@@ -28,6 +28,7 @@ from regime_pipeline.cli import (
     pipeline,
     provenance,
     research,
+    scale,
     secrets,
     serving,
     storage,
@@ -72,6 +73,7 @@ for _command in (
 app.add_typer(database.app, name="db")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(collect.app, name="collect")
+app.add_typer(scale.app, name="scale")
 app.add_typer(secrets.app, name="secrets")
 app.add_typer(storage.app, name="storage")
 app.add_typer(tokens.app, name="tokens")

@@ -16,7 +16,7 @@ from regime_pipeline.cli.terminal import out, progress
 from regime_pipeline.settings import Settings
 
 if TYPE_CHECKING:
-    from regime_pipeline.storage.backup import Backup
+    from regime_pipeline.storage.manifests import Backup
 
 FolderOption = Annotated[
     Path | None,
@@ -48,11 +48,12 @@ def backup(
         17 3 * * * REGIME_BACKUP_DIR=/mnt/backups regime backup      # a line of cron
     """
     from regime_pipeline.storage import backup as backups
+    from regime_pipeline.storage.manifests import found_in
     from regime_pipeline.windows import SystemClock
 
     counts = _kept(keep)
     if only_list:
-        _listed(backups.found_in(_folder(folder, Settings())))
+        _listed(found_in(_folder(folder, Settings())))
         return
     settings, database = open_data(data)  # brings an older schema forward first
     database.close()
@@ -89,15 +90,16 @@ def restore(
         REGIME_HOME=/new/place regime restore /mnt/backups/live-20261130T031700Z
     """
     from regime_pipeline.storage import backup as backups
+    from regime_pipeline.storage import manifests
 
     settings = Settings()
     if source == "latest":
-        there = backups.found_in(_folder(folder, settings))
+        there = manifests.found_in(_folder(folder, settings))
         if not there:
             raise UsageError(f"no backup lies in {_folder(folder, settings)}; name its folder")
         chosen = there[-1]
     else:
-        chosen = backups.read(Path(source))
+        chosen = manifests.read(Path(source))
     with progress() as say:
         (backups.try_out if verify else backups.restore)(settings, chosen, say)
     counted = f"{len(chosen.manifest.hashes)} tables, {sum(chosen.manifest.rows.values()):,} rows"

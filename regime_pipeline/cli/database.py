@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,9 @@ from regime_pipeline.cli.origins import open_data
 from regime_pipeline.cli.terminal import out
 from regime_pipeline.settings import Settings
 from regime_pipeline.windows import clock_from_text
+
+if TYPE_CHECKING:
+    from regime_pipeline.storage.database import Database
 
 app = typer.Typer(no_args_is_help=True, help="The database: its URL, starting and stopping it.")
 
@@ -158,6 +161,44 @@ def db_stop() -> None:
         return
     EmbeddedServer(settings.home).stop()
     out.print("stopped")
+
+
+@app.command("upgrade")
+def db_upgrade(data: DataOption = None) -> None:
+    """Bring the embedded server to the newest PostgreSQL that is installed; stop everything else first.
+
+    Its data are copied, so that as much space must be free; the old folder stays until you delete it. The
+    content hash of every table is compared.
+    """
+    from regime_pipeline.storage import major
+    from regime_pipeline.storage.embedded import EmbeddedServer
+    from regime_pipeline.storage.errors import StorageError
+
+    settings, database = open_data(data)
+    if settings.database_url is not None:
+        raise UsageError("REGIME_DATABASE_URL names a server of yours; it is yours to upgrade")
+    before = _hashes(settings, database)
+    database.close()
+    kept = major.upgrade(EmbeddedServer(settings.home))
+    settings, database = open_data(data)
+    if kept is None:
+        out.print("it is the newest already")
+        return
+    other = [name for name, value in _hashes(settings, database).items() if value != before[name]]
+    if other:
+        raise StorageError(
+            f"after the upgrade {', '.join(other)} differ; the old data are in {kept}: stop the server "
+            "and give that folder the name `data` again"
+        )
+    out.print(f"upgraded, all hashes are as before; the old data are in {kept}", soft_wrap=True)
+
+
+def _hashes(settings: Settings, database: Database) -> dict[str, str]:
+    from regime_pipeline.catalogue import TABLES
+    from regime_pipeline.storage.warehouse import Warehouse
+
+    warehouse = Warehouse(database, clock_from_text(settings.clock), landing=settings.landing)
+    return {n: warehouse.content_hash(n) for n, t in TABLES.items() if t.partitioned}
 
 
 @app.command("hash")

@@ -23,15 +23,16 @@ from regime_pipeline.cli.options import (
 )
 from regime_pipeline.cli.origins import market
 from regime_pipeline.cli.terminal import err, out, progress, quiet
+from regime_pipeline.windows import floor_day
 
 if TYPE_CHECKING:
     from regime_pipeline.orchestration.run_report import RunReport
 
 
 def _cancel(at_once: bool) -> None:
-    launch = sys.modules.get("regime_pipeline.orchestration.launch")
-    if launch is not None:  # before that nothing runs that could be cancelled
-        launch.cancel_executing(at_once=at_once)
+    runs = sys.modules.get("regime_pipeline.orchestration.run_ends")
+    if runs is not None:  # before that nothing runs that could be cancelled
+        runs.cancel_executing(at_once=at_once)
 
 
 def run(
@@ -120,11 +121,19 @@ def backfill(
         bool, typer.Option(help="Ask the providers again for what is stored.")
     ] = False,
     source: SourceOption = "auto",
+    shards: Annotated[
+        int, typer.Option(min=1, help="Derive this many parts of the symbols at the same time.")
+    ] = 1,
+    queued: Annotated[
+        bool,
+        typer.Option("--queue", help="Leave the parts to Dagster's daemon and its workers."),
+    ] = False,
     as_json: JsonOption = False,
     allow_empty: AllowEmptyOption = False,
 ) -> None:
     """Compute (or fetch) some assets again for a range of days, as one run of the derived chain.
 
+    With --shards the chain is several runs, stage after stage, and the same rows come of it.
     No alert is sent for what a backfill finds. Where no raw row is stored nothing is derived, and the
     exit code is 1.
     """
@@ -132,6 +141,8 @@ def backfill(
         settings, clock = chosen.settings, chosen.clock
         window = parse_window(first, last, now=clock.now(), settings=settings)
         wanted = parse_symbols(symbols, settings)
+        if queued and window.end > floor_day(clock.now()):
+            raise UsageError("--queue takes days that are over; --to must lie before today")
         from regime_pipeline.orchestration.launch import LaunchError, run_selection
         from regime_pipeline.reporting.summary import plain
         from regime_pipeline.reporting.withheld import held_lines, held_rows
@@ -149,6 +160,8 @@ def backfill(
                     select=select,
                     refetch=refetch,
                     allow_empty=allow_empty,
+                    shard_count=shards,
+                    queued=queued,
                     progress=show,
                 )
         except LaunchError as error:

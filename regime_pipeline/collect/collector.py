@@ -99,7 +99,9 @@ class Collector:
         lines: Sequence[Line] | None = None,
     ) -> None:
         self.lines = list(
-            lines if lines is not None else lines_of(CONNECTIONS, settings, symbols, venues)
+            lines
+            if lines is not None
+            else lines_of(CONNECTIONS, settings, symbols, venues, settings.collect_channels)
         )
         self.folder = Path(settings.home) / "collect"
         self.watches = {line.name: Watch(line) for line in self.lines}
@@ -371,8 +373,9 @@ class _Asking:
 
     async def newest_trade(self, line: Line, topic: str, heard: bytes) -> Newest | None:
         found = await self._off(self._asker.newest_trade, line, topic, heard)
-        offset = self._offsets_s.get(line.source.name, 0.0)
-        return None if found is None else found._replace(at_ns=found.at_ns - round(offset * 1e9))
+        if found is None:
+            return None
+        return found.corrected(self._offsets_s.get(line.source.name))
 
     async def trades_since(self, line: Line, topic: str, known: bytes) -> list[bytes] | None:
         found: list[bytes] | None = await self._off(self._asker.trades_since, line, topic, known)

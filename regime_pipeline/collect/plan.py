@@ -7,7 +7,7 @@ which connections are opened for which symbols. Does not belong here: any one ve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
@@ -118,6 +118,17 @@ class Channel:
     marks: Callable[[Message], Mapping[str, float]] | None = None
 
     @property
+    def kind(self) -> str:
+        """What it tells of, as the settings name it."""
+        if self.book is not None:
+            return "books"
+        if self.marks is not None:
+            return "marks"
+        if self.is_sparse:
+            return "closures"
+        return "trades" if self.has_trades else "bars"
+
+    @property
     def datasets(self) -> tuple[str, ...]:
         """The raw tables that its rows belong to."""
         return tuple(f.dataset for f in self.stored)
@@ -197,14 +208,16 @@ def lines_of(
     settings: Settings,
     symbols: Sequence[str],
     venues: Sequence[str],
+    kinds: Collection[str] | None = None,
 ) -> list[Line]:
-    """The connections of some venues, with their addresses and topics.
+    """The connections of some venues, with their addresses and topics; those without a topic left out.
 
     Args:
         connections: all that are known.
         settings: addresses.
         symbols: canonical symbols.
         venues: names of sources.
+        kinds: of channels; None: all.
     """
     found = []
     for one in connections:
@@ -212,8 +225,10 @@ def lines_of(
         if one.source.name not in venues or setting is None:
             continue
         base = str(getattr(settings, setting)).rstrip("/")
-        topics = {s.topic: s for c in one.channels for s in _subscriptions(c, symbols)}
-        found.append(Line(one, base + one.path, topics))
+        channels = [c for c in one.channels if kinds is None or c.kind in kinds]
+        topics = {s.topic: s for c in channels for s in _subscriptions(c, symbols)}
+        if topics:
+            found.append(Line(one, base + one.path, topics))
     return found
 
 

@@ -71,7 +71,9 @@ def header(
 
 
 def clock_offset_ns(path: Path) -> int:
-    """The venue's clock minus ours as it was known when a segment began; 0 where it was not.
+    """The venue's clock minus ours as it was known when a segment began.
+
+    0 where it was not: its rows were known when we received them, by our clock.
 
     Raises:
         SegmentError: the file does not begin as a segment does.

@@ -236,10 +236,21 @@ def silent(watch: Watch, now_ns: int) -> list[str]:
 
 
 class Newest(NamedTuple):
-    """The newest trade of an instrument as the venue tells it: when, on our clock; whether we heard it."""
+    """The newest trade of an instrument as the venue tells it, and whether we heard it.
 
-    at_ns: int
+    Attributes:
+        at_ns: when, on our clock once corrected; None: it is not known how far the venue's is from it.
+        is_heard: whether it is the one that was heard last.
+    """
+
+    at_ns: int | None
     is_heard: bool
+
+    def corrected(self, clock_offset_s: float | None) -> Newest:
+        """One of a venue's time on our clock; the offset is the venue's clock minus ours, None: unknown."""
+        if clock_offset_s is None or self.at_ns is None:
+            return Newest(None, self.is_heard)
+        return Newest(self.at_ns - round(clock_offset_s * S), self.is_heard)
 
 
 @dataclass(slots=True)
@@ -264,14 +275,19 @@ class Doubts:
         return found
 
     def told(self, name: str, topic: Topic, newest: Newest, asked_ns: int, now_ns: int) -> None:
-        """The venue's newest trade; where it is the one that was heard last nothing was missed till then."""
+        """The venue's newest trade; where it is the one that was heard last nothing was missed till then.
+
+        Another one whose time is not known on our clock says nothing of the silence.
+        """
         last, trade_ns = topic.last_ns, newest.at_ns
         if last is None or last >= asked_ns:
             return
         if newest.is_heard and topic.span is not None:
             topic.span.end_ns = max(asked_ns, topic.span.end_ns)
-        if newest.is_heard or trade_ns <= last:
+        if newest.is_heard or (trade_ns is not None and trade_ns <= last):
             topic.vouched_ns = asked_ns
+        elif trade_ns is None:
+            return
         elif trade_ns > last + NEWER_NS:
             grace = int(topic.subscription.channel.grace_s * S)
             self._doomed[name] = (last, max(trade_ns + grace, now_ns + NEWER_NS))

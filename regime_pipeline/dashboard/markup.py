@@ -76,4 +76,4 @@ _templates.globals.update(
     unit_of=_unit,
     why_address=_why_address,
 )
-_templates.filters["instant"] = _instant
+_templates.filters |= {"instant": _instant, "format": formats.filled}

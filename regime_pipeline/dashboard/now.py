@@ -25,7 +25,7 @@ _IN_A_LIST = ("event_id", "alert_severity", "known_at", "title")
 _CARDS = ("volatility", "cascades", "funding", "pairs", "events", "sources")
 
 
-async def now_page(served: Served, _: Request) -> tuple[str, dict[str, Any]]:
+async def now_page(served: Served, __: Request) -> tuple[str, dict[str, Any]]:
     """The market at its newest hour."""
     _, newest = await served.feed.newest()
     events = await rows(served, "market_events", limit=12, columns=_IN_A_LIST)

@@ -170,7 +170,7 @@ async def event_page(served: Served, request: Request) -> tuple[str, dict[str, A
     }
 
 
-async def health_page(served: Served, _: Request) -> tuple[str, dict[str, Any]]:
+async def health_page(served: Served, __: Request) -> tuple[str, dict[str, Any]]:
     """Sources, coverage, quality, runs, what waits to be sent."""
     _, newest = await served.feed.newest()
     coverage: dict[str, Any] = {"days": [], "datasets": [], "is_cut": False}

@@ -86,9 +86,10 @@ class Weeks:
 
 
 def _sums(week: Ints, values: Floats, length: int) -> tuple[Ints, Floats]:
-    block, place = np.unique(week // length, return_inverse=True)
-    sums = np.bincount(place, weights=values, minlength=len(block))
-    return block, sums.astype(np.float64)
+    block = week // length
+    first = np.concatenate([[True], block[1:] != block[:-1]])[: len(block)]  # weeks ascend
+    sums = np.bincount(np.cumsum(first) - 1, weights=values)
+    return block[first], sums.astype(np.float64)
 
 
 def _deviations(weeks: Weeks, length: int) -> dict[int, float]:

@@ -33,6 +33,7 @@ from regime_pipeline.numerics.conventions import (
     check_window,
     scale_floor,
 )
+from regime_pipeline.numerics.memory import new_panels
 from regime_pipeline.numerics.stretches import in_stretches
 
 MAD_TO_SD = 1.4826
@@ -453,7 +454,7 @@ def rolling_quantile(
     if not 0.0 <= q <= 1.0:
         raise ValueError(f"a quantile lies between 0 and 1, not at {q}")
     panel, shape = as_panel(x)
-    out = np.empty_like(panel)
+    (out,) = new_panels(1, panel.shape)
     together = max(_TOGETHER, min(8 * window, 8_000), window)
     digit = min(_DIGIT, together.bit_length())
 
@@ -521,25 +522,30 @@ def share_below(x: npt.ArrayLike, window: int, min_obs: int) -> FloatPanel:
     """Share of the counting ones of the ``window`` slots before each value that are less than it."""
     check_window(window, min_obs, 1)
     panel, shape = as_panel(x)
-    out = np.full_like(panel, np.nan)
+    (out,) = new_panels(1, panel.shape)
+    by_column = np.where(np.isfinite(panel), panel, np.nan).T.copy()
 
     def part(first: int, stop: int) -> None:
-        _share_below(panel, window, max(min_obs, 1), first, stop, out)
+        _share_below(by_column, window, max(min_obs, 1), first, stop, out)
 
     in_stretches(part, *panel.shape)
     return out.reshape(shape)
 
 
 @ieee_kernel
-def _share_below(x, window, least, first, stop, out):  # type: ignore[no-untyped-def]
-    for h in range(first, stop):
-        for s in range(x.shape[1]):
-            if not math.isfinite(x[h, s]):
-                continue
-            n, below = 0, 0
+def _share_below(by_column, window, least, first, stop, out):  # type: ignore[no-untyped-def]
+    """Symbol by symbol; a comparison with NaN is false, and the loop over a window one of vectors."""
+    for s in range(by_column.shape[0]):
+        x = by_column[s]
+        n = 0
+        for i in range(max(0, first - window), first):
+            n += x[i] == x[i]
+        for h in range(first, stop):
+            value = x[h]
+            below = 0
             for i in range(max(0, h - window), h):
-                if math.isfinite(x[i, s]):
-                    n += 1
-                    below += x[i, s] < x[h, s]
-            if n >= least:
-                out[h, s] = below / n
+                below += x[i] < value
+            out[h, s] = below / n if n >= least and value == value else np.nan
+            n += value == value
+            if h >= window:
+                n -= x[h - window] == x[h - window]

@@ -13,9 +13,9 @@ Z_95 = 1.959963984540054
 """Upper 2.5 % point of the standard normal."""
 
 
-def phi(x: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """P(Z <= x) for a standard normal Z, elementwise; NaN stays NaN."""
-    return np.asarray(ndtr(np.asarray(x, dtype="float64")), dtype="float64")
+def phi(x: npt.ArrayLike, *, out: npt.NDArray[np.float64] | None = None) -> npt.NDArray[np.float64]:
+    """P(Z <= x) for a standard normal Z, elementwise, into ``out`` if given; NaN stays NaN."""
+    return np.asarray(ndtr(np.asarray(x, dtype="float64"), out=out), dtype="float64")
 
 
 def wilson(

@@ -43,11 +43,13 @@ from regime_pipeline.numerics.conventions import (
     check_window,
     scale_floor,
 )
+from regime_pipeline.numerics.counts import running_counts
+from regime_pipeline.numerics.memory import new_panels
 from regime_pipeline.numerics.order_statistics import median_of, slide
 from regime_pipeline.numerics.stretches import in_stretches
 from regime_pipeline.numerics.tiles import LANES, U_LANES, pack, place, put, unpack
 
-_SUM, _SCALED, _MEAN, _STD, _BOTH, _Z, _Z_ALL, _COUNT, _MIN, _MAX = range(10)
+_SUM, _SCALED, _MEAN, _STD, _BOTH, _Z, _Z_ALL, _MIN, _MAX = range(9)
 _OUTPUTS = {_BOTH: 2, _Z_ALL: 3}
 
 _CHUNK = 64 * LANES
@@ -118,7 +120,7 @@ def _repeat(x, rows):  # type: ignore[no-untyped-def]
 
 @ieee_kernel
 def _fold(part, skip, window, least, what, early, spare, out, out_count):  # type: ignore[no-untyped-def]
-    """Sums, counts, least or largest values of the windows that end in a chunk of whole blocks.
+    """Sums, least or largest values of the windows that end in a chunk of whole blocks.
 
     ``skip`` rows of the first block lie before the series. ``early`` holds the sums of the block
     before, and their counts: cell i is the rows from i to the border, the last one the border itself.
@@ -139,8 +141,6 @@ def _fold(part, skip, window, least, what, early, spare, out, out_count):  # typ
             there = abs(x[i]) < np.inf
             known[i] = 1.0 if there else 0.0
             value[i] = sign * x[i] if there else nothing
-        if what == _COUNT:
-            value[:] = known
         _forwards(known, False, count)
         _forwards(value, largest, late)
         begin, begin_count = early[0, (skip + 1) * LANES :], early[1, (skip + 1) * LANES :]
@@ -304,7 +304,7 @@ def _windows(x, window, least, anchor, lag, what, floor, first, stop, outs, whol
     packed, judged = np.full(cells, np.nan), np.full(cells, np.nan)
     nothing = -np.inf if what in (_MIN, _MAX) else 0.0
     if first == 0:
-        _before(x, min(lag, stop), least, what, outs, whole)
+        _before(x, min(lag, stop), what, outs, whole)
     start = -(anchor % window) if first == 0 else first - lag
     step = together * window if window <= _SHORT else stop + window
     for since in range(start, stop - lag, step):
@@ -370,9 +370,9 @@ def _chunk(  # type: ignore[no-untyped-def]
 
 
 @ieee_kernel
-def _before(x, stop, least, what, outs, whole):  # type: ignore[no-untyped-def]
+def _before(x, stop, what, outs, whole):  # type: ignore[no-untyped-def]
     """The first rows, whose windows lie before the series."""
-    outs[:, :stop] = 0.0 if least == 0 else np.nan
+    outs[:, :stop] = np.nan
     if what == _SCALED:
         whole[:stop] = 0
     if what in (_Z, _Z_ALL):
@@ -476,7 +476,7 @@ def _statistics(
     """One panel or several; codes where it is a z, counts of a scaled sum."""
     panel, shape = as_panel(x)
     length, width = panel.shape
-    outs = np.empty((_OUTPUTS.get(what, 1), length, width))
+    outs = new_panels(_OUTPUTS.get(what, 1), (length, width))
     whole = np.empty((length, width) if what in (_Z, _Z_ALL, _SCALED) else (0, 0), dtype=np.int32)
 
     def part(first: int, stop: int) -> None:
@@ -549,7 +549,14 @@ def rolling_max(x: npt.ArrayLike, window: int, min_obs: int, *, lag: int = 0) ->
 def rolling_count(x: npt.ArrayLike, window: int, min_obs: int = 0, *, lag: int = 0) -> FloatPanel:
     """Number of counting slots, as float; NaN under ``min_obs``."""
     check_window(window, min_obs, lag)
-    return _statistics(x, window, min_obs, lag, 0, _COUNT)[0][0]
+    panel, shape = as_panel(x)
+    (out,) = new_panels(1, panel.shape)
+
+    def part(first: int, stop: int) -> None:
+        running_counts(panel, window, min_obs, lag, first, stop, out)
+
+    in_stretches(part, *panel.shape)
+    return out.reshape(shape)
 
 
 def lagged_z(
@@ -577,9 +584,17 @@ def lagged_z(
     return z, mean, sd, code.astype(np.int8)
 
 
+def lagged_z_and_code(
+    x: npt.ArrayLike, window: int, min_obs: int, *, anchor: int | None = None
+) -> tuple[FloatPanel, CodePanel]:
+    """The z and code of :func:`lagged_z`: memory for what nobody reads costs more than arithmetic."""
+    check_window(window, min_obs, 1)
+    (z,), code = _statistics(x, window, max(min_obs, 2), 1, anchor, _Z)
+    return z, code.astype(np.int8)
+
+
 def lagged_z_alone(
     x: npt.ArrayLike, window: int, min_obs: int, *, anchor: int | None = None
 ) -> FloatPanel:
-    """The z of :func:`lagged_z`: memory for what nobody reads costs more than the arithmetic."""
-    check_window(window, min_obs, 1)
-    return _statistics(x, window, max(min_obs, 2), 1, anchor, _Z)[0][0]
+    """The z of :func:`lagged_z`, and nothing else."""
+    return lagged_z_and_code(x, window, min_obs, anchor=anchor)[0]

@@ -72,7 +72,11 @@ class Run:
 
 
 def inputs(
-    target: str, read: Mapping[str, Input], settings: Mapping[str, str] | None = None
+    target: str,
+    read: Mapping[str, Input],
+    settings: Mapping[str, str] | None = None,
+    *,
+    resumes: bool = False,
 ) -> dict[str, dg.AssetIn]:
     """Asset inputs as the IO manager understands them, named ``schema__table``.
 
@@ -80,6 +84,7 @@ def inputs(
         target: the table that they are read for.
         read: parameter -> input, as a function declares them.
         settings: parameter -> path in the settings, for what ``where`` refers to.
+        resumes: whether the function goes on from a stored state where there is one.
     """
     out = {}
     for one in read.values():
@@ -97,6 +102,8 @@ def inputs(
             metadata[io.WHOLE_UNIVERSE] = True
         if one.all_stored:
             metadata[io.ALL_STORED] = True
+            if resumes:
+                metadata[io.RESUMES] = True
         if one.whole:
             metadata[io.WHOLE] = True
         out[parameter(one.table)] = dg.AssetIn(key=asset_key(one.table), metadata=metadata)
@@ -205,7 +212,7 @@ def common(item: Table) -> dict[str, Any]:
 
 def inputs_of(what: Derivation) -> dict[str, dg.AssetIn]:
     """Everything that the asset of a declared function is given, named ``schema__table``."""
-    return inputs(what.tables[0], _read_by(what), what.settings)
+    return inputs(what.tables[0], _read_by(what), what.settings, resumes=bool(what.resume))
 
 
 def computed(
@@ -223,6 +230,8 @@ def computed(
     if run.window.is_empty:
         return tuple(empty(i) for i in items)
     given, why = _without_withheld(frames, what)
+    for name, resume in what.resume.items():
+        given[name] = io.own_rows(platform, resume, run.window)
     return tuple(
         _explained(_doubted(rows, frames, what), why, platform, run, what.inputs.values())
         for rows in _frames(what.function(**given, **run.arguments(what)), items)

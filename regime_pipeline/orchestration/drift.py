@@ -2,14 +2,15 @@
 
 They are kept in the landing store, ignored by the parsers, and told to people once. A reply of every
 endpoint that was asked is looked at, its field names compared with the known ones in
-``ops.reply_fields``. The first reply of an endpoint is what counts as known. A field that is gone or
-has another type is not looked for here: the parsers refuse such a reply.
+``ops.reply_fields``. The first reply of an endpoint is what counts as known; so are the fields of the first
+record of a list that was empty until then. A field that is gone or has another type is not looked for
+here: the parsers refuse such a reply.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import orjson
 import pandas as pd
@@ -92,8 +93,20 @@ def new_fields(platform: Platform, payloads: pd.DataFrame) -> list[tuple[str, st
         NAMES,
         frame.assign(first_seen_at=pd.Timestamp(platform.clock.now()))[list(table(NAMES).fields)],
     )
-    endpoints = {(source, path) for source, path, _ in seen}
-    return [f for f in fresh if f[:2] in endpoints]
+    return unlike(fresh, seen)
+
+
+def unlike(
+    fresh: Iterable[tuple[str, str, str]], seen: Iterable[tuple[str, str, str]]
+) -> list[tuple[str, str, str]]:
+    """Fields beside which others were seen before: what holds them did not come with them."""
+    holders = {(source, path, _holder(name)) for source, path, name in seen}
+    return [(s, p, name) for s, p, name in fresh if (s, p, _holder(name)) in holders]
+
+
+def _holder(name: str) -> str:
+    """The record that a field is of; empty for the reply itself."""
+    return name.rpartition(".")[0]
 
 
 def tell(platform: Platform, dataset: str, found: list[tuple[str, str, str]]) -> int:

@@ -18,10 +18,12 @@ import dagster as dg
 import pandas as pd
 
 from regime_pipeline.catalogue import Table, table
+from regime_pipeline.catalogue.derivation import Resume, derivations
 from regime_pipeline.catalogue.frames import ContractError
 from regime_pipeline.orchestration.metadata import add_run_metadata, write_metadata
 from regime_pipeline.orchestration.partitions import as_window, owed
 from regime_pipeline.orchestration.resources import Platform
+from regime_pipeline.orchestration.shards import refuse_whole
 from regime_pipeline.settings import Settings
 from regime_pipeline.windows import Window, parse_lookback, utc
 
@@ -38,6 +40,9 @@ WHOLE_UNIVERSE = "whole_universe"
 """Input metadata: read all configured symbols even in a narrowed run."""
 ALL_STORED = "all_stored"
 """Input metadata: read from the first partition on, however far that is before the lookback."""
+RESUMES = "resumes"
+"""Input metadata: what is :data:`ALL_STORED` is read from a stored state on where the table that it is read
+for has one."""
 WHOLE = "whole"
 """Input metadata: read every row, whenever it is stamped."""
 FOR_TABLE = "for_table"
@@ -137,6 +142,8 @@ def read_input(
     reach = owed_window.widened(lookback)
     if declared.get(ALL_STORED, False):
         first = utc(platform.settings.start_date)
+        if declared.get(RESUMES, False):
+            first = _resumed(platform, table(declared[FOR_TABLE]), owed_window) or first
         reach = Window(min(first, reach.start), reach.end)
     asked = platform.settings.universe if declared.get(WHOLE_UNIVERSE, False) else symbols
     return platform.warehouse.read(
@@ -149,6 +156,20 @@ def read_input(
             for column, value in (declared.get(WHERE) or {}).items()
         },
     )
+
+
+def own_rows(platform: Platform, resume: Resume, window: Window) -> pd.DataFrame:
+    """The rows before a window that its function may go on from."""
+    before = Window(window.start - parse_lookback(resume.within), window.start)
+    return platform.warehouse.read(resume.table, before, columns=resume.columns)
+
+
+def _resumed(platform: Platform, target: Table, window: Window) -> datetime | None:
+    """From when on the inputs of a table are read that goes on from a stored state; None: it has none."""
+    what = next(d for d in derivations() if target.full_name in d.tables)
+    (resume,) = what.resume.values()
+    since = resume.since(own_rows(platform, resume, window), platform.settings.universe)
+    return None if since is None else since - parse_lookback(resume.lookback)
 
 
 def trimmed(frame: pd.DataFrame, item: Table, window: Window) -> pd.DataFrame:
@@ -176,6 +197,14 @@ def _table_of(key: dg.AssetKey) -> Table:
     description="Catalogue tables in PostgreSQL, by time range.",
 )
 def warehouse_io_manager(context: dg.InitResourceContext) -> WarehouseIOManager:
-    """The IO manager of a run."""
+    """The IO manager of a run.
+
+    Raises:
+        ShardError: a run of some symbols that is to make what needs all of them.
+    """
     resources = context.resources
+    if context.run is not None:
+        chosen = context.run.asset_selection
+        names = None if chosen is None else [".".join(key.path) for key in chosen]
+        refuse_whole(context.run.tags, names)
     return WarehouseIOManager(resources.platform, list(resources.scope.symbols), context.run_id)

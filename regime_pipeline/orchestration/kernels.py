@@ -24,7 +24,7 @@ from typing import Any, Self
 
 LIST = Path(__file__).with_name("kernels.txt")
 _PACKAGE = Path(__file__).resolve().parents[1]
-_ROOMS = ("numerics", "features", "regimes", "correlation", "signals")
+_ROOMS = ("numerics", "features", "regimes", "correlation", "signals", "research")
 _TYPE = re.compile(
     r"(?P<const>const )?(?P<name>\w+)(?:\[(?P<axes>[:,]+)(?P<packed>1?)\]|\*(?P<times>\d+))?"
 )

@@ -15,7 +15,7 @@ import contextlib
 import os
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, TextIO
@@ -27,7 +27,7 @@ from regime_pipeline.catalogue import TABLES
 from regime_pipeline.catalogue.datasets import BY_TABLE, DATASETS
 from regime_pipeline.catalogue.schemas import DERIVED_SCHEMAS
 from regime_pipeline.net import logs
-from regime_pipeline.orchestration import freshness, history, retention
+from regime_pipeline.orchestration import freshness, history, retention, shards
 from regime_pipeline.orchestration.assets.alerts import REPLAY_TAG
 from regime_pipeline.orchestration.assets.raw import calls_of
 from regime_pipeline.orchestration.assets.reporting import PROJECT, project_digest
@@ -38,8 +38,16 @@ from regime_pipeline.orchestration.jobs import APART_TABLES, NIGHTLY_TABLES, TRA
 from regime_pipeline.orchestration.kernels import CompiledAhead
 from regime_pipeline.orchestration.partitions import month_tags, owed, range_tags
 from regime_pipeline.orchestration.processes import PROCESS_TAG, process_id, settle_dead_runs
+from regime_pipeline.orchestration.queued_runs import ended, enqueue
 from regime_pipeline.orchestration.resources import Platform, Progress, Scope, platform_resource
+from regime_pipeline.orchestration.run_ends import (
+    end_run,
+    executing,
+    was_interrupted,
+    why_failed,
+)
 from regime_pipeline.orchestration.run_report import Outcome, RunReport, by_source
+from regime_pipeline.orchestration.shard_runs import in_processes
 from regime_pipeline.orchestration.storage_pool import CONNECTION_LOST
 from regime_pipeline.orchestration.training import untrained
 from regime_pipeline.settings import Settings
@@ -120,6 +128,8 @@ def run_selection(
     select: str = "derived",
     refetch: bool = False,
     allow_empty: bool = False,
+    shard_count: int = 1,
+    queued: bool = False,
     progress: Progress | None = None,
 ) -> RunReport:
     """Compute (or fetch) chosen assets over a window, and nothing else.
@@ -133,6 +143,8 @@ def run_selection(
             ``features/volatility_regimes`` with commas between.
         refetch: ask the providers again for what is stored.
         allow_empty: derive even where no raw row is stored: rows of nulls with their reasons.
+        shard_count: parts of the symbols that are derived at the same time, a process each.
+        queued: the parts go into the queue of Dagster's daemon instead, whose workers know the settings.
         progress: told ``(what, done, total)``.
 
     Raises:
@@ -157,7 +169,11 @@ def run_selection(
             by = freshness.fingerprint(settings, launch.symbols)
             tags = {freshness.BY_TAG: by}  # by the same code, but perhaps without its history
             others = [n for n in derived if n not in APART_TABLES]
-            if others or not derived:
+            if (others or not derived) and (shard_count > 1 or queued):
+                launch.derive_in_shards(
+                    others or launch.derived_tables(), shard_count, tags, queued=queued
+                )
+            elif others or not derived:
                 launch.run("derive", DERIVED, window, tables=others or None, tags=tags)
             if set(TRAINED_TABLES) & set(derived):
                 launch.run("train models", TRAINING, window)
@@ -168,6 +184,37 @@ def run_selection(
         if reporting:
             launch.run("report", REPORTING, window)
     return launch.report
+
+
+def derive_part(
+    settings: Settings,
+    clock: Clock,
+    window: Window,
+    until: datetime,
+    title: str,
+    part: shards.Part,
+    tags: Mapping[str, str],
+) -> RunReport:
+    """Derive one part of a stage, in a process of its own.
+
+    Args:
+        settings: as for :func:`run_pipeline`.
+        clock: as for :func:`run_pipeline`.
+        window: the days.
+        until: where the rows of all parts end.
+        title: how the run is called.
+        part: tables and symbols.
+        tags: of the run.
+    """
+    with _Launch(
+        settings, clock, window, part.symbols, None, replay=True, until=until, part=part.title
+    ) as launch:
+        launch.run(title, DERIVED, window, tables=part.tables, tags={**tags, **part.tags})
+    return launch.report
+
+
+def _config(scope: Scope) -> dict[str, Any]:
+    return {"resources": {"scope": {"config": scope.model_dump()}}, "loggers": _QUIET}
 
 
 _QUIET = {"console": {"config": {"log_level": "CRITICAL"}}}
@@ -203,12 +250,15 @@ class _Launch:
         progress: Progress | None,
         *,
         replay: bool | None,
+        until: datetime | None = None,
+        part: str | None = None,
     ) -> None:
         from regime_pipeline.alerts.endpoints import endpoints
 
         self._endpoints = endpoints(settings)  # what cannot be served is told before any work
-        now = clock.now()
-        self.until = min(now, window.end)  # an hour that closes from now on is a later launch's
+        # an hour that closes from now on is a later launch's
+        self.until = min(clock.now(), window.end) if until is None else until
+        self._part = part
         self.platform = Platform(
             settings, clock, progress=progress, written=self._written, ends_at=self.until
         )
@@ -228,10 +278,11 @@ class _Launch:
             settings = self.platform.settings
             opened.callback(self.platform.close)
             self._instance = opened.enter_context(instance_for(settings, self.platform.database))
-            self._said = opened.enter_context(_log_file(settings))
+            self._said = opened.enter_context(_log_file(settings, self._part))
             settle_dead_runs(self._instance)
             assets = all_assets(settings)
             self.inputs = history.declared_inputs(assets)
+            self._declared = shards.declared(assets)
             self._on_all_stored = history.on_all_stored(assets, self.inputs)
             self._definitions = build_definitions(
                 assets=assets,
@@ -364,6 +415,60 @@ class _Launch:
                 self.run("train models", TRAINING, months)
             self.run("judge scores", RESEARCH, last)
 
+    def derive_in_shards(
+        self, tables: Sequence[str], count: int, tags: Mapping[str, str], *, queued: bool
+    ) -> None:
+        """The derived chain stage by stage, the symbols of a stage in as many runs at a time.
+
+        Raises:
+            _Failed: a part failed; the report says why, and no later stage was begun.
+        """
+        plan = shards.stages(self._declared, tables)
+        todo = [shards.parts(stage, self.symbols, count) for stage in plan]
+        done, total = 0, sum(map(len, todo))
+        for number, together in enumerate(todo, 1):
+            named = {f"derive {number}/{len(todo)}, {part.title}": part for part in together}
+            reports = self._queued(named, tags) if queued else self._beside(named, count, tags)
+            for report in reports:
+                self.report.add(report)
+                done += 1
+                self.platform.progress("derive in shards", done, total)
+            if not self.report.ran:
+                raise _Failed
+
+    def _beside(
+        self, named: Mapping[str, shards.Part], count: int, tags: Mapping[str, str]
+    ) -> Iterator[RunReport]:
+        """The runs in processes of this machine that end with this one."""
+        same = (self.platform.settings, self.platform.clock, self.window, self.until)
+        return in_processes(
+            derive_part, [(*same, *which, tags) for which in named.items()], at_once=count
+        )
+
+    def _queued(
+        self, named: Mapping[str, shards.Part], tags: Mapping[str, str]
+    ) -> Iterator[RunReport]:
+        """The runs in the queue of Dagster's daemon, for whoever takes them from there."""
+        chain = self._definitions.resolve_job_def(DERIVED)
+        waiting = [
+            enqueue(
+                self._instance,
+                self.platform.settings,
+                part_of(chain, [dg.AssetKey(n.split(".")) for n in part.tables]),
+                title=title,
+                tags={**range_tags(self.window), REPLAY_TAG: "true", **tags, **part.tags},
+                run_config=_config(Scope(symbols=list(part.symbols))),
+            )
+            for title, part in named.items()
+        ]
+        for one, run in ended(self._instance, waiting):
+            seconds = time.monotonic() - one.began
+            error = None if run.is_success else "see the run in the Dagster UI"
+            outcome = Outcome(
+                one.title, DERIVED, run.run_id, self.window, run.is_success, seconds, error
+            )
+            yield RunReport(self.window, self.symbols, runs=[outcome])
+
     def deliver(self) -> None:
         """Note what is wrong and send what waits; who runs launches from cron has no sensors that would."""
         if self._replay:
@@ -417,7 +522,7 @@ class _Launch:
         if self._replay:
             run_tags[REPLAY_TAG] = "true"
         began = time.monotonic()
-        _executing[run_id] = self._instance
+        executing[run_id] = self._instance
         try:
             with (
                 contextlib.redirect_stdout(self._said),  # dbt's; stdout belongs to the caller
@@ -427,22 +532,19 @@ class _Launch:
                     instance=self._instance,
                     run_id=run_id,
                     tags=run_tags,
-                    run_config={
-                        "resources": {"scope": {"config": scope.model_dump()}},
-                        "loggers": _QUIET,
-                    },
+                    run_config=_config(scope),
                     raise_on_error=False,
                 )
         except BaseException as error:
             with contextlib.suppress(*CONNECTION_LOST):  # the next launch settles it
-                _end(self._instance, run_id, interrupted=isinstance(error, KeyboardInterrupt))
+                end_run(self._instance, run_id, interrupted=isinstance(error, KeyboardInterrupt))
             raise
         finally:
-            _executing.pop(run_id, None)
-        if _was_interrupted(result.all_events):
-            _end(self._instance, run_id, interrupted=True)
+            executing.pop(run_id, None)
+        if was_interrupted(result.all_events):
+            end_run(self._instance, run_id, interrupted=True)
             raise KeyboardInterrupt
-        failure = None if result.success else _why(result.all_events)
+        failure = None if result.success else why_failed(result.all_events)
         seconds = time.monotonic() - began
         self.report.runs.append(
             Outcome(title, job_name, run_id, window, result.success, seconds, failure)
@@ -485,65 +587,12 @@ class _Launch:
         return by_source(log)
 
 
-def _log_file(settings: Settings) -> TextIO:
+def _log_file(settings: Settings, part: str | None) -> TextIO:
     folder = settings.home / "logs"
     folder.mkdir(parents=True, exist_ok=True)
-    return (folder / f"launch-{settings.origin}.log").open("w", encoding="utf-8")
+    own = "" if part is None else f"-{part.replace('/', '-')}"
+    return (folder / f"launch-{settings.origin}{own}.log").open("w", encoding="utf-8")
 
 
 def _dataset(name: str) -> str:
     return name.removeprefix("raw.")
-
-
-def _why(events: Iterable[dg.DagsterEvent]) -> str:
-    """The first failed step's error on one line."""
-    for event in events:
-        if event.is_step_failure:
-            error = event.step_failure_data.error
-            while error is not None and error.cause is not None:
-                error = error.cause
-            said = error.message if error is not None else event.message or ""
-            return f"{event.step_key}: {' '.join(said.split())[:500]}"
-    return "the run failed outside its steps; see the Dagster UI"
-
-
-def _was_interrupted(events: Iterable[dg.DagsterEvent]) -> bool:
-    """Whether Dagster turned a Ctrl-C into a failed run."""
-    for event in events:
-        if event.is_step_failure:
-            source = event.step_failure_data.error_source
-            if source is not None and source.name == "INTERRUPT":
-                return True
-        elif event.is_failure and "interrupted" in (event.message or ""):
-            return True
-    return False
-
-
-_executing: dict[str, dg.DagsterInstance] = {}
-"""Runs that this process executes now, with their instance."""
-_CANCEL_MESSAGE = "interrupted; what was written is whole"
-
-
-def cancel_executing(*, at_once: bool) -> None:
-    """Note that the runs this process executes are being cancelled, or, at once, that they were.
-
-    May be called by any thread. Dagster takes an interrupted run for a failed one unless it knows that
-    somebody wants it to end.
-    """
-    for run_id, instance in list(_executing.items()):
-        run = instance.get_run_by_id(run_id)
-        if run is None or run.is_finished:
-            continue
-        if at_once:
-            instance.report_run_canceled(run, message=_CANCEL_MESSAGE)
-        else:
-            instance.report_run_canceling(run, message=_CANCEL_MESSAGE)
-
-
-def _end(instance: dg.DagsterInstance, run_id: str, *, interrupted: bool) -> None:
-    """A run that was left must not look as if it went on; an interrupted one has not failed."""
-    run = instance.get_run_by_id(run_id)
-    if run is None or run.status is dg.DagsterRunStatus.CANCELED:
-        return
-    if interrupted or not run.is_finished:
-        instance.report_run_canceled(run, message=_CANCEL_MESSAGE)

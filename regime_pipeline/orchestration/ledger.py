@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from regime_pipeline.orchestration.resources import Platform
-from regime_pipeline.research import models
+from regime_pipeline.research import models, paper_tables
 from regime_pipeline.storage.trials import Trial, note
 
 MADE_UP = "simulated"
@@ -31,5 +31,13 @@ def note_models(platform: Platform) -> None:
     noted(platform, models.trials_of(platform.settings.universe), models.METHOD)
 
 
-BEFORE: Mapping[str, Callable[[Platform], None]] = {models.TABLE: note_models}
+def note_paper(platform: Platform) -> None:
+    """Note every strategy that is followed on paper as a trial."""
+    noted(platform, paper_tables.trials_of(platform.settings.universe), paper_tables.METHOD)
+
+
+BEFORE: Mapping[str, Callable[[Platform], None]] = {
+    models.TABLE: note_models,
+    paper_tables.TABLES[0]: note_paper,
+}
 """By table, what the step that makes it does first."""

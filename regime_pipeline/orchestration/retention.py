@@ -9,6 +9,8 @@ import dagster as dg
 
 from regime_pipeline.net import logs
 from regime_pipeline.orchestration.resources import Platform
+from regime_pipeline.providers.landing import LandingStore
+from regime_pipeline.providers.sealing import seal
 from regime_pipeline.storage.retention import RULES, remove_old
 
 NAME = "retention"
@@ -22,6 +24,10 @@ def remove_old_events(context) -> None:  # type: ignore[no-untyped-def]
     settings, now = platform.settings, platform.clock.now()
     files = logs.remove_old(settings.home / "logs", now, settings.log_days)
     context.log.info(f"removed {files} files of logs after {settings.log_days} days")
+    sealed = seal(platform.database, LandingStore.of(settings), now)
+    context.log.info(
+        f"sealed {sealed.replies} replies in {sealed.files} files; {sealed.removed} single files are gone"
+    )
     for rule in RULES:
         if rule.name in gone:
             days = rule.days(platform.settings)
@@ -31,7 +37,8 @@ def remove_old_events(context) -> None:  # type: ignore[no-untyped-def]
 @dg.job(
     name=NAME,
     description="Events and runs of Dagster and repeated rows of the fetch log that are older than the "
-    "settings say are removed; what says that a day is there stays.",
+    "settings say are removed; what says that a day is there stays. Replies of days that are over are put "
+    "into one file per source and day.",
     executor_def=dg.in_process_executor,
 )
 def retention() -> None:

@@ -102,6 +102,14 @@ class RunReport:
         for what in ("inserted", "updated", "unchanged", "deleted"):
             sums[what] += getattr(result, what)
 
+    def add(self, part: RunReport) -> None:
+        """Add what a part of the launch did in a process of its own."""
+        self.runs += part.runs
+        for name, counts in part.tables.items():
+            sums = self.tables.setdefault(name, dict.fromkeys(counts, 0))
+            for what, number in counts.items():
+                sums[what] += number
+
 
 def by_source(log: pd.DataFrame) -> list[dict[str, Any]]:
     """What each source gave of each dataset, by rows of ``ops.fetch_log``."""

@@ -45,6 +45,13 @@ class ProviderError(Exception):
         return type(self).__name__
 
 
+class OrderRefused(ProviderError):
+    """A request that could place an order or reads an account; it is never sent."""
+
+    was_sent = False
+    fatal_for_source = True
+
+
 class GeoBlocked(ProviderError):
     """The provider refuses this host's location or network; never retried."""
 

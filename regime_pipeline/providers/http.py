@@ -48,6 +48,7 @@ from regime_pipeline.providers.errors import (
     classify,
 )
 from regime_pipeline.providers.landing import Landed, LandingStore
+from regime_pipeline.providers.orders import refuse_orders
 from regime_pipeline.settings import Settings
 from regime_pipeline.windows import Clock
 
@@ -259,8 +260,12 @@ class HttpClient:
                 and changes nothing by it; the parameters are then told in ``Reply.url`` only.
 
         Raises:
+            OrderRefused: it is no mere reading; nothing is sent.
             ProviderError: the last failure, secrets removed, ``attempts`` set.
+            OSError: the disk of the landing store is nearly full; nothing was asked.
         """
+        refuse_orders(path, posted)
+        self._landing.require_room()
         url = base_url.rstrip("/") + path + (f"?{urlencode(params)}" if params else "")
         call = Call(provider, host_of(url), path, weight)
         made = 0

@@ -38,6 +38,7 @@ def environment(package: str = _PACKAGE) -> Environment:
     made.filters |= {
         "age": formats.age_text,
         "anchor": anchor,
+        "format": formats.filled,
         "colour": lambda value: label_of(value).colour,
         "hours": formats.hours_text,
         "percent": formats.percent_text,

@@ -23,8 +23,9 @@ import psycopg
 
 from regime_pipeline.exposition import Family, gauge
 from regime_pipeline.settings import Settings
-from regime_pipeline.storage import locks
+from regime_pipeline.storage import locks, manifests, workers
 from regime_pipeline.storage.database import address_at_rest
+from regime_pipeline.storage.errors import BackupError
 from regime_pipeline.storage.folders import existing
 
 ANSWER_S = 1
@@ -170,6 +171,14 @@ ASKED = (
         "where ended_at is null",
     ),
     Asked(
+        "worker_age_seconds",
+        "Since each worker of other machines was last heard.",
+        "select substr(key, length(%(worker)s) + 1), extract(epoch from %(now)s - value::timestamptz) "
+        "from dagster.kvs where value <> '' and starts_with(key, %(worker)s)",
+        ("worker",),
+        "dagster.kvs",
+    ),
+    Asked(
         "system_alerts_open",
         "What is wrong with the pipeline itself.",
         "select alert_severity, count(*) from ops.system_alerts where over_at is null group by 1",
@@ -243,7 +252,7 @@ def _connected(address: str) -> Iterator[psycopg.Connection]:
 def _answers(
     connection: psycopg.Connection, now: datetime, unanswered: list[str]
 ) -> Iterator[Family]:
-    values = {"now": now, "naive": now.replace(tzinfo=None)}
+    values = {"now": now, "naive": now.replace(tzinfo=None), "worker": workers.KEY}
     for asked in ASKED:
         try:
             if asked.needs and connection.execute(
@@ -290,13 +299,10 @@ def _machine(settings: Settings, now: datetime) -> Iterator[Family]:
 
 def _backup_age(settings: Settings, now: datetime) -> float | None:
     """Seconds since the newest backup; None: there is none, or it cannot be told."""
-    folder = settings.backup_dir or settings.home / "backups"
-    made = []
-    for manifest in folder.glob("[!.]*/manifest.json"):
-        with contextlib.suppress(ValueError):
-            stamp = manifest.parent.name.rpartition("-")[2]
-            made.append(datetime.strptime(stamp + "+0000", "%Y%m%dT%H%M%SZ%z"))
-    return (now - max(made)) / timedelta(seconds=1) if made else None
+    with contextlib.suppress(BackupError):
+        since = manifests.age(settings.backup_dir or settings.home / "backups", now)
+        return None if since is None else since / timedelta(seconds=1)
+    return None
 
 
 def _processes(services: dict[str, int]) -> Iterator[Family]:

@@ -36,6 +36,7 @@ SECTIONS = (
     ("signals", "Signal components", "signals.html"),
     ("worth", "What signals were worth", "worth.html"),
     ("models", "Forecasting models", "models.html"),
+    ("trading", "What trading would come to", "trading.html"),
     ("health", "Data health", "health.html"),
     ("reading", "How to read this", "reading.html"),
 )
@@ -72,6 +73,11 @@ class ReportData:
         breaks: number of break episodes in the window by pair.
         events: market events, in the order in which they are listed.
         coverage: hours by table and day.
+        passports: of the newest judged day.
+        models: of the newest judged day.
+        consensus: newest row of each symbol of the last day.
+        costs: the same of what trading would cost.
+        paper: what each strategy came to by the newest walked day.
     """
 
     summary: Summary
@@ -88,6 +94,9 @@ class ReportData:
     breaks: dict[tuple[str, str], int]
     passports: list[dict[str, Any]]
     models: list[dict[str, Any]]
+    consensus: list[dict[str, Any]]
+    costs: list[dict[str, Any]]
+    paper: list[dict[str, Any]]
     events: list[dict[str, Any]]
     coverage: pd.DataFrame
 
@@ -112,6 +121,9 @@ def render(data: ReportData) -> str:
         signals=_signals(data),
         passports=headlines(data.passports),
         models=whole(data.models),
+        consensus=data.consensus,
+        costs=data.costs,
+        paper=data.paper,
         health=_health(data),
     )
 

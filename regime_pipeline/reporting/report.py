@@ -18,7 +18,7 @@ from regime_pipeline.reporting.charts import SymbolSeries
 from regime_pipeline.reporting.html import write_page
 from regime_pipeline.reporting.models import models_of
 from regime_pipeline.reporting.page import ReportData, render
-from regime_pipeline.reporting.research import passports_of
+from regime_pipeline.reporting.research import newest_of, paper_of, passports_of
 from regime_pipeline.reporting.summary import collect
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
@@ -132,6 +132,9 @@ def load(
         ),
         passports=passports_of(database, past.end),
         models=models_of(database, past.end),
+        consensus=newest_of(database, "consensus_1h", past, wanted),
+        costs=newest_of(database, "execution_quality", past, wanted),
+        paper=paper_of(database, past.end),
         events=queries.events(database, past, wanted),
         coverage=queries.coverage(database, past, wanted),
     )

@@ -1,7 +1,7 @@
 """What signals are worth, for people: the newest passports, one passport in full, the ledger of trials.
 
-Belongs here: reading ``reporting.passports`` and ``reporting.trials`` and putting them into lines. Does not
-belong here: computing them (``research``).
+Belongs here: reading the marts of passports, trials, probabilities, consensus, costs and paper, and
+putting them into lines. Does not belong here: computing them (``research``).
 """
 
 from __future__ import annotations
@@ -10,10 +10,13 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
+from psycopg import sql
+
 from regime_pipeline.alerts.outcomes import Answer
 from regime_pipeline.catalogue.marts import MARTS
 from regime_pipeline.storage.database import Database
 from regime_pipeline.storage.query import rows
+from regime_pipeline.windows import DAY, Window
 from regime_pipeline.wording.formats import UNKNOWN
 
 EVERY = "*"
@@ -60,6 +63,27 @@ def calibrators_of(database: Database, before: datetime) -> list[dict[str, Any]]
 def paper_of(database: Database, before: datetime) -> list[dict[str, Any]]:
     """What paper strategies came to by the newest day whose last hour lies before an instant."""
     return rows(database, _PAPER, before=before)
+
+
+def newest_of(
+    database: Database, mart: str, window: Window, symbols: Sequence[str]
+) -> list[dict[str, Any]]:
+    """The newest row of each symbol in the last day of a window.
+
+    Args:
+        database: what is stored.
+        mart: with a row per symbol and hour, such as ``consensus_1h``.
+        window: whose last day is looked at.
+        symbols: in the order of the answer.
+    """
+    query = sql.SQL(
+        "select distinct on (m.symbol) m.* from {} as m "
+        "where m.ts >= %(start)s and m.ts < %(end)s and m.symbol = any(%(symbols)s) "
+        "order by m.symbol, m.ts desc"
+    ).format(sql.Identifier("reporting", MARTS[mart].name))
+    start = max(window.start, window.end - DAY)
+    found = rows(database, query, start=start, end=window.end, symbols=list(symbols))
+    return sorted(found, key=lambda row: list(symbols).index(row["symbol"]))
 
 
 def trials_of(database: Database, family: str | None = None) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from regime_pipeline.storage.query import rows
 
 _WHY = "select * from reporting.why(%(mart)s, %(symbol)s, %(ts)s, %(column)s)"
 _URL = (
-    "select distinct on (payload_id) payload_id, url, endpoint_path, byte_count, fetched_at "
+    "select distinct on (payload_id) payload_id, url, endpoint_path, byte_count, fetched_at, landing_path "
     "from ops.payloads where payload_id = any(%(ids)s) order by payload_id, fetched_at"
 )
 _RESTATED = (
@@ -53,7 +53,7 @@ def payloads(
     for payload_id in ids:
         found: dict[str, Any] = {"payload_id": payload_id, **known.get(payload_id, {})}
         try:
-            body = store.get(payload_id)
+            body = store.get(payload_id, found.pop("landing_path", None))
             found |= {"byte_count": len(body), "begin": body[:bytes_shown], "error": None}
         except LandingError as error:
             found |= {"begin": b"", "error": str(error)}

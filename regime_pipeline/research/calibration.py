@@ -193,7 +193,8 @@ class Skill:
         if not len(hours) or total <= 0:
             return cls()
         weeks = Weeks.added(hours, np.ones(len(hours)), other - loss)
-        error = math.sqrt(variance(weeks)) if variance(weeks) >= 0 else math.nan
+        spread = variance(weeks)
+        error = math.sqrt(spread) if spread >= 0 else math.nan
         half = error * t_quantile(0.95, weeks.blocks_effective())
         base = total / len(hours)
         return cls(weeks.share / base, (weeks.share - half) / base, (weeks.share + half) / base)

@@ -91,8 +91,10 @@ class Labelled:
         if not len(self.hours):
             return 0.0
         weeks = Weeks.added(self.hours, np.ones(len(self.hours)), self.true)
-        stretch = self.symbol * (self.hours[-1] + 1) + self.hours // HEADLINE_H
-        return rows_effective(weeks, float(len(np.unique(stretch))))
+        span = self.hours // HEADLINE_H
+        seen = np.zeros((int(self.symbol.max()) + 1, int(span[-1] - span[0]) + 1), np.bool_)
+        seen[self.symbol, span - span[0]] = True
+        return rows_effective(weeks, float(np.count_nonzero(seen)))
 
 
 @dataclass
@@ -100,17 +102,19 @@ class Forecasts:
     """What was forecast month by month, none of it by a fit that knew the month.
 
     Attributes:
-        hours: of the rows.
+        hours: of the rows, ascending.
         true: their labels.
-        base: share of true labels in the year before the month.
         p: of the kind that had lost least until then.
-        by_kind: probability of each kind; NaN where it was not fitted.
+        loss: its squared error.
+        base_loss: squared error of the base.
+        by_kind: log loss of each kind; NaN where it was not fitted.
     """
 
     hours: Ints = field(default_factory=lambda: np.empty(0, np.int64))
     true: Floats = field(default_factory=lambda: np.empty(0))
-    base: Floats = field(default_factory=lambda: np.empty(0))
     p: Floats = field(default_factory=lambda: np.empty(0))
+    loss: Floats = field(default_factory=lambda: np.empty(0))
+    base_loss: Floats = field(default_factory=lambda: np.empty(0))
     by_kind: dict[str, Floats] = field(default_factory=lambda: {k: np.empty(0) for k in fits.FITS})
 
     def add(self, rows: Labelled, base: float, tables: dict[str, Floats]) -> None:
@@ -123,19 +127,26 @@ class Forecasts:
         """
         chosen = self.best(tables)
         for kind in fits.FITS:
-            own = tables[kind][rows.cell] if kind in tables else np.full(len(rows.cell), np.nan)
-            self.by_kind[kind] = np.concatenate([self.by_kind[kind], own])
-        self.hours = np.concatenate([self.hours, rows.hours])
-        self.true = np.concatenate([self.true, rows.true])
-        self.base = np.concatenate([self.base, np.full(len(rows.cell), base)])
-        self.p = np.concatenate([self.p, tables[chosen][rows.cell]])
+            lost = np.full(len(rows.cell), np.nan)
+            if kind in tables:
+                lost = fits.log_loss(tables[kind][rows.cell], rows.true)
+            self.by_kind[kind] = np.concatenate([self.by_kind[kind], lost])
+        p = tables[chosen][rows.cell]
+        for name, own in (
+            ("hours", rows.hours),
+            ("true", rows.true),
+            ("p", p),
+            ("loss", (p - rows.true) ** 2),
+            ("base_loss", (base - rows.true) ** 2),
+        ):
+            setattr(self, name, np.concatenate([getattr(self, name), own]))
 
     def best(self, tables: dict[str, Any]) -> str:
         """The kind to use next: the better of the curves; steps only where they surely lost less."""
         curves = [k for k in ("platt", "beta") if k in tables]
         if not len(self.hours):
             return curves[0]
-        losses = {k: fits.log_loss(self.by_kind[k], self.true) for k in tables}
+        losses = self.by_kind
         both = np.isfinite(np.stack([losses[k] for k in curves])).all(axis=0)
         curve = min(curves, key=lambda k: float(losses[k][both].sum()))
         if "isotonic" in tables:
@@ -149,12 +160,8 @@ class Forecasts:
 
     def skill(self, until: int) -> fits.Skill:
         """Brier skill over the base rate of the rows whose label was known at an hour."""
-        known = self.hours + 1 + HEADLINE_H <= until
-        return fits.Skill.of(
-            self.hours[known],
-            (self.p[known] - self.true[known]) ** 2,
-            (self.base[known] - self.true[known]) ** 2,
-        )
+        known = slice(0, int(np.searchsorted(self.hours, until - 1 - HEADLINE_H, "right")))
+        return fits.Skill.of(self.hours[known], self.loss[known], self.base_loss[known])
 
 
 def fitted(labels: Labelled) -> tuple[dict[str, fits.Calibrator], float]:

@@ -1,8 +1,8 @@
 """What an order would have been filled at, by a recorded book.
 
-Belongs here: the walk through levels, the walk through bands of a book that is stored as sums, the assumed
-fill of hours without books. Pure, and nothing of it can place an order. Does not belong here: which orders
-there are (``paper``), what trading costs hour by hour (``execution``).
+Belongs here: the walk through levels, the walk through bands of a book that is stored as sums. Pure, and
+nothing of it can place an order. Does not belong here: which orders there are (``paper``), what trading costs
+hour by hour (``execution``).
 """
 
 from __future__ import annotations
@@ -111,10 +111,3 @@ def through_sums(
         return Fill.at(0.0, math.nan, mid, wanted, side)
     filled = wanted if left <= 0 else taken / mid
     return Fill.at(filled, mid * (1.0 + side * paid / taken / _BPS), mid, wanted, side)
-
-
-def assumed(half_spread_bps: float, mid: float, wanted: float, side: int) -> Fill:
-    """The fill of an hour before books were stored: all of it, half the implied spread away."""
-    if not math.isfinite(half_spread_bps) or not mid > 0:
-        return Fill.at(0.0, math.nan, mid, wanted, side)
-    return Fill.at(wanted, mid * (1.0 + side * half_spread_bps / _BPS), mid, wanted, side)

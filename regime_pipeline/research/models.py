@@ -56,7 +56,7 @@ from regime_pipeline.research.linear_fits import (
 )
 from regime_pipeline.research.rows import framed
 from regime_pipeline.research.splits import FIT_H, month_of, walk_forward
-from regime_pipeline.research.trials import canonical, identity
+from regime_pipeline.research.trials import SpecTrial, canonical
 from regime_pipeline.settings import method_version
 from regime_pipeline.windows import Grid, hour_number
 
@@ -144,49 +144,11 @@ WITH_INTERVAL = "volatility_har"
 """The model whose deviation the interval of the next day's return is a multiple of."""
 
 
-@dataclass(frozen=True)
-class ModelTrial:
-    """A model as a trial of the ledger; models of one target are a family.
-
-    Attributes:
-        model: that is tried.
-        universe: symbols, any order.
-        origin: the door that asked.
-    """
-
-    model: Spec
-    universe: tuple[str, ...]
-    origin: str = "training"
-
-    @property
-    def family(self) -> str:
-        """The target."""
-        return self.model.target
-
-    @property
-    def kind(self) -> str:
-        """Not of a score's passport."""
-        return "model"
-
-    @property
-    def spec(self) -> str:
-        """All that makes it another trial."""
-        return self.model.text(self.universe)
-
-    @property
-    def headline_h(self) -> int:
-        """How far ahead it forecasts."""
-        return self.model.horizon_h
-
-    @property
-    def trial_id(self) -> str:
-        """Digest of family, kind and specification."""
-        return identity(self.family, self.kind, self.spec)
-
-
-def trials_of(universe: Sequence[str]) -> tuple[ModelTrial, ...]:
-    """Every model as a trial."""
-    return tuple(ModelTrial(spec, tuple(universe)) for spec in MODELS)
+def trials_of(universe: Sequence[str]) -> tuple[SpecTrial, ...]:
+    """Every model as a trial; models of one target are a family."""
+    return tuple(
+        SpecTrial(m.target, "model", m.text(universe), "training", m.horizon_h) for m in MODELS
+    )
 
 
 @dataclass(frozen=True)

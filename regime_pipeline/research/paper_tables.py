@@ -3,49 +3,62 @@
 Belongs here: rows of ``signals.strategies``, ``trade_intents``, ``trade_executions``, ``positions`` and
 ``equity``. Does not belong here: rules and the kernel (``paper``), fills (``fills``), statistics.
 
-A strategy is walked from its inception each time, so a row is the same wherever a run begins. It reads
-tables and writes numbers: no order is ever placed.
+A strategy is walked on from the newest stored state, from its inception where there is none: a row is the
+same wherever a run begins. It reads tables and writes numbers: no order is ever placed.
 """
 
 from __future__ import annotations
 
+import copy
 import hashlib
+import json
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from regime_pipeline.catalogue.derivation import derives, reads
+from regime_pipeline.catalogue.derivation import Resume, derives, reads
 from regime_pipeline.catalogue.frames import empty
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.market.order_book import is_valid
 from regime_pipeline.numerics.block_estimator import Weeks, t_quantile, variance
 from regime_pipeline.numerics.panel import HOUR_US, microseconds, to_panel
 from regime_pipeline.research import costs, fills, paper, paper_statistics
+from regime_pipeline.research import paper_layout as lay
 from regime_pipeline.research.consensus import VOTERS
 from regime_pipeline.research.passports import HOUR_OF_DAY
 from regime_pipeline.research.rows import framed
+from regime_pipeline.research.trials import SpecTrial, canonical
 from regime_pipeline.settings import method_version
-from regime_pipeline.windows import Grid, hour_number, utc
+from regime_pipeline.windows import Grid, at_hour, hour_number, parse_lookback, utc
 
-METHOD = "paper/1"
+METHOD = "paper/2"
 TABLES = tuple(
     f"signals.{n}"
     for n in ("strategies", "trade_intents", "trade_executions", "positions", "equity")
 )
+LOOKBACK = "32d"
+"""Before a state that is gone on from: groups look at 30 days before their day."""
 INCEPTION = utc("2020-01-01")
 """No strategy begins before; it begins with the first price."""
 STRATEGIES: Mapping[str, paper.Rules] = {
     f"follow_{signal}": paper.Rules(signal) for signal in ("confluence", "futures")
 }
-ASSUMED_TIER = 3
 _SIDES = (1.0, -1.0, 0.0)  # by the codes of votes
+_REASONS = {
+    lay.WHOLE: None,
+    lay.NO_BOOK_THEN: "no_book",
+    lay.TOO_SHALLOW: "book_too_shallow",
+    lay.NO_SPREAD: "no_spread_to_assume",
+}
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -63,226 +76,269 @@ class Book:
 
 @dataclass(frozen=True)
 class World:
-    """All that strategies look at: symbols x hours from the first price on.
+    """All that strategies look at, hour by hour without a gap.
 
     Attributes:
-        hours: since 1970, without a gap.
-        symbols: of the rows of a panel.
-        panels: by name: close, multiplier, depth, funding, fee, half_spread, tier, and the side of each
-            signal.
-        cluster: group of each symbol, by day since the first hour's.
-        books: (hour, symbol) -> book.
-        first_book_h: hour of the first book of each symbol; a huge one without any.
+        hours: since 1970.
+        symbols: of the columns of ``seen``.
+        seen: hours x ``paper_layout.SEEN`` x symbols, without the side that a signal names.
+        sides: by signal, hours x symbols.
+        books: (hour since 1970, symbol) -> the book that an order of the hour meets.
     """
 
-    hours: npt.NDArray[np.int64]
+    hours: Ints
     symbols: tuple[str, ...]
-    panels: Mapping[str, Floats]
-    cluster: npt.NDArray[np.int64]
+    seen: Floats
+    sides: Mapping[str, Floats]
     books: Mapping[tuple[int, int], Book]
-    first_book_h: npt.NDArray[np.int64]
 
-    def hour(self, at: int, signal: str) -> paper.Hour:
-        """What became known in the hour of an index."""
-        p = self.panels
-        return paper.Hour(
-            int(self.hours[at]), p["close"][:, at], p[signal][:, at], p["multiplier"][:, at],
-            p["depth"][:, at], p["funding"][:, at],
-            self.cluster[int(self.hours[at]) // 24 - int(self.hours[0]) // 24], p["fee"][:, at],
-        )  # fmt: skip
+    def of(self, signal: str) -> Floats:
+        """What each hour brings a strategy that follows a signal."""
+        seen = self.seen.copy()
+        seen[:, lay.ASKED] = self.sides[signal]
+        return seen
 
-    def fill(
-        self, hour: int, symbol: int, wanted: float, side: int, mid: float
-    ) -> tuple[fills.Fill, float, str | None]:
-        """What an order decided at the end of the hour before meets."""
-        book = self.books.get((hour, symbol))
-        if book is None:
-            if hour < self.first_book_h[symbol]:
-                before = hour - int(self.hours[0]) - 1
-                half = float(self.panels["half_spread"][symbol, before])
-                found = fills.assumed(half, mid, wanted, side)
-                return found, mid, None if found.quantity else "no_spread_to_assume"
-            return fills.Fill.at(0.0, math.nan, math.nan, wanted, side), math.nan, "no_book"
+    def meets(self, at: int, symbol: int, wanted: float, side: int) -> tuple[fills.Fill, float]:
+        """The fill by the book of an hour, and its mid."""
+        book = self.books[int(self.hours[at]), symbol]
         near, far = book.ask_usd if side > 0 else book.bid_usd
         found = fills.through_sums(book.spread_bps, near, far, book.mid, wanted, side)
-        return found, book.mid, None if found.share >= 1.0 else "book_too_shallow"
+        return found, book.mid
 
 
-@dataclass
+@dataclass(frozen=True)
 class Walk:
-    """One strategy as it was walked.
+    """The hours of one strategy that are shown, as they were walked.
 
     Attributes:
         name: of the strategy.
-        state: after the newest hour.
-        rows: by table, with hours as stamps.
-        equity: at the end of each hour.
-        traded: value that changed hands, by hour.
-        fees: paid, by hour.
-        funding: paid, by hour.
-        gross: weight, by hour.
-        fills: how many were made by a book, and assumed.
-        at_ends: state and fills so far at the ends of days that are shown.
+        hours: since 1970.
+        moved: what they came to.
+        ends: hour -> state at the end of its day.
     """
 
     name: str
-    state: paper.State
-    rows: dict[str, list[dict[str, Any]]] = field(
-        default_factory=lambda: {t: [] for t in TABLES[1:]}
-    )
-    equity: list[float] = field(default_factory=list)
-    traded: list[float] = field(default_factory=list)
-    fees: list[float] = field(default_factory=list)
-    funding: list[float] = field(default_factory=list)
-    gross: list[float] = field(default_factory=list)
-    fills: list[int] = field(default_factory=lambda: [0, 0])
-    at_ends: dict[int, dict[str, Any]] = field(default_factory=dict)
+    hours: Ints
+    moved: paper.Moved
+    ends: Mapping[int, paper.State]
 
 
-def walk(world: World, name: str, rules: paper.Rules, shown_from: int) -> Walk:
-    """Walk a strategy from its inception.
+def walk(world: World, name: str, state: paper.State, after: int, shown_from: int) -> Walk:
+    """Walk a strategy on from a state.
 
     Args:
         world: what it looks at.
         name: of the strategy.
-        rules: its rules.
-        shown_from: hour since 1970 from which rows are kept.
+        state: at the end of the hour ``after``; it is moved.
+        after: hour since 1970.
+        shown_from: hour from which what it did is kept.
     """
-    made = Walk(name, paper.State.fresh(rules, len(world.symbols)))
-    tier = math.nan
-    for at, hour in enumerate(world.hours.tolist()):
-        now = world.hour(at, rules.signal)
-        moved = paper.advance(rules, made.state, now, world.fill)
-        tier = float(np.fmax.reduce([tier, *world.panels["tier"][:, at].tolist()]))
-        made.equity.append(moved.equity)
-        made.traded.append(moved.traded)
-        made.fees.append(moved.fees)
-        made.funding.append(moved.funding)
-        made.gross.append(moved.gross)
-        for one in moved.fills:
-            is_assumed = (hour, one["symbol"]) not in world.books and one["fill"].quantity > 0
-            made.fills[is_assumed] += one["fill"].quantity > 0
-            tier = max(tier, ASSUMED_TIER) if is_assumed else tier
-        if hour >= shown_from:
-            _keep(made, world, hour, moved, tier)
-            if hour % 24 == HOUR_OF_DAY:
-                made.at_ends[hour] = {
-                    "paper_state": made.state.written(),
-                    "book_fills": made.fills[0],
-                    "assumed_fills": made.fills[1],
-                    "source_tier": tier,
-                }
-    return made
+    rules, seen = STRATEGIES[name], world.of(STRATEGIES[name].signal)
+    at, stop = int(np.searchsorted(world.hours, after, "right")), len(world.hours)
+    kept: list[paper.Moved] = []
+    ends = {}
+    while at < stop:
+        # to the end of the day: what a state is at ends of days never depends on where a walk begins
+        until = min(stop, at + 24 - int(world.hours[at]) % 24)
+        part = slice(at, until)
+        moved = paper.advance(
+            rules,
+            state,
+            world.hours[part],
+            seen[part],
+            lambda h, *o, at=at: world.meets(at + h, *o),
+        )
+        last = int(world.hours[until - 1])
+        is_shown, is_end = last >= shown_from, last % 24 == HOUR_OF_DAY
+        if is_end:
+            state.day_ends(float(moved.came_to[-1, lay.EQUITY]))
+        if is_shown:
+            kept.append(_shown(moved, world.hours[part], shown_from))
+        if is_shown and is_end:
+            ends[last] = copy.deepcopy(state)
+        at = until
+    return Walk(
+        name, world.hours[world.hours >= shown_from], _joined(kept, len(world.symbols)), ends
+    )
 
 
-def _keep(made: Walk, world: World, hour: int, moved: paper.Moved, tier: float) -> None:
-    """The rows of one hour."""
-    shared = {"ts": hour, "strategy": made.name, "status": "ok", "source_tier": tier}
-    state = made.state
-    made.rows["signals.equity"].append(
-        shared
-        | {
-            "equity_usd": moved.equity, "cash_usd": state.cash, "gross_weight": moved.gross,
-            "net_weight": moved.net, "drawdown": moved.drawdown, "fees_usd": moved.fees,
-            "funding_paid_usd": moved.funding, "traded_usd": moved.traded,
-            "limits_hit": ",".join(dict.fromkeys(moved.limits)) or None,
+def _shown(moved: paper.Moved, hours: Ints, shown_from: int) -> paper.Moved:
+    """The hours from one on; orders carry hours since 1970 from here on."""
+    inside = hours >= shown_from
+    due, decided = moved.due.copy(), moved.decided.copy()
+    for rows in (due, decided):
+        rows[:, lay.HOUR] += hours[0]
+    return paper.Moved(
+        moved.came_to[inside],
+        moved.ends[inside],
+        due[due[:, lay.HOUR] >= shown_from],
+        decided[decided[:, lay.HOUR] >= shown_from],
+    )
+
+
+def _joined(parts: list[paper.Moved], symbols: int) -> paper.Moved:
+    nothing = paper.Moved(
+        np.empty((0, lay.CAME_TO)), np.empty((0, lay.ENDS, symbols)), np.empty((0, lay.DUE)),
+        np.empty((0, lay.DECIDED)),
+    )  # fmt: skip
+    whole = {n: np.concatenate([getattr(p, n) for p in (nothing, *parts)]) for n in vars(nothing)}
+    return paper.Moved(**whole)
+
+
+def _hourly(made: Walk) -> pd.DataFrame:
+    """Rows of ``signals.equity``."""
+    of = made.moved.came_to.T
+    limits = {bits: ",".join(paper.named(bits)) or None for bits in set(of[lay.LIMITS].tolist())}
+    return pd.DataFrame(
+        {
+            "ts": made.hours, "strategy": made.name, "status": "ok", "source_tier": of[lay.AT_TIER],
+            "equity_usd": of[lay.EQUITY], "cash_usd": of[lay.AT_CASH],
+            "gross_weight": of[lay.GROSS], "net_weight": of[lay.NET],
+            "drawdown": of[lay.DRAWDOWN], "fees_usd": of[lay.FEES_NOW],
+            "funding_paid_usd": of[lay.PAID_NOW], "traded_usd": of[lay.TRADED_NOW],
+            "limits_hit": pd.Series([limits[b] for b in of[lay.LIMITS].tolist()], dtype=object),
         }
     )  # fmt: skip
-    for k, symbol in enumerate(world.symbols):
-        if not math.isfinite(state.mark[k]):
-            continue
-        value = state.quantity[k] * state.mark[k]
-        weight = value / moved.equity if moved.equity > 0 else math.nan
-        made.rows["signals.positions"].append(
-            shared
-            | {"symbol": symbol, "position_base": state.quantity[k], "position_usd": value,
-               "position_weight": weight}
-        )  # fmt: skip
-    for one in moved.intents:
-        made.rows["signals.trade_intents"].append(
-            shared
-            | {"symbol": world.symbols[one["symbol"]], "intent_side": one["side"],
-               "position_weight": one["weight"], "target_weight": one["target"],
-               "order_usd": one["usd"]}
-        )  # fmt: skip
-    for one in moved.fills:
-        made.rows["signals.trade_executions"].append(
-            shared | _execution(made.name, world, hour, one)
-        )
 
 
-def _execution(strategy: str, world: World, hour: int, one: dict[str, Any]) -> dict[str, Any]:
-    symbol, found = world.symbols[one["symbol"]], one["fill"]
-    book = world.books.get((hour, one["symbol"]))
-    text = f"{strategy}\0{symbol}\0{hour}\0{STRATEGIES[strategy].spec}"
-    is_filled = found.quantity > 0
-    kind = None if not is_filled else "assumed" if book is None else "book"
+def _rows(
+    made: Walk, symbols: tuple[str, ...], hours: npt.NDArray[Any], columns: npt.NDArray[Any]
+) -> pd.DataFrame:
+    """What rows of hours and symbols share."""
+    hours = hours.astype(np.int64)
+    tier = made.moved.came_to[np.searchsorted(made.hours, hours), lay.AT_TIER]
+    named = np.array(symbols, dtype=object)[columns.astype(np.int64)]
+    return pd.DataFrame(
+        {"ts": hours, "strategy": made.name, "status": "ok", "source_tier": tier, "symbol": named}
+    )
+
+
+def _positions(made: Walk, symbols: tuple[str, ...]) -> pd.DataFrame:
+    """Rows of ``signals.positions``."""
+    base, mark = made.moved.ends[:, lay.BASE], made.moved.ends[:, lay.AT_MARK]
+    hour, symbol = np.nonzero(np.isfinite(mark))
+    value, equity = (base * mark)[hour, symbol], made.moved.came_to[hour, lay.EQUITY]
+    return _rows(made, symbols, made.hours[hour], symbol).assign(
+        position_base=base[hour, symbol],
+        position_usd=value,
+        position_weight=np.divide(value, equity, out=np.full(len(value), np.nan), where=equity > 0),
+    )
+
+
+def _intents(made: Walk, symbols: tuple[str, ...]) -> pd.DataFrame:
+    """Rows of ``signals.trade_intents``."""
+    of = made.moved.decided.T
+    return _rows(made, symbols, of[lay.HOUR], of[lay.SYMBOL]).assign(
+        intent_side=of[lay.NEXT_SIDE],
+        position_weight=of[lay.BEFORE],
+        target_weight=of[lay.TARGET],
+        order_usd=of[lay.NEXT] * of[lay.NEXT_PRICE],
+    )
+
+
+def _executions(made: Walk, world: World) -> pd.DataFrame:
+    """Rows of ``signals.trade_executions``."""
+    of = made.moved.due.T
+    frame = _rows(made, world.symbols, of[lay.HOUR], of[lay.SYMBOL])
+    keys = zip(frame["ts"].tolist(), of[lay.SYMBOL].astype(int).tolist(), strict=True)
+    books = [world.books.get(key) for key in keys]
+    size, is_filled = np.abs(of[lay.ORDER]), of[lay.FILLED] > 0
+    side = np.sign(of[lay.ORDER])
+    with np.errstate(invalid="ignore"):
+        slippage = side * 1e4 * (of[lay.VWAP] - of[lay.MID_NOW]) / of[lay.MID_NOW]
+    spec = STRATEGIES[made.name].spec
+    texts = [
+        f"{made.name}\0{s}\0{h}\0{spec}" for h, s in zip(frame["ts"], frame["symbol"], strict=True)
+    ]
+    kinds = np.where(of[lay.IS_ASSUMED] != 0, "assumed", "book").astype(object)
+    return frame.assign(
+        execution_id=[hashlib.sha256(text.encode()).hexdigest() for text in texts],
+        order_side=np.where(side > 0, "BUY", "SELL"),
+        order_base=size,
+        filled_base=of[lay.FILLED],
+        filled_share=of[lay.FILLED] / size,
+        vwap=of[lay.VWAP],
+        mid_at_decision=of[lay.MID_THEN],
+        mid_at_fill=of[lay.MID_NOW],
+        paper_slippage_bps=np.where(is_filled, slippage, np.nan),
+        fees_usd=of[lay.FEE_USD],
+        fill_kind=pd.Series(np.where(is_filled, kinds, None), dtype=object),  # type: ignore[call-overload, arg-type]
+        fill_reason=pd.Series([_REASONS[why] for why in of[lay.WHY].tolist()], dtype=object),
+        book_at=pd.to_datetime(
+            pd.Series([None if b is None else b.at for b in books], dtype="Int64"),
+            unit="us",
+            utc=True,
+        ),
+        book_payload_id=pd.Series(
+            [None if b is None else b.payload_id for b in books], dtype=object
+        ),
+        source_tier=[lay.ASSUMED_TIER if b is None else b.tier for b in books],
+    )
+
+
+def trials_of(universe: Sequence[str]) -> tuple[SpecTrial, ...]:
+    """Every strategy as a trial; all of them are one family."""
+    symbols = sorted(set(universe))
+    return tuple(
+        SpecTrial("paper", "paper", canonical(_spec(name) | {"universe": symbols}), "paper", 1)
+        for name in STRATEGIES
+    )
+
+
+def _spec(name: str) -> dict[str, Any]:
+    return {"params": name, "rules": json.loads(STRATEGIES[name].spec), "sign": 1}
+
+
+def _tried(trials: pd.DataFrame | None, symbols: tuple[str, ...]) -> int:
+    """How many strategies were ever followed: those of today, and others in the ledger."""
+    ids = {t.trial_id for t in trials_of(symbols)}
+    if trials is not None:
+        ids |= set(trials.loc[trials["trial_kind"] == "paper", "trial_id"])
+    return len(ids)
+
+
+def _summaries(made: Walk, tried: int) -> pd.DataFrame:
+    """The row of a strategy at the end of each day that is shown."""
+    rows = [_summary(made.name, hour, state, tried) for hour, state in made.ends.items()]
+    return pd.DataFrame(rows)
+
+
+def _summary(name: str, hour: int, state: paper.State, tried: int) -> dict[str, Any]:
+    rules, account = STRATEGIES[name], state.account
+    own, hold = (
+        np.concatenate([[1.0], np.cumprod(1.0 + np.array(days) / paper.RETURN_PARTS)])
+        for days in (state.own_days, state.hold_days)
+    )
+    found = paper_statistics.worth(own, float(tried))
+    days_end = hour - 24 * np.arange(found.days)[::-1]
+    hours = hour - int(account[lay.BEGAN_H]) + 1
     return {
-        "symbol": symbol,
-        "execution_id": hashlib.sha256(text.encode()).hexdigest(),
-        "order_side": "BUY" if one["side"] > 0 else "SELL",
-        "order_base": one["wanted"],
-        "filled_base": found.quantity,
-        "filled_share": found.share,
-        "vwap": found.vwap,
-        "mid_at_decision": one["mid_decided"],
-        "mid_at_fill": one["mid_filled"],
-        "paper_slippage_bps": found.slippage_bps,
-        "fees_usd": one["fee"],
-        "fill_kind": kind,
-        "fill_reason": one["why"],
-        "book_at": None if book is None else pd.Timestamp(book.at, unit="us", tz="UTC"),
-        "book_payload_id": None if book is None else book.payload_id,
-        "source_tier": ASSUMED_TIER if book is None else book.tier,
+        "ts": hour,
+        "strategy": name,
+        "source_tier": account[lay.WORST_TIER],
+        "strategy_spec": rules.spec,
+        "inception_at": int(account[lay.BEGAN_H]),
+        "paper_days": found.days,
+        "sharpe": found.sharpe,
+        "sharpe_low": found.low,
+        "sharpe_high": found.high,
+        "sharpe_deflated": found.deflated,
+        "max_drawdown": found.drawdown,
+        "traded_share_per_day": account[lay.TRADED] / account[lay.EQUITY_H] * 24,
+        "exposure_mean": account[lay.GROSS_H] / hours,
+        "fees_total_usd": account[lay.FEES],
+        "funding_total_usd": account[lay.PAID],
+        "book_fills": account[lay.BOOK_FILLS],
+        "assumed_fills": account[lay.ASSUMED_FILLS],
+        "paper_state": state.written(),
+        **_excess(own, hold, days_end),
+        "status": "ok" if math.isfinite(found.sharpe) else "insufficient_history",
+        "reason": None if math.isfinite(found.sharpe) else _why(found.days),
     }
-
-
-def _summaries(made: Walk, world: World, grid: Grid) -> Iterator[dict[str, Any]]:
-    """The row of a strategy at the end of each day of a grid."""
-    rules = STRATEGIES[made.name]
-    ends = np.flatnonzero(world.hours % 24 == HOUR_OF_DAY)
-    equity = np.array(made.equity)
-    first = hour_number(grid.start)
-    hold = _hold(world.panels["close"])
-    for at in ends[world.hours[ends] >= first].tolist():
-        days = ends[ends <= at]
-        whole = np.concatenate([[rules.capital_usd], equity[days]])
-        found = paper_statistics.worth(whole, float(len(STRATEGIES)))
-        held = np.concatenate([[1.0], hold[days]])
-        yield made.at_ends[int(world.hours[at])] | {
-            "ts": int(world.hours[at]),
-            "strategy": made.name,
-            "strategy_spec": rules.spec,
-            "inception_at": int(world.hours[0]),
-            "paper_days": found.days,
-            "sharpe": found.sharpe,
-            "sharpe_low": found.low,
-            "sharpe_high": found.high,
-            "sharpe_deflated": found.deflated,
-            "max_drawdown": found.drawdown,
-            "traded_share_per_day": float(
-                np.sum(made.traded[: at + 1]) / equity[: at + 1].sum() * 24
-            ),
-            "exposure_mean": float(np.mean(made.gross[: at + 1])),
-            "fees_total_usd": math.fsum(made.fees[: at + 1]),
-            "funding_total_usd": math.fsum(made.funding[: at + 1]),
-            **_excess(whole, held, world.hours[days]),
-            "status": "ok" if math.isfinite(found.sharpe) else "insufficient_history",
-            "reason": None if math.isfinite(found.sharpe) else _why(found.days),
-        }
 
 
 def _why(days: int) -> str:
     return "under_90_days" if days < paper_statistics.LEAST_DAYS else "equity_never_moved"
-
-
-def _hold(close: Floats) -> Floats:
-    """Equal parts of all symbols, set anew each hour, held: value by hour."""
-    returns = np.full(close.shape, np.nan)
-    returns[:, 1:] = close[:, 1:] / close[:, :-1] - 1.0
-    known = np.isfinite(returns)
-    mean = np.where(known, returns, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-    return np.cumprod(1.0 + mean)
 
 
 def _excess(equity: Floats, held: Floats, hours: npt.NDArray[np.int64]) -> dict[str, float]:
@@ -302,6 +358,35 @@ def _excess(equity: Floats, held: Floats, hours: npt.NDArray[np.int64]) -> dict[
         "excess_low_bps_per_day": weeks.share - half,
         "excess_high_bps_per_day": weeks.share + half,
     }
+
+
+def states_before(
+    stored: pd.DataFrame | None, symbols: tuple[str, ...]
+) -> tuple[datetime, dict[str, paper.State]] | None:
+    """The newest time at which every strategy has a state to go on from, and the states.
+
+    Args:
+        stored: rows of ``signals.strategies``.
+        symbols: of the run; a state of other ones is none, and one of other rules or another method.
+    """
+    if stored is None or stored.empty:
+        return None
+    rows = stored[
+        stored["method_version"].eq(method_version(METHOD)) & stored["paper_state"].notna()
+    ]
+    for ts, own in sorted(rows.groupby("ts"), reverse=True):
+        texts = dict(zip(own["strategy"], own["paper_state"], strict=True))
+        if texts.keys() != STRATEGIES.keys():
+            continue
+        states = {name: paper.State.read(text) for name, text in texts.items()}
+        if all(s.symbols == symbols and s.spec == STRATEGIES[n].spec for n, s in states.items()):
+            return cast(pd.Timestamp, ts).to_pydatetime(), states
+    return None
+
+
+def _since(stored: pd.DataFrame, symbols: tuple[str, ...]) -> datetime | None:
+    found = states_before(stored, symbols)
+    return None if found is None else found[0]
 
 
 def _stored(name: str, *columns: str, **where: str) -> Any:
@@ -325,6 +410,11 @@ def _stored(name: str, *columns: str, **where: str) -> Any:
         "ask_levels", *(f"depth_{b}bps_{s}_usd" for b in (10, 25) for s in ("bid", "ask")),
         "payload_id", "source_tier", market="perp",
     ),
+    trials=reads("signals.trials", columns=("trial_id", "trial_kind"), whole=True),
+    strategies=Resume(
+        TABLES[0], ("strategy", "ts", "paper_state", "method_version"), within="10d", lookback=LOOKBACK,
+        since=_since,
+    ),
 )  # fmt: skip
 def paper_positions(
     confluence: pd.DataFrame,
@@ -334,6 +424,8 @@ def paper_positions(
     funding: pd.DataFrame,
     execution_quality: pd.DataFrame,
     raw_order_book: pd.DataFrame,
+    trials: pd.DataFrame | None = None,
+    strategies: pd.DataFrame | None = None,
     *,
     grid: Grid,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
@@ -350,6 +442,9 @@ def paper_positions(
         funding: of ``market.funding``.
         execution_quality: of ``signals.execution_quality``.
         raw_order_book: snapshots of the perpetual's books.
+        trials: rows of ``signals.trials``; the deflated Sharpe ratio allows for every strategy in it.
+        strategies: own rows of the days before, whose states are gone on from; the others are then needed
+            for the 32 days before the newest of them only.
         grid: hours whose rows are put out.
 
     Returns:
@@ -357,21 +452,40 @@ def paper_positions(
     """
     perp = candles_1h[(candles_1h["market"] == "perp") & candles_1h["close"].notna()]
     perp = perp[(perp["ts"] >= INCEPTION) & (perp["ts"] < grid.end)]
-    if perp.empty or not grid.symbols:
+    found = states_before(strategies, grid.symbols)
+    if not grid.symbols or (perp.empty and found is None):
         return tuple(empty(table(n))[list(table(n).content)] for n in TABLES)  # type: ignore[return-value]
-    whole = replace(grid, start=perp["ts"].min().to_pydatetime())
+    if found is None:
+        begin = perp["ts"].min().to_pydatetime()
+        states = {
+            n: paper.State.fresh(r, grid.symbols, hour_number(begin)) for n, r in STRATEGIES.items()
+        }
+        after = hour_number(begin) - 1
+    else:
+        at, states = found
+        after = hour_number(at)
+        began = min(int(s.account[lay.BEGAN_H]) for s in states.values())
+        begin = max(at_hour(began), at - parse_lookback(LOOKBACK))
     world = _world(
-        whole, perp, confluence, futures_scores, volatility_regimes, funding, execution_quality,
-        raw_order_book,
+        replace(grid, start=begin), perp, confluence, futures_scores, volatility_regimes, funding,
+        execution_quality, raw_order_book,
     )  # fmt: skip
-    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
-    for name, rules in STRATEGIES.items():
-        made = walk(world, name, rules, hour_number(grid.start))
-        for of, found in made.rows.items():
-            rows[of] += found
-        rows[TABLES[0]] += _summaries(made, world, grid)
+    shown = hour_number(grid.start)
+    walks = [walk(world, name, states[name], after, shown) for name in STRATEGIES]
+    made = (
+        [_summaries(one, _tried(trials, grid.symbols)) for one in walks],
+        [_intents(one, grid.symbols) for one in walks],
+        [_executions(one, world) for one in walks],
+        [_positions(one, grid.symbols) for one in walks],
+        [_hourly(one) for one in walks],
+    )
     version = method_version(METHOD)
-    return tuple(framed(rows[n], table(n), version) for n in TABLES)  # type: ignore[return-value]
+    return tuple(  # type: ignore[return-value]
+        framed(
+            pd.concat([f for f in frames if len(f)] or frames, ignore_index=True), table(n), version
+        )
+        for n, frames in zip(TABLES, made, strict=True)
+    )
 
 
 def _world(
@@ -385,69 +499,69 @@ def _world(
     raw_order_book: pd.DataFrame,
 ) -> World:
     bars = to_panel(perp, grid, ["close", "source_tier"])
-    panels = {"close": bars["close"], "tier": bars["source_tier"], "fee": costs.fees(perp, grid)}
+    close = bars["close"]
+    hours = np.arange(hour_number(grid.start), hour_number(grid.start) + len(close), dtype=np.int64)
+    sides = {}
     for signal, frame in (("confluence", confluence), ("futures", futures_scores)):
         column, words = VOTERS[signal]
         side = frame[column].map({w: _SIDES[v] for w, v in words.items()}).astype("float64")
-        said = frame[["symbol", "ts"]].assign(side=side)
-        panels[signal] = to_panel(said, grid, ["side"])["side"]
-    panels["multiplier"] = to_panel(volatility_regimes, grid, ["risk_multiplier_confirmed"])[
-        "risk_multiplier_confirmed"
-    ]
+        sides[signal] = to_panel(frame[["symbol", "ts"]].assign(side=side), grid, ["side"])["side"]
     quality = to_panel(execution_quality, grid, ["effective_spread_bps", "thinner_depth_25bps_usd"])
-    panels["half_spread"] = quality["effective_spread_bps"] / 2.0
-    panels["depth"] = quality["thinner_depth_25bps_usd"]
     settled = funding.assign(hour=funding["ts"].dt.floor("1h"))
     settled = settled.groupby(["symbol", "hour"], as_index=False).agg({"funding_rate": "sum"})
-    panels["funding"] = to_panel(settled, grid, ["funding_rate"], time="hour")["funding_rate"]
-    own = {name: np.ascontiguousarray(p.T) for name, p in panels.items()}
-    first = hour_number(grid.start)
-    hours = np.arange(first, first + own["close"].shape[1], dtype=np.int64)
-    books, began = _books(raw_order_book, perp, grid)
-    return World(hours, grid.symbols, own, _clusters(own["close"], hours), books, began)
+    risk = to_panel(volatility_regimes, grid, ["risk_multiplier_confirmed"])
+    books, there = _books(raw_order_book, perp, grid, hours)
+    seen = np.full((len(hours), lay.SEEN, len(grid.symbols)), np.nan)
+    seen[:, lay.CLOSE], seen[:, lay.TIER] = close, bars["source_tier"]
+    seen[:, lay.FEE] = costs.fees(perp, grid)
+    seen[:, lay.MULTIPLIER] = risk["risk_multiplier_confirmed"]
+    seen[:, lay.DEPTH] = quality["thinner_depth_25bps_usd"]
+    seen[1:, lay.HALF_SPREAD] = quality["effective_spread_bps"][:-1] / 2.0
+    seen[:, lay.FUNDING] = to_panel(settled, grid, ["funding_rate"], time="hour")["funding_rate"]
+    seen[:, lay.CLUSTER] = groups(close, hours)
+    seen[:, lay.BOOK] = there
+    return World(hours, grid.symbols, seen, sides, books)
 
 
-def _clusters(close: Floats, hours: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Groups of each day by the 30 days before it."""
-    log_close = np.log(close)
-    returns = np.full(close.shape, np.nan)
-    returns[:, 1:] = np.diff(log_close, axis=1)
+def groups(close: Floats, hours: Ints) -> Floats:
+    """Groups of each hour by the 30 days before its day, hours x symbols."""
+    returns = np.full(close.T.shape, np.nan)
+    returns[:, 1:] = np.diff(np.log(close.T), axis=1)
     rho = paper.Rules("").cluster_rho
-    days = np.unique(hours // 24)
-    starts = np.maximum(days * 24 - int(hours[0]), 0)
-    return np.stack([paper.clusters(returns[:, max(0, s - 720) : s], rho) for s in starts.tolist()])
+    starts = np.maximum(np.unique(hours // 24) * 24 - int(hours[0]), 0)
+    daily = [paper.clusters(returns[:, max(0, s - 720) : s], rho) for s in starts.tolist()]
+    return np.stack(daily)[hours // 24 - int(hours[0]) // 24].astype(np.float64)
 
 
 def _books(
-    raw: pd.DataFrame, perp: pd.DataFrame, grid: Grid
-) -> tuple[dict[tuple[int, int], Book], npt.NDArray[np.int64]]:
-    """The first valid book two to twelve minutes into each hour, and the first hour with any."""
-    began = np.full(len(grid.symbols), np.iinfo(np.int64).max)
+    raw: pd.DataFrame, perp: pd.DataFrame, grid: Grid, hours: Ints
+) -> tuple[dict[tuple[int, int], Book], Floats]:
+    """The first valid book two to twelve minutes into each hour; hours x symbols: which books there are."""
+    there = np.full((len(hours), len(grid.symbols)), lay.NO_BOOK)
     rows = raw[is_valid(raw)]
     stamp = microseconds(rows["ts"])
     rows = rows.assign(hour=stamp // HOUR_US, second=(stamp % HOUR_US) / 1e6, us=stamp)
     # the venue of the bar at whose end an order was decided
     bars = perp[["symbol", "venue"]].assign(hour=microseconds(perp["ts"]) // HOUR_US + 1)
     rows = rows.merge(bars, on=["symbol", "venue", "hour"], how="inner")
-    rows = rows[rows["symbol"].isin(grid.symbols)]
+    rows = rows[rows["symbol"].isin(grid.symbols) & rows["hour"].between(hours[0], hours[-1])]
     if rows.empty:
-        return {}, began
-    column = {s: k for k, s in enumerate(grid.symbols)}
-    for symbol, hour in rows.groupby("symbol")["hour"].min().items():
-        began[column[str(symbol)]] = hour
+        return {}, there
+    rows = rows.assign(column=rows["symbol"].map({s: k for k, s in enumerate(grid.symbols)}))
+    there[rows["hour"] - hours[0], rows["column"]] = lay.OTHER_BOOK
     near = rows[rows["second"].between(paper.FILL_FROM_S, paper.FILL_UNTIL_S)]
     near = near.sort_values(["symbol", "hour", "source_tier", "source", "us"], kind="stable")
     near = near.drop_duplicates(["symbol", "hour"])
-    names = ("bid", "ask")
+    there[near["hour"] - hours[0], near["column"]] = lay.BOOK_IN_TIME
     out = {}
     for one in near.to_dict("records"):
-        depth = {
-            s: (float(one[f"depth_10bps_{s}_usd"]), float(one[f"depth_25bps_{s}_usd"]))
-            for s in names
-        }
+        bid, ask = (
+            (float(one[f"depth_10bps_{s}_usd"]), float(one[f"depth_25bps_{s}_usd"]))
+            for s in ("bid", "ask")
+        )
         payload = one["payload_id"]
-        out[int(one["hour"]), column[one["symbol"]]] = Book(
-            int(one["us"]), float(one["mid"]), float(one["spread_bps"]), depth["bid"], depth["ask"],
+        out[int(one["hour"]), int(one["column"])] = Book(
+            int(one["us"]), float(one["mid"]), float(one["spread_bps"]), bid, ask,
             payload if isinstance(payload, str) else None, float(one["source_tier"]),
-        )  # type: ignore[arg-type]  # fmt: skip
-    return out, began
+        )  # fmt: skip
+    return out, there

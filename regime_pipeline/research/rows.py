@@ -15,11 +15,12 @@ from regime_pipeline.catalogue.model import Kind, Table
 from regime_pipeline.catalogue.registry import FIELDS
 
 
-def framed(rows: list[dict[str, Any]], target: Table, version: str) -> pd.DataFrame:
+def framed(rows: list[dict[str, Any]] | pd.DataFrame, target: Table, version: str) -> pd.DataFrame:
     """Rows as content columns of a table, sorted by key.
 
     Args:
-        rows: with hours since 1970, or instants, as stamps; columns that no row has are null.
+        rows: one by one or as a frame, with hours since 1970, or instants, as stamps; columns that no row
+            has are null.
         target: the table.
         version: of the method.
     """

@@ -115,6 +115,30 @@ class Trial:
         return identity(self.family, self.kind, self.spec)
 
 
+@dataclass(frozen=True)
+class SpecTrial:
+    """Something else than a score that was tried: a model, a strategy.
+
+    Attributes:
+        family: what its variants belong to.
+        kind: ``model`` or ``paper``.
+        spec: all that makes it another trial, as canonical JSON.
+        origin: the door that asked.
+        headline_h: how far ahead it is judged.
+    """
+
+    family: str
+    kind: str
+    spec: str
+    origin: str
+    headline_h: int
+
+    @property
+    def trial_id(self) -> str:
+        """Digest of family, kind and specification."""
+        return identity(self.family, self.kind, self.spec)
+
+
 def published(universe: Sequence[str], params: dict[str, str]) -> tuple[Trial, ...]:
     """The trials that passports themselves are.
 

@@ -18,8 +18,8 @@ import numpy as np
 
 from regime_pipeline.features.volatility_regimes import log_returns, volatility_24h
 from regime_pipeline.numerics.conventions import ZERO_DISPERSION, FloatPanel
+from regime_pipeline.numerics.memory import new_panels
 from regime_pipeline.numerics.order_statistics import lagged_mad_z
-from regime_pipeline.numerics.probability import phi
 from regime_pipeline.numerics.rolling import (
     rolling_count,
     rolling_max,
@@ -30,6 +30,7 @@ from regime_pipeline.numerics.rolling import (
 from regime_pipeline.signals import beta as regression
 from regime_pipeline.signals import momentum as maths
 from regime_pipeline.signals import technical as indicators
+from regime_pipeline.signals.channel_kernels import READINGS, readings
 from regime_pipeline.signals.component import (
     DAY_H,
     Component,
@@ -37,7 +38,7 @@ from regime_pipeline.signals.component import (
     by_hour_of_day,
     scored,
 )
-from regime_pipeline.signals.scores import Z_CLIP, score_of
+from regime_pipeline.signals.scores import Z_CLIP, read_as_score, score_of
 from regime_pipeline.signals.verdicts import MISSING, NOT_APPLICABLE, PARTIAL, SHORT, Verdicts
 
 Bars = Mapping[str, FloatPanel]
@@ -48,6 +49,8 @@ MOMENTUM_HORIZONS_H = (4, 24, 72)
 TECHNICAL_SLOTS, TECHNICAL_MIN = 500, 150
 HISTOGRAM_BARS, HISTOGRAM_MIN = 100, 84
 RSI_SCALE = 12.0
+_READINGS = (0.4, 0.3, 0.3)
+"""Weights of RSI, MACD histogram and %b."""
 OVERBOUGHT, OVERSOLD = 70.0, 30.0
 
 SAME_HOURS, MIN_SAME_HOURS = 20, 15
@@ -86,12 +89,21 @@ def technical(close: FloatPanel, *, first_hour: int) -> Component:
     """
     found = indicators.oscillators(close, TECHNICAL_MIN - HISTOGRAM_BARS, first_hour=first_hour)
     sd = rolling_std(found.histogram, HISTOGRAM_BARS, HISTOGRAM_MIN, lag=1, anchor=first_hour)
-    flat = sd <= 1e-12 * close
+    score, part = new_panels(2, close.shape)
+    flat = sd <= np.multiply(1e-12, close, out=part)
+    np.subtract(found.rsi, 50.0, out=score)
+    score /= RSI_SCALE
+    read_as_score(score)
+    score *= _READINGS[0]
     with np.errstate(invalid="ignore", divide="ignore"):
-        trend = np.clip(found.histogram / sd, -Z_CLIP, Z_CLIP)
-    band = np.clip(100.0 * found.percent_b, 0.0, 100.0)
-    parts = (100.0 * phi((found.rsi - 50.0) / RSI_SCALE), 100.0 * phi(trend), band)
-    score = 0.4 * parts[0] + 0.3 * parts[1] + 0.3 * parts[2]
+        np.divide(found.histogram, sd, out=part)
+    read_as_score(np.clip(part, -Z_CLIP, Z_CLIP, out=part))
+    part *= _READINGS[1]
+    score += part
+    np.multiply(100.0, found.percent_b, out=part)
+    np.clip(part, 0.0, 100.0, out=part)
+    part *= _READINGS[2]
+    score += part
 
     closes = rolling_count(close, TECHNICAL_SLOTS)
     near = rolling_count(close, indicators.WINDOW)
@@ -106,9 +118,12 @@ def technical(close: FloatPanel, *, first_hour: int) -> Component:
     verdicts.set(since - near > maths.MAX_GAPS, MISSING, "more_than_20_gaps")
     verdicts.set(closes < TECHNICAL_MIN, SHORT, "fewer_than_150_closes")
     verdicts.set(rolling_count(close, 3) < 3, MISSING, "close_missing_in_last_3h")
+    covered = _covered(near, since)
+    closes /= TECHNICAL_SLOTS
+    closes *= covered
     return scored(
         score,
-        closes / TECHNICAL_SLOTS * _covered(near, since),
+        closes,
         verdicts,
         {
             "technical_rsi": found.rsi,
@@ -180,50 +195,41 @@ def price_action(bars: Bars) -> Component:
     without a range has no candle: the other weights are scaled up, partial.
     """
     open_, high, low, close = (bars[n] for n in ("open", "high", "low", "close"))
-    tops = [rolling_max(high, n, n - 2, lag=1) for n in CHANNELS]
-    floors = [rolling_min(low, n, n - 2, lag=1) for n in CHANNELS]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        positions = [
-            np.where(t > f, np.clip(100.0 * (close - f) / (t - f), 0.0, 100.0), np.nan)
-            for t, f in zip(tops, floors, strict=True)
-        ]
-        span = np.where(high > low, high - low, np.nan)
-        # the product may round up: a close at the high would stand above 100
-        candle = np.clip(100.0 * (close - low) / span, 0.0, 100.0)
-        body = np.abs(close - open_) / span
-        upper = (high - np.maximum(open_, close)) / span
-        lower = (np.minimum(open_, close) - low) / span
-    trend = _TRENDS[0] * positions[0] + _TRENDS[1] * positions[1]
-    whole = np.isfinite(candle)
-    score = np.where(
-        whole, trend + _TRENDS[2] * np.where(whole, candle, 0.0), trend / (1.0 - _TRENDS[2])
+    short, long = (rolling_max(high, n, n - 2, lag=1) for n in CHANNELS)
+    tops = (short, long)
+    floors = (
+        rolling_min(low, CHANNELS[0], CHANNELS[0] - 2, lag=1),
+        rolling_min(low, CHANNELS[1], CHANNELS[1] - 2, lag=1),
     )
+    raw = readings((open_, high, low, close), tops, floors)
+    near, far, candle = (raw[name] for name in READINGS[:3])
+    score, part = new_panels(2, close.shape)
+    np.multiply(_TRENDS[0], near, out=score)
+    score += np.multiply(_TRENDS[1], far, out=part)
+    narrow = ~np.isfinite(score)
+    whole = np.isfinite(candle)
+    np.multiply(_TRENDS[2], candle, out=part)
+    part[~whole] = 0.0
+    score += part
+    score[~whole] /= 1.0 - _TRENDS[2]
     bars_before = rolling_count(close, CHANNELS[1], lag=1)
     verdicts = Verdicts(close.shape)
     verdicts.set(~whole, PARTIAL, "bar_without_range")
     verdicts.set(bars_before < CHANNELS[1], PARTIAL, "gaps_in_55_hours")
-    narrow = np.isfinite(tops[0] + tops[1]) & ~np.isfinite(trend)
     since = maths.slots_since_first(close, CHANNELS[1] + 1)
-    missing = ~np.isfinite(tops[0] + tops[1])
+    missing = ~np.isfinite(tops[0]) | ~np.isfinite(tops[1])
+    narrow &= ~missing
     verdicts.set(missing, MISSING, "more_than_2_gaps_in_a_channel")
     verdicts.set(missing & (since <= CHANNELS[1]), SHORT, "fewer_than_53_bars")
     verdicts.set(narrow, MISSING, "zero_dispersion")
-    verdicts.set(~np.isfinite(close + high + low), MISSING, "no_observation")
-    return scored(
-        np.clip(score, 0.0, 100.0),
-        bars_before / CHANNELS[1] * _covered(bars_before, np.maximum(since - 1.0, 0.0)),
-        verdicts,
-        {
-            "channel_position_20": positions[0],
-            "channel_position_55": positions[1],
-            "candle_position": candle,
-            "candle_body_frac": body,
-            "candle_upper_wick_frac": upper,
-            "candle_lower_wick_frac": lower,
-            "is_channel_break_up": _flag(tops[1], close > tops[1]),
-            "is_channel_break_down": _flag(floors[1], close < floors[1]),
-        },
+    verdicts.set(
+        ~(np.isfinite(close) & np.isfinite(high) & np.isfinite(low)), MISSING, "no_observation"
     )
+    since -= 1.0
+    covered = _covered(bars_before, np.maximum(since, 0.0, out=since))
+    bars_before /= CHANNELS[1]
+    bars_before *= covered
+    return scored(np.clip(score, 0.0, 100.0, out=score), bars_before, verdicts, raw)
 
 
 def beta_exp(
@@ -277,8 +283,15 @@ def beta_exp(
 
 def _covered(present: FloatPanel, since: FloatPanel) -> FloatPanel:
     """Share of the slots since a symbol's first bar that have one."""
-    return np.divide(present, since, out=np.zeros_like(present), where=since > 0.0)
+    (share,) = new_panels(1, present.shape)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        np.divide(present, since, out=share)
+    share[since <= 0.0] = 0.0
+    return share
 
 
 def _flag(known: FloatPanel, flag: np.ndarray) -> FloatPanel:
-    return np.where(np.isfinite(known), flag, np.nan)
+    (out,) = new_panels(1, known.shape)
+    out[:] = flag
+    out[~np.isfinite(known)] = np.nan
+    return out

@@ -63,15 +63,11 @@ def scored(
     """A component whose score and confidence are null wherever the verdict is not usable.
 
     A cell that no verdict explains and that has no score (a negative volume, a price of 0) is missing,
-    ``input_unusable``.
+    ``input_unusable``. Score and confidence become the component's own and are written to.
     """
     verdicts.set(verdicts.usable & ~np.isfinite(score), MISSING, "input_unusable")
-    return Component(
-        verdicts.only_usable(score),
-        verdicts.only_usable(np.clip(confidence, 0.0, 1.0)),
-        verdicts,
-        raw,
-    )
+    np.clip(confidence, 0.0, 1.0, out=confidence)
+    return Component(verdicts.only_usable(score), verdicts.only_usable(confidence), verdicts, raw)
 
 
 def unwired(shape: tuple[int, ...], names: tuple[str, ...]) -> Component:

@@ -60,7 +60,7 @@ def factors(frame: pd.DataFrame, grid: Grid) -> tuple[dict[str, Factor], FloatPa
         grid: rows owed.
     """
     from regime_pipeline.numerics.order_statistics import rolling_median
-    from regime_pipeline.numerics.rolling import lagged_z
+    from regime_pipeline.numerics.rolling import lagged_z_and_code
     from regime_pipeline.signals import factors as f
     from regime_pipeline.signals.scores import score_of, worst_tier
 
@@ -73,7 +73,7 @@ def factors(frame: pd.DataFrame, grid: Grid) -> tuple[dict[str, Factor], FloatPa
     hold = _Held(day["known_at"], wide, grid)
 
     def judged(x: FloatPanel) -> tuple[FloatPanel, Codes]:
-        z, _, _, code = lagged_z(x, WINDOW_D, MIN_DAYS, anchor=first_day)
+        z, code = lagged_z_and_code(x, WINDOW_D, MIN_DAYS, anchor=first_day)
         return z, f.judged(code)
 
     found = {}

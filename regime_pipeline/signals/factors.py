@@ -17,12 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from regime_pipeline.numerics.conventions import INSUFFICIENT, OK, ZERO_DISPERSION, FloatPanel
+from regime_pipeline.numerics.memory import new_panels
 from regime_pipeline.numerics.one_source import SOURCE_CHANGED
 from regime_pipeline.numerics.order_statistics import rolling_median
 from regime_pipeline.numerics.probability import phi
-from regime_pipeline.numerics.rolling import lagged_z, rolling_count, rolling_scaled_sum
+from regime_pipeline.numerics.rolling import lagged_z_and_code, rolling_count, rolling_scaled_sum
 from regime_pipeline.signals import momentum as maths
-from regime_pipeline.signals.scores import Z_CLIP, score_of
+from regime_pipeline.signals.scores import Z_CLIP, read_as_score, score_of
 
 WINDOW_H, MIN_OBS = 720, 336
 DAY_H, MIN_OF_DAY = 24, 20
@@ -108,8 +109,9 @@ class Codes:
         self.reason[where] = _REASON[reason]
 
     def only_usable(self, score: FloatPanel) -> FloatPanel:
-        """The score where the status lets it be used."""
-        return np.where(self.status <= PARTIAL, score, np.nan)
+        """The panel itself, null now where the status does not let it be used."""
+        score[self.status > PARTIAL] = np.nan
+        return score
 
 
 def freshness_of(age: FloatPanel, interval: FloatPanel | float) -> FloatPanel:
@@ -246,14 +248,23 @@ def share(values: FloatPanel, *, sign: float, first_hour: int, names: tuple[str,
     ``sign`` -1 reads it contrarian (the crowd's accounts), +1 with the flow (top traders); ``names`` are
     the columns of the share and of its z.
     """
-    z, _, _, code = lagged_z(logit(values), WINDOW_H, MIN_OBS, anchor=first_hour)
-    return _carried(score_of(sign * z), judged(code), dict(zip(names, (values, z), strict=True)))
+    odds = logit(values)
+    z, code = lagged_z_and_code(odds, WINDOW_H, MIN_OBS, anchor=first_hour)
+    score = read_as_score(_clipped(np.multiply(sign, z, out=odds)))
+    return _carried(score, judged(code), dict(zip(names, (values, z), strict=True)))
 
 
 def logit(share: FloatPanel) -> FloatPanel:
     """Log odds of a share; infinite at 0 and 1."""
+    (out,) = new_panels(1, share.shape)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.log(share / (1.0 - share))
+        np.divide(share, np.subtract(1.0, share, out=out), out=out)
+        return np.log(out, out=out)
+
+
+def _clipped(z: FloatPanel) -> FloatPanel:
+    """The panel itself, clipped."""
+    return np.clip(z, -Z_CLIP, Z_CLIP, out=z)
 
 
 def open_interest(
@@ -273,13 +284,15 @@ def open_interest(
 
     ``two_sources``: cells whose history would come from two sources; they are null.
     """
-    own = maths.log_change(base, DAY_H)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        implied_base = usd / close
-    implied = maths.log_change(implied_base, DAY_H)
-    change = np.where(np.isfinite(own), own, implied)
+    change, coins = maths.log_change(base, DAY_H), base
+    if not np.isfinite(base).all():
+        with np.errstate(divide="ignore", invalid="ignore"):
+            implied_base = usd / close
+        coins = np.where(np.isfinite(base), base, implied_base)
+        implied = maths.log_change(implied_base, DAY_H)
+        change = np.where(np.isfinite(change), change, implied)
     change[~np.isfinite(change)] = np.nan
-    z, _, _, code = lagged_z(change, WINDOW_H, MIN_OBS, anchor=first_hour)
+    z, code = lagged_z_and_code(change, WINDOW_H, MIN_OBS, anchor=first_hour)
     price = maths.log_change(close, DAY_H)
     score = trend_score(z, change, price)
     codes = judged(code)
@@ -287,7 +300,6 @@ def open_interest(
     if two_sources is not None:
         codes.set(two_sources, MISSING, SOURCE_CHANGED)
     judged_by = of_one_source({"oi_trend_change_24h": change, "oi_trend_z": z}, two_sources)
-    coins = np.where(np.isfinite(base), base, implied_base)
     raw = {"open_interest_base": coins, "oi_trend_return_24h": price, **judged_by}
     factor = _carried(score, codes, raw)
     fell = change < 0.0
@@ -297,9 +309,18 @@ def open_interest(
 
 def trend_score(z: FloatPanel, change: FloatPanel, price: FloatPanel) -> FloatPanel:
     """``50 + 50 tanh(|z| / 2) sgn(price) g`` of a change of open interest and the price's in that time."""
-    weight = np.where(change > 0.0, 1.0, np.where(change < 0.0, 0.5, 0.0))
-    size = np.tanh(np.abs(np.clip(z, -Z_CLIP, Z_CLIP)) / 2.0)
-    return 50.0 + 50.0 * size * np.sign(price) * weight
+    score, part = new_panels(2, z.shape)
+    np.abs(np.clip(z, -Z_CLIP, Z_CLIP, out=score), out=score)
+    score /= 2.0
+    np.tanh(score, out=score)
+    score *= 50.0
+    score *= np.sign(price, out=part)
+    part[:] = 0.0
+    part[change > 0.0] = 1.0
+    part[change < 0.0] = 0.5
+    score *= part
+    score += 50.0
+    return score
 
 
 def fear_greed(value: FloatPanel, age: FloatPanel) -> Factor:
@@ -323,14 +344,17 @@ def social(mood: FloatPanel, mentions: FloatPanel, *, first_hour: int) -> Factor
     ``100 Phi(z_mood clip(z_mentions, 0, 1.5))``, both z lagged, mentions as ``ln(1 + n)``: a mood that
     nobody takes up reads exactly 50. A gap of one hour is carried.
     """
-    z, _, _, code = lagged_z(mood, WINDOW_H, MIN_OBS, anchor=first_hour)
-    attention, _, _, heard = lagged_z(np.log1p(mentions), WINDOW_H, MIN_OBS, anchor=first_hour)
+    z, code = lagged_z_and_code(mood, WINDOW_H, MIN_OBS, anchor=first_hour)
+    attention, heard = lagged_z_and_code(np.log1p(mentions), WINDOW_H, MIN_OBS, anchor=first_hour)
     codes = judged(code)
     codes.set((code == OK) & (heard == INSUFFICIENT), SHORT, "fewer_than_14_days")
     codes.set((code == OK) & (heard == ZERO_DISPERSION), MISSING, "zero_dispersion")
     codes.set((code == OK) & (heard > ZERO_DISPERSION), MISSING, "no_mentions")
+    (score,) = new_panels(1, z.shape)
+    np.clip(attention, 0.0, MOST_ATTENTION, out=score)
+    score *= z
     return _carried(
-        score_of(z * np.clip(attention, 0.0, MOST_ATTENTION)),
+        read_as_score(_clipped(score)),
         codes,
         {
             "social_score": mood,
@@ -367,11 +391,11 @@ def _carried(score: FloatPanel, codes: Codes, raw: Mapping[str, FloatPanel]) -> 
     absent = codes.reason == _REASON["no_observation"]
     take = np.zeros(own.shape, dtype=bool)
     take[1:] = absent[1:] & np.isfinite(own[:-1])
-    out = own.copy()
-    out[1:][take[1:]] = own[:-1][take[1:]]
+    own[1:][take[1:]] = own[:-1][take[1:]]
     codes.set(take, PARTIAL, "carried_1h")
-    age = np.where(take, 1.0, 0.0)
-    return Factor(out, codes.status, codes.reason, freshness_of(age, 1.0), raw=raw)
+    (fresh,) = new_panels(1, own.shape)
+    fresh[:] = 1.0  # an hour is one interval, and no age beside it
+    return Factor(own, codes.status, codes.reason, fresh, raw=raw)
 
 
 def _slots_since(observed: Flags) -> FloatPanel:

@@ -15,9 +15,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from regime_pipeline.numerics.conventions import INSUFFICIENT, ZERO_DISPERSION, FloatPanel
+from regime_pipeline.numerics.memory import new_panels
 from regime_pipeline.numerics.order_statistics import rolling_median, share_below
 from regime_pipeline.numerics.rolling import (
-    lagged_z,
+    lagged_z_and_code,
     rolling_count,
     rolling_max,
     rolling_mean,
@@ -69,7 +70,7 @@ def orderflow(
         coins_only: 1 where the balance is in coins because no value is known, NaN where unobserved.
         first_hour: see the module.
     """
-    z, _, _, code = lagged_z(imbalance, WEEK_H, MIN_OF_WEEK_H, anchor=first_hour)
+    z, code = lagged_z_and_code(imbalance, WEEK_H, MIN_OF_WEEK_H, anchor=first_hour)
     n = rolling_count(imbalance, WEEK_H, lag=1)
     verdicts = Verdicts(imbalance.shape)
     verdicts.set(coins_only > 0.0, PARTIAL, "no_quote")
@@ -78,7 +79,8 @@ def orderflow(
     verdicts.set(~np.isfinite(imbalance), MISSING, "nothing_traded")
     verdicts.set(~np.isfinite(coins_only), MISSING, "no_observation")
     raw = {"flow_imbalance": imbalance, "orderflow_z": z, "large_share": large_share}
-    return scored(score_of(z), n / WEEK_H, verdicts, raw)
+    n /= WEEK_H
+    return scored(score_of(z), n, verdicts, raw)
 
 
 def orderbook(book: Mapping[str, FloatPanel], *, first_hour: int) -> Component:
@@ -151,23 +153,30 @@ def sentiment(
     own = [kind for kind in KINDS if kind in wired]
     if not own:
         return unwired(shape, (*raw_names, *(f"{kind}_z" for kind in KINDS)))
-    total, square, weight, observed = (np.zeros(shape) for _ in range(4))
-    kinds = np.zeros(shape)
+    panels = new_panels(5, shape)
+    panels[:] = 0.0
+    total, square, observed, kinds, part = panels
     young = np.zeros(shape, dtype=bool)
-    raw = {f"{kind}_z": np.full(shape, np.nan) for kind in KINDS}
+    raw = {f"{kind}_z": np.full(shape, np.nan) for kind in KINDS if kind not in own}
     for kind in own:
-        z, _, _, code = lagged_z(moods[kind], MONTH_H, MIN_OF_MONTH_H, anchor=first_hour)
+        z, code = lagged_z_and_code(moods[kind], MONTH_H, MIN_OF_MONTH_H, anchor=first_hour)
         there = np.isfinite(z)
         n = rolling_count(moods[kind], MONTH_H, lag=1)
-        total += np.where(there, KINDS[kind] * np.where(there, z, 0.0), 0.0)
-        square += np.where(there, KINDS[kind] ** 2, 0.0)
-        weight += np.where(there, KINDS[kind], 0.0)
-        observed += np.where(there, KINDS[kind] * n / MONTH_H, 0.0)
+        np.multiply(KINDS[kind], z, out=part)
+        part[~there] = 0.0
+        total += part
+        square += np.multiply(KINDS[kind] ** 2, there, out=part)
+        n *= KINDS[kind]
+        n /= MONTH_H
+        n[~there] = 0.0
+        observed += n
         kinds += there
         young |= code == INSUFFICIENT
         raw[f"{kind}_z"] = z
     none = kinds == 0
-    z = np.where(none, np.nan, total / np.sqrt(np.where(none, 1.0, square)))
+    square[none] = 1.0
+    z = np.divide(total, np.sqrt(square, out=square), out=total)
+    z[none] = np.nan
     seen = np.zeros(shape, dtype=bool)
     for kind in own:
         seen |= np.isfinite(moods[kind])
@@ -182,7 +191,8 @@ def sentiment(
         "sentiment_z": z,
         "sentiment_score_legacy": moods["social"] if "social" in own else np.full(shape, np.nan),
     }
-    return scored(score_of(z), observed / known, verdicts, raw)
+    observed /= known
+    return scored(score_of(z), observed, verdicts, raw)
 
 
 def whale_act(

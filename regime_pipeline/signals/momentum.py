@@ -14,9 +14,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from regime_pipeline.numerics.compiled import ieee_kernel
 from regime_pipeline.numerics.conventions import CodePanel, FloatPanel
+from regime_pipeline.numerics.memory import new_panels
 from regime_pipeline.numerics.recursions import lagged_decayed_mean
 from regime_pipeline.numerics.rolling import rolling_count
+from regime_pipeline.numerics.stretches import log_ratio
 
 DECAY = 0.94
 LAGS = 447
@@ -52,10 +55,11 @@ class Momentum:
 
 def log_change(close: FloatPanel, hours: int) -> FloatPanel:
     """Log change over ``hours`` slots; null unless both ends are observed."""
-    out = np.full_like(close, np.nan)
+    (out,) = new_panels(1, close.shape)
+    out[:hours] = np.nan
     if close.shape[0] > hours:
         with np.errstate(invalid="ignore", divide="ignore"):
-            out[hours:] = np.log(close[hours:] / close[:-hours])
+            log_ratio(close[hours:], close[:-hours], out=out[hours:])
     return out
 
 
@@ -75,11 +79,14 @@ def momentum(close: FloatPanel, sigma: FloatPanel, horizons: Sequence[int]) -> M
     partial; it is null below that, with a close missing in the last 3 slots, or with more than 20
     missing after the first close of the 449 slots (those before it are not gaps: the symbol is young).
     """
-    mean = np.zeros_like(close)
+    mean, part = new_panels(2, close.shape)
+    mean[:] = 0.0
     with np.errstate(invalid="ignore", divide="ignore"):
         for hours in horizons:
-            mean = mean + log_change(close, hours) / (sigma * math.sqrt(hours))
-    mean = mean / len(horizons)
+            change = log_change(close, hours)
+            change /= np.multiply(sigma, math.sqrt(hours), out=part)
+            mean += change
+    mean /= len(horizons)
 
     closes = rolling_count(close, SLOTS)
     since = slots_since_first(close, SLOTS)
@@ -92,17 +99,30 @@ def momentum(close: FloatPanel, sigma: FloatPanel, horizons: Sequence[int]) -> M
     code[since - closes > MAX_GAPS] = GAPPY
     code[closes < MIN_CLOSES] = YOUNG
     code[recent < 3] = NO_CLOSE
-    value = np.where(code <= PARTIAL, np.clip(mean, -CLIP, CLIP), np.nan)
+    value = np.clip(mean, -CLIP, CLIP, out=mean)
+    value[code > PARTIAL] = np.nan
     with np.errstate(invalid="ignore", divide="ignore"):
-        coverage = np.where(since > 0, closes / since, 0.0)
+        coverage = np.divide(closes, since, out=part)
+    coverage[since <= 0] = 0.0
     return Momentum(value, closes, coverage, code)
 
 
 def slots_since_first(close: FloatPanel, window: int) -> FloatPanel:
     """Slots from the first close among the last ``window`` to the row, both counted; 0 without one."""
-    hours = np.arange(len(close))[:, None]
-    # walking backwards, the next observed slot at or after each one
-    following = np.where(np.isfinite(close), hours, len(close))
-    following = np.minimum.accumulate(following[::-1], axis=0)[::-1]
-    first = following[np.maximum(np.arange(len(close)) - window + 1, 0)]
-    return np.maximum(hours - first + 1, 0).astype("float64")
+    (out,) = new_panels(1, close.shape)
+    _since_first(np.asarray(close, dtype="float64"), window, out)
+    return out
+
+
+@ieee_kernel
+def _since_first(close, window, out):  # type: ignore[no-untyped-def]
+    first = np.zeros(
+        close.shape[1], np.int64
+    )  # the first close of each window, or the row after it
+    for h in range(close.shape[0]):
+        for s in range(close.shape[1]):
+            at = max(first[s], h - window + 1)
+            while at <= h and not abs(close[at, s]) < np.inf:
+                at += 1
+            first[s] = at
+            out[h, s] = h - at + 1

@@ -13,6 +13,7 @@ import pandas as pd
 
 from regime_pipeline.catalogue.fields.signals import DIRECTIONS
 from regime_pipeline.numerics.conventions import FloatPanel
+from regime_pipeline.numerics.memory import new_panels
 
 BULLISH_FROM, BEARISH_TO = 55.0, 45.0
 Z_CLIP = 4.0
@@ -20,9 +21,17 @@ Z_CLIP = 4.0
 
 def score_of(z: FloatPanel, *, clip: float = Z_CLIP) -> FloatPanel:
     """The standard map of a z to 0-100: ``100 Phi(clip(z))``, 50 neutral."""
+    (out,) = new_panels(1, z.shape)
+    return read_as_score(np.clip(z, -clip, clip, out=out))
+
+
+def read_as_score(z: FloatPanel) -> FloatPanel:
+    """``100 Phi(z)`` of a clipped z, in its own panel."""
     from regime_pipeline.numerics.probability import phi  # scipy: not at import of the definitions
 
-    return 100.0 * phi(np.clip(z, -clip, clip))
+    phi(z, out=z)
+    z *= 100.0
+    return z
 
 
 def direction_of(score: FloatPanel) -> npt.NDArray[np.object_]:

@@ -17,6 +17,7 @@ import numpy as np
 
 from regime_pipeline.numerics.compiled import ieee_kernel
 from regime_pipeline.numerics.conventions import FloatPanel
+from regime_pipeline.numerics.memory import new_panels
 from regime_pipeline.numerics.stretches import in_stretches
 
 WINDOW = 400
@@ -26,6 +27,8 @@ BAND_BARS, BAND_MIN = 20, 18
 BAND_WIDTH = 2.0
 DAY_BARS, DAY_MIN = 24, 22
 POC_BINS = 50
+_TOGETHER = 256
+"""Windows of %b that go through the kernel side by side."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,9 @@ def oscillators(close: FloatPanel, min_closes: int, *, first_hour: int) -> Oscil
     the band has no width.
     """
     by_column = np.ascontiguousarray(close.T)
-    rsi, histogram, percent_b = (np.full(by_column.shape, np.nan) for _ in range(3))
+    found = new_panels(3, close.shape)
+    found[:] = np.nan
+    rsi, histogram, percent_b = found
     least = max(min_closes, SLOW + SIGNAL)
 
     def part(first: int, stop: int) -> None:
@@ -56,7 +61,7 @@ def oscillators(close: FloatPanel, min_closes: int, *, first_hour: int) -> Oscil
 
     length, width = close.shape
     in_stretches(part, length, width, unit=WINDOW, origin=-first_hour % WINDOW)
-    return Oscillators(*(np.ascontiguousarray(x.T) for x in (rsi, histogram, percent_b)))
+    return Oscillators(rsi, histogram, percent_b)
 
 
 _FAST_K, _SLOW_K, _SIGNAL_K = (2.0 / (bars + 1.0) for bars in (FAST, SLOW, SIGNAL))
@@ -110,9 +115,12 @@ def _recursions(close, least, anchor, first, stop, seed, adds, answer, rsi, hist
     kept = np.empty(2 * WINDOW)
     rows = np.empty(2 * WINDOW, np.int64)
     windows = np.empty(2 * WINDOW, np.int64)
-    for s in range(close.shape[0]):
-        block = first - (first + anchor) % WINDOW
-        while block < stop:
+    decay = (RSI_BARS - 1.0) / RSI_BARS
+    powers = decay ** np.arange(WINDOW + 1.0)
+    work = np.empty((7, 2 * WINDOW + 1))
+    block = first - (first + anchor) % WINDOW
+    while block < stop:
+        for s in range(close.shape[0]):
             n = 0
             begin = 0
             for h in range(max(0, block - WINDOW), min(block + WINDOW, stop)):
@@ -128,36 +136,50 @@ def _recursions(close, least, anchor, first, stop, seed, adds, answer, rsi, hist
                     since += 1
                 windows[i] = since
             if begin < n:
-                _rsi(kept, rows, windows, begin, n, least, rsi[s])
-                _histogram(kept, rows, windows, begin, n, least, seed, adds, answer, histogram[s])
-            block += WINDOW
+                _rsi(kept, rows, windows, begin, n, least, decay, powers, work, rsi[:, s])
+                _histogram(
+                    kept, rows, windows, begin, n, least, seed, adds, answer, work, histogram[:, s]
+                )
+        block += WINDOW
 
 
 @ieee_kernel
-def _rsi(x, rows, windows, begin, n, least, out):  # type: ignore[no-untyped-def]
+def _add(out, weight, x):  # type: ignore[no-untyped-def]
+    for i in range(out.size):
+        out[i] += weight * x[i]
+
+
+@ieee_kernel
+def _rsi(x, rows, windows, begin, n, least, decay, powers, work, out):  # type: ignore[no-untyped-def]
     """Fourteen times Wilder's averages; the change into ``begin`` is the last one of the earlier block."""
-    decay = (RSI_BARS - 1.0) / RSI_BARS
-    powers = decay ** np.arange(WINDOW + 1.0)
-    sums = np.zeros((2, n + 1))  # from the beginning of the block on, or until there
-    seeds = np.zeros((2, n))  # changes of the fourteen closes after this one
+    gain, loss = work[0], work[1]  # into each close
+    up_seed, down_seed = work[2], work[3]  # changes of the fourteen closes after this one
+    up_sum, down_sum = work[4], work[5]  # from each close until the beginning, or from there to it
+    later, sooner, up_by, down_by = x[1:n], x[: n - 1], gain[1:n], loss[1:n]
     for i in range(n - 1):
-        change = x[i + 1] - x[i]
-        side = 0 if change > 0.0 else 1
-        for k in range(max(0, i - RSI_BARS + 1), i + 1):
-            seeds[side, k] += abs(change)
+        change = later[i] - sooner[i]
+        up_by[i] = change if change > 0.0 else 0.0
+        down_by[i] = -change if change < 0.0 else 0.0
+    low, high = windows[begin], min(windows[n - 1], n - 1 - RSI_BARS) + 1
+    up_seed[low:high] = 0.0
+    down_seed[low:high] = 0.0
+    for k in range(1, RSI_BARS + 1):
+        _add(up_seed[low:high], 1.0, gain[low + k : high + k])
+        _add(down_seed[low:high], 1.0, loss[low + k : high + k])
+    up, down = 0.0, 0.0
     for i in range(begin, 0, -1):
-        change = x[i] - x[i - 1]
-        for side in range(2):
-            sums[side, i] = sums[side, i + 1] if i < begin else 0.0
-        sums[0 if change > 0.0 else 1, i] += powers[begin - i] * abs(change)
-    earlier = sums[:, : begin + 1].copy()
-    sums[:, begin] = 0.0
-    for i in range(begin + 1, n):
-        change = x[i] - x[i - 1]
-        for side in range(2):
-            sums[side, i] = decay * sums[side, i - 1]
-        sums[0 if change > 0.0 else 1, i] += abs(change)
+        up += powers[begin - i] * gain[i]
+        down += powers[begin - i] * loss[i]
+        up_sum[i] = up
+        down_sum[i] = down
+    earlier_up, earlier_down = 0.0, 0.0
+    fallen_up, fallen_down = 0.0, 0.0
     for i in range(begin, n):
+        if i > begin:
+            fallen_up = decay * fallen_up + gain[i]
+            fallen_down = decay * fallen_down + loss[i]
+            up_sum[i] = fallen_up
+            down_sum[i] = fallen_down
         since = windows[i]
         if i - since + 1 < least:
             continue
@@ -165,11 +187,14 @@ def _rsi(x, rows, windows, begin, n, least, out):  # type: ignore[no-untyped-def
         left = powers[i - seeded]
         if seeded < begin:
             far = powers[i - begin]
-            up = sums[0, i] + far * earlier[0, seeded + 1] + left * seeds[0, since]
-            down = sums[1, i] + far * earlier[1, seeded + 1] + left * seeds[1, since]
+            earlier_up, earlier_down = up_sum[seeded + 1], down_sum[seeded + 1]
+            up = fallen_up + far * earlier_up + left * up_seed[since]
+            down = fallen_down + far * earlier_down + left * down_seed[since]
         else:
-            up = sums[0, i] + left * (seeds[0, since] - sums[0, seeded])
-            down = sums[1, i] + left * (seeds[1, since] - sums[1, seeded])
+            before_up = up_sum[seeded] if seeded > begin else 0.0
+            before_down = down_sum[seeded] if seeded > begin else 0.0
+            up = fallen_up + left * (up_seed[since] - before_up)
+            down = fallen_down + left * (down_seed[since] - before_down)
         up = max(up, 0.0)
         down = max(down, 0.0)
         if up + down > RSI_BARS * 1e-12 * x[i]:
@@ -177,27 +202,31 @@ def _rsi(x, rows, windows, begin, n, least, out):  # type: ignore[no-untyped-def
 
 
 @ieee_kernel
-def _histogram(x, rows, windows, begin, n, least, seed, adds, answer, out):  # type: ignore[no-untyped-def]
+def _histogram(x, rows, windows, begin, n, least, seed, adds, answer, work, out):  # type: ignore[no-untyped-def]
     """The averages of closes less the block's first one, which leaves their differences as they are."""
+    seeds, states, y = work[:3], work[3:6], work[6]
     centre = x[begin]
-    seeds = np.zeros((3, n))
+    for i in range(n):
+        y[i] = x[i] - centre
+    low, high = windows[begin], min(windows[n - 1], n - _SEED_BARS) + 1
+    seeds[:, low:high] = 0.0
     for k in range(_SEED_BARS):
         for average in range(3):
-            weight = seed[average, k]
-            for i in range(n - _SEED_BARS + 1):
-                seeds[average, i] += weight * (x[i + k] - centre)
-    earlier = np.zeros((3, begin + 1))  # of the closes from each on to the block's beginning
+            _add(seeds[average, low:high], seed[average, k], y[low + k : high + k])
+    # of the closes from each on to the block's beginning, before it; the averages from there on
+    fast, slow, signal = 0.0, 0.0, 0.0
     for i in range(begin - 1, -1, -1):
-        for average in range(3):
-            added = answer[begin - 1 - i, average] * (x[i] - centre)
-            earlier[average, i] = earlier[average, i + 1] + added
-    states = np.zeros((3, n))
-    fast = 0.0
-    slow = 0.0
-    signal = 0.0
+        came = begin - 1 - i
+        fast += answer[came, 0] * y[i]
+        slow += answer[came, 1] * y[i]
+        signal += answer[came, 2] * y[i]
+        states[0, i] = fast
+        states[1, i] = slow
+        states[2, i] = signal
+    fast, slow, signal = 0.0, 0.0, 0.0
     for i in range(begin, n):
-        fast += _FAST_K * (x[i] - centre - fast)
-        slow += _SLOW_K * (x[i] - centre - slow)
+        fast += _FAST_K * (y[i] - fast)
+        slow += _SLOW_K * (y[i] - slow)
         signal += _SIGNAL_K * (fast - slow - signal)
         states[0, i] = fast
         states[1, i] = slow
@@ -210,7 +239,9 @@ def _histogram(x, rows, windows, begin, n, least, seed, adds, answer, out):  # t
         for average in range(3):
             value = seeds[average, since]
             if seeded < begin:
-                found += adds[i - begin + 1, average] * earlier[average, seeded + 1]
+                # nothing lies between the last seed and the block where they meet
+                earlier = states[average, seeded + 1] if seeded + 1 < begin else 0.0
+                found += adds[i - begin + 1, average] * earlier
             else:
                 value -= states[average, seeded]
             found += adds[i - seeded, average] * value
@@ -219,31 +250,33 @@ def _histogram(x, rows, windows, begin, n, least, seed, adds, answer, out):  # t
 
 @ieee_kernel
 def _percent_b(close, first, stop, out):  # type: ignore[no-untyped-def]
-    for s in range(close.shape[0]):
-        for h in range(max(first, BAND_BARS - 1), stop):
-            if math.isfinite(close[s, h]):
-                out[s, h] = _within_band(close[s, h - BAND_BARS + 1 : h + 1])
-
-
-@ieee_kernel
-def _within_band(x):  # type: ignore[no-untyped-def]
-    n = 0
-    total = 0.0
-    for value in x:
-        if math.isfinite(value):
-            total += value
-            n += 1
-    if n < BAND_MIN:
-        return np.nan
-    mean = total / n
-    square = 0.0
-    for value in x:
-        if math.isfinite(value):
-            square += (value - mean) ** 2
-    sd = math.sqrt(square / n)
-    if sd <= 1e-12 * mean:
-        return np.nan
-    return (x[BAND_BARS - 1] - mean + BAND_WIDTH * sd) / (2.0 * BAND_WIDTH * sd)
+    """Many windows side by side, slot after slot: each loop is one of vectors."""
+    sums, counts, squares = np.empty(_TOGETHER), np.empty(_TOGETHER), np.empty(_TOGETHER)
+    for begin in range(max(first, BAND_BARS - 1), stop, _TOGETHER):
+        m = min(_TOGETHER, stop - begin)
+        for s in range(close.shape[0]):
+            sums[:m] = 0.0
+            counts[:m] = 0.0
+            squares[:m] = 0.0
+            for back in range(BAND_BARS - 1, -1, -1):
+                x = close[s, begin - back : begin - back + m]
+                for i in range(m):
+                    there = abs(x[i]) < np.inf
+                    sums[i] += x[i] if there else 0.0
+                    counts[i] += 1.0 if there else 0.0
+            for i in range(m):
+                sums[i] /= counts[i]
+            for back in range(BAND_BARS - 1, -1, -1):
+                x = close[s, begin - back : begin - back + m]
+                for i in range(m):
+                    away = x[i] - sums[i] if abs(x[i]) < np.inf else 0.0
+                    squares[i] += away * away
+            x = close[s, begin : begin + m]
+            for i in range(m):
+                mean, sd = sums[i], math.sqrt(squares[i] / counts[i])
+                band = (x[i] - mean + BAND_WIDTH * sd) / (2.0 * BAND_WIDTH * sd)
+                known = abs(x[i]) < np.inf and counts[i] >= BAND_MIN and sd > 1e-12 * mean
+                out[begin + i, s] = band if known else np.nan
 
 
 def point_of_control(

@@ -48,8 +48,9 @@ class Verdicts:
         return self.status <= PARTIAL
 
     def only_usable(self, values: FloatPanel) -> FloatPanel:
-        """The values, null in every cell that may not carry one."""
-        return np.where(self.usable, values, np.nan)
+        """The panel itself, null now in every cell that may not carry a value."""
+        values[~self.usable] = np.nan
+        return values
 
     def last(self, rows: int) -> Verdicts:
         """The last rows of the panels."""

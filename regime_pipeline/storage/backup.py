@@ -2,8 +2,8 @@
 
 A backup is a folder: ``database.dump`` (pg_dump's own format), ``manifest.json`` (what it holds, hashes, the
 dump's digest). Replies of providers are named by their content, so the backups of a folder share one
-``landing``. Belongs here: making, finding, restoring, thinning out. Does not belong here: passwords and
-signing secrets, which are in no backup; when one is made; printing.
+``landing``. Belongs here: making, restoring, thinning out. Does not belong here: passwords and signing
+secrets, which are in no backup; when one is made; finding them (``manifests``); printing.
 
 Hashes are computed on the snapshot that is dumped, whatever is written meanwhile. Dagster's records (runs,
 ticks) are left out: they describe a machine, and a restored database begins without any.
@@ -21,8 +21,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,8 +40,9 @@ from regime_pipeline.storage.database import (
     normalise_url,
 )
 from regime_pipeline.storage.embedded import EmbeddedServer
-from regime_pipeline.storage.errors import BackupError, first_line
-from regime_pipeline.storage.folders import write_private
+from regime_pipeline.storage.errors import BackupError
+from regime_pipeline.storage.folders import SEALED, write_private
+from regime_pipeline.storage.manifests import MANIFEST, Backup, Manifest, found_in
 from regime_pipeline.storage.months import FOLDER as MONTHS
 from regime_pipeline.storage.roles import RUNS_SCHEMA, grant, hand_over, make_roles
 from regime_pipeline.storage.warehouse import Warehouse
@@ -51,49 +51,11 @@ from regime_pipeline.windows import Clock
 if TYPE_CHECKING:
     from adbc_driver_manager.dbapi import Connection as AdbcConnection
 
-DUMP, MANIFEST, LANDING = "database.dump", "manifest.json", "landing"
+DUMP, LANDING = "database.dump", "landing"
 _UNFINISHED = ".making-"
 _HASHED = tuple(n for n, t in TABLES.items() if t.partitioned)
 
 Say = Callable[[str, int, int], None]
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What a backup says of itself.
-
-    Attributes:
-        made_at: instant of the snapshot, UTC.
-        origin: live, simulated or tape.
-        schema_version: newest migration of the database.
-        dump_sha256: digest of the dump.
-        dump_bytes: its size.
-        hashes: content hash of every table, as ``regime db hash`` prints them.
-        rows: rows of every table.
-        landing: whether the replies of providers are in the folder beside it.
-    """
-
-    made_at: str
-    origin: str
-    schema_version: str
-    dump_sha256: str
-    dump_bytes: int
-    hashes: dict[str, str]
-    rows: dict[str, int]
-    landing: bool
-
-
-@dataclass(frozen=True)
-class Backup:
-    """A backup that is whole: its folder and what it says of itself."""
-
-    folder: Path
-    manifest: Manifest
-
-    @property
-    def made_at(self) -> datetime:
-        """Instant of the snapshot."""
-        return datetime.fromisoformat(self.manifest.made_at)
 
 
 class _Snapshot(Database):
@@ -167,29 +129,6 @@ def backup(settings: Settings, target: Path, clock: Clock, say: Say) -> Backup:
             shutil.rmtree(making, ignore_errors=True)
             raise
     return Backup(final, manifest)
-
-
-def found_in(target: Path) -> list[Backup]:
-    """The whole backups of a folder, oldest first; a folder that is none is left out."""
-    out = []
-    for path in sorted(target.glob(f"*/{MANIFEST}")) if target.is_dir() else []:
-        if not path.parent.name.startswith("."):
-            out.append(read(path.parent))
-    return sorted(out, key=lambda b: b.made_at)
-
-
-def read(folder: Path) -> Backup:
-    """What the backup in a folder says of itself.
-
-    Raises:
-        BackupError: the folder holds none, or its manifest is damaged.
-    """
-    try:
-        return Backup(folder, Manifest(**json.loads((folder / MANIFEST).read_text())))
-    except FileNotFoundError:
-        raise BackupError(f"{folder} holds no backup: it has no {MANIFEST}") from None
-    except (ValueError, TypeError) as error:
-        raise BackupError(f"{folder / MANIFEST} is damaged: {first_line(error)}") from error
 
 
 def thin_out(target: Path, keep: Sequence[int]) -> list[Path]:
@@ -401,7 +340,8 @@ def _program(settings: Settings, name: str, address: str, *options: str) -> None
 def _mirror(source: Path, target: Path, say: Say) -> None:
     """Copy the payloads and months that the target lacks; each appears whole or not at all."""
     folders = sorted(p for p in source.iterdir() if p.is_dir()) if source.is_dir() else []
-    folders += sorted(p for p in (source / MONTHS).glob("*") if p.is_dir())
+    for nested in (MONTHS, SEALED):
+        folders += sorted(p for p in (source / nested).glob("*") if p.is_dir())
     for done, folder in enumerate(folders):
         say("copying replies", done, len(folders))
         there = target / folder.relative_to(source)

@@ -1,7 +1,7 @@
 """Named points at which a test may end the process as ``kill -9`` would.
 
-Set ``REGIME_CRASH_AT`` to a label of :data:`WRITING`, :data:`MIGRATING` or :data:`MOVING`; unset, a point
-costs one look-up.
+Set ``REGIME_CRASH_AT`` to a label of :data:`WRITING`, :data:`MIGRATING`, :data:`MOVING`, :data:`SEALING` or
+:data:`UPGRADING`; unset, a point costs one look-up.
 """
 
 from __future__ import annotations
@@ -16,6 +16,12 @@ MIGRATING = ("migrating", "migrated")
 
 MOVING = ("month_written", "month_out", "month_in")
 """The file is there, the rows are not gone; out, committed; back, committed, the file still there."""
+
+SEALING = ("sealed", "indexed")
+"""The file of many replies is there, nothing names it; the index names it, committed."""
+
+UPGRADING = ("upgraded", "upgrade_marked", "upgrade_moved")
+"""The copy of the newer version is there; marked as whole; the old folder has its other name."""
 
 
 def crash_point(label: str) -> None:

@@ -270,9 +270,11 @@ class EmbeddedServer:
         Raises:
             EmbeddedServerError: the remembered one is another home's: this home was copied.
         """
+        from regime_pipeline.storage.major import finished
+
         own = [self.control / "data", *(base / self._digest() / "data" for base in _ELSEWHERE)]
         for place in own:
-            if is_data_folder(place):
+            if is_data_folder(place) or finished(place):
                 return place
         remembered = self._state().get("data")
         if not isinstance(remembered, str) or not is_data_folder(Path(remembered)):

@@ -9,9 +9,22 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
 import stat
 from pathlib import Path
 from typing import BinaryIO
+
+SEALED = "sealed"
+"""Folder of the landing store with the files that hold many replies, a folder a source."""
+
+DISK_FULL = 0.03
+"""Share of free space below which nothing is fetched: what is left is for the database."""
+
+
+def free_share(place: Path) -> float:
+    """Free space of the disk that holds a folder, there or not, as a share of all."""
+    usage = shutil.disk_usage(existing(place))
+    return usage.free / usage.total
 
 
 def existing(place: Path) -> Path:

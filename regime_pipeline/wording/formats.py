@@ -18,6 +18,11 @@ def known(value: Any) -> bool:
     return value is not None and type(value).__name__ != "NAType" and bool(value == value)
 
 
+def filled(form: str, *values: Any) -> str:
+    """The printf form filled with the values, or that something is unknown if one of them is."""
+    return form % values if all(map(known, values)) else UNKNOWN
+
+
 def words(value: Any) -> str:
     """An identifier as words: ``insufficient_history`` as ``insufficient history``."""
     return str(value).replace("_", " ")

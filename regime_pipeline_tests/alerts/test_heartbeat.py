@@ -154,9 +154,10 @@ def test_a_backup_that_is_late_damaged_or_was_never_made_is_told_where_one_is_ke
 
 def test_a_full_disk_is_told(monkeypatch, tmp_path):
     usage = SimpleNamespace(total=100, free=2)
-    monkeypatch.setattr(watch.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
     (fault,) = watch.disk_faults(tmp_path)
     assert fault.startswith("disk: full, 2.0 % free at")
+    assert fault.endswith("nothing is fetched")
 
 
 def beat(*faults: str, minutes: int = 0) -> Beat:

@@ -20,11 +20,11 @@ SYMBOLS = ("BTC/USDT", "ETH/USDT")
 
 
 def settings_in(home: Path, **given: object) -> Settings:
-    return Settings(home=home, symbols=SYMBOLS, _env_file=None, **given)  # type: ignore[arg-type]
+    return Settings(**{"home": home, "symbols": SYMBOLS, "_env_file": None, **given})  # type: ignore[arg-type]
 
 
 def lines(settings: Settings, source: str, named: str = "") -> list[Line]:
-    found = lines_of(CONNECTIONS, settings, SYMBOLS, [source])
+    found = lines_of(CONNECTIONS, settings, settings.symbols, [source])
     return [line for line in found if line.connection.name.startswith(named)]
 
 

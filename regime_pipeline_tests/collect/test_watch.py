@@ -170,3 +170,21 @@ def test_a_trade_that_a_topic_did_not_tell_of_dooms_it_unless_it_is_heard_within
     doubts.told(topic, known, Newest(50 * S, is_heard=False), 100 * S, 101 * S)
     watch.data(topic, 109 * S)
     assert doubts.dead(watch, 110 * S) == []
+
+
+def test_a_trade_of_a_venue_whose_clock_is_not_known_dooms_and_vouches_for_nothing() -> None:
+    watch, topic = _watch("bybit", "kline")
+    watch.opened(0)
+    watch.accepted([topic], 0)
+    watch.data(topic, 10 * S)
+    doubts, known = Doubts(), watch.topics[topic]
+    at_the_venue = Newest(50 * S, is_heard=False)
+    assert at_the_venue.corrected(30.0).at_ns == 20 * S
+    for told in (at_the_venue, Newest(5 * S, is_heard=False)):
+        doubts.told(topic, known, told.corrected(None), 100 * S, 101 * S)
+        assert doubts.dead(watch, 200 * S) == []
+        assert known.unknown_s(101 * S) == 91.0
+    doubts.told(
+        topic, known, at_the_venue._replace(is_heard=True).corrected(None), 100 * S, 101 * S
+    )
+    assert known.unknown_s(101 * S) == 1.0

@@ -188,17 +188,32 @@ async def pass_time(
 
 
 class Day:
-    """A collector of Bybit's perpetuals over some hours, by a clock that is set."""
+    """A collector of Bybit's perpetuals over some hours, by a clock that is set.
 
-    def __init__(self, database: Database, home: Path) -> None:
+    Args:
+        database: where it stores.
+        home: where its segments lie.
+        symbols: that are collected.
+        named: beginnings of the names of the connections that it keeps.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        home: Path,
+        symbols: Sequence[str] = SYMBOLS,
+        named: Sequence[str] = ("perp", "liquidations"),
+    ) -> None:
         self.clock = SetClock(START - timedelta(minutes=10))
         self.warehouse = Warehouse(database, self.clock)
-        self.tape = SyntheticTape(seed=7, symbols=SYMBOLS, end=START + timedelta(days=3))
+        self.symbols = tuple(symbols)
+        self.tape = SyntheticTape(seed=7, symbols=self.symbols, end=START + timedelta(days=3))
         self.venue = Venue(self.tape, self.clock)
-        self.settings = settings_in(home, sources="bybit", collect_venues="bybit", collect="on")
+        self.settings = settings_in(
+            home, symbols=self.symbols, sources="bybit", collect_venues="bybit", collect="on"
+        )
         self.lines: list[Line] = [
-            *lines(self.settings, "bybit", "perp"),
-            *lines(self.settings, "bybit", "liquidations"),
+            line for name in named for line in lines(self.settings, "bybit", name)
         ]
         self.folder = home / "collect"
         self.turns = 0
@@ -206,7 +221,7 @@ class Day:
     def begin(self) -> None:
         """A collector's process starts."""
         self.collector = Collector(
-            self.warehouse, self.settings, symbols=SYMBOLS, venues=["bybit"], lines=self.lines
+            self.warehouse, self.settings, symbols=self.symbols, venues=["bybit"], lines=self.lines
         )
         self.spool = Spool(self.folder, [line.name for line in self.lines])
         self.links = [

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from regime_pipeline.windows import hours_between, utc
+from regime_pipeline_tests.synthetic import long as rows
 
 START = utc("2023-01-01")
 
@@ -22,8 +23,14 @@ def prices(returns: np.ndarray, symbols: list[str] | None = None) -> pd.DataFram
 
 def long(closes: pd.DataFrame) -> pd.DataFrame:
     """Long spot candles; the perpetuals beside them are noise."""
-    frame = closes.rename_axis("ts").reset_index().melt("ts", var_name="symbol", value_name="close")
-    frame = frame.assign(market="spot", venue="binance", source_tier=1)
+    frame = rows(
+        list(closes),
+        closes.index,
+        close=closes.to_numpy(),
+        market="spot",
+        venue="binance",
+        source_tier=1,
+    )
     return pd.concat([frame, frame.assign(market="perp", close=1.0)], ignore_index=True)
 
 

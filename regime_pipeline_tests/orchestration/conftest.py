@@ -21,8 +21,11 @@ from regime_pipeline.orchestration.quality import quality_blocks
 from regime_pipeline.orchestration.resources import Platform, Scope, platform_resource
 from regime_pipeline.orchestration.run_report import RunReport
 from regime_pipeline.settings import Settings
+from regime_pipeline.simulator.server import SimulatorServer
+from regime_pipeline.simulator.synthetic import SyntheticTape
 from regime_pipeline.storage.database import Database
 from regime_pipeline.windows import DAY, HOUR, FixedClock, Window, hours_between, utc
+from regime_pipeline_tests._server import TestServer
 from regime_pipeline_tests.synthetic import long
 
 SYMBOLS = ("BTC/USDT", "ETH/USDT", "SOL/USDT")
@@ -69,6 +72,23 @@ def platform(settings: Settings, database: Database) -> Iterator[Platform]:
 def instance(settings: Settings, database: Database) -> Iterator[dg.DagsterInstance]:
     with instance_for(settings, database) as found:
         yield found
+
+
+@pytest.fixture(scope="module")
+def world(
+    postgres: TestServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Settings, Database]]:
+    """An empty database for a module's launches, and the simulator that they ask."""
+    tape = SyntheticTape(start=NOW - 50 * DAY, end=NOW, symbols=SYMBOLS)
+    with SimulatorServer(tape, FixedClock(NOW)) as server, postgres.database() as database:
+        settings = settings_for(
+            database,
+            tmp_path_factory.mktemp("home"),
+            start_date="2024-01-25",
+            clock=NOW.isoformat(),
+            **server.settings_overrides(),
+        )
+        yield settings, database
 
 
 def run_assets(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -11,39 +10,18 @@ import pytest
 from regime_pipeline.orchestration import launch, processes
 from regime_pipeline.orchestration.instance import LOCATION, environment, instance_for
 from regime_pipeline.settings import Settings
-from regime_pipeline.simulator.server import SimulatorServer
-from regime_pipeline.simulator.synthetic import SyntheticTape
 from regime_pipeline.storage.database import Database
 from regime_pipeline.storage.warehouse import Warehouse
 from regime_pipeline.windows import DAY, FixedClock, Window, utc
-from regime_pipeline_tests._server import TestServer
-from regime_pipeline_tests.orchestration.conftest import SYMBOLS, settings_for
+from regime_pipeline_tests.orchestration.conftest import NOW, SYMBOLS
 
 pytestmark = [
     pytest.mark.xdist_group("launch"),  # one module fixture, not one a worker
     pytest.mark.timeout(600),  # on a fresh clone the fixture compiles every kernel
 ]
 
-END = utc("2024-03-10")
-CLOCK = FixedClock(END)
+END, CLOCK = NOW, FixedClock(NOW)
 WINDOW = Window(END - 3 * DAY, END)
-
-
-@pytest.fixture(scope="module")
-def world(
-    postgres: TestServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Settings, Database]]:
-    """A database that one launch has filled, with the simulator it came from still up."""
-    tape = SyntheticTape(start=END - 50 * DAY, end=END, symbols=SYMBOLS)
-    with SimulatorServer(tape, CLOCK) as server, postgres.database() as database:
-        settings = settings_for(
-            database,
-            tmp_path_factory.mktemp("home"),
-            start_date="2024-01-25",
-            clock=END.isoformat(),
-            **server.settings_overrides(),
-        )
-        yield settings, database
 
 
 def run(settings: Settings, **more) -> launch.RunReport:

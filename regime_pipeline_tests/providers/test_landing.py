@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -26,6 +27,15 @@ def test_same_bytes_are_stored_once_even_by_many_threads(tmp_path: Path) -> None
         ids = {x.payload_id for x in pool.map(store.put, [b"same"] * 64)}
     assert len(ids) == 1
     assert len([p for p in tmp_path.rglob("*") if p.is_file()]) == 1
+
+
+def test_on_a_disk_that_is_nearly_full_nothing_is_asked_for(tmp_path: Path) -> None:
+    store = LandingStore(str(tmp_path / "not yet there"))
+    store.require_room(least=0.0)
+    with pytest.raises(OSError, match="% of the disk is free") as refused:
+        store.require_room(least=1.01)
+    assert refused.value.errno == errno.ENOSPC
+    LandingStore("memory://bucket").require_room(least=1.01)  # its disk is not ours
 
 
 def test_fault_60_damaged_payload_is_noticed(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from datetime import timedelta
+from dataclasses import asdict
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -15,9 +15,10 @@ from regime_pipeline.exposition import Family, gauge, text
 from regime_pipeline.reporting import metrics
 from regime_pipeline.reporting.monitor import create_app
 from regime_pipeline.settings import Settings
-from regime_pipeline.storage import locks
+from regime_pipeline.storage import locks, workers
 from regime_pipeline.storage.database import Database
-from regime_pipeline.windows import FixedClock, utc
+from regime_pipeline.storage.manifests import MANIFEST, Manifest
+from regime_pipeline.windows import DAY, HOUR, FixedClock, utc
 
 NOW = utc("2024-08-05 12:30")
 _OF_SYMBOLS = """
@@ -97,12 +98,28 @@ def test_the_age_of_a_backup_is_that_of_the_newest_whole_one(
     database: Database, tmp_path: Path
 ) -> None:
     assert figures(database, tmp_path)["regime_backup_age_seconds"].samples == ()
-    for stamp in ("20240803T023000Z", "20240804T123000Z"):
-        (tmp_path / "backups" / f"live-{stamp}").mkdir(parents=True)
-        (tmp_path / "backups" / f"live-{stamp}" / "manifest.json").touch()
+    for name, at in (("any name", NOW - 2 * DAY), ("live-20990101T000000Z", NOW - DAY)):
+        made = Manifest(at.isoformat(), "live", "0001", "", 0, {}, {}, landing=False)
+        (tmp_path / "backups" / name).mkdir(parents=True)
+        (tmp_path / "backups" / name / MANIFEST).write_text(json.dumps(asdict(made)))
     (tmp_path / "backups" / "live-20240805T000000Z").mkdir()  # half made
     age = figures(database, tmp_path)["regime_backup_age_seconds"].samples[0][1]
-    assert age == timedelta(days=1).total_seconds()
+    assert age == DAY.total_seconds()
+    (tmp_path / "backups" / "live-20990101T000000Z" / MANIFEST).write_text("{")
+    assert figures(database, tmp_path)["regime_backup_age_seconds"].samples == ()
+
+
+def test_a_worker_has_an_age_until_it_ends_in_order(database: Database, tmp_path: Path) -> None:
+    assert "regime_worker_age_seconds" not in figures(database, tmp_path)
+    with database.connect() as connection:
+        connection.execute("create schema dagster")
+        connection.execute("create table dagster.kvs (key text primary key, value text)")
+        for name, value in (("one", (NOW - HOUR).isoformat()), ("two", "")):
+            connection.execute(
+                "insert into dagster.kvs values (%s, %s)", (workers.KEY + name, value)
+            )
+    ((labels, age),) = figures(database, tmp_path)["regime_worker_age_seconds"].samples
+    assert (labels, age) == ({"worker": "one"}, 3600.0)
 
 
 def test_while_the_database_is_away_the_server_says_so(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from regime_pipeline.catalogue.marts import MARTS
+from regime_pipeline.catalogue import TABLES
+from regime_pipeline.catalogue.marts import MARTS, READ_IN_ORDER
 from regime_pipeline.catalogue.model import Mart
 from regime_pipeline.storage.database import Database
 from regime_pipeline.windows import DAY, Window
@@ -31,6 +32,11 @@ READ_WHOLE = {
     "quality_scores": "a row a table and day",
 }
 """Marts that are read whole for their newest rows, and why that is no harm or no choice."""
+FEW_BEFORE = {
+    "market.candles_1h": "two markets",
+    "signals.model_predictions": "a dozen models",
+}
+"""Tables shown as they are whose key has something before the symbol, and why it may stand there."""
 ASKED = [m for m in MARTS.values() if m.time_column and m.name not in OF_EVERYTHING]
 MONTH = re.compile(r"_y(\d{4})m(\d{2})$")
 
@@ -92,3 +98,15 @@ def test_the_newest_rows_of_all_symbols_are_found_without_sorting_all(
     sorts = [n for n in found if n["Node Type"] == "Sort"]
     # a table without a month is a row of nothing, which may be sorted
     assert [n for n in sorts if n["Plans"][0]["Node Type"] != "Result"] == []
+
+
+def test_a_symbol_among_many_has_an_index_that_begins_with_it() -> None:
+    shown = {name for name, _ in READ_IN_ORDER if TABLES[name].symbol_columns}
+    lacking = set()
+    for name in shown:
+        item = TABLES[name]
+        ways = [item.key, *item.indexes]
+        first = item.symbol_columns
+        if not any(way[: len(first)] == first or way[0] in first for way in ways):
+            lacking.add(name)
+    assert lacking == set(FEW_BEFORE)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
@@ -10,7 +11,9 @@ import pandas as pd
 import pytest
 
 from regime_pipeline.reporting import charts
-from regime_pipeline.reporting.report import bucket_of, bucketed, write_report
+from regime_pipeline.reporting.html import render_template
+from regime_pipeline.reporting.page import render
+from regime_pipeline.reporting.report import bucket_of, bucketed, load, write_report
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
 from regime_pipeline.storage.query import rows
@@ -81,6 +84,27 @@ def test_page_needs_nothing_else(written: Path):
     assert not re.search(r"https?://|@import|url\((?!#)|<script", text)
     assert not set(charts.COLOURS.values()) & set(re.findall(r"#[0-9a-f]{6}", text))
     assert written.stat().st_size < 3e6
+
+
+def unknown(value: object) -> object:
+    """The same rows with every number unknown."""
+    if isinstance(value, pd.DataFrame):
+        numbers = value.select_dtypes(["float64", "Int64", "boolean"]).columns
+        return value.assign(
+            **{n: value[n].where(np.zeros(len(value), dtype=bool)) for n in numbers}
+        )
+    if isinstance(value, list):
+        return [{k: None if isinstance(v, float) else v for k, v in row.items()} for row in value]
+    return value
+
+
+def test_numbers_that_are_unknown_are_dashes_and_end_no_report(market: Database) -> None:
+    settings = Settings(_env_file=None, symbols=SYMBOLS)
+    data = load(market, settings, CLOCK, WINDOW)
+    young = replace(data, **{k: unknown(v) for k, v in vars(data).items() if k != "events"})
+    young = replace(young, summary=replace(data.summary, overview=unknown(data.summary.overview)))
+    page = Page(render(young))
+    assert page.open == []
 
 
 @pytest.mark.slow
@@ -230,3 +254,33 @@ def test_a_browser_lays_it_out_without_overflow_or_errors(
         "flat": 0,
         "outside": 0,  # the regimes of every symbol are seen before anything is scrolled
     }
+
+
+def test_what_trading_would_come_to_is_on_the_page_and_what_is_not_known_says_so(
+    written: Path,
+) -> None:
+    text = written.read_text()
+    section = text[text.index('id="trading"') :].split("<section", 1)[0]
+    assert "follow futures" in section and "-1.25" in section and "5,300" in section
+    assert "No order is ever placed" in section
+    assert "No vote has been counted" in section and "Nothing is known of what trading" in section
+
+
+def test_votes_and_costs_are_shown_and_null_ones_give_their_reason() -> None:
+    vote = {
+        "symbol": "BTC/USDT",
+        "consensus": "LONG",
+        "voters": 3,
+        "consensus_margin": 1 / 3,
+        "dissenters": "momentum",
+        "fleiss_kappa_30d": None,
+        "consensus_reason": None,
+        "reason": None,
+    }
+    cost = dict.fromkeys(
+        ("quoted_spread_bps", "effective_spread_bps", "slippage_10k_bps", "slippage_100k_bps",
+         "slippage_1m_bps", "cost_10k_bps", "liquidity_score", "signal_tradable")
+    ) | {"symbol": "BTC/USDT", "reason": "no_book_this_hour", "quoted_spread_bps": 1.25}  # fmt: skip
+    text = render_template("trading.html", consensus=[vote], costs=[cost], paper=[])
+    assert ">33 %<" in text and ">1.25<" in text and ">momentum<" in text
+    assert "no book this hour" in text and "not proven" in text

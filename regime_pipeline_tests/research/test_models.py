@@ -189,7 +189,7 @@ def test_a_model_is_a_trial_of_its_own_and_newer_data_are_the_same_trial() -> No
     assert len({t.trial_id for t in one}) == len(models.MODELS)
     assert models.trials_of(SYMBOLS[:1])[0].trial_id != one[0].trial_id
     wilder = replace(models.MODELS[0], inputs=HAR[:2])
-    assert models.ModelTrial(wilder, SYMBOLS).trial_id != one[0].trial_id
+    assert wilder.text(SYMBOLS) != one[0].spec
 
 
 # ---------------------------------------------------------------- scores

@@ -16,13 +16,21 @@ import regime_pipeline.research as research
 from regime_pipeline.catalogue import table
 from regime_pipeline.catalogue.frames import validate
 from regime_pipeline.research import fills, paper, paper_statistics
-from regime_pipeline.research.paper_tables import STRATEGIES, TABLES, paper_positions
+from regime_pipeline.research import paper_layout as lay
+from regime_pipeline.research.paper_tables import (
+    STRATEGIES,
+    TABLES,
+    paper_positions,
+    states_before,
+    trials_of,
+)
 from regime_pipeline.settings import Settings
 from regime_pipeline.windows import DAY, HOUR, Grid, hours_between, utc
 from regime_pipeline_tests.synthetic import filled, long
 
 ASKS = (np.array([100.0, 100.1]), np.array([1.0, 2.0]))
 MID = 99.95
+RULES = paper.Rules("futures")
 
 
 def test_buying_two_of_three_pays_10_005_bps() -> None:
@@ -65,81 +73,109 @@ def test_a_book_of_sums_is_walked_from_half_the_spread_to_25_bps() -> None:
     assert fills.through_sums(math.nan, 1e4, 4e4, 100.0, 1.0, 1).quantity == 0
 
 
-def hour(at: int = 500_000, **changed: object) -> paper.Hour:
+PLACES = {
+    "close": lay.CLOSE, "side": lay.ASKED, "multiplier": lay.MULTIPLIER, "depth_usd": lay.DEPTH,
+    "funding": lay.FUNDING, "cluster": lay.CLUSTER, "fee_bps": lay.FEE, "half_spread": lay.HALF_SPREAD,
+    "book": lay.BOOK, "tier": lay.TIER,
+}  # fmt: skip
+AT = 500_000
+
+
+def hour(**changed: object) -> np.ndarray:
     known = {
-        "close": np.array([100.0, 50.0, 10.0]), "side": np.array([1.0, 1.0, -1.0]),
-        "multiplier": np.ones(3), "depth_usd": np.full(3, 1e8), "funding": np.full(3, np.nan),
-        "cluster": np.arange(3), "fee_bps": np.full(3, 5.0),
+        "close": [100.0, 50.0, 10.0], "side": [1.0, 1.0, -1.0], "multiplier": np.ones(3),
+        "depth_usd": np.full(3, 1e8), "funding": np.full(3, np.nan), "cluster": np.arange(3),
+        "fee_bps": np.full(3, 5.0), "half_spread": np.ones(3), "book": np.zeros(3), "tier": np.ones(3),
     } | changed  # fmt: skip
-    return paper.Hour(hour=at, **known)  # type: ignore[arg-type]
+    out = np.empty((lay.SEEN, 3))
+    for name, values in known.items():
+        out[PLACES[name]] = values
+    return out
 
 
-def at_mid(hour: int, symbol: int, wanted: float, side: int, mid: float):  # type: ignore[no-untyped-def]
-    return fills.assumed(1.0, mid, wanted, side), mid, None
+class Moved:
+    """What one hour came to, by name."""
+
+    def __init__(self, made: paper.Moved) -> None:
+        row = made.came_to[0]
+        self.equity, self.fees, self.drawdown = (
+            float(row[k]) for k in (lay.EQUITY, lay.FEES_NOW, lay.DRAWDOWN)
+        )
+        self.limits = list(paper.named(row[lay.LIMITS]))
+        self.targets = made.decided[:, lay.TARGET].tolist()
+        self.usd = (made.decided[:, lay.NEXT] * made.decided[:, lay.NEXT_PRICE]).tolist()
 
 
-def moved(rules: paper.Rules, state: paper.State, **changed: object) -> paper.Moved:
-    return paper.advance(rules, state, hour(**changed), at_mid)  # type: ignore[arg-type]
+def moved(rules: paper.Rules, state: paper.State, at: int = AT, **changed: object) -> Moved:
+    return Moved(paper.advance(rules, state, np.array([at]), hour(**changed)[None]))
 
 
-RULES = paper.Rules("futures")
+def fresh() -> paper.State:
+    return paper.State.fresh(RULES, ("A", "B", "C"), AT)
 
 
 def test_a_side_is_taken_next_hour_and_costs_fee_and_half_the_spread() -> None:
-    state = paper.State.fresh(RULES, 3)
+    state = fresh()
     first = moved(RULES, state)
-    assert first.equity == 1e6 and [i["target"] for i in first.intents] == [0.1, 0.1, -0.1]
+    assert first.equity == 1e6 and first.targets == [0.1, 0.1, -0.1]
     second = moved(RULES, state)
-    assert state.quantity == pytest.approx([1000.0, 2000.0, -10000.0])
+    assert state.held[lay.QUANTITY] == pytest.approx([1000.0, 2000.0, -10000.0])
     assert second.fees == pytest.approx(3e5 * 5e-4, rel=1e-3)
     assert 1e6 - second.equity == pytest.approx(second.fees + 3e5 * 1e-4, rel=1e-9)
 
 
+def limited(target: np.ndarray, cluster: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+    from regime_pipeline.research.paper_kernels import limit
+
+    out = target.copy()
+    return out, paper.named(limit(RULES.numbers, out, cluster, np.empty(len(out))))
+
+
 def test_weights_shrink_with_risk_and_every_limit_holds() -> None:
     many = np.full(12, 0.1)
-    apart, together = np.arange(12), np.zeros(12, np.int64)
-    hit: list[str] = []
-    assert paper.limited(RULES, many, together, hit).sum() == pytest.approx(0.35)
-    assert hit == ["cluster"]
-    assert paper.limited(RULES, many, apart, hit := []).sum() == pytest.approx(0.6)
-    assert hit == ["net"]
-    both = many * np.tile([1, -1], 6)
-    out = paper.limited(RULES, both, apart, hit := [])
-    assert np.abs(out).sum() == pytest.approx(1.0) and hit == ["gross"]
-    assert paper.limited(RULES, np.array([0.5]), apart[:1], hit := [])[0] == 0.15
-    state = paper.State.fresh(RULES, 3)
+    apart, together = np.arange(12.0), np.zeros(12)
+    out, hit = limited(many, together)
+    assert out.sum() == pytest.approx(0.35) and hit == ("cluster",)
+    out, hit = limited(many, apart)
+    assert out.sum() == pytest.approx(0.6) and hit == ("net",)
+    out, hit = limited(many * np.tile([1, -1], 6), apart)
+    assert np.abs(out).sum() == pytest.approx(1.0) and hit == ("gross",)
+    out, hit = limited(np.array([0.5]), apart[:1])
+    assert out[0] == 0.15 and hit == ("symbol",)
+    state = fresh()
     risky = moved(RULES, state, multiplier=np.array([1.0, 2.0, np.nan]))
-    assert [i["target"] for i in risky.intents] == pytest.approx([0.1, 0.05])
+    assert risky.targets == pytest.approx([0.1, 0.05])
     assert "stale" in risky.limits  # an unknown multiplier lets nothing grow
-    shallow = moved(RULES, paper.State.fresh(RULES, 3), depth_usd=np.array([1e5, 1e8, 1e8]))
-    assert shallow.intents[0]["usd"] == pytest.approx(1e4) and shallow.limits == ["depth"]
+    shallow = moved(RULES, fresh(), depth_usd=np.array([1e5, 1e8, 1e8]))
+    assert shallow.usd[0] == pytest.approx(1e4) and shallow.limits == ["depth"]
 
 
 def test_neutral_closes_at_once_and_silence_after_24_hours() -> None:
-    state = paper.State.fresh(RULES, 3)
+    state = fresh()
     for _ in range(2):
         moved(RULES, state)
     moved(RULES, state, side=np.array([0.0, np.nan, np.nan]))
     moved(RULES, state, side=np.array([0.0, np.nan, np.nan]))
-    assert state.quantity[0] == 0.0 and state.quantity[1] > 0
+    assert state.held[lay.QUANTITY, 0] == 0.0 and state.held[lay.QUANTITY, 1] > 0
     for _ in range(22):
         moved(RULES, state, side=np.full(3, np.nan))
     moved(RULES, state, side=np.full(3, np.nan))
-    assert state.quantity == [0.0, 0.0, 0.0]
+    assert state.held[lay.QUANTITY].tolist() == [0.0, 0.0, 0.0]
 
 
 def test_a_drawdown_halves_then_stops_until_the_next_month() -> None:
-    state = paper.State.fresh(RULES, 3)
-    state.peak = 1e6 / 0.88
+    state = fresh()
+    state.account[lay.PEAK] = 1e6 / 0.88
     half = moved(RULES, state)
-    assert [abs(i["target"]) for i in half.intents] == [0.05] * 3 and "drawdown" in half.limits
-    state = paper.State.fresh(RULES, 3)
-    state.peak = 1e6 / 0.79
-    assert not moved(RULES, state).intents and state.stopped_until > 500_000
-    until = state.stopped_until
-    assert not moved(RULES, state, at=until - 2).intents
+    assert np.abs(half.targets).tolist() == [0.05] * 3 and "drawdown" in half.limits
+    state = fresh()
+    state.account[lay.PEAK] = 1e6 / 0.79
+    assert not moved(RULES, state).targets
+    until = int(state.account[lay.STOPPED_UNTIL])
+    assert until > AT
+    assert not moved(RULES, state, at=until - 2).targets
     again = moved(RULES, state, at=until - 1)
-    assert again.drawdown == 0.0 and len(again.intents) == 3
+    assert again.drawdown == 0.0 and len(again.targets) == 3
 
 
 def test_groups_are_linked_by_correlation() -> None:
@@ -263,24 +299,57 @@ def test_no_later_row_changes_a_row_and_chunks_give_the_same_bytes() -> None:
         assert tail.equals(part[name]), name
 
 
+def half_of_it(at: int, symbol: int, wanted: float, side: int) -> tuple[fills.Fill, float]:
+    return fills.Fill.at(wanted / 2, 100.0 + side * 0.01, 100.0, wanted, side), 100.0
+
+
+def test_a_night_goes_on_from_the_stored_state_and_reads_a_month() -> None:
+    start, first = END - 3 * DAY, END - 36 * DAY
+    month = {n: f[f["ts"] >= first] for n, f in inputs().items()}
+    stored = whole()["strategies"]
+    night = made(start, strategies=stored[stored["ts"] < start], **month)
+    for name, frame in whole().items():
+        assert frame[frame["ts"] >= start].reset_index(drop=True).equals(night[name]), name
+    late = made(start, strategies=stored[stored["ts"] < start - 2 * DAY], **month)
+    assert late["equity"].equals(night["equity"])  # two nights that did not run are walked too
+    for strange in (
+        stored.assign(method_version="paper/0"),
+        stored[stored["strategy"] == "follow_futures"],
+        stored.assign(paper_state=stored["paper_state"].str.replace("BTC/USDT", "XRP/USDT")),
+    ):
+        assert states_before(strange, COINS) is None
+
+
 def test_an_hour_from_a_stored_state_is_the_hour_of_one_shot() -> None:
     rng = np.random.default_rng(4)
-    worlds = [
-        hour(
-            500_000 + k,
-            close=100 * np.exp(rng.normal(0, 0.01, 3)),
-            side=rng.choice([1.0, -1, 0, np.nan], 3),
-        )
-        for k in range(200)
-    ]
-    one = paper.State.fresh(RULES, 3)
-    at_once = [paper.advance(RULES, one, w, at_mid).equity for w in worlds]
-    stored, by_hour = paper.State.fresh(RULES, 3).written(), []
-    for world in worlds:
+    seen = np.stack(
+        [
+            hour(
+                close=100 * np.exp(rng.normal(0, 0.01, 3)),
+                side=rng.choice([1.0, -1, 0, np.nan], 3),
+                book=rng.choice([lay.NO_BOOK, lay.BOOK_IN_TIME, lay.OTHER_BOOK], 3) * (k > 100),
+            )
+            for k in range(200)
+        ]
+    )
+    hours = AT + np.arange(200)
+    one = fresh()
+    at_once = paper.advance(RULES, one, hours, seen, half_of_it)
+    stored, by_hour = fresh().written(), []
+    for k in range(200):
         state = paper.State.read(stored)
-        by_hour.append(paper.advance(RULES, state, world, at_mid).equity)
+        made = paper.advance(RULES, state, hours[k : k + 1], seen[k : k + 1], half_of_it)
+        for rows in (made.due, made.decided):
+            rows[:, lay.HOUR] += k
+        by_hour.append(made)
         stored = state.written()
-    assert by_hour == at_once and stored == one.written()
+    for name, whole in vars(at_once).items():
+        assert np.array_equal(
+            np.concatenate([getattr(made, name) for made in by_hour]), whole, equal_nan=True
+        ), name
+    assert stored == one.written()
+    whys = {int(w) for w in at_once.due[:, lay.WHY]}
+    assert whys == {int(w) for w in (lay.WHOLE, lay.NO_BOOK_THEN, lay.TOO_SHALLOW)}
 
 
 def test_where_nothing_is_known_nothing_is_held() -> None:
@@ -306,6 +375,18 @@ def test_a_sharpe_ratio_allows_for_days_that_resemble_one_another() -> None:
     assert (
         paper_statistics.annual_sharpe(slow) < slow.mean() / slow.std(ddof=1) * math.sqrt(365) / 1.5
     )
+
+
+def test_every_strategy_is_a_trial_and_each_that_was_ever_tried_deflates() -> None:
+    own = trials_of(COINS)
+    assert len({t.trial_id for t in own}) == len(STRATEGIES) and {t.kind for t in own} == {"paper"}
+    assert not {t.trial_id for t in own} & {t.trial_id for t in trials_of(COINS[:1])}
+    ids = [t.trial_id for t in own] + [f"{k:064d}" for k in range(40)]
+    ledger = pd.DataFrame({"trial_id": ids, "trial_kind": "paper"})
+    night = END - DAY
+    many, few = (made(night, trials=frame)["strategies"] for frame in (ledger, ledger[:2]))
+    assert few["sharpe_deflated"].equals(made(night)["strategies"]["sharpe_deflated"])
+    assert (many["sharpe_deflated"] < few["sharpe_deflated"]).all()
 
 
 def test_paper_has_no_way_to_place_an_order() -> None:

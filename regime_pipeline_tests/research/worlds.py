@@ -10,6 +10,7 @@ import pandas as pd
 
 from regime_pipeline.research.trials import SIGNALS, columns_of
 from regime_pipeline.windows import HOUR, Grid, Window, hours_between, utc
+from regime_pipeline_tests.synthetic import long
 
 END = utc("2024-07-01")
 
@@ -75,15 +76,9 @@ def world(
         panels[signal.column] = happens if signal.is_event else score
     regimes = np.array(["STABLE", "HIGH_VOL", "EXPLOSIVE", "EXTREME"], dtype=object)
     label = regimes[np.minimum(rng.geometric(0.6, (n, symbols)) - 1, 3)]
-    key = {
-        "symbol": np.repeat(np.array(names(symbols), dtype=object), n),
-        "ts": np.tile(np.asarray(hours), symbols),
-    }
-    key["ts"] = pd.DatetimeIndex(list(hours) * symbols).as_unit("us")
 
     def rows(columns: dict[str, np.ndarray | float | str]) -> pd.DataFrame:
-        flat = {k: v.T.reshape(-1) if isinstance(v, np.ndarray) else v for k, v in columns.items()}
-        return pd.DataFrame(key | flat)
+        return long(names(symbols), hours, **columns)
 
     scores = {
         t: rows({c: panels[c] for c in columns_of(t)} | {"source_tier": 1})

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from regime_pipeline.windows import Window, hours_between, utc
+from regime_pipeline_tests.synthetic import long
 
 SYMBOLS = ("BTC/USDT", "ETH/USDT")
 DAY_1 = Window(utc("2024-03-01"), utc("2024-03-02"))
@@ -25,32 +26,27 @@ def raw_candles(
 ) -> pd.DataFrame:
     """Hourly bars of ``raw.candles``; the same arguments give the same rows."""
     hours = hours_between(window.start, window.end)
-    count = len(hours) * len(symbols)
-    level = price * np.exp(np.random.default_rng(seed).normal(0.0, 0.01, count))
-    return pd.DataFrame(
-        {
-            "source": "binance",
-            "venue": "binance",
-            "market": "spot",
-            "symbol": np.repeat(symbols, len(hours)),
-            "timeframe": "1h",
-            "ts": pd.DatetimeIndex(np.tile(hours.tz_localize(None), len(symbols)), tz="UTC"),
-            "open": level,
-            "high": level * 1.01,
-            "low": level * 0.99,
-            "close": level * 1.005,
-            "volume_base": 3.0,
-            "volume_quote": level * 3.0,
-            "taker_buy_base": np.nan,
-            "taker_buy_quote": np.nan,
-            "trade_count": pd.array([None] * count, dtype="Int64"),
-            "source_tier": tier,
-            "available_at": pd.DatetimeIndex(
-                np.tile(hours.tz_localize(None), len(symbols)), tz="UTC"
-            )
-            + timedelta(hours=1),
-            "pit_grade": "assumed",
-        }
+    draws = np.random.default_rng(seed).normal(0.0, 0.01, (len(symbols), len(hours)))
+    level = price * np.exp(draws.T)
+    return long(
+        symbols,
+        hours,
+        source="binance",
+        venue="binance",
+        market="spot",
+        timeframe="1h",
+        open=level,
+        high=level * 1.01,
+        low=level * 0.99,
+        close=level * 1.005,
+        volume_base=3.0,
+        volume_quote=level * 3.0,
+        taker_buy_base=np.nan,
+        taker_buy_quote=np.nan,
+        trade_count=pd.array([None] * level.size, dtype="Int64"),
+        source_tier=tier,
+        available_at=hours + timedelta(hours=1),
+        pit_grade="assumed",
     )
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from regime_pipeline.settings import Settings
 from regime_pipeline.storage import backup as backups
+from regime_pipeline.storage import manifests
 from regime_pipeline.storage.database import Database, open_database
 from regime_pipeline.storage.embedded import EmbeddedServer
 from regime_pipeline.storage.errors import BackupError
@@ -42,7 +43,7 @@ def stored(postgres: TestServer, tmp_path: Path) -> Iterator[Settings]:
         )
 
 
-def made(settings: Settings, folder: Path, at: datetime | None = None) -> backups.Backup:
+def made(settings: Settings, folder: Path, at: datetime | None = None) -> manifests.Backup:
     return backups.backup(settings, folder, NOW if at is None else FixedClock(at), quiet)
 
 
@@ -62,7 +63,7 @@ def test_a_backup_says_what_it_holds_and_a_second_one_copies_no_reply_again(
     copied = reply.stat().st_mtime_ns
     made(stored, tmp_path / "kept", NOW.now() + timedelta(days=1))
     assert reply.stat().st_mtime_ns == copied
-    assert [b.folder.name for b in backups.found_in(tmp_path / "kept")] == [
+    assert [b.folder.name for b in manifests.found_in(tmp_path / "kept")] == [
         "live-20240601T031700Z", "live-20240602T031700Z",
     ]  # fmt: skip
     assert not list((tmp_path / "kept").glob(".making-*"))
@@ -124,12 +125,12 @@ def test_a_damaged_or_newer_backup_and_one_whose_rows_differ_are_refused(
     stored: Settings, tmp_path: Path
 ) -> None:
     source = made(stored, tmp_path / "kept")
-    path = source.folder / backups.MANIFEST
+    path = source.folder / manifests.MANIFEST
     said = json.loads(path.read_text())
 
-    def changed(**more: object) -> backups.Backup:
+    def changed(**more: object) -> manifests.Backup:
         path.write_text(json.dumps(said | more))
-        return backups.read(source.folder)
+        return manifests.read(source.folder)
 
     with pytest.raises(BackupError, match="restore it with the release that made it"):
         backups.try_out(stored, changed(schema_version="9999"), quiet)
@@ -144,9 +145,9 @@ def test_a_damaged_or_newer_backup_and_one_whose_rows_differ_are_refused(
         backups.try_out(stored, changed(), quiet)
     path.write_text("{")
     with pytest.raises(BackupError, match="is damaged"):
-        backups.read(source.folder)
+        manifests.read(source.folder)
     with pytest.raises(BackupError, match="holds no backup"):
-        backups.read(tmp_path)
+        manifests.read(tmp_path)
 
 
 def test_the_newest_of_days_weeks_and_months_are_kept_for_each_origin(tmp_path: Path) -> None:
@@ -157,7 +158,7 @@ def test_the_newest_of_days_weeks_and_months_are_kept_for_each_origin(tmp_path: 
             "made_at": at.isoformat(), "origin": origin, "schema_version": "0001",
             "dump_sha256": "", "dump_bytes": 0, "hashes": {}, "rows": {}, "landing": False,
         }  # fmt: skip
-        (folder / backups.MANIFEST).write_text(json.dumps(manifest))
+        (folder / manifests.MANIFEST).write_text(json.dumps(manifest))
 
     begin = utc("2024-01-01T03:00")
     for day in range(200):
@@ -165,7 +166,7 @@ def test_the_newest_of_days_weeks_and_months_are_kept_for_each_origin(tmp_path: 
     put("live", begin + timedelta(days=199, hours=5))
     put("tape", begin)
     gone = backups.thin_out(tmp_path, (7, 5, 12))
-    left = [b.folder.name for b in backups.found_in(tmp_path)]
+    left = [b.folder.name for b in manifests.found_in(tmp_path)]
     assert len(left) + len(gone) == 202
     assert "tape-20240101T030000Z" in left
     days = sorted(n for n in left if n.startswith("live"))
@@ -186,7 +187,7 @@ def test_two_backups_at_once_are_refused_and_nothing_half_made_stays(
 
     with pytest.raises(BackupError, match="another backup is being made"):
         backups.backup(stored, folder, NOW, again)
-    assert backups.found_in(folder) == []
+    assert manifests.found_in(folder) == []
     assert not list(folder.glob(".making-*"))
 
 

@@ -448,7 +448,10 @@ FIELDS = (
     Field("trial_id", Kind.TEXT, "Digest of family, kind and specification."),
     Field("trial_family", Kind.TEXT, "Signal whose variants belong together."),
     Field(
-        "trial_kind", Kind.TEXT, "What kind of statistic it is about.", allowed=("pooled", "model")
+        "trial_kind",
+        Kind.TEXT,
+        "What kind of statistic it is about.",
+        allowed=("pooled", "model", "paper"),
     ),
     Field(
         "trial_spec",

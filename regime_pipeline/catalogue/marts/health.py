@@ -421,7 +421,11 @@ def restated_announcements() -> Mart:
         if not item.partitioned or "event_kind" not in item.fields:
             continue
         symbol = " || '|' || ".join(f"r.{c}" for c in item.symbol_columns)
-        same = " and ".join(f"t.{c} = r.{c}" for c in item.key)
+        # not the bare column: of a symbol that is asked for PostgreSQL would plan a look-up in every month
+        # of every table, which costs four times the question itself
+        same = " and ".join(
+            f"t.{c} = r.{c}" + (" || ''" if c in item.symbol_columns else "") for c in item.key
+        )
         parts.append(
             f"select '{name}' as table_name, {symbol} as symbol, r.ts, r.revision, "
             "r.event_kind as announced_then, t.event_kind as announced_now, "

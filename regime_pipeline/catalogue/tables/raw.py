@@ -20,6 +20,7 @@ def _raw(
     rules: tuple[str, ...] = (),
     kept: tuple[str, ...] = (),
     main: str | None = None,
+    indexes: tuple[tuple[str, ...], ...] = (),
 ) -> Table:
     return Table(
         schema="raw",
@@ -34,9 +35,12 @@ def _raw(
         kept=frozenset(kept),
         rules=rules,
         main=main,
+        indexes=indexes,
     )
 
 
+BY_SYMBOL = (("symbol", "ts"),)
+"""Index of tables that reports show as they are, for the history of one symbol among many."""
 BOOK_COLUMNS = (
     "book_ts",
     "book_age_s",
@@ -158,6 +162,7 @@ TABLES = (
         ("source", "venue", "market", "symbol", "ts", "closure_id"),
         ("position_side", "price", "quantity_base", "liquidation_usd", "closure_method"),
         ("position_side", "price", "quantity_base", "liquidation_usd"),
+        indexes=BY_SYMBOL,
     ),
     _raw(
         "sentiment",
@@ -260,6 +265,7 @@ TABLES = (
             "social_volume_24h",
             "interaction_count",
         ),
+        indexes=BY_SYMBOL,
     ),
     _raw(
         "instruments",
@@ -276,6 +282,7 @@ TABLES = (
         ("source", "venue", "market", "symbol", "level_model", "level_id", "ts"),
         ("price_level", "leverage", "level_usd"),
         ("price_level", "level_usd"),
+        indexes=BY_SYMBOL,
     ),
     _raw(
         "dashboard_signals",
