@@ -107,6 +107,19 @@ def test_old_paths_answer_in_their_own_words(client: httpx.Client, served_market
     assert client.get("/debug/premium/BTC").json()["data"]
 
 
+def test_an_old_path_gives_the_fields_that_are_asked_for_and_what_stood_at_its_top(
+    client: httpx.Client,
+) -> None:
+    for path in ("/coinglass/supported-coins", "/coinglass/exchanges", "/api/correlation",
+                 "/coinglass/liquidations/BTC", "/api/correlation/heatmap-data"):  # fmt: skip
+        whole = client.get(path).json()
+        part = client.get(path, params={"fields": "status"} if "status" in whole["data"][0] else {})
+        assert part.status_code == 200, part.text
+        assert set(part.json()) == set(whole)
+    named = client.get("/coinglass/supported-coins?fields=venue&limit=1").json()
+    assert set(named["data"][0]) - {"links"} == {"venue"} and named["coins"]
+
+
 def test_every_old_path_with_names_of_its_own_is_answered() -> None:
     from regime_pipeline.api.legacy import OLD
 
