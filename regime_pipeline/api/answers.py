@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from psycopg_pool import AsyncConnectionPool
@@ -161,14 +162,17 @@ def _beside(asked: Query, part: Beside, page: Page) -> Query:
     """The rows that a part of an answer is: of the page's hours, or the newest ones."""
     target = BY_PATH[str(part.path)]
     mart, own = target.described, asked.endpoint.described
-    start = asked.start
+    start, end = asked.start, asked.end
     if part.of_page and own is not None and own.time_column is not None and page.rows:
-        start = page.rows[-1][page.names.index(own.time_column)]
+        at = page.names.index(own.time_column)
+        start = page.rows[-1][at]
+        if asked.after is not None:  # newer hours belong to the pages before
+            end = page.rows[0][at] + timedelta(hours=1)
     return Query(
         target,
         asked.symbols if target.symbol_columns else None,
         start if mart is not None and mart.time_column is not None and part.of_page else None,
-        asked.end,
+        end,
         (),
         () if mart is None else mart.names,
         MOST_BESIDE * asked.limit if part.of_page else MOST_ROWS,

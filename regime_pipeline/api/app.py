@@ -10,6 +10,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -238,12 +239,16 @@ async def _old_answer(
     old = OLD[name_of_old]
 
     async def make() -> Answer:
-        meta, page = await reported(served, asked)
+        mart = asked.endpoint.described
+        # what stood at its top is made of columns that may not be asked for
+        whole = asked if mart is None else replace(asked, columns=mart.names)
+        meta, page = await reported(served, whole)
+        meta["next"] = envelope.following(asked, page)
         state = None
         if old.state:
             _, now = await reported(served, _read(served, BY_PATH["/overview/{symbol}"], [], path))
             state = dict(zip(now.names, now.rows[0], strict=True)) if now.rows else None
-        content = with_old_names(old, envelope.records(asked, page), state)
+        content = with_old_names(old, envelope.records(whole, page), state, asked.columns)
         content |= await beside(served, asked, meta, page)
         return in_json(served, asked, meta, content)
 

@@ -28,6 +28,7 @@ class Beside:
         key: where it stands in the answer.
         path: the endpoint whose rows it is; None: it is made of the rows of the answer themselves.
         of_page: whether it has rows from the oldest hour of the page on; else those of its newest instant.
+        needs: columns of the answer's own rows that it is made of.
     """
 
     parameter: str
@@ -35,6 +36,7 @@ class Beside:
     key: str
     path: str | None = None
     of_page: bool = True
+    needs: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -256,7 +258,7 @@ ENDPOINTS = (
         "How the signal components move together.",
         "component_a component_b",
         "/api/correlation/signal-correlations /api/correlation/heatmap-data",
-        beside=(Beside("shape", "heatmap", "heatmap"),),
+        beside=(Beside("shape", "heatmap", "heatmap", needs=("corr",)),),
     ),
     _row(
         "/signals/{symbol}",

@@ -220,17 +220,24 @@ def translated(old: Old, given: Iterable[tuple[str, str]]) -> list[tuple[str, st
     return out
 
 
-def with_old_names(old: Old, rows: Sequence[dict[str, Any]], state: Row | None) -> dict[str, Any]:
+def with_old_names(
+    old: Old, rows: Sequence[dict[str, Any]], state: Row | None, columns: Sequence[str]
+) -> dict[str, Any]:
     """``data`` and what stands at the top of an old answer.
 
     Args:
         old: the path.
-        rows: records of today's answer, newest first.
+        rows: whole records of today's answer, newest first.
         state: the symbol's row in ``market_overview``, where the path looks it up.
+        columns: today's names that are asked for.
     """
     known = [{**(state or {}), **row} for row in rows]
+    shown = {*columns, "links"}
     data = [
-        {**row, **{k: v for k, v in _nested(old, whole).items() if k not in row}}
+        {
+            **{k: v for k, v in row.items() if k in shown},
+            **{k: v for k, v in _nested(old, whole).items() if k not in row},
+        }
         for row, whole in zip(rows, known, strict=True)
     ]
     top = old.top(known) if old.top is not None else {}

@@ -203,9 +203,7 @@ def read(
     shape = values.get("format", shapes[0])
     if shape not in shapes:
         faults.add("format", f"one of {', '.join(shapes)}")
-    beside = _beside(endpoint, values, faults)
-    if beside and shape != "json":
-        faults.add(beside[0].parameter, "an answer in several parts has the format json")
+    beside = _beside(endpoint, values, columns, faults)
     faults.stop()
     query = Query(
         endpoint, symbols, start, end, tuple(filters), columns, limit, None, as_of, shape, beside
@@ -363,7 +361,9 @@ def _filters(
     return found
 
 
-def _beside(endpoint: Endpoint, values: dict[str, str], faults: _Faults) -> tuple[Beside, ...]:
+def _beside(
+    endpoint: Endpoint, values: dict[str, str], columns: tuple[str, ...], faults: _Faults
+) -> tuple[Beside, ...]:
     """What an answer has beside its rows, in the order of the endpoint."""
     out = []
     for name in dict.fromkeys(b.parameter for b in endpoint.beside):
@@ -373,6 +373,11 @@ def _beside(endpoint: Endpoint, values: dict[str, str], faults: _Faults) -> tupl
         if any(w not in options for w in wanted):
             faults.add(name, f"one of {', '.join(options)}")
         out += [part for value, part in parts.items() if value in wanted]
+    if out and values.get("format", FORMATS[0]) != FORMATS[0]:
+        faults.add(out[0].parameter, "an answer in several parts has the format json")
+    for part in out:
+        if not set(part.needs) <= set(columns):
+            faults.add("fields", f"`{part.key}` is made of {', '.join(part.needs)}")
     for part in out if "as_of" in values else ():
         target = None if part.path is None else BY_PATH[part.path]
         if target is not None and not target.has_past:

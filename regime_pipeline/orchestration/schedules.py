@@ -24,7 +24,7 @@ from regime_pipeline.orchestration.jobs import (
 )
 from regime_pipeline.orchestration.partitions import TICK_TAG, month_tags, range_tags, tick_window
 from regime_pipeline.orchestration.resources import Platform
-from regime_pipeline.orchestration.training import untrained
+from regime_pipeline.orchestration.training import unjudged, untrained
 from regime_pipeline.windows import DAY, HOUR, Window, floor_day, floor_hour
 
 if TYPE_CHECKING:
@@ -122,13 +122,13 @@ def daily_quality(context: dg.ScheduleEvaluationContext, _: Platform) -> Answer:
     "nightly_research",
     research,
     "10 2 * * *",
-    "Every night at 02:10: passports and models judged to the end of the day before.",
+    "Every night at 02:10: passports and models judged to the end of the day before, and of the days "
+    "of the last week whose night failed.",
 )
-def nightly_research(context: dg.ScheduleEvaluationContext, _: Platform) -> Answer:
+def nightly_research(context: dg.ScheduleEvaluationContext, platform: Platform) -> Answer:
     """One run request per night."""
     today = floor_day(context.scheduled_execution_time)
-    day = Window(today - DAY, today)
-    return dg.RunRequest(run_key=f"{today:%Y-%m-%d}", tags=range_tags(day))
+    return dg.RunRequest(run_key=f"{today:%Y-%m-%d}", tags=range_tags(unjudged(platform, today)))
 
 
 @scheduled(

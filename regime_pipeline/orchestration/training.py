@@ -1,7 +1,7 @@
-"""Which months are still to be trained.
+"""Which months are still to be trained, and which days to be judged.
 
-Belongs here: comparing the registry of models with the months that have ended and hold bars. Does not belong
-here: training (``research.models``).
+Belongs here: comparing the registry of models with the months that have ended and hold bars, and what is
+judged each night with the nights that were. Does not belong here: training (``research.models``), judging.
 """
 
 from __future__ import annotations
@@ -10,8 +10,14 @@ from datetime import datetime
 
 from regime_pipeline.orchestration.resources import Platform
 from regime_pipeline.research import models
-from regime_pipeline.windows import DAY, HOUR, Window, at_hour, utc
+from regime_pipeline.windows import DAY, HOUR, Window, at_hour, floor_day, utc
 
+JUDGED = (
+    "signals.passports", "signals.calibrators", "signals.model_performance", "signals.strategies",
+)  # fmt: skip
+"""Tables with rows at the end of every judged day."""
+LATE = 7 * DAY
+"""A night that failed is made up for within so many days."""
 _FIRST_BAR = "select min(ts) from market.candles_1h where market = 'perp' and close is not null"
 
 
@@ -31,3 +37,21 @@ def untrained(platform: Platform, until: datetime) -> Window | None:
     ends = map(at_hour, models.month_ends(first, until))
     wanted = [end for end in ends if end - HOUR not in known]
     return Window((wanted[0] - DAY).replace(day=1), wanted[-1]) if wanted else None
+
+
+def unjudged(platform: Platform, today: datetime) -> Window:
+    """The whole days before today that still lack a judgement; the last one is always among them.
+
+    Where a table has no row of the last week, nothing was ever due: a new installation judges the last day.
+
+    Args:
+        platform: where what was judged is stored.
+        today: midnight.
+    """
+    lately = Window(today - LATE, today - DAY)
+    newest = [
+        rows["ts"].max().to_pydatetime()
+        for rows in (platform.warehouse.read(name, lately, columns=["ts"]) for name in JUDGED)
+        if len(rows)
+    ]
+    return Window(min([today - DAY, *(floor_day(at) + DAY for at in newest)]), today)

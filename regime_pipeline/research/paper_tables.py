@@ -16,6 +16,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -98,9 +99,11 @@ class World:
         seen[:, lay.ASKED] = self.sides[signal]
         return seen
 
-    def meets(self, at: int, symbol: int, wanted: float, side: int) -> tuple[fills.Fill, float]:
-        """The fill by the book of an hour, and its mid."""
-        book = self.books[int(self.hours[at]), symbol]
+    def meets(
+        self, first: int, at: int, symbol: int, wanted: float, side: int
+    ) -> tuple[fills.Fill, float]:
+        """The fill by the book of the hour ``at`` hours after the one of index ``first``, and its mid."""
+        book = self.books[int(self.hours[first + at]), symbol]
         near, far = book.ask_usd if side > 0 else book.bid_usd
         found = fills.through_sums(book.spread_bps, near, far, book.mid, wanted, side)
         return found, book.mid
@@ -146,7 +149,7 @@ def walk(world: World, name: str, state: paper.State, after: int, shown_from: in
             state,
             world.hours[part],
             seen[part],
-            lambda h, *o, at=at: world.meets(at + h, *o),
+            partial(world.meets, at),
         )
         last = int(world.hours[until - 1])
         is_shown, is_end = last >= shown_from, last % 24 == HOUR_OF_DAY

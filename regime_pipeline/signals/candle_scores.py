@@ -49,7 +49,7 @@ MOMENTUM_HORIZONS_H = (4, 24, 72)
 TECHNICAL_SLOTS, TECHNICAL_MIN = 500, 150
 HISTOGRAM_BARS, HISTOGRAM_MIN = 100, 84
 RSI_SCALE = 12.0
-_READINGS = (0.4, 0.3, 0.3)
+_OSCILLATOR_WEIGHTS = (0.4, 0.3, 0.3)
 """Weights of RSI, MACD histogram and %b."""
 OVERBOUGHT, OVERSOLD = 70.0, 30.0
 
@@ -94,15 +94,15 @@ def technical(close: FloatPanel, *, first_hour: int) -> Component:
     np.subtract(found.rsi, 50.0, out=score)
     score /= RSI_SCALE
     read_as_score(score)
-    score *= _READINGS[0]
+    score *= _OSCILLATOR_WEIGHTS[0]
     with np.errstate(invalid="ignore", divide="ignore"):
         np.divide(found.histogram, sd, out=part)
     read_as_score(np.clip(part, -Z_CLIP, Z_CLIP, out=part))
-    part *= _READINGS[1]
+    part *= _OSCILLATOR_WEIGHTS[1]
     score += part
     np.multiply(100.0, found.percent_b, out=part)
     np.clip(part, 0.0, 100.0, out=part)
-    part *= _READINGS[2]
+    part *= _OSCILLATOR_WEIGHTS[2]
     score += part
 
     closes = rolling_count(close, TECHNICAL_SLOTS)

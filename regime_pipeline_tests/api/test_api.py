@@ -107,6 +107,19 @@ def test_old_paths_answer_in_their_own_words(client: httpx.Client, served_market
     assert client.get("/debug/premium/BTC").json()["data"]
 
 
+def test_an_old_path_gives_the_fields_that_are_asked_for_and_what_stood_at_its_top(
+    client: httpx.Client,
+) -> None:
+    for path in ("/coinglass/supported-coins", "/coinglass/exchanges", "/api/correlation",
+                 "/coinglass/liquidations/BTC", "/api/correlation/heatmap-data"):  # fmt: skip
+        whole = client.get(path).json()
+        part = client.get(path, params={"fields": "status"} if "status" in whole["data"][0] else {})
+        assert part.status_code == 200, part.text
+        assert set(part.json()) == set(whole)
+    named = client.get("/coinglass/supported-coins?fields=venue&limit=1").json()
+    assert set(named["data"][0]) - {"links"} == {"venue"} and named["coins"]
+
+
 def test_every_old_path_with_names_of_its_own_is_answered() -> None:
     from regime_pipeline.api.legacy import OLD
 
@@ -230,7 +243,8 @@ def test_more_is_answered_beside_the_rows_when_it_is_asked_for(
         ).fetchone()
     assert len(matrix["performance"]) == worth[0] > 0
     heat = client.get("/v1/signals/correlations", params={"shape": "heatmap"}).json()["heatmap"]
-    assert len(heat["matrix"]) == len(heat["labels"])
+    assert heat["labels"] == ["momentum", "technical"]
+    assert heat["matrix"] == [[None, 0.7], [0.7, None]]
     sources = client.get("/v1/sources/BTC", params={"include": "coverage,coins,prices"}).json()
     assert {"coverage", "coins", "prices"} <= set(sources)
     assert {r["symbol"] for r in sources["coverage"]} <= {"BTC/USDT"}
@@ -240,7 +254,8 @@ def test_more_is_answered_beside_the_rows_when_it_is_asked_for(
     plain = client.get("/v1/signals", params={"limit": 3}).json()
     assert "factors" not in plain
     for refused in ("/v1/signals?debug=maybe", "/v1/liquidations/BTC?include=gossip",
-                    "/v1/liquidations/BTC?include=map&format=csv"):  # fmt: skip
+                    "/v1/liquidations/BTC?include=map&format=csv",
+                    "/v1/signals/correlations?shape=heatmap&fields=symbol"):  # fmt: skip
         assert client.get(refused).status_code == 422, refused
 
 

@@ -56,3 +56,18 @@ def test_texts_cannot_become_markup() -> None:
     drawn = svg(it)
     assert "<b>" not in drawn and "<i>" not in drawn
     assert drawn.count("</script>") == 1
+
+
+def test_data_that_are_not_live_are_named_in_the_title_and_in_a_landmark_of_the_page() -> None:
+    from regime_pipeline.api.problems import Problem
+    from regime_pipeline.dashboard.markup import rendered
+    from regime_pipeline.wording.labels import BANNERS
+
+    shared = {"newest": None, "age": "", "is_stale": False, "theme": "dark", "path": "/"}
+    shared |= {"symbols": (), "title": "No answer", "problem": Problem("slow", "later")}
+    for origin, (title, text) in BANNERS.items():
+        page = rendered("problem.html", origin=origin, banner=BANNERS[origin], **shared)
+        assert f"<title>{title.upper()} · No answer" in page
+        aside = page.partition("<aside")[2].partition("</aside>")[0]
+        assert title.upper() in aside and text in aside
+    assert "<aside" not in rendered("problem.html", origin="live", banner=None, **shared)

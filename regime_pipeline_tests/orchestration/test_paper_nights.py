@@ -1,4 +1,4 @@
-"""Two nights of paper on PostgreSQL: the second goes on from the state that the first one stored."""
+"""Nights on PostgreSQL: paper goes on from the stored state; one that failed is made up for."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from regime_pipeline.orchestration.resources import Platform
+from regime_pipeline.orchestration.training import unjudged
 from regime_pipeline.storage.database import Database
-from regime_pipeline.windows import DAY, Window, hours_between, utc
+from regime_pipeline.windows import DAY, FixedClock, Window, hours_between, utc
 from regime_pipeline_tests.orchestration.conftest import SYMBOLS, a_night, settings_for
 from regime_pipeline_tests.synthetic import filled, long
 
@@ -22,9 +24,6 @@ BEGAN = NIGHT.start - 36 * DAY
 def test_the_second_night_goes_on_from_the_first_and_needs_a_month(
     database: Database, tmp_path: Path
 ) -> None:
-    from regime_pipeline.orchestration.resources import Platform
-    from regime_pipeline.windows import FixedClock
-
     settings = settings_for(database, tmp_path)
     platform = Platform(settings, FixedClock(NEXT.end), database)
     hours = hours_between(BEGAN, NEXT.end)
@@ -44,3 +43,15 @@ def test_the_second_night_goes_on_from_the_first_and_needs_a_month(
     rows = platform.warehouse.read("signals.strategies")
     assert rows.groupby("strategy")["paper_days"].agg(list).tolist() == [[37, 38]] * 2
     assert set(rows["inception_at"]) == {pd.Timestamp(BEGAN)}
+
+
+def test_a_night_that_failed_is_made_up_for_by_the_next(database: Database, tmp_path: Path) -> None:
+    platform = Platform(settings_for(database, tmp_path), FixedClock(NEXT.end), database)
+    today = NEXT.end
+    assert unjudged(platform, today) == Window(today - DAY, today)  # nothing was ever judged
+    last = today - 3 * DAY
+    ts = pd.Timestamp(last) + pd.Timedelta("23h")
+    row = filled("signals.strategies", pd.DataFrame({"ts": [ts], "strategy": "x", "status": "ok"}))
+    platform.warehouse.merge("signals.strategies", row, window=Window(last, last + DAY))
+    assert unjudged(platform, today) == Window(today - 2 * DAY, today)
+    assert unjudged(platform, today + 9 * DAY) == Window(today + 8 * DAY, today + 9 * DAY)
