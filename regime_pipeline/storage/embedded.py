@@ -56,6 +56,7 @@ from regime_pipeline.storage.processes import (
     pid_file,
     reason_of_initdb,
 )
+from regime_pipeline.storage.swap import finished
 
 HOST = "127.0.0.1"
 SUPERUSER = "postgres"
@@ -270,8 +271,6 @@ class EmbeddedServer:
         Raises:
             EmbeddedServerError: the remembered one is another home's: this home was copied.
         """
-        from regime_pipeline.storage.major import finished
-
         own = [self.control / "data", *(base / self._digest() / "data" for base in _ELSEWHERE)]
         for place in own:
             if is_data_folder(place) or finished(place):

@@ -1,7 +1,7 @@
 """The embedded server's data brought to a newer major version of PostgreSQL, which the wheel brings along.
 
-Belongs here: copying with ``pg_upgrade``, putting the copy in the data folder's place, finishing that after a
-kill. Does not belong here: running the server (``embedded``), versions of our own schema (``migrate``).
+Belongs here: copying with ``pg_upgrade``. Does not belong here: putting the copy in the old data's place
+(``swap``), running the server (``embedded``), versions of our own schema (``migrate``).
 
 The old folder is only read. The copy stands beside it until it is whole and marked as such; then the old one
 gets another name and the copy its place. Who is killed before that has the old version, afterwards the new.
@@ -20,8 +20,8 @@ from regime_pipeline.storage.crash import crash_point
 from regime_pipeline.storage.errors import EmbeddedServerError
 from regime_pipeline.storage.folders import is_data_folder
 from regime_pipeline.storage.processes import bare_environment
+from regime_pipeline.storage.swap import COPY, WHOLE, swap
 
-_COPY, _WHOLE = "upgraded", "upgraded.whole"
 _LONGEST_S = 6 * 3600.0
 
 
@@ -39,7 +39,7 @@ def upgrade(server: embedded.EmbeddedServer) -> Path | None:
         if not is_data_folder(data):
             raise EmbeddedServerError(f"there is no data folder below {server.home} to upgrade")
         old = server._binaries(data)
-        copy = data.with_name(_COPY)
+        copy = data.with_name(COPY)
         shutil.rmtree(copy, ignore_errors=True)
         new = server._binaries(copy)
         if new == old:
@@ -54,27 +54,10 @@ def upgrade(server: embedded.EmbeddedServer) -> Path | None:
             raise
         crash_point("upgraded")
         kept = data.with_name(f"data-{version}-{secrets.token_hex(4)}")
-        data.with_name(_WHOLE).write_text(kept.name)
+        data.with_name(WHOLE).write_text(kept.name)
         crash_point("upgrade_marked")
-        _swap(data, kept)
+        swap(data, kept)
         return kept
-
-
-def finished(data: Path) -> bool:
-    """Whether there was a whole copy that waited for a data folder's place, and has it now."""
-    mark = data.with_name(_WHOLE)
-    if not mark.is_file() or not is_data_folder(data.with_name(_COPY)):
-        return False
-    _swap(data, data.with_name(mark.read_text()))
-    return True
-
-
-def _swap(data: Path, kept: Path) -> None:
-    if not kept.exists():
-        data.rename(kept)
-    crash_point("upgrade_moved")
-    data.with_name(_COPY).rename(data)
-    data.with_name(_WHOLE).unlink()
 
 
 def _copied(server: embedded.EmbeddedServer, old: Path, new: Path, data: Path, copy: Path) -> None:
