@@ -30,6 +30,12 @@ except KeyboardInterrupt:
 """
 
 
+def heeding_signals() -> None:
+    """Whoever runs the tests may ignore some."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize(
     "end",
     [
@@ -45,7 +51,7 @@ def test_nothing_is_left_of_the_program(end: Callable[[subprocess.Popen[str]], N
         [sys.executable, "-c", COMMAND, SERVES],
         stdout=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # whoever runs the tests
+        preexec_fn=heeding_signals,
     )
     assert command.stdout is not None
     pids = [int(pid) for pid in command.stdout.readline().split()]

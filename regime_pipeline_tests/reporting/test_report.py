@@ -18,6 +18,7 @@ from regime_pipeline.settings import Settings
 from regime_pipeline.storage.database import Database
 from regime_pipeline.storage.query import rows
 from regime_pipeline.windows import Window, hours_between, utc
+from regime_pipeline.wording.formats import UNKNOWN
 from regime_pipeline_tests.browser import laid_out
 from regime_pipeline_tests.reporting.conftest import CLOCK, SYMBOLS, WINDOW, write
 from regime_pipeline_tests.synthetic import frame_of
@@ -263,7 +264,11 @@ def test_what_trading_would_come_to_is_on_the_page_and_what_is_not_known_says_so
     section = text[text.index('id="trading"') :].split("<section", 1)[0]
     assert "follow futures" in section and "-1.25" in section and "5,300" in section
     assert "No order is ever placed" in section
-    assert "No vote has been counted" in section and "Nothing is known of what trading" in section
+    assert "LONG" in section and "7.50" in section and "No vote" not in section
+    assert UNKNOWN in section  # slippage of larger orders
+    nothing = render_template("trading.html", consensus=[], costs=[], paper=[])
+    for text in ("No vote has been counted", "Nothing is known of what trading", "No strategy has"):
+        assert text in nothing
 
 
 def test_votes_and_costs_are_shown_and_null_ones_give_their_reason() -> None:
