@@ -21,7 +21,12 @@ def test_a_night_writes_its_trials_first_and_then_a_passport_of_every_signal(
     report, platform = a_night(database, tmp_path, NIGHT, "signals/passports")
     assert [(run.job, run.error) for run in report.runs] == [("research", None)]
     trials = platform.warehouse.read("signals.trials")
-    assert set(trials["trial_family"]) == {s.name for s in SIGNALS}
+    pooled = trials[trials["trial_kind"].eq("pooled")]
+    assert set(pooled["trial_family"]) == {s.name for s in SIGNALS}
+    assert set(trials["trial_kind"]) == {
+        "pooled",
+        "paper",
+    }  # the night walks its rules on paper too
     found = platform.warehouse.read("signals.passports")
     pooled = found[(found["passport_kind"] == "pooled") & (found["passport_regime"] == "*")]
     assert len(pooled) == len(SIGNALS) * len(HORIZONS_H)

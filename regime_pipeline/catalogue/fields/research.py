@@ -462,7 +462,7 @@ FIELDS = (
         "trial_origin",
         Kind.TEXT,
         "Door through which it was first asked.",
-        allowed=("passport", "cli", "what_if", "notebook", "training"),
+        allowed=("passport", "cli", "what_if", "notebook", "training", "paper"),
     ),
     Field("headline_h", Kind.INTEGER, "Horizon that the trial is judged by.", "h", 1),
     Field("trial_code_version", Kind.TEXT, "Version of the code that first computed it."),
