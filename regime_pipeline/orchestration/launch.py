@@ -41,6 +41,7 @@ from regime_pipeline.orchestration.processes import PROCESS_TAG, process_id, set
 from regime_pipeline.orchestration.queued_runs import ended, enqueue
 from regime_pipeline.orchestration.resources import Platform, Progress, Scope, platform_resource
 from regime_pipeline.orchestration.run_ends import (
+    called_off,
     end_run,
     executing,
     was_interrupted,
@@ -541,7 +542,8 @@ class _Launch:
             raise
         finally:
             executing.pop(run_id, None)
-        if was_interrupted(result.all_events):
+        is_called_off = run_id in called_off and not result.success
+        if is_called_off or was_interrupted(result.all_events):
             end_run(self._instance, run_id, interrupted=True)
             raise KeyboardInterrupt
         failure = None if result.success else why_failed(result.all_events)

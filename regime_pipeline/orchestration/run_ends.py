@@ -36,6 +36,9 @@ def was_interrupted(events: Iterable[dg.DagsterEvent]) -> bool:
 
 executing: dict[str, dg.DagsterInstance] = {}
 """Runs that this process executes now, with their instance."""
+called_off: set[str] = set()
+"""Runs that a signal was to end. One that reaches Dagster between two steps, while resources are made, ends
+as a failure that does not tell why."""
 _CANCEL_MESSAGE = "interrupted; what was written is whole"
 
 
@@ -46,6 +49,7 @@ def cancel_executing(*, at_once: bool) -> None:
     somebody wants it to end.
     """
     for run_id, instance in list(executing.items()):
+        called_off.add(run_id)
         run = instance.get_run_by_id(run_id)
         if run is None or run.is_finished:
             continue
