@@ -12,10 +12,14 @@ import pytest
 import uvicorn
 
 from regime_pipeline.api.app import create_app
+from regime_pipeline.api.guard import Access
 from regime_pipeline.dashboard.routes import routes
 from regime_pipeline.storage.database import Database
 from regime_pipeline_tests._server import TestServer
 from regime_pipeline_tests.reporting.conftest import CLOCK, SYMBOLS, made_market
+
+UNLIMITED = Access(per_second=1e6)
+"""How often one may ask is the subject of ``test_access``; the others ask as quickly as the machine does."""
 
 
 def serve(app: object) -> Iterator[str]:
@@ -46,7 +50,10 @@ def served_market(postgres: TestServer) -> Iterator[Database]:
 @pytest.fixture(scope="session")
 def address(served_market: Database) -> Iterator[str]:
     """Where the API and the dashboard of the market answer."""
-    yield from serve(create_app(served_market.libpq, symbols=SYMBOLS, clock=CLOCK, more=routes))
+    app = create_app(
+        served_market.libpq, symbols=SYMBOLS, clock=CLOCK, access=UNLIMITED, more=routes
+    )
+    yield from serve(app)
 
 
 @pytest.fixture

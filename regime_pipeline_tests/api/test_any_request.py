@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
 
-from regime_pipeline.api.app import create_app
 from regime_pipeline.api.endpoints import ENDPOINTS, VERSION
-from regime_pipeline.api.guard import Access
 from regime_pipeline.api.openapi import document
 from regime_pipeline.catalogue.marts import MARTS
 from regime_pipeline.storage.database import Database
-from regime_pipeline_tests.api.conftest import serve
 from regime_pipeline_tests.reporting.conftest import CLOCK, SYMBOLS, WINDOW
 
 pytestmark = pytest.mark.xdist_group("market")
@@ -24,17 +20,10 @@ pytestmark = pytest.mark.xdist_group("market")
 CASES = 10_000
 
 
-@pytest.fixture(scope="module")
-def unlimited(served_market: Database) -> Iterator[str]:
-    """The market on a server that does not count requests."""
-    access = Access(per_second=1e9)
-    yield from serve(create_app(served_market.libpq, symbols=SYMBOLS, clock=CLOCK, access=access))
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_ten_thousand_generated_requests_never_fail_and_answers_fit_the_document(
-    unlimited: str,
+    address: str,
 ) -> None:
     schemathesis = pytest.importorskip("schemathesis")
     from hypothesis import HealthCheck, Phase, given, settings
@@ -69,7 +58,7 @@ def test_ten_thousand_generated_requests_never_fail_and_answers_fit_the_document
         def ask(case: Any) -> None:
             nonlocal done
             done += 1
-            response = case.call(base_url=unlimited)
+            response = case.call(base_url=address)
             case.validate_response(response, checks=checks)
 
         ask()
@@ -78,12 +67,12 @@ def test_ten_thousand_generated_requests_never_fail_and_answers_fit_the_document
 
 @pytest.mark.slow
 def test_a_hundred_pasts_are_those_of_the_stored_versions(
-    unlimited: str, served_market: Database
+    address: str, served_market: Database
 ) -> None:
     draw = random.Random(7)
     past = [e for e in ENDPOINTS if e.has_past and "{event_id}" not in e.path]
     with (
-        httpx.Client(base_url=unlimited, trust_env=False, timeout=60) as client,
+        httpx.Client(base_url=address, trust_env=False, timeout=60) as client,
         served_market.connect() as connection,
     ):
         stored = CLOCK.now()
@@ -116,9 +105,9 @@ def _json(value: object) -> object:
     return value
 
 
-def test_an_instant_ahead_of_the_clock_has_no_past(unlimited: str) -> None:
+def test_an_instant_ahead_of_the_clock_has_no_past(address: str) -> None:
     ahead = CLOCK.now() + timedelta(seconds=1)
     answer = httpx.get(
-        f"{unlimited}/v1/volatility", params={"as_of": ahead.isoformat()}, trust_env=False
+        f"{address}/v1/volatility", params={"as_of": ahead.isoformat()}, trust_env=False
     )
     assert answer.status_code == 422

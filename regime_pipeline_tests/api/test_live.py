@@ -15,7 +15,7 @@ from regime_pipeline.api.app import create_app
 from regime_pipeline.api.live import BEGINNING, MOST_OF_A_TOKEN, Feed, Position
 from regime_pipeline.api.problems import Problem
 from regime_pipeline.storage.database import Database
-from regime_pipeline_tests.api.conftest import serve
+from regime_pipeline_tests.api.conftest import UNLIMITED, serve
 from regime_pipeline_tests.reporting.conftest import CLOCK, SYMBOLS
 
 pytestmark = pytest.mark.xdist_group("market")
@@ -30,7 +30,9 @@ CHANGE = (
 @pytest.fixture
 def alone(served_market: Database) -> Iterator[str]:
     """A server of its own on the market."""
-    yield from serve(create_app(served_market.libpq, symbols=SYMBOLS, clock=CLOCK))
+    yield from serve(
+        create_app(served_market.libpq, symbols=SYMBOLS, clock=CLOCK, access=UNLIMITED)
+    )
 
 
 def changed(database: Database) -> None:

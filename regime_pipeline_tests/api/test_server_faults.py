@@ -20,11 +20,10 @@ import pytest
 from psycopg import sql
 
 from regime_pipeline.api.app import create_app
-from regime_pipeline.api.guard import Access
 from regime_pipeline.dashboard.__main__ import VARIABLE
 from regime_pipeline.storage.database import Database
 from regime_pipeline_tests._server import TestServer
-from regime_pipeline_tests.api.conftest import serve
+from regime_pipeline_tests.api.conftest import UNLIMITED, serve
 from regime_pipeline_tests.reporting.conftest import CLOCK, SYMBOLS, made_market
 
 pytestmark = [pytest.mark.xdist_group("market"), pytest.mark.slow]
@@ -50,8 +49,7 @@ def market(postgres: TestServer) -> Iterator[Database]:
 @pytest.fixture
 def address(market: Database) -> Iterator[str]:
     """A server on it."""
-    unlimited = Access(per_second=1e6)  # how often one may ask is another test's subject
-    yield from serve(create_app(market.libpq, symbols=SYMBOLS, clock=CLOCK, access=unlimited))
+    yield from serve(create_app(market.libpq, symbols=SYMBOLS, clock=CLOCK, access=UNLIMITED))
 
 
 @contextmanager
