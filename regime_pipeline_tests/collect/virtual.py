@@ -195,6 +195,7 @@ class Day:
         home: where its segments lie.
         symbols: that are collected.
         named: beginnings of the names of the connections that it keeps.
+        before: how far back the venue's market goes before the collector's first day.
     """
 
     def __init__(
@@ -203,11 +204,14 @@ class Day:
         home: Path,
         symbols: Sequence[str] = SYMBOLS,
         named: Sequence[str] = ("perp", "liquidations"),
+        before: timedelta | None = None,
     ) -> None:
         self.clock = SetClock(START - timedelta(minutes=10))
         self.warehouse = Warehouse(database, self.clock)
         self.symbols = tuple(symbols)
-        self.tape = SyntheticTape(seed=7, symbols=self.symbols, end=START + timedelta(days=3))
+        since = {} if before is None else {"start": START - before}
+        end = START + timedelta(days=3)
+        self.tape = SyntheticTape(seed=7, symbols=self.symbols, end=end, **since)
         self.venue = Venue(self.tape, self.clock)
         self.settings = settings_in(
             home, symbols=self.symbols, sources="bybit", collect_venues="bybit", collect="on"
