@@ -27,6 +27,7 @@ MESSAGES = 60_000
 SYMBOLS = ("BTC/USDT", "ETH/USDT")
 STEADY, STEADY_A_SECOND = 20_000, 1_000
 CLOSURES, CLOSURES_A_SECOND = 300, 10
+SUSTAINED_S, SUSTAINED_A_SECOND = 600, 5_000
 TURNS = 200
 _SERVER = """
 import asyncio, sys, time, orjson
@@ -36,6 +37,13 @@ def message(n):
     row = {"T": 1717236000000 + n, "s": "BTCUSDT", "S": "Buy", "v": "0.010", "p": "67451.00", "L": "PlusTick",
         "i": f"9dc75fca-4bdd-4773-9f78-{n:012d}", "BT": False, "RPI": False}
     told = {"topic": "publicTrade.BTCUSDT", "type": "snapshot", "ts": 1717236000005 + n, "data": [row]}
+    return orjson.dumps(told).decode()
+names = [name + "USDT" for name in ("BTC", "ETH", "SOL", "BNB", "XRP", "ADA", "DOT", "LINK")]
+def market(n):
+    at, name = time.time_ns() // 1_000_000, names[n % len(names)]
+    row = {"T": at, "s": name, "S": "Buy" if n % 3 else "Sell", "v": "0.010", "p": f"{n % 1000 + 67000}.00",
+        "L": "PlusTick", "i": f"9dc75fca-4bdd-4773-9f78-{n:012d}", "BT": False, "RPI": False}
+    told = {"topic": "publicTrade." + name, "type": "snapshot", "ts": at, "data": [row]}
     return orjson.dumps(told).decode()
 def closure(n):
     at = time.time_ns() // 1_000_000
@@ -48,7 +56,7 @@ async def tell(socket):
     for n in range(count):
         if rate and (ahead := begin + n / rate - time.monotonic()) > 0.002:
             await asyncio.sleep(ahead)
-        await socket.send(closure(n) if kind == "closures" else message(n))
+        await socket.send({"closures": closure, "market": market}.get(kind, message)(n))
     await socket.send('{"success":true,"ret_msg":"pong","op":"ping"}')
     await asyncio.sleep(3600)
 async def main():
@@ -104,14 +112,14 @@ async def _ours(port: int, home: Path) -> float:
     return time.process_time() - begin
 
 
-def _line(port: int, name: str):
+def _line(port: int, name: str, symbols: tuple[str, ...] = SYMBOLS):
     from dataclasses import replace
 
     from regime_pipeline.collect.plan import lines_of
     from regime_pipeline.collect.venues import CONNECTIONS
     from regime_pipeline.settings import Settings
 
-    found = lines_of(CONNECTIONS, Settings(_env_file=None), SYMBOLS, ["bybit"])  # type: ignore[call-arg]
+    found = lines_of(CONNECTIONS, Settings(_env_file=None), symbols, ["bybit"])  # type: ignore[call-arg]
     line = next(item for item in found if item.connection.name == name)
     return replace(line, url=f"ws://127.0.0.1:{port}")
 
@@ -226,6 +234,56 @@ async def _turns(_port: int, home: Path) -> dict[str, float]:
     }
 
 
+async def _sustained(port: int, home: Path) -> dict[str, float]:
+    """A whole collector under a steady rate of eight symbols: lag, memory, messages a processor second."""
+    import threading
+
+    from benchmarks import processes
+    from regime_pipeline.collect.collector import Collector
+    from regime_pipeline.settings import Settings
+    from regime_pipeline.simulator.server import overrides_for
+    from regime_pipeline.storage.database import open_database
+    from regime_pipeline.storage.embedded import EmbeddedServer
+    from regime_pipeline.storage.warehouse import Warehouse
+    from regime_pipeline.windows import SystemClock
+
+    symbols = Settings(_env_file=None).universe[:8]  # type: ignore[call-arg]
+    settings = Settings(
+        **overrides_for(f"http://127.0.0.1:{port}"), home=home, symbols=symbols, _env_file=None
+    )  # type: ignore[call-arg]
+    processes.adopt_orphans()
+    database = open_database(settings, origin="simulated")
+    collector = Collector(
+        Warehouse(database, SystemClock()), settings, symbols=symbols, venues=["bybit"],
+        lines=[_line(port, "perp", symbols)],
+    )  # fmt: skip
+    sent = SUSTAINED_S * SUSTAINED_A_SECOND
+    before = processes.spent_s()
+    running = threading.Thread(target=collector.run, args=(SUSTAINED_S + 600.0,))
+    running.start()
+    lags, memory = [], []
+    while collector.totals.received < sent:
+        await asyncio.sleep(1.0)
+        lags.append(collector.storer.lag_ns / 1e9)
+        memory.append(int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6)
+    collector.stop()
+    running.join()
+    spent = processes.difference_s(before, processes.spent_s())
+    database.close()
+    EmbeddedServer(home).stop()
+    assert collector.totals.dropped == 0
+    settled = memory[len(memory) // 10 :]
+    return {
+        "sent": sent,
+        "messages_per_cpu_s": round(sent / spent["total"]),
+        "lag_p99_s": round(sorted(lags)[int(0.99 * len(lags))], 2),
+        "lag_max_s": round(max(lags), 2),
+        "memory_mb": round(settled[0]),
+        "memory_most_mb": round(max(settled)),
+        "clock_s": len(lags),
+    }
+
+
 SIDES = {
     "bare": (MESSAGES, 0, "trades", lambda port, _: _bare(port)),
     "ours": (MESSAGES, 0, "trades", _ours),
@@ -234,12 +292,21 @@ SIDES = {
     "turns": (0, 0, "closures", _turns),
 }
 """How many messages are sent, how many a second (0: as fast as they are taken), what, and who takes them."""
+SUSTAINED = {
+    "sustained": (SUSTAINED_S * SUSTAINED_A_SECOND, SUSTAINED_A_SECOND, "market", _sustained),
+}
 
 
-def run() -> None:
-    """Prints the figures."""
+def sustained() -> None:
+    """Prints what ten minutes at a high rate do; takes as long as they do."""
+    told = {"benchmark": "collect sustained", **_measured(SUSTAINED)["sustained"]}
+    sys.stdout.write(json.dumps(told) + "\n")
+
+
+def _measured(sides: dict[str, Any]) -> dict[str, Any]:
+    """What each side found, in a process of its own beside a server's."""
     found: dict[str, Any] = {}
-    for side, (count, rate, kind, _) in SIDES.items():
+    for side, (count, rate, kind, _) in sides.items():
         server = subprocess.Popen(
             [sys.executable, "-c", _SERVER, str(count), str(rate), kind],
             stdout=subprocess.PIPE,
@@ -259,6 +326,12 @@ def run() -> None:
         finally:
             server.terminate()
             server.wait()
+    return found
+
+
+def run() -> None:
+    """Prints the figures."""
+    found = _measured(SIDES)
     told = {
         "benchmark": "collect",
         "messages": MESSAGES,
@@ -274,5 +347,5 @@ def run() -> None:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
-        work = SIDES[sys.argv[1]][3](int(sys.argv[2]), Path(folder))
+        work = (SIDES | SUSTAINED)[sys.argv[1]][3](int(sys.argv[2]), Path(folder))
         sys.stdout.write(json.dumps(asyncio.run(work)) + "\n")

@@ -20,6 +20,9 @@ from regime_pipeline.orchestration.instance import ROOT
 from regime_pipeline.storage.database import Database
 
 PROGRAMS = Path(os.environ.get("REGIME_SUPERSET", ROOT / ".superset" / "venv" / "bin"))
+PICTURES = os.environ.get(
+    "REGIME_PICTURES"
+)  # tests are shielded from such names, so it is read here
 
 pytestmark = [
     pytest.mark.slow,
@@ -78,7 +81,7 @@ def test_every_dashboard_is_drawn_without_an_error(superset: Served, tmp_path: P
     from playwright.sync_api import sync_playwright
 
     superset.load(bundle.declared())
-    folder = Path(os.environ.get("REGIME_PICTURES", tmp_path))
+    folder = Path(PICTURES or tmp_path)
     with sync_playwright() as started:
         browser = started.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox"]
@@ -98,5 +101,6 @@ def test_every_dashboard_is_drawn_without_an_error(superset: Served, tmp_path: P
             drawn = page.locator(".dashboard-component-chart-holder").count()
             assert drawn == len(dashboard.charts)
             assert page.locator("[role=alert]").count() == 0, dashboard.slug
+            page.wait_for_timeout(2_500)  # lines are drawn by and by
             page.screenshot(path=folder / f"superset-{dashboard.slug}.png", full_page=True)
         browser.close()
