@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow as arrow
 import pyarrow.compute as pc
 
+from regime_pipeline.catalogue.contract import columns_hold, key_is_unique
 from regime_pipeline.catalogue.model import Field, Kind, Table
 from regime_pipeline.catalogue.registry import FIELDS
 
@@ -109,13 +110,44 @@ def schema(table: Table, *, unique: bool = True) -> pa.DataFrameSchema:
             checks.append(pa.Check.isin(field.allowed))
         nullable = name not in table.key and name not in table.required
         columns[name] = pa.Column(DTYPES[field.kind], checks=checks, nullable=nullable)
-    rules = [
+    return pa.DataFrameSchema(
+        columns,
+        checks=_rules(table),
+        unique=list(table.key) if unique else None,
+        strict=True,
+        ordered=True,
+    )
+
+
+def _rules(table: Table) -> list[pa.Check]:
+    """What holds between columns."""
+    import pandera.pandas as pa
+
+    return [
         pa.Check(lambda df, rule=rule: df.eval(rule), name=rule, ignore_na=True)
         for rule in table.rules
     ]
-    return pa.DataFrameSchema(
-        columns, checks=rules, unique=list(table.key) if unique else None, strict=True, ordered=True
-    )
+
+
+@cache
+def _rules_alone(table: Table) -> pa.DataFrameSchema:
+    import pandera.pandas as pa
+
+    return pa.DataFrameSchema(checks=_rules(table))
+
+
+def _keeps(conformed: pd.DataFrame, table: Table, *, unique: bool = True) -> bool:
+    """Whether a conformed frame keeps the whole contract; quick, and silent about what is wrong."""
+    import pandera.errors
+
+    if not columns_hold(conformed, table) or (unique and not key_is_unique(conformed, table)):
+        return False
+    if table.rules:
+        try:
+            _rules_alone(table).validate(conformed)
+        except pandera.errors.SchemaError:
+            return False
+    return True
 
 
 def validate(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
@@ -127,6 +159,8 @@ def validate(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
     import pandera.errors
 
     conformed = conform(frame, table)
+    if _keeps(conformed, table):
+        return conformed
     try:
         return schema(table).validate(conformed, lazy=True)
     except pandera.errors.SchemaErrors as error:
@@ -148,10 +182,11 @@ def split(frame: pd.DataFrame, table: Table) -> tuple[pd.DataFrame, pd.DataFrame
     import pandera.errors
 
     conformed = conform(frame, table).reset_index(drop=True)
+    none = conformed.head(0).assign(reason=pd.Series(dtype="str"))
+    if _keeps(conformed, table, unique=False):
+        return conformed, none
     try:
-        return schema(table, unique=False).validate(conformed, lazy=True), conformed.head(0).assign(
-            reason=pd.Series(dtype="str")
-        )
+        return schema(table, unique=False).validate(conformed, lazy=True), none
     except pandera.errors.SchemaErrors as error:
         cases = error.failure_cases
         if cases["index"].isna().any():

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pandera.pandas as pa
 import pytest
 
-from regime_pipeline.catalogue.frames import ContractError, conform, empty, schema, split, validate
+from regime_pipeline.catalogue.contract import _holds
+from regime_pipeline.catalogue.frames import (
+    DTYPES,
+    ContractError,
+    conform,
+    empty,
+    schema,
+    split,
+    validate,
+)
+from regime_pipeline.catalogue.model import Field, Kind
 from regime_pipeline.catalogue.registry import FIELDS, TABLES, table
 from regime_pipeline_tests.storage.frames import raw_candles
 
@@ -126,3 +137,39 @@ def test_bounds_of_the_catalogue_are_checked_at_their_edges() -> None:
                 series = pd.Series([float(edge)], name=name)
                 verdict = all(bool(np.all(check(series).check_passed)) for check in column.checks)
                 assert verdict is inside, f"{item.full_name}.{name} at {edge}"
+
+
+def _cells(field: Field) -> list[object]:
+    """Nothing, and values at and beyond every bound of a field."""
+    if field.kind is Kind.FLOAT:
+        bounds = [b for b in (field.minimum, field.maximum) if b is not None]
+        around = [b + step for b in bounds for step in (-1e-9, 0.0, 1e-9)]
+        return [np.nan, np.inf, -np.inf, 0.0, 0.5, *around]
+    if field.kind is Kind.INTEGER:
+        bounds = [int(b) for b in (field.minimum, field.maximum) if b is not None]
+        return [None, 0, 1, *(b + step for b in bounds for step in (-1, 0, 1))]
+    if field.kind is Kind.TIMESTAMP:
+        return [None, pd.Timestamp("2024-06-20", tz="UTC")]
+    if field.kind is Kind.BOOLEAN:
+        return [None, True, False]
+    return [None, "of no list", *(field.allowed or ())]
+
+
+def test_the_quick_answer_is_the_one_of_pandera_at_every_bound_of_every_field() -> None:
+    seen = set()
+    for item in TABLES.values():
+        for name, column in schema(item).columns.items():
+            field = FIELDS[name]
+            rules = (field.kind, field.minimum, field.maximum, field.exclusive_minimum)
+            if (rule := (*rules, field.allowed, column.nullable)) in seen:
+                continue
+            seen.add(rule)
+            for cell in _cells(field):
+                frame = pd.DataFrame({name: pd.Series([cell, cell], dtype=DTYPES[field.kind])})
+                try:
+                    pa.DataFrameSchema({name: column}).validate(frame)
+                    passes = True
+                except pa.errors.SchemaError:
+                    passes = False
+                assert _holds(frame[name], field, not column.nullable) is passes, (name, cell)
+    assert len(seen) > 50
