@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import orjson
@@ -14,8 +15,8 @@ import orjson
 from regime_pipeline.collect.decode import Batch
 from regime_pipeline.collect.plan import Kind, Line
 from regime_pipeline.collect.segments import (
-    Record,
     clock_offset_ns,
+    parts,
     read,
     segments_of,
     started_ns,
@@ -65,7 +66,9 @@ def batches(
     warehouse: Warehouse,
     landing: LandingStore,
 ) -> Iterator[Batch]:
-    """What a connection received in ``[start_ns, end_ns)``, a batch a segment, in order.
+    """What a connection received in ``[start_ns, end_ns)``, in order; a long segment is several batches.
+
+    One batch at a time is in memory, so nobody should collect them.
 
     Raises:
         LandingError: a sealed segment is no longer what its digest says.
@@ -79,21 +82,21 @@ def batches(
         ends = started_ns(Path(following)) if following else end_ns
         if began >= end_ns or ends < start_ns:
             continue
-        path = here.get(name)
-        if path is None:
-            records, offset = _unsealed(landing.get(sealed[name]), name)
-        else:
-            records, offset = read(path).records, clock_offset_ns(path)
-        inside = [r for r in records if start_ns <= r.received_ns < end_ns]
-        if inside:
-            yield Batch(line, name, inside, offset)
+        with nullcontext(here[name]) if name in here else _unsealed(landing, sealed[name]) as path:
+            offset = clock_offset_ns(path)
+            for part in parts(path):
+                inside = [r for r in part.records if start_ns <= r.received_ns < end_ns]
+                if inside:
+                    yield Batch(line, name, inside, offset)
 
 
-def _unsealed(body: bytes, name: str) -> tuple[tuple[Record, ...], int]:
+@contextmanager
+def _unsealed(landing: LandingStore, digest: str) -> Iterator[Path]:
+    """A sealed segment as a file."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / name
-        path.write_bytes(body)
-        return read(path).records, clock_offset_ns(path)
+        path = Path(folder) / "segment"
+        path.write_bytes(landing.get(digest))
+        yield path
 
 
 def _sealed(line: Line, warehouse: Warehouse) -> dict[str, str]:

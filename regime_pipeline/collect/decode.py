@@ -10,7 +10,7 @@ cannot be read is a refused row that quotes it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -69,7 +69,8 @@ class Parsed:
     """Typed rows of some records by topic, before they are anybody's table.
 
     Attributes:
-        pages: by subscription: the frame, the batch that it is of, and when its last message came.
+        pages: by subscription: the frame, the batch that it is of without its records, and when its last
+            message came.
         unread: messages that cannot be read.
         messages: how many data messages there were.
     """
@@ -84,11 +85,11 @@ def at(received_ns: int) -> datetime:
     return datetime.fromtimestamp(received_ns // 1_000 / 1e6, UTC)
 
 
-def parsed(batches: Sequence[Batch], datasets: Sequence[str]) -> Parsed:
+def parsed(batches: Iterable[Batch], datasets: Sequence[str]) -> Parsed:
     """The rows of all messages of the channels behind some datasets.
 
     Args:
-        batches: records by segment.
+        batches: records by segment; each is let go once its rows are made.
         datasets: raw tables without their schema.
     """
     out = Parsed()
@@ -163,7 +164,7 @@ def _read(
             out.unread.append(_unread(batch, subscription.topic, why, found[0][0]))
         return
     if len(frame):
-        out.pages.append((subscription, batch, frame, last))
+        out.pages.append((subscription, replace(batch, records=()), frame, last))
 
 
 def rows(

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 import numpy as np
 import pandas as pd
 import psycopg
+import pyarrow as pa
 
 from regime_pipeline.catalogue import table
 from regime_pipeline.catalogue.datasets import DATASETS, Expected, Form, stream_class
@@ -107,6 +108,8 @@ class Hours:
                 self._storer.warehouse, self._storer.settings, now, dataset, window
             )
         self._answer(now)
+        if out:
+            pa.default_memory_pool().release_unused()  # an hour of trades is much more than a turn needs
         return out
 
     # ------------------------------------------------------------------ which hours
@@ -187,14 +190,14 @@ class Hours:
         lines = {line.name: line for found in mine.values() for line in found}
         start, end = instant_ns(hour), instant_ns(hour + HOUR + CLOSE_AFTER)
         found = decode.parsed(
-            [
+            (
                 batch
                 for line in lines.values()
                 for batch in batches(
                     line, start, end, folder=storer.folder, warehouse=storer.warehouse,
                     landing=storer.landing,
                 )
-            ],
+            ),
             [dataset],
         )  # fmt: skip
         window = Window(hour, hour + HOUR)

@@ -14,6 +14,7 @@ import contextlib
 import os
 import struct
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +33,8 @@ QUIET_NS = 1_000_000_000
 """A segment is cut when its connection was silent this long: what a venue sends of one millisecond stays
 in one file. A busy one is cut by its size."""
 LONGEST = 16 * 2**20
+AT_ONCE = 8 * 2**20
+"""Bytes of records that are in memory at a time; as objects they take several times as much."""
 
 
 class SegmentError(RuntimeError):
@@ -103,6 +106,30 @@ def read(path: Path, offset: int = 0, most: int | None = None) -> Part:
     return Part(tuple(records), offset + at)
 
 
+def parts(path: Path) -> Iterator[Part]:
+    """The whole records of a segment, so many bytes of them in memory at a time.
+
+    Raises:
+        SegmentError: the file does not begin as a segment does.
+    """
+    part = read(path, 0, AT_ONCE)
+    while part.records:
+        yield part
+        part = read(path, part.end, AT_ONCE)
+
+
+def end_of(path: Path) -> int:
+    """Where the last whole record of a segment ends.
+
+    Raises:
+        SegmentError: the file does not begin as a segment does.
+    """
+    part = read(path, 0, AT_ONCE)
+    while part.records:
+        part = read(path, part.end, AT_ONCE)
+    return part.end
+
+
 def _header_of(file: BinaryIO, path: Path) -> bytes:
     line = file.readline(4096)
     if not line.endswith(b"\n"):
@@ -140,7 +167,7 @@ def cut_torn_tail(path: Path) -> int:
     A file whose header never became whole is removed.
     """
     try:
-        whole = read(path).end
+        whole = end_of(path)
     except SegmentError:
         size = path.stat().st_size
         path.unlink()

@@ -27,6 +27,7 @@ from regime_pipeline.collect.segments import (
     Record,
     SegmentError,
     clock_offset_ns,
+    end_of,
     read,
     segments_of,
     started_ns,
@@ -269,7 +270,7 @@ class Storer:
 
     def _is_stored(self, line: Line, path: Path) -> bool:
         cursors = [self._cursors[line.name, d] for d in self.datasets_of(line)]
-        end = read(path).end
+        end = end_of(path)
         return all(
             c.segment > path.name or (c.segment == path.name and c.offset >= end) for c in cursors
         )

@@ -12,6 +12,7 @@ from dagster._core.definitions.sensor_definition import SensorExecutionData
 
 from regime_pipeline.catalogue import table
 from regime_pipeline.catalogue.datasets import DATASETS
+from regime_pipeline.collect import segments
 from regime_pipeline.collect.hours import Hours
 from regime_pipeline.collect.proofs import prove_day, replay_day
 from regime_pipeline.coverage.asking import Ask, to_ask
@@ -81,6 +82,27 @@ def test_trades_are_proven_by_the_bar_and_one_that_is_missing_unproves_its_hour_
     flow = warehouse.read("raw.trade_flow", Window(HOUR_AT, HOUR_AT + HOUR))
     sums = (flow["taker_buy_base"] + flow["taker_sell_base"]).tolist()
     assert sums == pytest.approx([19.5, 19.5])
+
+
+@pytest.mark.slow
+def test_an_hour_that_is_read_in_small_parts_is_the_hour(
+    warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, judged = _collected(warehouse, tmp_path)
+    (line,) = lines(settings, "bybit", "perp")
+    paths = segments.segments_of(settings.home / "collect", *line.name.split("/"))
+    whole = [segments.read(path) for path in paths]
+    monkeypatch.setattr(segments, "AT_ONCE", 300)
+    read = [[part.records for part in segments.parts(path)] for path in paths]
+    assert max(len(found) for found in read) > 1
+    assert [[r for part in found for r in part] for found in read] == [
+        list(w.records) for w in whole
+    ]
+    assert [segments.end_of(path) for path in paths] == [w.end for w in whole]
+    again = Hours(storer(warehouse, settings, [line]))
+    keys = {j.key for j in judged if j.hour == HOUR_AT}
+    found = {j.key: j.content_hash for j in again.judge(HOUR_AT, sorted(keys))}
+    assert found == {j.key: j.content_hash for j in judged if j.hour == HOUR_AT}
 
 
 @pytest.mark.slow
