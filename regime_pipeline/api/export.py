@@ -91,7 +91,7 @@ class Exports:
         statement, values, names = query.statement(asked)
         told: dict[str, Any] = {
             "conninfo": self._conninfo,
-            "statement": statement.as_string(),
+            "statement": statement.decode(),
             "values": values,
             "columns": list(names[: len(asked.columns)]),
             "mart": asked.endpoint.mart,

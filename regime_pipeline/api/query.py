@@ -88,10 +88,11 @@ async def connection_of(pool: AsyncConnectionPool) -> AsyncIterator[AsyncConnect
         raise Problem("database", "it went away; try again", retry_after_s=2) from error
 
 
-def statement(query: Query) -> tuple[sql.Composed, list[Any], tuple[str, ...]]:
+def statement(query: Query) -> tuple[bytes, list[Any], tuple[str, ...]]:
     """SQL, its values and the names of its columns.
 
-    One row more than the page is asked for, which tells whether a page follows.
+    One row more than the page is asked for, which tells whether a page follows. Names are those of the
+    catalogue, quoted; what was asked is in the values.
     """
     mart = query.endpoint.described
     assert mart is not None
@@ -99,13 +100,13 @@ def statement(query: Query) -> tuple[sql.Composed, list[Any], tuple[str, ...]]:
     needed = (*order, *(["known_at"] if "known_at" in mart.names else []))
     names = (*query.columns, *(c for c in needed if c not in query.columns))
     values: list[Any] = []
-    source: sql.Composable = sql.Identifier("reporting", mart.name)
+    source = quoted("reporting", mart.name)
     if query.as_of is not None:
         source, values = _as_known(query, mart)
-    where: list[sql.Composable] = []
+    where: list[str] = []
 
     def compare(column: str, text: str, value: Any) -> None:
-        where.append(sql.SQL("{} " + text).format(sql.Identifier(column)))
+        where.append(f"{quoted(column)} {text}")
         values.append(value)
 
     time = mart.time_column
@@ -121,48 +122,51 @@ def statement(query: Query) -> tuple[sql.Composed, list[Any], tuple[str, ...]]:
     if query.after is not None:
         where.append(_beyond(order, bool(time)))
         values += [query.after[0], query.after[0], *query.after[1:]] if time else [*query.after]
-    condition = sql.SQL(" where ") + sql.SQL(" and ").join(where) if where else sql.SQL("")
-    columns = [sql.Identifier(c) for c in order]
-    ordering = [c + sql.SQL(" desc") if time and n == 0 else c for n, c in enumerate(columns)]
-    built = sql.SQL("select {} from {} as m{} order by {} limit {}").format(
-        _listed(names),
-        source,
-        condition,
-        sql.SQL(", ").join(ordering),
-        sql.Literal(query.limit + 1),
+    condition = f" where {' and '.join(where)}" if where else ""
+    ordering = ", ".join(
+        f"{quoted(c)} desc" if time and n == 0 else quoted(c) for n, c in enumerate(order)
     )
-    return built, values, names
+    built = (
+        f"select {_listed(names)} from {source} as m{condition} order by {ordering} "  # noqa: S608
+        f"limit {int(query.limit) + 1}"
+    )
+    return built.encode(), values, names
+
+
+@lru_cache(maxsize=5_000)
+def quoted(*names: str) -> str:
+    """A name as SQL has it; composing it anew for each question costs as much as reading the answer."""
+    return sql.Identifier(*names).as_string()
 
 
 @lru_cache(maxsize=500)
-def _listed(names: tuple[str, ...]) -> sql.SQL:
+def _listed(names: tuple[str, ...]) -> str:
     """The columns of a SELECT; they are many, and nearly always the same."""
-    return sql.SQL(", ".join(sql.Identifier(n).as_string() for n in names))
+    return ", ".join(map(quoted, names))
 
 
-def _as_known(query: Query, mart: Mart) -> tuple[sql.Composable, list[Any]]:
+def _as_known(query: Query, mart: Mart) -> tuple[str, list[Any]]:
     """The function that gives a mart as it was known at an instant, and its arguments.
 
     Of a mart that dbt builds it computes the rows, those of the span that is asked for.
     """
-    function = sql.Identifier("reporting", f"{mart.name}_as_of")
+    function = quoted("reporting", f"{mart.name}_as_of")
     if mart.query is not None:
-        return sql.SQL("{}(%s)").format(function), [query.as_of]
-    bounds: list[sql.Composable] = [sql.SQL("%s")]
-    values: list[Any] = [query.as_of]
+        return f"{function}(%s)", [query.as_of]
+    bounds, values = ["%s"], [query.as_of]
     if query.start is not None:
-        bounds.append(sql.SQL("start => %s"))
+        bounds.append("start => %s")
         values.append(query.start)
     if query.after is not None and mart.time_column:  # rows of that instant may follow too
-        bounds.append(sql.SQL("until => %s + interval '1 microsecond'"))
+        bounds.append("until => %s + interval '1 microsecond'")
         values.append(query.after[0])
     elif query.end is not None:
-        bounds.append(sql.SQL("until => %s"))
+        bounds.append("until => %s")
         values.append(query.end)
-    return sql.SQL("{}({})").format(function, sql.SQL(", ").join(bounds)), values
+    return f"{function}({', '.join(bounds)})", values
 
 
-def _symbols(query: Query, where: list[sql.Composable], values: list[Any]) -> None:
+def _symbols(query: Query, where: list[str], values: list[Any]) -> None:
     if query.symbols is None:
         return
     columns = query.endpoint.symbol_columns
@@ -170,26 +174,23 @@ def _symbols(query: Query, where: list[sql.Composable], values: list[Any]) -> No
         return
     wanted = list(query.symbols)
     if len(columns) == len(wanted) == 1:  # one value, so that an index gives the order
-        where.append(sql.SQL("{} = %s").format(sql.Identifier(columns[0])))
+        where.append(f"{quoted(columns[0])} = %s")
         values += wanted
         return
-    parts = [sql.SQL("{} = any(%s)").format(sql.Identifier(c)) for c in columns]
     # of a pair, two symbols name it; one names all its pairs
     glue = " and " if len(wanted) > 1 else " or "
-    where.append(sql.SQL("({})").format(sql.SQL(glue).join(parts)))
+    where.append(f"({glue.join(f'{quoted(c)} = any(%s)' for c in columns)})")
     values += [wanted] * len(columns)
 
 
-def _beyond(order: tuple[str, ...], has_time: bool) -> sql.Composable:
-    names = [sql.Identifier(c) for c in order]
-    marks = sql.SQL(", ").join([sql.SQL("%s")] * (len(names) - has_time))
+def _beyond(order: tuple[str, ...], has_time: bool) -> str:
+    first, *others = map(quoted, order)
+    marks = ", ".join(["%s"] * (len(order) - has_time))
     if not has_time:
-        return sql.SQL("({}) > ({})").format(sql.SQL(", ").join(names), marks)
-    if len(names) == 1:
-        return sql.SQL("({0} < %s and {0} is distinct from %s)").format(names[0])
-    return sql.SQL("({0} < %s or ({0} = %s and ({1}) > ({2})))").format(
-        names[0], sql.SQL(", ").join(names[1:]), marks
-    )
+        return f"({', '.join([first, *others])}) > ({marks})"
+    if not others:
+        return f"({first} < %s and {first} is distinct from %s)"
+    return f"({first} < %s or ({first} = %s and ({', '.join(others)}) > ({marks})))"
 
 
 async def rows(pool: AsyncConnectionPool, query: Query, newest: datetime | None = None) -> Page:

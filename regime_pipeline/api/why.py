@@ -65,7 +65,7 @@ def addresses(
             parts = (symbols,) if len(columns) == 1 else symbols
             symbol = "|".join(str(s) for s in parts) or WHOLE_MARKET
             head = heads[symbols] = f"{door}/why/{mart.name}/{quote(symbol.replace('/', '-'))}/"
-        if at.utcoffset():
+        if at.tzinfo is not UTC and at.utcoffset():
             at = at.astimezone(UTC)
         return f"{head}{at.isoformat()[:-6]}Z"
 

@@ -123,7 +123,7 @@ def scans(plan: dict[str, Any], *, is_ordered: bool = False) -> Iterator[tuple[s
 def read_whole(connection: psycopg.Connection, asked: Query, parents: dict[str, str]) -> set[str]:
     """The tables of history that a question reads whole."""
     built, values, _ = query.statement(asked)
-    text = b"explain (format json, verbose) " + built.as_bytes(connection)
+    text = b"explain (format json, verbose) " + built
     (plan,) = connection.execute(text, values).fetchone()
     pieces: dict[str, dict[str, bool]] = {}
     for name, is_whole in scans(plan[0]["Plan"]):
