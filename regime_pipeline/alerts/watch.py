@@ -51,6 +51,9 @@ DISK_LOW = 0.10
 MEMORY_LOW = 0.05
 CONNECTIONS_HIGH = 0.8
 _MEMORY = Path("/proc/meminfo")
+LIMIT_HIGH = 0.8
+_GROUPS, _OWN_GROUP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+"""What a container or a service may take, and takes (cgroup v2), and which of the groups is ours."""
 
 _STALE = """
 SELECT source, array_agg(dataset ORDER BY dataset) AS datasets, max(last_ok_at) AS since,
@@ -138,7 +141,9 @@ def look(conn: psycopg.Connection, home: Path, now: datetime) -> list[Finding]:
         *_data(conn, now),
         *_sensors(conn, now),
         *_collector(conn, now),
-        *_machine([*disk_faults(home), *memory_faults(), *_connection_faults(conn)], now),
+        *_machine(
+            [*disk_faults(home), *memory_faults(), *limit_faults(), *_connection_faults(conn)], now
+        ),
     ]
 
 
@@ -317,3 +322,31 @@ def memory_faults(source: Path = _MEMORY) -> list[str]:
         return []
     share = sizes["MemAvailable"] / sizes["MemTotal"]
     return [f"memory: low, {100 * share:.1f} % available"]
+
+
+def _own_group() -> Path:
+    lines = _OWN_GROUP.read_text().splitlines() if _OWN_GROUP.exists() else []
+    own = next((line[3:] for line in lines if line.startswith("0::")), "/")
+    return _GROUPS / own.lstrip("/")
+
+
+def limit_faults(group: Path | None = None) -> list[str]:
+    """Whether a container's or service's own memory limit is nearly reached; none: it is not, or has none.
+
+    What the system may take back at once (files that were read and are not in use) does not count.
+
+    Args:
+        group: folder where Linux counts it (cgroup v2); None: that of this process.
+    """
+    group = _own_group() if group is None else group
+    counted = [group / name for name in ("memory.max", "memory.current", "memory.stat")]
+    if not all(path.exists() for path in counted):
+        return []
+    limit, taken, parts = (path.read_text().strip() for path in counted)
+    if limit == "max":
+        return []
+    idle = dict(line.split() for line in parts.splitlines()).get("inactive_file", "0")
+    share = (int(taken) - int(idle)) / int(limit)
+    if share <= LIMIT_HIGH:
+        return []
+    return [f"memory limit: nearly reached, {100 * share:.0f} % of what may be taken here"]

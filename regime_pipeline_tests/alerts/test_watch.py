@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -79,6 +80,7 @@ def short(monkeypatch, tmp_path):
     found = watch.memory_faults(meminfo)
     assert found == ["memory: low, 2.0 % available"]
     monkeypatch.setattr(watch, "memory_faults", lambda: found)
+    monkeypatch.setattr(watch, "limit_faults", list)
 
 
 def test_whatever_is_wrong_is_stored_once_though_nobody_is_told(database, tmp_path, short):
@@ -113,6 +115,25 @@ def test_where_all_is_well_nothing_is_said(database, tmp_path):
         assert list(watch._data(conn, NOW)) == []
         assert list(watch._sensors(conn, NOW)) == list(watch._collector(conn, NOW)) == []
     assert watch.memory_faults(tmp_path / "no-such-system") == []
+
+
+@pytest.mark.parametrize(
+    ("limit", "taken", "idle", "found"),
+    [
+        ("1000", "950", "100", ["memory limit: nearly reached, 85 % of what may be taken here"]),
+        ("1000", "950", "200", []),
+        ("max", "950", "0", []),
+    ],
+    ids=["near", "files-that-can-go", "no-limit"],
+)
+def test_a_memory_limit_is_told_before_it_ends_a_process(
+    tmp_path: Path, limit: str, taken: str, idle: str, found: list[str]
+) -> None:
+    (tmp_path / "memory.max").write_text(f"{limit}\n")
+    (tmp_path / "memory.current").write_text(f"{taken}\n")
+    (tmp_path / "memory.stat").write_text(f"anon 1\ninactive_file {idle}\n")
+    assert watch.limit_faults(tmp_path) == found
+    assert watch.limit_faults(tmp_path / "no-such-system") == []
 
 
 def test_a_collector_that_beats_no_more_is_named_by_both_paths_unless_it_was_told_to_end(
