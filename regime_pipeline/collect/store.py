@@ -262,29 +262,30 @@ class Storer:
         sealed = 0
         for line in self.lines:
             for path in self._paths(line):
-                if path in writing or not self._is_stored(line, path):
-                    continue
-                if self._seal(line, path):
+                mark = path.with_suffix(".sealed")
+                if mark.exists():  # it lies here for three hours: nothing of it is read
+                    self._let_go(line, path, mark)
+                elif path not in writing and self._is_stored(line, path):
+                    self._seal(line, path, mark)
                     sealed += 1
         return sealed
 
     def _is_stored(self, line: Line, path: Path) -> bool:
+        """Whether all rows of a segment are in the tables; read only where a cursor stands in it."""
         cursors = [self._cursors[line.name, d] for d in self.datasets_of(line)]
-        end = end_of(path)
-        return all(
-            c.segment > path.name or (c.segment == path.name and c.offset >= end) for c in cursors
-        )
-
-    def _seal(self, line: Line, path: Path) -> bool:
-        mark = path.with_suffix(".sealed")
-        if mark.exists():
-            if SystemClock().now().timestamp() - mark.stat().st_mtime > KEPT_BESIDE_S:
-                path.unlink()
-                mark.unlink()
-                self._offsets_ns.pop((line.name, path.name), None)
+        here = [c for c in cursors if c.segment <= path.name]
+        if any(c.segment < path.name for c in here):
             return False
-        body = path.read_bytes()
-        landed = self.landing.put(body)
+        return not here or min(c.offset for c in here) >= end_of(path)
+
+    def _let_go(self, line: Line, path: Path, mark: Path) -> None:
+        if SystemClock().now().timestamp() - mark.stat().st_mtime > KEPT_BESIDE_S:
+            path.unlink()
+            mark.unlink()
+            self._offsets_ns.pop((line.name, path.name), None)
+
+    def _seal(self, line: Line, path: Path, mark: Path) -> None:
+        landed = self.landing.put(path.read_bytes())
         start = decode.at(started_ns(path))
         datasets = self.datasets_of(line)
 
@@ -309,7 +310,6 @@ class Storer:
 
         self.warehouse.transact(work)
         mark.write_text(landed.payload_id)
-        return True
 
 
 def _save(connection: psycopg.Connection, offsets: Sequence[tuple[str, str, str, int]]) -> None:

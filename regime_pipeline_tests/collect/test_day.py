@@ -1,8 +1,8 @@
 """Hours of a collector with faults: what is proven is what the venue has, and all else lies in a hole.
 
-``HOURS`` of a market pass by a clock that is set, with connections that end, topics that fall mute, a twin
-that is away, a collector that is killed, and one trade that never comes. ``VIRTUAL_HOURS=24`` in the
-environment makes it a day.
+A day of a market passes by a clock that is set, with connections that end, topics that fall mute, a twin
+that is away, a collector that is killed, and one trade that never comes. ``VIRTUAL_HOURS=6`` in the
+environment makes it shorter.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from regime_pipeline.windows import HOUR, Window
 from regime_pipeline_tests.collect.streams import SYMBOLS, lines
 from regime_pipeline_tests.collect.virtual import START, STEP, Day
 
-HOURS = int(os.environ.get("VIRTUAL_HOURS", "6"))
+HOURS = int(os.environ.get("VIRTUAL_HOURS", "24"))
 NAMES = dict(zip(SYMBOLS, ("BTCUSDT", "ETHUSDT"), strict=True))
 CUT = START + timedelta(hours=2, minutes=30)
 """From here on one trade of the first symbol does not come."""
