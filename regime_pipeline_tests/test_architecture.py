@@ -45,7 +45,7 @@ ALLOWED: dict[str, set[str]] = {
     "simulator": GROUND,
     "alerts": GROUND | PURE - JUDGES | {"net", "storage"},
     "coverage": GROUND | {"storage", "providers"},
-    "collect": GROUND | {"storage", "providers", "coverage"},
+    "collect": GROUND | {"market", "storage", "providers", "coverage"},
     "legacy": GROUND | {"net", "storage", "providers"},
     "orchestration": GROUND
     | PURE

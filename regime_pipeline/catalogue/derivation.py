@@ -12,8 +12,9 @@ this module loads no data library.
     def volatility_regimes(candles_1h, *, grid, params): ...
 
 Every parameter of the function is named once: a table that is read, or a path in the settings. Those
-called ``grid``, ``window`` and ``symbols`` are what the run owes and are given without being named; a
-parameter with a default may be left out.
+called ``grid``, ``window`` and ``symbols`` are what the run owes and are given without being named, and so
+is ``levels_of``, which finds the levels that a stored book was summed from; a parameter with a default may
+be left out.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ from typing import Any, TypeVar
 
 from regime_pipeline.catalogue.registry import TABLES
 
-OF_THE_RUN = ("grid", "window", "symbols")
-"""Parameters that every function may have and that the run fills: hours x symbols, time, symbols."""
+OF_THE_RUN = ("grid", "window", "symbols", "levels_of")
+"""Parameters that every function may have and that the run fills: hours x symbols, time, symbols, books."""
 
 _PACKAGE = "regime_pipeline"
 _F = TypeVar("_F", bound=Callable[..., Any])

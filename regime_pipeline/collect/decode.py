@@ -172,7 +172,7 @@ def rows(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Single rows of a raw table, made as a fetch makes them, and those that break its contract.
 
-    ``payload_id`` holds the name of the segment. Equal events of one millisecond are told apart by their
+    ``payload_id`` holds :func:`segment_id`. Equal events of one millisecond are told apart by their
     number on their connection, so that connections which hear the same give the same rows.
 
     Args:
@@ -271,10 +271,15 @@ def _stamping(dataset: str, settings: Settings, window: Window, now: datetime) -
     return Stamping(dataset, settings, window, now, live_clock=True, symbols=settings.universe)
 
 
+def segment_id(line: Line, segment: str) -> str:
+    """What rows name a segment by until it has a digest; connections begin segments at the same instant."""
+    return f"{line.name}/{segment}"
+
+
 def _reply(batch: Batch, received_at: datetime) -> Reply[None]:
     return Reply(
         parsed=None,
-        landed=Landed(batch.segment, "", 0),
+        landed=Landed(segment_id(batch.line, batch.segment), "", 0),
         url=batch.line.url,
         status=101,
         fetched_at=received_at,

@@ -73,6 +73,11 @@ def header(
     return orjson.dumps(told) + b"\n"
 
 
+def is_segment(data: bytes) -> bool:
+    """Whether some bytes begin as a segment does."""
+    return data.startswith(b'{"format":1,"venue":')
+
+
 def clock_offset_ns(path: Path) -> int:
     """The venue's clock minus ours as it was known when a segment began.
 

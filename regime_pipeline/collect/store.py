@@ -288,6 +288,8 @@ class Storer:
         landed = self.landing.put(path.read_bytes())
         start = decode.at(started_ns(path))
         datasets = self.datasets_of(line)
+        # the name alone is what rows had before connections were told apart
+        names = [decode.segment_id(line, path.name), path.name]
 
         def work(connection: psycopg.Connection) -> None:
             connection.execute(
@@ -302,10 +304,10 @@ class Storer:
             )  # fmt: skip
             for dataset in datasets:
                 connection.execute(
-                    f"update raw.{dataset} set payload_id = %s where payload_id = %s "  # noqa: S608
+                    f"update raw.{dataset} set payload_id = %s where payload_id = any(%s) "  # noqa: S608
                     "and source = %s and ts >= %s::timestamptz - interval '2 days' "
                     "and ts < %s::timestamptz + interval '1 day'",
-                    (landed.payload_id, path.name, line.source.name, start, start),
+                    (landed.payload_id, names, line.source.name, start, start),
                 )
 
         self.warehouse.transact(work)

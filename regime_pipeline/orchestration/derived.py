@@ -21,6 +21,7 @@ from regime_pipeline.catalogue import Cadence, Table, table
 from regime_pipeline.catalogue.derivation import Derivation, Given, Input, derivations
 from regime_pipeline.catalogue.frames import empty
 from regime_pipeline.catalogue.schemas import SCHEMAS
+from regime_pipeline.market.book_levels import LevelsOf, no_levels
 from regime_pipeline.orchestration import io_manager as io
 from regime_pipeline.orchestration.ledger import BEFORE
 from regime_pipeline.orchestration.metadata import spec_metadata
@@ -58,6 +59,7 @@ class Run:
     settings: Settings
     window: Window
     symbols: tuple[str, ...]
+    levels_of: LevelsOf = no_levels
 
     @cached_property
     def grid(self) -> Grid:
@@ -66,7 +68,7 @@ class Run:
 
     def arguments(self, what: Derivation) -> dict[str, Any]:
         """The function's parameters that are no tables."""
-        wide = Run(self.settings, self.window, self.settings.universe) if what.of_universe else self
+        wide = replace(self, symbols=self.settings.universe) if what.of_universe else self
         given = {name: attrgetter(path)(self.settings) for name, path in what.settings.items()}
         return given | {name: getattr(wide, name) for name in what.of_run}
 
@@ -188,7 +190,7 @@ def _run(context: dg.AssetExecutionContext, item: Table) -> Run:
         platform.until(context.run_id),
         full_table_name=item.full_name,
     )
-    return Run(platform.settings, window, platform.symbols(scope.symbols))
+    return Run(platform.settings, window, platform.symbols(scope.symbols), platform.levels_of)
 
 
 def _frames(found: Any, items: Sequence[Table]) -> tuple[pd.DataFrame, ...]:

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -26,6 +27,8 @@ from regime_pipeline.settings import Settings
 from regime_pipeline.windows import Clock, FixedClock, clock_from_text
 
 if TYPE_CHECKING:
+    from regime_pipeline.collect.stored_books import StoredBooks
+    from regime_pipeline.market.book_levels import Levels, Sampled
     from regime_pipeline.providers.http import HttpClient
     from regime_pipeline.providers.limits.gate import HostGate
     from regime_pipeline.storage.database import Database
@@ -163,6 +166,18 @@ class Platform:
         from regime_pipeline.providers.limits.store import PostgresStore
 
         return gate_for(self.settings, PostgresStore(self.database.connect))
+
+    @cached_property
+    def _stored_books(self) -> StoredBooks:
+        from regime_pipeline.collect.stored_books import StoredBooks
+        from regime_pipeline.providers.landing import LandingStore
+
+        folder = Path(self.settings.home) / "collect"
+        return StoredBooks(self.database, LandingStore.of(self.settings), folder)
+
+    def levels_of(self, book: Sampled) -> Levels | None:
+        """The levels of a sampled book, from the bytes that were landed; None where they are gone."""
+        return self._stored_books.levels(book)
 
     def symbols(self, asked: Sequence[str]) -> tuple[str, ...]:
         """The symbols of a run: those asked for, or the configured universe.

@@ -253,7 +253,7 @@ def _compute(what: Derivation, platform: _Beside, window: Window, until: datetim
             platform, platform.settings.universe, upstream, given.metadata or {}, window, until
         )
     span = owed(window, until, full_table_name=what.tables[0])
-    run = Run(platform.settings, span, platform.settings.universe)
+    run = Run(platform.settings, span, platform.settings.universe, platform.levels_of)
     for name, rows in zip(what.tables, computed(what, frames, run, platform), strict=True):
         platform.warehouse.made[name] = conform(io.trimmed(rows, table(name), span), table(name))
 

@@ -14,7 +14,7 @@ import pandas as pd
 from regime_pipeline.providers.decode import MISSING, Columns
 from regime_pipeline.providers.documents import rows_of
 from regime_pipeline.providers.errors import ContractViolation
-from regime_pipeline.providers.readings import Context
+from regime_pipeline.providers.readings import Book, Context
 
 BANDS_BPS = (10, 25, 50)
 """Distances from the mid within which resting value is summed."""
@@ -69,6 +69,8 @@ def snapshot(
     ask_columns, ask = levels(asks, "asks")
     bid_price, bid_size = _ordered(bid, descending=True)
     ask_price, ask_size = _ordered(ask, descending=False)
+    if ctx.books is not None:
+        ctx.books.append(Book(bid_price, bid_size, ask_price, ask_size))
     if bid_columns.count == 0 and ask_columns.count == 0:
         return _row({}, 0)
     reasons = [*bid_columns.reasons(), *ask_columns.reasons()][:3]

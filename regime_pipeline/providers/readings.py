@@ -27,6 +27,23 @@ NAMES: Final = "names"
 
 
 @dataclass(frozen=True, slots=True)
+class Book:
+    """The levels of one book, the best first.
+
+    Attributes:
+        bid_prices: quote currency, falling.
+        bid_sizes: as the venue states them, coins or contracts.
+        ask_prices: quote currency, rising.
+        ask_sizes: as ``bid_sizes``.
+    """
+
+    bid_prices: np.ndarray
+    bid_sizes: np.ndarray
+    ask_prices: np.ndarray
+    ask_sizes: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """What a parser may know beside the bytes.
 
@@ -34,11 +51,13 @@ class Context:
         now: present instant; times later than a day from it are refused.
         market: ``spot`` or ``perp``, for wire formats whose units depend on it.
         unit: unit that was asked for, where a reply does not say it.
+        books: parsers of books also put the levels that they read here; None: they are summed only.
     """
 
     now: datetime | None = None
     market: str | None = None
     unit: str | None = None
+    books: list[Book] | None = None
 
     @property
     def latest_s(self) -> int:

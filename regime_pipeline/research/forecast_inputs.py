@@ -38,6 +38,10 @@ CLIPPED = 5.0
 HAR = ("log_variance_1d", "log_variance_7d", "log_variance_30d")
 RANGES = ("log_range_variance_1d", "log_range_variance_7d", "log_range_variance_30d")
 TRENDS = ("return_24h", "return_168h")
+OUTSIDE = ("log_implied_variance", "liquidations_1d_to_30d")
+"""What others expect and what others were forced to do; not of the price."""
+IMPLIED_OF = "BTC/USDT"
+"""Whose index of implied volatility stands for the whole market: most coins have no options."""
 _STEPS_H = (1, 2, 3, 6, 12, 24, 72, 168)
 _MEANS_H = (24, 168, 720)
 PRICE = (
@@ -61,6 +65,8 @@ class Prices:
         high: the same.
         low: the same.
         close: the same.
+        implied: the market's index of implied volatility, percent a year, the same in every column.
+        liquidated: forced closures of the hour, USD.
     """
 
     hours: Ints
@@ -68,18 +74,40 @@ class Prices:
     high: Floats
     low: Floats
     close: Floats
+    implied: Floats
+    liquidated: Floats
 
     @classmethod
-    def of(cls, candles_1h: pd.DataFrame, grid: Grid) -> Prices:
-        """The perpetuals' bars of a grid; a price that is not positive is none."""
+    def of(
+        cls,
+        candles_1h: pd.DataFrame,
+        grid: Grid,
+        implied_volatility: pd.DataFrame | None = None,
+        liquidations_1h: pd.DataFrame | None = None,
+    ) -> Prices:
+        """The perpetuals' bars of a grid and what is beside them; a price that is not positive is none.
+
+        Args:
+            candles_1h: rows of ``market.candles_1h``.
+            grid: hours x symbols.
+            implied_volatility: of ``features.implied_volatility``; None: unknown, all of it.
+            liquidations_1h: of ``market.liquidations_1h``; the same.
+        """
         perp = candles_1h[candles_1h["market"] == "perp"]
         names = ["open", "high", "low", "close"]
         panels = to_panel(perp, grid, names)
         first = grid_start_us(grid) // HOUR_US
-        return cls(
-            np.arange(first, first + len(panels["close"])),
-            *(np.where(panels[n] > 0, panels[n], np.nan) for n in names),
-        )
+        shape = panels["close"].shape
+        implied = liquidated = np.full(shape, np.nan)
+        if implied_volatility is not None and IMPLIED_OF in grid.symbols:
+            dvol = to_panel(implied_volatility, grid, ["dvol"])["dvol"]
+            implied = np.repeat(dvol[:, [grid.symbols.index(IMPLIED_OF)]], shape[1], axis=1)
+        if liquidations_1h is not None:
+            name = "total_liquidation_usd"
+            liquidated = to_panel(liquidations_1h, grid, [name])[name]
+        opened, high, low, close = (np.where(panels[n] > 0, panels[n], np.nan) for n in names)
+        hours = np.arange(first, first + len(close))
+        return cls(hours, opened, high, low, close, implied, liquidated)
 
     @cached_property
     def log_close(self) -> Floats:
@@ -198,12 +226,26 @@ def _log_range(hours: int) -> Callable[[Prices], Floats]:
     return lambda p: _log(p.range_variance(hours))
 
 
+def _implied(prices: Prices) -> Floats:
+    """Logarithm of the variance a day that options imply."""
+    return _log(prices.implied**2 / 1e4 / 365.0)
+
+
+def _liquidations(prices: Prices) -> Floats:
+    """Logarithm of one plus a day's forced closures over those of a mean day of the month."""
+    day, month = (prices.mean(prices.liquidated, h) for h in (DAY_H, MONTH_H))
+    known = month > 0
+    return np.where(known, np.log1p(day / np.where(known, month, 1.0)), np.nan)
+
+
 _FEATURES: dict[str, Callable[[Prices], Floats]] = {
     **{f"log_variance_{d}": _log_variance(h) for d, h in _DAYS},
     **{f"log_range_variance_{d}": _log_range(h) for d, h in _DAYS},
     **{f"return_{h}h": _move(h) for h in _STEPS_H},
     **{f"distance_to_mean_{h}h": _distance(h) for h in _MEANS_H},
     "place_in_bar": _place,
+    "log_implied_variance": _implied,
+    "liquidations_1d_to_30d": _liquidations,
     "log_variance_1d_to_30d": lambda p: _log(p.variance(DAY_H)) - _log(p.variance(MONTH_H)),
     "market_return_1h": _market(1),
     "market_return_4h": _market(4),

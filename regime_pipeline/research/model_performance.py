@@ -163,12 +163,20 @@ class History:
         all_stored=True,
     ),
     trials=reads("signals.trials", whole=True),
+    implied_volatility=reads(
+        "features.implied_volatility", columns=("symbol", "ts", "dvol"), all_stored=True
+    ),
+    liquidations_1h=reads(
+        "market.liquidations_1h", columns=("symbol", "ts", "total_liquidation_usd"), all_stored=True
+    ),
 )
 def model_performance(
     models: pd.DataFrame,
     candles_1h: pd.DataFrame,
     volatility_regimes: pd.DataFrame,
     trials: pd.DataFrame,
+    implied_volatility: pd.DataFrame | None = None,
+    liquidations_1h: pd.DataFrame | None = None,
     *,
     grid: Grid,
 ) -> pd.DataFrame:
@@ -182,6 +190,8 @@ def model_performance(
         candles_1h: of ``market.candles_1h``; only the perpetual's are used.
         volatility_regimes: of ``features.volatility_regimes``.
         trials: the ledger, all of it, whatever day is judged.
+        implied_volatility: of ``features.implied_volatility``; None: none.
+        liquidations_1h: of ``market.liquidations_1h``; None: none.
         grid: hours owed; its 23:00 rows are put out.
 
     Returns:
@@ -195,7 +205,8 @@ def model_performance(
         return empty(item)[list(item.content)]
     reach = timedelta(days=max(_LOOKS_D, PROMOTED_D) + TRAINED_D, hours=HISTORY_H)
     wide = grid.widened(reach)
-    history = _history(models, candles_1h, volatility_regimes, trials, wide)
+    prices = Prices.of(candles_1h, wide, implied_volatility, liquidations_1h)
+    history = _history(models, prices, volatility_regimes, trials, wide)
     perp = candles_1h[candles_1h["market"] == "perp"]
     tiers = to_panel(perp, wide, ["source_tier"])["source_tier"]
     champions = _champions(history, wide)
@@ -213,12 +224,11 @@ def model_performance(
 
 def _history(
     models: pd.DataFrame,
-    candles_1h: pd.DataFrame,
+    prices: Prices,
     volatility_regimes: pd.DataFrame,
     trials: pd.DataFrame,
     wide: Grid,
 ) -> History:
-    prices = Prices.of(candles_1h, wide)
     forecasts = {spec.name: Forecasts.of(spec, prices, models) for spec in MODELS}
     size = sizes(prices, forecasts[WITH_INTERVAL].value)
     today = {t.trial_id for t in trials_of(wide.symbols)}

@@ -18,7 +18,14 @@ from regime_pipeline.catalogue.derivation import derives, reads
 from regime_pipeline.catalogue.frames import conform, empty
 from regime_pipeline.catalogue.registry import table
 from regime_pipeline.numerics.panel import to_panel
-from regime_pipeline.research.forecast_inputs import DAY_H, HISTORY_H, VARIANCE, Prices, features
+from regime_pipeline.research.forecast_inputs import (
+    DAY_H,
+    HISTORY_H,
+    OUTSIDE,
+    VARIANCE,
+    Prices,
+    features,
+)
 from regime_pipeline.research.model_scores import LEVELS
 from regime_pipeline.research.models import IN_FORCE_AFTER_H, MODELS, WITH_INTERVAL, Spec, in_force
 from regime_pipeline.research.passports import EVERY
@@ -54,11 +61,19 @@ _RADII = tuple(f"radius_{100 * level:.0f}" for level in LEVELS)
         where={"market": "perp"},
         columns=("market", "symbol", "ts", "open", "high", "low", "close", "source_tier"),
     ),
+    implied_volatility=reads(
+        "features.implied_volatility", "31d", columns=("symbol", "ts", "dvol")
+    ),
+    liquidations_1h=reads(
+        "market.liquidations_1h", "31d", columns=("symbol", "ts", "total_liquidation_usd")
+    ),
 )
 def model_predictions(
     models: pd.DataFrame,
     model_performance: pd.DataFrame,
     candles_1h: pd.DataFrame,
+    implied_volatility: pd.DataFrame | None = None,
+    liquidations_1h: pd.DataFrame | None = None,
     *,
     grid: Grid,
 ) -> pd.DataFrame:
@@ -71,18 +86,20 @@ def model_predictions(
         models: rows of ``signals.models``, 100 days before the grid; months that end later do not count.
         model_performance: of ``signals.model_performance``, 10 days before the grid.
         candles_1h: of ``market.candles_1h``, 31 days before the grid; only the perpetual's are used.
+        implied_volatility: of ``features.implied_volatility``, as far back; None: none.
+        liquidations_1h: of ``market.liquidations_1h``, as far back; None: none.
         grid: hours owed.
 
     Returns:
         Content columns of ``signals.model_predictions``, a row for each model, symbol and hour, sorted by
-        key. Null with ``missing``: no model, not judged, ``no_skill_over_baseline``, or bars that lack.
+        key. Null with ``missing``: no model, not judged, ``no_skill_over_baseline``, or inputs that lack.
         ``partial`` where a variance has no interval.
     """
     item = table(TABLE)
     if grid.end <= grid.start or not grid.symbols:
         return empty(item)[list(item.content)]
     wide = grid.widened(timedelta(hours=HISTORY_H))
-    prices = Prices.of(candles_1h, wide)
+    prices = Prices.of(candles_1h, wide, implied_volatility, liquidations_1h)
     perp = candles_1h[candles_1h["market"] == "perp"]
     owed = slice(HISTORY_H, None)
     tier = to_panel(perp, grid, ["source_tier"])["source_tier"]
@@ -120,7 +137,7 @@ def _of_model(
     known = np.isfinite(value)
     shown = published & known
     reason = np.full(shape, None, dtype=object)
-    reason[~known] = "bars_are_missing"
+    reason[~known] = "inputs_are_missing" if set(spec.inputs) & {*OUTSIDE} else "bars_are_missing"
     reason[~published] = why[~published]
     reason[~has_fit] = "no_model"
     status = np.where(shown, "ok", "missing").astype(object)

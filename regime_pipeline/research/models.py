@@ -38,6 +38,7 @@ from regime_pipeline.research.forecast_inputs import (
     HAR,
     HISTORY_H,
     HORIZON_H,
+    OUTSIDE,
     PRICE,
     RANGES,
     TRENDS,
@@ -133,6 +134,7 @@ class Spec:
 MODELS = (
     Spec("volatility_har", VARIANCE, HAR, "least_squares", "champion"),
     Spec("volatility_har_gk", VARIANCE, (*HAR, *RANGES), "non_negative", "challenger"),
+    Spec("volatility_har_x", VARIANCE, (*HAR, *OUTSIDE), "least_squares", "challenger"),
     Spec("volatility_boosting", VARIANCE, (*HAR, *RANGES, *TRENDS), "boosting", "challenger"),
     Spec("direction_1h", DIRECTION, PRICE, "logistic", "champion"),
     Spec("direction_1h_boosting", DIRECTION, PRICE, "boosting_odds", "challenger"),
@@ -302,8 +304,20 @@ def month_ends(start: datetime, end: datetime) -> Iterator[int]:
         where={"market": "perp"},
         columns=("market", "symbol", "ts", "open", "high", "low", "close", "source_tier"),
     ),
+    implied_volatility=reads(
+        "features.implied_volatility", "396d", columns=("symbol", "ts", "dvol")
+    ),
+    liquidations_1h=reads(
+        "market.liquidations_1h", "396d", columns=("symbol", "ts", "total_liquidation_usd")
+    ),
 )
-def models(candles_1h: pd.DataFrame, *, grid: Grid) -> pd.DataFrame:
+def models(
+    candles_1h: pd.DataFrame,
+    implied_volatility: pd.DataFrame | None = None,
+    liquidations_1h: pd.DataFrame | None = None,
+    *,
+    grid: Grid,
+) -> pd.DataFrame:
     """Every model, fitted at the ends of months to the 365 days before.
 
     A label over h hours of row t is known at t + 1 h + h; only labels known by the month's end count. All
@@ -311,6 +325,8 @@ def models(candles_1h: pd.DataFrame, *, grid: Grid) -> pd.DataFrame:
 
     Args:
         candles_1h: rows of ``market.candles_1h``, 396 days before the grid; only the perpetual's are used.
+        implied_volatility: of ``features.implied_volatility``, as far back; None: none.
+        liquidations_1h: of ``market.liquidations_1h``, as far back; None: none.
         grid: hours owed; months that end in it are put out.
 
     Returns:
@@ -322,7 +338,7 @@ def models(candles_1h: pd.DataFrame, *, grid: Grid) -> pd.DataFrame:
     if not ends or not grid.symbols:
         return empty(item)[list(item.content)]
     wide = grid.widened(timedelta(days=TRAINED_D, hours=HISTORY_H))
-    prices = Prices.of(candles_1h, wide)
+    prices = Prices.of(candles_1h, wide, implied_volatility, liquidations_1h)
     perp = candles_1h[candles_1h["market"] == "perp"]
     tiers = to_panel(perp, wide, ["source_tier"])["source_tier"]
     rows: list[dict[str, Any]] = []

@@ -14,7 +14,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Any, cast
@@ -26,6 +26,7 @@ import pandas as pd
 from regime_pipeline.catalogue.derivation import Resume, derives, reads
 from regime_pipeline.catalogue.frames import empty
 from regime_pipeline.catalogue.registry import table
+from regime_pipeline.market.book_levels import Levels, LevelsOf, Sampled, no_levels
 from regime_pipeline.market.order_book import is_valid
 from regime_pipeline.numerics.block_estimator import Weeks, t_quantile, variance
 from regime_pipeline.numerics.panel import HOUR_US, microseconds, to_panel
@@ -38,7 +39,7 @@ from regime_pipeline.research.trials import SpecTrial, canonical
 from regime_pipeline.settings import method_version
 from regime_pipeline.windows import Grid, at_hour, hour_number, parse_lookback, utc
 
-METHOD = "paper/2"
+METHOD = "paper/3"
 TABLES = tuple(
     f"signals.{n}"
     for n in ("strategies", "trade_intents", "trade_executions", "positions", "equity")
@@ -66,12 +67,10 @@ Ints = npt.NDArray[np.int64]
 class Book:
     """The book that an order of an hour meets."""
 
-    at: int
-    mid: float
+    sampled: Sampled
     spread_bps: float
     bid_usd: tuple[float, float]
     ask_usd: tuple[float, float]
-    payload_id: str | None
     tier: float
 
 
@@ -85,6 +84,8 @@ class World:
         seen: hours x ``paper_layout.SEEN`` x symbols, without the side that a signal names.
         sides: by signal, hours x symbols.
         books: (hour since 1970, symbol) -> the book that an order of the hour meets.
+        levels_of: the levels of a book.
+        levels: those that were looked at, by the same keys; None: a book's sums are all there is.
     """
 
     hours: Ints
@@ -92,6 +93,8 @@ class World:
     seen: Floats
     sides: Mapping[str, Floats]
     books: Mapping[tuple[int, int], Book]
+    levels_of: LevelsOf
+    levels: dict[tuple[int, int], Levels | None] = field(default_factory=dict)
 
     def of(self, signal: str) -> Floats:
         """What each hour brings a strategy that follows a signal."""
@@ -103,10 +106,15 @@ class World:
         self, first: int, at: int, symbol: int, wanted: float, side: int
     ) -> tuple[fills.Fill, float]:
         """The fill by the book of the hour ``at`` hours after the one of index ``first``, and its mid."""
-        book = self.books[int(self.hours[first + at]), symbol]
+        key = int(self.hours[first + at]), symbol
+        book, mid = self.books[key], self.books[key].sampled.mid
+        if key not in self.levels:
+            self.levels[key] = self.levels_of(book.sampled)
+        if (levels := self.levels[key]) is not None:
+            prices, sizes = levels.asks if side > 0 else levels.bids
+            return fills.through_levels(prices, sizes, mid, wanted, side), mid
         near, far = book.ask_usd if side > 0 else book.bid_usd
-        found = fills.through_sums(book.spread_bps, near, far, book.mid, wanted, side)
-        return found, book.mid
+        return fills.through_sums(book.spread_bps, near, far, mid, wanted, side), mid
 
 
 @dataclass(frozen=True)
@@ -243,7 +251,7 @@ def _executions(made: Walk, world: World) -> pd.DataFrame:
     """Rows of ``signals.trade_executions``."""
     of = made.moved.due.T
     frame = _rows(made, world.symbols, of[lay.HOUR], of[lay.SYMBOL])
-    keys = zip(frame["ts"].tolist(), of[lay.SYMBOL].astype(int).tolist(), strict=True)
+    keys = list(zip(frame["ts"].tolist(), of[lay.SYMBOL].astype(int).tolist(), strict=True))
     books = [world.books.get(key) for key in keys]
     size, is_filled = np.abs(of[lay.ORDER]), of[lay.FILLED] > 0
     side = np.sign(of[lay.ORDER])
@@ -253,7 +261,8 @@ def _executions(made: Walk, world: World) -> pd.DataFrame:
     texts = [
         f"{made.name}\0{s}\0{h}\0{spec}" for h, s in zip(frame["ts"], frame["symbol"], strict=True)
     ]
-    kinds = np.where(of[lay.IS_ASSUMED] != 0, "assumed", "book").astype(object)
+    walked = ["sums" if world.levels.get(key) is None else "levels" for key in keys]
+    kinds = np.where(of[lay.IS_ASSUMED] != 0, "assumed", walked).astype(object)
     return frame.assign(
         execution_id=[hashlib.sha256(text.encode()).hexdigest() for text in texts],
         order_side=np.where(side > 0, "BUY", "SELL"),
@@ -268,12 +277,12 @@ def _executions(made: Walk, world: World) -> pd.DataFrame:
         fill_kind=pd.Series(np.where(is_filled, kinds, None), dtype=object),  # type: ignore[call-overload, arg-type]
         fill_reason=pd.Series([_REASONS[why] for why in of[lay.WHY].tolist()], dtype=object),
         book_at=pd.to_datetime(
-            pd.Series([None if b is None else b.at for b in books], dtype="Int64"),
+            pd.Series([None if b is None else b.sampled.at_us for b in books], dtype="Int64"),
             unit="us",
             utc=True,
         ),
         book_payload_id=pd.Series(
-            [None if b is None else b.payload_id for b in books], dtype=object
+            [None if b is None else b.sampled.payload_id for b in books], dtype=object
         ),
         source_tier=[lay.ASSUMED_TIER if b is None else b.tier for b in books],
     )
@@ -431,6 +440,7 @@ def paper_positions(
     strategies: pd.DataFrame | None = None,
     *,
     grid: Grid,
+    levels_of: LevelsOf = no_levels,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """What every strategy wanted, was filled at, held and was worth in the hours of a grid.
 
@@ -449,6 +459,7 @@ def paper_positions(
         strategies: own rows of the days before, whose states are gone on from; the others are then needed
             for the 32 days before the newest of them only.
         grid: hours whose rows are put out.
+        levels_of: the levels of a sampled book; without them its sums are walked, spread evenly.
 
     Returns:
         Content columns of the five tables, sorted by key; no rows before the first price.
@@ -471,7 +482,7 @@ def paper_positions(
         begin = max(at_hour(began), at - parse_lookback(LOOKBACK))
     world = _world(
         replace(grid, start=begin), perp, confluence, futures_scores, volatility_regimes, funding,
-        execution_quality, raw_order_book,
+        execution_quality, raw_order_book, levels_of,
     )  # fmt: skip
     shown = hour_number(grid.start)
     walks = [walk(world, name, states[name], after, shown) for name in STRATEGIES]
@@ -500,6 +511,7 @@ def _world(
     funding: pd.DataFrame,
     execution_quality: pd.DataFrame,
     raw_order_book: pd.DataFrame,
+    levels_of: LevelsOf,
 ) -> World:
     bars = to_panel(perp, grid, ["close", "source_tier"])
     close = bars["close"]
@@ -523,7 +535,7 @@ def _world(
     seen[:, lay.FUNDING] = to_panel(settled, grid, ["funding_rate"], time="hour")["funding_rate"]
     seen[:, lay.CLUSTER] = groups(close, hours)
     seen[:, lay.BOOK] = there
-    return World(hours, grid.symbols, seen, sides, books)
+    return World(hours, grid.symbols, seen, sides, books, levels_of)
 
 
 def groups(close: Floats, hours: Ints) -> Floats:
@@ -562,9 +574,8 @@ def _books(
             (float(one[f"depth_10bps_{s}_usd"]), float(one[f"depth_25bps_{s}_usd"]))
             for s in ("bid", "ask")
         )
-        payload = one["payload_id"]
+        sampled = Sampled.of(one, "perp", int(one["us"]))
         out[int(one["hour"]), int(one["column"])] = Book(
-            int(one["us"]), float(one["mid"]), float(one["spread_bps"]), bid, ask,
-            payload if isinstance(payload, str) else None, float(one["source_tier"]),
-        )  # fmt: skip
+            sampled, float(one["spread_bps"]), bid, ask, float(one["source_tier"])
+        )
     return out, there

@@ -193,6 +193,22 @@ with sums as (
 select case when bool_or(is_unknown) then null else max(variance) end from found
 $function$;
 
+create or replace function reporting.outcomes_quantile(
+    sorted double precision[], share double precision
+) returns double precision language plpgsql immutable parallel safe as $function$
+-- What percentile_cont answers, of numbers that are sorted already.
+declare
+    place constant double precision := share * (cardinality(sorted) - 1);
+    low constant integer := floor(place);
+    high constant integer := ceil(place);
+begin
+    if low = high then
+        return sorted[low + 1];
+    end if;
+    return sorted[low + 1] + (place - low) * (sorted[high + 1] - sorted[low + 1]);
+end
+$function$;
+
 create or replace function reporting.outcomes(
     condition jsonb,
     horizon_h integer,
@@ -237,21 +253,21 @@ declare
     base_n double precision[];
     base_hit double precision[];
     hours bigint[];
-    names text[];
     returns double precision[];
     variance double precision;
     quantile double precision;
     apart bigint := 0;
     free_from bigint := 0;
-    since bigint;
-    until bigint;
-    before text;
+    spot bigint;
+    sorted double precision[];
+    points double precision[];
+    below_10 double precision[];
+    below_50 double precision[];
+    below_90 double precision[];
     p double precision;
     z2 double precision;
     half double precision;
     bounds double precision[] := '{}';
-    point double precision;
-    counts double precision[];
     unit constant interval := interval '1 hour';
 begin
     if horizon_h is null or horizon_h not in (1, 4, 24, 72) then
@@ -282,64 +298,79 @@ begin
         where c.market = 'perp' and (symbols is null or c.symbol = any (symbols)) and c.ts <= as_of - unit
     ) then 'perp' else 'spot' end;
 
-    -- first the hours on which it held, of all that could be judged
+    -- hours since 1970. Closes are an array a symbol, hour after hour, so that what came later is an element
+    -- further on; a window over all rows takes three times as long.
     execute format(
         $query$
-        select array_agg(symbol) filter (where hit), array_agg(hour) filter (where hit), min(hour), max(hour)
-        from (
-            select symbol, hour, holds%5$s as hit from (
-                select %1$I.symbol, extract(epoch from %1$I.ts)::bigint / 3600 as hour,
+        with judged as materialized (
+            select symbol, array_agg(hour) filter (where holds) as hours, min(hour) as since, max(hour) as until
+            from (
+                select %1$I.symbol, date_part('epoch', %1$I.ts)::bigint / 3600 as hour,
                     coalesce(%2$s, false) as holds
                 from %3$s
                 where %4$s and %1$I.ts <= $1 - interval '1 hour'
                     and ($2::text[] is null or %1$I.symbol = any ($2))
-            ) as judged
-        ) as chosen
+            ) as every
+            group by symbol
+        ), span as materialized (
+            select min(since) as since, max(until) as until from judged
+        ), series as materialized (
+            select symbol, row_number() over (order by symbol) as place, since as first,
+                case when cardinality(closes) = until - since + 1 then closes else array(
+                    select coalesce(case when c.close > 0 then ln(c.close) end, 'NaN')
+                    from generate_series(since, until) as g (hour)
+                    left join reporting.candles_1h as c
+                        on c.market = $3 and c.symbol = found.symbol and c.ts = to_timestamp(g.hour * 3600)
+                    order by g.hour
+                ) end as closes
+            from (
+                select symbol, date_part('epoch', min(ts))::bigint / 3600 as since,
+                    date_part('epoch', max(ts))::bigint / 3600 as until,
+                    array_agg(case when close > 0 then ln(close) else 'NaN' end order by ts) as closes
+                from reporting.candles_1h
+                where market = $3 and ($2::text[] is null or symbol = any ($2)) and ts <= $1 - interval '1 hour'
+                group by symbol
+            ) as found
+        ), weeks as (
+            select (first + k - 96) / 168 as week, count(*) as n, count(*) filter (where later > now) as up,
+                sum(later - now) as total, min(first + k) as first_hour, max(first + k) as last_hour
+            from span cross join series
+            cross join unnest(closes, closes[1 + $4:]) with ordinality as u (now, later, k)
+            where later - now <> 'NaN' and first + k - 1 between since and until
+            group by 1
+        ), held as materialized ( -- or a sort would carry the arrays in every row
+            select place, hour, closes[hour - first + 1 + $4] - closes[hour - first + 1] as ret
+            from judged join series using (symbol) cross join unnest(hours) as u (hour)
+        ), chosen as (
+            %5$s
+        ), kept as (
+            select place, hour + 1 as hour, ret from chosen where ret <> 'NaN'
+        ), kept_weeks as (
+            select (hour - 96) / 168 as week, count(*) as n, count(*) filter (where ret > 0) as up
+            from kept group by 1
+        ), listed as (
+            select array_agg((place << 40) + hour) as hours, array_agg(ret) as returns
+            from (select * from kept order by place, hour) as in_order
+        )
+        select array_agg(w.week order by w.week), array_agg(coalesce(h.n, 0) order by w.week),
+            array_agg(coalesce(h.up, 0) order by w.week), array_agg(w.n order by w.week),
+            array_agg(w.up order by w.week), sum(w.total order by w.week) / sum(w.n),
+            (max(last_hour) - min(first_hour) + 1) / 24.0,
+            (select l.hours from listed as l), (select l.returns from listed as l)
+        from weeks as w left join kept_weeks as h using (week)
         $query$,
         asked.marts[1],
         asked.predicate,
         source,
         usable,
         case when is_entry then
-            ' and hour - coalesce(max(hour) filter (where holds) over ('
-            'partition by symbol order by hour rows between unbounded preceding and 1 preceding), -24) > 24'
-        else '' end
-    ) into names, hours, since, until using as_of, symbols;
-
-    -- then the returns of all hours of that time; candles have a row an hour, so that the row to compare
-    -- with is a fixed number of rows ahead, which is checked
-    with returned as materialized (
-        select symbol, hour, later - now as ret from (
-            select c.symbol, extract(epoch from c.ts)::bigint / 3600 as hour,
-                case when c.close > 0 then ln(c.close) end as now,
-                lead(case when c.close > 0 then ln(c.close) end, horizon_h) over series as later,
-                lead(c.ts, horizon_h) over series - c.ts = horizon_h * unit as is_apart
-            from reporting.candles_1h as c
-            where c.market = price and (symbols is null or c.symbol = any (symbols))
-                and c.ts <= as_of - unit and c.ts >= to_timestamp(since * 3600)
-            window series as (partition by c.symbol order by c.ts)
-        ) as pairs
-        where is_apart and hour between since and until and later - now is not null
-    ), found as materialized (
-        select r.symbol, r.hour + 1 as hour, r.ret
-        from returned as r join unnest(names, hours) as h (symbol, hour) using (symbol, hour)
-    ), at_all as (
-        select (hour + 1 - 96) / 168 as week, count(*) as n, count(*) filter (where ret > 0) as up,
-            sum(ret) as total, min(hour) as first_hour, max(hour) as last_hour
-        from returned group by 1
-    ), held as (
-        select (hour - 96) / 168 as week, count(*) as n, count(*) filter (where ret > 0) as up
-        from found group by 1
+            'select place, hour, ret from ('
+            'select *, lag(hour, 1, -24::bigint) over (partition by place order by hour) as before from held'
+            ') as hits where hour - before > 24'
+        else 'select place, hour, ret from held' end
     )
-    select array_agg(a.week order by a.week), array_agg(coalesce(h.n, 0) order by a.week),
-        array_agg(coalesce(h.up, 0) order by a.week), array_agg(a.n order by a.week),
-        array_agg(a.up order by a.week), sum(a.total order by a.week) / sum(a.n),
-        (max(last_hour) - min(first_hour) + 1) / 24.0,
-        (select array_agg(f.symbol order by f.symbol, f.hour) from found as f),
-        (select array_agg(f.hour order by f.symbol, f.hour) from found as f),
-        (select array_agg(f.ret order by f.symbol, f.hour) from found as f)
-    into week, n, hit, base_n, base_hit, base_mean, span_days, names, hours, returns
-    from at_all as a left join held as h using (week);
+    into week, n, hit, base_n, base_hit, base_mean, span_days, hours, returns
+    using as_of, symbols, price, horizon_h;
 
     n_rows := coalesce(cardinality(hours), 0);
     base_rows := coalesce((select sum(v) from unnest(base_n) as v), 0);
@@ -347,11 +378,10 @@ begin
     n_eff := 0;
     blocks_eff := 0;
     if n_rows > 0 then
-        for i in 1..n_rows loop
-            if names[i] is distinct from before or hours[i] >= free_from then
+        foreach spot in array hours loop -- of the next symbol all hours are later
+            if spot >= free_from then
                 apart := apart + 1;
-                free_from := hours[i] + horizon_h;
-                before := names[i];
+                free_from := spot + horizon_h;
             end if;
         end loop;
         select sum(s.n) ^ 2 / sum(s.n ^ 2) into blocks_eff
@@ -373,27 +403,30 @@ begin
     end if;
     base_p_up := (select sum(v) from unnest(base_hit) as v) / base_rows;
     mean := (select avg(v) from unnest(returns) as v);
+    sorted := array(select v from unnest(returns) as v order by v);
     quantile := reporting.outcomes_t(0.95, greatest(blocks_eff - 1, 1));
     z2 := quantile ^ 2;
     half := quantile / (1 + z2 / n_eff) * sqrt(p_up * (1 - p_up) / n_eff + z2 / (4 * n_eff ^ 2));
     p_up_low := greatest(0, (p_up + z2 / (2 * n_eff)) / (1 + z2 / n_eff) - half);
     p_up_high := least(1, (p_up + z2 / (2 * n_eff)) / (1 + z2 / n_eff) + half);
+    points := array(select reporting.outcomes_quantile(sorted, q) from unnest(array[0.1, 0.5, 0.9]) as q);
+    select array_agg(a order by w.week), array_agg(b order by w.week), array_agg(c order by w.week)
+    into below_10, below_50, below_90
+    from (
+        select ((u.hour & 1099511627775) - 96) / 168 as week, count(*) filter (where u.v <= points[1]) as a,
+            count(*) filter (where u.v <= points[2]) as b, count(*) filter (where u.v <= points[3]) as c
+        from unnest(hours, returns) as u (hour, v) group by 1
+    ) as w;
     for i in 1..3 loop
         p := (array[0.1, 0.5, 0.9])[i];
-        select percentile_cont(p) within group (order by v) into point from unnest(returns) as v;
-        select array_agg(below order by w.week) into counts from (
-            select (u.hour - 96) / 168 as week, count(*) filter (where u.v <= point) as below
-            from unnest(hours, returns) as u (hour, v) group by 1
-        ) as w;
         variance := reporting.outcomes_variance(
             array(select w from unnest(week, n) as u (w, c) where c > 0 order by w),
             array(select c from unnest(week, n) as u (w, c) where c > 0 order by w),
-            counts
+            case i when 1 then below_10 when 2 then below_50 else below_90 end
         );
         half := coalesce(quantile * sqrt(variance), 1);
-        select bounds || point || percentile_cont(greatest(0, p - half)) within group (order by v)
-            || percentile_cont(least(1, p + half)) within group (order by v)
-        into bounds from unnest(returns) as v;
+        bounds := bounds || points[i] || reporting.outcomes_quantile(sorted, greatest(0, p - half))
+            || reporting.outcomes_quantile(sorted, least(1, p + half));
     end loop;
     p10 := bounds[1];
     p10_low := bounds[2];

@@ -130,6 +130,14 @@ def test_the_database_answers_as_the_estimator_does(world, horizon_h):
     )
 
 
+def test_bars_that_are_not_stored_are_as_bars_without_a_price(world):
+    before = ask(world, SEVERE, 24, END)
+    with world.transaction(force_rollback=True):
+        gone = world.execute("DELETE FROM market.candles_1h WHERE close IS NULL").rowcount
+        assert gone > 100
+        assert ask(world, SEVERE, 24, END) == before
+
+
 def test_an_entry_is_the_first_hour_after_a_day_without(world):
     condition = {"any": [SEVERE, {"field": "cascades_1h.is_cascade", "op": "is", "value": True}]}
     found = ask(world, condition | {"entry": True}, 4, END)

@@ -86,3 +86,16 @@ def bar(hour: datetime, symbol: str, volume: float, *, confirm: bool = True) -> 
     return {
         "topic": f"kline.60.{symbol}", "type": "snapshot", "ts": start + 3_600_000, "data": [row]
     }  # fmt: skip
+
+
+def whole_book(at: datetime, symbol: str, *, bid: float, ask: float) -> dict[str, object]:
+    """A message of Bybit's stream of books: two levels a side, a cent apart, of one coin and of two."""
+    ms = round(at.timestamp() * 1000)
+    sides = {
+        name: [[f"{best:.2f}", "1"], [f"{best + step:.2f}", "2"]]
+        for name, best, step in (("b", bid, -0.01), ("a", ask, 0.01))
+    }
+    return {
+        "topic": f"orderbook.200.{symbol}", "type": "snapshot", "ts": ms, "cts": ms,
+        "data": {"s": symbol, **sides, "u": 1, "seq": 1},
+    }  # fmt: skip

@@ -10,6 +10,9 @@ import pytest
 
 from regime_pipeline.collect.hours import Hours
 from regime_pipeline.collect.plan import Line
+from regime_pipeline.collect.stored_books import StoredBooks
+from regime_pipeline.market.book_levels import Sampled
+from regime_pipeline.storage.database import Database
 from regime_pipeline.storage.warehouse import Warehouse
 from regime_pipeline.windows import HOUR, utc
 from regime_pipeline_tests.collect.streams import (
@@ -18,6 +21,7 @@ from regime_pipeline_tests.collect.streams import (
     lines,
     settings_in,
     storer,
+    whole_book,
     write,
 )
 
@@ -167,6 +171,33 @@ def test_sealed_bytes_give_the_hour_again(warehouse: Warehouse, tmp_path: Path) 
     hours = [j for j in judged if j.hour == HOUR_AT]
     assert hours
     assert all(again[j.key].content_hash == j.content_hash for j in hours)
+
+
+def test_books_of_two_connections_that_began_at_the_same_instant_keep_their_own_bytes(
+    database: Database, warehouse: Warehouse, tmp_path: Path
+) -> None:
+    settings = settings_in(tmp_path)
+    both = lines(settings, "bybit", "books-")
+    assert len(both) == 2
+    at = HOUR_AT + timedelta(minutes=5)
+    for k, line in enumerate(both):
+        message = whole_book(at, "BTCUSDT", bid=99.0 + k, ask=101.0 + k)
+        write(tmp_path, line, [(at, message)], 250_000_000)
+    keeper = storer(warehouse, settings, both)
+    keeper.store()
+    books = StoredBooks(database, keeper.landing, keeper.folder)
+    for _ in range(2):  # from the segments, then from the landing store
+        rows = warehouse.read("raw.order_book")
+        assert rows["payload_id"].nunique() == 2
+        for row in rows.to_dict("records"):
+            found = books.levels(Sampled.of(row, row["market"], row["ts"].value // 1000))
+            assert found is not None
+            assert found.bids[0].tolist() == [row["best_bid"], row["best_bid"] - 0.01]
+            assert found.asks[1].tolist() == [1.0, 2.0]
+        keeper.seal([])
+        for path in (tmp_path / "collect").rglob("*.seg"):
+            path.unlink()
+    assert rows["payload_id"].str.len().eq(64).all()
 
 
 def test_a_message_that_cannot_be_read_is_quoted_and_takes_no_other_with_it(

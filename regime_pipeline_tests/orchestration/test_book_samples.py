@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import dagster as dg
 import httpx
 import pytest
 
+from regime_pipeline.market.book_levels import Sampled
 from regime_pipeline.orchestration import schedules
 from regime_pipeline.orchestration.book_samples import BookSampler, not_collected, samples_of_hour
 from regime_pipeline.orchestration.build import build_definitions, pipeline_assets
@@ -85,6 +87,22 @@ def test_a_tick_stores_a_snapshot_of_every_book_without_a_run(
     assert set(stored["run_id"]) == {"books:2024-03-04T06:55"}
     assert not instance.get_runs()
     assert instance.get_latest_materialization_event(BOOKS) is None
+
+
+def test_the_levels_of_a_sample_are_read_again_from_what_was_landed(platform: Platform) -> None:
+    BookSampler(wait_s=300.0).sample(platform, AT)
+    row = platform.warehouse.read("raw.order_book").iloc[0].to_dict()
+    book = Sampled.of(row, row["market"], row["ts"].value // 1000)
+    levels = platform.levels_of(book)
+    assert levels is not None
+    assert (len(levels.bids[0]), len(levels.asks[0])) == book.levels
+    assert levels.bids[0][0] == row["best_bid"] and levels.asks[0][0] == row["best_ask"]
+    near = levels.bids[0] >= row["mid"] * (1 - 25e-4)
+    assert (levels.bids[0] * levels.bids[1])[near].sum() == pytest.approx(
+        row["depth_25bps_bid_usd"], rel=1e-9
+    )
+    assert platform.levels_of(replace(book, mid=book.mid * 1.001)) is None  # of another book
+    assert platform.levels_of(replace(book, payload_id="0" * 64)) is None  # its bytes are gone
 
 
 @pytest.mark.slow

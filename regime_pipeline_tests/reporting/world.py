@@ -257,7 +257,7 @@ def _paper(add, hours, symbols) -> None:
             position_weight=0.06)  # fmt: skip
         add("signals.trade_intents", **rule, **at, intent_side=1, position_weight=0.0,
             target_weight=0.06, order_usd=6000.0)  # fmt: skip
-        met = {"fill_kind": "book", "vwap": 100.05, "filled_base": 0.1, "filled_share": 1.0,
+        met = {"fill_kind": "levels", "vwap": 100.05, "filled_base": 0.1, "filled_share": 1.0,
                "paper_slippage_bps": 1.5, "fees_usd": 3.0}  # fmt: skip
         none = {"fill_reason": "no_book", "filled_share": 0.0}
         add("signals.trade_executions", **rule, **at, execution_id=f"order-{n}", order_side="BUY",

@@ -15,10 +15,17 @@ import pytest
 
 from regime_pipeline.catalogue.frames import empty, validate
 from regime_pipeline.catalogue.registry import table
-from regime_pipeline.research import linear_fits, model_performance, model_scores, models
+from regime_pipeline.research import (
+    forecast_inputs,
+    linear_fits,
+    model_performance,
+    model_scores,
+    models,
+)
 from regime_pipeline.research.forecast_inputs import (
     DIRECTION,
     HAR,
+    OUTSIDE,
     PRICE,
     VARIANCE,
     Prices,
@@ -29,9 +36,10 @@ from regime_pipeline.research.forecast_inputs import (
 from regime_pipeline.research.model_drift import CUSUM_LIMIT, cumulative, stability
 from regime_pipeline.research.model_predictions import model_predictions
 from regime_pipeline.windows import DAY, HOUR, Grid, Window, hours_between, utc
+from regime_pipeline_tests.synthetic import long
 
 END = utc("2024-07-01")
-SYMBOLS = ("C00/USDT", "C01/USDT")
+SYMBOLS = ("BTC/USDT", "C01/USDT")
 DAYS = 640
 
 Floats = npt.NDArray[np.float64]
@@ -213,6 +221,51 @@ def test_the_features_of_a_row_are_the_same_wherever_the_array_begins() -> None:
     long, short = (Prices.of(candles(), grid(days)) for days in (60, 33))
     a, b = (features(p, (*PRICE, *HAR)) for p in (long, short))
     np.testing.assert_array_equal(a[:, -48:], b[:, -48:])
+
+
+def outside() -> dict[str, pd.DataFrame]:
+    """Implied volatility of bitcoin, and closures that come before a move."""
+    prices = Prices.of(candles(), grid(500))
+    hours = grid(500).hours
+    ahead = np.nan_to_num(target(prices, VARIANCE), nan=1e-4)
+    dvol = np.sqrt(365e4 * ahead.mean(axis=1))
+    return {
+        "implied_volatility": pd.DataFrame({"symbol": "BTC/USDT", "ts": hours, "dvol": dvol}),
+        "liquidations_1h": long(SYMBOLS, hours, total_liquidation_usd=1e9 * ahead),
+    }
+
+
+def test_implied_volatility_and_closures_are_looked_at_where_they_are_known() -> None:
+    more = outside()
+    assert forecast_inputs.IMPLIED_OF in SYMBOLS
+    without, both = Prices.of(candles(), grid(60)), Prices.of(candles(), grid(60), **more)
+    assert np.isnan(features(without, OUTSIDE)).all()
+    implied, closed = features(both, OUTSIDE)
+    dvol = more["implied_volatility"]["dvol"].to_numpy()[-1]
+    assert implied[-1] == pytest.approx(np.log((dvol / 100) ** 2 / 365))  # of every coin
+    usd = more["liquidations_1h"].pivot(index="ts", columns="symbol")["total_liquidation_usd"]
+    day, month = usd.iloc[-24:].mean(), usd.iloc[-720:].mean()
+    assert closed[-1] == pytest.approx(np.log1p(day / month)[list(SYMBOLS)].to_numpy())
+    quiet = more["liquidations_1h"].assign(total_liquidation_usd=0.0)
+    assert np.isnan(features(Prices.of(candles(), grid(60), None, quiet), OUTSIDE)).all()
+
+
+def test_a_model_without_its_inputs_says_so_and_with_them_is_fitted() -> None:
+    month = grid(40)
+    bare, fed = (models.models(candles(), grid=month, **m) for m in ({}, outside()))
+    bare, fed = (f[f["model"] == "volatility_har_x"].iloc[-1] for f in (bare, fed))
+    assert (bare["status"], bare["reason"]) == (
+        "insufficient_history", "under_180_days_of_labels",
+    )  # fmt: skip
+    assert fed["status"] == "ok"
+    slope = dict(
+        zip(
+            json.loads(fed["model_features"]),
+            json.loads(fed["model_parameters"])["coefficients"],
+            strict=True,
+        )
+    )
+    assert slope["log_implied_variance"] > 0.3  # it was made of what comes
 
 
 def test_losses_are_least_at_the_truth() -> None:

@@ -15,6 +15,7 @@ import pytest
 import regime_pipeline.research as research
 from regime_pipeline.catalogue import table
 from regime_pipeline.catalogue.frames import validate
+from regime_pipeline.market.book_levels import Levels, Sampled
 from regime_pipeline.research import fills, paper, paper_statistics
 from regime_pipeline.research import paper_layout as lay
 from regime_pipeline.research.paper_tables import (
@@ -270,7 +271,7 @@ def test_fills_are_by_the_first_book_after_two_minutes_and_assumed_before_there_
     assert set(early["fill_kind"]) == {"assumed"} and set(early["source_tier"]) == {3}
     assert early["paper_slippage_bps"].to_numpy() == pytest.approx(2.0)
     assert (
-        set(btc["fill_kind"]) == {"book"}
+        set(btc["fill_kind"]) == {"sums"}
         and (btc["book_at"] == btc["ts"] + pd.Timedelta("5min")).all()
     )
     assert set(btc["book_payload_id"]) == {"a" * 64}
@@ -281,6 +282,32 @@ def test_fills_are_by_the_first_book_after_two_minutes_and_assumed_before_there_
     late = late[(late["ts"] >= END - 3 * DAY) & (late["symbol"] == COINS[0])]
     assert set(late["fill_reason"]) == {"no_book"} and (late["filled_base"] == 0).all()
     assert late["vwap"].isna().all()
+
+
+def test_stored_levels_are_walked_before_sums_and_what_they_lack_is_cancelled() -> None:
+    asked = []
+
+    def levels_of(book: Sampled) -> Levels | None:
+        asked.append(book)
+        if book.at_us % 7_200_000_000 < 3_600_000_000:
+            return None  # of every other hour the bytes are gone
+        step, size = 1e-4 * book.mid, np.array([20.0, 5.0])
+        far = np.arange(1, 3) * step
+        return Levels((book.mid - far, size), (book.mid + far, size))
+
+    out = paper_positions(**inputs(), grid=Grid(END - 5 * DAY, END, COINS), levels_of=levels_of)
+    done = out[2][out[2]["symbol"] == COINS[0]]
+    assert {b.source for b in asked} == {"okx"} and {b.market for b in asked} == {"perp"}
+    assert len({b.at_us for b in asked}) == len(asked)  # once, whatever strategies walk it
+    whole = done["ts"].dt.hour % 2 == 1
+    assert set(done.loc[whole, "fill_kind"]) == {"levels"}
+    assert set(done.loc[~whole, "fill_kind"]) == {"sums"}
+    by_levels = done[whole]
+    filled = np.minimum(by_levels["order_base"], 25.0)
+    assert by_levels["filled_base"].to_numpy() == pytest.approx(filled)
+    first = np.minimum(filled, 20.0)
+    bps = (first + 2 * (filled - first)) / filled
+    assert by_levels["paper_slippage_bps"].to_numpy() == pytest.approx(bps, abs=1e-6)
 
 
 def test_no_later_row_changes_a_row_and_chunks_give_the_same_bytes() -> None:

@@ -73,9 +73,10 @@ FIELDS = (
     Field(
         "fill_kind",
         Kind.TEXT,
-        "book: the first one two to twelve minutes after the decision; assumed: half the spread that bars "
+        "levels: those of the first book two to twelve minutes after the decision; sums: the depth of that "
+        "book spread evenly, where the bytes of its levels are gone; assumed: half the spread that bars "
         "imply, before books were stored. Null: not filled.",
-        allowed=("book", "assumed"),
+        allowed=("levels", "sums", "assumed"),
     ),
     Field(
         "fill_reason",

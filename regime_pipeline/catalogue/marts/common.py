@@ -20,7 +20,7 @@ INGESTED_AT = Field(
 )
 TAIL = (STATUS, REASON, SOURCE_TIER, METHOD_VERSION, KNOWN_AT, INGESTED_AT)
 """What every row of a mart ends with, where its inputs have it."""
-HIDDEN = frozenset({"revision", "run_id", "payload_id", "pit_grade"})
+HIDDEN = frozenset({"revision", "run_id", "payload_id", "pit_grade", "paper_state"})
 """Bookkeeping of stored tables that says nothing to a reader of reports; ``reporting.why`` tells it."""
 
 
