@@ -46,6 +46,7 @@ from regime_pipeline.storage.folders import (
     own_folder,
     write_private,
 )
+from regime_pipeline.storage.interrupted import end_interrupted
 from regime_pipeline.storage.processes import (
     alive,
     as_user,
@@ -366,7 +367,7 @@ class EmbeddedServer:
         elif not known:
             self._set_password(data)
         self._remember(data=str(data))
-
+        end_interrupted(data)
         pid = self._postmaster(data)
         if pid is not None:
             port = pid_file(data).get("port") or self._state().get("port") or 0

@@ -19,6 +19,7 @@ from regime_pipeline.storage import embedded
 from regime_pipeline.storage.crash import crash_point
 from regime_pipeline.storage.errors import EmbeddedServerError
 from regime_pipeline.storage.folders import is_data_folder
+from regime_pipeline.storage.interrupted import MARK, end_interrupted
 from regime_pipeline.storage.processes import bare_environment
 from regime_pipeline.storage.swap import COPY, WHOLE, swap
 
@@ -38,6 +39,7 @@ def upgrade(server: embedded.EmbeddedServer) -> Path | None:
         data = server._locate_data()
         if not is_data_folder(data):
             raise EmbeddedServerError(f"there is no data folder below {server.home} to upgrade")
+        end_interrupted(data)
         old = server._binaries(data)
         copy = data.with_name(COPY)
         shutil.rmtree(copy, ignore_errors=True)
@@ -65,6 +67,7 @@ def _copied(server: embedded.EmbeddedServer, old: Path, new: Path, data: Path, c
     account = server._account()
     work = data.with_name(f"new-{secrets.token_hex(4)}")  # a leftover of that name is swept
     work.mkdir(mode=0o700)
+    data.with_name(MARK).write_text(str(work))
     if account:
         os.chown(work, account["user"], account["group"])
     command = [str(new / "pg_upgrade"), "--copy", "-U", embedded.SUPERUSER, "-s", str(work)]
@@ -82,7 +85,7 @@ def _copied(server: embedded.EmbeddedServer, old: Path, new: Path, data: Path, c
             **account,
         )
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        end_interrupted(data)
     if done.returncode != 0:
         said = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
         raise EmbeddedServerError(

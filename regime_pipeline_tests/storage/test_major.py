@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -82,6 +85,16 @@ def test_the_copy_has_every_row_and_the_old_folder_stays(old: EmbeddedServer) ->
     assert major.upgrade(old) is None
 
 
+def _upgrading(home: Path) -> subprocess.Popen[bytes]:
+    """An upgrade in a process of a group of its own."""
+    return subprocess.Popen([sys.executable, "-c", _UPGRADE, str(home)], start_new_session=True)
+
+
+def _copied_with_owners(source: Path, target: Path) -> None:
+    """A folder copied as the server's account left it."""
+    subprocess.run(["cp", "-a", str(source), str(target)], check=True)
+
+
 @pytest.mark.parametrize("moment", UPGRADING)
 def test_who_is_killed_has_the_old_version_or_the_new_one(moment: str, old: EmbeddedServer) -> None:
     version, before = rows(old)
@@ -98,6 +111,39 @@ def test_who_is_killed_has_the_old_version_or_the_new_one(moment: str, old: Embe
     newer, after = rows(old)
     assert newer > version
     assert after == before
+
+
+@pytest.mark.timeout(900)
+def test_twenty_moments_of_a_kill_leave_the_old_version_or_the_new_one(
+    old: EmbeddedServer, tmp_path: Path
+) -> None:
+    version, before = rows(old)
+    old.stop()
+    place, whole = old._locate_data().parent, tmp_path / "whole"  # it may be outside of the home
+    _copied_with_owners(place, whole)
+    began = time.monotonic()
+    _upgrading(old.home).wait()
+    took_s = time.monotonic() - began
+    assert rows(old)[0] > version
+    seen = set()
+    for moment in range(20):
+        old.stop()
+        shutil.rmtree(place)
+        _copied_with_owners(whole, place)
+        running = _upgrading(old.home)
+        time.sleep(took_s * (moment + 0.5) / 20)
+        if moment % 2:  # the program alone; what it has started goes on
+            running.kill()
+        else:
+            os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
+        found, after = rows(the_server(old.home))
+        assert after == before, moment
+        seen.add(found)
+        major.upgrade(the_server(old.home))
+        newer, after = rows(the_server(old.home))
+        assert newer > version and after == before, moment
+    assert version in seen
 
 
 def test_a_home_without_data_has_nothing_to_upgrade(tmp_path: Path) -> None:
