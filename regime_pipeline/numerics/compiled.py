@@ -19,6 +19,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,34 @@ class _KeptByFiles:
         return super().from_function(py_func, py_file)  # type: ignore[misc]
 
 
-class _InGivenFolder(_KeptByFiles, caching.UserProvidedCacheLocator):
+class _Elsewhere(_KeptByFiles):
+    """A folder away from the source: one for each content of a file, which begins with the kernels beside it.
+
+    numba reads kernels only where it may write. Those that an image or a system's package brings along lie
+    where its user may not.
+    """
+
+    def get_cache_path(self) -> str:
+        file = Path(self._py_file)
+        return str(Path(super().get_cache_path()) / f"{file.stem}-{_stamp(file)[:16]}")  # type: ignore[misc]
+
+    def ensure_cache_path(self) -> None:
+        super().ensure_cache_path()  # type: ignore[misc]
+        _bring(Path(self._py_file), Path(self.get_cache_path()))
+
+
+@functools.cache
+def _bring(file: Path, folder: Path) -> None:
+    """Copy the kernels beside a file that a folder lacks, what lists them last."""
+    shipped = [*(file.parent / "__pycache__").glob(f"{file.stem}.*.nb[ci]")]
+    for each in sorted(shipped, key=lambda path: path.suffix):
+        if not (folder / each.name).exists():
+            with tempfile.NamedTemporaryFile(dir=folder, delete=False) as part:
+                part.write(each.read_bytes())
+            Path(part.name).replace(folder / each.name)
+
+
+class _InGivenFolder(_Elsewhere, caching.UserProvidedCacheLocator):
     pass
 
 
@@ -99,7 +127,7 @@ class _BesideTheSource(_KeptByFiles, caching.InTreeCacheLocator):
     pass
 
 
-class _InUsersFolder(_KeptByFiles, caching.UserWideCacheLocator):
+class _InUsersFolder(_Elsewhere, caching.UserWideCacheLocator):
     pass
 
 

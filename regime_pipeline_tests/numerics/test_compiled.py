@@ -118,6 +118,18 @@ def test_the_users_folder_keeps_the_kernels_of_a_package_that_cannot_be_written(
 
 
 @pytest.mark.slow
+def test_kernels_beside_the_source_are_taken_along_to_a_folder_that_can_be_written(
+    root: Path,
+) -> None:
+    assert shifted(root) == (1, 0)
+    chosen = root.parent / "chosen"
+    assert shifted(root, NUMBA_CACHE_DIR=str(chosen)) == (1, 1)
+    edit(root / "callee.py", "x + STEP", "x - STEP")  # what is beside the source is of the past
+    assert shifted(root, NUMBA_CACHE_DIR=str(chosen)) == (-1, 0)
+    assert shifted(root, NUMBA_CACHE_DIR=str(chosen)) == (-1, 1)
+
+
+@pytest.mark.slow
 def test_settings_that_numba_reads_afresh_while_it_runs_change_nothing(root: Path) -> None:
     before = (
         "import os, numba, regime_pipeline.numerics.compiled;"
