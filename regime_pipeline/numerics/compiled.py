@@ -19,7 +19,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
-import tempfile
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -114,9 +114,9 @@ def _bring(file: Path, folder: Path) -> None:
     shipped = [*(file.parent / "__pycache__").glob(f"{file.stem}.*.nb[ci]")]
     for each in sorted(shipped, key=lambda path: path.suffix):
         if not (folder / each.name).exists():
-            with tempfile.NamedTemporaryFile(dir=folder, delete=False) as part:
-                part.write(each.read_bytes())
-            Path(part.name).replace(folder / each.name)
+            part = folder / f"{each.name}.{uuid.uuid4().hex}"
+            part.write_bytes(each.read_bytes())
+            part.replace(folder / each.name)
 
 
 class _InGivenFolder(_Elsewhere, caching.UserProvidedCacheLocator):
